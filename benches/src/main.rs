@@ -1,0 +1,2 @@
+//! Benchmarks beside the peers they are compared with.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Annotate once with `#[instrument]`; get correct metrics for services that route or serve LLM inference.
