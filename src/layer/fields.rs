@@ -1,0 +1,153 @@
+//! What a field means, by its name: the one table of accepted names.
+//!
+//! Names come from the system we replace, the OpenTelemetry semantic conventions (`GenAI` v1.41.1, HTTP,
+//! databases, messaging; the older spellings too) and `OpenInference`.
+
+use std::collections::BTreeMap;
+
+use crate::observation::{CustomKind, Label};
+
+/// What a field of a span or an event means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nothing to us.
+    None,
+    Label(Label),
+    /// `status`: how it ended; the code of an HTTP request where it is a number.
+    Status,
+    /// `error`: that it failed. The text is not used: it is no class.
+    Error,
+    OutputTokens,
+    InputTokens,
+    CachedTokens,
+    TokenSource,
+    Streaming,
+    QueueSeconds,
+    StatusCode,
+    RequestSize,
+    ResponseSize,
+    Hit,
+    TraceId,
+    SpanId,
+    /// `observatory.kind`: what the span is, whatever its name.
+    Kind,
+    /// `otel.kind`: a client's HTTP span is no request that was served.
+    SpanKind,
+    /// Tokens of one chunk, bytes of a cache, a score: the number of an event.
+    Amount,
+    /// `message`, which may name the event.
+    Message,
+    /// A metric of the application's own, named behind the prefix.
+    Metric(CustomKind),
+}
+
+const FIELDS: &[(&str, Role)] = &[
+    ("model_id", Role::Label(Label::ModelId)),
+    ("model_type", Role::Label(Label::ModelType)),
+    ("engine", Role::Label(Label::Engine)),
+    ("gen_ai.operation.name", Role::Label(Label::Operation)),
+    ("gen_ai.provider.name", Role::Label(Label::Provider)),
+    ("gen_ai.system", Role::Label(Label::Provider)),
+    ("llm.provider", Role::Label(Label::Provider)),
+    ("gen_ai.request.model", Role::Label(Label::RequestModel)),
+    ("llm.model_name", Role::Label(Label::RequestModel)),
+    ("gen_ai.response.model", Role::Label(Label::ResponseModel)),
+    ("server.address", Role::Label(Label::ServerAddress)),
+    ("server.port", Role::Label(Label::ServerPort)),
+    ("error.type", Role::Label(Label::ErrorType)),
+    ("error_type", Role::Label(Label::ErrorType)),
+    ("component", Role::Label(Label::Component)),
+    ("method", Role::Label(Label::Method)),
+    ("http.request.method", Role::Label(Label::Method)),
+    ("http.method", Role::Label(Label::Method)),
+    ("route", Role::Label(Label::Route)),
+    ("http.route", Role::Label(Label::Route)),
+    ("operation", Role::Label(Label::Operation)),
+    ("db.operation.name", Role::Label(Label::Operation)),
+    ("db.operation", Role::Label(Label::Operation)),
+    ("messaging.operation.name", Role::Label(Label::Operation)),
+    ("cache_type", Role::Label(Label::CacheType)),
+    ("table", Role::Label(Label::Table)),
+    ("db.collection.name", Role::Label(Label::Table)),
+    ("db.table", Role::Label(Label::Table)),
+    ("db.sql.table", Role::Label(Label::Table)),
+    ("queue", Role::Label(Label::Queue)),
+    ("messaging.destination.name", Role::Label(Label::Queue)),
+    ("strategy", Role::Label(Label::Strategy)),
+    ("selected_model", Role::Label(Label::SelectedModel)),
+    ("reason", Role::Label(Label::Reason)),
+    ("connection_type", Role::Label(Label::ConnectionType)),
+    ("comparison_model", Role::Label(Label::ComparisonModel)),
+    ("status", Role::Status),
+    ("error", Role::Error),
+    ("exception.message", Role::Error),
+    ("tokens", Role::OutputTokens),
+    ("token_count", Role::OutputTokens),
+    ("completion_tokens", Role::OutputTokens),
+    ("output_tokens", Role::OutputTokens),
+    ("gen_ai.usage.output_tokens", Role::OutputTokens),
+    ("gen_ai.usage.completion_tokens", Role::OutputTokens),
+    ("llm.token_count.completion", Role::OutputTokens),
+    ("prompt_tokens", Role::InputTokens),
+    ("input_tokens", Role::InputTokens),
+    ("gen_ai.usage.input_tokens", Role::InputTokens),
+    ("gen_ai.usage.prompt_tokens", Role::InputTokens),
+    ("llm.token_count.prompt", Role::InputTokens),
+    ("cached_tokens", Role::CachedTokens),
+    ("gen_ai.usage.cache_read.input_tokens", Role::CachedTokens),
+    (
+        "llm.token_count.prompt_details.cache_read",
+        Role::CachedTokens,
+    ),
+    ("token_source", Role::TokenSource),
+    ("streaming", Role::Streaming),
+    ("stream", Role::Streaming),
+    ("gen_ai.request.stream", Role::Streaming),
+    ("queue_seconds", Role::QueueSeconds),
+    ("status_code", Role::StatusCode),
+    ("http.response.status_code", Role::StatusCode),
+    ("http.status_code", Role::StatusCode),
+    ("request_size", Role::RequestSize),
+    ("http.request.body.size", Role::RequestSize),
+    ("response_size", Role::ResponseSize),
+    ("http.response.body.size", Role::ResponseSize),
+    ("hit", Role::Hit),
+    ("trace_id", Role::TraceId),
+    ("span_id", Role::SpanId),
+    ("observatory.kind", Role::Kind),
+    ("otel.kind", Role::SpanKind),
+    ("count", Role::Amount),
+    ("bytes", Role::Amount),
+    ("score", Role::Amount),
+    ("similarity", Role::Amount),
+    ("message", Role::Message),
+];
+
+/// Prefixes of metric events: the convention of tracing-opentelemetry's `MetricsLayer`.
+const METRIC_PREFIXES: [(&str, CustomKind); 4] = [
+    ("monotonic_counter.", CustomKind::MonotonicCounter),
+    ("counter.", CustomKind::UpDownCounter),
+    ("gauge.", CustomKind::Gauge),
+    ("histogram.", CustomKind::Histogram),
+];
+
+/// The meaning of a field's name. `renamed` maps names of the application's to names of the table.
+pub(super) fn role(name: &str, renamed: &BTreeMap<String, String>) -> Role {
+    let name = renamed.get(name).map_or(name, String::as_str);
+    if let Some((_, role)) = FIELDS.iter().find(|(known, _)| *known == name) {
+        return *role;
+    }
+    metric(name).map_or(Role::None, |(kind, _)| Role::Metric(kind))
+}
+
+/// Kind and name of the metric that a field is.
+pub(super) fn metric(field: &str) -> Option<(CustomKind, &str)> {
+    METRIC_PREFIXES
+        .iter()
+        .find_map(|(prefix, kind)| Some((*kind, field.strip_prefix(prefix)?)))
+}
+
+/// Whether the table has this name; for the check of a configured mapping.
+pub(crate) fn is_known(name: &str) -> bool {
+    FIELDS.iter().any(|(known, _)| *known == name)
+}

@@ -1,0 +1,398 @@
+//! Inferences that are open: in a table of our own, found by span id without a lock or an allocation.
+//!
+//! A span id has one owner until it closes, so plain stores into its slot are enough; the reference count of
+//! tracing's registry orders a close after everything that was recorded. A span that finds both its places taken
+//! keeps its state in its extensions.
+
+use std::{
+    sync::atomic::{
+        AtomicU8, AtomicU32, AtomicU64,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    time::Duration,
+};
+
+use super::visit::{UNSET, Values};
+use crate::{
+    clock::Clock,
+    observation::{Handle, InferenceEnd, Outcome, TokenSource, Tokens, TraceReference},
+};
+
+/// 256 KiB; more spans than this are open at once only where thousands of streams run.
+const SLOTS: usize = 2048;
+/// Places a span id may be in.
+const PLACES: usize = 2;
+
+/// What is known of one open inference. Numbers that were not recorded are [`UNSET`].
+#[repr(align(64))]
+pub(super) struct State {
+    start: AtomicU64,
+    handle: AtomicU32,
+    plan: AtomicU32,
+    output: AtomicU64,
+    input: AtomicU64,
+    cached: AtomicU64,
+    queue_seconds: AtomicU64,
+    /// Clock readings.
+    first_token: AtomicU64,
+    last_token: AtomicU64,
+    /// Tokens counted by events.
+    counted: AtomicU64,
+    trace_high: AtomicU64,
+    trace_low: AtomicU64,
+    span: AtomicU64,
+    /// Number of the outcome plus one; 0 where none was recorded.
+    status: AtomicU8,
+    /// Number of the source plus one.
+    source: AtomicU8,
+    flags: AtomicU8,
+}
+
+/// It was recorded that it failed.
+const FAILED: u8 = 1;
+/// It was recorded that it timed out.
+const TIMED_OUT: u8 = 2;
+/// A panic unwound through it.
+const PANICKED: u8 = 4;
+/// It is streamed.
+const STREAMING: u8 = 8;
+/// It was opened by a destructor that runs in a panic, which is not its own.
+const OPENED_IN_PANIC: u8 = 16;
+
+impl State {
+    fn vacant() -> Self {
+        let unset = || AtomicU64::new(UNSET);
+        Self {
+            start: AtomicU64::new(0),
+            handle: AtomicU32::new(0),
+            plan: AtomicU32::new(0),
+            output: unset(),
+            input: unset(),
+            cached: unset(),
+            queue_seconds: unset(),
+            first_token: unset(),
+            last_token: unset(),
+            counted: AtomicU64::new(0),
+            trace_high: unset(),
+            trace_low: unset(),
+            span: unset(),
+            status: AtomicU8::new(0),
+            source: AtomicU8::new(0),
+            flags: AtomicU8::new(0),
+        }
+    }
+
+    /// A state on its own, for a span's extensions.
+    pub(super) fn new(start: u64, handle: Handle, plan: u32, values: &Values) -> Self {
+        let state = Self::vacant();
+        state.begin(start, handle, plan, values);
+        state
+    }
+
+    #[inline]
+    fn begin(&self, start: u64, handle: Handle, plan: u32, values: &Values) {
+        self.start.store(start, Relaxed);
+        self.handle.store(handle.0, Relaxed);
+        self.plan.store(plan, Relaxed);
+        self.output.store(values.output, Relaxed);
+        self.input.store(values.input, Relaxed);
+        self.cached.store(values.cached, Relaxed);
+        self.queue_seconds.store(values.queue_seconds, Relaxed);
+        self.first_token.store(UNSET, Relaxed);
+        self.last_token.store(UNSET, Relaxed);
+        self.counted.store(0, Relaxed);
+        self.trace_high.store(values.trace_high, Relaxed);
+        self.trace_low.store(values.trace_low, Relaxed);
+        self.span.store(values.span, Relaxed);
+        self.status.store(
+            values.status.map_or(0, |outcome| outcome as u8 + 1),
+            Relaxed,
+        );
+        self.source
+            .store(values.source.map_or(0, |source| source as u8 + 1), Relaxed);
+        let in_panic = if std::thread::panicking() {
+            OPENED_IN_PANIC
+        } else {
+            0
+        };
+        self.flags.store(flags_of(values) | in_panic, Relaxed);
+    }
+
+    /// Takes what was recorded later.
+    #[inline]
+    pub(super) fn extend(&self, later: &Values) {
+        let number = |cell: &AtomicU64, value| {
+            if value != UNSET {
+                cell.store(value, Relaxed);
+            }
+        };
+        number(&self.output, later.output);
+        number(&self.input, later.input);
+        number(&self.cached, later.cached);
+        number(&self.queue_seconds, later.queue_seconds);
+        number(&self.trace_high, later.trace_high);
+        number(&self.trace_low, later.trace_low);
+        number(&self.span, later.span);
+        if let Some(outcome) = later.status {
+            self.status.store(outcome as u8 + 1, Relaxed);
+        }
+        if let Some(source) = later.source {
+            self.source.store(source as u8 + 1, Relaxed);
+        }
+        let flags = flags_of(later);
+        if flags != 0 {
+            self.flags.fetch_or(flags, Relaxed);
+        }
+        if later.is_streaming == Some(false) {
+            self.flags.fetch_and(!STREAMING, Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(super) fn plan(&self) -> u32 {
+        self.plan.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn handle(&self) -> Handle {
+        Handle(self.handle.load(Relaxed))
+    }
+
+    pub(super) fn set_handle(&self, handle: Handle) {
+        self.handle.store(handle.0, Relaxed);
+    }
+
+    pub(super) fn fail(&self) {
+        self.flags.fetch_or(FAILED, Relaxed);
+    }
+
+    /// A panic unwinds through it, unless it was opened in that panic.
+    pub(super) fn panicked(&self) {
+        if self.flags.load(Relaxed) & OPENED_IN_PANIC == 0 {
+            self.flags.fetch_or(PANICKED, Relaxed);
+        }
+    }
+
+    pub(super) fn has_panicked(&self) -> bool {
+        self.flags.load(Relaxed) & PANICKED != 0
+    }
+
+    /// The first token came at `now`, if none did before.
+    pub(super) fn first_token(&self, now: u64) {
+        self.flags.fetch_or(STREAMING, Relaxed);
+        let _ = self
+            .first_token
+            .compare_exchange(UNSET, now, Relaxed, Relaxed);
+    }
+
+    /// `count` tokens came at `now`; gives back when the ones before them did.
+    pub(super) fn tokens(&self, now: u64, count: u64) -> Option<u64> {
+        self.first_token(now);
+        self.counted.fetch_add(count, Relaxed);
+        let before = self.last_token.swap(now, Relaxed);
+        (before != UNSET).then_some(before)
+    }
+
+    /// How it went, at `now`.
+    #[inline]
+    pub(super) fn end(&self, clock: &Clock, now: u64, declares_status: bool) -> InferenceEnd {
+        let known = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|value| *value != UNSET);
+        let start = self.start.load(Relaxed);
+        let flags = self.flags.load(Relaxed);
+        let counted = Some(self.counted.load(Relaxed)).filter(|count| *count > 0);
+        let said = known(&self.output);
+        let source = match (self.source.load(Relaxed), said) {
+            (0, None) => TokenSource::Counted,
+            (0, Some(_)) => TokenSource::Provider,
+            (number, _) => TokenSource::ALL[usize::from(number - 1) % TokenSource::ALL.len()],
+        };
+        InferenceEnd {
+            outcome: self.outcome(flags, declares_status),
+            duration: clock.between(start, now),
+            tokens: Tokens {
+                input: known(&self.input),
+                output: said.or(counted),
+                cached: known(&self.cached),
+                source,
+            },
+            time_to_first_token: known(&self.first_token).map(|first| clock.between(start, first)),
+            queue_duration: known(&self.queue_seconds)
+                .and_then(|bits| Duration::try_from_secs_f64(f64::from_bits(bits)).ok()),
+            is_streaming: flags & STREAMING != 0,
+            trace: known(&self.trace_low).map(|low| TraceReference {
+                trace_id: u128::from(known(&self.trace_high).unwrap_or(0)) << 64 | u128::from(low),
+                span_id: known(&self.span).unwrap_or(0),
+            }),
+        }
+    }
+
+    #[inline]
+    fn outcome(&self, flags: u8, declares_status: bool) -> Outcome {
+        let status = match self.status.load(Relaxed) {
+            0 => None,
+            number => Outcome::ALL.get(usize::from(number - 1)).copied(),
+        };
+        outcome(
+            status,
+            flags & FAILED != 0,
+            flags & TIMED_OUT != 0,
+            flags & PANICKED != 0,
+            declares_status,
+        )
+    }
+}
+
+/// The rules of how a span ended.
+///
+/// A Layer cannot tell a future that was dropped from one that finished: the callbacks are the same. So a span
+/// that declares `status`, and closes without one, was given up; one that declares none never is.
+#[inline]
+pub(super) fn outcome(
+    status: Option<Outcome>,
+    has_failed: bool,
+    has_timed_out: bool,
+    has_panicked: bool,
+    declares_status: bool,
+) -> Outcome {
+    match status {
+        _ if has_panicked => Outcome::Error,
+        Some(outcome @ (Outcome::Timeout | Outcome::Cancelled | Outcome::Other)) => outcome,
+        _ if has_timed_out => Outcome::Timeout,
+        _ if has_failed => Outcome::Error,
+        Some(outcome) => outcome,
+        None if declares_status => Outcome::Cancelled,
+        None => Outcome::Success,
+    }
+}
+
+fn flags_of(values: &Values) -> u8 {
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    flag(values.has_failed, FAILED)
+        | flag(values.has_timed_out, TIMED_OUT)
+        | flag(values.is_streaming == Some(true), STREAMING)
+}
+
+/// Open inferences by span id.
+pub(super) struct OpenTable(Box<[Slot]>);
+
+#[repr(align(128))]
+struct Slot {
+    /// 0: free.
+    id: AtomicU64,
+    state: State,
+}
+
+impl OpenTable {
+    pub(super) fn new() -> Self {
+        Self(
+            (0..SLOTS)
+                .map(|_| Slot {
+                    id: AtomicU64::new(0),
+                    state: State::vacant(),
+                })
+                .collect(),
+        )
+    }
+
+    /// Puts an inference into a free place; false if there is none.
+    #[inline]
+    pub(super) fn open(
+        &self,
+        id: u64,
+        start: u64,
+        handle: Handle,
+        plan: u32,
+        values: &Values,
+    ) -> bool {
+        let is_free = |slot: &&Slot| {
+            slot.id.load(Relaxed) == 0 && slot.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
+        };
+        match self.places(id).iter().find(is_free) {
+            Some(slot) => {
+                slot.state.begin(start, handle, plan, values);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, id: u64) -> Option<&State> {
+        self.slot(id).map(|slot| &slot.state)
+    }
+
+    /// Frees the place of a span; call it after everything has been read.
+    #[inline]
+    pub(super) fn close(&self, id: u64) {
+        if let Some(slot) = self.slot(id) {
+            slot.id.store(0, Release);
+        }
+    }
+
+    #[inline]
+    fn slot(&self, id: u64) -> Option<&Slot> {
+        self.places(id)
+            .iter()
+            .find(|slot| slot.id.load(Relaxed) == id)
+    }
+
+    #[inline]
+    fn places(&self, id: u64) -> &[Slot] {
+        // The product's high bits are the well-mixed ones.
+        let hash = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+        let first = hash & (SLOTS - PLACES);
+        &self.0[first..first + PLACES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_follow_the_contract() {
+        use Outcome::{Cancelled, Error, Other, Success, Timeout};
+        // status, failed, timed out, panicked, declares a status
+        let cases = [
+            ((None, false, false, false, false), Success),
+            ((None, false, false, false, true), Cancelled),
+            ((None, true, false, false, true), Error),
+            ((None, true, true, false, true), Timeout),
+            ((None, false, false, true, true), Error),
+            ((Some(Success), false, false, false, true), Success),
+            ((Some(Success), true, false, false, true), Error),
+            ((Some(Success), false, false, true, true), Error),
+            ((Some(Error), true, true, false, true), Timeout),
+            ((Some(Cancelled), true, false, false, true), Cancelled),
+            ((Some(Timeout), false, false, false, true), Timeout),
+            ((Some(Other), false, false, false, true), Other),
+        ];
+        for (case, expected) in cases {
+            let (status, failed, timed_out, panicked, declares) = case;
+            assert_eq!(
+                outcome(status, failed, timed_out, panicked, declares),
+                expected,
+                "{case:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_while_it_is_open_and_free_afterwards() {
+        let table = OpenTable::new();
+        let values = Values::new();
+        let ids: Vec<u64> = (1..=10_000)
+            .filter(|id| table.open(*id, 1, Handle(7), 3, &values))
+            .collect();
+        assert!(
+            ids.len() > SLOTS / 2,
+            "{} of {SLOTS} places found an owner",
+            ids.len()
+        );
+        for id in &ids {
+            assert_eq!(table.get(*id).map(State::handle), Some(Handle(7)));
+            table.close(*id);
+            assert!(table.get(*id).is_none());
+        }
+    }
+}

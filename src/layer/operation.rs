@@ -1,0 +1,161 @@
+//! Open spans that are no inference: what they recorded is kept in their extensions until they close.
+
+use std::time::Duration;
+
+use super::{
+    kind::Kind,
+    open::outcome,
+    visit::{UNSET, Values},
+};
+use crate::observation::{
+    CacheOperation, CacheResult, DatabaseOperation, HttpRequest, Label, Labels, Model, ModelLoad,
+    Observation, Outcome, QueueOperation, RoutingDecision, TraceReference,
+};
+
+/// What is known of one open span.
+pub(super) struct Operation {
+    pub(super) kind: Kind,
+    pub(super) plan: u32,
+    pub(super) start: u64,
+    pub(super) labels: Labels,
+    pub(super) values: Values,
+    pub(super) has_panicked: bool,
+    pub(super) was_opened_in_panic: bool,
+    pub(super) declares_status: bool,
+}
+
+impl Operation {
+    /// The observation that it is, after `duration`; `None` for what is not ours to count.
+    pub(super) fn observation(&self, duration: Duration) -> Option<Observation<'_>> {
+        let Self { labels, values, .. } = self;
+        let error_type = match labels.get(Label::ErrorType) {
+            None if self.has_panicked => "panic",
+            named => named.unwrap_or_default(),
+        };
+        let outcome = self.outcome();
+        let model = Model::new(
+            labels.value(Label::ModelId),
+            labels.value(Label::ModelType),
+            labels.value(Label::Engine),
+        );
+        Some(match self.kind {
+            // A span of this kind has its own way.
+            Kind::Inference => return None,
+            Kind::ModelLoad => ModelLoad {
+                model,
+                outcome,
+                duration,
+                error_type,
+            }
+            .into(),
+            Kind::ModelUnload if outcome == Outcome::Success => Observation::ModelUnload {
+                model_type: model.model_type,
+            },
+            Kind::ModelUnload => return None,
+            // What a client span measures is somebody else's server.
+            Kind::HttpRequest if values.is_client => return None,
+            Kind::HttpRequest => HttpRequest {
+                method: labels.value(Label::Method),
+                route: labels.value(Label::Route),
+                status_code: values.status_code,
+                duration,
+                request_size: values.request_size,
+                response_size: values.response_size,
+                // A status code is an end: such a span was not given up.
+                outcome: if values.status_code.is_some()
+                    && values.status.is_none()
+                    && !values.has_failed
+                    && !self.has_panicked
+                {
+                    Outcome::Success
+                } else {
+                    outcome
+                },
+                error_type,
+                component: labels.value(Label::Component),
+                trace: trace(values),
+            }
+            .into(),
+            Kind::Cache => CacheOperation {
+                operation: labels.value(Label::Operation),
+                cache_type: labels.value(Label::CacheType),
+                result: self.cache_result(outcome),
+                duration,
+                error_type,
+            }
+            .into(),
+            Kind::Database => DatabaseOperation {
+                operation: labels.value(Label::Operation),
+                table: labels.value(Label::Table),
+                outcome,
+                duration,
+                error_type,
+            }
+            .into(),
+            Kind::Queue => QueueOperation {
+                queue: labels.value(Label::Queue),
+                operation: labels.value(Label::Operation),
+                outcome,
+                duration,
+                error_type,
+            }
+            .into(),
+            Kind::Routing => RoutingDecision {
+                strategy: labels.value(Label::Strategy),
+                selected_model: labels.value(Label::SelectedModel),
+                reason: labels.value(Label::Reason),
+                outcome,
+                duration,
+                error_type,
+            }
+            .into(),
+            Kind::Connection => Observation::Connection {
+                connection_type: self.connection_type(),
+                is_open: false,
+            },
+        })
+    }
+
+    pub(super) fn connection_type(&self) -> &str {
+        self.labels.get(Label::ConnectionType).unwrap_or("other")
+    }
+
+    fn outcome(&self) -> Outcome {
+        let Values {
+            status,
+            has_failed,
+            has_timed_out,
+            ..
+        } = self.values;
+        outcome(
+            status,
+            has_failed,
+            has_timed_out,
+            self.has_panicked,
+            self.declares_status,
+        )
+    }
+
+    fn cache_result(&self, outcome: Outcome) -> CacheResult {
+        match (outcome, self.values.cache) {
+            (Outcome::Error | Outcome::Timeout, _) => CacheResult::Error,
+            (_, Some(result)) => result,
+            // A question that was not answered found nothing; a `set` did what it was asked.
+            _ if matches!(
+                self.labels.value(Label::Operation),
+                "get" | "lookup" | "read"
+            ) =>
+            {
+                CacheResult::Miss
+            }
+            _ => CacheResult::Hit,
+        }
+    }
+}
+
+fn trace(values: &Values) -> Option<TraceReference> {
+    (values.trace_low != UNSET).then(|| TraceReference {
+        trace_id: u128::from(values.trace_high) << 64 | u128::from(values.trace_low),
+        span_id: if values.span == UNSET { 0 } else { values.span },
+    })
+}

@@ -1,0 +1,359 @@
+//! Reads the fields of a span or an event into values and labels on the stack.
+//!
+//! Numbers are taken in any type, also as text; foreign `Debug` and `Display` impls print into a bounded buffer,
+//! with nothing held that they could come back to, and a panic of theirs ends there.
+
+use std::{
+    fmt::{self, Write as _},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use tracing::field::{Field, Visit};
+
+use super::{callsite::Plan, fields::Role, kind::Kind};
+use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Text, TokenSource};
+
+/// A number that was not recorded.
+pub(super) const UNSET: u64 = u64::MAX;
+
+/// What fields said, beside labels.
+#[derive(Clone)]
+pub(super) struct Values {
+    pub(super) output: u64,
+    pub(super) input: u64,
+    pub(super) cached: u64,
+    /// Bits of an `f64`.
+    pub(super) queue_seconds: u64,
+    pub(super) trace_high: u64,
+    pub(super) trace_low: u64,
+    pub(super) span: u64,
+    pub(super) status: Option<Outcome>,
+    pub(super) source: Option<TokenSource>,
+    pub(super) is_streaming: Option<bool>,
+    pub(super) has_failed: bool,
+    pub(super) has_timed_out: bool,
+    pub(super) status_code: Option<u16>,
+    pub(super) request_size: Option<u64>,
+    pub(super) response_size: Option<u64>,
+    pub(super) cache: Option<CacheResult>,
+    pub(super) is_client: bool,
+    pub(super) amount: Option<f64>,
+}
+
+impl Values {
+    pub(super) const fn new() -> Self {
+        Self {
+            output: UNSET,
+            input: UNSET,
+            cached: UNSET,
+            queue_seconds: UNSET,
+            trace_high: UNSET,
+            trace_low: UNSET,
+            span: UNSET,
+            status: None,
+            source: None,
+            is_streaming: None,
+            has_failed: false,
+            has_timed_out: false,
+            status_code: None,
+            request_size: None,
+            response_size: None,
+            cache: None,
+            is_client: false,
+            amount: None,
+        }
+    }
+
+    /// Takes what `later` says over this.
+    pub(super) fn extend(&mut self, later: &Self) {
+        fn number(mine: &mut u64, later: u64) {
+            if later != UNSET {
+                *mine = later;
+            }
+        }
+        number(&mut self.output, later.output);
+        number(&mut self.input, later.input);
+        number(&mut self.cached, later.cached);
+        number(&mut self.queue_seconds, later.queue_seconds);
+        number(&mut self.trace_high, later.trace_high);
+        number(&mut self.trace_low, later.trace_low);
+        number(&mut self.span, later.span);
+        self.status = later.status.or(self.status);
+        self.source = later.source.or(self.source);
+        self.is_streaming = later.is_streaming.or(self.is_streaming);
+        self.has_failed |= later.has_failed;
+        self.has_timed_out |= later.has_timed_out;
+        self.status_code = later.status_code.or(self.status_code);
+        self.request_size = later.request_size.or(self.request_size);
+        self.response_size = later.response_size.or(self.response_size);
+        self.cache = later.cache.or(self.cache);
+        self.is_client |= later.is_client;
+        self.amount = later.amount.or(self.amount);
+    }
+}
+
+/// Reads fields by the roles that a plan gives them.
+pub(super) struct Reader<'r> {
+    plan: &'r Plan,
+    sink: &'r dyn Sink,
+    /// Some fields mean different things to different kinds.
+    kind: Kind,
+    pub(super) labels: Labels,
+    pub(super) values: Values,
+}
+
+impl<'r> Reader<'r> {
+    #[inline]
+    pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind) -> Self {
+        Self {
+            plan,
+            sink,
+            kind,
+            labels: Labels::new(),
+            values: Values::new(),
+        }
+    }
+
+    /// Reports what was cut.
+    #[inline]
+    pub(super) fn finish(&self) {
+        if self.labels.truncated() > 0 {
+            self.report_truncated();
+        }
+    }
+
+    #[cold]
+    fn report_truncated(&self) {
+        for _ in 0..self.labels.truncated() {
+            self.sink.dropped(Dropped::Truncated, "a label value");
+        }
+    }
+
+    #[inline]
+    fn role(&self, field: &Field) -> Role {
+        self.plan.role(field.index())
+    }
+
+    #[inline]
+    fn label(&mut self, label: Label, value: &str) {
+        self.labels.set(label, value);
+        if label == Label::ErrorType && !value.is_empty() {
+            self.values.has_failed = true;
+            self.values.has_timed_out = value == "timeout";
+        }
+    }
+
+    fn status(&mut self, status: &str) {
+        if self.kind == Kind::Cache
+            && let Some(result) = CacheResult::ALL
+                .into_iter()
+                .find(|result| result.as_str().eq_ignore_ascii_case(status))
+        {
+            self.values.cache = Some(result);
+            return;
+        }
+        if self.kind == Kind::HttpRequest
+            && let Ok(code) = status.parse()
+        {
+            self.values.status_code = Some(code);
+            return;
+        }
+        let outcome = Outcome::parse(status);
+        self.values.status = Some(outcome);
+        if outcome == Outcome::Other {
+            self.sink.dropped(Dropped::UnknownStatus, status);
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, field: &Field, value: u64) {
+        let values = &mut self.values;
+        match self.plan.role(field.index()) {
+            Role::OutputTokens => {
+                values.output = value.min(UNSET - 1);
+                values.amount = Some(value as f64);
+            }
+            Role::InputTokens => values.input = value.min(UNSET - 1),
+            Role::CachedTokens => values.cached = value.min(UNSET - 1),
+            Role::QueueSeconds => values.queue_seconds = (value as f64).to_bits(),
+            Role::StatusCode => values.status_code = Some(u16::try_from(value).unwrap_or(0)),
+            Role::RequestSize => values.request_size = Some(value),
+            Role::ResponseSize => values.response_size = Some(value),
+            Role::SpanId => values.span = value,
+            Role::Amount => values.amount = Some(value as f64),
+            Role::Status if self.kind == Kind::HttpRequest => {
+                values.status_code = Some(u16::try_from(value).unwrap_or(0))
+            }
+            Role::Status => self.status(itoa::Buffer::new().format(value)),
+            Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
+            Role::Error => values.has_failed = true,
+            Role::None
+            | Role::TokenSource
+            | Role::Streaming
+            | Role::Hit
+            | Role::TraceId
+            | Role::Kind
+            | Role::SpanKind
+            | Role::Message
+            | Role::Metric(_) => {}
+        }
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        match self.role(field) {
+            Role::Label(label) => self.label(label, value),
+            Role::Status => self.status(value),
+            Role::Error => self.values.has_failed |= !value.is_empty(),
+            Role::TokenSource => {
+                self.values.source = TokenSource::ALL
+                    .into_iter()
+                    .find(|source| source.as_str() == value);
+            }
+            Role::Streaming => self.values.is_streaming = Some(value == "true"),
+            Role::Hit => {
+                self.values.cache = Some(if value == "true" {
+                    CacheResult::Hit
+                } else {
+                    CacheResult::Miss
+                })
+            }
+            Role::TraceId => {
+                if let Ok(id) = u128::from_str_radix(value, 16) {
+                    self.values.trace_high = (id >> 64) as u64;
+                    self.values.trace_low = id as u64;
+                }
+            }
+            Role::SpanId => self.values.span = u64::from_str_radix(value, 16).unwrap_or(UNSET),
+            Role::SpanKind => self.values.is_client = value.eq_ignore_ascii_case("client"),
+            Role::None | Role::Kind | Role::Message | Role::Metric(_) => {}
+            Role::OutputTokens
+            | Role::InputTokens
+            | Role::CachedTokens
+            | Role::QueueSeconds
+            | Role::StatusCode
+            | Role::RequestSize
+            | Role::ResponseSize
+            | Role::Amount => match value.parse() {
+                Ok(number) => self.number(field, number),
+                Err(_) => match value.parse() {
+                    Ok(number) => self.record_f64(field, number),
+                    Err(_) => self.sink.dropped(Dropped::NotNumeric, field.name()),
+                },
+            },
+        }
+    }
+}
+
+impl Visit for Reader<'_> {
+    #[inline]
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match self.role(field) {
+            Role::None => {}
+            Role::Label(label) if label != Label::ErrorType => self.labels.set(label, value),
+            _ => self.text(field, value),
+        }
+    }
+
+    #[inline]
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
+    #[inline]
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        match u64::try_from(value) {
+            Ok(value) => self.number(field, value),
+            Err(_) => match self.role(field) {
+                Role::None | Role::Message => {}
+                Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
+                _ => self.sink.dropped(Dropped::Negative, field.name()),
+            },
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if self.role(field) == Role::TraceId {
+            self.values.trace_high = (value >> 64) as u64;
+            self.values.trace_low = value as u64;
+            return;
+        }
+        self.number(field, u64::try_from(value).unwrap_or(UNSET - 1));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        match self.role(field) {
+            Role::None | Role::Message => {}
+            _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
+            // A score out of range is the sink's to judge.
+            Role::Amount => self.values.amount = Some(value),
+            Role::Label(label) => self.labels.set_fmt(label, format_args!("{value}")),
+            _ if value < 0.0 => self.sink.dropped(Dropped::Negative, field.name()),
+            Role::QueueSeconds => self.values.queue_seconds = value.to_bits(),
+            _ => self.number(field, value.round() as u64),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        match self.role(field) {
+            Role::Streaming => self.values.is_streaming = Some(value),
+            Role::Hit => {
+                self.values.cache = Some(if value {
+                    CacheResult::Hit
+                } else {
+                    CacheResult::Miss
+                })
+            }
+            Role::Error => self.values.has_failed |= value,
+            Role::Label(label) => self.label(label, if value { "true" } else { "false" }),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match self.role(field) {
+            Role::None | Role::Message => {}
+            // Only that there is one matters, so it is not even printed.
+            Role::Error => self.values.has_failed = true,
+            _ => {
+                let mut text = Text::new();
+                if !print(&mut text, value) {
+                    self.sink.dropped(Dropped::PanickingField, field.name());
+                }
+                // `?"text"` prints quotes.
+                let text = text.as_str();
+                let bare = text
+                    .strip_prefix('"')
+                    .and_then(|text| text.strip_suffix('"'))
+                    .unwrap_or(text);
+                self.text(field, bare);
+            }
+        }
+    }
+}
+
+/// Prints a foreign value. False if it panicked; what it printed before that stays.
+pub(super) fn print(out: &mut dyn fmt::Write, value: &dyn fmt::Debug) -> bool {
+    // An error of `fmt` is the value's own, or the buffer's "enough": both leave what was printed.
+    catch_unwind(AssertUnwindSafe(|| write!(out, "{value:?}").is_ok())).is_ok()
+}
+
+/// The value of `observatory.kind`.
+pub(super) struct KindReader<'r> {
+    pub(super) plan: &'r Plan,
+    pub(super) name: Text,
+}
+
+impl Visit for KindReader<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if self.plan.role(field.index()) == Role::Kind {
+            print(&mut self.name, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if self.plan.role(field.index()) == Role::Kind {
+            // `Text` takes everything it has room for, and says Ok.
+            let _ = self.name.write_str(value);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Every metric of ours: name, kind, unit, help, buckets. Nothing of the kind is written anywhere else.
+//!
+//! Names, labels and buckets are those of the system we replace (prefixed), of the OpenTelemetry `GenAI`
+//! semantic conventions v1.41.1 (in their Prometheus form), of the Prometheus client guidelines
+//! (`process_*`), and of the observatory itself (`observatory_*`).
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// A distribution over fixed buckets.
+    Histogram,
+}
+
+impl MetricKind {
+    /// Its name in `# TYPE`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric of the catalog.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, without the configured prefix.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: MetricKind,
+    /// What it says, with its unit.
+    pub help: &'static str,
+    /// Upper bounds of its buckets, ascending; `+Inf` is implied. Empty unless a histogram.
+    pub buckets: &'static [f64],
+    /// Whether the configured prefix goes before its name.
+    pub is_prefixed: bool,
+}
+
+impl Metric {
+    const fn counter(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Counter,
+            help,
+            buckets: &[],
+            is_prefixed: true,
+        }
+    }
+
+    const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Gauge,
+            help,
+            buckets: &[],
+            is_prefixed: true,
+        }
+    }
+
+    const fn histogram(name: &'static str, help: &'static str, buckets: &'static [f64]) -> Self {
+        Self {
+            name,
+            kind: MetricKind::Histogram,
+            help,
+            buckets,
+            is_prefixed: true,
+        }
+    }
+
+    const fn as_is(mut self) -> Self {
+        self.is_prefixed = false;
+        self
+    }
+
+    /// Its full name.
+    #[must_use]
+    pub fn full_name(&self, prefix: &str) -> String {
+        if self.is_prefixed {
+            format!("{prefix}{}", self.name)
+        } else {
+            self.name.to_owned()
+        }
+    }
+}
+
+const HTTP_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0];
+const BODY_BYTES: &[f64] = &[100.0, 1e3, 1e4, 1e5, 1e6];
+const INFERENCE_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
+const LOADING_SECONDS: &[f64] = &[1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// The seed's, and 1000 2000 5000: today's engines pass 500.
+const TOKENS_PER_SECOND_BUCKETS: &[f64] = &[
+    1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0,
+];
+const SHARES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+const SELECTION_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+/// `gen_ai.server.time_to_first_token` of the conventions.
+const FIRST_TOKEN_SECONDS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// `gen_ai.server.time_per_output_token` of the conventions, and three below: engines are that fast now.
+const PER_TOKEN_SECONDS: &[f64] = &[
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+];
+/// 0.01·2ⁿ, the conventions' for durations.
+const GEN_AI_SECONDS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+/// 4ⁿ, the conventions' for tokens.
+const GEN_AI_TOKENS: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1_024.0,
+    4_096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+const TICK_SECONDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+
+/// Buckets of an application's histogram without configured ones: those of the Prometheus clients.
+pub const DEFAULT_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+macro_rules! catalog {
+    ($($constant:ident = $metric:expr;)*) => {
+        $(pub(crate) const $constant: Metric = $metric;)*
+
+        /// Every metric of ours.
+        pub const CATALOG: &[Metric] = &[$($constant,)*];
+    };
+}
+
+catalog! {
+    HTTP_REQUESTS = Metric::counter("http_requests_total", "HTTP requests served, by method, route and status code.");
+    HTTP_DURATION = Metric::histogram("http_request_duration_seconds", "Time from an HTTP request to the end of its response body, in seconds.", HTTP_SECONDS);
+    HTTP_REQUEST_SIZE = Metric::histogram("http_request_size_bytes", "Size of HTTP request bodies, in bytes.", BODY_BYTES);
+    HTTP_RESPONSE_SIZE = Metric::histogram("http_response_size_bytes", "Size of HTTP response bodies, in bytes.", BODY_BYTES);
+
+    INFERENCES = Metric::counter("model_inference_total", "Inferences that ended, by model and status (success, error, timeout, cancelled).");
+    INFERENCE_DURATION = Metric::histogram("model_inference_duration_seconds", "Time from an inference's start to its end, in seconds.", INFERENCE_SECONDS);
+    LOADING_DURATION = Metric::histogram("model_loading_duration_seconds", "Time to load a model, in seconds.", LOADING_SECONDS);
+    TOKENS_GENERATED = Metric::counter("tokens_generated_total", "Output tokens generated.");
+    TOKENS_PER_SECOND = Metric::histogram("tokens_per_second", "Output tokens of an inference over its duration, in tokens per second.", TOKENS_PER_SECOND_BUCKETS);
+    TIME_TO_FIRST_TOKEN = Metric::histogram("time_to_first_token_seconds", "Time from an inference's start to its first content token, in seconds.", FIRST_TOKEN_SECONDS);
+    TIME_PER_OUTPUT_TOKEN = Metric::histogram("time_per_output_token_seconds", "Mean time between the output tokens of an inference after its first, in seconds.", PER_TOKEN_SECONDS);
+    QUEUE_DURATION = Metric::histogram("model_queue_duration_seconds", "Time an inference waited for its engine, in seconds.", FIRST_TOKEN_SECONDS);
+    ACTIVE_INFERENCES = Metric::gauge("active_inferences", "Inferences in flight.");
+    PROMPT_TOKENS = Metric::counter("prompt_tokens_total", "Prompt tokens read.");
+    CACHED_TOKENS = Metric::counter("cached_tokens_total", "Prompt tokens that came from the provider's prompt cache.");
+    TOKEN_SOURCE = Metric::counter("token_source_total", "Inferences by where their output token count comes from (provider, counted, estimated).");
+
+    ACTIVE_CONNECTIONS = Metric::gauge("active_connections", "Open connections, by type.");
+    LOADED_MODELS = Metric::gauge("loaded_models", "Models that are loaded, by type.");
+    MEMORY_USAGE = Metric::gauge("memory_usage_bytes", "Memory in use, in bytes: the process's rss and virtual, the machine's (or cgroup's) system_used and system_total.");
+    ERRORS = Metric::counter("errors_total", "Errors, by class and component.");
+    ERROR_RATE = Metric::gauge("error_rate", "Errors per second over the last minute, by component.");
+
+    CACHE_OPERATIONS = Metric::counter("cache_operations_total", "Cache operations, by status (hit, miss, error).");
+    CACHE_DURATION = Metric::histogram("cache_operation_duration_seconds", "Duration of cache operations, in seconds.", HTTP_SECONDS);
+    CACHE_HIT_RATIO = Metric::gauge("cache_hit_ratio", "Hits over hits and misses in the last minute that had any, 0 to 1.");
+    CACHE_SIZE = Metric::gauge("cache_size_bytes", "Size of a cache, in bytes.");
+    DATABASE_DURATION = Metric::histogram("database_operation_duration_seconds", "Duration of database operations, in seconds.", HTTP_SECONDS);
+    QUEUE_OPERATION_DURATION = Metric::histogram("queue_operation_duration_seconds", "Duration of queue operations, in seconds.", HTTP_SECONDS);
+
+    QUALITY_SCORE = Metric::gauge("model_quality_score", "Quality of a model's answers, 0 to 1.");
+    RESPONSE_SIMILARITY = Metric::histogram("response_similarity", "Similarity of the answers of two models, 0 to 1.", SHARES);
+    ROUTING_DECISIONS = Metric::counter("routing_decisions_total", "Routing decisions, by strategy, chosen model and reason.");
+    SELECTION_DURATION = Metric::histogram("route_selection_duration_seconds", "Time to choose a model, in seconds.", SELECTION_SECONDS);
+
+    GEN_AI_CLIENT_DURATION = Metric::histogram("gen_ai_client_operation_duration_seconds", "GenAI operation duration, in seconds.", GEN_AI_SECONDS).as_is();
+    GEN_AI_CLIENT_TOKEN_USAGE = Metric::histogram("gen_ai_client_token_usage", "Number of input and output tokens used.", GEN_AI_TOKENS).as_is();
+    GEN_AI_CLIENT_FIRST_CHUNK = Metric::histogram("gen_ai_client_operation_time_to_first_chunk_seconds", "Time to receive the first chunk of a streamed GenAI operation, in seconds.", GEN_AI_SECONDS).as_is();
+    GEN_AI_CLIENT_PER_CHUNK = Metric::histogram("gen_ai_client_operation_time_per_output_chunk_seconds", "Time between the chunks of a streamed GenAI operation, in seconds.", GEN_AI_SECONDS).as_is();
+    GEN_AI_SERVER_DURATION = Metric::histogram("gen_ai_server_request_duration_seconds", "GenAI server request duration, in seconds.", GEN_AI_SECONDS).as_is();
+    GEN_AI_SERVER_FIRST_TOKEN = Metric::histogram("gen_ai_server_time_to_first_token_seconds", "Time to generate the first token, in seconds.", FIRST_TOKEN_SECONDS).as_is();
+    GEN_AI_SERVER_PER_TOKEN = Metric::histogram("gen_ai_server_time_per_output_token_seconds", "Time per output token after the first, in seconds.", PER_TOKEN_SECONDS).as_is();
+
+    PROCESS_CPU = Metric::counter("process_cpu_seconds_total", "User and system CPU time of the process, in seconds.").as_is();
+    PROCESS_RESIDENT = Metric::gauge("process_resident_memory_bytes", "Resident memory of the process, in bytes.").as_is();
+    PROCESS_VIRTUAL = Metric::gauge("process_virtual_memory_bytes", "Virtual memory of the process, in bytes.").as_is();
+    PROCESS_OPEN_FDS = Metric::gauge("process_open_fds", "Open file descriptors of the process.").as_is();
+    PROCESS_MAX_FDS = Metric::gauge("process_max_fds", "File descriptors that the process may open.").as_is();
+    PROCESS_START_TIME = Metric::gauge("process_start_time_seconds", "Start of the process, in seconds since the Unix epoch.").as_is();
+    PROCESS_THREADS = Metric::gauge("process_threads", "Threads of the process.").as_is();
+    SYSTEM_CPU_USAGE = Metric::gauge("system_cpu_usage_ratio", "CPU in use on the machine, 0 to 1 over all cores.").as_is();
+    SYSTEM_CPU_CORES = Metric::gauge("system_cpu_cores", "Logical CPU cores of the machine.").as_is();
+    SYSTEM_MEMORY = Metric::gauge("system_memory_bytes", "Memory of the machine, or of the process's cgroup where that is less, by state (used, total), in bytes.").as_is();
+    SYSTEM_SWAP = Metric::gauge("system_swap_bytes", "Swap of the machine, by state (used, total), in bytes.").as_is();
+    SYSTEM_DISK = Metric::gauge("system_disk_bytes", "Disk space by mount point and state (used, total), in bytes.").as_is();
+    SYSTEM_NETWORK_RECEIVED = Metric::counter("system_network_receive_bytes_total", "Bytes received, by network interface.").as_is();
+    SYSTEM_NETWORK_SENT = Metric::counter("system_network_transmit_bytes_total", "Bytes sent, by network interface.").as_is();
+    SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
+
+    OBSERVATIONS = Metric::counter("observatory_observations_total", "Observations recorded, by kind.").as_is();
+    DROPPED_OBSERVATIONS = Metric::counter("observatory_dropped_observations_total", "Observations, or parts of one, that could not be used, by reason.").as_is();
+    SERIES = Metric::gauge("observatory_series", "Series of a metric.").as_is();
+    SERIES_OVERFLOWED = Metric::counter("observatory_series_overflowed_total", "Times a series was refused because its metric had reached its limit, and folded into the overflow series.").as_is();
+    TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
+    OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
+    BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
+}
+
+/// The histograms of the catalog under their full names, with their buckets: what a recorder of the
+/// application's own needs to be told (see [`FacadeSink`](super::FacadeSink)).
+pub fn histograms(prefix: &str) -> impl Iterator<Item = (String, &'static [f64])> {
+    CATALOG
+        .iter()
+        .filter(|metric| metric.kind == MetricKind::Histogram)
+        .map(move |metric| (metric.full_name(prefix), metric.buckets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_follow_the_conventions() {
+        let mut names = std::collections::HashSet::new();
+        for metric in CATALOG {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert_eq!(
+                metric.kind == MetricKind::Counter,
+                metric.name.ends_with("_total"),
+                "{}",
+                metric.name
+            );
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn buckets_ascend_and_only_histograms_have_them() {
+        for metric in CATALOG {
+            assert_eq!(
+                metric.kind == MetricKind::Histogram,
+                !metric.buckets.is_empty(),
+                "{}",
+                metric.name
+            );
+            assert!(metric.buckets.is_sorted_by(|a, b| a < b), "{}", metric.name);
+        }
+    }
+}

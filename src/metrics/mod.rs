@@ -1,0 +1,13 @@
+//! Metrics: what there is, where it is kept, how it is written, and how observations get there.
+
+pub mod catalog;
+pub(crate) mod derived;
+pub(crate) mod exposition;
+pub(crate) mod registry;
+mod sink;
+
+pub use self::{
+    exposition::Format,
+    registry::{BucketsError, BucketsFor, Registry, RegistryOptions},
+    sink::{FacadeSink, MetricsSink, Side, SinkOptions},
+};

@@ -1,0 +1,165 @@
+//! The bounds of a histogram's buckets, and the search for a value's bucket.
+
+/// Exponents of an `f64`: eleven bits.
+const EXPONENTS: usize = 1 << 11;
+/// Bucket numbers fit a byte.
+const MOST: usize = 254;
+
+/// Why a list of bounds cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BucketsError {
+    /// There is none.
+    #[error("a histogram needs at least one bucket")]
+    Empty,
+    /// There are too many.
+    #[error("{0} buckets are too many: at most {MOST} are possible")]
+    TooMany(usize),
+    /// They do not ascend, or are not finite.
+    #[error("bucket {value} at place {place} must be a finite number above the one before it")]
+    NotAscending {
+        /// Which one, from 0.
+        place: usize,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// Ascending upper bounds; the bucket `+Inf` is implied.
+pub(crate) struct Bounds {
+    upper: Box<[f64]>,
+    /// By the exponent of a non-negative value: the first bucket that can hold it. A value's bits above the
+    /// mantissa lead there, so that the search walks over one or two bounds instead of all.
+    first: Box<[u8; EXPONENTS]>,
+    /// `le` of every bucket as `OpenMetrics` writes it.
+    le: Box<[String]>,
+}
+
+impl Bounds {
+    pub(crate) fn new(upper: &[f64]) -> Result<Self, BucketsError> {
+        // `+Inf` is implied; users of Prometheus clients write it all the same.
+        let upper = upper.strip_suffix(&[f64::INFINITY]).unwrap_or(upper);
+        if upper.is_empty() {
+            return Err(BucketsError::Empty);
+        }
+        if upper.len() > MOST {
+            return Err(BucketsError::TooMany(upper.len()));
+        }
+        let mut before = f64::NEG_INFINITY;
+        for (place, &value) in upper.iter().enumerate() {
+            if !value.is_finite() || value <= before {
+                return Err(BucketsError::NotAscending { place, value });
+            }
+            before = value;
+        }
+        let mut first = Box::new([0; EXPONENTS]);
+        for (exponent, place) in first.iter_mut().enumerate() {
+            let least = f64::from_bits((exponent as u64) << 52);
+            let bucket = upper.iter().take_while(|bound| least > **bound).count();
+            *place = u8::try_from(bucket).unwrap_or(u8::MAX);
+        }
+        let le = upper
+            .iter()
+            .map(|bound| super::super::exposition::number::open_metrics(*bound))
+            .collect();
+        Ok(Self {
+            upper: upper.into(),
+            first,
+            le,
+        })
+    }
+
+    /// Bounds of the catalog, which a test holds to be valid.
+    pub(crate) fn known(upper: &[f64]) -> Self {
+        Self::new(upper).unwrap_or_else(|_| Self {
+            upper: Box::new([]),
+            first: Box::new([0; EXPONENTS]),
+            le: Box::new([]),
+        })
+    }
+
+    /// The number of the first bucket whose bound is not below `value`; `value` is not NaN.
+    #[inline]
+    pub(crate) fn bucket(&self, value: f64) -> usize {
+        let bits = value.to_bits();
+        let mut bucket = if value < 0.0 {
+            0
+        } else {
+            usize::from(self.first[(bits >> 52) as usize & (EXPONENTS - 1)])
+        };
+        while let Some(bound) = self.upper.get(bucket)
+            && value > *bound
+        {
+            bucket += 1;
+        }
+        bucket
+    }
+
+    pub(crate) fn upper(&self) -> &[f64] {
+        &self.upper
+    }
+
+    pub(crate) fn le(&self) -> &[String] {
+        &self.le
+    }
+
+    /// Buckets, `+Inf` included.
+    pub(crate) fn len(&self) -> usize {
+        self.upper.len() + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::catalog::CATALOG;
+    use proptest::prelude::*;
+
+    fn by_hand(upper: &[f64], value: f64) -> usize {
+        upper.iter().take_while(|bound| value > **bound).count()
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        for metric in CATALOG.iter().filter(|metric| !metric.buckets.is_empty()) {
+            let bounds = Bounds::new(metric.buckets).unwrap();
+            for (bucket, bound) in metric.buckets.iter().enumerate() {
+                assert_eq!(bounds.bucket(*bound), bucket);
+                assert_eq!(bounds.bucket(bound.next_up()), bucket + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn bad_bounds_are_refused_with_the_place_and_the_value() {
+        assert_eq!(Bounds::new(&[]).err(), Some(BucketsError::Empty));
+        assert_eq!(
+            Bounds::new(&[f64::INFINITY]).err(),
+            Some(BucketsError::Empty)
+        );
+        assert_eq!(
+            Bounds::new(&[1.0, 1.0]).err(),
+            Some(BucketsError::NotAscending {
+                place: 1,
+                value: 1.0
+            })
+        );
+        assert!(Bounds::new(&[f64::NAN]).is_err());
+        assert!(Bounds::new(&(0..300).map(f64::from).collect::<Vec<_>>()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_finds_what_a_walk_finds(
+            mut upper in proptest::collection::vec(proptest::num::f64::NORMAL | proptest::num::f64::ZERO, 1..30),
+            values in proptest::collection::vec(proptest::num::f64::ANY, 1..50),
+        ) {
+            upper.sort_by(f64::total_cmp);
+            upper.dedup();
+            let bounds = Bounds::new(&upper).unwrap();
+            for value in values.into_iter().chain(upper.clone()).filter(|value| !value.is_nan()) {
+                prop_assert_eq!(bounds.bucket(value), by_hand(&upper, value));
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The values of counters, gauges and histograms: atomics, exact under threads, never a lock.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use metrics::{CounterFn, GaugeFn, HistogramFn};
+
+use super::{
+    bounds::Bounds,
+    diagnostics::Diagnostics,
+    exemplar::{Exemplar, Exemplars},
+    striped::{Part, Striped, add, add_f64},
+};
+use crate::observation::Dropped;
+
+/// Only rises. Whole increments stay exact beyond 2⁵³; fractions are kept apart.
+pub(crate) struct Counter(Striped<CounterPart>);
+
+struct CounterPart {
+    whole: AtomicU64,
+    fraction: AtomicU64,
+}
+
+impl Part for CounterPart {
+    fn empty(&self) -> Self {
+        Self {
+            whole: AtomicU64::new(0),
+            fraction: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(Striped::new(CounterPart {
+            whole: AtomicU64::new(0),
+            fraction: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Counter {
+    #[inline]
+    pub(crate) fn add(&self, value: u64) {
+        if !add(&self.0.mine().whole, value) {
+            self.0.missed();
+        }
+    }
+
+    pub(crate) fn add_f64(&self, value: f64) -> Result<(), Dropped> {
+        if !value.is_finite() {
+            return Err(Dropped::NotANumber);
+        }
+        if value < 0.0 {
+            return Err(Dropped::Negative);
+        }
+        if value.fract() == 0.0 && value < (1_u64 << 53) as f64 {
+            self.add(value as u64);
+        } else if !add_f64(&self.0.mine().fraction, value) {
+            self.0.missed();
+        }
+        Ok(())
+    }
+
+    /// Raises the counter to `value` where it is below: for a count that somebody else keeps.
+    pub(crate) fn raise_to(&self, value: u64) {
+        let elsewhere: u64 = self
+            .0
+            .parts()
+            .skip(1)
+            .map(|part| part.whole.load(Relaxed))
+            .sum();
+        if let Some(part) = self.0.parts().next() {
+            part.whole
+                .fetch_max(value.saturating_sub(elsewhere), Relaxed);
+        }
+    }
+
+    /// As [`Counter::raise_to`], with fractions.
+    pub(crate) fn raise_to_f64(&self, value: f64) {
+        let missing = value - self.value().as_f64();
+        if missing > 0.0 {
+            add_f64(&self.0.mine().fraction, missing);
+        }
+    }
+
+    pub(crate) fn value(&self) -> CounterValue {
+        let whole = self.0.parts().fold(0_u64, |sum, part| {
+            sum.wrapping_add(part.whole.load(Relaxed))
+        });
+        CounterValue {
+            whole,
+            fraction: self
+                .0
+                .parts()
+                .map(|part| f64::from_bits(part.fraction.load(Relaxed)))
+                .sum(),
+        }
+    }
+}
+
+/// A counter's value, exact where it is whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CounterValue {
+    pub(crate) whole: u64,
+    pub(crate) fraction: f64,
+}
+
+impl CounterValue {
+    pub(crate) fn as_f64(self) -> f64 {
+        self.whole as f64 + self.fraction
+    }
+}
+
+/// Rises and falls.
+pub(crate) struct Gauge(Striped<GaugePart>);
+
+struct GaugePart(AtomicU64);
+
+impl Part for GaugePart {
+    fn empty(&self) -> Self {
+        Self(AtomicU64::new(0))
+    }
+}
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self(Striped::new(GaugePart(AtomicU64::new(0))))
+    }
+}
+
+impl Gauge {
+    #[inline]
+    pub(crate) fn add(&self, value: f64) {
+        if !add_f64(&self.0.mine().0, value) {
+            self.0.missed();
+        }
+    }
+
+    pub(crate) fn set(&self, value: f64) {
+        let mut parts = self.0.parts();
+        let base = parts.next();
+        // Where `add`s made stripes, the base takes what they leave. A gauge is either set or added to; who
+        // does both at the same time cannot say which value it should have.
+        let elsewhere: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
+        if let Some(base) = base {
+            base.0.store((value - elsewhere).to_bits(), Relaxed);
+        }
+    }
+
+    /// Takes one away, never below 0.
+    pub(crate) fn lower(&self) {
+        if self.value() >= 1.0 {
+            self.add(-1.0);
+        }
+    }
+
+    pub(crate) fn value(&self) -> f64 {
+        self.0
+            .parts()
+            .map(|part| f64::from_bits(part.0.load(Relaxed)))
+            .sum()
+    }
+}
+
+/// A distribution over fixed buckets.
+pub(crate) struct Histogram {
+    bounds: Arc<Bounds>,
+    /// Counts the values that cannot be used, whoever records them.
+    diagnostics: Arc<Diagnostics>,
+    cells: Striped<HistogramPart>,
+    exemplars: OnceLock<Box<Exemplars>>,
+}
+
+/// Observations per bucket, `+Inf` last; then the bits of their sum.
+struct HistogramPart(Box<[AtomicU64]>);
+
+/// Words behind a stripe's cells, so that the next allocation lies on lines of its own.
+const SLACK: usize = 16;
+
+impl Part for HistogramPart {
+    fn empty(&self) -> Self {
+        Self(
+            (0..self.0.len() + SLACK)
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        )
+    }
+}
+
+impl Histogram {
+    pub(crate) fn new(bounds: Arc<Bounds>, diagnostics: Arc<Diagnostics>) -> Self {
+        let cells = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            bounds,
+            diagnostics,
+            cells: Striped::new(HistogramPart(cells)),
+            exemplars: OnceLock::new(),
+        }
+    }
+
+    /// Records a value. NaN is dropped and counted, as it would spoil the sum for ever.
+    #[inline]
+    pub(crate) fn record(&self, value: f64) {
+        self.record_many(value, 1);
+    }
+
+    #[inline]
+    pub(crate) fn record_many(&self, value: f64, count: u64) {
+        if value.is_nan() {
+            return self.diagnostics.dropped(Dropped::NotANumber);
+        }
+        let bucket = self.bounds.bucket(value);
+        let cells = &self.cells.mine().0;
+        // Both indices exist; `get` instead of a panic's code.
+        if let (Some(bucket), Some(sum)) = (cells.get(bucket), cells.get(self.bounds.len())) {
+            let is_alone = add(bucket, count) & add_f64(sum, value * count as f64);
+            if !is_alone {
+                self.cells.missed();
+            }
+        }
+    }
+
+    /// Records a value with the trace it came from. The exemplar is left out while another is being stored.
+    pub(crate) fn record_traced(&self, value: f64, exemplar: Exemplar) {
+        self.record(value);
+        if value.is_nan() {
+            return;
+        }
+        let exemplars = self
+            .exemplars
+            .get_or_init(|| Box::new(Exemplars::new(self.bounds.len())));
+        exemplars.offer(self.bounds.bucket(value), exemplar);
+    }
+
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// Observations in each bucket (not cumulative), `+Inf` last.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
+        (0..self.bounds.len()).map(|bucket| {
+            let parts = self.cells.parts().filter_map(|part| part.0.get(bucket));
+            parts.fold(0_u64, |sum, cell| sum.wrapping_add(cell.load(Relaxed)))
+        })
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.buckets().fold(0, u64::wrapping_add)
+    }
+
+    pub(crate) fn sum(&self) -> f64 {
+        let sums = self
+            .cells
+            .parts()
+            .filter_map(|part| part.0.get(self.bounds.len()));
+        sums.map(|sum| f64::from_bits(sum.load(Relaxed))).sum()
+    }
+
+    pub(crate) fn exemplars(&self) -> Option<Vec<Option<Exemplar>>> {
+        self.exemplars.get().map(|exemplars| exemplars.all())
+    }
+}
+
+/// A cell with the labels that make it a series.
+pub(crate) struct Series<T> {
+    /// `a="b",c="d"`: sorted, escaped, as they are written.
+    pub(crate) labels: Box<str>,
+    pub(crate) cell: T,
+}
+
+impl<T> Deref for Series<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.cell
+    }
+}
+
+impl CounterFn for Series<Counter> {
+    fn increment(&self, value: u64) {
+        self.cell.add(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.cell.raise_to(value);
+    }
+}
+
+impl GaugeFn for Series<Gauge> {
+    fn increment(&self, value: f64) {
+        self.cell.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.cell.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        self.cell.set(value);
+    }
+}
+
+impl HistogramFn for Series<Histogram> {
+    fn record(&self, value: f64) {
+        self.cell.record(value);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.cell.record_many(value, count as u64);
+    }
+}

@@ -1,0 +1,61 @@
+//! Exemplars: for each bucket of a histogram, the newest observation that belonged to a sampled trace.
+
+use std::{
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use crate::observation::TraceReference;
+
+/// An observation, and the trace it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceReference,
+    pub(crate) value: f64,
+    pub(crate) time: SystemTime,
+}
+
+impl Exemplar {
+    /// Seconds since the Unix epoch.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64())
+    }
+
+    /// As `OpenMetrics` writes its label set.
+    pub(crate) fn write_labels(&self, out: &mut String) {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            out,
+            "{{trace_id=\"{:032x}\",span_id=\"{:016x}\"}}",
+            self.trace.trace_id, self.trace.span_id
+        );
+    }
+}
+
+/// One place for each bucket.
+pub(crate) struct Exemplars(Mutex<Box<[Option<Exemplar>]>>);
+
+impl Exemplars {
+    pub(crate) fn new(buckets: usize) -> Self {
+        Self(Mutex::new(vec![None; buckets].into()))
+    }
+
+    /// Keeps the exemplar, unless somebody else is at it: one of many is enough, and nobody waits.
+    pub(crate) fn offer(&self, bucket: usize, exemplar: Exemplar) {
+        if let Ok(mut places) = self.0.try_lock()
+            && let Some(place) = places.get_mut(bucket)
+        {
+            *place = Some(exemplar);
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Option<Exemplar>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .to_vec()
+    }
+}

@@ -1,0 +1,294 @@
+//! The identity of a series: its name and its labels in one canonical spelling.
+//!
+//! Names and keys are sanitised to Prometheus's classic character set, keys are sorted, empty values are
+//! dropped (to Prometheus they are the same as absent), values are escaped. What comes out is at once the
+//! key under which a series is found and the text that is written. `OpenMetrics` and text have the same.
+
+use std::{borrow::Cow, cell::Cell, fmt::Write as _};
+
+use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metric_name};
+
+use crate::observation::{Label, OVERFLOW};
+
+/// Label pairs that are sorted on the stack; more go to the heap.
+const ON_STACK: usize = 24;
+/// A label value is cut at this many bytes.
+const MAX_VALUE_BYTES: usize = 16 * 1024;
+
+/// Names that histograms write themselves.
+const RESERVED: &str = "le";
+
+/// The canonical name of a metric.
+pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
+    let is_clean = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|first| !first.is_ascii_digit());
+    match name {
+        "" => Cow::Borrowed("_"),
+        _ if is_clean => Cow::Borrowed(name),
+        _ => Cow::Owned(sanitize_metric_name(name)),
+    }
+}
+
+/// The canonical name of a counter: it ends in `_total`.
+pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
+    let name = metric_name(name);
+    if name.ends_with("_total") {
+        name
+    } else {
+        Cow::Owned(format!("{name}_total"))
+    }
+}
+
+/// Whether a label's values are few by nature, so that an overflow series keeps them.
+fn is_bounded(key: &str) -> bool {
+    const ALSO: [&str; 8] = [
+        "type",
+        "state",
+        "source",
+        "kind",
+        "period",
+        "gen_ai_token_type",
+        "gen_ai_operation_name",
+        "code",
+    ];
+    ALSO.contains(&key)
+        || Label::ALL
+            .iter()
+            .any(|label| label.is_bounded() && label.name() == key)
+}
+
+/// Calls `use_text` with the canonical text of these labels, without allocating where they are few and clean.
+/// Where a key comes twice, the later one counts.
+pub(crate) fn with_label_text<'a, R>(
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+    use_text: impl FnOnce(&str) -> R,
+) -> R {
+    let mut on_stack = [("", ""); ON_STACK];
+    let mut on_heap = Vec::new();
+    let mut len = 0;
+    let mut is_clean = true;
+    for (key, value) in labels {
+        is_clean &= is_clean_key(key);
+        match on_stack.get_mut(len) {
+            Some(place) if on_heap.is_empty() => *place = (key, value),
+            _ => {
+                if on_heap.is_empty() {
+                    on_heap.extend_from_slice(&on_stack);
+                }
+                on_heap.push((key, value));
+            }
+        }
+        len += 1;
+    }
+    let pairs = if on_heap.is_empty() {
+        &mut on_stack[..len]
+    } else {
+        &mut on_heap[..]
+    };
+    if is_clean {
+        return write_and_use(pairs, use_text);
+    }
+    let keys: Vec<String> = pairs.iter().map(|(key, _)| clean_key(key)).collect();
+    let mut pairs: Vec<(&str, &str)> = keys
+        .iter()
+        .zip(&*pairs)
+        .map(|(key, (_, value))| (key.as_str(), *value))
+        .collect();
+    write_and_use(&mut pairs, use_text)
+}
+
+/// The same labels with every unbounded value, or every value at all, replaced by [`OVERFLOW`].
+pub(crate) fn folded(text: &str, keep_bounded: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (key, value) in pairs(text) {
+        let value = if keep_bounded && is_bounded(key) {
+            value
+        } else {
+            Cow::Borrowed(OVERFLOW)
+        };
+        write_pair(&mut out, key, &value);
+    }
+    out
+}
+
+/// Reads the pairs of a canonical text back, unescaped.
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (key, after) = rest.trim_start_matches(',').split_once("=\"")?;
+        let mut is_escaped = false;
+        let end = after.bytes().position(|byte| {
+            let ends = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            ends
+        })?;
+        rest = &after[end + 1..];
+        Some((key, unescape(&after[..end])))
+    })
+}
+
+fn is_clean_key(key: &str) -> bool {
+    key.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && key
+            .bytes()
+            .next()
+            .is_some_and(|first| !first.is_ascii_digit())
+        && key != RESERVED
+        && !key.starts_with("__")
+}
+
+fn clean_key(key: &str) -> String {
+    let key = sanitize_label_key(key);
+    // `__` is Prometheus's own, `le` the histograms'.
+    let key = match key.trim_start_matches('_') {
+        bare if key.starts_with("__") => format!("_{bare}"),
+        _ => key,
+    };
+    match key.as_str() {
+        "" => "_".to_owned(),
+        RESERVED => format!("exported_{RESERVED}"),
+        _ => key,
+    }
+}
+
+fn write_and_use<R>(pairs: &mut [(&str, &str)], use_text: impl FnOnce(&str) -> R) -> R {
+    thread_local! { static BUFFER: Cell<String> = const { Cell::new(String::new()) } }
+    // Stable, so that the later of two equal keys is the last of its run.
+    pairs.sort_by_key(|(key, _)| *key);
+    // Taken out, not borrowed: what `use_text` does may come here again.
+    let mut text = BUFFER.take();
+    text.clear();
+    for (place, (key, value)) in pairs.iter().enumerate() {
+        let is_last_of_its_key = pairs.get(place + 1).is_none_or(|(next, _)| next != key);
+        if is_last_of_its_key && !value.is_empty() {
+            write_pair(&mut text, key, value);
+        }
+    }
+    let result = use_text(&text);
+    if text.capacity() <= MAX_VALUE_BYTES {
+        BUFFER.set(text);
+    }
+    result
+}
+
+fn write_pair(out: &mut String, key: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(key);
+    out.push_str("=\"");
+    escape(out, &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]);
+    out.push('"');
+}
+
+/// Escapes backslash, quote and line feed, as the exposition formats ask.
+pub(crate) fn escape(out: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '"', '\n']) {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            _ => "\\n",
+        });
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+fn unescape(value: &str) -> Cow<'_, str> {
+    if !value.contains('\\') {
+        return Cow::Borrowed(value);
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        let plain = match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some(escaped) => escaped,
+                None => '\\',
+            },
+            plain => plain,
+        };
+        let _ = out.write_char(plain);
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(labels: &[(&str, &str)]) -> String {
+        with_label_text(labels.iter().copied(), str::to_owned)
+    }
+
+    #[test]
+    fn labels_are_sorted_empty_ones_dropped_and_the_later_of_a_key_counts() {
+        assert_eq!(
+            text(&[("b", "1"), ("a", "2"), ("c", ""), ("b", "3")]),
+            r#"a="2",b="3""#
+        );
+        assert_eq!(text(&[("a", "1"), ("a", "")]), "");
+    }
+
+    #[test]
+    fn keys_are_made_valid_and_reserved_ones_moved_aside() {
+        assert_eq!(
+            text(&[
+                ("gen_ai.request.model", "x"),
+                ("0", "y"),
+                ("le", "z"),
+                ("__name__", "n")
+            ]),
+            r#"_="y",_name__="n",exported_le="z",gen_ai_request_model="x""#
+        );
+        assert_eq!(metric_name("http.server/duration"), "http_server_duration");
+        assert_eq!(counter_name("requests"), "requests_total");
+        assert_eq!(counter_name("requests_total"), "requests_total");
+    }
+
+    #[test]
+    fn more_labels_than_fit_the_stack_are_kept() {
+        let labels: Vec<(String, String)> = (0..60)
+            .map(|i| (format!("k{i:02}"), i.to_string()))
+            .collect();
+        let text = with_label_text(
+            labels
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str())),
+            str::to_owned,
+        );
+        assert_eq!(pairs(&text).count(), 60);
+    }
+
+    #[test]
+    fn folding_keeps_what_is_bounded() {
+        let labels = text(&[("model_id", "x"), ("status", "error")]);
+        assert_eq!(folded(&labels, true), r#"model_id="_other",status="error""#);
+        assert_eq!(
+            folded(&labels, false),
+            r#"model_id="_other",status="_other""#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back_unharmed(values in proptest::collection::vec("(?s).{0,40}|[\"\\\\\n]{1,9}", 1..6)) {
+            let labels: Vec<(String, &str)> = values.iter().enumerate().map(|(i, value)| (format!("k{i}"), value.as_str())).collect();
+            let text = with_label_text(labels.iter().map(|(key, value)| (key.as_str(), *value)), str::to_owned);
+            let back: Vec<(String, String)> = pairs(&text).map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+            let expected: Vec<(String, String)> = labels.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.clone(), (*value).to_owned())).collect();
+            prop_assert_eq!(back, expected);
+            prop_assert!(!text.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a sink writes series to: our registry, or whatever recorder the application has.
+
+use std::{sync::Arc, time::SystemTime};
+
+use crate::{
+    metrics::{
+        catalog::{Metric, MetricKind},
+        registry::{Counter, Exemplar, Family, Gauge, Histogram, Registry, Series},
+    },
+    observation::{CustomKind, CustomMetric, Dropped, TraceReference},
+};
+
+/// Labels on their way to a series.
+pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+/// Hands out series.
+pub(crate) trait Backend: Send + Sync {
+    type Counter: Count;
+    type Gauge: Level;
+    type Histogram: Distribution;
+
+    fn counter(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Counter;
+    fn gauge(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Gauge;
+    fn histogram(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Histogram;
+
+    /// A metric of the application's own.
+    fn custom(&self, metric: &CustomMetric<'_>);
+
+    /// A label set was folded into the overflow set of these metrics.
+    fn overflowed(&self, metrics: &[Metric]);
+
+    /// Something could not be used.
+    fn dropped(&self, reason: Dropped, what: &str);
+}
+
+/// A counter.
+pub(crate) trait Count: Send + Sync {
+    fn add(&self, value: u64);
+}
+
+/// A gauge.
+pub(crate) trait Level: Send + Sync {
+    fn add(&self, value: f64);
+    fn set(&self, value: f64);
+    /// Takes one away, not below 0 where the value can be read.
+    fn lower(&self);
+}
+
+/// A histogram.
+pub(crate) trait Distribution: Send + Sync {
+    fn record(&self, value: f64, trace: Option<TraceReference>);
+}
+
+impl Backend for Registry {
+    type Counter = Arc<Series<Counter>>;
+    type Gauge = Arc<Series<Gauge>>;
+    type Histogram = Arc<Series<Histogram>>;
+
+    fn counter(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Counter {
+        Registry::counter(self, metric, labels)
+    }
+
+    fn gauge(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Gauge {
+        Registry::gauge(self, metric, labels)
+    }
+
+    fn histogram(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Histogram {
+        Registry::histogram(self, metric, labels)
+    }
+
+    fn custom(&self, metric: &CustomMetric<'_>) {
+        let labels = metric.labels.iter().copied();
+        match metric.kind {
+            CustomKind::MonotonicCounter => {
+                let found =
+                    self.of_application(metric.name, MetricKind::Counter, labels, Family::counter);
+                if let Some(Err(reason)) = found.map(|found| found.series.add_f64(metric.value)) {
+                    self.diagnostics().dropped(reason);
+                }
+            }
+            CustomKind::UpDownCounter | CustomKind::Gauge => {
+                let Some(found) =
+                    self.of_application(metric.name, MetricKind::Gauge, labels, Family::gauge)
+                else {
+                    return;
+                };
+                match metric.kind {
+                    CustomKind::Gauge => found.series.set(metric.value),
+                    _ if metric.value.is_finite() => found.series.add(metric.value),
+                    // Added once, it would stay in the sum for ever.
+                    _ => self.diagnostics().dropped(Dropped::NotANumber),
+                }
+            }
+            CustomKind::Histogram => {
+                if let Some(found) = self.of_application(
+                    metric.name,
+                    MetricKind::Histogram,
+                    labels,
+                    Family::histogram,
+                ) {
+                    found.series.cell.record(metric.value);
+                }
+            }
+        }
+    }
+
+    fn overflowed(&self, metrics: &[Metric]) {
+        for metric in metrics {
+            self.count_overflow(&metric.full_name(self.prefix()));
+        }
+    }
+
+    fn dropped(&self, reason: Dropped, what: &str) {
+        self.diagnostics().dropped_with(reason, what);
+    }
+}
+
+impl Count for Arc<Series<Counter>> {
+    #[inline]
+    fn add(&self, value: u64) {
+        self.cell.add(value);
+    }
+}
+
+impl Level for Arc<Series<Gauge>> {
+    #[inline]
+    fn add(&self, value: f64) {
+        self.cell.add(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.cell.set(value);
+    }
+
+    fn lower(&self) {
+        self.cell.lower();
+    }
+}
+
+impl Distribution for Arc<Series<Histogram>> {
+    #[inline]
+    fn record(&self, value: f64, trace: Option<TraceReference>) {
+        match trace {
+            None => self.cell.record(value),
+            Some(trace) => self.cell.record_traced(
+                value,
+                Exemplar {
+                    trace,
+                    value,
+                    time: SystemTime::now(),
+                },
+            ),
+        }
+    }
+}

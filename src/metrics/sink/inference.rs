@@ -1,0 +1,363 @@
+//! The series of one inference: the seed's, and those of the `GenAI` conventions.
+//!
+//! They are found once for each label set; then an inference is a handful of additions.
+
+use std::sync::OnceLock;
+
+use super::{
+    Side,
+    backend::{Backend, Count, Distribution, Level, Pairs},
+};
+use crate::{
+    metrics::catalog::{self, Metric},
+    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource},
+};
+
+/// Metrics that a new label set makes series in; those that an overflow is counted for.
+pub(super) const METRICS: &[Metric] = &[
+    catalog::INFERENCES,
+    catalog::INFERENCE_DURATION,
+    catalog::TOKENS_GENERATED,
+    catalog::TOKENS_PER_SECOND,
+    catalog::ACTIVE_INFERENCES,
+    catalog::PROMPT_TOKENS,
+    catalog::TOKEN_SOURCE,
+];
+
+/// Operations of the conventions that call no model: they have a duration, but are no inference.
+const NOT_A_MODEL_CALL: [&str; 5] = [
+    "execute_tool",
+    "invoke_agent",
+    "create_agent",
+    "invoke_workflow",
+    "retrieval",
+];
+
+/// Series of one label set.
+pub(super) struct InferenceSeries<B: Backend> {
+    /// `None` where the operation calls no model.
+    model: Option<ModelSeries<B>>,
+    /// `None` where the conventions' series are turned off.
+    gen_ai: Option<GenAiSeries<B>>,
+}
+
+/// The seed's metrics and ours beside them.
+struct ModelSeries<B: Backend> {
+    active: B::Gauge,
+    /// By the number of the outcome; `other` is made when first needed.
+    ended: [B::Counter; 4],
+    ended_otherwise: OnceLock<B::Counter>,
+    duration: B::Histogram,
+    tokens: B::Counter,
+    prompt_tokens: B::Counter,
+    tokens_per_second: B::Histogram,
+    cached_tokens: OnceLock<B::Counter>,
+    sources: [OnceLock<B::Counter>; TokenSource::ALL.len()],
+    first_token: OnceLock<B::Histogram>,
+    per_token: OnceLock<B::Histogram>,
+    queue: OnceLock<B::Histogram>,
+}
+
+/// The conventions' metrics, on the configured side.
+struct GenAiSeries<B: Backend> {
+    duration: B::Histogram,
+    /// By the number of the outcome: durations of failures carry `error.type`.
+    failed: [OnceLock<B::Histogram>; Outcome::ALL.len()],
+    input: OnceLock<B::Histogram>,
+    output: OnceLock<B::Histogram>,
+    first: OnceLock<B::Histogram>,
+    each: OnceLock<B::Histogram>,
+}
+
+impl<B: Backend> InferenceSeries<B> {
+    pub(super) fn new(backend: &B, labels: &Labels, side: Option<Side>) -> Self {
+        let is_model_call = !NOT_A_MODEL_CALL.contains(&labels.value(Label::Operation));
+        Self {
+            model: is_model_call.then(|| ModelSeries::new(backend, &seed_labels(labels))),
+            gen_ai: side.map(|side| GenAiSeries::new(backend, labels, side)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn began(&self) {
+        if let Some(model) = &self.model {
+            model.active.add(1.0);
+        }
+    }
+
+    #[inline]
+    pub(super) fn left(&self) {
+        if let Some(model) = &self.model {
+            model.active.add(-1.0);
+        }
+    }
+
+    /// A chunk came `gap` seconds after the one before.
+    pub(super) fn chunk(
+        &self,
+        backend: &B,
+        labels: impl FnOnce() -> Labels,
+        gap: f64,
+        side: Option<Side>,
+    ) {
+        if let (Some(gen_ai), Some(Side::Client)) = (&self.gen_ai, side) {
+            let find = || {
+                backend.histogram(
+                    &catalog::GEN_AI_CLIENT_PER_CHUNK,
+                    &gen_ai_labels(&labels(), None),
+                )
+            };
+            gen_ai.each.get_or_init(find).record(gap, None);
+        }
+    }
+
+    /// `labels` is asked only when a series is needed for the first time.
+    #[inline]
+    pub(super) fn ended(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        side: Option<Side>,
+    ) {
+        let seconds = end.duration.as_secs_f64();
+        if let Some(model) = &self.model {
+            model.ended(backend, labels, end, seconds);
+        }
+        if let (Some(gen_ai), Some(side)) = (&self.gen_ai, side) {
+            gen_ai.ended(backend, labels, end, seconds, side);
+        }
+    }
+}
+
+impl<B: Backend> ModelSeries<B> {
+    fn new(backend: &B, labels: Pairs<'_>) -> Self {
+        let ended = |outcome: Outcome| {
+            backend.counter(
+                &catalog::INFERENCES,
+                &with(labels, ("status", outcome.as_str())),
+            )
+        };
+        Self {
+            active: backend.gauge(&catalog::ACTIVE_INFERENCES, labels),
+            ended: [
+                Outcome::Success,
+                Outcome::Error,
+                Outcome::Timeout,
+                Outcome::Cancelled,
+            ]
+            .map(ended),
+            ended_otherwise: OnceLock::new(),
+            duration: backend.histogram(&catalog::INFERENCE_DURATION, labels),
+            tokens: backend.counter(&catalog::TOKENS_GENERATED, labels),
+            prompt_tokens: backend.counter(&catalog::PROMPT_TOKENS, labels),
+            tokens_per_second: backend.histogram(&catalog::TOKENS_PER_SECOND, labels),
+            cached_tokens: OnceLock::new(),
+            sources: [const { OnceLock::new() }; TokenSource::ALL.len()],
+            first_token: OnceLock::new(),
+            per_token: OnceLock::new(),
+            queue: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    fn ended(&self, backend: &B, labels: &impl Fn() -> Labels, end: &InferenceEnd, seconds: f64) {
+        match self.ended.get(end.outcome as usize) {
+            Some(counter) => counter.add(1),
+            None => {
+                let find = || {
+                    backend.counter(
+                        &catalog::INFERENCES,
+                        &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
+                    )
+                };
+                self.ended_otherwise.get_or_init(find).add(1);
+            }
+        }
+        self.duration.record(seconds, end.trace);
+        if let Some(tokens) = end.tokens.input {
+            self.prompt_tokens.add(tokens);
+        }
+        if let Some(tokens) = end.tokens.output {
+            self.tokens.add(tokens);
+            if tokens > 0 && seconds > 0.0 {
+                self.tokens_per_second
+                    .record(tokens as f64 / seconds, end.trace);
+            }
+            let source = end.tokens.source;
+            let find = || {
+                backend.counter(
+                    &catalog::TOKEN_SOURCE,
+                    &with(&seed_labels(&labels()), ("source", source.as_str())),
+                )
+            };
+            self.sources[source as usize].get_or_init(find).add(1);
+        }
+        if let Some(tokens) = end.tokens.cached {
+            self.cached_tokens
+                .get_or_init(|| backend.counter(&catalog::CACHED_TOKENS, &seed_labels(&labels())))
+                .add(tokens);
+        }
+        if let Some(waited) = end.queue_duration {
+            let find = || backend.histogram(&catalog::QUEUE_DURATION, &seed_labels(&labels()));
+            self.queue
+                .get_or_init(find)
+                .record(waited.as_secs_f64(), end.trace);
+        }
+        if let Some(first) = end.time_to_first_token {
+            let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
+            self.first_token
+                .get_or_init(find)
+                .record(first.as_secs_f64(), end.trace);
+        }
+        if let Some(each) = end.time_per_output_token() {
+            let find =
+                || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
+            self.per_token
+                .get_or_init(find)
+                .record(each.as_secs_f64(), end.trace);
+        }
+    }
+}
+
+impl<B: Backend> GenAiSeries<B> {
+    fn new(backend: &B, labels: &Labels, side: Side) -> Self {
+        Self {
+            duration: backend.histogram(duration_metric(side), &gen_ai_labels(labels, None)),
+            failed: [const { OnceLock::new() }; Outcome::ALL.len()],
+            input: OnceLock::new(),
+            output: OnceLock::new(),
+            first: OnceLock::new(),
+            each: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    fn ended(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        seconds: f64,
+        side: Side,
+    ) {
+        let histogram = match end.outcome {
+            Outcome::Success => &self.duration,
+            failed => self.failed[failed as usize].get_or_init(|| {
+                let labels = labels();
+                let error_type = labels.get(Label::ErrorType).unwrap_or(error_type(failed));
+                backend.histogram(
+                    duration_metric(side),
+                    &with(&gen_ai_labels(&labels, None), ("error_type", error_type)),
+                )
+            }),
+        };
+        histogram.record(seconds, end.trace);
+        if side == Side::Client {
+            let usage = |kind| {
+                backend.histogram(
+                    &catalog::GEN_AI_CLIENT_TOKEN_USAGE,
+                    &gen_ai_labels(&labels(), Some(kind)),
+                )
+            };
+            if let Some(tokens) = end.tokens.input {
+                self.input
+                    .get_or_init(|| usage("input"))
+                    .record(tokens as f64, end.trace);
+            }
+            if let Some(tokens) = end.tokens.output {
+                self.output
+                    .get_or_init(|| usage("output"))
+                    .record(tokens as f64, end.trace);
+            }
+        }
+        if let Some(first) = end
+            .time_to_first_token
+            .filter(|_| end.is_streaming || side == Side::Server)
+        {
+            let metric = match side {
+                Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,
+                Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
+            };
+            self.first
+                .get_or_init(|| backend.histogram(metric, &gen_ai_labels(&labels(), None)))
+                .record(first.as_secs_f64(), end.trace);
+        }
+        if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
+            let find = || {
+                backend.histogram(
+                    &catalog::GEN_AI_SERVER_PER_TOKEN,
+                    &gen_ai_labels(&labels(), None),
+                )
+            };
+            self.each
+                .get_or_init(find)
+                .record(each.as_secs_f64(), end.trace);
+        }
+    }
+}
+
+const fn duration_metric(side: Side) -> &'static Metric {
+    match side {
+        Side::Client => &catalog::GEN_AI_CLIENT_DURATION,
+        Side::Server => &catalog::GEN_AI_SERVER_DURATION,
+    }
+}
+
+/// `error.type` of a failure that named none: `_OTHER`, as the conventions say.
+pub(super) const fn error_type(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Timeout => "timeout",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Success | Outcome::Error | Outcome::Other => "_OTHER",
+    }
+}
+
+/// The seed's three labels; what the conventions name stands in for what is missing.
+fn seed_labels(labels: &Labels) -> [(&str, &str); 3] {
+    let first = |wanted: &[Label]| {
+        wanted
+            .iter()
+            .find_map(|label| labels.get(*label))
+            .unwrap_or_default()
+    };
+    [
+        (
+            "model_id",
+            first(&[Label::ModelId, Label::RequestModel, Label::ResponseModel]),
+        ),
+        ("model_type", labels.value(Label::ModelType)),
+        ("engine", first(&[Label::Engine, Label::Provider])),
+    ]
+}
+
+/// The conventions' attributes; the required ones are always there. What the seed names stands in for what is missing.
+fn gen_ai_labels<'a>(
+    labels: &'a Labels,
+    token_type: Option<&'static str>,
+) -> [(&'a str, &'a str); 7] {
+    let first = |wanted: &[Label]| wanted.iter().find_map(|label| labels.get(*label));
+    [
+        (
+            "gen_ai_operation_name",
+            labels.get(Label::Operation).unwrap_or("chat"),
+        ),
+        (
+            "gen_ai_provider_name",
+            first(&[Label::Provider, Label::Engine]).unwrap_or("_OTHER"),
+        ),
+        (
+            "gen_ai_request_model",
+            first(&[Label::RequestModel, Label::ModelId]).unwrap_or_default(),
+        ),
+        ("gen_ai_response_model", labels.value(Label::ResponseModel)),
+        ("server_address", labels.value(Label::ServerAddress)),
+        ("server_port", labels.value(Label::ServerPort)),
+        ("gen_ai_token_type", token_type.unwrap_or_default()),
+    ]
+}
+
+/// These labels and one more.
+fn with<'a>(labels: Pairs<'a>, more: (&'a str, &'a str)) -> Vec<(&'a str, &'a str)> {
+    labels.iter().copied().chain([more]).collect()
+}

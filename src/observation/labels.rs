@@ -1,0 +1,400 @@
+//! Label values gathered from one observation, packed into one stack buffer in canonical order.
+//!
+//! The packed bytes are at once the key of a label set: hashing and comparing a set is one call over some
+//! sixty bytes, with no allocation. A value that is set twice keeps the later one. Values are cut at
+//! [`MAX_VALUE_BYTES`], at a character's border, so that a model name of a megabyte cannot hurt anyone.
+
+use std::fmt;
+
+/// A label value is cut at this many bytes.
+pub const MAX_VALUE_BYTES: usize = 512;
+
+const INLINE: usize = 256;
+/// One byte for the label, two for the length of its value.
+const HEADER: usize = 3;
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $bounded:literal;)*) => {
+        /// A label that an observation can carry.
+        ///
+        /// The order is the canonical one of the packed form; declare the labels of a span in this order
+        /// to save it the sorting.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Label { $($(#[$doc])* $variant,)* }
+
+        impl Label {
+            /// Every label, in canonical order.
+            pub const ALL: &'static [Label] = &[$(Label::$variant,)*];
+
+            /// Its name as a Prometheus label.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Label::$variant => $name,)* }
+            }
+
+            /// Whether its values come from a small fixed set, so that an overflow series keeps them.
+            #[must_use]
+            pub const fn is_bounded(self) -> bool {
+                match self { $(Label::$variant => $bounded,)* }
+            }
+        }
+    };
+}
+
+labels! {
+    /// The model that was asked, `gpt-4o`.
+    ModelId = "model_id", false;
+    /// Its architecture, `transformer`.
+    ModelType = "model_type", false;
+    /// What runs it, `vllm`.
+    Engine = "engine", false;
+    /// What was done: `chat`, `embeddings`; `get`; `SELECT`.
+    Operation = "operation", true;
+    /// The `GenAI` provider, `openai`.
+    Provider = "gen_ai_provider_name", false;
+    /// The model's name in the request.
+    RequestModel = "gen_ai_request_model", false;
+    /// The model's name in the response.
+    ResponseModel = "gen_ai_response_model", false;
+    /// Host of the provider.
+    ServerAddress = "server_address", false;
+    /// Port of the provider.
+    ServerPort = "server_port", false;
+    /// The class of an error, never its message.
+    ErrorType = "error_type", false;
+    /// The part of the service an error belongs to.
+    Component = "component", false;
+    /// HTTP method.
+    Method = "method", true;
+    /// HTTP route, `/v1/models/{model}`; never the raw path.
+    Route = "route", false;
+    /// HTTP status code.
+    StatusCode = "status_code", true;
+    /// Outcome of the operation.
+    Status = "status", true;
+    /// Which cache.
+    CacheType = "cache_type", false;
+    /// Table or collection of a database.
+    Table = "table", false;
+    /// Name of a queue.
+    Queue = "queue", false;
+    /// Routing strategy.
+    Strategy = "strategy", true;
+    /// The model that the router chose.
+    SelectedModel = "selected_model", false;
+    /// Why it chose it.
+    Reason = "reason", false;
+    /// `http`, `grpc`, `websocket`, …
+    ConnectionType = "connection_type", true;
+    /// The model a response was compared with.
+    ComparisonModel = "comparison_model", false;
+}
+
+/// The value that stands for all values beyond a metric's series limit.
+pub const OVERFLOW: &str = "_other";
+
+/// The labels of one observation.
+#[derive(Clone)]
+pub struct Labels {
+    inline: [u8; INLINE],
+    len: usize,
+    /// Number of the last label pushed, plus one.
+    last: u8,
+    is_ordered: bool,
+    truncated: u8,
+    long: Option<Vec<u8>>,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Labels {
+    /// No labels.
+    #[inline]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            inline: [0; INLINE],
+            len: 0,
+            last: 0,
+            is_ordered: true,
+            truncated: 0,
+            long: None,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packed().is_empty()
+    }
+
+    /// Sets `label`; an empty value means that it is absent.
+    #[inline]
+    pub fn set(&mut self, label: Label, value: &str) {
+        let value = self.cut(value);
+        self.push_header(label, value.len());
+        self.push(value.as_bytes());
+    }
+
+    /// Sets `label` to what `value` prints, without allocating.
+    pub fn set_fmt(&mut self, label: Label, value: fmt::Arguments<'_>) {
+        let mut text = Text::new();
+        // The only error is one that the value's own `fmt` returns; what it printed before that stays.
+        let _ = fmt::write(&mut text, value);
+        self.truncated = self.truncated.saturating_add(u8::from(text.is_cut));
+        self.set(label, text.as_str());
+    }
+
+    /// The value of `label`, if it was set.
+    #[must_use]
+    pub fn get(&self, label: Label) -> Option<&str> {
+        self.iter()
+            .filter(|(found, _)| *found == label)
+            .last()
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The value of `label`, or the empty string.
+    #[must_use]
+    pub fn value(&self, label: Label) -> &str {
+        self.get(label).unwrap_or_default()
+    }
+
+    /// The labels as they were set; canonical after [`Labels::canonical`].
+    pub fn iter(&self) -> impl Iterator<Item = (Label, &str)> {
+        Unpack {
+            rest: self.packed(),
+        }
+    }
+
+    /// How many values were cut at [`MAX_VALUE_BYTES`].
+    #[must_use]
+    pub const fn truncated(&self) -> u8 {
+        self.truncated
+    }
+
+    /// Takes the labels of `later` over these.
+    pub fn extend(&mut self, later: &Labels) {
+        for (label, value) in later.iter() {
+            self.set(label, value);
+        }
+    }
+
+    /// The packed, canonical form: sorted by label, each label once. The key of a label set.
+    #[inline]
+    pub fn canonical(&mut self) -> &[u8] {
+        if !self.is_ordered {
+            self.sort();
+        }
+        self.packed()
+    }
+
+    /// The same labels with every unbounded value replaced by [`OVERFLOW`].
+    pub(crate) fn overflowed(&self) -> Self {
+        let mut folded = Self::new();
+        for (label, value) in self.iter() {
+            folded.set(label, if label.is_bounded() { value } else { OVERFLOW });
+        }
+        folded
+    }
+
+    /// Reads back the packed form.
+    pub(crate) fn from_packed(packed: &[u8]) -> Self {
+        let mut labels = Self::new();
+        for (label, value) in (Unpack { rest: packed }) {
+            labels.set(label, value);
+        }
+        labels
+    }
+
+    #[inline]
+    fn packed(&self) -> &[u8] {
+        match &self.long {
+            None => &self.inline[..self.len.min(INLINE)],
+            Some(long) => long,
+        }
+    }
+
+    #[inline]
+    fn cut<'v>(&mut self, value: &'v str) -> &'v str {
+        if value.len() <= MAX_VALUE_BYTES {
+            return value;
+        }
+        self.truncated = self.truncated.saturating_add(1);
+        &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
+    }
+
+    #[inline]
+    fn push_header(&mut self, label: Label, len: usize) {
+        let number = label as u8 + 1;
+        self.is_ordered &= number > self.last;
+        self.last = number;
+        let [low, high] = u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes();
+        self.push(&[label as u8, low, high]);
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        match self.inline.get_mut(self.len..end) {
+            Some(place) if self.long.is_none() => {
+                place.copy_from_slice(bytes);
+                self.len = end;
+            }
+            _ => self.spill(bytes),
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let inline = &self.inline[..self.len.min(INLINE)];
+        self.long
+            .get_or_insert_with(|| inline.to_vec())
+            .extend_from_slice(bytes);
+    }
+
+    #[cold]
+    fn sort(&mut self) {
+        let mut sorted = Self::new();
+        for label in Label::ALL {
+            if let Some(value) = self.get(*label) {
+                sorted.set(*label, value);
+            }
+        }
+        sorted.truncated = self.truncated;
+        *self = sorted;
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(label, value)| (label.name(), value)))
+            .finish()
+    }
+}
+
+impl<'v> FromIterator<(Label, &'v str)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (Label, &'v str)>>(pairs: I) -> Self {
+        let mut labels = Self::new();
+        for (label, value) in pairs {
+            if !value.is_empty() {
+                labels.set(label, value);
+            }
+        }
+        labels
+    }
+}
+
+struct Unpack<'p> {
+    rest: &'p [u8],
+}
+
+impl<'p> Iterator for Unpack<'p> {
+    type Item = (Label, &'p str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&[number, low, high], rest) = self.rest.split_first_chunk::<HEADER>()?;
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+        self.rest = rest;
+        let label = *Label::ALL.get(usize::from(number))?;
+        // Only whole strings are packed, so this never falls back.
+        Some((label, std::str::from_utf8(value).unwrap_or_default()))
+    }
+}
+
+/// A bounded text on the stack that foreign `Display` and `Debug` impls print into.
+pub(crate) struct Text {
+    bytes: [u8; MAX_VALUE_BYTES],
+    len: usize,
+    is_cut: bool,
+}
+
+impl Text {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: [0; MAX_VALUE_BYTES],
+            len: 0,
+            is_cut: false,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Ok(());
+        }
+        let room = MAX_VALUE_BYTES - self.len;
+        let fits = &text[..text.floor_char_boundary(room.min(text.len()))];
+        self.is_cut = fits.len() < text.len();
+        self.bytes[self.len..self.len + fits.len()].copy_from_slice(fits.as_bytes());
+        self.len += fits.len();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_later_value_of_a_label_wins() {
+        let mut labels = Labels::new();
+        labels.set(Label::Engine, "vllm");
+        labels.set(Label::ModelId, "a");
+        labels.set(Label::Engine, "sglang");
+        let mut same = Labels::new();
+        same.set(Label::ModelId, "a");
+        same.set(Label::Engine, "sglang");
+        assert_eq!(labels.canonical(), same.canonical());
+        assert_eq!(labels.get(Label::Engine), Some("sglang"));
+    }
+
+    #[test]
+    fn a_value_is_cut_at_a_characters_border_and_counted() {
+        let mut labels = Labels::new();
+        labels.set(Label::ModelId, &"é".repeat(1 << 20));
+        labels.set_fmt(Label::Engine, format_args!("{}", "ü".repeat(1 << 20)));
+        assert_eq!(
+            labels.get(Label::ModelId).map(str::len),
+            Some(MAX_VALUE_BYTES)
+        );
+        assert_eq!(
+            labels.get(Label::Engine).map(str::len),
+            Some(MAX_VALUE_BYTES)
+        );
+        assert_eq!(labels.truncated(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_come_back_and_order_does_not_matter(pairs in proptest::collection::vec((0..Label::ALL.len(), ".{0,90}"), 0..12)) {
+            let forth: Labels = pairs.iter().map(|(label, value)| (Label::ALL[*label], value.as_str())).collect();
+            let mut last = std::collections::BTreeMap::new();
+            for (label, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+                last.insert(Label::ALL[*label], value.clone());
+            }
+            let mut back: Labels = last.iter().rev().map(|(label, value)| (*label, value.as_str())).collect();
+            let mut forth = forth;
+            prop_assert_eq!(forth.canonical(), back.canonical());
+            for (label, value) in &last {
+                prop_assert_eq!(forth.get(*label), Some(value.as_str()));
+            }
+            let mut unpacked = Labels::from_packed(forth.canonical());
+            prop_assert_eq!(unpacked.canonical(), forth.canonical());
+        }
+    }
+}

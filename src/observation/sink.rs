@@ -1,0 +1,166 @@
+//! Where observations go.
+
+use std::{fmt, time::Duration};
+
+use super::{Inference, InferenceEnd, Labels, Observation};
+use crate::interner::Interner;
+
+/// What a [`Sink`] gave out when an inference began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Handle(pub u32);
+
+/// Takes observations.
+///
+/// Called on the application's own threads, in the middle of its work: an implementation must not block,
+/// must not panic, must not emit a span or an event, and should not allocate once it has seen a label set.
+///
+/// An inference is in flight for a while, so it comes in parts: [`open`](Sink::open) when its span is
+/// created, [`relabel`](Sink::relabel) when labels are recorded later, [`chunk`](Sink::chunk) between two
+/// chunks of a stream, [`close`](Sink::close) when it ends. Everything else, and an inference made by
+/// hand, comes whole, to [`record`](Sink::record).
+pub trait Sink: Send + Sync {
+    /// An inference with these labels began. What is returned comes back with its end.
+    fn open(&self, labels: &mut Labels) -> Handle;
+
+    /// An open inference got more labels, which stand over those it had.
+    fn relabel(&self, handle: Handle, later: &Labels) -> Handle;
+
+    /// A chunk of an open inference's answer came `gap` after the one before.
+    fn chunk(&self, _handle: Handle, _gap: Duration) {}
+
+    /// An open inference ended.
+    fn close(&self, handle: Handle, end: &InferenceEnd);
+
+    /// Something happened.
+    fn record(&self, observation: &Observation<'_>);
+
+    /// An open inference is not watched any more: it is in flight no longer, and how it ends is not known.
+    fn abandon(&self, _handle: Handle) {}
+
+    /// An observation, or a part of one, could not be used; `what` names the field or the value.
+    fn dropped(&self, _reason: Dropped, _what: &str) {}
+}
+
+/// Why an observation, or a part of one, was not used; the label `reason` of
+/// `observatory_dropped_observations_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// A count, size or duration below zero was ignored.
+    Negative,
+    /// A value outside its range, a share above 1, say, was ignored.
+    OutOfRange,
+    /// A value that is not a finite number was ignored.
+    NotANumber,
+    /// A field held text where a number belongs.
+    NotNumeric,
+    /// A label value was cut at [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES).
+    Truncated,
+    /// A status outside the known ones was counted as `other`.
+    UnknownStatus,
+    /// A metric's name is in use for another kind of metric.
+    KindConflict,
+    /// There are too many metrics: a name seems to be made of an id.
+    TooManyMetrics,
+    /// Too many spans were open at once.
+    TooManyOpenSpans,
+    /// The `Debug` or `Display` of a field panicked.
+    PanickingField,
+}
+
+impl Dropped {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; 10] = [
+        Self::Negative,
+        Self::OutOfRange,
+        Self::NotANumber,
+        Self::NotNumeric,
+        Self::Truncated,
+        Self::UnknownStatus,
+        Self::KindConflict,
+        Self::TooManyMetrics,
+        Self::TooManyOpenSpans,
+        Self::PanickingField,
+    ];
+
+    /// The value of the label `reason`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Negative => "negative",
+            Self::OutOfRange => "out_of_range",
+            Self::NotANumber => "not_a_number",
+            Self::NotNumeric => "not_numeric",
+            Self::Truncated => "truncated",
+            Self::UnknownStatus => "unknown_status",
+            Self::KindConflict => "kind_conflict",
+            Self::TooManyMetrics => "too_many_metrics",
+            Self::TooManyOpenSpans => "too_many_open_spans",
+            Self::PanickingField => "panicking_field",
+        }
+    }
+}
+
+/// A sink made of a function that takes whole observations.
+///
+/// It remembers the labels of open inferences, 2,000 sets of them, so that the function sees each
+/// inference once, at its end.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use llm_observatory::{FnSink, Observation, ObservatoryLayer};
+/// use tracing_subscriber::prelude::*;
+///
+/// static TOKENS: AtomicU64 = AtomicU64::new(0);
+/// let sink = FnSink::new(|observation: &Observation<'_>| {
+///     if let Observation::Inference(inference) = observation {
+///         TOKENS.fetch_add(inference.end.tokens.output.unwrap_or(0), Ordering::Relaxed);
+///     }
+/// });
+/// let subscriber = tracing_subscriber::registry().with(ObservatoryLayer::new(sink));
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info_span!("inference", model_id = "gpt-4o", tokens = 42).in_scope(|| {});
+/// });
+/// assert_eq!(TOKENS.load(Ordering::Relaxed), 42);
+/// ```
+pub struct FnSink<F> {
+    function: F,
+    open: Interner<()>,
+}
+
+impl<F: Fn(&Observation<'_>) + Send + Sync> FnSink<F> {
+    /// A sink that calls `function` with every observation.
+    pub fn new(function: F) -> Self {
+        Self {
+            function,
+            open: Interner::new(crate::interner::DEFAULT_LIMIT),
+        }
+    }
+}
+
+impl<F> fmt::Debug for FnSink<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnSink").finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn(&Observation<'_>) + Send + Sync> Sink for FnSink<F> {
+    fn open(&self, labels: &mut Labels) -> Handle {
+        Handle(self.open.resolve(labels, |_| ()).number)
+    }
+
+    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
+        let mut labels = self.open.labels(handle.0);
+        labels.extend(later);
+        self.open(&mut labels)
+    }
+
+    fn close(&self, handle: Handle, end: &InferenceEnd) {
+        let labels = self.open.labels(handle.0);
+        self.record(&Inference::from_labels(&labels, *end).into());
+    }
+
+    fn record(&self, observation: &Observation<'_>) {
+        (self.function)(observation);
+    }
+}
