@@ -1,8 +1,13 @@
 //! Annotate once with `#[instrument]`; get correct metrics for services that route or serve LLM inference.
 mod clock;
+pub mod config;
 mod interner;
 pub mod layer;
 pub mod metrics;
 pub mod observation;
+pub mod observatory;
 mod own_thread;
-pub use crate::{clock::*, layer::*, metrics::*, observation::*};
+#[cfg(feature = "server")]
+mod server;
+mod system;
+pub use crate::{clock::*, config::*, layer::*, metrics::*, observation::*, observatory::*};

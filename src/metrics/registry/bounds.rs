@@ -25,6 +25,26 @@ pub enum BucketsError {
     },
 }
 
+/// Whether bounds can be used; gives back those that are written (`+Inf` is implied; users of Prometheus clients
+/// write it all the same).
+pub(crate) fn check(upper: &[f64]) -> Result<&[f64], BucketsError> {
+    let upper = upper.strip_suffix(&[f64::INFINITY]).unwrap_or(upper);
+    if upper.is_empty() {
+        return Err(BucketsError::Empty);
+    }
+    if upper.len() > MOST {
+        return Err(BucketsError::TooMany(upper.len()));
+    }
+    let mut before = f64::NEG_INFINITY;
+    for (place, &value) in upper.iter().enumerate() {
+        if !value.is_finite() || value <= before {
+            return Err(BucketsError::NotAscending { place, value });
+        }
+        before = value;
+    }
+    Ok(upper)
+}
+
 /// Ascending upper bounds; the bucket `+Inf` is implied.
 pub(crate) struct Bounds {
     upper: Box<[f64]>,
@@ -37,21 +57,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     pub(crate) fn new(upper: &[f64]) -> Result<Self, BucketsError> {
-        // `+Inf` is implied; users of Prometheus clients write it all the same.
-        let upper = upper.strip_suffix(&[f64::INFINITY]).unwrap_or(upper);
-        if upper.is_empty() {
-            return Err(BucketsError::Empty);
-        }
-        if upper.len() > MOST {
-            return Err(BucketsError::TooMany(upper.len()));
-        }
-        let mut before = f64::NEG_INFINITY;
-        for (place, &value) in upper.iter().enumerate() {
-            if !value.is_finite() || value <= before {
-                return Err(BucketsError::NotAscending { place, value });
-            }
-            before = value;
-        }
+        let upper = check(upper)?;
         let mut first = Box::new([0; EXPONENTS]);
         for (exponent, place) in first.iter_mut().enumerate() {
             let least = f64::from_bits((exponent as u64) << 52);

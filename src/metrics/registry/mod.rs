@@ -22,6 +22,7 @@ use std::{
 };
 
 pub use self::bounds::BucketsError;
+pub(crate) use self::bounds::check as check_buckets;
 pub(crate) use self::{
     bounds::Bounds,
     cells::{Counter, Gauge, Histogram, Series},
@@ -138,9 +139,6 @@ impl Registry {
         &self.0.options.prefix
     }
 
-    pub(crate) fn options(&self) -> &RegistryOptions {
-        &self.0.options
-    }
 
     pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
         &self.0.diagnostics

@@ -1,0 +1,189 @@
+//! The environment over a preset. The only module that reads it.
+
+use std::time::Duration;
+
+use super::{Config, ConfigError, Preset};
+use crate::metrics::Side;
+
+/// Variables of ours begin so; one that does and is not known is a spelling mistake.
+const OURS: &str = "OBSERVATORY_";
+
+/// The value of a variable, and the names of all there are.
+pub(super) trait Environment {
+    fn get(&self, key: &str) -> Option<String>;
+    fn keys(&self) -> Vec<String>;
+}
+
+/// The environment of this process.
+pub(super) struct Process;
+
+impl Environment for Process {
+    fn get(&self, key: &str) -> Option<String> {
+        // A value that is no Unicode cannot be right for any of these.
+        std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    fn keys(&self) -> Vec<String> {
+        std::env::vars_os().map(|(key, _)| key.to_string_lossy().into_owned()).collect()
+    }
+}
+
+type Setter = fn(&mut Config, &str) -> Result<(), &'static str>;
+
+/// Each variable, and what it sets; later ones stand over earlier ones.
+const VARIABLES: &[(&str, Setter)] = &[
+    ("OTEL_SERVICE_NAME", |config, value| set(&mut config.service.name, Ok(value.to_owned()))),
+    ("MONITORING_ENABLED", |config, value| set(&mut config.enabled, boolean(value))),
+    ("PROMETHEUS_ENABLED", |config, value| set(&mut config.prometheus.enabled, boolean(value))),
+    ("HEALTH_CHECK_ENABLED", |config, value| set(&mut config.health.enabled, boolean(value))),
+    ("METRICS_ENDPOINT", |config, value| set(&mut config.prometheus.endpoint, Ok(value.to_owned()))),
+    ("HEALTH_ENDPOINT", |config, value| set(&mut config.health.endpoint, Ok(value.to_owned()))),
+    ("LOG_LEVEL", |config, value| set(&mut config.log_filter, Ok(value.to_owned()))),
+    ("RUST_LOG", |config, value| set(&mut config.log_filter, Ok(value.to_owned()))),
+    ("OBSERVATORY_ENABLED", |config, value| set(&mut config.enabled, boolean(value))),
+    ("OBSERVATORY_LISTEN", |config, value| {
+        set(&mut config.prometheus.listen, value.parse().map_err(|_| "an address with a port, `127.0.0.1:9091`, say"))
+    }),
+    ("OBSERVATORY_PORT", |config, value| {
+        let port = value.parse().map_err(|_| "a port, 0 to 65535")?;
+        config.prometheus.listen.set_port(port);
+        Ok(())
+    }),
+    ("OBSERVATORY_PREFIX", |config, value| set(&mut config.prometheus.prefix, Ok(value.to_owned()))),
+    ("OBSERVATORY_SERIES_LIMIT", |config, value| {
+        set(&mut config.prometheus.series_limit, value.parse().map_err(|_| "a whole number above 0"))
+    }),
+    ("OBSERVATORY_IDLE_TIMEOUT", |config, value| set(&mut config.prometheus.idle_timeout, duration(value).map(Some))),
+    ("OBSERVATORY_TICK", |config, value| set(&mut config.tick, duration(value))),
+    ("OBSERVATORY_GEN_AI", |config, value| {
+        let side = match value {
+            "client" => Ok(Some(Side::Client)),
+            "server" => Ok(Some(Side::Server)),
+            "off" => Ok(None),
+            _ => Err("`client`, `server` or `off`"),
+        };
+        set(&mut config.prometheus.gen_ai, side)
+    }),
+];
+
+/// Chooses the preset; read before all others.
+const PRESET: &str = "OBSERVATORY_ENV";
+
+pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError> {
+    let invalid = |key: &str, value: String, expected| ConfigError::Invalid { key: key.to_owned(), value: format!("{value:?}"), expected };
+    // A variable that is set to nothing is as good as unset, as OpenTelemetry's specification says.
+    let get = |key| environment.get(key).filter(|value| !value.is_empty());
+    let preset = match get(PRESET) {
+        None => Preset::default(),
+        Some(name) => Preset::named(&name)
+            .ok_or_else(|| invalid(PRESET, name, "`development`, `production`, `vps` or `enterprise`"))?,
+    };
+    if let Some(key) = environment.keys().into_iter().find(|key| key.starts_with(OURS) && !is_known(key)) {
+        let nearest = nearest(&key);
+        return Err(ConfigError::UnknownVariable { key, nearest });
+    }
+    let mut config = Config::preset(preset);
+    for (key, set) in VARIABLES {
+        if let Some(value) = get(key) {
+            set(&mut config, &value).map_err(|expected| invalid(key, value, expected))?;
+        }
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn is_known(key: &str) -> bool {
+    key == PRESET || VARIABLES.iter().any(|(known, _)| *known == key)
+}
+
+fn nearest(key: &str) -> &'static str {
+    let ours = VARIABLES.iter().map(|(known, _)| *known).filter(|known| known.starts_with(OURS));
+    ours.chain([PRESET]).min_by_key(|known| strsim::levenshtein(known, key)).unwrap_or(PRESET)
+}
+
+fn set<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
+    *place = value?;
+    Ok(())
+}
+
+fn boolean(value: &str) -> Result<bool, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("`true` or `false`"),
+    }
+}
+
+fn duration(value: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(value).map_err(|_| "a duration with its unit, `10s`, `500ms` or `5m`, say")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    impl Environment for BTreeMap<&str, &str> {
+        fn get(&self, key: &str) -> Option<String> {
+            BTreeMap::get(self, key).map(|value| (*value).to_owned())
+        }
+
+        fn keys(&self) -> Vec<String> {
+            BTreeMap::keys(self).map(|key| (*key).to_owned()).collect()
+        }
+    }
+
+    fn config(variables: &[(&'static str, &'static str)]) -> Result<Config, String> {
+        load(&variables.iter().copied().collect::<BTreeMap<_, _>>()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_a_variable_it_is_development() {
+        let config = config(&[("OBSERVATORY_PREFIX", "")]).unwrap();
+        assert_eq!(config, Config::preset(Preset::Development));
+        assert_eq!((config.prometheus.prefix.as_str(), config.service.name.as_str()), ("llm_router_dev_", "llm-router-dev"));
+    }
+
+    #[test]
+    fn variables_stand_over_the_preset() {
+        let config = config(&[
+            ("OBSERVATORY_ENV", "production"),
+            ("OBSERVATORY_LISTEN", "0.0.0.0:1234"),
+            ("OBSERVATORY_TICK", "500ms"),
+            ("OBSERVATORY_GEN_AI", "server"),
+            ("OTEL_SERVICE_NAME", "mine"),
+            ("LOG_LEVEL", "debug"),
+            ("RUST_LOG", "warn"),
+        ])
+        .unwrap();
+        assert_eq!(config.prometheus.prefix, "llm_router_");
+        assert_eq!(config.prometheus.listen.to_string(), "0.0.0.0:1234");
+        assert_eq!(config.tick, Duration::from_millis(500));
+        assert_eq!(config.prometheus.gen_ai, Some(Side::Server));
+        assert_eq!((config.service.name.as_str(), config.log_filter.as_str()), ("mine", "warn"));
+    }
+
+    #[test]
+    fn a_bad_value_names_the_variable_the_value_and_what_would_be_right() {
+        for (key, value, expected) in [
+            ("OBSERVATORY_LISTEN", "9091", "127.0.0.1:9091"),
+            ("OBSERVATORY_PORT", "99999", "0 to 65535"),
+            ("OBSERVATORY_TICK", "10", "10s"),
+            ("OBSERVATORY_ENV", "prod", "production"),
+            ("OBSERVATORY_GEN_AI", "both", "client"),
+            ("MONITORING_ENABLED", "maybe", "true"),
+            ("OBSERVATORY_PREFIX", "a-b", "underscores"),
+            ("METRICS_ENDPOINT", "metrics", "/metrics"),
+        ] {
+            let error = config(&[(key, value)]).unwrap_err();
+            let key = if key == "OBSERVATORY_PREFIX" { "prefix" } else if key == "METRICS_ENDPOINT" { "endpoint" } else { key };
+            assert!(error.contains(key) && error.contains(value) && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_an_error_that_names_the_nearest() {
+        let error = config(&[("OBSERVATORY_LISTN", "127.0.0.1:1")]).unwrap_err();
+        assert!(error.contains("OBSERVATORY_LISTN") && error.contains("did you mean OBSERVATORY_LISTEN"), "{error}");
+    }
+}

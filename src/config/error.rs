@@ -1,0 +1,35 @@
+//! What can be wrong with a configuration.
+
+use crate::metrics::BucketsError;
+
+/// A configuration that cannot be used. Nothing of it was applied.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value that cannot be used.
+    #[error("{key} is {value}, but must be {expected}")]
+    Invalid {
+        /// The key, or the environment variable.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// An environment variable that begins like ours, but is none.
+    #[error("{key} is not a variable of llm-observatory; did you mean {nearest}?")]
+    UnknownVariable {
+        /// The variable.
+        key: String,
+        /// The one of ours that is spelt most like it.
+        nearest: &'static str,
+    },
+    /// Buckets that cannot be used.
+    #[error("prometheus.buckets for {which} cannot be used: {source}")]
+    Buckets {
+        /// Which histograms they are for.
+        which: String,
+        /// What is wrong with them.
+        source: BucketsError,
+    },
+}

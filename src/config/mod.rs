@@ -1,0 +1,351 @@
+//! Configuration: plain data with defaults that work.
+//!
+//! [`Config::load`] takes a preset (`OBSERVATORY_ENV`, else `development`) and puts the environment over it;
+//! `with_*` puts code over both. [`Config::validate`] names the key, the value and what would be right.
+
+mod env;
+mod error;
+mod preset;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+pub use self::{error::ConfigError, preset::Preset};
+use crate::{
+    layer::{self, Mapping},
+    metrics::{BucketsFor, RegistryOptions, Side, SinkOptions},
+};
+
+/// How an observatory is made.
+///
+/// ```
+/// use llm_observatory::Config;
+///
+/// let config = Config::default().with_service_name("my-router").with_prefix("my_router_");
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Whether anything is observed at all; off is free. Default: true.
+    pub enabled: bool,
+    /// Whether threads and server start with `build`; else with `start`. Default: true.
+    pub auto_start: bool,
+    /// Time between two ticks, which sample the system and keep rates. Default: 10 s.
+    pub tick: Duration,
+    /// Time that a shutdown may take. Default: 5 s.
+    pub shutdown_timeout: Duration,
+    /// What is logged by `install`, in the syntax of `RUST_LOG`. Default: `info`.
+    pub log_filter: String,
+    /// Who is observed.
+    pub service: ServiceConfig,
+    /// Metrics, and where they are served.
+    pub prometheus: PrometheusConfig,
+    /// Health, and where it is served.
+    pub health: HealthConfig,
+    /// Names of the application's own, mapped to names that the Layer knows.
+    pub mapping: Mapping,
+}
+
+/// Who is observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServiceConfig {
+    /// `service.name`. Default: `llm-router`.
+    pub name: String,
+    /// `service.version`. Default: none.
+    pub version: Option<String>,
+    /// `deployment.environment.name`: the preset's name. Default: none.
+    pub environment: Option<String>,
+}
+
+/// Metrics, and where they are served.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PrometheusConfig {
+    /// Whether the server runs. Default: true.
+    pub enabled: bool,
+    /// Address of the server; port 0 takes any that is free. Default: `127.0.0.1:9090`.
+    pub listen: SocketAddr,
+    /// Path of the metrics. Default: `/metrics`.
+    pub endpoint: String,
+    /// Goes before the names of the seed's metrics. Default: `llm_router_`.
+    pub prefix: String,
+    /// Labels that every series gets. Default: none.
+    pub labels: BTreeMap<String, String>,
+    /// Series a metric may have; those beyond fold into an overflow series. Default: 2,000.
+    pub series_limit: usize,
+    /// A series that did not change for this long is not shown until it does. Default: never.
+    pub idle_timeout: Option<Duration>,
+    /// Buckets of histograms, by full name, prefix or suffix; the first that matches counts. Default: none.
+    pub buckets: Vec<(BucketsFor, Vec<f64>)>,
+    /// Which side of the `GenAI` conventions' metrics the service has; `None` turns them off. Default: client.
+    pub gen_ai: Option<Side>,
+}
+
+/// Health, and where it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthConfig {
+    /// Whether the process and the machine are sampled. Default: true.
+    pub enabled: bool,
+    /// Path of the health report. Default: `/health`.
+    pub endpoint: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            auto_start: true,
+            tick: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(5),
+            log_filter: "info".to_owned(),
+            service: ServiceConfig { name: "llm-router".to_owned(), version: None, environment: None },
+            prometheus: PrometheusConfig::default(),
+            health: HealthConfig { enabled: true, endpoint: "/health".to_owned() },
+            mapping: Mapping::default(),
+        }
+    }
+}
+
+impl Default for PrometheusConfig {
+    fn default() -> Self {
+        let registry = RegistryOptions::default();
+        Self {
+            enabled: true,
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
+            endpoint: "/metrics".to_owned(),
+            prefix: registry.prefix,
+            labels: registry.labels,
+            series_limit: registry.series_limit,
+            idle_timeout: registry.idle_timeout,
+            buckets: registry.buckets,
+            gen_ai: SinkOptions::default().gen_ai,
+        }
+    }
+}
+
+impl Config {
+    /// The preset that `OBSERVATORY_ENV` names (`development` where it is unset), with the environment over it.
+    ///
+    /// # Errors
+    ///
+    /// If a variable of ours has a value that cannot be used, or a name that none of ours has.
+    pub fn load() -> Result<Self, ConfigError> {
+        env::load(&env::Process)
+    }
+
+    /// The configuration of a preset.
+    #[must_use]
+    pub fn preset(preset: Preset) -> Self {
+        preset::config(preset)
+    }
+
+    /// Sets whether anything is observed at all.
+    #[must_use]
+    pub fn with_enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Sets whether threads and server start with `build`.
+    #[must_use]
+    pub fn with_auto_start(mut self, auto_start: bool) -> Self {
+        self.auto_start = auto_start;
+        self
+    }
+
+    /// Sets the time between two ticks.
+    #[must_use]
+    pub fn with_tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
+    /// Sets what is logged, in the syntax of `RUST_LOG`.
+    #[must_use]
+    pub fn with_log_filter(mut self, filter: impl Into<String>) -> Self {
+        self.log_filter = filter.into();
+        self
+    }
+
+    /// Sets `service.name`.
+    #[must_use]
+    pub fn with_service_name(mut self, name: impl Into<String>) -> Self {
+        self.service.name = name.into();
+        self
+    }
+
+    /// Sets the address of the server; port 0 takes any that is free.
+    #[must_use]
+    pub fn with_listen(mut self, listen: SocketAddr) -> Self {
+        self.prometheus.listen = listen;
+        self
+    }
+
+    /// Runs no server.
+    #[must_use]
+    pub fn without_server(mut self) -> Self {
+        self.prometheus.enabled = false;
+        self
+    }
+
+    /// Sets what goes before the names of the seed's metrics.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prometheus.prefix = prefix.into();
+        self
+    }
+
+    /// Adds a label that every series gets.
+    #[must_use]
+    pub fn with_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.prometheus.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets how many series a metric may have.
+    #[must_use]
+    pub fn with_series_limit(mut self, limit: usize) -> Self {
+        self.prometheus.series_limit = limit;
+        self
+    }
+
+    /// Sets after which time without a change a series is not shown until its next.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.prometheus.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Adds buckets for some histograms; the first that match count.
+    #[must_use]
+    pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
+        self.prometheus.buckets.push((which, upper.into()));
+        self
+    }
+
+    /// Sets which side of the `GenAI` conventions' metrics the service has; `None` turns them off.
+    #[must_use]
+    pub fn with_gen_ai(mut self, side: Option<Side>) -> Self {
+        self.prometheus.gen_ai = side;
+        self
+    }
+
+    /// Maps a span name of the application's to one that the Layer knows.
+    #[must_use]
+    pub fn with_span_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
+        self.mapping.spans.insert(yours.into(), known.into());
+        self
+    }
+
+    /// Maps a field name of the application's to one that the Layer knows.
+    #[must_use]
+    pub fn with_field_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
+        self.mapping.fields.insert(yours.into(), known.into());
+        self
+    }
+
+    /// Checks that everything can be used.
+    ///
+    /// # Errors
+    ///
+    /// The first key that cannot, with its value and what would be right.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const SHORTEST_TICK: Duration = Duration::from_millis(100);
+        let check = |is_right: bool, key: &str, value: &dyn std::fmt::Debug, expected: &'static str| match is_right {
+            true => Ok(()),
+            false => Err(ConfigError::Invalid { key: key.to_owned(), value: format!("{value:?}"), expected }),
+        };
+        let prometheus = &self.prometheus;
+        check(self.tick >= SHORTEST_TICK, "tick", &self.tick, "a duration of at least 100ms")?;
+        check(!self.service.name.is_empty(), "service.name", &self.service.name, "a name")?;
+        check(is_name_part(&prometheus.prefix), "prometheus.prefix", &prometheus.prefix, "made of letters, digits and underscores, and not beginning with a digit; `my_service_`, say")?;
+        check(prometheus.series_limit > 0, "prometheus.series_limit", &prometheus.series_limit, "a number above 0")?;
+        for (key, path) in [("prometheus.endpoint", &prometheus.endpoint), ("health.endpoint", &self.health.endpoint)] {
+            let is_path = path.starts_with('/') && path.len() > 1 && !path.contains(['{', '}', '?', '#', ' ', '*']);
+            check(is_path, key, path, "a path such as `/metrics`")?;
+        }
+        let paths = [prometheus.endpoint.as_str(), self.health.endpoint.as_str(), "/status"];
+        let is_twice = |path| paths.iter().filter(|other| *other == path).count() > 1;
+        check(!paths.iter().any(is_twice), "prometheus.endpoint", &paths, "different paths for metrics, health and status")?;
+        for label in prometheus.labels.keys() {
+            let is_name = !label.is_empty() && is_name_part(label) && !label.starts_with("__") && label != "le";
+            check(is_name, "prometheus.labels", label, "a label name: letters, digits and underscores, not `le`, not beginning with a digit or `__`")?;
+        }
+        for (which, upper) in &prometheus.buckets {
+            crate::metrics::check_buckets(upper)
+                .map_err(|source| ConfigError::Buckets { which: format!("{which:?}"), source })?;
+        }
+        for (yours, known) in &self.mapping.spans {
+            check(layer::Kind::is_known(known), "mapping.spans", &(yours, known), "mapped to a span name of the table in the documentation, `inference`, say")?;
+        }
+        for (yours, known) in &self.mapping.fields {
+            check(layer::is_known_field(known), "mapping.fields", &(yours, known), "mapped to a field name of the table in the documentation, `model_id`, say")?;
+        }
+        let is_filter = tracing_subscriber::EnvFilter::builder().parse(&self.log_filter).is_ok();
+        check(is_filter, "log_filter", &self.log_filter, "in the syntax of RUST_LOG, `info,my_crate=debug`, say")
+    }
+
+    pub(crate) fn registry_options(&self) -> RegistryOptions {
+        let mut options = RegistryOptions::default();
+        options.prefix.clone_from(&self.prometheus.prefix);
+        options.series_limit = self.prometheus.series_limit;
+        options.labels.clone_from(&self.prometheus.labels);
+        options.buckets.clone_from(&self.prometheus.buckets);
+        options.idle_timeout = self.prometheus.idle_timeout;
+        options
+    }
+
+    pub(crate) fn sink_options(&self) -> SinkOptions {
+        let mut options = SinkOptions::default();
+        options.gen_ai = self.prometheus.gen_ai;
+        options.series_limit = self.prometheus.series_limit;
+        options
+    }
+}
+
+fn is_name_part(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !text.bytes().next().is_some_and(|first| first.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The configuration is refused, and the error names the key and the value.
+    fn check_refused(config: &Config, key: &str, value: &str) {
+        let error = config.validate().expect_err(key).to_string();
+        assert!(error.contains(key) && error.contains(value), "{error}");
+    }
+
+    #[test]
+    fn every_preset_is_valid() {
+        for preset in Preset::ALL {
+            Config::preset(preset).validate().unwrap();
+        }
+        Config::default().validate().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let config = Config::default;
+        check_refused(&config().with_prefix("9lives_"), "prometheus.prefix", "9lives_");
+        check_refused(&config().with_prefix("my-router-"), "prometheus.prefix", "my-router-");
+        check_refused(&config().with_tick(Duration::from_millis(1)), "tick", "1ms");
+        check_refused(&config().with_series_limit(0), "prometheus.series_limit", "0");
+        check_refused(&config().with_label("le", "x"), "prometheus.labels", "le");
+        check_refused(&config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]), "_seconds", "1");
+        check_refused(&config().with_span_name("generate", "inferense"), "mapping.spans", "inferense");
+        check_refused(&config().with_field_name("llm", "modelid"), "mapping.fields", "modelid");
+        check_refused(&config().with_log_filter("info,[["), "log_filter", "[[");
+        let mut same = config();
+        same.health.endpoint = "/metrics".into();
+        check_refused(&same, "different paths", "/metrics");
+    }
+}

@@ -1,0 +1,52 @@
+//! The presets: what a service of each kind starts from.
+
+use super::Config;
+
+/// A kind of deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Preset {
+    /// A developer's machine. Where nothing is said, this one.
+    #[default]
+    Development,
+    /// A production service.
+    Production,
+    /// A small virtual server on its own.
+    Vps,
+    /// A large deployment.
+    Enterprise,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 4] = [Self::Development, Self::Production, Self::Vps, Self::Enterprise];
+
+    /// Its name in `OBSERVATORY_ENV`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+            Self::Vps => "vps",
+            Self::Enterprise => "enterprise",
+        }
+    }
+
+    /// The preset of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+pub(super) fn config(preset: Preset) -> Config {
+    let (suffix, prefix) = match preset {
+        Preset::Development => ("-dev", "llm_router_dev_"),
+        Preset::Production => ("", "llm_router_"),
+        Preset::Vps => ("-vps", "llm_router_vps_"),
+        Preset::Enterprise => ("-enterprise", "llm_router_enterprise_"),
+    };
+    let mut config = Config::default().with_prefix(prefix).with_service_name(format!("llm-router{suffix}"));
+    config.service.environment = Some(preset.as_str().to_owned());
+    config
+}

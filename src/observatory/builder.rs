@@ -1,0 +1,86 @@
+//! Puts an observatory together, for a subscriber of the application's own.
+
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
+
+use tracing::Subscriber;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::{BuildError, Core, Inner, Observatory};
+use crate::{
+    clock::Clock,
+    config::Config,
+    layer::ObservatoryLayer,
+    metrics::{MetricsSink, Registry, catalog, derived::Derived},
+    observation::Sink,
+};
+
+/// Puts an observatory together.
+///
+/// ```
+/// use llm_observatory::{Config, Observatory};
+/// use tracing_subscriber::{filter::LevelFilter, prelude::*};
+///
+/// let config = Config::default().without_server();
+/// let (layer, observatory) = Observatory::builder(config).build()?;
+/// // The level filter goes outermost: it keeps a disabled `trace!` free.
+/// tracing_subscriber::registry().with(layer).with(LevelFilter::INFO).init();
+/// metrics::set_global_recorder(observatory.recorder()).expect("the only recorder");
+/// # Ok::<(), llm_observatory::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "call build"]
+pub struct ObservatoryBuilder {
+    config: Config,
+    clock: Clock,
+}
+
+impl ObservatoryBuilder {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, clock: Clock::system() }
+    }
+
+    /// Sets the clock, for tests that own the time.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The Layer for your subscriber, and the observatory; started unless `auto_start` is off.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used, the server's address is taken, or a thread cannot be started.
+    pub fn build<S>(self) -> Result<(ObservatoryLayer<S>, Observatory), BuildError>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let Self { config, clock } = self;
+        config.validate()?;
+        let registry = Registry::new(config.registry_options())?;
+        let sink = Arc::new(MetricsSink::new(registry.clone(), config.sink_options()));
+        let layer = if config.enabled {
+            ObservatoryLayer::with_options(Arc::clone(&sink) as Arc<dyn Sink>, config.mapping.clone(), clock.clone())
+        } else {
+            ObservatoryLayer::off()
+        };
+        let labels = [("version", env!("CARGO_PKG_VERSION")), ("service_name", &config.service.name)];
+        registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
+        let core = Arc::new(Core {
+            is_on: config.enabled,
+            origin: clock.raw(),
+            started: clock.wall(),
+            derived: Derived::default(),
+            is_stopped: AtomicBool::new(false),
+            own_cpu: crate::system::OwnCpu::default(),
+            config,
+            registry,
+            sink,
+            clock,
+        });
+        let observatory = Observatory(Arc::new(Inner { core, running: Mutex::new(None) }));
+        if observatory.config().auto_start {
+            observatory.start()?;
+        }
+        Ok((layer, observatory))
+    }
+}

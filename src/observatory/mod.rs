@@ -1,0 +1,306 @@
+//! The facade: one observatory, its two threads, its life.
+//!
+//! *serve* answers the endpoints, *work* ticks. Both are the observatory's own, so `/metrics` answers while the
+//! application's runtime is blocked, and an application without any runtime can be observed. Both carry the mark
+//! by which the Layer knows not to observe them.
+
+mod builder;
+mod error;
+mod install;
+mod status;
+mod work;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+pub use self::{
+    builder::ObservatoryBuilder,
+    error::{BuildError, InstallError, StartError},
+    status::Status,
+};
+use self::work::Work;
+use crate::{
+    clock::Clock,
+    config::Config,
+    metrics::{
+        Format, MetricsSink, Registry,
+        derived::Derived,
+        exposition::{self, Moment},
+    },
+    observation::{
+        CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference, ModelLoad, Observation,
+        QueueOperation, RoutingDecision, Sink,
+    },
+};
+
+/// A running observatory. Cheap to clone; when the last clone is dropped it stops.
+#[derive(Clone)]
+pub struct Observatory(Arc<Inner>);
+
+struct Inner {
+    core: Arc<Core>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What the observatory's threads share with it.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) registry: Registry,
+    pub(crate) sink: Arc<MetricsSink>,
+    pub(crate) clock: Clock,
+    pub(crate) derived: Derived,
+    /// Reading of the monotonic clock at the start.
+    origin: u64,
+    pub(crate) started: SystemTime,
+    /// Whether the sink is written to; where the observatory is off, nothing is.
+    is_on: bool,
+    pub(crate) is_stopped: AtomicBool,
+    pub(crate) own_cpu: crate::system::OwnCpu,
+}
+
+/// The threads, once started.
+struct Running {
+    #[cfg(feature = "server")]
+    server: Option<crate::server::Running>,
+    work: Work,
+    listen: Option<SocketAddr>,
+}
+
+impl Observatory {
+    /// An observatory that is put together by hand.
+    #[must_use]
+    pub fn builder(config: Config) -> ObservatoryBuilder {
+        ObservatoryBuilder::new(config)
+    }
+
+    /// Everything: subscriber with log output on standard error, `metrics` recorder, server, threads.
+    ///
+    /// Logs are filtered by `config.log_filter` (`RUST_LOG`); the spans of the Layer are let through whatever it
+    /// says, so a quiet log does not cost a metric.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used, the address is taken, or a subscriber or recorder is installed
+    /// already. Nothing is installed then.
+    pub fn install(config: Config) -> Result<Self, InstallError> {
+        install::install(config)
+    }
+
+    /// Starts threads and server, where `auto_start` is off. Does nothing if they run.
+    ///
+    /// # Errors
+    ///
+    /// If the address is taken, or a thread cannot be started.
+    pub fn start(&self) -> Result<(), StartError> {
+        let core = &self.0.core;
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() || !core.is_on {
+            return Ok(());
+        }
+        core.is_stopped.store(false, Ordering::Release);
+        #[cfg(feature = "server")]
+        let server = core.config.prometheus.enabled.then(|| crate::server::start(core)).transpose()?;
+        #[cfg(feature = "server")]
+        let listen = server.as_ref().map(|server| server.address);
+        #[cfg(not(feature = "server"))]
+        let listen = None;
+        let work = Work::start(core).map_err(|source| StartError::Thread { name: work::NAME, source })?;
+        *running = Some(Running {
+            #[cfg(feature = "server")]
+            server,
+            work,
+            listen,
+        });
+        Ok(())
+    }
+
+    /// Stops server and threads, within `config.shutdown_timeout`, on any executor. What was recorded stays.
+    pub async fn shutdown(&self) {
+        let (done, is_done) = futures_channel::oneshot::channel();
+        let observatory = self.clone();
+        let thread = std::thread::Builder::new().name("observatory-stop".to_owned()).spawn(move || {
+            observatory.shutdown_blocking();
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        });
+        match thread {
+            // Cancelled cannot happen: the thread sends before it ends.
+            Ok(_) => drop(is_done.await),
+            Err(_) => self.shutdown_blocking(),
+        }
+    }
+
+    /// As [`Observatory::shutdown`], for code that is not async.
+    pub fn shutdown_blocking(&self) {
+        self.0.stop();
+    }
+
+    /// The address that the server listens on; `None` where it does not run.
+    #[must_use]
+    pub fn listen_address(&self) -> Option<SocketAddr> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.listen
+    }
+
+    /// Whether anything is observed.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.0.core.is_on
+    }
+
+    /// The configuration it was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.core.config
+    }
+
+    /// The recorder for `metrics::set_global_recorder`, where you install it yourself.
+    #[must_use]
+    pub fn recorder(&self) -> Registry {
+        self.0.core.registry.clone()
+    }
+
+    /// Every series, written in `format`.
+    #[must_use]
+    pub fn export_metrics(&self, format: Format) -> String {
+        let core = &self.0.core;
+        exposition::to_string(&core.registry, format, &core.moment())
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = self.0.core.status();
+        status.listen = self.listen_address().map(|address| address.to_string());
+        status
+    }
+
+    /// Records an observation made by hand.
+    pub fn record<'a>(&self, observation: impl Into<Observation<'a>>) {
+        if self.0.core.is_on {
+            self.0.core.sink.record(&observation.into());
+        }
+    }
+
+    /// Records an inference.
+    pub fn record_inference(&self, inference: Inference<'_>) {
+        self.record(inference);
+    }
+
+    /// Records an HTTP request that was served.
+    pub fn record_http_request(&self, request: HttpRequest<'_>) {
+        self.record(request);
+    }
+
+    /// Records the loading of a model.
+    pub fn record_model_load(&self, load: ModelLoad<'_>) {
+        self.record(load);
+    }
+
+    /// Records an operation on a cache.
+    pub fn record_cache_operation(&self, operation: CacheOperation<'_>) {
+        self.record(operation);
+    }
+
+    /// Records an operation on a database.
+    pub fn record_database_operation(&self, operation: DatabaseOperation<'_>) {
+        self.record(operation);
+    }
+
+    /// Records an operation on a queue.
+    pub fn record_queue_operation(&self, operation: QueueOperation<'_>) {
+        self.record(operation);
+    }
+
+    /// Records the choice of a model.
+    pub fn record_routing_decision(&self, decision: RoutingDecision<'_>) {
+        self.record(decision);
+    }
+
+    /// Records an error.
+    pub fn record_error(&self, error: ErrorEvent<'_>) {
+        self.record(error);
+    }
+
+    /// Records into a metric of the application's own.
+    pub fn record_custom_metric(&self, metric: CustomMetric<'_>) {
+        self.record(metric);
+    }
+}
+
+impl fmt::Debug for Observatory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observatory")
+            .field("service", &self.0.core.config.service.name)
+            .field("listen", &self.listen_address())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Monotonic time since the start.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.between(self.origin, self.clock.raw())
+    }
+
+    /// Brings the gauges that follow from others up to date, and says when and for whom it is written.
+    pub(crate) fn moment(&self) -> Moment {
+        let now = self.now();
+        self.derived.update(&self.registry, now);
+        let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let service = &self.config.service;
+        let attributes = [
+            ("service.name", Some(&service.name)),
+            ("service.version", service.version.as_ref()),
+            ("deployment.environment.name", service.environment.as_ref()),
+        ];
+        Moment {
+            now,
+            wall: since_epoch(self.clock.wall()),
+            start: since_epoch(self.started),
+            resource: attributes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect(),
+        }
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.core.is_stopped.store(true, Ordering::Release);
+        let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let deadline = Instant::now() + self.core.config.shutdown_timeout;
+        running.work.wake();
+        #[cfg(feature = "server")]
+        if let Some(server) = running.server {
+            server.stop(deadline);
+        }
+        join(running.work.into_thread(), deadline);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Waits for a thread until `deadline`, then leaves it to itself.
+pub(crate) fn join(thread: JoinHandle<()>, deadline: Instant) {
+    // The last clone may be dropped on one of the threads themselves.
+    if thread.thread().id() == std::thread::current().id() {
+        return;
+    }
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if thread.is_finished() {
+        // A panic of the thread ended it, which is what was asked.
+        let _ = thread.join();
+    }
+}

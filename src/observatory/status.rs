@@ -1,0 +1,85 @@
+//! How an observatory is: what `/status` says.
+
+use std::{sync::atomic::Ordering, time::SystemTime};
+
+use serde::Serialize;
+
+use super::Core;
+use crate::metrics::registry::Tables;
+
+/// How an observatory is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// `service.name`.
+    pub service: String,
+    /// The preset, where one was chosen.
+    pub environment: Option<String>,
+    /// Version of llm-observatory.
+    pub version: &'static str,
+    /// Whether anything is observed.
+    pub enabled: bool,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Seconds from the Unix epoch to the start.
+    pub started_unix_seconds: u64,
+    /// Where the server listens.
+    pub listen: Option<String>,
+    /// Whether each component runs.
+    pub components: Components,
+    /// Metrics that have series.
+    pub metrics: usize,
+    /// Series of all metrics.
+    pub series: usize,
+    /// Observations so far.
+    pub observations: u64,
+    /// Observations, or parts of one, that could not be used.
+    pub dropped_observations: u64,
+}
+
+/// Whether each component runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Components {
+    /// Threads are running.
+    pub running: bool,
+    /// The server.
+    pub prometheus: bool,
+    /// The sampler of process and machine.
+    pub health: bool,
+}
+
+impl Core {
+    /// The status, but for the address, which the threads know.
+    pub(crate) fn status(&self) -> Status {
+        let families = self.registry.families();
+        let counted = |name: &str| {
+            let family = self.registry.family(name);
+            let total = |family: &super::super::metrics::registry::Family| match &family.series {
+                Tables::Counter(table) => table.sorted().iter().map(|series| series.value().whole).sum(),
+                Tables::Gauge(_) | Tables::Histogram(..) => 0,
+            };
+            family.map_or(0, |family| total(&family))
+        };
+        let is_running = self.is_on && !self.is_stopped.load(Ordering::Acquire);
+        let service = &self.config.service;
+        Status {
+            service: service.name.clone(),
+            environment: service.environment.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            enabled: self.is_on,
+            uptime_seconds: self.now().as_secs(),
+            started_unix_seconds: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            listen: None,
+            components: Components {
+                running: is_running,
+                prometheus: is_running && cfg!(feature = "server") && self.config.prometheus.enabled,
+                health: is_running && cfg!(feature = "health") && self.config.health.enabled,
+            },
+            metrics: families.iter().filter(|family| family.len() > 0).count(),
+            series: families.iter().map(|family| family.len()).sum(),
+            observations: counted("observatory_observations_total"),
+            dropped_observations: counted("observatory_dropped_observations_total"),
+        }
+    }
+}

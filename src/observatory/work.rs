@@ -1,0 +1,115 @@
+//! The thread that works: at each tick it samples the system, keeps rates, and says what is to be said.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use super::Core;
+use crate::{
+    layer::hidden_kinds,
+    metrics::catalog,
+    own_thread,
+    system::Sampler,
+};
+
+/// Its name; Linux shows fifteen characters of it.
+pub(super) const NAME: &str = "obs-work";
+
+/// The thread, and what wakes it.
+pub(super) struct Work {
+    thread: JoinHandle<()>,
+    bell: Arc<Bell>,
+}
+
+/// Rung when the thread is to look up.
+#[derive(Default)]
+struct Bell {
+    is_rung: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Work {
+    pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
+        let bell = Arc::new(Bell::default());
+        let (core, heard) = (Arc::clone(core), Arc::clone(&bell));
+        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
+            own_thread::mark();
+            run(&core, &heard);
+        })?;
+        Ok(Self { thread, bell })
+    }
+
+    pub(super) fn wake(&self) {
+        *self.bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.rung.notify_all();
+    }
+
+    pub(super) fn into_thread(self) -> JoinHandle<()> {
+        self.thread
+    }
+}
+
+fn run(core: &Core, bell: &Bell) {
+    let mut sampler = core.config.health.enabled.then(Sampler::new);
+    let mut due = core.now();
+    let mut is_first = true;
+    while !core.is_stopped.load(Ordering::Acquire) {
+        let now = core.now();
+        if now >= due {
+            // Whatever a tick does, the next one comes.
+            let ticked = catch_unwind(AssertUnwindSafe(|| tick(core, sampler.as_mut(), is_first)));
+            if ticked.is_err() {
+                tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");
+            }
+            is_first = false;
+            due = core.now() + core.config.tick;
+        }
+        let wait = due.saturating_sub(core.now()).max(Duration::from_millis(1));
+        let mut is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_rung {
+            is_rung = core.clock.wait(is_rung, &bell.rung, wait);
+        }
+        *is_rung = false;
+    }
+}
+
+fn tick(core: &Core, sampler: Option<&mut Sampler>, is_first: bool) {
+    let start = core.clock.raw();
+    if let Some(sampler) = sampler {
+        sampler.sample(&core.registry);
+    }
+    core.derived.update(&core.registry, core.now());
+    core.own_cpu.update(crate::system::Own::Work, &core.registry);
+    for notice in core.registry.diagnostics().take_notices() {
+        tracing::warn!(target: "llm_observatory", "{notice}");
+    }
+    if is_first {
+        warn_of_filters(core);
+    }
+    let duration = core.clock.between(start, core.clock.raw());
+    core.registry.histogram(&catalog::TICK_DURATION, &[]).cell.record(duration.as_secs_f64());
+}
+
+/// Says, once, if a filter of the subscriber hides the spans that metrics come from.
+fn warn_of_filters(core: &Core) {
+    // Another thread's scoped subscriber cannot be asked from here.
+    let is_global = tracing::dispatcher::get_default(|dispatch| {
+        dispatch.downcast_ref::<crate::layer::ObservatoryLayer>().is_some()
+    });
+    if !core.is_on || !is_global {
+        return;
+    }
+    let hidden = hidden_kinds();
+    if !hidden.is_empty() {
+        tracing::error!(
+            target: "llm_observatory",
+            "a filter of the subscriber (RUST_LOG is {:?}) hides INFO spans, so these kinds are not measured: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
+            core.config.log_filter,
+            hidden.join(", "),
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The endpoints, and what they answer.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Query, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{Html, IntoResponse as _, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use super::metrics;
+use crate::observatory::Core;
+
+/// Where the status is.
+const STATUS: &str = "/status";
+
+/// The routes of the server.
+pub(super) fn router(core: Arc<Core>) -> Router {
+    let metrics_path = core.config.prometheus.endpoint.clone();
+    let health_path = core.config.health.endpoint.clone();
+    Router::new()
+        .route("/", get(index))
+        .route(&metrics_path, get(scrape))
+        .route(&health_path, get(health))
+        .route(STATUS, get(status))
+        .fallback(not_found)
+        .with_state(core)
+}
+
+async fn scrape(State(core): State<Arc<Core>>, Query(query): Query<HashMap<String, String>>, headers: HeaderMap) -> Response {
+    metrics::answer(core, query.get("format").map(String::as_str), &headers).await
+}
+
+/// First form: that this answers, while the application's runtime may be blocked, is what it says.
+async fn health(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let service = &core.config.service;
+    if !accept.contains("application/health+json") {
+        return json_response("application/json", &json!({
+            "status": "healthy",
+            "service": service.name,
+            "uptime_seconds": core.now().as_secs(),
+            "checks": {},
+        }));
+    }
+    // draft-inadarei-api-health-check-06
+    json_response("application/health+json", &json!({
+        "status": "pass",
+        "serviceId": service.name,
+        "checks": { "uptime": [{ "observedValue": core.now().as_secs(), "observedUnit": "s", "status": "pass" }] },
+    }))
+}
+
+async fn status(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
+    let mut status = core.status();
+    status.listen = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    json_response("application/json", &status)
+}
+
+fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
+    // Strings, numbers and maps of them: there is nothing that could fail.
+    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}
+
+async fn index(State(core): State<Arc<Core>>) -> Html<String> {
+    let status = core.status();
+    let row = |path: &str, what: &str| format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>");
+    let rows = [
+        row(&core.config.prometheus.endpoint, "Prometheus text or OpenMetrics"),
+        row(&format!("{}?format=json", core.config.prometheus.endpoint), "the same as JSON"),
+        row(&core.config.health.endpoint, "health"),
+        row(STATUS, "the observatory itself"),
+    ];
+    let page = include_str!("index.html")
+        .replace("{service}", &escape(&status.service))
+        .replace("{version}", status.version)
+        .replace("{series}", &status.series.to_string())
+        .replace("{observations}", &status.observations.to_string())
+        .replace("{rows}", &rows.concat());
+    Html(page)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+async fn not_found(State(core): State<Arc<Core>>) -> Response {
+    let Core { config, .. } = &*core;
+    let text = format!("not here; there are /, {}, {} and {STATUS}\n", config.prometheus.endpoint, config.health.endpoint);
+    (axum::http::StatusCode::NOT_FOUND, text).into_response()
+}

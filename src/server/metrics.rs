@@ -1,0 +1,144 @@
+//! `/metrics`: rendered on a thread of the pool, and sent as it is rendered.
+//!
+//! A chunk waits until the client has taken the ones before, so a large registry is never one string, and a
+//! client that does not read costs one thread until its patience ends.
+
+use std::{
+    io::{self, Write as _},
+    ops::ControlFlow,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task,
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use flate2::{Compression, write::GzEncoder};
+use futures_core::Stream;
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::negotiate;
+use crate::{
+    metrics::{
+        Format,
+        exposition::{self, Chunks},
+    },
+    observatory::Core,
+};
+
+/// Chunks on their way to a client.
+const IN_FLIGHT: usize = 2;
+/// Time that a client may take for a chunk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Formats by the name that `?format=` gives them.
+const FORMATS: [(&str, Format); 4] = [
+    ("prometheus", Format::Prometheus),
+    ("openmetrics", Format::OpenMetrics),
+    ("json", Format::Json),
+    ("opentelemetry", Format::OpenTelemetry),
+];
+
+/// Answers a scrape. `wanted` is the value of `?format=`.
+pub(super) async fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &HeaderMap) -> Response {
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let format = match wanted {
+        None => negotiate::format(header(header::ACCEPT)),
+        Some(wanted) => match FORMATS.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)) {
+            Some((_, format)) => *format,
+            None => return unknown_format(wanted),
+        },
+    };
+    let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
+    let (send, receive) = mpsc::channel(IN_FLIGHT);
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let received = Received { chunks: receive, is_whole: Arc::clone(&is_whole) };
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let mut encoder = Encoder::new(is_gzip);
+        let mut forward = |bytes: Bytes| {
+            let sending = runtime.block_on(async { tokio::time::timeout(PATIENCE, send.send(bytes)).await });
+            if matches!(sending, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let mut take = |chunk: String| encoder.encode(chunk).map_or(ControlFlow::Continue(()), &mut forward);
+        let mut out = Chunks::new(&mut take);
+        let moment = core.moment();
+        let is_written =
+            exposition::write(&core.registry, format, &moment, &mut out).is_continue() && out.finish().is_continue();
+        let is_sent = is_written && encoder.finish().is_none_or(|rest| forward(rest).is_continue());
+        is_whole.store(is_sent, Ordering::Release);
+    });
+    let mut response = Body::from_stream(received).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if is_gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn unknown_format(wanted: &str) -> Response {
+    let known = FORMATS.map(|(name, _)| name).join(", ");
+    (StatusCode::BAD_REQUEST, format!("format is {wanted:?}, but must be one of {known}\n")).into_response()
+}
+
+/// Plain or gzip.
+enum Encoder {
+    Plain,
+    Gzip(GzEncoder<Vec<u8>>),
+}
+
+/// Compressed bytes that are worth a chunk.
+const COMPRESSED_CHUNK: usize = 16 * 1024;
+
+impl Encoder {
+    fn new(is_gzip: bool) -> Self {
+        if is_gzip { Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Self::Plain }
+    }
+
+    /// Bytes to send, if there are enough.
+    fn encode(&mut self, chunk: String) -> Option<Bytes> {
+        match self {
+            Self::Plain => Some(chunk.into()),
+            Self::Gzip(encoder) => {
+                // Writing to a vector cannot fail.
+                let _ = encoder.write_all(chunk.as_bytes());
+                let ready = encoder.get_mut();
+                (ready.len() >= COMPRESSED_CHUNK).then(|| std::mem::take(ready).into())
+            }
+        }
+    }
+
+    fn finish(self) -> Option<Bytes> {
+        match self {
+            Self::Plain => None,
+            Self::Gzip(encoder) => encoder.finish().ok().map(Bytes::from),
+        }
+    }
+}
+
+/// Chunks as a body. One that was broken off must not look whole: it ends in an error, not in an end.
+struct Received {
+    chunks: mpsc::Receiver<Bytes>,
+    is_whole: Arc<AtomicBool>,
+}
+
+impl Stream for Received {
+    type Item = Result<Bytes, io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> task::Poll<Option<Self::Item>> {
+        self.chunks.poll_recv(context).map(|chunk| match chunk {
+            Some(chunk) => Some(Ok(chunk)),
+            None if self.is_whole.swap(true, Ordering::AcqRel) => None,
+            None => Some(Err(io::Error::other("the exposition was broken off"))),
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! Disk space, read on a thread of its own: a dead network mount can hang whoever asks for it.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sysinfo::{DiskRefreshKind, Disks};
+
+use crate::{
+    metrics::{Registry, catalog},
+    own_thread,
+};
+
+/// Mounts that are shown at most.
+const MOST_MOUNTS: usize = 32;
+
+/// Space of one mount, in bytes.
+struct Space {
+    mount: String,
+    total: u64,
+    available: u64,
+}
+
+/// What the last reading found, and whether one is under way.
+#[derive(Default)]
+pub(super) struct DiskReader {
+    last: Arc<Mutex<Vec<Space>>>,
+    is_reading: Arc<AtomicBool>,
+}
+
+impl DiskReader {
+    /// Shows the last reading, and begins another unless the one before still hangs.
+    pub(super) fn sample(&self, registry: &Registry) {
+        for space in self.last.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let used = space.total.saturating_sub(space.available);
+            for (state, bytes) in [("used", used), ("total", space.total)] {
+                let labels = [("mount", space.mount.as_str()), ("state", state)];
+                registry.gauge(&catalog::SYSTEM_DISK, &labels).set(bytes as f64);
+            }
+        }
+        if self.is_reading.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (last, is_reading) = (Arc::clone(&self.last), Arc::clone(&self.is_reading));
+        let thread = std::thread::Builder::new().name("obs-disk".to_owned()).spawn(move || {
+            own_thread::mark();
+            let read = read();
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = read;
+            is_reading.store(false, Ordering::Release);
+        });
+        if thread.is_err() {
+            self.is_reading.store(false, Ordering::Release);
+        }
+    }
+}
+
+fn read() -> Vec<Space> {
+    let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage());
+    let Ok(disks) = disks else { return Vec::new() };
+    let mut spaces: Vec<Space> = Vec::new();
+    for disk in disks.iter() {
+        let mount = shown(disk.mount_point());
+        let is_new = spaces.iter().all(|space| space.mount != mount);
+        if disk.total_space() > 0 && is_new && spaces.len() < MOST_MOUNTS {
+            spaces.push(Space { mount, total: disk.total_space(), available: disk.available_space() });
+        }
+    }
+    spaces
+}
+
+fn shown(mount: &Path) -> String {
+    mount.to_string_lossy().into_owned()
+}

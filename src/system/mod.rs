@@ -1,0 +1,50 @@
+//! Process and machine as metrics.
+//!
+//! With feature `health` a [`Sampler`] reads them on the observatory's tick; without it there is nothing to read.
+
+#[cfg(feature = "health")]
+mod cpu;
+#[cfg(feature = "health")]
+mod disk;
+#[cfg(feature = "health")]
+mod sampler;
+
+#[cfg(feature = "health")]
+pub(crate) use self::{cpu::OwnCpu, sampler::Sampler};
+#[cfg(not(feature = "health"))]
+pub(crate) use self::without::{OwnCpu, Sampler};
+
+/// A thread of the observatory's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    Work,
+    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "there is no such thread without the server"))]
+    Serve,
+}
+
+#[cfg(not(feature = "health"))]
+mod without {
+    use super::Own;
+    use crate::metrics::Registry;
+
+    /// Samples nothing.
+    pub(crate) struct Sampler;
+
+    impl Sampler {
+        pub(crate) const fn new() -> Self {
+            Self
+        }
+
+        #[expect(clippy::unused_self, reason = "the same calls with and without the feature")]
+        pub(crate) const fn sample(&self, _: &Registry) {}
+    }
+
+    /// Counts nothing.
+    #[derive(Default)]
+    pub(crate) struct OwnCpu;
+
+    impl OwnCpu {
+        #[expect(clippy::unused_self, reason = "the same calls with and without the feature")]
+        pub(crate) const fn update(&self, _: Own, _: &Registry) {}
+    }
+}
