@@ -10,4 +10,5 @@ mod own_thread;
 #[cfg(feature = "server")]
 mod server;
 mod system;
+pub use crate::metrics::catalog::DEFAULT_BUCKETS;
 pub use crate::{clock::*, config::*, layer::*, metrics::*, observation::*, observatory::*};

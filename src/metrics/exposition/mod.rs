@@ -76,6 +76,14 @@ pub(crate) fn to_string(registry: &Registry, format: Format, moment: &Moment) ->
     whole
 }
 
+impl Registry {
+    /// Every series, in `format`. Gauges that the observatory derives from others are as of its last tick.
+    #[must_use]
+    pub fn render(&self, format: Format) -> String {
+        to_string(self, format, &Moment::default())
+    }
+}
+
 /// A number that changes whenever a series does, for the kinds of series that may be hidden while idle.
 trait Fingerprint {
     /// `None`: never hidden.

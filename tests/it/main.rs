@@ -1,0 +1,12 @@
+//! Behaviour through the public API, on one subscriber for each test.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+
+mod differential;
+mod events;
+mod exposition;
+mod layer;
+mod lifecycle;
+mod server;
+mod stack;
+mod stress;
+mod support;
