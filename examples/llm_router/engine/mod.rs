@@ -15,7 +15,7 @@ use crate::faults::Fault;
 use crate::ledger::Outcome;
 use crate::models::Model;
 
-pub(crate) use upstream::{Upstream, UpstreamError};
+pub(crate) use upstream::Upstream;
 
 /// Where tokens come from.
 #[derive(Debug)]
