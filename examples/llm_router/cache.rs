@@ -24,7 +24,11 @@ struct Entries {
 
 impl Cache {
     /// Looks an answer up.
-    #[instrument(name = "cache", skip_all, fields(operation = "get", cache_type = "response", hit))]
+    #[instrument(
+        name = "cache",
+        skip_all,
+        fields(operation = "get", cache_type = "response", hit)
+    )]
     pub(crate) fn get(&self, request: &Bytes) -> Option<Bytes> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = entries.answers.get(request).cloned();
@@ -55,7 +59,10 @@ mod tests {
     fn the_oldest_answer_makes_room() {
         let cache = Cache::default();
         for number in 0..=CAPACITY {
-            cache.put(Bytes::from(number.to_string()), Bytes::from_static(b"answer"));
+            cache.put(
+                Bytes::from(number.to_string()),
+                Bytes::from_static(b"answer"),
+            );
         }
         assert_eq!(cache.get(&Bytes::from_static(b"0")), None);
         assert!(cache.get(&Bytes::from_static(b"1")).is_some());

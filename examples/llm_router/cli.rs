@@ -144,9 +144,10 @@ fn upstream(text: &str) -> Result<String, String> {
             let base = text.trim_end_matches('/').trim_end_matches("/v1");
             Ok(base.to_owned())
         }
-        Ok(url) if url.scheme() == "https" => {
-            Err("https is not compiled in; expected http://host:port (a local server or proxy)".to_owned())
-        }
+        Ok(url) if url.scheme() == "https" => Err(
+            "https is not compiled in; expected http://host:port (a local server or proxy)"
+                .to_owned(),
+        ),
         _ => Err("expected a URL such as http://127.0.0.1:11434".to_owned()),
     }
 }
@@ -159,7 +160,17 @@ mod tests {
     fn a_time_needs_a_number_and_a_unit() {
         assert_eq!(duration("60s"), Ok(Duration::from_secs(60)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        for wrong in ["60", "s", "", "0s", "-1s", "1.5s", "60 s", "1d", "9999999999999h"] {
+        for wrong in [
+            "60",
+            "s",
+            "",
+            "0s",
+            "-1s",
+            "1.5s",
+            "60 s",
+            "1d",
+            "9999999999999h",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -174,7 +185,10 @@ mod tests {
 
     #[test]
     fn an_upstream_may_end_in_v1() {
-        assert_eq!(upstream("http://host:1/v1/").as_deref(), Ok("http://host:1"));
+        assert_eq!(
+            upstream("http://host:1/v1/").as_deref(),
+            Ok("http://host:1")
+        );
         assert!(upstream("https://host").is_err());
     }
 }

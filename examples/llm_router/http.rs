@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, BodyDataStream, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
@@ -35,24 +35,46 @@ struct MonitoredBody {
 }
 
 /// Middleware around all routes.
-pub(crate) async fn monitor(State(ledger): State<Arc<Ledger>>, request: Request, next: Next) -> Response {
+pub(crate) async fn monitor(
+    State(ledger): State<Arc<Ledger>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let open = ledger.open_exchange();
     let span = info_span!(
         "http_request",
         method = request.method().as_str(),
         // The pattern and never the path, which has no bound.
-        route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str),
+        route = request
+            .extensions()
+            .get::<MatchedPath>()
+            .map_or("unmatched", MatchedPath::as_str),
         request_size = content_length(&request),
         status_code = Empty,
         response_size = Empty,
     );
     let status_code = CLIENT_CLOSED_REQUEST;
-    let mut exchange = Exchange { status_code, response_bytes: 0, ledger, span: span.clone(), _open: open };
+    let mut exchange = Exchange {
+        status_code,
+        response_bytes: 0,
+        ledger,
+        span: span.clone(),
+        _open: open,
+    };
 
     let response = next.run(request).instrument(span).await;
 
     exchange.status_code = response.status().as_u16();
-    response.map(|body| Body::from_stream(MonitoredBody { body: body.into_data_stream(), exchange }))
+    let (mut parts, body) = response.into_parts();
+    // A stream has no known size any more, so say it before.
+    if let Some(size) = body.size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(size.into());
+    }
+    let body = MonitoredBody {
+        body: body.into_data_stream(),
+        exchange,
+    };
+    Response::from_parts(parts, Body::from_stream(body))
 }
 
 impl Drop for Exchange {
@@ -76,5 +98,11 @@ impl Stream for MonitoredBody {
 }
 
 fn content_length(request: &Request) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }

@@ -36,7 +36,11 @@ impl Completion {
     /// # Errors
     ///
     /// The engine failed before its first token, so there is still time for a status code.
-    pub(crate) async fn start(engine: &Engine, ledger: &Arc<Ledger>, job: Job) -> Result<Self, EngineError> {
+    pub(crate) async fn start(
+        engine: &Engine,
+        ledger: &Arc<Ledger>,
+        job: Job,
+    ) -> Result<Self, EngineError> {
         let span = info_span!(
             "inference",
             model_id = job.model.id.as_str(),
@@ -55,7 +59,10 @@ impl Completion {
             _seat: job.model.take_seat(),
         };
         match engine.begin(job).instrument(span).await {
-            Ok(generation) => Ok(Self { generation: Some(generation), inference }),
+            Ok(generation) => Ok(Self {
+                generation: Some(generation),
+                inference,
+            }),
             Err(error) => {
                 inference.fail(&error);
                 Err(error)
@@ -111,7 +118,8 @@ impl Inference {
 
     fn end(&mut self, outcome: Outcome) {
         self.account.end(outcome);
-        self.span.record("completion_tokens", self.account.output_tokens());
+        self.span
+            .record("completion_tokens", self.account.output_tokens());
         self.span.record("status", outcome.name());
     }
 }

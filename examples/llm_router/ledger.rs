@@ -25,7 +25,11 @@ pub(crate) enum Outcome {
 /// How a request of the built-in client ended, seen from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    Inference { outcome: Outcome, prompt_tokens: u32, output_tokens: u32 },
+    Inference {
+        outcome: Outcome,
+        prompt_tokens: u32,
+        output_tokens: u32,
+    },
     CacheHit,
 }
 
@@ -91,7 +95,9 @@ impl Outcome {
 
 impl Ledger {
     pub(crate) fn new(models: &[Arc<Model>]) -> Self {
-        let models = models.iter().map(|model| (model.id.clone(), ModelAccount::default()));
+        let models = models
+            .iter()
+            .map(|model| (model.id.clone(), ModelAccount::default()));
         Self {
             models: models.collect(),
             cache_hits: AtomicU64::new(0),
@@ -104,7 +110,12 @@ impl Ledger {
     }
 
     /// Opens the account of an inference; `request` is the built-in client's number, if it is its.
-    pub(crate) fn open(self: &Arc<Self>, model: &Model, request: Option<u64>, prompt_tokens: u32) -> Account {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        model: &Model,
+        request: Option<u64>,
+        prompt_tokens: u32,
+    ) -> Account {
         Account {
             ledger: Arc::clone(self),
             model: model.id.clone(),
@@ -135,7 +146,11 @@ impl Ledger {
 
     /// Counts a cache lookup.
     pub(crate) fn count_lookup(&self, request: Option<u64>, ended: Option<Ended>) {
-        let counter = if ended.is_some() { &self.cache_hits } else { &self.cache_misses };
+        let counter = if ended.is_some() {
+            &self.cache_hits
+        } else {
+            &self.cache_misses
+        };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(ended) = ended {
             self.remember(request, ended);
@@ -149,14 +164,16 @@ impl Ledger {
 
     /// The sums of `model` for `outcome`.
     pub(crate) fn totals(&self, model: &str, outcome: Outcome) -> Totals {
-        self.models.get(model).map_or_else(Totals::default, |account| {
-            let sums = &account.0[outcome as usize];
-            Totals {
-                inferences: sums.inferences.load(Ordering::SeqCst),
-                prompt_tokens: sums.prompt_tokens.load(Ordering::SeqCst),
-                output_tokens: sums.output_tokens.load(Ordering::SeqCst),
-            }
-        })
+        self.models
+            .get(model)
+            .map_or_else(Totals::default, |account| {
+                let sums = &account.0[outcome as usize];
+                Totals {
+                    inferences: sums.inferences.load(Ordering::SeqCst),
+                    prompt_tokens: sums.prompt_tokens.load(Ordering::SeqCst),
+                    output_tokens: sums.output_tokens.load(Ordering::SeqCst),
+                }
+            })
     }
 
     /// How the built-in client's request `number` ended; `None` when it never arrived.
@@ -195,11 +212,25 @@ impl Drop for Account {
         if let Some(account) = self.ledger.models.get(&self.model) {
             let sums = &account.0[self.outcome as usize];
             sums.inferences.fetch_add(1, Ordering::SeqCst);
-            sums.prompt_tokens.fetch_add(self.prompt_tokens.into(), Ordering::SeqCst);
-            sums.output_tokens.fetch_add(self.output_tokens.into(), Ordering::SeqCst);
+            sums.prompt_tokens
+                .fetch_add(self.prompt_tokens.into(), Ordering::SeqCst);
+            sums.output_tokens
+                .fetch_add(self.output_tokens.into(), Ordering::SeqCst);
         }
-        let Self { outcome, prompt_tokens, output_tokens, .. } = *self;
-        self.ledger.remember(self.request, Ended::Inference { outcome, prompt_tokens, output_tokens });
+        let Self {
+            outcome,
+            prompt_tokens,
+            output_tokens,
+            ..
+        } = *self;
+        self.ledger.remember(
+            self.request,
+            Ended::Inference {
+                outcome,
+                prompt_tokens,
+                output_tokens,
+            },
+        );
     }
 }
 

@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             let causes = std::iter::successors(error.source(), |cause| cause.source());
-            eprintln!("llm_router: {error}{}", causes.map(|cause| format!(": {cause}")).collect::<String>());
+            let causes: Vec<_> = causes.map(|cause| format!(": {cause}")).collect();
+            eprintln!("llm_router: {error}{}", causes.concat());
             ExitCode::from(2)
         }
     }
@@ -51,11 +52,15 @@ fn main() -> ExitCode {
 
 /// Returns whether the three columns agree.
 fn run(cli: &Cli) -> Result<bool, Error> {
-    let observatory = monitor::install(cli.monitor)
-        .map_err(|source| run::StartError::Monitor { address: cli.monitor, source })?;
+    let observatory = monitor::install(cli.monitor).map_err(|source| run::StartError::Monitor {
+        address: cli.monitor,
+        source,
+    })?;
     let monitor = observatory.listen_address();
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let report = runtime.block_on(run::run(cli, monitor))?;
     observatory.shutdown_blocking();
 

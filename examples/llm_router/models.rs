@@ -11,6 +11,10 @@ use crate::cli::Speed;
 
 /// A model that is loaded and can be routed to.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`model_type` is the name of the label"
+)]
 pub(crate) struct Model {
     pub(crate) id: String,
     pub(crate) model_type: &'static str,
@@ -119,9 +123,29 @@ fn embedded() -> [Model; 4] {
         load_time: Duration::from_millis(load_milliseconds),
     };
     [
-        Model::new("oak-70b", "chat", "gpu-large", traits(6_000.0, 45.0, 32, 90, 92, 1_200)),
-        Model::new("elm-coder-32b", "code", "gpu-large", traits(9_000.0, 70.0, 32, 45, 88, 800)),
-        Model::new("birch-8b", "chat", "gpu-small", traits(16_000.0, 110.0, 48, 10, 74, 400)),
-        Model::new("reed-1b", "draft", "cpu", traits(3_000.0, 60.0, 16, 2, 51, 100)),
+        Model::new(
+            "oak-70b",
+            "chat",
+            "gpu-large",
+            traits(6_000.0, 45.0, 32, 90, 92, 1_200),
+        ),
+        Model::new(
+            "elm-coder-32b",
+            "code",
+            "gpu-large",
+            traits(9_000.0, 70.0, 32, 45, 88, 800),
+        ),
+        Model::new(
+            "birch-8b",
+            "chat",
+            "gpu-small",
+            traits(16_000.0, 110.0, 48, 10, 74, 400),
+        ),
+        Model::new(
+            "reed-1b",
+            "draft",
+            "cpu",
+            traits(3_000.0, 60.0, 16, 2, 51, 100),
+        ),
     ]
 }

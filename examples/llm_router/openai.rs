@@ -1,4 +1,4 @@
-//! The wire format: OpenAI's chat completions, as far as a router needs to understand them.
+//! The wire format: `OpenAI`'s chat completions, as far as a router needs to understand them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -56,7 +56,7 @@ pub(crate) struct Answer {
     created: u64,
 }
 
-/// A request was refused or failed, in OpenAI's shape.
+/// A request was refused or failed, in `OpenAI`'s shape.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -66,10 +66,13 @@ pub(crate) struct ApiError {
 
 impl ChatRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let request: Self =
-            serde_json::from_slice(body).map_err(|error| ApiError::invalid(format!("the body is not a chat request: {error}")))?;
+        let request: Self = serde_json::from_slice(body).map_err(|error| {
+            ApiError::invalid(format!("the body is not a chat request: {error}"))
+        })?;
         if request.messages.is_empty() {
-            return Err(ApiError::invalid("messages is empty; at least one is needed"));
+            return Err(ApiError::invalid(
+                "messages is empty; at least one is needed",
+            ));
         }
         if request.max_tokens() == Some(0) {
             return Err(ApiError::invalid("max_tokens is 0; it must be at least 1"));
@@ -82,7 +85,10 @@ impl ChatRequest {
     }
 
     pub(crate) fn wants_usage(&self) -> bool {
-        self.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or(false)
+        self.stream_options
+            .as_ref()
+            .and_then(|options| options.include_usage)
+            .unwrap_or(false)
     }
 
     pub(crate) fn max_tokens(&self) -> Option<u32> {
@@ -95,10 +101,17 @@ impl ChatRequest {
     }
 
     pub(crate) fn prompt_tokens(&self) -> u32 {
-        let contents = self.messages.iter().filter_map(|message| message.content.as_ref());
+        let contents = self
+            .messages
+            .iter()
+            .filter_map(|message| message.content.as_ref());
         let tokens = contents.map(|content| match content {
             Content::Text(text) => count_tokens(text),
-            Content::Parts(parts) => parts.iter().filter_map(|part| part.text.as_deref()).map(count_tokens).sum(),
+            Content::Parts(parts) => parts
+                .iter()
+                .filter_map(|part| part.text.as_deref())
+                .map(count_tokens)
+                .sum(),
         });
         tokens.sum()
     }
@@ -106,33 +119,43 @@ impl ChatRequest {
 
 impl Answer {
     pub(crate) fn new(number: u64, model: &str, request: &ChatRequest, prompt_tokens: u32) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { number, model: model.to_owned(), prompt_tokens, max_tokens: request.max_tokens(), created: since_epoch.as_secs() }
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            number,
+            model: model.to_owned(),
+            prompt_tokens,
+            max_tokens: request.max_tokens(),
+            created: since_epoch.as_secs(),
+        }
     }
 
     /// The answer in one piece.
     pub(crate) fn whole(&self, text: &str, output_tokens: u32) -> Bytes {
         let message = json!({ "role": "assistant", "content": text });
         let choice = json!({ "index": 0, "message": message, "finish_reason": self.finish_reason(output_tokens) });
-        let mut answer = self.envelope("chat.completion", json!([choice]));
+        let mut answer = self.envelope("chat.completion", &json!([choice]));
         answer["usage"] = self.usage(output_tokens);
         Bytes::from(answer.to_string())
     }
 
     /// The first event: who speaks.
     pub(crate) fn role_event(&self) -> Bytes {
-        self.event(json!({ "role": "assistant", "content": "" }), None)
+        self.event(&json!({ "role": "assistant", "content": "" }), None)
     }
 
     pub(crate) fn content_event(&self, text: &[u8]) -> Bytes {
-        self.event(json!({ "content": String::from_utf8_lossy(text) }), None)
+        self.event(&json!({ "content": String::from_utf8_lossy(text) }), None)
     }
 
     /// The last events: why the answer ends, what it used if that was asked for, and the end mark.
     pub(crate) fn final_events(&self, output_tokens: u32, wants_usage: bool) -> Bytes {
-        let mut events = self.event(json!({}), Some(self.finish_reason(output_tokens))).to_vec();
+        let mut events = self
+            .event(&json!({}), Some(self.finish_reason(output_tokens)))
+            .to_vec();
         if wants_usage {
-            let mut chunk = self.envelope("chat.completion.chunk", json!([]));
+            let mut chunk = self.envelope("chat.completion.chunk", &json!([]));
             chunk["usage"] = self.usage(output_tokens);
             events.extend_from_slice(&event(&chunk));
         }
@@ -140,12 +163,12 @@ impl Answer {
         Bytes::from(events)
     }
 
-    fn event(&self, delta: Value, finish_reason: Option<&str>) -> Bytes {
+    fn event(&self, delta: &Value, finish_reason: Option<&str>) -> Bytes {
         let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish_reason });
-        event(&self.envelope("chat.completion.chunk", json!([choice])))
+        event(&self.envelope("chat.completion.chunk", &json!([choice])))
     }
 
-    fn envelope(&self, object: &str, choices: Value) -> Value {
+    fn envelope(&self, object: &str, choices: &Value) -> Value {
         let id = format!("chatcmpl-{}", self.number);
         json!({ "id": id, "object": object, "created": self.created, "model": self.model, "choices": choices })
     }
@@ -166,7 +189,11 @@ impl Answer {
 
 impl ApiError {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request", message: message.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "invalid_request",
+            message: message.into(),
+        }
     }
 
     /// The error amid a stream, where the status code is long gone.
@@ -175,14 +202,22 @@ impl ApiError {
     }
 
     fn body(&self) -> Value {
-        let error_type = if self.status.is_client_error() { "invalid_request_error" } else { "server_error" };
+        let error_type = if self.status.is_client_error() {
+            "invalid_request_error"
+        } else {
+            "server_error"
+        };
         json!({ "error": { "message": self.message, "type": error_type, "param": null, "code": self.code } })
     }
 }
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
-        Self { status: error.status, code: error.kind, message: error.message }
+        Self {
+            status: error.status,
+            code: error.kind,
+            message: error.message,
+        }
     }
 }
 

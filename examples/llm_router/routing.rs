@@ -38,7 +38,11 @@ impl Router {
     /// Returns `None` when there is nothing to choose from.
     pub(crate) fn new(models: Vec<Arc<Model>>, strategy: Strategy) -> Option<Self> {
         let turn = AtomicUsize::new(0);
-        (!models.is_empty()).then_some(Self { models, strategy, turn })
+        (!models.is_empty()).then_some(Self {
+            models,
+            strategy,
+            turn,
+        })
     }
 
     pub(crate) fn models(&self) -> &[Arc<Model>] {
@@ -51,18 +55,38 @@ impl Router {
             return Ok(self.select(None));
         }
         // Looked up before the decision: a name out of thin air must not become a label.
-        let named = self.models.iter().find(|model| model.id == name).ok_or(UnknownModel)?;
+        let named = self
+            .models
+            .iter()
+            .find(|model| model.id == name)
+            .ok_or(UnknownModel)?;
         Ok(self.select(Some(named)))
     }
 
-    #[instrument(name = "route_selection", skip_all, fields(strategy, selected_model, reason))]
+    #[instrument(
+        name = "route_selection",
+        skip_all,
+        fields(strategy, selected_model, reason)
+    )]
     fn select<'a>(&'a self, named: Option<&'a Arc<Model>>) -> &'a Arc<Model> {
         let (strategy, (model, reason)) = match (named, self.strategy) {
             (Some(model), _) => ("direct", (model, "named_by_client")),
             (None, Strategy::RoundRobin) => ("round_robin", (self.next_in_turn(), "next_in_turn")),
-            (None, Strategy::LeastBusy) => ("least_busy", self.first_by(Model::load_permille, "lowest_load")),
-            (None, Strategy::Cheapest) => ("cheapest", self.first_by(|model| model.traits.cents_per_million_tokens, "lowest_price")),
-            (None, Strategy::QualityFirst) => ("quality_first", self.first_by(|model| usize::MAX - model.traits.quality, "best_quality")),
+            (None, Strategy::LeastBusy) => (
+                "least_busy",
+                self.first_by(Model::load_permille, "lowest_load"),
+            ),
+            (None, Strategy::Cheapest) => (
+                "cheapest",
+                self.first_by(
+                    |model| model.traits.cents_per_million_tokens,
+                    "lowest_price",
+                ),
+            ),
+            (None, Strategy::QualityFirst) => (
+                "quality_first",
+                self.first_by(|model| usize::MAX - model.traits.quality, "best_quality"),
+            ),
         };
         let span = Span::current();
         span.record("strategy", strategy);
@@ -77,7 +101,11 @@ impl Router {
     }
 
     /// The model with room that ranks lowest; when all are full, the least busy one.
-    fn first_by(&self, rank: impl Fn(&Model) -> usize, reason: &'static str) -> (&Arc<Model>, &'static str) {
+    fn first_by(
+        &self,
+        rank: impl Fn(&Model) -> usize,
+        reason: &'static str,
+    ) -> (&Arc<Model>, &'static str) {
         let with_room = self.models.iter().filter(|model| model.has_room());
         match with_room.min_by_key(|model| rank(model)) {
             Some(model) => (model, reason),
@@ -89,7 +117,11 @@ impl Router {
         let rest = self.models.iter();
         // `new` refuses an empty list, so the first model is always there to start from.
         rest.fold(&self.models[0], |best, model| {
-            if model.load_permille() < best.load_permille() { model } else { best }
+            if model.load_permille() < best.load_permille() {
+                model
+            } else {
+                best
+            }
         })
     }
 }

@@ -29,9 +29,16 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The run could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("--listen {address}: cannot listen there; choose another, such as --listen 127.0.0.1:8081")]
-    Listen { address: SocketAddr, source: std::io::Error },
-    #[error("--monitor {address}: the observatory did not start; if the port is taken, choose another, such as --monitor 127.0.0.1:9091")]
+    #[error(
+        "--listen {address}: cannot listen there; choose another, such as --listen 127.0.0.1:8081"
+    )]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error(
+        "--monitor {address}: the observatory did not start; if the port is taken, choose another, such as --monitor 127.0.0.1:9091"
+    )]
     Monitor { address: SocketAddr, source: Error },
     #[error("no /metrics to compare with: the server of the observatory is switched off")]
     NoMonitor,
@@ -43,21 +50,33 @@ pub(crate) enum StartError {
 pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report, Error> {
     let monitor = monitor.ok_or(StartError::NoMonitor)?;
     // What can fail for a wrong option fails before anything is served.
-    let workload = cli.trace.as_deref().map_or_else(|| Ok(Workload::drawn(cli.seed)), Workload::from_trace)?;
+    let workload = cli
+        .trace
+        .as_deref()
+        .map_or_else(|| Ok(Workload::drawn(cli.seed)), Workload::from_trace)?;
     let bound = TcpListener::bind(cli.listen).await;
-    let listener = bound.map_err(|source| StartError::Listen { address: cli.listen, source })?;
+    let listener = bound.map_err(|source| StartError::Listen {
+        address: cli.listen,
+        source,
+    })?;
     let server = listener.local_addr()?;
 
     let (engine, models) = match &cli.upstream {
         None => (Engine::Embedded(cli.speed), load_embedded(cli.speed).await),
         Some(url) => {
             let (upstream, ids) = Upstream::connect(url).await?;
-            (Engine::Upstream(upstream), load_upstream(&ids, cli.speed).await)
+            (
+                Engine::Upstream(upstream),
+                load_upstream(&ids, cli.speed).await,
+            )
         }
     };
     let counts_words = matches!(engine, Engine::Embedded(_));
     let router = Router::new(models, cli.strategy).ok_or(StartError::NoModels)?;
-    let faults = FaultInjector { rate: cli.fault_rate, seed: cli.seed };
+    let faults = FaultInjector {
+        rate: cli.fault_rate,
+        seed: cli.seed,
+    };
     let service = Arc::new(Service::new(router, engine, faults));
     let ledger = Arc::clone(&service.ledger);
 
@@ -111,10 +130,13 @@ async fn send(traffic: Traffic, interrupted: watch::Receiver<bool>) -> Result<Me
     // Hidden by indicatif when standard error is not a terminal.
     let progress = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     if total.is_some()
-        && let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} requests, {per_sec}, {eta} left")
+        && let Ok(style) =
+            ProgressStyle::with_template("{wide_bar} {pos}/{len} requests, {per_sec}, {eta} left")
     {
         progress.set_style(style);
-    } else if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} requests in {elapsed}, {per_sec}") {
+    } else if let Ok(style) =
+        ProgressStyle::with_template("{spinner} {pos} requests in {elapsed}, {per_sec}")
+    {
         progress.set_style(style);
     }
     let memory = traffic.send(&progress, interrupted).await;
@@ -152,10 +174,18 @@ async fn drain(ledger: &Ledger) {
 }
 
 async fn scrape(monitor: SocketAddr) -> Result<Scrape, Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-    let answer = client.get(format!("http://{monitor}/metrics")).send().await?.error_for_status()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    let answer = client
+        .get(format!("http://{monitor}/metrics"))
+        .send()
+        .await?
+        .error_for_status()?;
     let text = answer.text().await?;
-    Scrape::parse(&text).map_err(|line| format!("/metrics has a line that is no sample: {line}").into())
+    Scrape::parse(&text)
+        .map_err(|line| format!("/metrics has a line that is no sample: {line}").into())
 }
 
 fn greeting(server: SocketAddr, monitor: SocketAddr, cli: &Cli) -> String {
@@ -171,7 +201,11 @@ fn greeting(server: SocketAddr, monitor: SocketAddr, cli: &Cli) -> String {
          '{{\"model\":\"auto\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
     if std::io::stderr().is_terminal() {
-        let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) { "ends the run" } else { "ends it early" };
+        let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) {
+            "ends the run"
+        } else {
+            "ends it early"
+        };
         let _infallible = writeln!(text, "Ctrl-C {end} and prints the report");
     }
     text

@@ -1,4 +1,4 @@
-//! Serves OpenAI's API: cache, then routing, then an inference whose tokens go out as they are made.
+//! Serves `OpenAI`'s API: cache, then routing, then an inference whose tokens go out as they are made.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -47,7 +47,14 @@ impl Service {
         let ledger = Arc::new(Ledger::new(router.models()));
         // Numbers of other clients' requests start where those of the built-in client cannot be.
         let numbers = AtomicU64::new(1 << 40);
-        Self { router, engine, faults, ledger, cache: Cache::default(), numbers }
+        Self {
+            router,
+            engine,
+            faults,
+            ledger,
+            cache: Cache::default(),
+            numbers,
+        }
     }
 }
 
@@ -57,8 +64,18 @@ pub(crate) fn app(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat_completions))
         .route("/v1/models", get(models))
-        .fallback(|| async { not_found(StatusCode::NOT_FOUND, "there is no such path; try /v1/chat/completions") })
-        .method_not_allowed_fallback(|| async { not_found(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method") })
+        .fallback(|| async {
+            not_found(
+                StatusCode::NOT_FOUND,
+                "there is no such path; try /v1/chat/completions",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            not_found(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path takes another method",
+            )
+        })
         .layer(middleware::from_fn_with_state(ledger, http::monitor))
         .with_state(service)
 }
@@ -68,25 +85,41 @@ async fn chat_completions(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    let body = body.map_err(|error| ApiError { status: error.status(), code: "invalid_request", message: error.body_text() })?;
+    let body = body.map_err(|error| ApiError {
+        status: error.status(),
+        code: "invalid_request",
+        message: error.body_text(),
+    })?;
     let request = ChatRequest::parse(&body)?;
     let client_request = client_request(&headers);
     let number = client_request.unwrap_or_else(|| service.numbers.fetch_add(1, Ordering::Relaxed));
 
     if request.is_repeatable() {
         let remembered = service.cache.get(&body);
-        service.ledger.count_lookup(client_request, remembered.as_ref().map(|_| Ended::CacheHit));
+        service
+            .ledger
+            .count_lookup(client_request, remembered.as_ref().map(|_| Ended::CacheHit));
         if let Some(answer) = remembered {
-            return Ok(([(CONTENT_TYPE, "application/json"), (X_CACHE, "hit")], answer).into_response());
+            return Ok((
+                [(CONTENT_TYPE, "application/json"), (X_CACHE, "hit")],
+                answer,
+            )
+                .into_response());
         }
     }
 
     let model = service.router.route(&request.model).map_err(|_| ApiError {
         status: StatusCode::NOT_FOUND,
         code: "model_not_found",
-        message: format!("there is no model {:?}; /v1/models lists them, and \"auto\" chooses", request.model),
+        message: format!(
+            "there is no model {:?}; /v1/models lists them, and \"auto\" chooses",
+            request.model
+        ),
     })?;
-    service.ledger.routing_decisions.fetch_add(1, Ordering::Relaxed);
+    service
+        .ledger
+        .routing_decisions
+        .fetch_add(1, Ordering::Relaxed);
 
     let prompt_tokens = request.prompt_tokens();
     let job = Job {
@@ -104,14 +137,30 @@ async fn chat_completions(
 
     let is_verbatim = service.engine.is_verbatim();
     if request.is_streaming() {
-        let events = Body::from_stream(events(answer, completion, is_verbatim, request.wants_usage()));
-        return Ok(([(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")], events).into_response());
+        let events = Body::from_stream(events(
+            answer,
+            completion,
+            is_verbatim,
+            request.wants_usage(),
+        ));
+        return Ok((
+            [
+                (CONTENT_TYPE, "text/event-stream"),
+                (CACHE_CONTROL, "no-cache"),
+            ],
+            events,
+        )
+            .into_response());
     }
     let whole = whole(&answer, completion, is_verbatim).await?;
     if request.is_repeatable() {
         service.cache.put(body, whole.clone());
     }
-    Ok(([(CONTENT_TYPE, "application/json"), (X_CACHE, "miss")], whole).into_response())
+    Ok((
+        [(CONTENT_TYPE, "application/json"), (X_CACHE, "miss")],
+        whole,
+    )
+        .into_response())
 }
 
 /// The answer as server-sent events. Dropped by hyper when the client is gone, and the inference with it.
@@ -141,7 +190,11 @@ fn events(
     }
 }
 
-async fn whole(answer: &Answer, mut completion: Completion, is_verbatim: bool) -> Result<Bytes, ApiError> {
+async fn whole(
+    answer: &Answer,
+    mut completion: Completion,
+    is_verbatim: bool,
+) -> Result<Bytes, ApiError> {
     let mut content = Vec::new();
     while let Some(chunk) = completion.next().await {
         content.extend_from_slice(&chunk?.content);
@@ -149,7 +202,10 @@ async fn whole(answer: &Answer, mut completion: Completion, is_verbatim: bool) -
     if is_verbatim {
         return Ok(Bytes::from(content));
     }
-    Ok(answer.whole(&String::from_utf8_lossy(&content), completion.output_tokens()))
+    Ok(answer.whole(
+        &String::from_utf8_lossy(&content),
+        completion.output_tokens(),
+    ))
 }
 
 async fn models(State(service): State<Arc<Service>>) -> Json<Value> {
@@ -159,12 +215,22 @@ async fn models(State(service): State<Arc<Service>>) -> Json<Value> {
 }
 
 fn not_found(status: StatusCode, message: &str) -> ApiError {
-    ApiError { status, code: "not_found", message: message.to_owned() }
+    ApiError {
+        status,
+        code: "not_found",
+        message: message.to_owned(),
+    }
 }
 
 /// The number of a request of the built-in client.
 fn client_request(headers: &HeaderMap) -> Option<u64> {
-    headers.get(X_REQUEST_ID)?.to_str().ok()?.strip_prefix(CLIENT_PREFIX)?.parse().ok()
+    headers
+        .get(X_REQUEST_ID)?
+        .to_str()
+        .ok()?
+        .strip_prefix(CLIENT_PREFIX)?
+        .parse()
+        .ok()
 }
 
 /// The same request is answered with the same text.

@@ -1,4 +1,4 @@
-//! Cuts a byte stream into server-sent events, as far as OpenAI's API uses them: one `data` line each.
+//! Cuts a byte stream into server-sent events, as far as `OpenAI`'s API uses them: one `data` line each.
 
 use axum::body::Bytes;
 
@@ -19,8 +19,15 @@ impl Events {
     /// The next whole event, the blank line at its end included.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
         let rest = self.buffer.get(self.taken..)?;
-        let ends = |ending: &[u8]| rest.windows(ending.len()).position(|window| window == ending).map(|at| at + ending.len());
-        let length = [ends(b"\n\n"), ends(b"\r\n\r\n")].into_iter().flatten().min()?;
+        let ends = |ending: &[u8]| {
+            rest.windows(ending.len())
+                .position(|window| window == ending)
+                .map(|at| at + ending.len())
+        };
+        let length = [ends(b"\n\n"), ends(b"\r\n\r\n")]
+            .into_iter()
+            .flatten()
+            .min()?;
         self.taken += length;
         rest.get(..length).map(Bytes::copy_from_slice)
     }
@@ -29,7 +36,9 @@ impl Events {
 /// What stands after `data:` in an event.
 pub(crate) fn data(event: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(event).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("data:")).map(str::trim)
+    text.lines()
+        .find_map(|line| line.strip_prefix("data:"))
+        .map(str::trim)
 }
 
 #[cfg(test)]

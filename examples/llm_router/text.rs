@@ -19,16 +19,42 @@ const SENTENCES: [&str; 8] = [
     "first the N V the A N , then it rests P the N",
 ];
 const ADJECTIVES: &[&str] = &[
-    "quiet", "warm", "careful", "distant", "early", "patient", "bright", "hidden", "steady", "curious", "small", "old",
+    "quiet", "warm", "careful", "distant", "early", "patient", "bright", "hidden", "steady",
+    "curious", "small", "old",
 ];
 const NOUNS: &[&str] = &[
-    "river", "engine", "letter", "garden", "question", "lantern", "bridge", "teacher", "signal", "harbour", "forest",
-    "answer", "clock", "traveller", "window", "song",
+    "river",
+    "engine",
+    "letter",
+    "garden",
+    "question",
+    "lantern",
+    "bridge",
+    "teacher",
+    "signal",
+    "harbour",
+    "forest",
+    "answer",
+    "clock",
+    "traveller",
+    "window",
+    "song",
 ];
 const VERBS: &[&str] = &[
-    "follows", "carries", "remembers", "meets", "guides", "measures", "opens", "repairs", "watches", "finds",
+    "follows",
+    "carries",
+    "remembers",
+    "meets",
+    "guides",
+    "measures",
+    "opens",
+    "repairs",
+    "watches",
+    "finds",
 ];
-const ADVERBS: &[&str] = &["slowly", "often", "gladly", "rarely", "quietly", "twice", "together", "soon"];
+const ADVERBS: &[&str] = &[
+    "slowly", "often", "gladly", "rarely", "quietly", "twice", "together", "soon",
+];
 const PREPOSITIONS: &[&str] = &["beside", "under", "beyond", "near", "behind", "across"];
 
 /// An endless text, the same for the same seed.

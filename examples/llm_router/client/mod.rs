@@ -73,14 +73,21 @@ impl Traffic {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let models = list_models(&http, self.server).await?;
         let url = format!("http://{}/v1/chat/completions", self.server);
-        let client = Client { http, url, counts_words: self.counts_words, interrupted: interrupted.clone() };
+        let client = Client {
+            http,
+            url,
+            counts_words: self.counts_words,
+            interrupted: interrupted.clone(),
+        };
 
         let mut memory = Memory::default();
         let mut under_way = JoinSet::new();
         let mut stop = pin!(stop(self.exit_after, interrupted));
         let started = Instant::now();
         for number in 0..self.requests.unwrap_or(u64::MAX) {
-            let Some(arrival) = self.workload.next() else { break };
+            let Some(arrival) = self.workload.next() else {
+                break;
+            };
             tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -106,7 +113,11 @@ impl Traffic {
 }
 
 impl Memory {
-    fn remember(&mut self, done: Result<Seen, JoinError>, progress: &ProgressBar) -> Result<(), JoinError> {
+    fn remember(
+        &mut self,
+        done: Result<Seen, JoinError>,
+        progress: &ProgressBar,
+    ) -> Result<(), JoinError> {
         let seen = done?;
         progress.inc(1);
         if seen.number < REMEMBERED_REQUESTS {
@@ -126,10 +137,22 @@ async fn stop(exit_after: Option<Duration>, mut interrupted: watch::Receiver<boo
     }
 }
 
-async fn list_models(http: &reqwest::Client, server: SocketAddr) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
-    let list: Value = http.get(format!("http://{server}/v1/models")).send().await?.error_for_status()?.json().await?;
+async fn list_models(
+    http: &reqwest::Client,
+    server: SocketAddr,
+) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    let list: Value = http
+        .get(format!("http://{server}/v1/models"))
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
     let models = list["data"].as_array().into_iter().flatten();
-    let models: Vec<_> = models.filter_map(|model| model["id"].as_str()).map(str::to_owned).collect();
+    let models: Vec<_> = models
+        .filter_map(|model| model["id"].as_str())
+        .map(str::to_owned)
+        .collect();
     if models.is_empty() {
         return Err("the router offers no models".into());
     }

@@ -38,7 +38,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 enum HangUp {
     AfterTime(Duration),
-    AfterChunks(u32),
+    AfterTokens(u32),
 }
 
 /// What the client saw of one request.
@@ -101,13 +101,22 @@ struct ReceivedError<'a> {
 
 impl Plan {
     /// Plans request `number`: the same for the same seed.
-    pub(super) fn draw(number: u64, arrival: Arrival, models: &[String], traffic: &Traffic) -> Self {
-        let mut random = StdRng::seed_from_u64(traffic.seed.wrapping_add(number.wrapping_mul(0xD134_2543_DE82_EF95)));
+    pub(super) fn draw(
+        number: u64,
+        arrival: Arrival,
+        models: &[String],
+        traffic: &Traffic,
+    ) -> Self {
+        let mut random = StdRng::seed_from_u64(
+            traffic
+                .seed
+                .wrapping_add(number.wrapping_mul(0xD134_2543_DE82_EF95)),
+        );
         let is_streaming = random.random_bool(STREAMING);
         let named = (!random.random_bool(AUTO)).then(|| random.random_range(0..models.len()));
         let hang_up = random.random_bool(traffic.disconnect_rate).then(|| {
             if is_streaming && random.random_bool(0.75) {
-                HangUp::AfterChunks(random.random_range(1..=30))
+                HangUp::AfterTokens(random.random_range(1..=arrival.output_tokens.max(1)))
             } else {
                 // From before the response headers to amid the answer.
                 let after = Duration::from_millis(random.random_range(0..3_000));
@@ -119,15 +128,26 @@ impl Plan {
             arrival,
             model: named.map_or_else(|| "auto".to_owned(), |index| models[index].clone()),
             is_streaming,
-            temperature: if random.random_bool(REPEATABLE) { 0.0 } else { 0.7 },
+            temperature: if random.random_bool(REPEATABLE) {
+                0.0
+            } else {
+                0.7
+            },
             hang_up,
         }
     }
 
     fn body(&self) -> String {
-        let Arrival { prompt_tokens, output_tokens, .. } = self.arrival;
+        let Arrival {
+            prompt_tokens,
+            output_tokens,
+            ..
+        } = self.arrival;
         // Requests of equal lengths are equal, so that some find their answer in the cache.
-        let content = prompt(prompt_tokens, prompt_tokens.wrapping_mul(31).wrapping_add(output_tokens));
+        let content = prompt(
+            prompt_tokens,
+            prompt_tokens.wrapping_mul(31).wrapping_add(output_tokens),
+        );
         let mut body = json!({
             "model": self.model,
             "messages": [{ "role": "user", "content": content }],
@@ -174,8 +194,15 @@ impl Client {
         }
     }
 
-    async fn try_exchange(&mut self, plan: &Plan, seen: &mut Seen) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let request = self.http.post(&self.url).header(header::CONTENT_TYPE, "application/json");
+    async fn try_exchange(
+        &mut self,
+        plan: &Plan,
+        seen: &mut Seen,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let request = self
+            .http
+            .post(&self.url)
+            .header(header::CONTENT_TYPE, "application/json");
         let request = request.header(X_REQUEST_ID, format!("{CLIENT_PREFIX}{}", plan.number));
         let response = request.body(plan.body()).send().await?;
         seen.status_code = Some(response.status().as_u16());
@@ -183,7 +210,10 @@ impl Client {
         if plan.is_streaming && response.status().is_success() {
             return self.read_events(response, plan, seen).await;
         }
-        let is_hit = response.headers().get(X_CACHE).is_some_and(|value| value == "hit");
+        let is_hit = response
+            .headers()
+            .get(X_CACHE)
+            .is_some_and(|value| value == "hit");
         let is_success = response.status().is_success();
         let body = response.bytes().await?;
         let received: Received<'_> = serde_json::from_slice(&body)?;
@@ -205,7 +235,6 @@ impl Client {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut bytes = response.bytes_stream();
         let mut events = Events::default();
-        let mut chunks = 0;
         let mut failed = None;
         while let Some(received) = bytes.next().await {
             events.push(&received?);
@@ -217,8 +246,10 @@ impl Client {
                 }
                 let received: Received<'_> = serde_json::from_str(data)?;
                 failed = failed.or(received.error.as_ref().map(ReceivedError::ending));
-                chunks += u32::from(self.count(&received, seen));
-                if matches!(plan.hang_up, Some(HangUp::AfterChunks(limit)) if chunks >= limit) {
+                self.count(&received, seen);
+                // Looked at after each chunk, as a client that has read enough would do.
+                if matches!(plan.hang_up, Some(HangUp::AfterTokens(enough)) if seen.output_tokens >= enough)
+                {
                     seen.ending = Ending::HungUp;
                     return Ok(());
                 }
@@ -233,24 +264,34 @@ impl Client {
         Ok(())
     }
 
-    /// Counts what came, and says whether it had content.
-    fn count(&self, received: &Received<'_>, seen: &mut Seen) -> bool {
-        let texts = received.choices.iter().filter_map(|choice| choice.message.as_ref()?.content.as_deref());
-        let tokens = texts.map(|text| if self.counts_words { count_tokens(text) } else { u32::from(!text.is_empty()) });
-        let tokens: u32 = tokens.sum();
-        seen.output_tokens += tokens;
+    fn count(&self, received: &Received<'_>, seen: &mut Seen) {
+        let texts = received
+            .choices
+            .iter()
+            .filter_map(|choice| choice.message.as_ref()?.content.as_deref());
+        let tokens = texts.map(|text| {
+            if self.counts_words {
+                count_tokens(text)
+            } else {
+                u32::from(!text.is_empty())
+            }
+        });
+        seen.output_tokens += tokens.sum::<u32>();
         if let Some(usage) = &received.usage {
             seen.usage_tokens = Some(usage.completion_tokens);
             if !self.counts_words {
                 seen.output_tokens = usage.completion_tokens;
             }
         }
-        tokens > 0
     }
 }
 
 impl ReceivedError<'_> {
     fn ending(&self) -> Ending {
-        if self.code.as_deref() == Some("timeout") { Ending::TimedOut } else { Ending::Failed }
+        if self.code.as_deref() == Some("timeout") {
+            Ending::TimedOut
+        } else {
+            Ending::Failed
+        }
     }
 }

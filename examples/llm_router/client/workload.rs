@@ -35,9 +35,16 @@ pub(crate) struct Draw {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TraceError {
     #[error("--trace {}: cannot be read", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("--trace {}: line {line} is {text:?}; expected TIMESTAMP,ContextTokens,GeneratedTokens as in 2023-11-16 18:15:46.6805900,374,44", path.display())]
-    Malformed { path: PathBuf, line: usize, text: String },
+    Malformed {
+        path: PathBuf,
+        line: usize,
+        text: String,
+    },
     #[error("--trace {}: no requests in it", path.display())]
     Empty { path: PathBuf },
 }
@@ -55,19 +62,36 @@ const RECENT: usize = 64;
 impl Workload {
     /// Reads an Azure LLM inference trace.
     pub(crate) fn from_trace(path: &Path) -> Result<Self, TraceError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TraceError::Unreadable { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| TraceError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
         let mut arrivals = Vec::new();
         let mut first = None;
-        for (index, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-            let malformed = || TraceError::Malformed { path: path.to_owned(), line: index + 1, text: line.to_owned() };
+        for (index, line) in text
+            .lines()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            let malformed = || TraceError::Malformed {
+                path: path.to_owned(),
+                line: index + 1,
+                text: line.to_owned(),
+            };
             let (time_of_day, prompt_tokens, output_tokens) = parse(line).ok_or_else(malformed)?;
             // A trace that runs past midnight goes on, one that goes backwards is sent at once.
             let at = time_of_day.saturating_sub(*first.get_or_insert(time_of_day));
-            arrivals.push(Arrival { at, prompt_tokens, output_tokens });
+            arrivals.push(Arrival {
+                at,
+                prompt_tokens,
+                output_tokens,
+            });
         }
         if arrivals.is_empty() {
-            return Err(TraceError::Empty { path: path.to_owned() });
+            return Err(TraceError::Empty {
+                path: path.to_owned(),
+            });
         }
         Ok(Self::Trace(arrivals.into_iter()))
     }
@@ -75,7 +99,11 @@ impl Workload {
     /// Draws requests for ever.
     pub(crate) fn drawn(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        Self::Drawn(Box::new(Draw { random, at: Duration::ZERO, recent: Vec::new() }))
+        Self::Drawn(Box::new(Draw {
+            random,
+            at: Duration::ZERO,
+            recent: Vec::new(),
+        }))
     }
 
     /// How many requests remain, if that is known.
@@ -104,7 +132,11 @@ impl Draw {
         let gap = -(1.0 - self.random.random::<f64>()).ln() / ARRIVALS_PER_SECOND;
         self.at += Duration::from_secs_f64(gap);
         let (prompt_tokens, output_tokens) = self.lengths();
-        Arrival { at: self.at, prompt_tokens, output_tokens }
+        Arrival {
+            at: self.at,
+            prompt_tokens,
+            output_tokens,
+        }
     }
 
     fn lengths(&mut self) -> (u32, u32) {
@@ -122,11 +154,19 @@ impl Draw {
     /// Draws from the distribution that is linear between its percentiles.
     fn length(&mut self, percentiles: &[u32; 8]) -> u32 {
         let share = self.random.random::<f64>();
-        let upper = SHARES.iter().position(|bound| share < *bound).unwrap_or(SHARES.len() - 1).max(1);
+        let upper = SHARES
+            .iter()
+            .position(|bound| share < *bound)
+            .unwrap_or(SHARES.len() - 1)
+            .max(1);
         let (from, to) = (percentiles[upper - 1], percentiles[upper]);
         let within = (share - SHARES[upper - 1]) / (SHARES[upper] - SHARES[upper - 1]);
         let length = f64::from(from) + within * f64::from(to - from);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two u32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two u32"
+        )]
         let length = length.round() as u32;
         length
     }
@@ -156,16 +196,26 @@ mod tests {
         let (first, prompt, output) = parse("2023-11-16 23:59:59.5000000,374,44\r").unwrap();
         assert_eq!((prompt, output), (374, 44));
         let (second, ..) = parse("2023-11-17 00:00:00.7500000,1,1").unwrap();
-        assert_eq!(second.checked_sub(first), Some(Duration::from_millis(1_250)));
+        assert_eq!(
+            second.checked_sub(first),
+            Some(Duration::from_millis(1_250))
+        );
         assert!(parse("TIMESTAMP,ContextTokens,GeneratedTokens").is_none());
     }
 
     #[test]
     fn drawn_requests_look_like_the_trace() {
         let arrivals: Vec<_> = Workload::drawn(1).take(10_000).collect();
-        let mut prompts: Vec<_> = arrivals.iter().map(|arrival| arrival.prompt_tokens).collect();
+        let mut prompts: Vec<_> = arrivals
+            .iter()
+            .map(|arrival| arrival.prompt_tokens)
+            .collect();
         prompts.sort_unstable();
         assert!((950..1_090).contains(&prompts[5_000]), "{}", prompts[5_000]);
-        assert!((1_600..2_050).contains(&arrivals[9_999].at.as_secs()), "{:?}", arrivals[9_999].at);
+        assert!(
+            (1_600..2_050).contains(&arrivals[9_999].at.as_secs()),
+            "{:?}",
+            arrivals[9_999].at
+        );
     }
 }

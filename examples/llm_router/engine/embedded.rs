@@ -24,7 +24,11 @@ const SHORTEST_GAP: Duration = Duration::from_millis(4);
 pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineError> {
     let arrived = Instant::now();
     let slot = job.model.slots.clone().acquire_owned().await.map_err(|_| {
-        EngineError::new("engine_stopped", StatusCode::SERVICE_UNAVAILABLE, "the engine is stopped")
+        EngineError::new(
+            "engine_stopped",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the engine is stopped",
+        )
     })?;
     Span::current().record("queue_seconds", arrived.elapsed().as_secs_f64());
 
@@ -33,14 +37,19 @@ pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineEr
         return Err(error);
     }
     let traits = &job.model.traits;
-    sleep(speed.scale(seconds(f64::from(job.prompt_tokens) / traits.prefill_tokens_per_second))).await;
+    sleep(speed.scale(seconds(
+        f64::from(job.prompt_tokens) / traits.prefill_tokens_per_second,
+    )))
+    .await;
     let gap = speed.scale(seconds(1.0 / traits.decode_tokens_per_second));
 
     let length = job.max_tokens.unwrap_or_else(|| natural_length(job.seed));
     let broken = match job.fault {
-        Some(Fault::MidStream { at_percent, delay, error }) => {
-            Some((length * at_percent / 100, speed.scale(delay), error))
-        }
+        Some(Fault::MidStream {
+            at_percent,
+            delay,
+            error,
+        }) => Some((length * at_percent / 100, speed.scale(delay), error)),
         _ => None,
     };
     let tokens = broken.as_ref().map_or(length, |(tokens, ..)| *tokens);

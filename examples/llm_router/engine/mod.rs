@@ -84,7 +84,11 @@ impl Engine {
 
 impl EngineError {
     pub(crate) fn new(kind: &'static str, status: StatusCode, message: impl Into<String>) -> Self {
-        Self { kind, status, message: message.into() }
+        Self {
+            kind,
+            status,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn timeout(after: Duration) -> Self {
@@ -93,6 +97,10 @@ impl EngineError {
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
-        if self.kind == "timeout" { Outcome::Timeout } else { Outcome::Error }
+        if self.kind == "timeout" {
+            Outcome::Timeout
+        } else {
+            Outcome::Error
+        }
     }
 }

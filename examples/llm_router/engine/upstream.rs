@@ -13,7 +13,7 @@ use crate::faults::Fault;
 use crate::sse::{Events, data};
 
 /// A server that says nothing for so long has timed out.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client of the other server.
 #[derive(Debug)]
@@ -25,8 +25,13 @@ pub(crate) struct Upstream {
 /// The other server does not look like one that can be routed to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("--upstream {base}: cannot list its models; is an OpenAI-compatible server listening there?")]
-    Unreachable { base: String, source: reqwest::Error },
+    #[error(
+        "--upstream {base}: cannot list its models; is an OpenAI-compatible server listening there?"
+    )]
+    Unreachable {
+        base: String,
+        source: reqwest::Error,
+    },
     #[error("--upstream {base}: it offers no models under /v1/models")]
     NoModels { base: String },
 }
@@ -54,28 +59,54 @@ struct Usage {
 impl Upstream {
     /// Returns the client, and the names of the server's models.
     pub(crate) async fn connect(base: &str) -> Result<(Self, Vec<String>), UpstreamError> {
-        let unreachable = |source| UpstreamError::Unreachable { base: base.to_owned(), source };
-        let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).read_timeout(PATIENCE);
+        let unreachable = |source| UpstreamError::Unreachable {
+            base: base.to_owned(),
+            source,
+        };
+        let builder = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(PATIENCE);
         let client = builder.build().map_err(unreachable)?;
         let answer = client.get(format!("{base}/v1/models")).send().await;
-        let list: Value = answer.and_then(reqwest::Response::error_for_status).map_err(unreachable)?.json().await.map_err(unreachable)?;
+        let list: Value = answer
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(unreachable)?
+            .json()
+            .await
+            .map_err(unreachable)?;
         let models = list["data"].as_array().into_iter().flatten();
-        let ids: Vec<String> = models.filter_map(|model| model["id"].as_str()).map(str::to_owned).collect();
+        let ids: Vec<String> = models
+            .filter_map(|model| model["id"].as_str())
+            .map(str::to_owned)
+            .collect();
         if ids.is_empty() {
-            return Err(UpstreamError::NoModels { base: base.to_owned() });
+            return Err(UpstreamError::NoModels {
+                base: base.to_owned(),
+            });
         }
-        Ok((Self { base: base.to_owned(), client }, ids))
+        Ok((
+            Self {
+                base: base.to_owned(),
+                client,
+            },
+            ids,
+        ))
     }
 
     pub(super) async fn begin(&self, job: Job) -> Result<Generation, EngineError> {
         if let Some(Fault::BeforeFirstToken { error, .. }) = job.fault {
             return Err(error);
         }
-        let request = self.client.post(format!("{}/v1/chat/completions", self.base));
-        let request = request.header(header::CONTENT_TYPE, "application/json").body(with_model(&job)?);
+        let request = self
+            .client
+            .post(format!("{}/v1/chat/completions", self.base));
+        let request = request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(with_model(&job)?);
         let answer = request.send().await.map_err(|error| broken(&error))?;
         if !answer.status().is_success() {
-            let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+            let status =
+                StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
             let message = format!("the upstream server answered {status}");
             return Err(EngineError::new("upstream_status", status, message));
         }
@@ -84,15 +115,28 @@ impl Upstream {
         }
         let body = answer.bytes().await.map_err(|error| broken(&error))?;
         let counted: Counted = serde_json::from_slice(&body).unwrap_or_default();
-        let tokens = counted.usage.and_then(|usage| usage.completion_tokens).unwrap_or(0);
-        let chunk = Chunk { content: body, tokens, reported_tokens: None };
+        let tokens = counted
+            .usage
+            .and_then(|usage| usage.completion_tokens)
+            .unwrap_or(0);
+        let chunk = Chunk {
+            content: body,
+            tokens,
+            reported_tokens: None,
+        };
         Ok(futures_util::stream::iter([Ok(chunk)]).boxed())
     }
 }
 
 /// The client's request with the name of the model that the router chose.
 fn with_model(job: &Job) -> Result<Vec<u8>, EngineError> {
-    let invalid = |error: serde_json::Error| EngineError::new("invalid_request", StatusCode::BAD_REQUEST, error.to_string());
+    let invalid = |error: serde_json::Error| {
+        EngineError::new(
+            "invalid_request",
+            StatusCode::BAD_REQUEST,
+            error.to_string(),
+        )
+    };
     let mut body: Value = serde_json::from_slice(&job.body).map_err(invalid)?;
     body["model"] = Value::from(job.model.id.as_str());
     serde_json::to_vec(&body).map_err(invalid)
@@ -100,7 +144,9 @@ fn with_model(job: &Job) -> Result<Vec<u8>, EngineError> {
 
 fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
     let (mut chunks_left, fault) = match fault {
-        Some(Fault::MidStream { at_percent, error, .. }) => (at_percent, Some(error)),
+        Some(Fault::MidStream {
+            at_percent, error, ..
+        }) => (at_percent, Some(error)),
         _ => (0, None),
     };
     let mut bytes = answer.bytes_stream();
@@ -134,24 +180,43 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
 
 /// A chunk with content counts as one token until `usage` says how many there were.
 fn count(event: Bytes) -> Result<Chunk, EngineError> {
-    let counted: Counted = data(&event).and_then(|data| serde_json::from_str(data).ok()).unwrap_or_default();
+    let counted: Counted = data(&event)
+        .and_then(|data| serde_json::from_str(data).ok())
+        .unwrap_or_default();
     if let Some(error) = counted.error.filter(|error| !error.is_null()) {
-        let message = error["message"].as_str().unwrap_or("the upstream server failed");
-        return Err(EngineError::new("upstream_error", StatusCode::BAD_GATEWAY, message));
+        let message = error["message"]
+            .as_str()
+            .unwrap_or("the upstream server failed");
+        return Err(EngineError::new(
+            "upstream_error",
+            StatusCode::BAD_GATEWAY,
+            message,
+        ));
     }
     let has_content = |choice: &Choice| {
         let delta = choice.delta.as_ref().and_then(Value::as_object);
-        let mut fields = delta.into_iter().flatten().filter(|(name, _)| *name != "role");
+        let mut fields = delta
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| *name != "role");
         fields.any(|(_, value)| !value.is_null() && value != "")
     };
     let tokens = u32::from(counted.choices.iter().any(has_content));
     let reported_tokens = counted.usage.and_then(|usage| usage.completion_tokens);
-    Ok(Chunk { content: event, tokens, reported_tokens })
+    Ok(Chunk {
+        content: event,
+        tokens,
+        reported_tokens,
+    })
 }
 
 fn broken(error: &reqwest::Error) -> EngineError {
     if error.is_timeout() {
         return EngineError::timeout(PATIENCE);
     }
-    EngineError::new("engine_unreachable", StatusCode::BAD_GATEWAY, "the connection to the upstream server broke")
+    EngineError::new(
+        "engine_unreachable",
+        StatusCode::BAD_GATEWAY,
+        "the connection to the upstream server broke",
+    )
 }

@@ -17,15 +17,27 @@ pub(crate) struct Scrape(Vec<Sample>);
 impl Scrape {
     /// Reads all samples; `Err` holds the first line that is none.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let samples = lines.map(|line| sample(line).ok_or_else(|| line.to_owned()));
         samples.collect::<Result<_, _>>().map(Self)
     }
 
     /// The samples of `name` that have all of `labels`.
-    pub(crate) fn select<'a>(&'a self, name: &'a str, labels: &'a [(&str, &str)]) -> impl Iterator<Item = &'a Sample> {
+    pub(crate) fn select<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&str, &str)],
+    ) -> impl Iterator<Item = &'a Sample> {
         self.0.iter().filter(move |sample| {
-            let has = |(label, value): &(&str, &str)| sample.labels.get(*label).is_some_and(|found| found == value);
+            let has = |(label, value): &(&str, &str)| {
+                sample
+                    .labels
+                    .get(*label)
+                    .is_some_and(|found| found == value)
+            };
             sample.name == name && labels.iter().all(has)
         })
     }
@@ -51,7 +63,11 @@ fn sample(line: &str) -> Option<Sample> {
     }
     // A time stamp or an exemplar may follow the value.
     let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some(Sample { name: name.to_owned(), labels, value })
+    Some(Sample {
+        name: name.to_owned(),
+        labels,
+        value,
+    })
 }
 
 /// The text up to the closing quote, and what follows it.
@@ -79,7 +95,12 @@ mod tests {
     fn samples_are_found_by_name_and_labels() {
         let text = "# HELP a_total Things.\na_total{x=\"1\",y=\"q\\\"}\\\\ \\n\"} 3\na_total{x=\"2\"} 4 1700000000\nb 1.5 # {} 1\nc +Inf\n";
         let scrape = Scrape::parse(text).unwrap();
-        let values = |name, labels| scrape.select(name, labels).map(|sample| sample.value).collect::<Vec<_>>();
+        let values = |name, labels| {
+            scrape
+                .select(name, labels)
+                .map(|sample| sample.value)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(values("a_total", &[]), [3.0, 4.0]);
         assert_eq!(values("a_total", &[("y", "q\"}\\ \n")]), [3.0]);
         assert_eq!(values("b", &[]), [1.5]);

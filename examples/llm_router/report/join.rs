@@ -36,7 +36,8 @@ impl Join {
             join.add(seen, ended);
             if !agree(seen, ended) {
                 join.disagreements += 1;
-                join.first_disagreement.get_or_insert_with(|| format!("client {seen:?}, ledger {ended:?}"));
+                join.first_disagreement
+                    .get_or_insert_with(|| format!("client {seen:?}, ledger {ended:?}"));
             }
         }
         join
@@ -72,8 +73,17 @@ impl Join {
 /// Whether both sides can be right.
 fn agree(seen: &Seen, ended: Option<Ended>) -> bool {
     let (outcome, prompt_tokens, output_tokens) = match (ended, seen.ending) {
-        (Some(Ended::Inference { outcome, prompt_tokens, output_tokens }), _) => (outcome, prompt_tokens, output_tokens),
-        (Some(Ended::CacheHit), ending) => return matches!(ending, Ending::CacheHit | Ending::HungUp),
+        (
+            Some(Ended::Inference {
+                outcome,
+                prompt_tokens,
+                output_tokens,
+            }),
+            _,
+        ) => (outcome, prompt_tokens, output_tokens),
+        (Some(Ended::CacheHit), ending) => {
+            return matches!(ending, Ending::CacheHit | Ending::HungUp);
+        }
         // Given up before the server had read it; then it cannot have been answered.
         (None, ending) => return ending == Ending::HungUp && seen.status_code.is_none(),
     };
@@ -105,26 +115,52 @@ mod tests {
 
     fn seen(ending: Ending, output_tokens: u32) -> Seen {
         let status_code = (ending != Ending::HungUp).then_some(200);
-        Seen { number: 0, ending, status_code, prompt_tokens: 5, output_tokens, usage_tokens: None }
+        Seen {
+            number: 0,
+            ending,
+            status_code,
+            prompt_tokens: 5,
+            output_tokens,
+            usage_tokens: None,
+        }
     }
 
     fn ended(outcome: Outcome, output_tokens: u32) -> Option<Ended> {
-        Some(Ended::Inference { outcome, prompt_tokens: 5, output_tokens })
+        Some(Ended::Inference {
+            outcome,
+            prompt_tokens: 5,
+            output_tokens,
+        })
     }
 
     #[test]
     fn a_completed_request_has_the_same_tokens_on_both_sides() {
-        assert!(agree(&seen(Ending::Completed, 7), ended(Outcome::Success, 7)));
-        assert!(!agree(&seen(Ending::Completed, 7), ended(Outcome::Success, 8)));
-        assert!(!agree(&seen(Ending::Completed, 7), ended(Outcome::Cancelled, 7)));
+        assert!(agree(
+            &seen(Ending::Completed, 7),
+            ended(Outcome::Success, 7)
+        ));
+        assert!(!agree(
+            &seen(Ending::Completed, 7),
+            ended(Outcome::Success, 8)
+        ));
+        assert!(!agree(
+            &seen(Ending::Completed, 7),
+            ended(Outcome::Cancelled, 7)
+        ));
         assert!(!agree(&seen(Ending::Completed, 7), None));
     }
 
     #[test]
     fn a_request_given_up_has_at_most_the_tokens_that_were_sent() {
-        assert!(agree(&seen(Ending::HungUp, 7), ended(Outcome::Cancelled, 9)));
+        assert!(agree(
+            &seen(Ending::HungUp, 7),
+            ended(Outcome::Cancelled, 9)
+        ));
         assert!(agree(&seen(Ending::HungUp, 7), ended(Outcome::Success, 7)));
-        assert!(!agree(&seen(Ending::HungUp, 7), ended(Outcome::Cancelled, 6)));
+        assert!(!agree(
+            &seen(Ending::HungUp, 7),
+            ended(Outcome::Cancelled, 6)
+        ));
         assert!(agree(&seen(Ending::HungUp, 0), None));
     }
 }

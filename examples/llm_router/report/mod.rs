@@ -62,11 +62,23 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "\n{:<36} {:>12} {:>12} {:>12}", "", "client", "ledger", "/metrics")?;
+        writeln!(
+            formatter,
+            "\n{:<36} {:>12} {:>12} {:>12}",
+            "", "client", "ledger", "/metrics"
+        )?;
         for row in &self.rows {
-            let client = row.client.map_or_else(|| "-".to_owned(), |client| client.to_string());
-            let metrics = row.metrics.map_or_else(|| "-".to_owned(), |metrics| metrics.to_string());
-            writeln!(formatter, "{:<36} {client:>12} {:>12} {metrics:>12}", row.name, row.ledger)?;
+            let client = row
+                .client
+                .map_or_else(|| "-".to_owned(), |client| client.to_string());
+            let metrics = row
+                .metrics
+                .map_or_else(|| "-".to_owned(), |metrics| metrics.to_string());
+            writeln!(
+                formatter,
+                "{:<36} {client:>12} {:>12} {metrics:>12}",
+                row.name, row.ledger
+            )?;
         }
         writeln!(formatter)?;
         for note in &self.notes {
@@ -75,7 +87,11 @@ impl fmt::Display for Report {
         for broken in &self.broken {
             writeln!(formatter, "BROKEN: {broken}")?;
         }
-        let verdict = if self.holds() { "ledger and /metrics agree exactly" } else { "the columns do not agree" };
+        let verdict = if self.holds() {
+            "ledger and /metrics agree exactly"
+        } else {
+            "the columns do not agree"
+        };
         writeln!(formatter, "{verdict} ({:.1} s)", self.seconds)
     }
 }
