@@ -102,9 +102,6 @@ impl Inference {
         if chunk.tokens > 0 {
             event!(name: "token", parent: &self.span, Level::INFO, count = chunk.tokens);
         }
-        if let Some(total) = chunk.reported_tokens {
-            self.account.set_output(total);
-        }
     }
 
     fn succeed(&mut self) {

@@ -193,11 +193,6 @@ impl Account {
         self.output_tokens += tokens;
     }
 
-    /// Corrects the count by what the engine itself reported at the end.
-    pub(crate) fn set_output(&mut self, tokens: u32) {
-        self.output_tokens = tokens;
-    }
-
     pub(crate) fn output_tokens(&self) -> u32 {
         self.output_tokens
     }

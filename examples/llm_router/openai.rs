@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use crate::engine::EngineError;
 use crate::text::count_tokens;
 
+/// The event after the last.
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
+
 /// A request; fields that a router has no use for are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ChatRequest {
@@ -159,7 +162,7 @@ impl Answer {
             chunk["usage"] = self.usage(output_tokens);
             events.extend_from_slice(&event(&chunk));
         }
-        events.extend_from_slice(b"data: [DONE]\n\n");
+        events.extend_from_slice(DONE.as_bytes());
         Bytes::from(events)
     }
 

@@ -21,7 +21,7 @@ use crate::faults::FaultInjector;
 use crate::http;
 use crate::inference::Completion;
 use crate::ledger::{Ended, Ledger};
-use crate::openai::{Answer, ApiError, ChatRequest};
+use crate::openai::{Answer, ApiError, ChatRequest, DONE};
 use crate::routing;
 
 /// Tells clients whether an answer was made or remembered.
@@ -184,9 +184,11 @@ fn events(
                 }
             }
         }
-        if !is_verbatim {
-            yield Ok(answer.final_events(completion.output_tokens(), wants_usage));
-        }
+        yield Ok(if is_verbatim {
+            Bytes::from_static(DONE.as_bytes())
+        } else {
+            answer.final_events(completion.output_tokens(), wants_usage)
+        });
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Seen {
     pub(crate) status_code: Option<u16>,
     pub(crate) prompt_tokens: u32,
     pub(crate) output_tokens: u32,
-    /// Output tokens as the server's `usage` has them.
+    /// Output tokens as `usage` has them, where they must equal the words.
     pub(crate) usage_tokens: Option<u32>,
 }
 
@@ -277,10 +277,12 @@ impl Client {
             }
         });
         seen.output_tokens += tokens.sum::<u32>();
-        if let Some(usage) = &received.usage {
-            seen.usage_tokens = Some(usage.completion_tokens);
-            if !self.counts_words {
-                seen.output_tokens = usage.completion_tokens;
+        if let Some(Usage { completion_tokens }) = received.usage {
+            if self.counts_words {
+                seen.usage_tokens = Some(completion_tokens);
+            } else {
+                // As the router does: a chunk is a token until `usage` says that it was more.
+                seen.output_tokens = seen.output_tokens.max(completion_tokens);
             }
         }
     }

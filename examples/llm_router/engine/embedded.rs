@@ -63,7 +63,7 @@ pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineEr
             let due = tokens_due(started.elapsed(), gap).clamp(made + 1, tokens);
             let mut text = String::with_capacity((due - made) as usize * 8);
             prose.write(due - made, &mut text);
-            yield Ok(Chunk { content: Bytes::from(text), tokens: due - made, reported_tokens: None });
+            yield Ok(Chunk { content: Bytes::from(text), tokens: due - made });
             made = due;
             if made < tokens {
                 sleep_until((started + gap * made).max(Instant::now() + SHORTEST_GAP)).await;

@@ -52,8 +52,6 @@ pub(crate) struct Chunk {
     /// Text of the embedded engine; an upstream's own bytes otherwise.
     pub(crate) content: Bytes,
     pub(crate) tokens: u32,
-    /// The whole answer's tokens as an upstream's `usage` has them. They replace the count.
-    pub(crate) reported_tokens: Option<u32>,
 }
 
 /// An engine failed.

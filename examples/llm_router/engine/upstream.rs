@@ -122,7 +122,6 @@ impl Upstream {
         let chunk = Chunk {
             content: body,
             tokens,
-            reported_tokens: None,
         };
         Ok(futures_util::stream::iter([Ok(chunk)]).boxed())
     }
@@ -152,6 +151,7 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
     let mut bytes = answer.bytes_stream();
     async_stream::stream! {
         let mut events = Events::default();
+        let mut tokens = 0;
         while let Some(received) = bytes.next().await {
             match received {
                 Ok(received) => events.push(&received),
@@ -166,11 +166,13 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
                     return;
                 }
                 chunks_left = chunks_left.saturating_sub(1);
-                let is_last = data(&event) == Some("[DONE]");
-                yield count(event);
-                if is_last {
+                if data(&event) == Some("[DONE]") {
+                    // The router ends the inference first, and sends the end mark then.
                     return;
                 }
+                let chunk = count(event, tokens);
+                tokens += chunk.as_ref().map_or(0, |chunk| chunk.tokens);
+                yield chunk;
             }
         }
         yield Err(EngineError::new("upstream_closed", StatusCode::BAD_GATEWAY, "the upstream server ended its answer early"));
@@ -178,8 +180,10 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
     .boxed()
 }
 
-/// A chunk with content counts as one token until `usage` says how many there were.
-fn count(event: Bytes) -> Result<Chunk, EngineError> {
+/// Counts a chunk with content as one token, and at the end what `usage` has beyond that `so_far`.
+///
+/// A `usage` below the count changes nothing: what was counted has been told already.
+fn count(event: Bytes, so_far: u32) -> Result<Chunk, EngineError> {
     let counted: Counted = data(&event)
         .and_then(|data| serde_json::from_str(data).ok())
         .unwrap_or_default();
@@ -202,11 +206,11 @@ fn count(event: Bytes) -> Result<Chunk, EngineError> {
         fields.any(|(_, value)| !value.is_null() && value != "")
     };
     let tokens = u32::from(counted.choices.iter().any(has_content));
-    let reported_tokens = counted.usage.and_then(|usage| usage.completion_tokens);
+    let reported = counted.usage.and_then(|usage| usage.completion_tokens);
+    let missing = reported.unwrap_or(0).saturating_sub(so_far + tokens);
     Ok(Chunk {
         content: event,
-        tokens,
-        reported_tokens,
+        tokens: tokens + missing,
     })
 }
 

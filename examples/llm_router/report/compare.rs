@@ -256,3 +256,52 @@ fn output_tokens(totals: Totals) -> u64 {
 fn prompt_tokens(totals: Totals) -> u64 {
     totals.prompt_tokens
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cli::Speed;
+    use crate::models::load_upstream;
+
+    /// Runs one successful inference of 5 tokens, and returns the rules that `metrics` breaks.
+    async fn check(metrics: &str) -> Vec<String> {
+        let speed: Speed = "1".parse().unwrap();
+        let models = load_upstream(&["m".to_owned()], speed).await;
+        let ledger = Arc::new(Ledger::new(&models));
+        let mut account = ledger.open(&models[0], None, 2);
+        account.add_output(5);
+        account.end(Outcome::Success);
+        drop(account);
+        compare(None, &ledger, &Scrape::parse(metrics).unwrap()).broken
+    }
+
+    const RIGHT: &str = "llm_router_model_inference_total{model_id=\"m\",status=\"success\"} 1\n\
+        llm_router_tokens_generated_total{model_id=\"m\"} 5\n\
+        llm_router_prompt_tokens_total{model_id=\"m\"} 2\n\
+        llm_router_active_inferences{model_id=\"m\"} 0\n";
+
+    #[tokio::test]
+    async fn metrics_that_say_what_happened_break_nothing() {
+        assert_eq!(check(RIGHT).await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn each_wrong_number_is_named() {
+        for (right, wrong, named) in [
+            ("success\"} 1", "success\"} 2", "model_inference_total"),
+            ("success", "error", "model_inference_total"),
+            ("} 5", "} 4", "tokens_generated_total"),
+            ("} 2", "} 3", "prompt_tokens_total"),
+            ("} 0", "} 1", "active_inferences"),
+            ("m\"} 5", "n\"} 5", "tokens_generated_total{model_id=\"m\"}"),
+        ] {
+            let broken = check(&RIGHT.replace(right, wrong)).await;
+            assert!(
+                broken.iter().any(|rule| rule.contains(named)),
+                "{wrong}: {broken:?}"
+            );
+        }
+    }
+}
