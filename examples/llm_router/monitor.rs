@@ -9,6 +9,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes over spans and events, and serves `/metrics` on `listen`.
 pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
-    let config = Config::load()?.with_prefix("llm_router_").with_listen(listen);
+    let config = Config::load()?
+        .with_prefix("llm_router_")
+        .with_listen(listen);
     Ok(Observatory::install(config)?)
 }
