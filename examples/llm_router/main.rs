@@ -1,0 +1,69 @@
+//! An OpenAI-compatible LLM router, watched by `llm-observatory`, that checks its own metrics.
+//!
+//! ```text
+//! cargo run --release --example llm_router                        until Ctrl-C, drawn traffic
+//! cargo run --release --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
+//! cargo run --release --example llm_router -- --no-client         for your own clients
+//! ```
+//!
+//! To see what annotating a service takes, read `inference.rs` and `http.rs`, then the `#[instrument]`
+//! lines in `routing.rs`, `cache.rs` and `models.rs`. `monitor.rs` installs the observatory. The rest
+//! is a router, its traffic (`client/`) and the comparison at the end (`ledger.rs`, `report/`).
+
+mod cache;
+mod cli;
+mod client;
+mod engine;
+mod faults;
+mod http;
+mod inference;
+mod ledger;
+mod models;
+mod monitor;
+mod openai;
+mod report;
+mod routing;
+mod run;
+mod server;
+mod sse;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+
+/// Any failure to start or to finish; its text says what to do.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            let causes = std::iter::successors(error.source(), |cause| cause.source());
+            let causes: Vec<_> = causes.map(|cause| format!(": {cause}")).collect();
+            eprintln!("llm_router: {error}{}", causes.concat());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns whether the three columns agree.
+fn run(cli: &Cli) -> Result<bool, Error> {
+    let observatory = monitor::install(cli.monitor).map_err(|source| run::StartError::Monitor {
+        address: cli.monitor,
+        source,
+    })?;
+    let monitor = observatory.listen_address();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(run::run(cli, monitor))?;
+    observatory.shutdown_blocking();
+
+    report.print(cli.summary)?;
+    Ok(report.holds())
+}

@@ -1,0 +1,127 @@
+//! Chooses the model that answers a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::ValueEnum;
+use tracing::{Span, instrument};
+
+use crate::models::Model;
+
+/// How a model is chosen for a request that leaves the choice to the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Strategy {
+    /// Each model in turn.
+    RoundRobin,
+    /// The model with the smallest share of its capacity in use.
+    LeastBusy,
+    /// The cheapest model that has room.
+    Cheapest,
+    /// The best model that has room.
+    QualityFirst,
+}
+
+/// The models, and the strategy that chooses among them.
+#[derive(Debug)]
+pub(crate) struct Router {
+    models: Vec<Arc<Model>>,
+    strategy: Strategy,
+    turn: AtomicUsize,
+}
+
+/// The request names a model that is not here.
+#[derive(Debug)]
+pub(crate) struct UnknownModel;
+
+impl Router {
+    /// Returns `None` when there is nothing to choose from.
+    pub(crate) fn new(models: Vec<Arc<Model>>, strategy: Strategy) -> Option<Self> {
+        let turn = AtomicUsize::new(0);
+        (!models.is_empty()).then_some(Self {
+            models,
+            strategy,
+            turn,
+        })
+    }
+
+    pub(crate) fn models(&self) -> &[Arc<Model>] {
+        &self.models
+    }
+
+    /// Finds the model that a request names, or chooses one for `auto`.
+    pub(crate) fn route(&self, name: &str) -> Result<&Arc<Model>, UnknownModel> {
+        if name == "auto" {
+            return Ok(self.select(None));
+        }
+        // Looked up before the decision: a name out of thin air must not become a label.
+        let named = self
+            .models
+            .iter()
+            .find(|model| model.id == name)
+            .ok_or(UnknownModel)?;
+        Ok(self.select(Some(named)))
+    }
+
+    #[instrument(
+        name = "route_selection",
+        skip_all,
+        fields(strategy, selected_model, reason)
+    )]
+    fn select<'a>(&'a self, named: Option<&'a Arc<Model>>) -> &'a Arc<Model> {
+        let (strategy, (model, reason)) = match (named, self.strategy) {
+            (Some(model), _) => ("direct", (model, "named_by_client")),
+            (None, Strategy::RoundRobin) => ("round_robin", (self.next_in_turn(), "next_in_turn")),
+            (None, Strategy::LeastBusy) => (
+                "least_busy",
+                self.first_by(Model::load_permille, "lowest_load"),
+            ),
+            (None, Strategy::Cheapest) => (
+                "cheapest",
+                self.first_by(
+                    |model| model.traits.cents_per_million_tokens,
+                    "lowest_price",
+                ),
+            ),
+            (None, Strategy::QualityFirst) => (
+                "quality_first",
+                self.first_by(|model| usize::MAX - model.traits.quality, "best_quality"),
+            ),
+        };
+        let span = Span::current();
+        span.record("strategy", strategy);
+        span.record("selected_model", model.id.as_str());
+        span.record("reason", reason);
+        model
+    }
+
+    fn next_in_turn(&self) -> &Arc<Model> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        &self.models[turn % self.models.len()]
+    }
+
+    /// The model with room that ranks lowest; when all are full, the least busy one.
+    fn first_by(
+        &self,
+        rank: impl Fn(&Model) -> usize,
+        reason: &'static str,
+    ) -> (&Arc<Model>, &'static str) {
+        let with_room = self.models.iter().filter(|model| model.has_room());
+        match with_room.min_by_key(|model| rank(model)) {
+            Some(model) => (model, reason),
+            None => (self.least_busy(), "all_full"),
+        }
+    }
+
+    fn least_busy(&self) -> &Arc<Model> {
+        let rest = self.models.iter();
+        // `new` refuses an empty list, so the first model is always there to start from.
+        rest.fold(&self.models[0], |best, model| {
+            if model.load_permille() < best.load_permille() {
+                model
+            } else {
+                best
+            }
+        })
+    }
+}
