@@ -8,7 +8,10 @@ use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
 const PREFIX: &str = "llm_router_";
 
-#[expect(clippy::print_stdout, reason = "the exposition is what there is to see")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the exposition is what there is to see"
+)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A recorder that is not told the buckets makes summaries of the histograms.
     let mut builder = PrometheusBuilder::new().with_recommended_naming(true);
@@ -18,10 +21,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let exporter = builder.install_recorder()?;
 
     let sink = FacadeSink::global(PREFIX, SinkOptions::default());
-    tracing_subscriber::registry().with(ObservatoryLayer::new(sink)).with(LevelFilter::INFO).init();
+    tracing_subscriber::registry()
+        .with(ObservatoryLayer::new(sink))
+        .with(LevelFilter::INFO)
+        .init();
 
     for tokens in [12, 340, 56] {
-        let fields = tracing::info_span!("inference", model_id = "llama-3.1-8b", engine = "vllm", tokens);
+        let fields = tracing::info_span!(
+            "inference",
+            model_id = "llama-3.1-8b",
+            engine = "vllm",
+            tokens
+        );
         fields.in_scope(|| metrics::counter!("answers").increment(1));
     }
     println!("{}", exporter.render());

@@ -25,7 +25,10 @@ fn generate(prompt: &str) -> String {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let observatory = Observatory::install(Config::load()?)?;
-    info!("serving http://{}/metrics", observatory.listen_address().ok_or("no server")?);
+    info!(
+        "serving http://{}/metrics",
+        observatory.listen_address().ok_or("no server")?
+    );
     loop {
         generate("What does a monitoring system do?");
     }

@@ -24,7 +24,9 @@ impl Environment for Process {
     }
 
     fn keys(&self) -> Vec<String> {
-        std::env::vars_os().map(|(key, _)| key.to_string_lossy().into_owned()).collect()
+        std::env::vars_os()
+            .map(|(key, _)| key.to_string_lossy().into_owned())
+            .collect()
     }
 }
 
@@ -32,29 +34,64 @@ type Setter = fn(&mut Config, &str) -> Result<(), &'static str>;
 
 /// Each variable, and what it sets; later ones stand over earlier ones.
 const VARIABLES: &[(&str, Setter)] = &[
-    ("OTEL_SERVICE_NAME", |config, value| set(&mut config.service.name, Ok(value.to_owned()))),
-    ("MONITORING_ENABLED", |config, value| set(&mut config.enabled, boolean(value))),
-    ("PROMETHEUS_ENABLED", |config, value| set(&mut config.prometheus.enabled, boolean(value))),
-    ("HEALTH_CHECK_ENABLED", |config, value| set(&mut config.health.enabled, boolean(value))),
-    ("METRICS_ENDPOINT", |config, value| set(&mut config.prometheus.endpoint, Ok(value.to_owned()))),
-    ("HEALTH_ENDPOINT", |config, value| set(&mut config.health.endpoint, Ok(value.to_owned()))),
-    ("LOG_LEVEL", |config, value| set(&mut config.log_filter, Ok(value.to_owned()))),
-    ("RUST_LOG", |config, value| set(&mut config.log_filter, Ok(value.to_owned()))),
-    ("OBSERVATORY_ENABLED", |config, value| set(&mut config.enabled, boolean(value))),
+    ("OTEL_SERVICE_NAME", |config, value| {
+        set(&mut config.service.name, Ok(value.to_owned()))
+    }),
+    ("MONITORING_ENABLED", |config, value| {
+        set(&mut config.enabled, boolean(value))
+    }),
+    ("PROMETHEUS_ENABLED", |config, value| {
+        set(&mut config.prometheus.enabled, boolean(value))
+    }),
+    ("HEALTH_CHECK_ENABLED", |config, value| {
+        set(&mut config.health.enabled, boolean(value))
+    }),
+    ("METRICS_ENDPOINT", |config, value| {
+        set(&mut config.prometheus.endpoint, Ok(value.to_owned()))
+    }),
+    ("HEALTH_ENDPOINT", |config, value| {
+        set(&mut config.health.endpoint, Ok(value.to_owned()))
+    }),
+    ("LOG_LEVEL", |config, value| {
+        set(&mut config.log_filter, Ok(value.to_owned()))
+    }),
+    ("RUST_LOG", |config, value| {
+        set(&mut config.log_filter, Ok(value.to_owned()))
+    }),
+    ("OBSERVATORY_ENABLED", |config, value| {
+        set(&mut config.enabled, boolean(value))
+    }),
     ("OBSERVATORY_LISTEN", |config, value| {
-        set(&mut config.prometheus.listen, value.parse().map_err(|_| "an address with a port, `127.0.0.1:9091`, say"))
+        set(
+            &mut config.prometheus.listen,
+            value
+                .parse()
+                .map_err(|_| "an address with a port, `127.0.0.1:9091`, say"),
+        )
     }),
     ("OBSERVATORY_PORT", |config, value| {
         let port = value.parse().map_err(|_| "a port, 0 to 65535")?;
         config.prometheus.listen.set_port(port);
         Ok(())
     }),
-    ("OBSERVATORY_PREFIX", |config, value| set(&mut config.prometheus.prefix, Ok(value.to_owned()))),
-    ("OBSERVATORY_SERIES_LIMIT", |config, value| {
-        set(&mut config.prometheus.series_limit, value.parse().map_err(|_| "a whole number above 0"))
+    ("OBSERVATORY_PREFIX", |config, value| {
+        set(&mut config.prometheus.prefix, Ok(value.to_owned()))
     }),
-    ("OBSERVATORY_IDLE_TIMEOUT", |config, value| set(&mut config.prometheus.idle_timeout, duration(value).map(Some))),
-    ("OBSERVATORY_TICK", |config, value| set(&mut config.tick, duration(value))),
+    ("OBSERVATORY_SERIES_LIMIT", |config, value| {
+        set(
+            &mut config.prometheus.series_limit,
+            value.parse().map_err(|_| "a whole number above 0"),
+        )
+    }),
+    ("OBSERVATORY_IDLE_TIMEOUT", |config, value| {
+        set(
+            &mut config.prometheus.idle_timeout,
+            duration(value).map(Some),
+        )
+    }),
+    ("OBSERVATORY_TICK", |config, value| {
+        set(&mut config.tick, duration(value))
+    }),
     ("OBSERVATORY_GEN_AI", |config, value| {
         let side = match value {
             "client" => Ok(Some(Side::Client)),
@@ -70,15 +107,28 @@ const VARIABLES: &[(&str, Setter)] = &[
 const PRESET: &str = "OBSERVATORY_ENV";
 
 pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError> {
-    let invalid = |key: &str, value: String, expected| ConfigError::Invalid { key: key.to_owned(), value: format!("{value:?}"), expected };
+    let invalid = |key: &str, value: String, expected| ConfigError::Invalid {
+        key: key.to_owned(),
+        value: format!("{value:?}"),
+        expected,
+    };
     // A variable that is set to nothing is as good as unset, as OpenTelemetry's specification says.
     let get = |key| environment.get(key).filter(|value| !value.is_empty());
     let preset = match get(PRESET) {
         None => Preset::default(),
-        Some(name) => Preset::named(&name)
-            .ok_or_else(|| invalid(PRESET, name, "`development`, `production`, `vps` or `enterprise`"))?,
+        Some(name) => Preset::named(&name).ok_or_else(|| {
+            invalid(
+                PRESET,
+                name,
+                "`development`, `production`, `vps` or `enterprise`",
+            )
+        })?,
     };
-    if let Some(key) = environment.keys().into_iter().find(|key| key.starts_with(OURS) && !is_known(key)) {
+    if let Some(key) = environment
+        .keys()
+        .into_iter()
+        .find(|key| key.starts_with(OURS) && !is_known(key))
+    {
         let nearest = nearest(&key);
         return Err(ConfigError::UnknownVariable { key, nearest });
     }
@@ -97,8 +147,13 @@ fn is_known(key: &str) -> bool {
 }
 
 fn nearest(key: &str) -> &'static str {
-    let ours = VARIABLES.iter().map(|(known, _)| *known).filter(|known| known.starts_with(OURS));
-    ours.chain([PRESET]).min_by_key(|known| strsim::levenshtein(known, key)).unwrap_or(PRESET)
+    let ours = VARIABLES
+        .iter()
+        .map(|(known, _)| *known)
+        .filter(|known| known.starts_with(OURS));
+    ours.chain([PRESET])
+        .min_by_key(|known| strsim::levenshtein(known, key))
+        .unwrap_or(PRESET)
 }
 
 fn set<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
@@ -115,7 +170,8 @@ fn boolean(value: &str) -> Result<bool, &'static str> {
 }
 
 fn duration(value: &str) -> Result<Duration, &'static str> {
-    humantime::parse_duration(value).map_err(|_| "a duration with its unit, `10s`, `500ms` or `5m`, say")
+    humantime::parse_duration(value)
+        .map_err(|_| "a duration with its unit, `10s`, `500ms` or `5m`, say")
 }
 
 #[cfg(test)]
@@ -134,14 +190,21 @@ mod tests {
     }
 
     fn config(variables: &[(&'static str, &'static str)]) -> Result<Config, String> {
-        load(&variables.iter().copied().collect::<BTreeMap<_, _>>()).map_err(|error| error.to_string())
+        load(&variables.iter().copied().collect::<BTreeMap<_, _>>())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn without_a_variable_it_is_development() {
         let config = config(&[("OBSERVATORY_PREFIX", "")]).unwrap();
         assert_eq!(config, Config::preset(Preset::Development));
-        assert_eq!((config.prometheus.prefix.as_str(), config.service.name.as_str()), ("llm_router_dev_", "llm-router-dev"));
+        assert_eq!(
+            (
+                config.prometheus.prefix.as_str(),
+                config.service.name.as_str()
+            ),
+            ("llm_router_dev_", "llm-router-dev")
+        );
     }
 
     #[test]
@@ -160,7 +223,10 @@ mod tests {
         assert_eq!(config.prometheus.listen.to_string(), "0.0.0.0:1234");
         assert_eq!(config.tick, Duration::from_millis(500));
         assert_eq!(config.prometheus.gen_ai, Some(Side::Server));
-        assert_eq!((config.service.name.as_str(), config.log_filter.as_str()), ("mine", "warn"));
+        assert_eq!(
+            (config.service.name.as_str(), config.log_filter.as_str()),
+            ("mine", "warn")
+        );
     }
 
     #[test]
@@ -176,14 +242,27 @@ mod tests {
             ("METRICS_ENDPOINT", "metrics", "/metrics"),
         ] {
             let error = config(&[(key, value)]).unwrap_err();
-            let key = if key == "OBSERVATORY_PREFIX" { "prefix" } else if key == "METRICS_ENDPOINT" { "endpoint" } else { key };
-            assert!(error.contains(key) && error.contains(value) && error.contains(expected), "{error}");
+            let key = if key == "OBSERVATORY_PREFIX" {
+                "prefix"
+            } else if key == "METRICS_ENDPOINT" {
+                "endpoint"
+            } else {
+                key
+            };
+            assert!(
+                error.contains(key) && error.contains(value) && error.contains(expected),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_misspelt_variable_is_an_error_that_names_the_nearest() {
         let error = config(&[("OBSERVATORY_LISTN", "127.0.0.1:1")]).unwrap_err();
-        assert!(error.contains("OBSERVATORY_LISTN") && error.contains("did you mean OBSERVATORY_LISTEN"), "{error}");
+        assert!(
+            error.contains("OBSERVATORY_LISTN")
+                && error.contains("did you mean OBSERVATORY_LISTEN"),
+            "{error}"
+        );
     }
 }

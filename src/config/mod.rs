@@ -104,9 +104,16 @@ impl Default for Config {
             tick: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
             log_filter: "info".to_owned(),
-            service: ServiceConfig { name: "llm-router".to_owned(), version: None, environment: None },
+            service: ServiceConfig {
+                name: "llm-router".to_owned(),
+                version: None,
+                environment: None,
+            },
             prometheus: PrometheusConfig::default(),
-            health: HealthConfig { enabled: true, endpoint: "/health".to_owned() },
+            health: HealthConfig {
+                enabled: true,
+                endpoint: "/health".to_owned(),
+            },
             mapping: Mapping::default(),
         }
     }
@@ -257,38 +264,106 @@ impl Config {
     /// The first key that cannot, with its value and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
         const SHORTEST_TICK: Duration = Duration::from_millis(100);
-        let check = |is_right: bool, key: &str, value: &dyn std::fmt::Debug, expected: &'static str| match is_right {
+        let check = |is_right: bool,
+                     key: &str,
+                     value: &dyn std::fmt::Debug,
+                     expected: &'static str| match is_right {
             true => Ok(()),
-            false => Err(ConfigError::Invalid { key: key.to_owned(), value: format!("{value:?}"), expected }),
+            false => Err(ConfigError::Invalid {
+                key: key.to_owned(),
+                value: format!("{value:?}"),
+                expected,
+            }),
         };
         let prometheus = &self.prometheus;
-        check(self.tick >= SHORTEST_TICK, "tick", &self.tick, "a duration of at least 100ms")?;
-        check(!self.service.name.is_empty(), "service.name", &self.service.name, "a name")?;
-        check(is_name_part(&prometheus.prefix), "prometheus.prefix", &prometheus.prefix, "made of letters, digits and underscores, and not beginning with a digit; `my_service_`, say")?;
-        check(prometheus.series_limit > 0, "prometheus.series_limit", &prometheus.series_limit, "a number above 0")?;
-        for (key, path) in [("prometheus.endpoint", &prometheus.endpoint), ("health.endpoint", &self.health.endpoint)] {
-            let is_path = path.starts_with('/') && path.len() > 1 && !path.contains(['{', '}', '?', '#', ' ', '*']);
+        check(
+            self.tick >= SHORTEST_TICK,
+            "tick",
+            &self.tick,
+            "a duration of at least 100ms",
+        )?;
+        check(
+            !self.service.name.is_empty(),
+            "service.name",
+            &self.service.name,
+            "a name",
+        )?;
+        check(
+            is_name_part(&prometheus.prefix),
+            "prometheus.prefix",
+            &prometheus.prefix,
+            "made of letters, digits and underscores, and not beginning with a digit; `my_service_`, say",
+        )?;
+        check(
+            prometheus.series_limit > 0,
+            "prometheus.series_limit",
+            &prometheus.series_limit,
+            "a number above 0",
+        )?;
+        for (key, path) in [
+            ("prometheus.endpoint", &prometheus.endpoint),
+            ("health.endpoint", &self.health.endpoint),
+        ] {
+            let is_path = path.starts_with('/')
+                && path.len() > 1
+                && !path.contains(['{', '}', '?', '#', ' ', '*']);
             check(is_path, key, path, "a path such as `/metrics`")?;
         }
-        let paths = [prometheus.endpoint.as_str(), self.health.endpoint.as_str(), "/status"];
+        let paths = [
+            prometheus.endpoint.as_str(),
+            self.health.endpoint.as_str(),
+            "/status",
+        ];
         let is_twice = |path| paths.iter().filter(|other| *other == path).count() > 1;
-        check(!paths.iter().any(is_twice), "prometheus.endpoint", &paths, "different paths for metrics, health and status")?;
+        check(
+            !paths.iter().any(is_twice),
+            "prometheus.endpoint",
+            &paths,
+            "different paths for metrics, health and status",
+        )?;
         for label in prometheus.labels.keys() {
-            let is_name = !label.is_empty() && is_name_part(label) && !label.starts_with("__") && label != "le";
-            check(is_name, "prometheus.labels", label, "a label name: letters, digits and underscores, not `le`, not beginning with a digit or `__`")?;
+            let is_name = !label.is_empty()
+                && is_name_part(label)
+                && !label.starts_with("__")
+                && label != "le";
+            check(
+                is_name,
+                "prometheus.labels",
+                label,
+                "a label name: letters, digits and underscores, not `le`, not beginning with a digit or `__`",
+            )?;
         }
         for (which, upper) in &prometheus.buckets {
-            crate::metrics::check_buckets(upper)
-                .map_err(|source| ConfigError::Buckets { which: format!("{which:?}"), source })?;
+            crate::metrics::check_buckets(upper).map_err(|source| ConfigError::Buckets {
+                which: format!("{which:?}"),
+                source,
+            })?;
         }
         for (yours, known) in &self.mapping.spans {
-            check(layer::Kind::is_known(known), "mapping.spans", &(yours, known), "mapped to a span name of the table in the documentation, `inference`, say")?;
+            check(
+                layer::Kind::is_known(known),
+                "mapping.spans",
+                &(yours, known),
+                "mapped to a span name of the table in the documentation, `inference`, say",
+            )?;
         }
         for (yours, known) in &self.mapping.fields {
-            check(layer::is_known_field(known), "mapping.fields", &(yours, known), "mapped to a field name of the table in the documentation, `model_id`, say")?;
+            check(
+                layer::is_known_field(known),
+                "mapping.fields",
+                &(yours, known),
+                "mapped to a field name of the table in the documentation, `model_id`, say",
+            )?;
         }
-        let is_filter = tracing_subscriber::EnvFilter::builder().parse(&self.log_filter).is_ok();
-        check(is_filter, "log_filter", &self.log_filter, "in the syntax of RUST_LOG, `info,my_crate=debug`, say")
+        let is_filter = tracing_subscriber::EnvFilter::builder()
+            .parse(&self.log_filter)
+            .is_ok();
+        check(
+            is_filter,
+            "log_filter",
+            &self.log_filter,
+            "in the syntax of RUST_LOG, `info,my_crate=debug`, say",
+        )
     }
 
     pub(crate) fn registry_options(&self) -> RegistryOptions {
@@ -310,8 +385,12 @@ impl Config {
 }
 
 fn is_name_part(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !text.bytes().next().is_some_and(|first| first.is_ascii_digit())
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !text
+            .bytes()
+            .next()
+            .is_some_and(|first| first.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -335,14 +414,38 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let config = Config::default;
-        check_refused(&config().with_prefix("9lives_"), "prometheus.prefix", "9lives_");
-        check_refused(&config().with_prefix("my-router-"), "prometheus.prefix", "my-router-");
+        check_refused(
+            &config().with_prefix("9lives_"),
+            "prometheus.prefix",
+            "9lives_",
+        );
+        check_refused(
+            &config().with_prefix("my-router-"),
+            "prometheus.prefix",
+            "my-router-",
+        );
         check_refused(&config().with_tick(Duration::from_millis(1)), "tick", "1ms");
-        check_refused(&config().with_series_limit(0), "prometheus.series_limit", "0");
+        check_refused(
+            &config().with_series_limit(0),
+            "prometheus.series_limit",
+            "0",
+        );
         check_refused(&config().with_label("le", "x"), "prometheus.labels", "le");
-        check_refused(&config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]), "_seconds", "1");
-        check_refused(&config().with_span_name("generate", "inferense"), "mapping.spans", "inferense");
-        check_refused(&config().with_field_name("llm", "modelid"), "mapping.fields", "modelid");
+        check_refused(
+            &config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]),
+            "_seconds",
+            "1",
+        );
+        check_refused(
+            &config().with_span_name("generate", "inferense"),
+            "mapping.spans",
+            "inferense",
+        );
+        check_refused(
+            &config().with_field_name("llm", "modelid"),
+            "mapping.fields",
+            "modelid",
+        );
         check_refused(&config().with_log_filter("info,[["), "log_filter", "[[");
         let mut same = config();
         same.health.endpoint = "/metrics".into();

@@ -19,7 +19,12 @@ pub enum Preset {
 
 impl Preset {
     /// Every preset.
-    pub const ALL: [Self; 4] = [Self::Development, Self::Production, Self::Vps, Self::Enterprise];
+    pub const ALL: [Self; 4] = [
+        Self::Development,
+        Self::Production,
+        Self::Vps,
+        Self::Enterprise,
+    ];
 
     /// Its name in `OBSERVATORY_ENV`.
     #[must_use]
@@ -35,7 +40,9 @@ impl Preset {
     /// The preset of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.as_str().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|preset| preset.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -46,7 +53,9 @@ pub(super) fn config(preset: Preset) -> Config {
         Preset::Vps => ("-vps", "llm_router_vps_"),
         Preset::Enterprise => ("-enterprise", "llm_router_enterprise_"),
     };
-    let mut config = Config::default().with_prefix(prefix).with_service_name(format!("llm-router{suffix}"));
+    let mut config = Config::default()
+        .with_prefix(prefix)
+        .with_service_name(format!("llm-router{suffix}"));
     config.service.environment = Some(preset.as_str().to_owned());
     config
 }

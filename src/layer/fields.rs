@@ -57,6 +57,8 @@ const FIELDS: &[(&str, Role)] = &[
     ("error.type", Role::Label(Label::ErrorType)),
     ("error_type", Role::Label(Label::ErrorType)),
     ("component", Role::Label(Label::Component)),
+    // Where a record of the `log` crate comes from; its event's own target is `log`.
+    ("log.target", Role::Label(Label::Component)),
     ("method", Role::Label(Label::Method)),
     ("http.request.method", Role::Label(Label::Method)),
     ("http.method", Role::Label(Label::Method)),

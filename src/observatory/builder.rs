@@ -36,7 +36,10 @@ pub struct ObservatoryBuilder {
 
 impl ObservatoryBuilder {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, clock: Clock::system() }
+        Self {
+            config,
+            clock: Clock::system(),
+        }
     }
 
     /// Sets the clock, for tests that own the time.
@@ -59,11 +62,18 @@ impl ObservatoryBuilder {
         let registry = Registry::new(config.registry_options())?;
         let sink = Arc::new(MetricsSink::new(registry.clone(), config.sink_options()));
         let layer = if config.enabled {
-            ObservatoryLayer::with_options(Arc::clone(&sink) as Arc<dyn Sink>, config.mapping.clone(), clock.clone())
+            ObservatoryLayer::with_options(
+                Arc::clone(&sink) as Arc<dyn Sink>,
+                config.mapping.clone(),
+                clock.clone(),
+            )
         } else {
             ObservatoryLayer::off()
         };
-        let labels = [("version", env!("CARGO_PKG_VERSION")), ("service_name", &config.service.name)];
+        let labels = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("service_name", &config.service.name),
+        ];
         registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
         let core = Arc::new(Core {
             is_on: config.enabled,
@@ -77,7 +87,10 @@ impl ObservatoryBuilder {
             sink,
             clock,
         });
-        let observatory = Observatory(Arc::new(Inner { core, running: Mutex::new(None) }));
+        let observatory = Observatory(Arc::new(Inner {
+            core,
+            running: Mutex::new(None),
+        }));
         if observatory.config().auto_start {
             observatory.start()?;
         }

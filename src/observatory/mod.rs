@@ -21,12 +21,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::work::Work;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
     status::Status,
 };
-use self::work::Work;
 use crate::{
     clock::Clock,
     config::Config,
@@ -36,8 +36,8 @@ use crate::{
         exposition::{self, Moment},
     },
     observation::{
-        CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference, ModelLoad, Observation,
-        QueueOperation, RoutingDecision, Sink,
+        CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference,
+        ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
 };
 
@@ -101,18 +101,30 @@ impl Observatory {
     /// If the address is taken, or a thread cannot be started.
     pub fn start(&self) -> Result<(), StartError> {
         let core = &self.0.core;
-        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if running.is_some() || !core.is_on {
             return Ok(());
         }
         core.is_stopped.store(false, Ordering::Release);
         #[cfg(feature = "server")]
-        let server = core.config.prometheus.enabled.then(|| crate::server::start(core)).transpose()?;
+        let server = core
+            .config
+            .prometheus
+            .enabled
+            .then(|| crate::server::start(core))
+            .transpose()?;
         #[cfg(feature = "server")]
         let listen = server.as_ref().map(|server| server.address);
         #[cfg(not(feature = "server"))]
         let listen = None;
-        let work = Work::start(core).map_err(|source| StartError::Thread { name: work::NAME, source })?;
+        let work = Work::start(core).map_err(|source| StartError::Thread {
+            name: work::NAME,
+            source,
+        })?;
         *running = Some(Running {
             #[cfg(feature = "server")]
             server,
@@ -126,11 +138,13 @@ impl Observatory {
     pub async fn shutdown(&self) {
         let (done, is_done) = futures_channel::oneshot::channel();
         let observatory = self.clone();
-        let thread = std::thread::Builder::new().name("observatory-stop".to_owned()).spawn(move || {
-            observatory.shutdown_blocking();
-            // Nobody may be waiting any more.
-            let _ = done.send(());
-        });
+        let thread = std::thread::Builder::new()
+            .name("observatory-stop".to_owned())
+            .spawn(move || {
+                observatory.shutdown_blocking();
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            });
         match thread {
             // Cancelled cannot happen: the thread sends before it ends.
             Ok(_) => drop(is_done.await),
@@ -146,7 +160,12 @@ impl Observatory {
     /// The address that the server listens on; `None` where it does not run.
     #[must_use]
     pub fn listen_address(&self) -> Option<SocketAddr> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.listen
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()?
+            .listen
     }
 
     /// Whether anything is observed.
@@ -254,7 +273,10 @@ impl Core {
     pub(crate) fn moment(&self) -> Moment {
         let now = self.now();
         self.derived.update(&self.registry, now);
-        let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = |time: SystemTime| {
+            time.duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default()
+        };
         let service = &self.config.service;
         let attributes = [
             ("service.name", Some(&service.name)),
@@ -265,7 +287,10 @@ impl Core {
             now,
             wall: since_epoch(self.clock.wall()),
             start: since_epoch(self.started),
-            resource: attributes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect(),
+            resource: attributes
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?.clone())))
+                .collect(),
         }
     }
 }
@@ -273,7 +298,14 @@ impl Core {
 impl Inner {
     fn stop(&self) {
         self.core.is_stopped.store(true, Ordering::Release);
-        let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(running) = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return;
+        };
         let deadline = Instant::now() + self.core.config.shutdown_timeout;
         running.work.wake();
         #[cfg(feature = "server")]

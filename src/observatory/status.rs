@@ -56,7 +56,11 @@ impl Core {
         let counted = |name: &str| {
             let family = self.registry.family(name);
             let total = |family: &super::super::metrics::registry::Family| match &family.series {
-                Tables::Counter(table) => table.sorted().iter().map(|series| series.value().whole).sum(),
+                Tables::Counter(table) => table
+                    .sorted()
+                    .iter()
+                    .map(|series| series.value().whole)
+                    .sum(),
                 Tables::Gauge(_) | Tables::Histogram(..) => 0,
             };
             family.map_or(0, |family| total(&family))
@@ -69,11 +73,16 @@ impl Core {
             version: env!("CARGO_PKG_VERSION"),
             enabled: self.is_on,
             uptime_seconds: self.now().as_secs(),
-            started_unix_seconds: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            started_unix_seconds: self
+                .started
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
             listen: None,
             components: Components {
                 running: is_running,
-                prometheus: is_running && cfg!(feature = "server") && self.config.prometheus.enabled,
+                prometheus: is_running
+                    && cfg!(feature = "server")
+                    && self.config.prometheus.enabled,
                 health: is_running && cfg!(feature = "health") && self.config.health.enabled,
             },
             metrics: families.iter().filter(|family| family.len() > 0).count(),

@@ -9,12 +9,7 @@ use std::{
 };
 
 use super::Core;
-use crate::{
-    layer::hidden_kinds,
-    metrics::catalog,
-    own_thread,
-    system::Sampler,
-};
+use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
 
 /// Its name; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-work";
@@ -36,15 +31,21 @@ impl Work {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let (core, heard) = (Arc::clone(core), Arc::clone(&bell));
-        let thread = std::thread::Builder::new().name(NAME.to_owned()).spawn(move || {
-            own_thread::mark();
-            run(&core, &heard);
-        })?;
+        let thread = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || {
+                own_thread::mark();
+                run(&core, &heard);
+            })?;
         Ok(Self { thread, bell })
     }
 
     pub(super) fn wake(&self) {
-        *self.bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .bell
+            .is_rung
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.bell.rung.notify_all();
     }
 
@@ -83,7 +84,8 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, is_first: bool) {
         sampler.sample(&core.registry);
     }
     core.derived.update(&core.registry, core.now());
-    core.own_cpu.update(crate::system::Own::Work, &core.registry);
+    core.own_cpu
+        .update(crate::system::Own::Work, &core.registry);
     for notice in core.registry.diagnostics().take_notices() {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }
@@ -91,14 +93,19 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, is_first: bool) {
         warn_of_filters(core);
     }
     let duration = core.clock.between(start, core.clock.raw());
-    core.registry.histogram(&catalog::TICK_DURATION, &[]).cell.record(duration.as_secs_f64());
+    core.registry
+        .histogram(&catalog::TICK_DURATION, &[])
+        .cell
+        .record(duration.as_secs_f64());
 }
 
 /// Says, once, if a filter of the subscriber hides the spans that metrics come from.
 fn warn_of_filters(core: &Core) {
     // Another thread's scoped subscriber cannot be asked from here.
     let is_global = tracing::dispatcher::get_default(|dispatch| {
-        dispatch.downcast_ref::<crate::layer::ObservatoryLayer>().is_some()
+        dispatch
+            .downcast_ref::<crate::layer::ObservatoryLayer>()
+            .is_some()
     });
     if !core.is_on || !is_global {
         return;

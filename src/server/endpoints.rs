@@ -30,48 +30,79 @@ pub(super) fn router(core: Arc<Core>) -> Router {
         .with_state(core)
 }
 
-async fn scrape(State(core): State<Arc<Core>>, Query(query): Query<HashMap<String, String>>, headers: HeaderMap) -> Response {
+async fn scrape(
+    State(core): State<Arc<Core>>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
     metrics::answer(core, query.get("format").map(String::as_str), &headers).await
 }
 
 /// First form: that this answers, while the application's runtime may be blocked, is what it says.
 async fn health(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let service = &core.config.service;
     if !accept.contains("application/health+json") {
-        return json_response("application/json", &json!({
-            "status": "healthy",
-            "service": service.name,
-            "uptime_seconds": core.now().as_secs(),
-            "checks": {},
-        }));
+        return json_response(
+            "application/json",
+            &json!({
+                "status": "healthy",
+                "service": service.name,
+                "uptime_seconds": core.now().as_secs(),
+                "checks": {},
+            }),
+        );
     }
     // draft-inadarei-api-health-check-06
-    json_response("application/health+json", &json!({
-        "status": "pass",
-        "serviceId": service.name,
-        "checks": { "uptime": [{ "observedValue": core.now().as_secs(), "observedUnit": "s", "status": "pass" }] },
-    }))
+    json_response(
+        "application/health+json",
+        &json!({
+            "status": "pass",
+            "serviceId": service.name,
+            "checks": { "uptime": [{ "observedValue": core.now().as_secs(), "observedUnit": "s", "status": "pass" }] },
+        }),
+    )
 }
 
 async fn status(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
     let mut status = core.status();
-    status.listen = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
+    status.listen = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .map(str::to_owned);
     json_response("application/json", &status)
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
     // Strings, numbers and maps of them: there is nothing that could fail.
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type)), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+    (
+        [
+            (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ],
+        body,
+    )
+        .into_response()
 }
 
 async fn index(State(core): State<Arc<Core>>) -> Html<String> {
     let status = core.status();
-    let row = |path: &str, what: &str| format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>");
+    let row = |path: &str, what: &str| {
+        format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>")
+    };
     let rows = [
-        row(&core.config.prometheus.endpoint, "Prometheus text or OpenMetrics"),
-        row(&format!("{}?format=json", core.config.prometheus.endpoint), "the same as JSON"),
+        row(
+            &core.config.prometheus.endpoint,
+            "Prometheus text or OpenMetrics",
+        ),
+        row(
+            &format!("{}?format=json", core.config.prometheus.endpoint),
+            "the same as JSON",
+        ),
         row(&core.config.health.endpoint, "health"),
         row(STATUS, "the observatory itself"),
     ];
@@ -85,11 +116,17 @@ async fn index(State(core): State<Arc<Core>>) -> Html<String> {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 async fn not_found(State(core): State<Arc<Core>>) -> Response {
     let Core { config, .. } = &*core;
-    let text = format!("not here; there are /, {}, {} and {STATUS}\n", config.prometheus.endpoint, config.health.endpoint);
+    let text = format!(
+        "not here; there are /, {}, {} and {STATUS}\n",
+        config.prometheus.endpoint, config.health.endpoint
+    );
     (axum::http::StatusCode::NOT_FOUND, text).into_response()
 }

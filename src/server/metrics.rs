@@ -48,10 +48,18 @@ const FORMATS: [(&str, Format); 4] = [
 
 /// Answers a scrape. `wanted` is the value of `?format=`.
 pub(super) async fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &HeaderMap) -> Response {
-    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let format = match wanted {
         None => negotiate::format(header(header::ACCEPT)),
-        Some(wanted) => match FORMATS.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)) {
+        Some(wanted) => match FORMATS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        {
             Some((_, format)) => *format,
             None => return unknown_format(wanted),
         },
@@ -59,26 +67,47 @@ pub(super) async fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &Head
     let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
     let (send, receive) = mpsc::channel(IN_FLIGHT);
     let is_whole = Arc::new(AtomicBool::new(false));
-    let received = Received { chunks: receive, is_whole: Arc::clone(&is_whole) };
+    let received = Received {
+        chunks: receive,
+        is_whole: Arc::clone(&is_whole),
+    };
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         let mut encoder = Encoder::new(is_gzip);
         let mut forward = |bytes: Bytes| {
-            let sending = runtime.block_on(async { tokio::time::timeout(PATIENCE, send.send(bytes)).await });
-            if matches!(sending, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let sending =
+                runtime.block_on(async { tokio::time::timeout(PATIENCE, send.send(bytes)).await });
+            if matches!(sending, Ok(Ok(()))) {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         };
-        let mut take = |chunk: String| encoder.encode(chunk).map_or(ControlFlow::Continue(()), &mut forward);
+        let mut take = |chunk: String| {
+            encoder
+                .encode(chunk)
+                .map_or(ControlFlow::Continue(()), &mut forward)
+        };
         let mut out = Chunks::new(&mut take);
         let moment = core.moment();
-        let is_written =
-            exposition::write(&core.registry, format, &moment, &mut out).is_continue() && out.finish().is_continue();
-        let is_sent = is_written && encoder.finish().is_none_or(|rest| forward(rest).is_continue());
+        let is_written = exposition::write(&core.registry, format, &moment, &mut out).is_continue()
+            && out.finish().is_continue();
+        let is_sent = is_written
+            && encoder
+                .finish()
+                .is_none_or(|rest| forward(rest).is_continue());
         is_whole.store(is_sent, Ordering::Release);
     });
     let mut response = Body::from_stream(received).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    headers.insert(
+        header::VARY,
+        HeaderValue::from_static("accept, accept-encoding"),
+    );
     if is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -87,7 +116,11 @@ pub(super) async fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &Head
 
 fn unknown_format(wanted: &str) -> Response {
     let known = FORMATS.map(|(name, _)| name).join(", ");
-    (StatusCode::BAD_REQUEST, format!("format is {wanted:?}, but must be one of {known}\n")).into_response()
+    (
+        StatusCode::BAD_REQUEST,
+        format!("format is {wanted:?}, but must be one of {known}\n"),
+    )
+        .into_response()
 }
 
 /// Plain or gzip.
@@ -101,7 +134,11 @@ const COMPRESSED_CHUNK: usize = 16 * 1024;
 
 impl Encoder {
     fn new(is_gzip: bool) -> Self {
-        if is_gzip { Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())) } else { Self::Plain }
+        if is_gzip {
+            Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast()))
+        } else {
+            Self::Plain
+        }
     }
 
     /// Bytes to send, if there are enough.
@@ -134,7 +171,10 @@ struct Received {
 impl Stream for Received {
     type Item = Result<Bytes, io::Error>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> task::Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Self::Item>> {
         self.chunks.poll_recv(context).map(|chunk| match chunk {
             Some(chunk) => Some(Ok(chunk)),
             None if self.is_whole.swap(true, Ordering::AcqRel) => None,

@@ -69,20 +69,27 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
             runtime.shutdown_background();
         })
         .map_err(thread_error)?;
-    Ok(Running { address, thread, stop })
+    Ok(Running {
+        address,
+        thread,
+        stop,
+    })
 }
 
 async fn serve(listener: TcpListener, core: Arc<Core>, is_stopped: oneshot::Receiver<()>) {
     let timeout = core.config.shutdown_timeout;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(target: "llm_observatory", %error, "the server cannot listen"),
+        Err(error) => {
+            return tracing::error!(target: "llm_observatory", %error, "the server cannot listen");
+        }
     };
     let (begin_stop, stop_begun) = oneshot::channel::<()>();
-    let server = axum::serve(listener, endpoints::router(Arc::clone(&core))).with_graceful_shutdown(async {
-        // Either is an end.
-        let _ = stop_begun.await;
-    });
+    let server = axum::serve(listener, endpoints::router(Arc::clone(&core)))
+        .with_graceful_shutdown(async {
+            // Either is an end.
+            let _ = stop_begun.await;
+        });
     let stopping = async {
         let _ = is_stopped.await;
         let _ = begin_stop.send(());

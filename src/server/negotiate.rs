@@ -14,8 +14,12 @@ pub(super) fn format(accept: &str) -> Format {
         let mut version = None;
         for parameter in parameters {
             match parameter.split_once('=') {
-                Some((name, value)) if name.eq_ignore_ascii_case("q") => quality = value.parse().unwrap_or(0.0),
-                Some((name, value)) if name.eq_ignore_ascii_case("version") => version = Some(value),
+                Some((name, value)) if name.eq_ignore_ascii_case("q") => {
+                    quality = value.parse().unwrap_or(0.0)
+                }
+                Some((name, value)) if name.eq_ignore_ascii_case("version") => {
+                    version = Some(value)
+                }
                 _ => {}
             }
         }
@@ -37,8 +41,13 @@ pub(super) fn format(accept: &str) -> Format {
 pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
-        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let is_refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|quality| quality.parse() == Ok(0.0)));
+        let is_gzip = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
+        let is_refused = parts.any(|part| {
+            part.strip_prefix("q=")
+                .is_some_and(|quality| quality.parse() == Ok(0.0))
+        });
         is_gzip && !is_refused
     })
 }
@@ -58,9 +67,15 @@ mod tests {
             (prometheus_3, Format::OpenMetrics),
             ("", Format::Prometheus),
             ("*/*", Format::Prometheus),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Prometheus),
+            (
+                "text/html,application/xhtml+xml,*/*;q=0.8",
+                Format::Prometheus,
+            ),
             ("application/json", Format::Json),
-            ("application/openmetrics-text;q=0, text/plain", Format::Prometheus),
+            (
+                "application/openmetrics-text;q=0, text/plain",
+                Format::Prometheus,
+            ),
             ("application/vnd.google.protobuf", Format::Prometheus),
             ("text/plain;version=0.0.4;q=banana", Format::Prometheus),
         ] {
@@ -70,7 +85,14 @@ mod tests {
 
     #[test]
     fn gzip_is_for_those_who_take_it() {
-        for (accept, expected) in [("gzip", true), ("deflate, GZIP;q=0.5", true), ("gzip;q=0", false), ("", false), ("identity", false), ("*", true)] {
+        for (accept, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("", false),
+            ("identity", false),
+            ("*", true),
+        ] {
             assert_eq!(takes_gzip(accept), expected, "{accept}");
         }
     }

@@ -26,6 +26,8 @@ impl OwnCpu {
         };
         place.store(seconds * 1_000_000_000 + nanoseconds, Ordering::Relaxed);
         let total = self.work.load(Ordering::Relaxed) + self.serve.load(Ordering::Relaxed);
-        registry.counter(&catalog::OBSERVATORY_CPU, &[]).raise_to_f64(total as f64 / 1e9);
+        registry
+            .counter(&catalog::OBSERVATORY_CPU, &[])
+            .raise_to_f64(total as f64 / 1e9);
     }
 }

@@ -35,23 +35,32 @@ pub(super) struct DiskReader {
 impl DiskReader {
     /// Shows the last reading, and begins another unless the one before still hangs.
     pub(super) fn sample(&self, registry: &Registry) {
-        for space in self.last.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for space in self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             let used = space.total.saturating_sub(space.available);
             for (state, bytes) in [("used", used), ("total", space.total)] {
                 let labels = [("mount", space.mount.as_str()), ("state", state)];
-                registry.gauge(&catalog::SYSTEM_DISK, &labels).set(bytes as f64);
+                registry
+                    .gauge(&catalog::SYSTEM_DISK, &labels)
+                    .set(bytes as f64);
             }
         }
         if self.is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
         let (last, is_reading) = (Arc::clone(&self.last), Arc::clone(&self.is_reading));
-        let thread = std::thread::Builder::new().name("obs-disk".to_owned()).spawn(move || {
-            own_thread::mark();
-            let read = read();
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = read;
-            is_reading.store(false, Ordering::Release);
-        });
+        let thread = std::thread::Builder::new()
+            .name("obs-disk".to_owned())
+            .spawn(move || {
+                own_thread::mark();
+                let read = read();
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = read;
+                is_reading.store(false, Ordering::Release);
+            });
         if thread.is_err() {
             self.is_reading.store(false, Ordering::Release);
         }
@@ -66,7 +75,11 @@ fn read() -> Vec<Space> {
         let mount = shown(disk.mount_point());
         let is_new = spaces.iter().all(|space| space.mount != mount);
         if disk.total_space() > 0 && is_new && spaces.len() < MOST_MOUNTS {
-            spaces.push(Space { mount, total: disk.total_space(), available: disk.available_space() });
+            spaces.push(Space {
+                mount,
+                total: disk.total_space(),
+                available: disk.available_space(),
+            });
         }
     }
     spaces

@@ -9,16 +9,19 @@ mod disk;
 #[cfg(feature = "health")]
 mod sampler;
 
-#[cfg(feature = "health")]
-pub(crate) use self::{cpu::OwnCpu, sampler::Sampler};
 #[cfg(not(feature = "health"))]
 pub(crate) use self::without::{OwnCpu, Sampler};
+#[cfg(feature = "health")]
+pub(crate) use self::{cpu::OwnCpu, sampler::Sampler};
 
 /// A thread of the observatory's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
     Work,
-    #[cfg_attr(not(feature = "server"), expect(dead_code, reason = "there is no such thread without the server"))]
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "there is no such thread without the server")
+    )]
     Serve,
 }
 
@@ -35,7 +38,10 @@ mod without {
             Self
         }
 
-        #[expect(clippy::unused_self, reason = "the same calls with and without the feature")]
+        #[expect(
+            clippy::unused_self,
+            reason = "the same calls with and without the feature"
+        )]
         pub(crate) const fn sample(&self, _: &Registry) {}
     }
 
@@ -44,7 +50,10 @@ mod without {
     pub(crate) struct OwnCpu;
 
     impl OwnCpu {
-        #[expect(clippy::unused_self, reason = "the same calls with and without the feature")]
+        #[expect(
+            clippy::unused_self,
+            reason = "the same calls with and without the feature"
+        )]
         pub(crate) const fn update(&self, _: Own, _: &Registry) {}
     }
 }

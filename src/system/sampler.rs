@@ -1,6 +1,9 @@
 //! Process and machine through `sysinfo`, read on the observatory's tick.
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
+use sysinfo::{
+    CpuRefreshKind, MemoryRefreshKind, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate,
+    System, get_current_pid,
+};
 
 use super::disk::DiskReader;
 use crate::metrics::{
@@ -34,7 +37,11 @@ impl Sampler {
 
     pub(crate) fn sample(&mut self, registry: &Registry) {
         if let Some(system) = &mut self.system {
-            machine(system, registry, std::mem::replace(&mut self.has_cpu_before, true));
+            machine(
+                system,
+                registry,
+                std::mem::replace(&mut self.has_cpu_before, true),
+            );
             if let Some(own) = self.own {
                 process(system, own, registry);
             }
@@ -54,16 +61,41 @@ fn machine(system: &mut System, registry: &Registry, has_cpu_before: bool) {
     system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
     system.refresh_memory_specifics(MemoryRefreshKind::everything());
     if has_cpu_before {
-        set(registry, &catalog::SYSTEM_CPU_USAGE, &[], f64::from(system.global_cpu_usage()) / 100.0);
+        set(
+            registry,
+            &catalog::SYSTEM_CPU_USAGE,
+            &[],
+            f64::from(system.global_cpu_usage()) / 100.0,
+        );
     }
-    registry.gauge(&catalog::SYSTEM_CPU_CORES, &[]).set(system.cpus().len() as f64);
+    registry
+        .gauge(&catalog::SYSTEM_CPU_CORES, &[])
+        .set(system.cpus().len() as f64);
     let (used, total) = memory(system);
-    for (state, seed, bytes) in [("used", "system_used", used), ("total", "system_total", total)] {
-        set(registry, &catalog::SYSTEM_MEMORY, &[("state", state)], bytes as f64);
-        set(registry, &catalog::MEMORY_USAGE, &[("type", seed)], bytes as f64);
+    for (state, seed, bytes) in [
+        ("used", "system_used", used),
+        ("total", "system_total", total),
+    ] {
+        set(
+            registry,
+            &catalog::SYSTEM_MEMORY,
+            &[("state", state)],
+            bytes as f64,
+        );
+        set(
+            registry,
+            &catalog::MEMORY_USAGE,
+            &[("type", seed)],
+            bytes as f64,
+        );
     }
     for (state, bytes) in [("used", system.used_swap()), ("total", system.total_swap())] {
-        set(registry, &catalog::SYSTEM_SWAP, &[("state", state)], bytes as f64);
+        set(
+            registry,
+            &catalog::SYSTEM_SWAP,
+            &[("state", state)],
+            bytes as f64,
+        );
     }
     if let Ok(load) = System::load_average() {
         for (period, load) in [("1m", load.one), ("5m", load.five), ("15m", load.fifteen)] {
@@ -77,29 +109,55 @@ fn machine(system: &mut System, registry: &Registry, has_cpu_before: bool) {
 fn memory(system: &System) -> (u64, u64) {
     let total = system.total_memory();
     match system.cgroup_limits() {
-        Some(cgroup) if cgroup.total_memory > 0 && cgroup.total_memory < total => {
-            (cgroup.total_memory.saturating_sub(cgroup.free_memory), cgroup.total_memory)
-        }
+        Some(cgroup) if cgroup.total_memory > 0 && cgroup.total_memory < total => (
+            cgroup.total_memory.saturating_sub(cgroup.free_memory),
+            cgroup.total_memory,
+        ),
         _ => (system.used_memory(), total),
     }
 }
 
 fn process(system: &mut System, own: Pid, registry: &Registry) {
-    let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks();
+    let what = ProcessRefreshKind::nothing()
+        .with_cpu()
+        .with_memory()
+        .with_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), true, what);
-    let Some(process) = system.process(own) else { return };
+    let Some(process) = system.process(own) else {
+        return;
+    };
     let (resident, virtual_) = (process.memory() as f64, process.virtual_memory() as f64);
     set(registry, &catalog::PROCESS_RESIDENT, &[], resident);
     set(registry, &catalog::PROCESS_VIRTUAL, &[], virtual_);
-    set(registry, &catalog::MEMORY_USAGE, &[("type", "rss")], resident);
-    set(registry, &catalog::MEMORY_USAGE, &[("type", "virtual")], virtual_);
-    set(registry, &catalog::PROCESS_START_TIME, &[], process.start_time() as f64);
-    registry.counter(&catalog::PROCESS_CPU, &[]).raise_to_f64(process.accumulated_cpu_time() as f64 / 1e3);
+    set(
+        registry,
+        &catalog::MEMORY_USAGE,
+        &[("type", "rss")],
+        resident,
+    );
+    set(
+        registry,
+        &catalog::MEMORY_USAGE,
+        &[("type", "virtual")],
+        virtual_,
+    );
+    set(
+        registry,
+        &catalog::PROCESS_START_TIME,
+        &[],
+        process.start_time() as f64,
+    );
+    registry
+        .counter(&catalog::PROCESS_CPU, &[])
+        .raise_to_f64(process.accumulated_cpu_time() as f64 / 1e3);
     let counts = [
         (&catalog::PROCESS_OPEN_FDS, process.open_files()),
         (&catalog::PROCESS_MAX_FDS, process.open_files_limit()),
         // The list holds the threads besides the main one.
-        (&catalog::PROCESS_THREADS, process.tasks().map(|tasks| tasks.len().max(1))),
+        (
+            &catalog::PROCESS_THREADS,
+            process.tasks().map(|tasks| tasks.len().max(1)),
+        ),
     ];
     for (metric, count) in counts {
         if let Some(count) = count {
@@ -113,8 +171,12 @@ fn network(networks: &mut Networks, registry: &Registry) {
     for (interface, network) in networks.iter().take(MOST_INTERFACES) {
         let interface = interface.to_string_lossy();
         let labels = [("interface", &*interface)];
-        registry.counter(&catalog::SYSTEM_NETWORK_RECEIVED, &labels).raise_to(network.total_received());
-        registry.counter(&catalog::SYSTEM_NETWORK_SENT, &labels).raise_to(network.total_transmitted());
+        registry
+            .counter(&catalog::SYSTEM_NETWORK_RECEIVED, &labels)
+            .raise_to(network.total_received());
+        registry
+            .counter(&catalog::SYSTEM_NETWORK_SENT, &labels)
+            .raise_to(network.total_transmitted());
     }
 }
 
@@ -129,12 +191,17 @@ mod tests {
         let mut sampler = Sampler::new();
         sampler.sample(&registry);
         sampler.sample(&registry);
-        let gauge = |metric: &'static Metric, labels: &[(&str, &str)]| registry.gauge(metric, labels).value();
+        let gauge = |metric: &'static Metric, labels: &[(&str, &str)]| {
+            registry.gauge(metric, labels).value()
+        };
         assert!(gauge(&catalog::PROCESS_RESIDENT, &[]) > 1e6);
         assert!(gauge(&catalog::PROCESS_OPEN_FDS, &[]) >= 3.0);
         assert!(gauge(&catalog::PROCESS_START_TIME, &[]) > 1.5e9);
         assert!(gauge(&catalog::PROCESS_THREADS, &[]) >= 1.0);
-        let (used, total) = (gauge(&catalog::MEMORY_USAGE, &[("type", "system_used")]), gauge(&catalog::MEMORY_USAGE, &[("type", "system_total")]));
+        let (used, total) = (
+            gauge(&catalog::MEMORY_USAGE, &[("type", "system_used")]),
+            gauge(&catalog::MEMORY_USAGE, &[("type", "system_total")]),
+        );
         assert!(0.0 < used && used < total, "{used} of {total}");
         assert!((0.0..=1.0).contains(&gauge(&catalog::SYSTEM_CPU_USAGE, &[])));
     }

@@ -32,23 +32,38 @@ fn recording() -> impl Strategy<Value = Recording> {
 fn apply(recorder: &dyn Recorder, name: usize, labels: &[(String, String)], recording: &Recording) {
     const NAMES: [&str; 3] = ["requests", "http.server/ops", "9lives"];
     let name = NAMES[name % NAMES.len()];
-    let labels: Vec<Label> = labels.iter().map(|(key, value)| Label::new(key.clone(), value.clone())).collect();
+    let labels: Vec<Label> = labels
+        .iter()
+        .map(|(key, value)| Label::new(key.clone(), value.clone()))
+        .collect();
     let key = |suffix: &str| Key::from_parts(format!("{name}{suffix}"), labels.clone());
     match recording {
-        Recording::Counter(by) => recorder.register_counter(&key("_c"), &METADATA).increment(*by),
-        Recording::Absolute(to) => recorder.register_counter(&key("_a_total"), &METADATA).absolute(*to),
+        Recording::Counter(by) => recorder
+            .register_counter(&key("_c"), &METADATA)
+            .increment(*by),
+        Recording::Absolute(to) => recorder
+            .register_counter(&key("_a_total"), &METADATA)
+            .absolute(*to),
         Recording::GaugeSet(to) => recorder.register_gauge(&key("_s"), &METADATA).set(*to),
-        Recording::GaugeAdd(by) => recorder.register_gauge(&key("_g"), &METADATA).increment(*by),
-        Recording::Histogram(value) => recorder.register_histogram(&key("_seconds"), &METADATA).record(*value),
+        Recording::GaugeAdd(by) => recorder
+            .register_gauge(&key("_g"), &METADATA)
+            .increment(*by),
+        Recording::Histogram(value) => recorder
+            .register_histogram(&key("_seconds"), &METADATA)
+            .record(*value),
     }
 }
 
 /// Series by name and sorted labels, `le` as a number; comments, and metrics of the observatory itself, left out.
 fn series(text: &str) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty() && !line.starts_with("observatory_")) {
+    for line in text.lines().filter(|line| {
+        !line.starts_with('#') && !line.is_empty() && !line.starts_with("observatory_")
+    }) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        let (name, labels) = name.split_once('{').map_or((name, ""), |(name, rest)| (name, rest.strip_suffix('}').unwrap()));
+        let (name, labels) = name.split_once('{').map_or((name, ""), |(name, rest)| {
+            (name, rest.strip_suffix('}').unwrap())
+        });
         let mut pairs: Vec<String> = Vec::new();
         for pair in labels.split("\",").filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once("=\"").unwrap();
@@ -61,7 +76,10 @@ fn series(text: &str) -> BTreeMap<String, f64> {
             });
         }
         pairs.sort();
-        let before = all.insert(format!("{name}{{{}}}", pairs.join(";")), value.parse().unwrap());
+        let before = all.insert(
+            format!("{name}{{{}}}", pairs.join(";")),
+            value.parse().unwrap(),
+        );
         assert!(before.is_none(), "twice: {line}");
     }
     all

@@ -26,13 +26,31 @@ fn token_events_give_time_to_first_token_gaps_and_a_count() {
     let gen_ai = r#"gen_ai_operation_name="chat",gen_ai_provider_name="_OTHER",gen_ai_request_model="gpt-4o""#;
     watched.check_outcomes([0, 0, 0, 1, 0]);
     watched.check(&[
-        (&format!("llm_router_time_to_first_token_seconds_sum{{{GPT}}}"), 0.5),
+        (
+            &format!("llm_router_time_to_first_token_seconds_sum{{{GPT}}}"),
+            0.5,
+        ),
         (&format!("llm_router_tokens_generated_total{{{GPT}}}"), 11.0),
-        (&format!("llm_router_time_per_output_token_seconds_sum{{{GPT}}}"), 0.05),
-        (&format!("llm_router_token_source_total{{{GPT},source=\"counted\"}}"), 1.0),
-        (&format!("gen_ai_client_operation_time_to_first_chunk_seconds_sum{{{gen_ai}}}"), 0.5),
-        (&format!("gen_ai_client_operation_time_per_output_chunk_seconds_count{{{gen_ai}}}"), 5.0),
-        (&format!("gen_ai_client_operation_time_per_output_chunk_seconds_sum{{{gen_ai}}}"), 0.5),
+        (
+            &format!("llm_router_time_per_output_token_seconds_sum{{{GPT}}}"),
+            0.05,
+        ),
+        (
+            &format!("llm_router_token_source_total{{{GPT},source=\"counted\"}}"),
+            1.0,
+        ),
+        (
+            &format!("gen_ai_client_operation_time_to_first_chunk_seconds_sum{{{gen_ai}}}"),
+            0.5,
+        ),
+        (
+            &format!("gen_ai_client_operation_time_per_output_chunk_seconds_count{{{gen_ai}}}"),
+            5.0,
+        ),
+        (
+            &format!("gen_ai_client_operation_time_per_output_chunk_seconds_sum{{{gen_ai}}}"),
+            0.5,
+        ),
     ]);
 }
 
@@ -46,7 +64,10 @@ fn what_the_provider_says_stands_over_what_was_counted() {
     });
     watched.check(&[
         (&format!("llm_router_tokens_generated_total{{{GPT}}}"), 40.0),
-        (&format!("llm_router_token_source_total{{{GPT},source=\"provider\"}}"), 1.0),
+        (
+            &format!("llm_router_token_source_total{{{GPT},source=\"provider\"}}"),
+            1.0,
+        ),
     ]);
 }
 
@@ -54,9 +75,26 @@ fn what_the_provider_says_stands_over_what_was_counted() {
 fn metric_events_become_metrics_with_their_other_fields_as_labels() {
     let watched = watched();
     watched.run(|| {
-        info!(monotonic_counter.jobs = 2_u64, histogram.job_seconds = 0.3, kind = "import", worker = 7, ok = true, "done");
-        info!(monotonic_counter.jobs = 1.5, kind = "import", worker = 7, ok = true);
-        info!(monotonic_counter.jobs = -1, kind = "import", worker = 7, ok = true);
+        info!(
+            monotonic_counter.jobs = 2_u64,
+            histogram.job_seconds = 0.3,
+            kind = "import",
+            worker = 7,
+            ok = true,
+            "done"
+        );
+        info!(
+            monotonic_counter.jobs = 1.5,
+            kind = "import",
+            worker = 7,
+            ok = true
+        );
+        info!(
+            monotonic_counter.jobs = -1,
+            kind = "import",
+            worker = 7,
+            ok = true
+        );
         info!(counter.depth = 3_i64);
         info!(counter.depth = -1_i64);
         info!(gauge.temperature = -4.5, room = %"attic");
@@ -69,8 +107,14 @@ fn metric_events_become_metrics_with_their_other_fields_as_labels() {
         (&format!("job_seconds_count{labels}"), 1.0),
         ("depth", 2.0),
         (r#"temperature{room="attic"}"#, -4.5),
-        (r#"observatory_dropped_observations_total{reason="negative"}"#, 1.0),
-        (r#"observatory_dropped_observations_total{reason="not_a_number"}"#, 1.0),
+        (
+            r#"observatory_dropped_observations_total{reason="negative"}"#,
+            1.0,
+        ),
+        (
+            r#"observatory_dropped_observations_total{reason="not_a_number"}"#,
+            1.0,
+        ),
     ]);
 }
 
@@ -83,8 +127,14 @@ fn sizes_and_scores_are_events_with_a_name() {
         info!(name: "response_similarity", model_id = "gpt-4o", comparison_model = "claude", similarity = 0.75);
     });
     watched.check(&[
-        (r#"llm_router_cache_size_bytes{cache_type="response"}"#, 2048.0),
+        (
+            r#"llm_router_cache_size_bytes{cache_type="response"}"#,
+            2048.0,
+        ),
         (&format!("llm_router_model_quality_score{{{GPT}}}"), 0.9),
-        (r#"llm_router_response_similarity_sum{comparison_model="claude",model_id="gpt-4o"}"#, 0.75),
+        (
+            r#"llm_router_response_similarity_sum{comparison_model="claude",model_id="gpt-4o"}"#,
+            0.75,
+        ),
     ]);
 }

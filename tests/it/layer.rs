@@ -28,7 +28,10 @@ fn fields_may_come_at_creation_or_later_in_any_order_and_type() {
     watched.check(&[
         (&format!("llm_router_tokens_generated_total{model}"), 20.0),
         (&format!("llm_router_prompt_tokens_total{model}"), 14.0),
-        (&format!("llm_router_model_inference_duration_seconds_count{model}"), 2.0),
+        (
+            &format!("llm_router_model_inference_duration_seconds_count{model}"),
+            2.0,
+        ),
     ]);
     watched.check_outcomes([2, 0, 0, 0, 0]);
 }
@@ -42,7 +45,10 @@ fn a_model_named_late_moves_the_inference_in_flight() {
         span.record("model_id", "gpt-4o");
         watched.check(&[
             (r#"llm_router_active_inferences{engine="vllm"}"#, 0.0),
-            (r#"llm_router_active_inferences{engine="vllm",model_id="gpt-4o"}"#, 1.0),
+            (
+                r#"llm_router_active_inferences{engine="vllm",model_id="gpt-4o"}"#,
+                1.0,
+            ),
         ]);
     });
     watched.check_outcomes([1, 0, 0, 0, 0]);
@@ -57,9 +63,18 @@ fn a_duration_is_the_time_from_creation_to_close() {
         span.in_scope(|| watched.clock.advance(Duration::from_secs(1)));
     });
     watched.check(&[
-        (&format!("llm_router_model_inference_duration_seconds_sum{{{GPT}}}"), 3.0),
-        (&format!("llm_router_model_inference_duration_seconds_bucket{{{GPT},le=\"2.0\"}}"), 0.0),
-        (&format!("llm_router_model_inference_duration_seconds_bucket{{{GPT},le=\"5.0\"}}"), 1.0),
+        (
+            &format!("llm_router_model_inference_duration_seconds_sum{{{GPT}}}"),
+            3.0,
+        ),
+        (
+            &format!("llm_router_model_inference_duration_seconds_bucket{{{GPT},le=\"2.0\"}}"),
+            0.0,
+        ),
+        (
+            &format!("llm_router_model_inference_duration_seconds_bucket{{{GPT},le=\"5.0\"}}"),
+            1.0,
+        ),
         (&format!("llm_router_tokens_per_second_sum{{{GPT}}}"), 10.0),
     ]);
 }
@@ -86,20 +101,52 @@ fn the_outcome_follows_status_errors_and_panics() {
         succeeds();
         let _ = fails();
         let _ = catch_unwind(panics);
-        drop(info_span!("inference", model_id = "gpt-4o", status = "timeout"));
-        drop(info_span!("inference", model_id = "gpt-4o", error.r#type = "timeout"));
-        drop(info_span!("inference", model_id = "gpt-4o", error = "it broke"));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            status = "timeout"
+        ));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            error.r#type = "timeout"
+        ));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            error = "it broke"
+        ));
         drop(info_span!("inference", model_id = "gpt-4o", error = false));
         drop(info_span!("inference", model_id = "gpt-4o", status = Empty));
-        drop(info_span!("inference", model_id = "gpt-4o", status = "canceled"));
-        drop(info_span!("inference", model_id = "gpt-4o", status = "strange"));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            status = "canceled"
+        ));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            status = "strange"
+        ));
     });
     watched.check_outcomes([2, 3, 2, 2, 1]);
     watched.check(&[
-        (r#"llm_router_errors_total{component="inference",error_type="panic"}"#, 1.0),
-        (r#"llm_router_errors_total{component="inference",error_type="timeout"}"#, 2.0),
-        (r#"llm_router_errors_total{component="inference",error_type="error"}"#, 2.0),
-        (r#"observatory_dropped_observations_total{reason="unknown_status"}"#, 1.0),
+        (
+            r#"llm_router_errors_total{component="inference",error_type="panic"}"#,
+            1.0,
+        ),
+        (
+            r#"llm_router_errors_total{component="inference",error_type="timeout"}"#,
+            2.0,
+        ),
+        (
+            r#"llm_router_errors_total{component="inference",error_type="error"}"#,
+            2.0,
+        ),
+        (
+            r#"observatory_dropped_observations_total{reason="unknown_status"}"#,
+            1.0,
+        ),
     ]);
 }
 
@@ -107,13 +154,18 @@ fn the_outcome_follows_status_errors_and_panics() {
 fn a_dropped_future_is_cancelled_where_its_span_declares_a_status() {
     let watched = watched();
     watched.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let generate = async {
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 Span::current().record("status", "success");
             };
-            let call = generate.instrument(info_span!("inference", model_id = "gpt-4o", status = Empty));
+            let call =
+                generate.instrument(info_span!("inference", model_id = "gpt-4o", status = Empty));
             let _ = tokio::time::timeout(Duration::from_secs(1), call).await;
         });
     });
@@ -124,11 +176,19 @@ fn a_dropped_future_is_cancelled_where_its_span_declares_a_status() {
 fn a_panic_in_a_task_is_that_inferences_error_and_no_others() {
     let watched = watched();
     watched.run(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let bystander = info_span!("inference", model_id = "bystander", status = Empty);
-            let task = async { panic!("on purpose") }.instrument(info_span!("inference", model_id = "gpt-4o"));
-            assert!(tokio::task::LocalSet::new().run_until(async { tokio::task::spawn_local(task).await }).await.is_err());
+            let task = async { panic!("on purpose") }
+                .instrument(info_span!("inference", model_id = "gpt-4o"));
+            assert!(
+                tokio::task::LocalSet::new()
+                    .run_until(async { tokio::task::spawn_local(task).await })
+                    .await
+                    .is_err()
+            );
             bystander.record("status", "success");
         });
     });
@@ -152,7 +212,10 @@ fn a_span_that_a_destructor_opens_in_a_panic_is_no_error() {
         });
     });
     watched.check_outcomes([1, 0, 0, 0, 0]);
-    watched.check(&[(r#"llm_router_cache_operations_total{cache_type="kv",operation="set",status="error"}"#, 0.0)]);
+    watched.check(&[(
+        r#"llm_router_cache_operations_total{cache_type="kv",operation="set",status="error"}"#,
+        0.0,
+    )]);
 }
 
 #[test]
@@ -172,19 +235,39 @@ fn an_error_inside_is_the_spans_failure_once_and_one_outside_counts_by_itself() 
     });
     watched.check_outcomes([0, 1, 0, 0, 0]);
     watched.check(&[
-        (r#"llm_router_errors_total{component="inference",error_type="rate_limited"}"#, 1.0),
-        (r#"llm_router_errors_total{component="disk",error_type="io"}"#, 1.0),
-        (r#"llm_router_errors_total{component="it::layer",error_type="error"}"#, 1.0),
+        (
+            r#"llm_router_errors_total{component="inference",error_type="rate_limited"}"#,
+            1.0,
+        ),
+        (
+            r#"llm_router_errors_total{component="disk",error_type="io"}"#,
+            1.0,
+        ),
+        (
+            r#"llm_router_errors_total{component="it::layer",error_type="error"}"#,
+            1.0,
+        ),
     ]);
-    assert_eq!(super::support::sum(&watched.text(), "llm_router_errors_total", ""), 3.0);
+    assert_eq!(
+        super::support::sum(&watched.text(), "llm_router_errors_total", ""),
+        3.0
+    );
 }
 
 #[test]
 fn an_inner_inferences_error_is_not_its_outer_requests() {
     let watched = watched();
     watched.run(|| {
-        let request = info_span!("http_request", method = "POST", route = "/v1/chat/completions", status_code = 200);
-        request.in_scope(|| info_span!("inference", model_id = "gpt-4o").in_scope(|| error!("failed, then retried elsewhere")));
+        let request = info_span!(
+            "http_request",
+            method = "POST",
+            route = "/v1/chat/completions",
+            status_code = 200
+        );
+        request.in_scope(|| {
+            info_span!("inference", model_id = "gpt-4o")
+                .in_scope(|| error!("failed, then retried elsewhere"))
+        });
     });
     watched.check(&[
         (r#"llm_router_http_requests_total{method="POST",route="/v1/chat/completions",status_code="200"}"#, 1.0),
@@ -197,20 +280,76 @@ fn an_inner_inferences_error_is_not_its_outer_requests() {
 fn the_other_kinds_are_known_by_their_names_and_fields() {
     let watched = watched();
     watched.run(|| {
-        drop(info_span!("model_load", model_id = "gpt-4o", model_type = "transformer", engine = "vllm"));
-        drop(info_span!("cache", operation = "get", cache_type = "kv", hit = true));
-        drop(info_span!("cache", operation = "get", cache_type = "kv", status = "miss"));
-        drop(info_span!("db_query", operation = "SELECT", table = "users"));
-        drop(info_span!("anything", db.operation.name = "INSERT", db.collection.name = "users"));
+        drop(info_span!(
+            "model_load",
+            model_id = "gpt-4o",
+            model_type = "transformer",
+            engine = "vllm"
+        ));
+        drop(info_span!(
+            "cache",
+            operation = "get",
+            cache_type = "kv",
+            hit = true
+        ));
+        drop(info_span!(
+            "cache",
+            operation = "get",
+            cache_type = "kv",
+            status = "miss"
+        ));
+        drop(info_span!(
+            "db_query",
+            operation = "SELECT",
+            table = "users"
+        ));
+        drop(info_span!(
+            "anything",
+            db.operation.name = "INSERT",
+            db.collection.name = "users"
+        ));
         drop(info_span!("queue", queue = "jobs", operation = "publish"));
-        drop(info_span!("route_selection", strategy = "cheapest", selected_model = "gpt-4o", reason = "price"));
-        drop(info_span!("http_request", method = "GET", route = "/a", status = 404));
-        drop(info_span!("served", http.request.method = "GET", http.route = "/b", http.response.status_code = 204_u16));
-        drop(info_span!("called", http.request.method = "GET", http.route = "/upstream", otel.kind = "client"));
-        drop(info_span!("chat", gen_ai.operation.name = "chat", gen_ai.request.model = "claude", gen_ai.provider.name = "anthropic", gen_ai.usage.output_tokens = 5));
-        drop(info_span!("mine", observatory.kind = "inference", model_id = "by-kind"));
+        drop(info_span!(
+            "route_selection",
+            strategy = "cheapest",
+            selected_model = "gpt-4o",
+            reason = "price"
+        ));
+        drop(info_span!(
+            "http_request",
+            method = "GET",
+            route = "/a",
+            status = 404
+        ));
+        drop(info_span!(
+            "served",
+            http.request.method = "GET",
+            http.route = "/b",
+            http.response.status_code = 204_u16
+        ));
+        drop(info_span!(
+            "called",
+            http.request.method = "GET",
+            http.route = "/upstream",
+            otel.kind = "client"
+        ));
+        drop(info_span!(
+            "chat",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.model = "claude",
+            gen_ai.provider.name = "anthropic",
+            gen_ai.usage.output_tokens = 5
+        ));
+        drop(info_span!(
+            "mine",
+            observatory.kind = "inference",
+            model_id = "by-kind"
+        ));
         let connection = info_span!("connection", connection_type = "websocket");
-        watched.check(&[(r#"llm_router_active_connections{connection_type="websocket"}"#, 1.0)]);
+        watched.check(&[(
+            r#"llm_router_active_connections{connection_type="websocket"}"#,
+            1.0,
+        )]);
         drop(connection);
     });
     watched.check(&[
@@ -238,21 +377,42 @@ fn names_of_the_applications_own_can_be_mapped() {
     mapping.fields = BTreeMap::from([("llm".to_owned(), "model_id".to_owned())]);
     let watched = watched().with_mapping(mapping);
     watched.run(|| drop(info_span!("generate", llm = "gpt-4o")));
-    watched.check(&[(r#"llm_router_model_inference_total{model_id="gpt-4o",status="success"}"#, 1.0)]);
+    watched.check(&[(
+        r#"llm_router_model_inference_total{model_id="gpt-4o",status="success"}"#,
+        1.0,
+    )]);
 }
 
 #[test]
 fn numbers_that_cannot_be_are_dropped_and_counted() {
     let watched = watched();
     watched.run(|| {
-        drop(info_span!("inference", model_id = "gpt-4o", tokens = -5, prompt_tokens = f64::NAN, cached_tokens = "many", queue_seconds = -0.5));
+        drop(info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            tokens = -5,
+            prompt_tokens = f64::NAN,
+            cached_tokens = "many",
+            queue_seconds = -0.5
+        ));
         drop(info_span!("inference", model_id = "m".repeat(1 << 20)));
     });
-    let dropped = |reason: &str| watched.value(&format!("observatory_dropped_observations_total{{reason=\"{reason}\"}}"));
-    assert_eq!(["negative", "not_a_number", "not_numeric", "truncated"].map(dropped), [2.0, 1.0, 1.0, 1.0]);
+    let dropped = |reason: &str| {
+        watched.value(&format!(
+            "observatory_dropped_observations_total{{reason=\"{reason}\"}}"
+        ))
+    };
+    assert_eq!(
+        ["negative", "not_a_number", "not_numeric", "truncated"].map(dropped),
+        [2.0, 1.0, 1.0, 1.0]
+    );
     watched.check_outcomes([2, 0, 0, 0, 0]);
     watched.check(&[(&format!("llm_router_tokens_generated_total{{{GPT}}}"), 0.0)]);
-    assert!(watched.text().contains(&format!("model_id=\"{}\"", "m".repeat(512))));
+    assert!(
+        watched
+            .text()
+            .contains(&format!("model_id=\"{}\"", "m".repeat(512)))
+    );
 }
 
 #[test]
@@ -268,7 +428,9 @@ fn explicit_parents_and_many_threads_are_no_matter() {
                 let (root, dispatch) = (root.clone(), dispatch.clone());
                 scope.spawn(move || {
                     tracing::dispatcher::with_default(&dispatch, || {
-                        root.in_scope(|| drop(info_span!(parent: &root, "inference", model_id = "child")));
+                        root.in_scope(|| {
+                            drop(info_span!(parent: &root, "inference", model_id = "child"))
+                        });
                         tracing::info!(name: "token", parent: &root, count = 3);
                     });
                 });
@@ -287,7 +449,11 @@ impl fmt::Debug for Meddler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Span::current().record("tokens", 1);
         drop(info_span!("inference", model_id = "from-debug"));
-        error!(error_type = "from-debug", component = "meddler", "from inside");
+        error!(
+            error_type = "from-debug",
+            component = "meddler",
+            "from inside"
+        );
         tracing::info!(monotonic_counter.meddled = 1, who = "debug");
         f.write_str("gpt-4o")
     }
@@ -333,7 +499,8 @@ fn spans_that_are_never_closed_stay_in_flight_and_in_bounds() {
         }
     });
     let in_flight = watched.value(&format!("llm_router_active_inferences{{{GPT}}}"));
-    let refused = watched.value(r#"observatory_dropped_observations_total{reason="too_many_open_spans"}"#);
+    let refused =
+        watched.value(r#"observatory_dropped_observations_total{reason="too_many_open_spans"}"#);
     assert_eq!(in_flight + refused, 100_000.0);
     assert!((65_536.0..70_000.0).contains(&in_flight), "{in_flight}");
 }
@@ -342,11 +509,19 @@ fn spans_that_are_never_closed_stay_in_flight_and_in_bounds() {
 fn an_exemplar_names_the_trace_that_was_recorded() {
     let watched = watched();
     watched.run(|| {
-        let span = tracing::span!(Level::INFO, "inference", model_id = "gpt-4o", trace_id = "4bf92f3577b34da6a3ce929d0e0e4736", span_id = "00f067aa0ba902b7");
+        let span = tracing::span!(
+            Level::INFO,
+            "inference",
+            model_id = "gpt-4o",
+            trace_id = "4bf92f3577b34da6a3ce929d0e0e4736",
+            span_id = "00f067aa0ba902b7"
+        );
         watched.clock.advance(Duration::from_millis(20));
         drop(span);
     });
-    let text = watched.registry.render(llm_observatory::Format::OpenMetrics);
+    let text = watched
+        .registry
+        .render(llm_observatory::Format::OpenMetrics);
     assert!(
         text.contains(r#"{model_id="gpt-4o",le="0.05"} 1 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"} 0.02 "#),
         "{text}"

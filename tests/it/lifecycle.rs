@@ -2,7 +2,9 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use llm_observatory::{BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer, StartError};
+use llm_observatory::{
+    BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer, StartError,
+};
 use tracing_subscriber::{Registry, prelude::*};
 
 use super::support::value;
@@ -25,9 +27,24 @@ fn two_observatories_with_two_registries_live_side_by_side() {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(second_layer), || {
         drop(tracing::info_span!("inference", model_id = "b"));
     });
-    let (first, second) = (first.export_metrics(Format::Prometheus), second.export_metrics(Format::Prometheus));
-    assert_eq!(value(&first, r#"llm_router_model_inference_total{model_id="a",status="success"}"#), 1.0);
-    assert_eq!(value(&second, r#"other_model_inference_total{model_id="b",status="success"}"#), 1.0);
+    let (first, second) = (
+        first.export_metrics(Format::Prometheus),
+        second.export_metrics(Format::Prometheus),
+    );
+    assert_eq!(
+        value(
+            &first,
+            r#"llm_router_model_inference_total{model_id="a",status="success"}"#
+        ),
+        1.0
+    );
+    assert_eq!(
+        value(
+            &second,
+            r#"other_model_inference_total{model_id="b",status="success"}"#
+        ),
+        1.0
+    );
     assert!(!first.contains("model_id=\"b\"") && !second.contains("model_id=\"a\""));
 }
 
@@ -37,9 +54,16 @@ fn an_observatory_that_is_off_records_nothing_and_starts_nothing() {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         drop(tracing::info_span!("inference", model_id = "a"));
     });
-    observatory.record_error(llm_observatory::ErrorEvent { error_type: "x", component: "y" });
+    observatory.record_error(llm_observatory::ErrorEvent {
+        error_type: "x",
+        component: "y",
+    });
     let text = observatory.export_metrics(Format::Prometheus);
-    assert!(!observatory.is_enabled() && !text.contains("model_inference_total") && !text.contains("errors_total"));
+    assert!(
+        !observatory.is_enabled()
+            && !text.contains("model_inference_total")
+            && !text.contains("errors_total")
+    );
     assert!(!observatory.status().components.running);
 }
 
@@ -55,15 +79,29 @@ fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let built = Observatory::builder(Config::default().with_listen(address)).build::<Registry>();
-    let Err(BuildError::Start(error @ StartError::Listen { .. })) = built else { panic!("{built:?}") };
+    let Err(BuildError::Start(error @ StartError::Listen { .. })) = built else {
+        panic!("{built:?}")
+    };
     let error = error.to_string();
-    assert!(error.contains(&address.to_string()) && error.contains("OBSERVATORY_LISTEN"), "{error}");
+    assert!(
+        error.contains(&address.to_string()) && error.contains("OBSERVATORY_LISTEN"),
+        "{error}"
+    );
 }
 
 #[test]
 fn without_auto_start_it_starts_when_told_and_stops_and_starts_again() {
-    let (_layer, observatory) = build(config().with_auto_start(false).with_tick(Duration::from_millis(100)));
-    let ticks = || value(&observatory.export_metrics(Format::Prometheus), "observatory_collector_tick_duration_seconds_count");
+    let (_layer, observatory) = build(
+        config()
+            .with_auto_start(false)
+            .with_tick(Duration::from_millis(100)),
+    );
+    let ticks = || {
+        value(
+            &observatory.export_metrics(Format::Prometheus),
+            "observatory_collector_tick_duration_seconds_count",
+        )
+    };
     assert_eq!(ticks(), 0.0);
     for _ in 0..2 {
         let before = ticks();
@@ -80,8 +118,9 @@ fn without_auto_start_it_starts_when_told_and_stops_and_starts_again() {
 #[test]
 fn shutdown_works_on_any_executor() {
     let (_layer, observatory) = build(config());
-    futures_util::FutureExt::now_or_never(async {});
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(observatory.shutdown());
     observatory.shutdown_blocking();
 }
@@ -90,8 +129,16 @@ fn shutdown_works_on_any_executor() {
 fn a_test_owns_the_time_of_the_observatorys_own_threads() {
     let manual = ManualClock::new();
     let config = config().with_tick(Duration::from_secs(3_600));
-    let (_layer, observatory) = Observatory::builder(config).clock(manual.clock()).build::<Registry>().unwrap();
-    let ticks = || value(&observatory.export_metrics(Format::Prometheus), "observatory_collector_tick_duration_seconds_count");
+    let (_layer, observatory) = Observatory::builder(config)
+        .clock(manual.clock())
+        .build::<Registry>()
+        .unwrap();
+    let ticks = || {
+        value(
+            &observatory.export_metrics(Format::Prometheus),
+            "observatory_collector_tick_duration_seconds_count",
+        )
+    };
     wait_until(|| ticks() == 1.0);
     manual.advance(Duration::from_secs(3_600));
     wait_until(|| ticks() == 2.0);
@@ -100,14 +147,23 @@ fn a_test_owns_the_time_of_the_observatorys_own_threads() {
 #[test]
 fn errors_become_a_rate_at_the_next_look() {
     let manual = ManualClock::new();
-    let (_layer, observatory) = Observatory::builder(config()).clock(manual.clock()).build::<Registry>().unwrap();
-    observatory.export_metrics(Format::Prometheus);
+    let (_layer, observatory) = Observatory::builder(config())
+        .clock(manual.clock())
+        .build::<Registry>()
+        .unwrap();
+    let _first_look = observatory.export_metrics(Format::Prometheus);
     for _ in 0..30 {
-        observatory.record_error(llm_observatory::ErrorEvent { error_type: "io", component: "disk" });
+        observatory.record_error(llm_observatory::ErrorEvent {
+            error_type: "io",
+            component: "disk",
+        });
     }
     manual.advance(Duration::from_secs(60));
     let text = observatory.export_metrics(Format::Prometheus);
-    assert_eq!(value(&text, r#"llm_router_error_rate{component="disk"}"#), 0.5);
+    assert_eq!(
+        value(&text, r#"llm_router_error_rate{component="disk"}"#),
+        0.5
+    );
 }
 
 fn wait_until(mut is_so: impl FnMut() -> bool) {

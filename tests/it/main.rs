@@ -1,5 +1,9 @@
 //! Behaviour through the public API, on one subscriber for each test.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at the first surprise"
+)]
 
 mod differential;
 mod events;

@@ -11,7 +11,9 @@ use llm_observatory::{Config, Observatory};
 use tracing_subscriber::Registry;
 
 fn serving() -> (Observatory, SocketAddr) {
-    let config = Config::default().with_listen("127.0.0.1:0".parse().unwrap()).with_series_limit(100_000);
+    let config = Config::default()
+        .with_listen("127.0.0.1:0".parse().unwrap())
+        .with_series_limit(100_000);
     let (_, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
     let address = observatory.listen_address().unwrap();
     (observatory, address)
@@ -20,48 +22,98 @@ fn serving() -> (Observatory, SocketAddr) {
 /// Head and body of the answer to a request with these headers.
 fn get(address: SocketAddr, path: &str, headers: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n{headers}\r\n").unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nhost: {address}\r\n{headers}\r\n"
+    )
+    .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end + 4..].to_vec())
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap();
+    (
+        String::from_utf8_lossy(&answer[..end]).to_lowercase(),
+        answer[end + 4..].to_vec(),
+    )
 }
 
 #[test]
 fn each_path_answers_and_others_say_what_there_is() {
     let (_observatory, address) = serving();
     let (head, body) = get(address, "/metrics", "");
-    assert!(head.starts_with("http/1.0 200") && head.contains("text/plain; version=0.0.4"), "{head}");
-    assert!(String::from_utf8(body).unwrap().contains("observatory_build_info{service_name=\"llm-router\""));
-    let (head, body) = get(address, "/metrics", "accept: application/openmetrics-text;version=1.0.0\r\n");
-    assert!(head.contains("application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(
+        head.starts_with("http/1.0 200") && head.contains("text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert!(
+        String::from_utf8(body)
+            .unwrap()
+            .contains("observatory_build_info{service_name=\"llm-router\"")
+    );
+    let (head, body) = get(
+        address,
+        "/metrics",
+        "accept: application/openmetrics-text;version=1.0.0\r\n",
+    );
+    assert!(
+        head.contains("application/openmetrics-text; version=1.0.0"),
+        "{head}"
+    );
     assert!(body.ends_with(b"# EOF\n"));
-    for (path, expected) in [("/metrics?format=json", "\"name\":"), ("/metrics?format=opentelemetry", "resourceMetrics"), ("/health", "\"healthy\""), ("/status", "\"service\""), ("/", "<!doctype html>")] {
+    for (path, expected) in [
+        ("/metrics?format=json", "\"name\":"),
+        ("/metrics?format=opentelemetry", "resourceMetrics"),
+        ("/health", "\"healthy\""),
+        ("/status", "\"service\""),
+        ("/", "<!doctype html>"),
+    ] {
         let (head, body) = get(address, path, "");
         assert!(head.starts_with("http/1.0 200"), "{path}: {head}");
         assert!(String::from_utf8_lossy(&body).contains(expected), "{path}");
     }
     let (head, body) = get(address, "/health", "accept: application/health+json\r\n");
-    assert!(head.contains("application/health+json") && String::from_utf8_lossy(&body).contains("\"pass\""));
+    assert!(
+        head.contains("application/health+json")
+            && String::from_utf8_lossy(&body).contains("\"pass\"")
+    );
     let (head, body) = get(address, "/metrics?format=xml", "");
-    assert!(head.starts_with("http/1.0 400") && String::from_utf8_lossy(&body).contains("openmetrics"), "{head}");
+    assert!(
+        head.starts_with("http/1.0 400") && String::from_utf8_lossy(&body).contains("openmetrics"),
+        "{head}"
+    );
     let (head, body) = get(address, "/nowhere", "");
-    assert!(head.starts_with("http/1.0 404") && String::from_utf8_lossy(&body).contains("/metrics"), "{head}");
+    assert!(
+        head.starts_with("http/1.0 404") && String::from_utf8_lossy(&body).contains("/metrics"),
+        "{head}"
+    );
 }
 
 #[test]
 fn gzip_is_the_same_text() {
     let (observatory, address) = serving();
     for user in 0..20_000 {
-        metrics::with_local_recorder(&observatory.recorder(), || metrics::counter!("hits", "user" => user.to_string()).increment(1));
+        metrics::with_local_recorder(&observatory.recorder(), || {
+            metrics::counter!("hits", "user" => user.to_string()).increment(1)
+        });
     }
     let (head, body) = get(address, "/metrics", "accept-encoding: gzip\r\n");
     assert!(head.contains("content-encoding: gzip"), "{head}");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+    flate2::read::GzDecoder::new(&*body)
+        .read_to_string(&mut text)
+        .unwrap();
     let (_, plain) = get(address, "/metrics", "");
-    let hits = |text: &str| text.lines().filter(|line| line.starts_with("hits_total")).map(str::to_owned).collect::<Vec<_>>();
+    let hits = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("hits_total"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(hits(&text).len(), 20_000);
     assert_eq!(hits(&text), hits(std::str::from_utf8(&plain).unwrap()));
 }
@@ -70,22 +122,35 @@ fn gzip_is_the_same_text() {
 fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read() {
     let (observatory, address) = serving();
     for user in 0..20_000 {
-        metrics::with_local_recorder(&observatory.recorder(), || metrics::counter!("hits", "user" => user.to_string()).increment(1));
+        metrics::with_local_recorder(&observatory.recorder(), || {
+            metrics::counter!("hits", "user" => user.to_string()).increment(1)
+        });
     }
-    let mut lazy: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut lazy: Vec<TcpStream> = (0..2)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
     for stream in &mut lazy {
         write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         // Nothing here yields.
         let (head, _) = get(address, "/health", "");
         assert!(head.starts_with("http/1.0 200"), "{head}");
         let (head, body) = get(address, "/metrics", "");
-        assert!(head.starts_with("http/1.0 200") && body.len() > 100_000, "{head}");
+        assert!(
+            head.starts_with("http/1.0 200") && body.len() > 100_000,
+            "{head}"
+        );
     });
     let start = std::time::Instant::now();
     observatory.shutdown_blocking();
-    assert!(start.elapsed() < Duration::from_secs(5), "lazy clients do not hold up the end: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "lazy clients do not hold up the end: {:?}",
+        start.elapsed()
+    );
     assert!(TcpStream::connect(address).is_err());
 }

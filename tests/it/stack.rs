@@ -16,7 +16,9 @@ fn no_span_is_lost_beside_a_filtered_layer_and_log_enabled() {
         let watched = watched();
         macro_rules! fmt {
             () => {
-                tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(LevelFilter::INFO)
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::io::sink)
+                    .with_filter(LevelFilter::INFO)
             };
         }
         let work = || {
@@ -29,9 +31,19 @@ fn no_span_is_lost_beside_a_filtered_layer_and_log_enabled() {
             }
         };
         if ours_first {
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(watched.layer()).with(fmt!()), work);
+            tracing::subscriber::with_default(
+                tracing_subscriber::registry()
+                    .with(watched.layer())
+                    .with(fmt!()),
+                work,
+            );
         } else {
-            tracing::subscriber::with_default(tracing_subscriber::registry().with(fmt!()).with(watched.layer()), work);
+            tracing::subscriber::with_default(
+                tracing_subscriber::registry()
+                    .with(fmt!())
+                    .with(watched.layer()),
+                work,
+            );
         }
         watched.check_outcomes([2 * SPANS, 0, 0, 0, 0]);
     }
@@ -40,8 +52,13 @@ fn no_span_is_lost_beside_a_filtered_layer_and_log_enabled() {
 #[test]
 fn a_quiet_log_costs_no_metric() {
     let watched = watched();
-    let quiet = tracing_subscriber::fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("error"));
-    let subscriber = tracing_subscriber::registry().with(watched.layer()).with(quiet).with(LevelFilter::INFO);
+    let quiet = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::sink)
+        .with_filter(EnvFilter::new("error"));
+    let subscriber = tracing_subscriber::registry()
+        .with(watched.layer())
+        .with(quiet)
+        .with(LevelFilter::INFO);
     tracing::subscriber::with_default(subscriber, || {
         for _ in 0..SPANS {
             drop(info_span!("inference", model_id = "gpt-4o"));
@@ -53,7 +70,11 @@ fn a_quiet_log_costs_no_metric() {
 #[test]
 fn a_layer_that_is_off_does_nothing_and_leaves_others_alone() {
     let watched = watched();
-    let subscriber = tracing_subscriber::registry().with(watched.layer()).with(llm_observatory::ObservatoryLayer::off());
-    tracing::subscriber::with_default(subscriber, || drop(info_span!("inference", model_id = "gpt-4o")));
+    let subscriber = tracing_subscriber::registry()
+        .with(watched.layer())
+        .with(llm_observatory::ObservatoryLayer::off());
+    tracing::subscriber::with_default(subscriber, || {
+        drop(info_span!("inference", model_id = "gpt-4o"))
+    });
     watched.check_outcomes([1, 0, 0, 0, 0]);
 }

@@ -17,7 +17,9 @@ fn inferences_of_many_threads_are_counted_exactly() {
     const THREADS: u64 = 8;
     const EACH: u64 = 5_000;
     let watched = watched();
-    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(watched.layer_with(Clock::system())));
+    let dispatch = tracing::Dispatch::new(
+        tracing_subscriber::registry().with(watched.layer_with(Clock::system())),
+    );
     let tokens = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -26,8 +28,14 @@ fn inferences_of_many_threads_are_counted_exactly() {
                 tracing::dispatcher::with_default(dispatch, || {
                     for turn in 0..EACH {
                         let model = ["a", "b", "c"][(turn % 3) as usize];
-                        let status = ["success", "error", "timeout", "cancelled"][((turn + thread) % 4) as usize];
-                        let span = info_span!("inference", model_id = model, tokens = Empty, status = Empty);
+                        let status = ["success", "error", "timeout", "cancelled"]
+                            [((turn + thread) % 4) as usize];
+                        let span = info_span!(
+                            "inference",
+                            model_id = model,
+                            tokens = Empty,
+                            status = Empty
+                        );
                         span.record("tokens", turn);
                         span.record("status", status);
                         tokens.fetch_add(turn, Ordering::Relaxed);
@@ -39,24 +47,41 @@ fn inferences_of_many_threads_are_counted_exactly() {
     let each = (THREADS * EACH / 4) as u32;
     watched.check_outcomes([each, each, each, each, 0]);
     let text = watched.text();
-    assert_eq!(sum(&text, "llm_router_tokens_generated_total", ""), tokens.load(Ordering::Relaxed) as f64);
-    assert_eq!(sum(&text, "gen_ai_client_operation_duration_seconds_count", ""), (THREADS * EACH) as f64);
-    assert_eq!(sum(&text, "observatory_observations_total", "inference"), (THREADS * EACH) as f64);
+    assert_eq!(
+        sum(&text, "llm_router_tokens_generated_total", ""),
+        tokens.load(Ordering::Relaxed) as f64
+    );
+    assert_eq!(
+        sum(&text, "gen_ai_client_operation_duration_seconds_count", ""),
+        (THREADS * EACH) as f64
+    );
+    assert_eq!(
+        sum(&text, "observatory_observations_total", "inference"),
+        (THREADS * EACH) as f64
+    );
 }
 
 #[test]
 fn a_scrape_during_recording_is_monotone() {
     let watched = watched();
-    let histogram = watched.registry.register_histogram(&Key::from_name("h"), &METADATA);
+    let histogram = watched
+        .registry
+        .register_histogram(&Key::from_name("h"), &METADATA);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let histogram = histogram.clone();
-            scope.spawn(move || (0..200_000_u32).for_each(|turn| histogram.record(f64::from(turn % 13))));
+            scope.spawn(move || {
+                (0..200_000_u32).for_each(|turn| histogram.record(f64::from(turn % 13)))
+            });
         }
         let mut before = 0.0;
         for _ in 0..50 {
             let text = watched.text();
-            let buckets: Vec<f64> = text.lines().filter(|line| line.starts_with("h_bucket")).map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+            let buckets: Vec<f64> = text
+                .lines()
+                .filter(|line| line.starts_with("h_bucket"))
+                .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+                .collect();
             assert!(buckets.is_sorted(), "{buckets:?}");
             let count = sum(&text, "h_count", "");
             assert_eq!(buckets.last().copied().unwrap_or(0.0), count);
@@ -64,7 +89,15 @@ fn a_scrape_during_recording_is_monotone() {
             before = count;
         }
     });
-    watched.check(&[("h_count", 400_000.0), ("h_sum", 2.0 * (0..200_000_u32).map(|turn| f64::from(turn % 13)).sum::<f64>())]);
+    watched.check(&[
+        ("h_count", 400_000.0),
+        (
+            "h_sum",
+            2.0 * (0..200_000_u32)
+                .map(|turn| f64::from(turn % 13))
+                .sum::<f64>(),
+        ),
+    ]);
 }
 
 proptest! {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use llm_observatory::{
-    Clock, Format, ManualClock, Mapping, MetricsSink, ObservatoryLayer, Registry, RegistryOptions, SinkOptions,
+    Clock, Format, ManualClock, Mapping, MetricsSink, ObservatoryLayer, Registry, RegistryOptions,
+    SinkOptions,
 };
 use tracing_subscriber::prelude::*;
 
@@ -16,7 +17,11 @@ pub struct Watched {
 
 pub fn watched() -> Watched {
     let registry = Registry::new(RegistryOptions::default()).unwrap();
-    Watched { registry, clock: ManualClock::new(), mapping: Mapping::default() }
+    Watched {
+        registry,
+        clock: ManualClock::new(),
+        mapping: Mapping::default(),
+    }
 }
 
 impl Watched {
@@ -54,34 +59,63 @@ impl Watched {
         let text = self.text();
         for (series, expected) in expected {
             let found = value(&text, series);
-            assert!((found - expected).abs() < 1e-9, "{series} is {found}, not {expected}, in\n{}", ours(&text));
+            assert!(
+                (found - expected).abs() < 1e-9,
+                "{series} is {found}, not {expected}, in\n{}",
+                ours(&text)
+            );
         }
     }
 
     /// Inferences by status: success, error, timeout, cancelled, other.
     pub fn check_outcomes(&self, expected: [u32; 5]) {
         let text = self.text();
-        let found = ["success", "error", "timeout", "cancelled", "other"]
-            .map(|status| sum(&text, "llm_router_model_inference_total", &format!("status=\"{status}\"")) as u32);
-        assert_eq!(found, expected, "success, error, timeout, cancelled, other in\n{}", ours(&text));
-        assert_eq!(sum(&text, "llm_router_active_inferences", ""), 0.0, "in flight");
+        let found = ["success", "error", "timeout", "cancelled", "other"].map(|status| {
+            sum(
+                &text,
+                "llm_router_model_inference_total",
+                &format!("status=\"{status}\""),
+            ) as u32
+        });
+        assert_eq!(
+            found,
+            expected,
+            "success, error, timeout, cancelled, other in\n{}",
+            ours(&text)
+        );
+        assert_eq!(
+            sum(&text, "llm_router_active_inferences", ""),
+            0.0,
+            "in flight"
+        );
     }
 }
 
 /// The value of one series in an exposition; 0 where there is none.
 pub fn value(text: &str, series: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.map_or(0.0, |value| value.split(' ').next().unwrap().parse().unwrap())
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map_or(0.0, |value| {
+        value.split(' ').next().unwrap().parse().unwrap()
+    })
 }
 
 /// The sum over all series of a metric whose labels contain `labels`.
 pub fn sum(text: &str, metric: &str, labels: &str) -> f64 {
     text.lines()
-        .filter(|line| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(labels))
+        .filter(|line| {
+            line.strip_prefix(metric)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && line.contains(labels)
+        })
         .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
         .sum()
 }
 
 fn ours(text: &str) -> String {
-    text.lines().filter(|line| !line.contains("_bucket") && !line.starts_with('#')).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.contains("_bucket") && !line.starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

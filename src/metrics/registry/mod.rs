@@ -139,7 +139,6 @@ impl Registry {
         &self.0.options.prefix
     }
 
-
     pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
         &self.0.diagnostics
     }
