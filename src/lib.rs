@@ -1,14 +1,119 @@
 //! Annotate once with `#[instrument]`; get correct metrics for services that route or serve LLM inference.
+//!
+//! A Layer for [`tracing_subscriber`] interprets the spans and events of your service (an `inference` span
+//! with token fields, say) and turns them into Prometheus metrics: inferences by model and outcome, tokens, time
+//! to first token, time per token, what is in flight, the `GenAI` conventions' metrics beside them. Streams that a
+//! client abandons are counted as cancelled, with the tokens they had sent.
+//!
+//! ```no_run
+//! use llm_observatory::{Config, Observatory};
+//! use tracing::{Span, field::Empty, instrument};
+//!
+//! #[instrument(name = "inference", skip_all, fields(model_id = "gpt-4o", engine = "openai", tokens, status = Empty))]
+//! fn generate(prompt: &str) -> String {
+//!     let answer = prompt.to_uppercase();
+//!     Span::current().record("tokens", answer.split(' ').count());
+//!     Span::current().record("status", "success");
+//!     answer
+//! }
+//!
+//! let observatory = Observatory::install(Config::load()?)?; // http://127.0.0.1:9090/metrics
+//! generate("What does a monitoring system do?");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The ladder
+//!
+//! | You have | Use |
+//! |---|---|
+//! | nothing yet | [`Observatory::install`]: subscriber, log, recorder, server, threads |
+//! | a subscriber of your own | [`Observatory::builder`]: a Layer to put into it |
+//! | a `metrics` recorder of your own | [`ObservatoryLayer`] with a [`FacadeSink`] |
+//! | somewhere else to put it | [`ObservatoryLayer`] with a [`Sink`] of your own, or an [`FnSink`] |
+//! | no spans | [`Observatory::record_inference`] and its neighbours |
+//!
+//! # Spans, fields and events
+//!
+//! | Span | Fields |
+//! |---|---|
+//! | `inference`, `model_inference`, or any with `gen_ai.operation.name` | `model_id`, `model_type`, `engine`; `tokens` / `token_count` / `completion_tokens` / `output_tokens`, `prompt_tokens` / `input_tokens`, `cached_tokens`, `token_source`; `status`, `streaming`, `queue_seconds`, `error.type`; `gen_ai.*`, `llm.*` |
+//! | `model_load`, `model_unload` | `model_id`, `model_type`, `engine` |
+//! | `http_request`, or any with `http.request.method` | `method`, `route`, `status_code`, `request_size`, `response_size`; `http.*` |
+//! | `cache` | `operation`, `cache_type`, `hit` |
+//! | `db_query`, `database-query`, or any with `db.operation.name` | `operation`, `table`; `db.*` |
+//! | `queue` | `queue`, `operation` |
+//! | `route_selection` | `strategy`, `selected_model`, `reason` |
+//! | `connection` | `connection_type` |
+//!
+//! A span's field `observatory.kind` says what it is, whatever its name. Fields may be given at creation or
+//! recorded later, as any type; names of your own are mapped with [`Config::with_span_name`] and
+//! [`Config::with_field_name`].
+//!
+//! A span **failed** if it recorded `status = "error"`, an `error` or `error.type` field, if an ERROR event came
+//! inside it (`#[instrument(err)]` does that) or a panic unwound through it. A span that declares `status` and
+//! closes without one was **cancelled**: that is what a dropped future looks like.
+//!
+//! Events: `first_token` and `token` (with a `count`) inside an inference; `cache_size` (`cache_type`, `bytes`);
+//! `model_quality` (`score`); `response_similarity` (`comparison_model`, `similarity`); and metric events,
+//! `info!(monotonic_counter.jobs = 1, kind = "import")`, also `counter.`, `gauge.` and `histogram.`. An event is
+//! known by its name (`info!(name: "token", count = 1)`) or by its message (`info!("token")`).
+//!
+//! # Features
+//!
+//! | Feature | Gives | Default |
+//! |---|---|---|
+//! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
+//! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
+//! | `health` | process and machine metrics | yes |
+//! | `full` | all of them | no |
+//!
+//! # Architecture
+//!
+//! ```text
+//! #[instrument] spans, events          record_*()
+//!             └─► Layer ─► Observation ◄─┘
+//!                              └─► Sink ─► registry ◄─ metrics::counter!(…)
+//!                                             └─► /metrics
+//! ```
+//!
+//! What holds everywhere, and is held by tests where a test can:
+//!
+//! - `observation` names neither `tracing` nor any exporter; only `layer` names spans.
+//! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
+//!   dropped is counted.
+//! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds no extension while foreign code runs.
+//! - The observatory runs on two threads of its own, which the Layer knows and does not observe.
+//! - Labels are bounded: every metric has a series limit with a visible overflow series. Prompts, completions, user
+//!   and request ids are never labels.
+//! - Time enters as an argument; only `config` reads the environment; only `install` touches globals.
+
 mod clock;
-pub mod config;
+mod config;
 mod interner;
-pub mod layer;
-pub mod metrics;
-pub mod observation;
-pub mod observatory;
+mod layer;
+mod metrics;
+mod observation;
+mod observatory;
 mod own_thread;
 #[cfg(feature = "server")]
 mod server;
 mod system;
-pub use crate::metrics::catalog::DEFAULT_BUCKETS;
-pub use crate::{clock::*, config::*, layer::*, metrics::*, observation::*, observatory::*};
+
+pub use crate::{
+    clock::{Clock, ManualClock},
+    config::{Config, ConfigError, HealthConfig, Preset, PrometheusConfig, ServiceConfig},
+    layer::{Mapping, ObservatoryLayer},
+    metrics::{
+        BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, Registry, RegistryOptions, Side,
+        SinkOptions, catalog,
+    },
+    observation::{
+        CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation, Dropped,
+        ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label, Labels,
+        MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
+        RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
+    },
+    observatory::{
+        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
+    },
+};

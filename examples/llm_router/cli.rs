@@ -66,6 +66,10 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = Summary::Text)]
     pub(crate) summary: Summary,
 
+    /// Goes on serving /metrics for this time after the report, such as 30s, so that a Prometheus sees the end.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) linger: Option<Duration>,
+
     /// Serves only, for your own clients, until Ctrl-C.
     #[arg(long, conflicts_with_all = ["trace", "requests", "disconnect_rate"])]
     pub(crate) no_client: bool,

@@ -62,8 +62,10 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         .enable_all()
         .build()?;
     let report = runtime.block_on(run::run(cli, monitor))?;
-    observatory.shutdown_blocking();
-
     report.print(cli.summary)?;
+    if let Some(linger) = cli.linger {
+        std::thread::sleep(linger);
+    }
+    observatory.shutdown_blocking();
     Ok(report.holds())
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::{Config, ConfigError, Preset};
 use crate::metrics::Side;
 
-/// Variables of ours begin so; one that does and is not known is a spelling mistake.
+/// Variables of ours begin so.
 const OURS: &str = "OBSERVATORY_";
+/// One that begins so, and is at most so many letters from one of ours, is a spelling mistake. Others are
+/// somebody else's: Kubernetes sets `OBSERVATORY_SERVICE_HOST` beside a service of that name.
+const MISSPELT: usize = 3;
 
 /// The value of a variable, and the names of all there are.
 pub(super) trait Environment {
@@ -69,11 +72,6 @@ const VARIABLES: &[(&str, Setter)] = &[
                 .map_err(|_| "an address with a port, `127.0.0.1:9091`, say"),
         )
     }),
-    ("OBSERVATORY_PORT", |config, value| {
-        let port = value.parse().map_err(|_| "a port, 0 to 65535")?;
-        config.prometheus.listen.set_port(port);
-        Ok(())
-    }),
     ("OBSERVATORY_PREFIX", |config, value| {
         set(&mut config.prometheus.prefix, Ok(value.to_owned()))
     }),
@@ -124,12 +122,7 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
             )
         })?,
     };
-    if let Some(key) = environment
-        .keys()
-        .into_iter()
-        .find(|key| key.starts_with(OURS) && !is_known(key))
-    {
-        let nearest = nearest(&key);
+    if let Some((key, nearest)) = environment.keys().into_iter().find_map(misspelt) {
         return Err(ConfigError::UnknownVariable { key, nearest });
     }
     let mut config = Config::preset(preset);
@@ -142,18 +135,20 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
     Ok(config)
 }
 
-fn is_known(key: &str) -> bool {
-    key == PRESET || VARIABLES.iter().any(|(known, _)| *known == key)
-}
-
-fn nearest(key: &str) -> &'static str {
-    let ours = VARIABLES
-        .iter()
-        .map(|(known, _)| *known)
-        .filter(|known| known.starts_with(OURS));
-    ours.chain([PRESET])
-        .min_by_key(|known| strsim::levenshtein(known, key))
-        .unwrap_or(PRESET)
+/// A variable that must be one of ours spelt wrong, and that one.
+fn misspelt(key: String) -> Option<(String, &'static str)> {
+    let ours = || {
+        VARIABLES
+            .iter()
+            .map(|(known, _)| *known)
+            .chain([PRESET])
+            .filter(|known| known.starts_with(OURS))
+    };
+    if !key.starts_with(OURS) || ours().any(|known| known == key) {
+        return None;
+    }
+    let nearest = ours().min_by_key(|known| strsim::levenshtein(known, &key))?;
+    (strsim::levenshtein(nearest, &key) <= MISSPELT).then_some((key, nearest))
 }
 
 fn set<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
@@ -233,7 +228,6 @@ mod tests {
     fn a_bad_value_names_the_variable_the_value_and_what_would_be_right() {
         for (key, value, expected) in [
             ("OBSERVATORY_LISTEN", "9091", "127.0.0.1:9091"),
-            ("OBSERVATORY_PORT", "99999", "0 to 65535"),
             ("OBSERVATORY_TICK", "10", "10s"),
             ("OBSERVATORY_ENV", "prod", "production"),
             ("OBSERVATORY_GEN_AI", "both", "client"),
@@ -264,5 +258,11 @@ mod tests {
                 && error.contains("did you mean OBSERVATORY_LISTEN"),
             "{error}"
         );
+        // What Kubernetes sets beside a service named `observatory` is no mistake of the user's.
+        config(&[
+            ("OBSERVATORY_SERVICE_HOST", "10.0.0.1"),
+            ("OBSERVATORY_PORT_9090_TCP", "tcp://10.0.0.1:9090"),
+        ])
+        .unwrap();
     }
 }

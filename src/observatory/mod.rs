@@ -25,7 +25,7 @@ use self::work::Work;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
-    status::Status,
+    status::{Components, Status},
 };
 use crate::{
     clock::Clock,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llm_observatory::{DEFAULT_BUCKETS, Format, Registry, RegistryOptions};
+use llm_observatory::{Format, Registry, RegistryOptions, catalog::DEFAULT_BUCKETS};
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use proptest::prelude::*;

@@ -1,0 +1,85 @@
+//! The official Python client streams from the router, and hangs up.
+
+use std::process::Command;
+
+use super::{
+    process::{skip_unless, wait_for},
+    router,
+};
+
+/// Streams one answer to its end and hangs up on another; prints the chunks of each that had content.
+const SCRIPT: &str = r#"
+import sys, openai
+client = openai.OpenAI(base_url=f"http://{sys.argv[1]}/v1", api_key="none", max_retries=0)
+ask = dict(model="auto", messages=[{"role": "user", "content": "Tell me about observability, at length."}], stream=True)
+whole = client.chat.completions.create(**ask, max_tokens=40, stream_options={"include_usage": True})
+usage = None
+for chunk in whole:
+    usage = chunk.usage or usage
+broken = client.chat.completions.create(**ask, max_tokens=2000)
+received = 0
+for chunk in broken:
+    if chunk.choices and chunk.choices[0].delta.content:
+        received += 1
+    if received == 10:
+        broken.close()
+        break
+print(usage.completion_tokens, received)
+"#;
+
+#[test]
+fn an_openai_client_streams_and_cancels_and_is_counted_so() {
+    let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has_client = Command::new(&python)
+        .args(["-c", "import openai"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !skip_unless(
+        has_client,
+        "the PyPI package openai (PEERS_PYTHON names a Python that has it)",
+    ) {
+        return;
+    }
+    let router = router::start(&["--no-client"]);
+    let output = Command::new(&python)
+        .args(["-c", SCRIPT, &router.address])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut numbers = said
+        .split_whitespace()
+        .map(|number| number.parse::<f64>().unwrap());
+    let (Some(completed), Some(received)) = (numbers.next(), numbers.next()) else {
+        panic!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    };
+    assert_eq!(completed, 40.0);
+    // The server learns of the hang-up when it next writes.
+    let text = wait_for(
+        "the cancelled inference",
+        std::time::Duration::from_secs(10),
+        || {
+            Some(router.metrics())
+                .filter(|text| total(text, "model_inference_total", "status=\"cancelled\"") == 1.0)
+        },
+    );
+    assert_eq!(
+        total(&text, "model_inference_total", "status=\"success\""),
+        1.0
+    );
+    assert_eq!(total(&text, "active_inferences", ""), 0.0);
+    let sent = total(&text, "tokens_generated_total", "") - completed;
+    assert!(
+        sent >= received && sent < 2000.0,
+        "{sent} sent, {received} received"
+    );
+}
+
+fn total(text: &str, metric: &str, labels: &str) -> f64 {
+    let prefix = format!("llm_router_{metric}{{");
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with(&prefix) && line.contains(labels));
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}

@@ -1,0 +1,154 @@
+//! Processes that end with their test, and questions over HTTP.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A process that is killed when this is dropped.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether `program` can be started; a test that needs it returns if not.
+pub fn is_here(program: &str) -> bool {
+    let is_here = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    skip_unless(is_here, program)
+}
+
+/// Says that a test is skipped, or fails it in CI.
+pub fn skip_unless(is_here: bool, what: &str) -> bool {
+    assert!(
+        is_here || std::env::var("CI").as_deref() != Ok("true"),
+        "{what} is missing; .ci/run installs it"
+    );
+    if !is_here {
+        eprintln!("skipped: {what} is missing");
+    }
+    is_here
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// A folder that is removed when this is dropped.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("llm-observatory-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The trace, one folder above the project.
+pub fn conv_trace() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/traces/AzureLLMInferenceTrace_conv.csv");
+    skip_unless(path.exists(), "the Azure trace").then_some(path)
+}
+
+/// Waits until `ask` has an answer.
+pub fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{what} did not come in {patience:?}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The answer to a GET; `None` while nobody answers.
+pub fn get(url: &str) -> Option<String> {
+    block_on(async {
+        reqwest::get(url)
+            .await
+            .ok()?
+            .error_for_status()
+            .ok()?
+            .text()
+            .await
+            .ok()
+    })
+}
+
+/// The answer to a POST of `body`.
+pub fn post(url: &str, body: String) -> Option<String> {
+    block_on(async {
+        reqwest::Client::new()
+            .post(url)
+            .body(body)
+            .send()
+            .await
+            .ok()?
+            .error_for_status()
+            .ok()?
+            .text()
+            .await
+            .ok()
+    })
+}
+
+/// The number that a Prometheus API answers to an instant query; `None` for an empty result.
+pub fn query(server: &str, expression: &str) -> Option<f64> {
+    let url = format!("{server}/api/v1/query");
+    let body = block_on(async {
+        let form = [("query", expression)];
+        let url = reqwest::Url::parse_with_params(&url, form).unwrap();
+        reqwest::get(url).await.ok()?.text().await.ok()
+    })?;
+    let answer: Value = serde_json::from_str(&body).ok()?;
+    answer["data"]["result"][0]["value"][1]
+        .as_str()?
+        .parse()
+        .ok()
+}
+
+fn block_on<T>(question: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(question)
+}

@@ -1,0 +1,81 @@
+//! A real Prometheus that scrapes us.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use super::process::{Folder, Process, free_port, get, wait_for};
+
+pub struct Prometheus {
+    pub url: String,
+    _process: Process,
+    _folder: Folder,
+}
+
+impl Prometheus {
+    /// A server that scrapes `target` four times a second.
+    pub fn scraping(target: &str, name: &str) -> Self {
+        let folder = Folder::new(name);
+        let config = folder.file(
+            "prometheus.yml",
+            &format!(
+                "scrape_configs:\n- job_name: observatory\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n  static_configs:\n  - targets: ['{target}']\n"
+            ),
+        );
+        let port = free_port();
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.0.join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args([
+                "--enable-feature=exemplar-storage,native-histograms",
+                "--log.level=error",
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            _process: Process(process),
+            _folder: folder,
+        };
+        wait_for("Prometheus", Duration::from_secs(30), || {
+            get(&format!("{}/-/ready", server.url))
+        });
+        server
+    }
+}
+
+/// What `promtool check metrics` has to say; empty where it has no complaint.
+pub fn complaints(exposition: &str) -> String {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(exposition.as_bytes())
+        .unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    format!(
+        "{}{}",
+        if output.status.success() {
+            ""
+        } else {
+            "failed: "
+        },
+        String::from_utf8_lossy(&said)
+    )
+}

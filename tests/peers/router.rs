@@ -1,0 +1,157 @@
+//! The example router on the Azure trace, with a real Prometheus watching.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    process::{Process, conv_trace, free_port, get, is_here, query, wait_for},
+    prometheus::{Prometheus, complaints},
+};
+
+/// The slice of the trace: at this speed five seconds of it.
+const REQUESTS: &str = "1500";
+const SPEED: &str = "60";
+
+/// The example, built by the same `cargo test`.
+pub fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .join("examples/llm_router")
+}
+
+/// A router that runs, its address and its monitor's.
+pub struct Router {
+    pub process: Process,
+    pub address: String,
+    pub monitor: String,
+}
+
+pub fn start(arguments: &[&str]) -> Router {
+    let (address, monitor) = (
+        format!("127.0.0.1:{}", free_port()),
+        format!("127.0.0.1:{}", free_port()),
+    );
+    let child = Command::new(example())
+        .args([
+            "--listen",
+            &address,
+            "--monitor",
+            &monitor,
+            "--summary",
+            "json",
+        ])
+        .args(arguments)
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let router = Router {
+        process: Process(child),
+        address,
+        monitor,
+    };
+    wait_for("the router", Duration::from_secs(30), || {
+        get(&format!("http://{}/v1/models", router.address))
+    });
+    router
+}
+
+impl Router {
+    /// The report, once the run has ended.
+    pub fn report(&mut self) -> Value {
+        let mut lines = BufReader::new(self.process.0.stdout.take().unwrap()).lines();
+        let mut text = String::new();
+        while !text.ends_with("}\n") || serde_json::from_str::<Value>(&text).is_err() {
+            text.push_str(&lines.next().expect("a whole report").unwrap());
+            text.push('\n');
+        }
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub fn metrics(&self) -> String {
+        get(&format!("http://{}/metrics", self.monitor)).unwrap()
+    }
+}
+
+fn row(report: &Value, name: &str, column: &str) -> f64 {
+    let rows = report["rows"].as_array().unwrap();
+    rows.iter().find(|row| row["name"] == name).unwrap()[column]
+        .as_f64()
+        .unwrap()
+}
+
+#[test]
+fn three_columns_and_prometheus_agree_on_a_slice_of_the_trace() {
+    let (Some(trace), true, true) = (conv_trace(), is_here("prometheus"), is_here("promtool"))
+    else {
+        return;
+    };
+    let mut router = start(&[
+        "--trace",
+        trace.to_str().unwrap(),
+        "--requests",
+        REQUESTS,
+        "--speed",
+        SPEED,
+        "--fault-rate",
+        "0.02",
+        "--disconnect-rate",
+        "0.03",
+        "--linger",
+        "60s",
+    ]);
+    let prometheus = Prometheus::scraping(&router.monitor, "router");
+    let report = router.report();
+    assert_eq!(report["broken"], Value::Array(Vec::new()), "{report:#}");
+    assert!(
+        row(&report, "inferences, cancelled", "metrics") > 0.0,
+        "{report:#}"
+    );
+    assert!(
+        row(&report, "inferences, error", "metrics") > 0.0,
+        "{report:#}"
+    );
+    assert_eq!(row(&report, "in flight at the end", "metrics"), 0.0);
+
+    // Prometheus has the same, in its own words.
+    let expectations = [
+        (
+            r#"sum(llm_router_model_inference_total{status="success"})"#,
+            row(&report, "inferences, success", "ledger"),
+        ),
+        (
+            r#"sum(llm_router_model_inference_total{status="cancelled"})"#,
+            row(&report, "inferences, cancelled", "ledger"),
+        ),
+        (
+            "sum(llm_router_tokens_generated_total)",
+            row(&report, "output tokens", "ledger"),
+        ),
+        (
+            "sum(llm_router_prompt_tokens_total)",
+            row(&report, "prompt tokens", "client"),
+        ),
+        (
+            r#"sum(llm_router_cache_operations_total{status="hit"})"#,
+            row(&report, "cache hits", "client"),
+        ),
+        ("sum(llm_router_active_inferences)", 0.0),
+    ];
+    for (expression, expected) in expectations {
+        wait_for(
+            &format!("{expression} = {expected}"),
+            Duration::from_secs(10),
+            || query(&prometheus.url, expression).filter(|value| *value == expected),
+        );
+    }
+    assert_eq!(complaints(&router.metrics()), "");
+}
