@@ -117,3 +117,8 @@ pub use crate::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
 };
+
+/// Every Rust block of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
