@@ -127,7 +127,7 @@ impl ManualClock {
     /// A clock that stands at 2025-01-01 00:00:00 UTC.
     #[must_use]
     pub fn new() -> Self {
-        const START: Duration = Duration::from_secs(1_735_689_600);
+        const START: Duration = Duration::from_hours(482_136);
         let (monotonic, mock) = quanta::Clock::mock();
         // Not 0, which could be mistaken for "never".
         mock.increment(1_000_000_000_u64);

@@ -87,6 +87,11 @@
 //!   and request ids are never labels.
 //! - Time enters as an argument; only `config` reads the environment; only `install` touches globals.
 
+#![cfg_attr(
+    test,
+    expect(clippy::float_cmp, reason = "counts and sums of these are exact")
+)]
+
 mod clock;
 mod config;
 mod interner;

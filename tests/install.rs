@@ -1,4 +1,5 @@
 //! `Observatory::install` and everything that is global to a process, in a process of its own.
+#![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use llm_observatory::{Config, Format, InstallError, Observatory};

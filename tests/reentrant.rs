@@ -1,5 +1,6 @@
 //! A `Debug` that comes back to the Layer. Only under a global subscriber tracing lets it, so it has a process of its
 //! own; and no `fmt` layer beside it, which formats fields while it holds the span's extensions.
+#![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::fmt;

@@ -6,6 +6,7 @@
 mod env;
 mod error;
 mod preset;
+mod validate;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use std::{
 
 pub use self::{error::ConfigError, preset::Preset};
 use crate::{
-    layer::{self, Mapping},
+    layer::Mapping,
     metrics::{BucketsFor, RegistryOptions, Side, SinkOptions},
 };
 
@@ -263,134 +264,26 @@ impl Config {
     ///
     /// The first key that cannot, with its value and what would be right.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        const SHORTEST_TICK: Duration = Duration::from_millis(100);
-        let check = |is_right: bool,
-                     key: &str,
-                     value: &dyn std::fmt::Debug,
-                     expected: &'static str| match is_right {
-            true => Ok(()),
-            false => Err(ConfigError::Invalid {
-                key: key.to_owned(),
-                value: format!("{value:?}"),
-                expected,
-            }),
-        };
-        let prometheus = &self.prometheus;
-        check(
-            self.tick >= SHORTEST_TICK,
-            "tick",
-            &self.tick,
-            "a duration of at least 100ms",
-        )?;
-        check(
-            !self.service.name.is_empty(),
-            "service.name",
-            &self.service.name,
-            "a name",
-        )?;
-        check(
-            is_name_part(&prometheus.prefix),
-            "prometheus.prefix",
-            &prometheus.prefix,
-            "made of letters, digits and underscores, and not beginning with a digit; `my_service_`, say",
-        )?;
-        check(
-            prometheus.series_limit > 0,
-            "prometheus.series_limit",
-            &prometheus.series_limit,
-            "a number above 0",
-        )?;
-        for (key, path) in [
-            ("prometheus.endpoint", &prometheus.endpoint),
-            ("health.endpoint", &self.health.endpoint),
-        ] {
-            let is_path = path.starts_with('/')
-                && path.len() > 1
-                && !path.contains(['{', '}', '?', '#', ' ', '*']);
-            check(is_path, key, path, "a path such as `/metrics`")?;
-        }
-        let paths = [
-            prometheus.endpoint.as_str(),
-            self.health.endpoint.as_str(),
-            "/status",
-        ];
-        let is_twice = |path| paths.iter().filter(|other| *other == path).count() > 1;
-        check(
-            !paths.iter().any(is_twice),
-            "prometheus.endpoint",
-            &paths,
-            "different paths for metrics, health and status",
-        )?;
-        for label in prometheus.labels.keys() {
-            let is_name = !label.is_empty()
-                && is_name_part(label)
-                && !label.starts_with("__")
-                && label != "le";
-            check(
-                is_name,
-                "prometheus.labels",
-                label,
-                "a label name: letters, digits and underscores, not `le`, not beginning with a digit or `__`",
-            )?;
-        }
-        for (which, upper) in &prometheus.buckets {
-            crate::metrics::check_buckets(upper).map_err(|source| ConfigError::Buckets {
-                which: format!("{which:?}"),
-                source,
-            })?;
-        }
-        for (yours, known) in &self.mapping.spans {
-            check(
-                layer::Kind::is_known(known),
-                "mapping.spans",
-                &(yours, known),
-                "mapped to a span name of the table in the documentation, `inference`, say",
-            )?;
-        }
-        for (yours, known) in &self.mapping.fields {
-            check(
-                layer::is_known_field(known),
-                "mapping.fields",
-                &(yours, known),
-                "mapped to a field name of the table in the documentation, `model_id`, say",
-            )?;
-        }
-        let is_filter = tracing_subscriber::EnvFilter::builder()
-            .parse(&self.log_filter)
-            .is_ok();
-        check(
-            is_filter,
-            "log_filter",
-            &self.log_filter,
-            "in the syntax of RUST_LOG, `info,my_crate=debug`, say",
-        )
+        validate::validate(self)
     }
 
     pub(crate) fn registry_options(&self) -> RegistryOptions {
-        let mut options = RegistryOptions::default();
-        options.prefix.clone_from(&self.prometheus.prefix);
-        options.series_limit = self.prometheus.series_limit;
-        options.labels.clone_from(&self.prometheus.labels);
-        options.buckets.clone_from(&self.prometheus.buckets);
-        options.idle_timeout = self.prometheus.idle_timeout;
-        options
+        let prometheus = self.prometheus.clone();
+        RegistryOptions {
+            prefix: prometheus.prefix,
+            series_limit: prometheus.series_limit,
+            labels: prometheus.labels,
+            buckets: prometheus.buckets,
+            idle_timeout: prometheus.idle_timeout,
+        }
     }
 
     pub(crate) fn sink_options(&self) -> SinkOptions {
-        let mut options = SinkOptions::default();
-        options.gen_ai = self.prometheus.gen_ai;
-        options.series_limit = self.prometheus.series_limit;
-        options
+        SinkOptions {
+            gen_ai: self.prometheus.gen_ai,
+            series_limit: self.prometheus.series_limit,
+        }
     }
-}
-
-fn is_name_part(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !text
-            .bytes()
-            .next()
-            .is_some_and(|first| first.is_ascii_digit())
 }
 
 #[cfg(test)]

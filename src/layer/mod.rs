@@ -133,7 +133,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         let plan = watch.callsites.plan(attributes.metadata());
         match plan.interest {
             PlanInterest::Span(Kind::Inference) => {
-                watch.open_inference(plan, attributes, id, &context)
+                watch.open_inference(plan, attributes, id, &context);
             }
             PlanInterest::Span(kind) => watch.open_operation(plan, kind, attributes, id, &context),
             PlanInterest::SpanByField => watch.open_by_field(plan, attributes, id, &context),

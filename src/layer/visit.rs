@@ -182,7 +182,7 @@ impl<'r> Reader<'r> {
             Role::SpanId => values.span = value,
             Role::Amount => values.amount = Some(value as f64),
             Role::Status if self.kind == Kind::HttpRequest => {
-                values.status_code = Some(u16::try_from(value).unwrap_or(0))
+                values.status_code = Some(u16::try_from(value).unwrap_or(0));
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
             Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
@@ -215,7 +215,7 @@ impl<'r> Reader<'r> {
                     CacheResult::Hit
                 } else {
                     CacheResult::Miss
-                })
+                });
             }
             Role::TraceId => {
                 if let Ok(id) = u128::from_str_radix(value, 16) {
@@ -301,7 +301,7 @@ impl Visit for Reader<'_> {
                     CacheResult::Hit
                 } else {
                     CacheResult::Miss
-                })
+                });
             }
             Role::Error => self.values.has_failed |= value,
             Role::Label(label) => self.label(label, if value { "true" } else { "false" }),

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// How far back rates and ratios look.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Samples kept at most; expositions may come more often than ticks.
 const MOST_SAMPLES: usize = 120;
 
@@ -169,16 +169,16 @@ mod tests {
         cache("hit").add(3);
         cache("miss").add(1);
         cache("error").add(9);
-        derived.update(&registry, Duration::from_secs(60));
+        derived.update(&registry, Duration::from_mins(1));
         assert_eq!((rate(), ratio()), (1.0, 0.75));
         cache("miss").add(1);
-        derived.update(&registry, Duration::from_secs(120));
+        derived.update(&registry, Duration::from_mins(2));
         assert_eq!(
             (rate(), ratio()),
             (0.0, 0.0),
             "what is older than a minute is gone"
         );
-        derived.update(&registry, Duration::from_secs(180));
+        derived.update(&registry, Duration::from_mins(3));
         assert_eq!(ratio(), 0.0, "no question: the last answer stands");
     }
 }

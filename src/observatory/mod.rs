@@ -76,7 +76,6 @@ struct Running {
 
 impl Observatory {
     /// An observatory that is put together by hand.
-    #[must_use]
     pub fn builder(config: Config) -> ObservatoryBuilder {
         ObservatoryBuilder::new(config)
     }

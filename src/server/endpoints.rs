@@ -35,7 +35,7 @@ async fn scrape(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    metrics::answer(core, query.get("format").map(String::as_str), &headers).await
+    metrics::answer(core, query.get("format").map(String::as_str), &headers)
 }
 
 /// First form: that this answers, while the application's runtime may be blocked, is what it says.

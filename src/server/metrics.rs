@@ -47,7 +47,7 @@ const FORMATS: [(&str, Format); 4] = [
 ];
 
 /// Answers a scrape. `wanted` is the value of `?format=`.
-pub(super) async fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &HeaderMap) -> Response {
+pub(super) fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &HeaderMap) -> Response {
     let header = |name| {
         headers
             .get(name)

@@ -15,10 +15,10 @@ pub(super) fn format(accept: &str) -> Format {
         for parameter in parameters {
             match parameter.split_once('=') {
                 Some((name, value)) if name.eq_ignore_ascii_case("q") => {
-                    quality = value.parse().unwrap_or(0.0)
+                    quality = value.parse().unwrap_or(0.0);
                 }
                 Some((name, value)) if name.eq_ignore_ascii_case("version") => {
-                    version = Some(value)
+                    version = Some(value);
                 }
                 _ => {}
             }

@@ -71,7 +71,7 @@ fn read() -> Vec<Space> {
     let disks = Disks::new_with_refreshed_list_specifics(DiskRefreshKind::nothing().with_storage());
     let Ok(disks) = disks else { return Vec::new() };
     let mut spaces: Vec<Space> = Vec::new();
-    for disk in disks.iter() {
+    for disk in &disks {
         let mount = shown(disk.mount_point());
         let is_new = spaces.iter().all(|space| space.mount != mount);
         if disk.total_space() > 0 && is_new && spaces.len() < MOST_MOUNTS {

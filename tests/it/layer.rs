@@ -161,7 +161,7 @@ fn a_dropped_future_is_cancelled_where_its_span_declares_a_status() {
             .unwrap();
         runtime.block_on(async {
             let generate = async {
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 Span::current().record("status", "success");
             };
             let call =
@@ -266,7 +266,7 @@ fn an_inner_inferences_error_is_not_its_outer_requests() {
         );
         request.in_scope(|| {
             info_span!("inference", model_id = "gpt-4o")
-                .in_scope(|| error!("failed, then retried elsewhere"))
+                .in_scope(|| error!("failed, then retried elsewhere"));
         });
     });
     watched.check(&[
@@ -429,7 +429,7 @@ fn explicit_parents_and_many_threads_are_no_matter() {
                 scope.spawn(move || {
                     tracing::dispatcher::with_default(&dispatch, || {
                         root.in_scope(|| {
-                            drop(info_span!(parent: &root, "inference", model_id = "child"))
+                            drop(info_span!(parent: &root, "inference", model_id = "child"));
                         });
                         tracing::info!(name: "token", parent: &root, count = 3);
                     });

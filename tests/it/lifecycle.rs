@@ -128,7 +128,7 @@ fn shutdown_works_on_any_executor() {
 #[test]
 fn a_test_owns_the_time_of_the_observatorys_own_threads() {
     let manual = ManualClock::new();
-    let config = config().with_tick(Duration::from_secs(3_600));
+    let config = config().with_tick(Duration::from_hours(1));
     let (_layer, observatory) = Observatory::builder(config)
         .clock(manual.clock())
         .build::<Registry>()
@@ -140,7 +140,7 @@ fn a_test_owns_the_time_of_the_observatorys_own_threads() {
         )
     };
     wait_until(|| ticks() == 1.0);
-    manual.advance(Duration::from_secs(3_600));
+    manual.advance(Duration::from_hours(1));
     wait_until(|| ticks() == 2.0);
 }
 
@@ -158,7 +158,7 @@ fn errors_become_a_rate_at_the_next_look() {
             component: "disk",
         });
     }
-    manual.advance(Duration::from_secs(60));
+    manual.advance(Duration::from_mins(1));
     let text = observatory.export_metrics(Format::Prometheus);
     assert_eq!(
         value(&text, r#"llm_router_error_rate{component="disk"}"#),

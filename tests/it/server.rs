@@ -98,7 +98,7 @@ fn gzip_is_the_same_text() {
     let (observatory, address) = serving();
     for user in 0..20_000 {
         metrics::with_local_recorder(&observatory.recorder(), || {
-            metrics::counter!("hits", "user" => user.to_string()).increment(1)
+            metrics::counter!("hits", "user" => user.to_string()).increment(1);
         });
     }
     let (head, body) = get(address, "/metrics", "accept-encoding: gzip\r\n");
@@ -123,7 +123,7 @@ fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read(
     let (observatory, address) = serving();
     for user in 0..20_000 {
         metrics::with_local_recorder(&observatory.recorder(), || {
-            metrics::counter!("hits", "user" => user.to_string()).increment(1)
+            metrics::counter!("hits", "user" => user.to_string()).increment(1);
         });
     }
     let mut lazy: Vec<TcpStream> = (0..2)

@@ -74,7 +74,7 @@ fn a_layer_that_is_off_does_nothing_and_leaves_others_alone() {
         .with(watched.layer())
         .with(llm_observatory::ObservatoryLayer::off());
     tracing::subscriber::with_default(subscriber, || {
-        drop(info_span!("inference", model_id = "gpt-4o"))
+        drop(info_span!("inference", model_id = "gpt-4o"));
     });
     watched.check_outcomes([1, 0, 0, 0, 0]);
 }

@@ -71,7 +71,7 @@ fn a_scrape_during_recording_is_monotone() {
         for _ in 0..2 {
             let histogram = histogram.clone();
             scope.spawn(move || {
-                (0..200_000_u32).for_each(|turn| histogram.record(f64::from(turn % 13)))
+                (0..200_000_u32).for_each(|turn| histogram.record(f64::from(turn % 13)));
             });
         }
         let mut before = 0.0;

@@ -9,13 +9,13 @@ use llm_observatory::{
 use tracing_subscriber::prelude::*;
 
 /// A registry, a Layer into it, and a clock that stands still.
-pub struct Watched {
-    pub registry: Registry,
-    pub clock: ManualClock,
+pub(crate) struct Watched {
+    pub(crate) registry: Registry,
+    pub(crate) clock: ManualClock,
     mapping: Mapping,
 }
 
-pub fn watched() -> Watched {
+pub(crate) fn watched() -> Watched {
     let registry = Registry::new(RegistryOptions::default()).unwrap();
     Watched {
         registry,
@@ -25,37 +25,37 @@ pub fn watched() -> Watched {
 }
 
 impl Watched {
-    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
+    pub(crate) fn with_mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = mapping;
         self
     }
 
     /// A Layer into the registry.
-    pub fn layer<S>(&self) -> ObservatoryLayer<S> {
+    pub(crate) fn layer<S>(&self) -> ObservatoryLayer<S> {
         self.layer_with(self.clock.clock())
     }
 
-    pub fn layer_with<S>(&self, clock: Clock) -> ObservatoryLayer<S> {
+    pub(crate) fn layer_with<S>(&self, clock: Clock) -> ObservatoryLayer<S> {
         let sink = MetricsSink::new(self.registry.clone(), SinkOptions::default());
         ObservatoryLayer::with_options(Arc::new(sink), self.mapping.clone(), clock)
     }
 
     /// Runs `work` under a subscriber with the Layer.
-    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(self.layer()), work)
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.registry.render(Format::Prometheus)
     }
 
     /// The value of the series that is written so; 0 where there is none.
-    pub fn value(&self, series: &str) -> f64 {
+    pub(crate) fn value(&self, series: &str) -> f64 {
         value(&self.text(), series)
     }
 
     /// Values of these series.
-    pub fn check(&self, expected: &[(&str, f64)]) {
+    pub(crate) fn check(&self, expected: &[(&str, f64)]) {
         let text = self.text();
         for (series, expected) in expected {
             let found = value(&text, series);
@@ -68,7 +68,7 @@ impl Watched {
     }
 
     /// Inferences by status: success, error, timeout, cancelled, other.
-    pub fn check_outcomes(&self, expected: [u32; 5]) {
+    pub(crate) fn check_outcomes(&self, expected: [u32; 5]) {
         let text = self.text();
         let found = ["success", "error", "timeout", "cancelled", "other"].map(|status| {
             sum(
@@ -92,7 +92,7 @@ impl Watched {
 }
 
 /// The value of one series in an exposition; 0 where there is none.
-pub fn value(text: &str, series: &str) -> f64 {
+pub(crate) fn value(text: &str, series: &str) -> f64 {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -102,7 +102,7 @@ pub fn value(text: &str, series: &str) -> f64 {
 }
 
 /// The sum over all series of a metric whose labels contain `labels`.
-pub fn sum(text: &str, metric: &str, labels: &str) -> f64 {
+pub(crate) fn sum(text: &str, metric: &str, labels: &str) -> f64 {
     text.lines()
         .filter(|line| {
             line.strip_prefix(metric)

@@ -2,6 +2,7 @@
 //!
 //! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
 #![cfg(feature = "server")]
+#![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 /// A process that is killed when this is dropped.
-pub struct Process(pub Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Process {
 }
 
 /// Whether `program` can be started; a test that needs it returns if not.
-pub fn is_here(program: &str) -> bool {
+pub(crate) fn is_here(program: &str) -> bool {
     let is_here = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
@@ -32,7 +32,7 @@ pub fn is_here(program: &str) -> bool {
 }
 
 /// Says that a test is skipped, or fails it in CI.
-pub fn skip_unless(is_here: bool, what: &str) -> bool {
+pub(crate) fn skip_unless(is_here: bool, what: &str) -> bool {
     assert!(
         is_here || std::env::var("CI").as_deref() != Ok("true"),
         "{what} is missing; .ci/run installs it"
@@ -44,7 +44,7 @@ pub fn skip_unless(is_here: bool, what: &str) -> bool {
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -53,10 +53,10 @@ pub fn free_port() -> u16 {
 }
 
 /// A folder that is removed when this is dropped.
-pub struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("llm-observatory-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
@@ -64,7 +64,7 @@ impl Folder {
         Self(path)
     }
 
-    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
         path
@@ -78,14 +78,14 @@ impl Drop for Folder {
 }
 
 /// The trace, one folder above the project.
-pub fn conv_trace() -> Option<PathBuf> {
+pub(crate) fn conv_trace() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/traces/AzureLLMInferenceTrace_conv.csv");
     skip_unless(path.exists(), "the Azure trace").then_some(path)
 }
 
 /// Waits until `ask` has an answer.
-pub fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
@@ -100,7 +100,7 @@ pub fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Opti
 }
 
 /// The answer to a GET; `None` while nobody answers.
-pub fn get(url: &str) -> Option<String> {
+pub(crate) fn get(url: &str) -> Option<String> {
     block_on(async {
         reqwest::get(url)
             .await
@@ -114,7 +114,7 @@ pub fn get(url: &str) -> Option<String> {
 }
 
 /// The answer to a POST of `body`.
-pub fn post(url: &str, body: String) -> Option<String> {
+pub(crate) fn post(url: &str, body: String) -> Option<String> {
     block_on(async {
         reqwest::Client::new()
             .post(url)
@@ -131,7 +131,7 @@ pub fn post(url: &str, body: String) -> Option<String> {
 }
 
 /// The number that a Prometheus API answers to an instant query; `None` for an empty result.
-pub fn query(server: &str, expression: &str) -> Option<f64> {
+pub(crate) fn query(server: &str, expression: &str) -> Option<f64> {
     let url = format!("{server}/api/v1/query");
     let body = block_on(async {
         let form = [("query", expression)];

@@ -8,15 +8,15 @@ use std::{
 
 use super::process::{Folder, Process, free_port, get, wait_for};
 
-pub struct Prometheus {
-    pub url: String,
+pub(crate) struct Prometheus {
+    pub(crate) url: String,
     _process: Process,
     _folder: Folder,
 }
 
 impl Prometheus {
     /// A server that scrapes `target` four times a second.
-    pub fn scraping(target: &str, name: &str) -> Self {
+    pub(crate) fn scraping(target: &str, name: &str) -> Self {
         let folder = Folder::new(name);
         let config = folder.file(
             "prometheus.yml",
@@ -53,7 +53,7 @@ impl Prometheus {
 }
 
 /// What `promtool check metrics` has to say; empty where it has no complaint.
-pub fn complaints(exposition: &str) -> String {
+pub(crate) fn complaints(exposition: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

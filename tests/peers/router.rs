@@ -19,7 +19,7 @@ const REQUESTS: &str = "1500";
 const SPEED: &str = "60";
 
 /// The example, built by the same `cargo test`.
-pub fn example() -> PathBuf {
+pub(crate) fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()
         .and_then(|deps| deps.parent())
@@ -28,13 +28,13 @@ pub fn example() -> PathBuf {
 }
 
 /// A router that runs, its address and its monitor's.
-pub struct Router {
-    pub process: Process,
-    pub address: String,
-    pub monitor: String,
+pub(crate) struct Router {
+    pub(crate) process: Process,
+    pub(crate) address: String,
+    pub(crate) monitor: String,
 }
 
-pub fn start(arguments: &[&str]) -> Router {
+pub(crate) fn start(arguments: &[&str]) -> Router {
     let (address, monitor) = (
         format!("127.0.0.1:{}", free_port()),
         format!("127.0.0.1:{}", free_port()),
@@ -67,7 +67,7 @@ pub fn start(arguments: &[&str]) -> Router {
 
 impl Router {
     /// The report, once the run has ended.
-    pub fn report(&mut self) -> Value {
+    pub(crate) fn report(&mut self) -> Value {
         let mut lines = BufReader::new(self.process.0.stdout.take().unwrap()).lines();
         let mut text = String::new();
         while !text.ends_with("}\n") || serde_json::from_str::<Value>(&text).is_err() {
@@ -77,7 +77,7 @@ impl Router {
         serde_json::from_str(&text).unwrap()
     }
 
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         get(&format!("http://{}/metrics", self.monitor)).unwrap()
     }
 }

@@ -50,9 +50,10 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value
                 .map(|series| {
                     let value = series.value();
                     let mut point = point(&series.labels, moment);
-                    match value.fraction == 0.0 {
-                        true => point["asInt"] = value.whole.to_string().into(),
-                        false => point["asDouble"] = double(value.as_f64()),
+                    if value.fraction == 0.0 {
+                        point["asInt"] = value.whole.to_string().into()
+                    } else {
+                        point["asDouble"] = double(value.as_f64())
                     }
                     point
                 });

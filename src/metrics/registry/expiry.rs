@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_series_goes_after_its_timeout_and_comes_back_with_its_next_change() {
-        let expiry = Expiry::new(Duration::from_secs(60));
+        let expiry = Expiry::new(Duration::from_mins(1));
         let at = Duration::from_secs;
         assert!(expiry.is_shown(1, 5, at(0)));
         assert!(expiry.is_shown(1, 5, at(59)));

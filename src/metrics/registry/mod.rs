@@ -296,22 +296,21 @@ impl Registry {
                 Arc::clone(&self.0.diagnostics),
             ),
         };
-        let about = match known {
-            Some(metric) => About {
+        let about = if let Some(metric) = known {
+            About {
                 help: Some(metric.help.into()),
                 unit: unit_of(name),
-            },
-            None => {
-                let mut described = self
-                    .0
-                    .described
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                described.remove(name).unwrap_or_else(|| About {
-                    help: None,
-                    unit: unit_of(name),
-                })
             }
+        } else {
+            let mut described = self
+                .0
+                .described
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            described.remove(name).unwrap_or_else(|| About {
+                help: None,
+                unit: unit_of(name),
+            })
         };
         let limit = if is_own(name) {
             METRICS_LIMIT
@@ -336,17 +335,16 @@ impl Registry {
             help: Some(help.into()),
             unit: unit_of(name),
         };
-        match self.family(name) {
-            Some(family) => family.describe(about),
-            None => {
-                let mut described = self
-                    .0
-                    .described
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                if described.len() < METRICS_LIMIT {
-                    described.insert(name.to_owned(), about);
-                }
+        if let Some(family) = self.family(name) {
+            family.describe(about)
+        } else {
+            let mut described = self
+                .0
+                .described
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if described.len() < METRICS_LIMIT {
+                described.insert(name.to_owned(), about);
             }
         }
     }

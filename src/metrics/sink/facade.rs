@@ -161,7 +161,7 @@ impl Count for Found {
         self.target.with(|recorder| {
             recorder
                 .register_counter(&self.key, &METADATA)
-                .increment(value)
+                .increment(value);
         });
     }
 }
@@ -171,7 +171,7 @@ impl Level for Found {
         self.target.with(|recorder| {
             recorder
                 .register_gauge(&self.key, &METADATA)
-                .increment(value)
+                .increment(value);
         });
     }
 
@@ -190,7 +190,7 @@ impl Distribution for Found {
         self.target.with(|recorder| {
             recorder
                 .register_histogram(&self.key, &METADATA)
-                .record(value)
+                .record(value);
         });
     }
 }

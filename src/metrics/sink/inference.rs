@@ -162,17 +162,16 @@ impl<B: Backend> ModelSeries<B> {
 
     #[inline]
     fn ended(&self, backend: &B, labels: &impl Fn() -> Labels, end: &InferenceEnd, seconds: f64) {
-        match self.ended.get(end.outcome as usize) {
-            Some(counter) => counter.add(1),
-            None => {
-                let find = || {
-                    backend.counter(
-                        &catalog::INFERENCES,
-                        &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
-                    )
-                };
-                self.ended_otherwise.get_or_init(find).add(1);
-            }
+        if let Some(counter) = self.ended.get(end.outcome as usize) {
+            counter.add(1)
+        } else {
+            let find = || {
+                backend.counter(
+                    &catalog::INFERENCES,
+                    &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
+                )
+            };
+            self.ended_otherwise.get_or_init(find).add(1);
         }
         self.duration.record(seconds, end.trace);
         if let Some(tokens) = end.tokens.input {

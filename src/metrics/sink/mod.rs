@@ -383,7 +383,7 @@ impl<B: Backend> SeriesSink<B> {
                     .record(similarity, None);
             }),
             Observation::Error(error) => {
-                self.failed(Outcome::Error, error.error_type, error.component)
+                self.failed(Outcome::Error, error.error_type, error.component);
             }
             Observation::Custom(metric) => self.backend.custom(metric),
         }

@@ -71,7 +71,7 @@ pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
     );
     match (request.status_code, request.outcome) {
         (Some(code), _) if (100..600).contains(&code) => {
-            labels.set_fmt(Label::StatusCode, format_args!("{code}"))
+            labels.set_fmt(Label::StatusCode, format_args!("{code}"));
         }
         // nginx's code for a client that left.
         (_, Outcome::Cancelled) => labels.set(Label::StatusCode, "499"),

@@ -251,7 +251,7 @@ fn labels_of_the_configuration_are_on_every_series_and_yield_to_its_own() {
 #[test]
 fn an_idle_series_goes_and_comes_back_with_its_value_while_its_handle_lives() {
     let options = RegistryOptions {
-        idle_timeout: Some(Duration::from_secs(60)),
+        idle_timeout: Some(Duration::from_mins(1)),
         ..RegistryOptions::default()
     };
     let registry = Registry::new(options).unwrap();
