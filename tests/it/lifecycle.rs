@@ -1,10 +1,8 @@
 //! Building, starting, stopping; two observatories side by side.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
-use llm_observatory::{
-    BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer, StartError,
-};
+use llm_observatory::{BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer};
 use tracing_subscriber::{Registry, prelude::*};
 
 use super::support::value;
@@ -71,22 +69,6 @@ fn an_observatory_that_is_off_records_nothing_and_starts_nothing() {
 fn a_bad_configuration_is_an_error_and_nothing_is_started() {
     let built = Observatory::builder(config().with_prefix("a-b")).build::<Registry>();
     assert!(matches!(built, Err(BuildError::Config(_))));
-}
-
-#[cfg(feature = "server")]
-#[test]
-fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let built = Observatory::builder(Config::default().with_listen(address)).build::<Registry>();
-    let Err(BuildError::Start(error @ StartError::Listen { .. })) = built else {
-        panic!("{built:?}")
-    };
-    let error = error.to_string();
-    assert!(
-        error.contains(&address.to_string()) && error.contains("OBSERVATORY_LISTEN"),
-        "{error}"
-    );
 }
 
 #[test]

@@ -3,11 +3,11 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
-use llm_observatory::{Config, Observatory};
+use llm_observatory::{BuildError, Config, Observatory, StartError};
 use tracing_subscriber::Registry;
 
 fn serving() -> (Observatory, SocketAddr) {
@@ -153,4 +153,19 @@ fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read(
         start.elapsed()
     );
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let built = Observatory::builder(Config::default().with_listen(address)).build::<Registry>();
+    let Err(BuildError::Start(error @ StartError::Listen { .. })) = built else {
+        panic!("{built:?}")
+    };
+    let error = error.to_string();
+    assert!(
+        error.contains(&address.to_string()) && error.contains("OBSERVATORY_LISTEN"),
+        "{error}"
+    );
 }

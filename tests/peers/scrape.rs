@@ -117,6 +117,8 @@ fn victoria_metrics_imports_the_same_text() {
             folder.0.join("data").display()
         ))
         .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+        // By default it answers nothing younger than half a minute.
+        .arg("-search.latencyOffset=0s")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

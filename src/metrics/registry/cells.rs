@@ -82,6 +82,7 @@ impl Counter {
     }
 
     /// As [`Counter::raise_to`], with fractions.
+    #[cfg(feature = "health")]
     pub(crate) fn raise_to_f64(&self, value: f64) {
         let missing = value - self.value().as_f64();
         if missing > 0.0 {
