@@ -40,3 +40,56 @@ pub(crate) fn hidden_kinds() -> Vec<&'static str> {
         .map(|(kind, _)| kind)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::{Layer as _, filter::LevelFilter, prelude::*};
+
+    use super::*;
+    use crate::{FnSink, ObservatoryLayer, own_thread};
+
+    /// Hidden kinds on a thread of our own, under this subscriber.
+    fn hidden(subscriber: impl tracing::Subscriber + Send + Sync + 'static) -> usize {
+        std::thread::spawn(|| {
+            own_thread::mark();
+            tracing::subscriber::with_default(subscriber, || hidden_kinds().len())
+        })
+        .join()
+        .unwrap()
+    }
+
+    #[test]
+    fn a_filter_around_or_on_the_layer_is_found_out_and_one_beside_it_is_not() {
+        let layer = || ObservatoryLayer::new(FnSink::new(|_| panic!("a probe is no observation")));
+        let log = || {
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::sink)
+                .with_filter(LevelFilter::ERROR)
+        };
+        assert_eq!(hidden(tracing_subscriber::registry().with(layer())), 0);
+        assert_eq!(
+            hidden(
+                tracing_subscriber::registry()
+                    .with(layer())
+                    .with(LevelFilter::INFO)
+            ),
+            0
+        );
+        assert_eq!(
+            hidden(tracing_subscriber::registry().with(layer()).with(log())),
+            0
+        );
+        assert_eq!(
+            hidden(
+                tracing_subscriber::registry()
+                    .with(layer())
+                    .with(LevelFilter::WARN)
+            ),
+            8
+        );
+        assert_eq!(
+            hidden(tracing_subscriber::registry().with(layer().with_filter(LevelFilter::WARN))),
+            8
+        );
+    }
+}

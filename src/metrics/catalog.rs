@@ -206,6 +206,11 @@ catalog! {
     SYSTEM_NETWORK_SENT = Metric::counter("system_network_transmit_bytes_total", "Bytes sent, by network interface.").as_is();
     SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
 
+    TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of the tokio runtime that the observatory was made in.").as_is();
+    TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that the runtime's workers were busy, summed over them, in seconds; its rate over tokio_workers is their busy ratio.").as_is();
+    TOKIO_TASKS = Metric::gauge("tokio_alive_tasks", "Tasks that are alive in the runtime.").as_is();
+    TOKIO_QUEUE = Metric::gauge("tokio_global_queue_depth", "Tasks that wait in the runtime's global queue.").as_is();
+
     OBSERVATIONS = Metric::counter("observatory_observations_total", "Observations recorded, by kind.").as_is();
     DROPPED_OBSERVATIONS = Metric::counter("observatory_dropped_observations_total", "Observations, or parts of one, that could not be used, by reason.").as_is();
     SERIES = Metric::gauge("observatory_series", "Series of a metric.").as_is();

@@ -31,11 +31,13 @@ impl Work {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let (core, heard) = (Arc::clone(core), Arc::clone(&bell));
+        // Made here, not there: it looks at the runtime that this is called in.
+        let sampler = core.config.health.enabled.then(Sampler::new);
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
                 own_thread::mark();
-                run(&core, &heard);
+                run(&core, &heard, sampler);
             })?;
         Ok(Self { thread, bell })
     }
@@ -54,8 +56,7 @@ impl Work {
     }
 }
 
-fn run(core: &Core, bell: &Bell) {
-    let mut sampler = core.config.health.enabled.then(Sampler::new);
+fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
     let mut due = core.now();
     let mut is_first = true;
     while !core.is_stopped.load(Ordering::Acquire) {

@@ -6,6 +6,8 @@
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
+#[cfg(all(feature = "health", feature = "server"))]
+mod runtime;
 #[cfg(feature = "health")]
 mod sampler;
 

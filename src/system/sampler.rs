@@ -19,6 +19,8 @@ pub(crate) struct Sampler {
     system: Option<System>,
     networks: Option<Networks>,
     disks: DiskReader,
+    #[cfg(feature = "server")]
+    runtime: super::runtime::RuntimeReader,
     own: Option<Pid>,
     /// The CPU's use is the difference of two readings: the first one says nothing.
     has_cpu_before: bool,
@@ -30,6 +32,8 @@ impl Sampler {
             system: System::new().ok(),
             networks: Networks::new().ok(),
             disks: DiskReader::default(),
+            #[cfg(feature = "server")]
+            runtime: super::runtime::RuntimeReader::of_current(),
             own: get_current_pid().ok(),
             has_cpu_before: false,
         }
@@ -50,6 +54,8 @@ impl Sampler {
             network(networks, registry);
         }
         self.disks.sample(registry);
+        #[cfg(feature = "server")]
+        self.runtime.sample(registry);
     }
 }
 

@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod openai;
+mod parsers;
 mod process;
 mod prometheus;
 mod router;

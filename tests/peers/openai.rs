@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::{
-    process::{skip_unless, wait_for},
+    process::{python_with, wait_for},
     router,
 };
 
@@ -29,17 +29,9 @@ print(usage.completion_tokens, received)
 
 #[test]
 fn an_openai_client_streams_and_cancels_and_is_counted_so() {
-    let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_client = Command::new(&python)
-        .args(["-c", "import openai"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !skip_unless(
-        has_client,
-        "the PyPI package openai (PEERS_PYTHON names a Python that has it)",
-    ) {
+    let Some(python) = python_with("openai") else {
         return;
-    }
+    };
     let router = router::start(&["--no-client"]);
     let output = Command::new(&python)
         .args(["-c", SCRIPT, &router.address])

@@ -43,6 +43,18 @@ pub(crate) fn skip_unless(is_here: bool, what: &str) -> bool {
     is_here
 }
 
+/// A Python that has these packages: `PEERS_PYTHON`, else `python3`.
+pub(crate) fn python_with(packages: &str) -> Option<String> {
+    let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let import = format!("import {packages}");
+    let has_them = Command::new(&python)
+        .args(["-c", &import])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let what = format!("the Python package {packages} (PEERS_PYTHON names a Python that has it)");
+    skip_unless(has_them, &what).then_some(python)
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")

@@ -16,7 +16,7 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An observatory with spans of every kind, label values that need escaping among them, and a trace.
-fn observed() -> Observatory {
+pub(crate) fn observed() -> Observatory {
     let config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
     let (layer, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

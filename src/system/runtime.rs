@@ -1,0 +1,58 @@
+//! The application's tokio runtime, as far as stable tokio tells: the one that an observatory was made in.
+
+use tokio::runtime::Handle;
+
+use crate::metrics::{Registry, catalog};
+
+/// Reads the runtime that was current when this was made; nothing where there was none.
+#[derive(Default)]
+pub(crate) struct RuntimeReader {
+    runtime: Option<Handle>,
+}
+
+impl RuntimeReader {
+    pub(crate) fn of_current() -> Self {
+        Self {
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    pub(crate) fn sample(&self, registry: &Registry) {
+        let Some(runtime) = &self.runtime else { return };
+        let metrics = runtime.metrics();
+        let workers = metrics.num_workers();
+        let busy: f64 = (0..workers)
+            .map(|worker| metrics.worker_total_busy_duration(worker).as_secs_f64())
+            .sum();
+        registry
+            .gauge(&catalog::TOKIO_WORKERS, &[])
+            .set(workers as f64);
+        registry
+            .gauge(&catalog::TOKIO_TASKS, &[])
+            .set(metrics.num_alive_tasks() as f64);
+        registry
+            .gauge(&catalog::TOKIO_QUEUE, &[])
+            .set(metrics.global_queue_depth() as f64);
+        registry
+            .counter(&catalog::TOKIO_BUSY, &[])
+            .raise_to_f64(busy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::RegistryOptions;
+
+    #[test]
+    fn the_runtime_it_was_made_in_is_read_from_any_thread() {
+        let registry = Registry::new(RegistryOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let reader = runtime.block_on(async { RuntimeReader::of_current() });
+        reader.sample(&registry);
+        assert_eq!(registry.gauge(&catalog::TOKIO_WORKERS, &[]).value(), 1.0);
+        RuntimeReader::of_current().sample(&registry);
+    }
+}
