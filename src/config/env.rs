@@ -261,6 +261,7 @@ mod tests {
         // What Kubernetes sets beside a service named `observatory` is no mistake of the user's.
         config(&[
             ("OBSERVATORY_SERVICE_HOST", "10.0.0.1"),
+            ("OBSERVATORY_PORT", "tcp://10.0.0.1:9090"),
             ("OBSERVATORY_PORT_9090_TCP", "tcp://10.0.0.1:9090"),
         ])
         .unwrap();

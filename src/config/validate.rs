@@ -2,18 +2,15 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use tracing_subscriber::EnvFilter;
-
 use super::{Config, ConfigError, PrometheusConfig};
 use crate::{
     layer::{self, Mapping},
-    metrics::check_buckets,
+    metrics::{MOST_SERIES, check_buckets},
 };
 
 const SHORTEST_TICK: Duration = Duration::from_millis(100);
 
 pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
-    let is_filter = EnvFilter::builder().parse(&config.log_filter).is_ok();
     check(
         config.tick >= SHORTEST_TICK,
         "tick",
@@ -26,11 +23,17 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
         &config.service.name,
         "a name",
     )?;
-    check(
-        is_filter,
-        "log_filter",
-        &config.log_filter,
-        "in the syntax of RUST_LOG, `info,my_crate=debug`, say",
+    compiled_in(
+        config.prometheus.enabled,
+        cfg!(feature = "server"),
+        "prometheus.enabled",
+        "false, or the feature `server` added",
+    )?;
+    compiled_in(
+        config.health.enabled,
+        cfg!(feature = "health"),
+        "health.enabled",
+        "false, or the feature `health` added",
     )?;
     paths(config)?;
     metrics(&config.prometheus)?;
@@ -43,9 +46,8 @@ fn paths(config: &Config) -> Result<(), ConfigError> {
         ("prometheus.endpoint", metrics),
         ("health.endpoint", health),
     ] {
-        let is_path = path.starts_with('/')
-            && path.len() > 1
-            && !path.contains(['{', '}', '?', '#', ' ', '*']);
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte);
+        let is_path = path.starts_with('/') && path.len() > 1 && path.bytes().all(is_plain);
         check(is_path, key, path, "a path such as `/metrics`")?;
     }
     let all = [metrics.as_str(), health.as_str(), "/status"];
@@ -69,11 +71,21 @@ fn metrics(prometheus: &PrometheusConfig) -> Result<(), ConfigError> {
         ..
     } = prometheus;
     check(is_name_part(prefix), "prometheus.prefix", prefix, NAME)?;
+    let is_limit = (1..=MOST_SERIES).contains(series_limit);
     check(
-        *series_limit > 0,
+        is_limit,
         "prometheus.series_limit",
         series_limit,
-        "a number above 0",
+        "a number from 1 to 1000000",
+    )?;
+    let is_timeout = prometheus
+        .idle_timeout
+        .is_none_or(|timeout| timeout >= Duration::from_secs(1));
+    check(
+        is_timeout,
+        "prometheus.idle_timeout",
+        &prometheus.idle_timeout,
+        "at least 1s",
     )?;
     for label in labels.keys() {
         let is_label =
@@ -104,6 +116,16 @@ fn names(mapping: &Mapping) -> Result<(), ConfigError> {
         )?;
     }
     Ok(())
+}
+
+/// What is asked for must be compiled in.
+fn compiled_in(
+    is_wanted: bool,
+    is_there: bool,
+    key: &str,
+    expected: &'static str,
+) -> Result<(), ConfigError> {
+    check(!is_wanted || is_there, key, &is_wanted, expected)
 }
 
 fn check(

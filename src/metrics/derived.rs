@@ -16,8 +16,8 @@ use super::{
 
 /// How far back rates and ratios look.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Samples kept at most; expositions may come more often than ticks.
-const MOST_SAMPLES: usize = 120;
+/// Least time between two samples, which bounds their number; expositions may come more often than ticks.
+const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
 
 /// Counters of the last minute, and the gauges that follow from them.
 #[derive(Default)]
@@ -54,12 +54,8 @@ impl Derived {
         let seconds = first.map_or(0.0, |sample| now.saturating_sub(sample.at).as_secs_f64());
         for (component, errors) in &totals.errors {
             let increase = errors - before.errors.get(component).copied().unwrap_or(0.0);
-            // A component that began inside the window began at 0.
-            let rate = if seconds > 0.0 {
-                increase / seconds
-            } else {
-                0.0
-            };
+            // Over a whole minute, also in the first one: what began inside the window began at 0.
+            let rate = increase / seconds.max(WINDOW.as_secs_f64());
             registry
                 .gauge(&catalog::ERROR_RATE, &[("component", component)])
                 .set(rate);
@@ -74,14 +70,20 @@ impl Derived {
                     .set(ratio);
             }
         }
-        if past.back().is_none_or(|last| last.at < now) && past.len() < MOST_SAMPLES {
+        if past
+            .back()
+            .is_none_or(|last| last.at + BETWEEN_SAMPLES <= now)
+        {
             past.push_back(Sample { at: now, totals });
         }
         drop(past);
         for family in registry.families() {
+            let labels = [("metric", &*family.name)];
             registry
-                .gauge(&catalog::SERIES, &[("metric", &family.name)])
+                .gauge(&catalog::SERIES, &labels)
                 .set(family.len() as f64);
+            // At 0 before its first event.
+            registry.counter(&catalog::SERIES_OVERFLOWED, &labels);
         }
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod exposition;
 pub(crate) mod registry;
 mod sink;
 
-pub(crate) use self::registry::check_buckets;
+pub(crate) use self::registry::{MOST_SERIES, check_buckets};
 pub use self::{
     exposition::Format,
     registry::{BucketsError, BucketsFor, Registry, RegistryOptions},

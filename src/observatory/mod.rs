@@ -283,7 +283,7 @@ impl Core {
             ("deployment.environment.name", service.environment.as_ref()),
         ];
         Moment {
-            now,
+            now: Some(now),
             wall: since_epoch(self.clock.wall()),
             start: since_epoch(self.started),
             resource: attributes

@@ -41,8 +41,8 @@ impl Format {
 /// When and for whom something is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {
-    /// Monotonic time, for series that expire.
-    pub(crate) now: Duration,
+    /// Monotonic time, for series that expire; `None` shows them all.
+    pub(crate) now: Option<Duration>,
     /// Wall clock now and at the start of the process, for OTLP.
     pub(crate) wall: Duration,
     pub(crate) start: Duration,
@@ -77,47 +77,55 @@ pub(crate) fn to_string(registry: &Registry, format: Format, moment: &Moment) ->
 }
 
 impl Registry {
-    /// Every series, in `format`. Gauges that the observatory derives from others are as of its last tick.
+    /// Every series, idle ones too, in `format`. Gauges that the observatory derives from others are as of its
+    /// last tick.
     #[must_use]
     pub fn render(&self, format: Format) -> String {
         to_string(self, format, &Moment::default())
     }
 }
 
-/// A number that changes whenever a series does, for the kinds of series that may be hidden while idle.
+/// What idle expiry needs to know of a series.
 trait Fingerprint {
-    /// `None`: never hidden.
-    fn fingerprint(&self) -> Option<u64>;
+    /// A number that changes whenever the series does.
+    fn fingerprint(&self) -> u64;
+
+    /// Whether it goes on saying something though it does not change.
+    fn is_lasting(&self) -> bool {
+        false
+    }
 }
 
 impl Fingerprint for Counter {
-    fn fingerprint(&self) -> Option<u64> {
+    fn fingerprint(&self) -> u64 {
         let value = self.value();
-        Some(value.whole ^ value.fraction.to_bits())
+        value.whole ^ value.fraction.to_bits()
     }
 }
 
 impl Fingerprint for Gauge {
-    /// A gauge that says something goes on saying it; one at 0 may go.
-    fn fingerprint(&self) -> Option<u64> {
-        (self.value() == 0.0).then_some(0)
+    fn fingerprint(&self) -> u64 {
+        self.value().to_bits()
+    }
+
+    fn is_lasting(&self) -> bool {
+        self.value() != 0.0
     }
 }
 
 impl Fingerprint for Histogram {
-    fn fingerprint(&self) -> Option<u64> {
-        Some(self.count())
+    fn fingerprint(&self) -> u64 {
+        self.count()
     }
 }
 
 /// Whether a series is written at `moment`. Only those with labels expire: the others are not many.
 fn is_shown<T: Fingerprint>(registry: &Registry, series: &Series<T>, moment: &Moment) -> bool {
-    let Some(expiry) = registry.expiry().filter(|_| !series.labels.is_empty()) else {
+    let (Some(expiry), Some(now)) = (registry.expiry(), moment.now) else {
         return true;
     };
     let id = std::ptr::from_ref(series).addr();
-    series
-        .cell
-        .fingerprint()
-        .is_none_or(|fingerprint| expiry.is_shown(id, fingerprint, moment.now))
+    // Asked first in any case: it notes the change.
+    let is_fresh = series.labels.is_empty() || expiry.is_shown(id, series.cell.fingerprint(), now);
+    is_fresh || series.cell.is_lasting()
 }

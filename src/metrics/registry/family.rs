@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Borrow,
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -25,7 +25,17 @@ pub(crate) struct Family {
     pub(crate) name: Box<str>,
     about: RwLock<About>,
     pub(crate) series: Tables,
-    limit: usize,
+    limit: Limit,
+}
+
+/// How many series a metric may have, and what becomes of the others.
+#[derive(Clone)]
+pub(crate) struct Limit {
+    pub(crate) series: usize,
+    /// Labels that every series gets, overflow series too.
+    pub(crate) everywhere: Arc<BTreeMap<String, String>>,
+    /// The labels of the last overflow series.
+    pub(crate) last: Arc<str>,
 }
 
 /// What is said about a metric.
@@ -50,7 +60,7 @@ pub(crate) struct Resolved<T> {
 }
 
 impl Family {
-    pub(crate) fn new(name: &str, series: Tables, about: About, limit: usize) -> Self {
+    pub(crate) fn new(name: &str, series: Tables, about: About, limit: Limit) -> Self {
         Self {
             name: name.into(),
             about: RwLock::new(about),
@@ -91,7 +101,7 @@ impl Family {
         let Tables::Counter(table) = &self.series else {
             return None;
         };
-        Some(table.resolve(labels, self.limit, Counter::default))
+        Some(table.resolve(labels, &self.limit, Counter::default))
     }
 
     /// The gauge with these canonical labels; `None` if this metric is no gauge.
@@ -99,7 +109,7 @@ impl Family {
         let Tables::Gauge(table) = &self.series else {
             return None;
         };
-        Some(table.resolve(labels, self.limit, Gauge::default))
+        Some(table.resolve(labels, &self.limit, Gauge::default))
     }
 
     /// The histogram with these canonical labels; `None` if this metric is no histogram.
@@ -107,7 +117,7 @@ impl Family {
         let Tables::Histogram(table, bounds, diagnostics) = &self.series else {
             return None;
         };
-        Some(table.resolve(labels, self.limit, || {
+        Some(table.resolve(labels, &self.limit, || {
             Histogram::new(Arc::clone(bounds), Arc::clone(diagnostics))
         }))
     }
@@ -150,24 +160,25 @@ impl<T> Table<T> {
         Arc::clone(&sorted)
     }
 
-    fn resolve(&self, labels: &str, limit: usize, make: impl Fn() -> T) -> Resolved<T> {
+    fn resolve(&self, labels: &str, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
         if let Some(series) = self.get(labels) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        if let Some(series) = self.insert(labels, limit, &make) {
+        if let Some(series) = self.insert(labels, limit.series, &make) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        let folded = identity::folded(labels, true);
+        let folded = identity::folded(labels, &limit.everywhere);
         let series = self
             .get(&folded)
-            .or_else(|| self.insert(&folded, limit + OVERFLOW_SERIES, &make))
-            .or_else(|| self.insert(&identity::folded(labels, false), usize::MAX, &make))
+            .or_else(|| self.insert(&folded, limit.series + OVERFLOW_SERIES, &make))
+            // Even the keys vary, or bounded labels are not: the one series that there is always room for.
+            .or_else(|| self.insert(&limit.last, usize::MAX, &make))
             .unwrap_or_else(|| {
                 Arc::new(Series {
                     labels: folded.into(),

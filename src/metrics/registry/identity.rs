@@ -4,7 +4,7 @@
 //! dropped (to Prometheus they are the same as absent), values are escaped. What comes out is at once the
 //! key under which a series is found and the text that is written. `OpenMetrics` and text have the same.
 
-use std::{borrow::Cow, cell::Cell, fmt::Write as _};
+use std::{borrow::Cow, cell::Cell, collections::BTreeMap, fmt::Write as _};
 
 use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metric_name};
 
@@ -13,7 +13,7 @@ use crate::observation::{Label, OVERFLOW};
 /// Label pairs that are sorted on the stack; more go to the heap.
 const ON_STACK: usize = 24;
 /// A label value is cut at this many bytes.
-const MAX_VALUE_BYTES: usize = 16 * 1024;
+pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024;
 
 /// Names that histograms write themselves.
 const RESERVED: &str = "le";
@@ -102,11 +102,11 @@ pub(crate) fn with_label_text<'a, R>(
     write_and_use(&mut pairs, use_text)
 }
 
-/// The same labels with every unbounded value, or every value at all, replaced by [`OVERFLOW`].
-pub(crate) fn folded(text: &str, keep_bounded: bool) -> String {
+/// The same labels with every unbounded value replaced by [`OVERFLOW`]; those that every series gets stay too.
+pub(crate) fn folded(text: &str, everywhere: &BTreeMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len());
     for (key, value) in pairs(text) {
-        let value = if keep_bounded && is_bounded(key) {
+        let value = if is_bounded(key) || everywhere.contains_key(key) {
             value
         } else {
             Cow::Borrowed(OVERFLOW)
@@ -162,7 +162,8 @@ fn write_and_use<R>(pairs: &mut [(&str, &str)], use_text: impl FnOnce(&str) -> R
     // Stable, so that the later of two equal keys is the last of its run.
     pairs.sort_by_key(|(key, _)| *key);
     // Taken out, not borrowed: what `use_text` does may come here again.
-    let mut text = BUFFER.take();
+    // A destructor of another thread-local may run after this one is gone.
+    let mut text = BUFFER.try_with(Cell::take).unwrap_or_default();
     text.clear();
     for (place, (key, value)) in pairs.iter().enumerate() {
         let is_last_of_its_key = pairs.get(place + 1).is_none_or(|(next, _)| next != key);
@@ -172,7 +173,7 @@ fn write_and_use<R>(pairs: &mut [(&str, &str)], use_text: impl FnOnce(&str) -> R
     }
     let result = use_text(&text);
     if text.capacity() <= MAX_VALUE_BYTES {
-        BUFFER.set(text);
+        let _ = BUFFER.try_with(|buffer| buffer.set(text));
     }
     result
 }
@@ -271,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn folding_keeps_what_is_bounded() {
-        let labels = text(&[("model_id", "x"), ("status", "error")]);
-        assert_eq!(folded(&labels, true), r#"model_id="_other",status="error""#);
+    fn folding_keeps_what_is_bounded_and_what_every_series_has() {
+        let labels = text(&[("model_id", "x"), ("region", "eu"), ("status", "error")]);
+        let everywhere = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
         assert_eq!(
-            folded(&labels, false),
-            r#"model_id="_other",status="_other""#
+            folded(&labels, &everywhere),
+            r#"model_id="_other",region="eu",status="error""#
         );
     }
 

@@ -30,12 +30,17 @@ pub(crate) use self::{
     exemplar::Exemplar,
     family::{About, Family, Tables},
 };
-use self::{expiry::Expiry, family::Resolved};
+use self::{
+    expiry::Expiry,
+    family::{Limit, Resolved},
+};
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
-use crate::observation::Dropped;
+use crate::observation::{Dropped, OVERFLOW};
 
 /// Metrics there can be; a name made of an id must not fill the memory.
 const METRICS_LIMIT: usize = 2_000;
+/// Series that any limit allows at most.
+pub(crate) const MOST_SERIES: usize = 1_000_000;
 
 /// How a registry is made.
 #[derive(Clone, Debug)]
@@ -62,6 +67,43 @@ impl Default for RegistryOptions {
             buckets: Vec::new(),
             idle_timeout: None,
         }
+    }
+}
+
+impl RegistryOptions {
+    /// Sets what goes before the names of the catalog that take it.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets how many series a metric may have, up to a million.
+    #[must_use]
+    pub const fn with_series_limit(mut self, limit: usize) -> Self {
+        self.series_limit = limit;
+        self
+    }
+
+    /// Adds a label that every series gets.
+    #[must_use]
+    pub fn with_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds buckets for some histograms; the first that match count.
+    #[must_use]
+    pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
+        self.buckets.push((which, upper.into()));
+        self
+    }
+
+    /// Sets after which time without a change a series is not shown until its next.
+    #[must_use]
+    pub const fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
     }
 }
 
@@ -95,6 +137,9 @@ struct Inner {
     options: RegistryOptions,
     buckets: Vec<(BucketsFor, Arc<Bounds>)>,
     default_bounds: Arc<Bounds>,
+    everywhere: Arc<BTreeMap<String, String>>,
+    /// The labels of the series that takes what no other can.
+    last: Arc<str>,
     families: RwLock<BTreeMap<Box<str>, Arc<Family>>>,
     /// Descriptions of metrics that have no series yet.
     described: Mutex<HashMap<String, About>>,
@@ -117,6 +162,8 @@ impl Registry {
         let registry = Self(Arc::new(Inner {
             buckets,
             default_bounds: Arc::new(Bounds::known(DEFAULT_BUCKETS)),
+            everywhere: Arc::new(options.labels.clone()),
+            last: last_labels(&options.labels),
             families: RwLock::default(),
             described: Mutex::default(),
             diagnostics: Arc::default(),
@@ -241,6 +288,11 @@ impl Registry {
             .labels
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
+        let labels = labels.inspect(|(_, value)| {
+            if value.len() > identity::MAX_VALUE_BYTES {
+                self.0.diagnostics.dropped(Dropped::Truncated);
+            }
+        });
         identity::with_label_text(everywhere.chain(labels), find)
     }
 
@@ -312,10 +364,15 @@ impl Registry {
                 unit: unit_of(name),
             })
         };
-        let limit = if is_own(name) {
+        let series = if is_own(name) {
             METRICS_LIMIT
         } else {
-            self.0.options.series_limit
+            self.0.options.series_limit.min(MOST_SERIES)
+        };
+        let limit = Limit {
+            series,
+            everywhere: Arc::clone(&self.0.everywhere),
+            last: Arc::clone(&self.0.last),
         };
         Family::new(name, tables, about, limit)
     }
@@ -356,6 +413,14 @@ impl fmt::Debug for Registry {
             .field("options", &self.0.options)
             .finish_non_exhaustive()
     }
+}
+
+/// `overflow="_other"` beside what every series gets.
+fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<str> {
+    let everywhere = everywhere
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    identity::with_label_text(everywhere.chain([("overflow", OVERFLOW)]), |text| Arc::from(text))
 }
 
 /// Whether a metric is the observatory's about itself; those have labels that are bounded by construction.

@@ -258,7 +258,7 @@ fn an_idle_series_goes_and_comes_back_with_its_value_while_its_handle_lives() {
     let counter = registry.register_counter(&key("hits", &[("model", "a")]), &METADATA);
     let at = |seconds| {
         let moment = Moment {
-            now: Duration::from_secs(seconds),
+            now: Some(Duration::from_secs(seconds)),
             ..Moment::default()
         };
         to_string(&registry, Format::Prometheus, &moment)
