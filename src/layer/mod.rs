@@ -11,6 +11,7 @@ mod kind;
 mod open;
 mod operation;
 mod probe;
+mod registered;
 mod visit;
 
 use std::{
@@ -23,7 +24,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Dispatch, Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
     subscriber::Interest,
 };
@@ -41,7 +42,9 @@ use self::{
     operation::Operation,
     visit::{KindReader, Reader},
 };
-pub(crate) use self::{fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds};
+pub(crate) use self::{
+    fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
+};
 use crate::{
     clock::Clock,
     observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation, Sink, Text},
@@ -67,6 +70,7 @@ const MOST_IN_EXTENSIONS: usize = 65_536;
 /// filter that keeps disabled `trace!`s from tracing's fastest path; put a `LevelFilter` around the stack.
 pub struct ObservatoryLayer<S = Registry> {
     watch: Option<Watch>,
+    registered: Registered,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -95,17 +99,24 @@ impl<S> ObservatoryLayer<S> {
         };
         Self {
             watch: Some(watch),
+            registered: Registered::default(),
             subscriber: PhantomData,
         }
     }
 
     /// A Layer that does nothing, and costs nothing.
     #[must_use]
-    pub const fn off() -> Self {
+    pub fn off() -> Self {
         Self {
             watch: None,
+            registered: Registered::default(),
             subscriber: PhantomData,
         }
+    }
+
+    /// The subscriber that it will be part of.
+    pub(crate) fn registered(&self) -> Registered {
+        self.registered.clone()
     }
 }
 
@@ -118,6 +129,10 @@ impl<S> fmt::Debug for ObservatoryLayer<S> {
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
+    fn on_register_dispatch(&self, subscriber: &Dispatch) {
+        self.registered.set(subscriber);
+    }
+
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         // `always` here and a filtered layer beside us, and spans are lost (tokio-rs/tracing#2519).
         if self.watch.is_some() {

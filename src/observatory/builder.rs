@@ -1,6 +1,6 @@
 //! Puts an observatory together, for a subscriber of the application's own.
 
-use std::sync::{Arc, Mutex, atomic::AtomicBool};
+use std::sync::{Arc, Mutex};
 
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
@@ -80,7 +80,7 @@ impl ObservatoryBuilder {
             origin: clock.raw(),
             started: clock.wall(),
             derived: Derived::default(),
-            is_stopped: AtomicBool::new(false),
+            subscriber: layer.registered(),
             own_cpu: crate::system::OwnCpu::default(),
             config,
             registry,

@@ -50,6 +50,11 @@ pub enum InstallError {
     /// It could not be made.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The process has an observatory installed.
+    #[error(
+        "an observatory is installed already: clone that one, or make a second one beside it with Observatory::builder(config).build()"
+    )]
+    Installed,
     /// The process has a `tracing` subscriber.
     #[error(
         "a tracing subscriber is installed already: install the observatory once, before anything else, or put its layer into yours with Observatory::builder(config).build()"

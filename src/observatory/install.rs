@@ -1,8 +1,12 @@
 //! The one place that touches globals: subscriber, recorder, `log` bridge.
 
-use std::io;
+use std::{
+    io::{self, IsTerminal as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use tracing::{Metadata, dispatcher, level_filters::LevelFilter};
+use tracing::{Metadata, level_filters::LevelFilter};
+use tracing_log::AsLog as _;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
     filter::{FilterExt as _, filter_fn},
@@ -12,9 +16,24 @@ use tracing_subscriber::{
 use super::{InstallError, Observatory};
 use crate::config::Config;
 
+/// Whether this process has an observatory installed, or is about to.
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
 pub(super) fn install(config: Config) -> Result<Observatory, InstallError> {
-    if dispatcher::has_been_set() {
-        return Err(InstallError::SubscriberInstalled);
+    if IS_INSTALLED.swap(true, Ordering::AcqRel) {
+        return Err(InstallError::Installed);
+    }
+    let installed = install_first(config);
+    if installed.is_err() {
+        IS_INSTALLED.store(false, Ordering::Release);
+    }
+    installed
+}
+
+/// What can fail comes before what cannot be undone.
+fn install_first(config: Config) -> Result<Observatory, InstallError> {
+    if has_recorder() {
+        return Err(InstallError::RecorderInstalled);
     }
     let filter = EnvFilter::builder().parse_lossy(&config.log_filter);
     // What nobody wants is turned away outermost, where it is free; the Layer's spans are INFO. The log's own
@@ -28,27 +47,30 @@ pub(super) fn install(config: Config) -> Result<Observatory, InstallError> {
         .map_err(InstallError::Build)?;
     let log = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(is_terminal())
+        .with_ansi(io::stderr().is_terminal())
         .with_filter(filter.and(filter_fn(is_for_people)));
     let subscriber = tracing_subscriber::registry()
         .with(layer)
         .with(log)
         .with(outermost);
-    if observatory.is_enabled() && metrics::set_global_recorder(observatory.recorder()).is_err() {
-        return Err(InstallError::RecorderInstalled);
-    }
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|_| InstallError::SubscriberInstalled)?;
-    // A logger of the application's own stays; its records then do not come through tracing.
-    let _ = tracing_log::LogTracer::init();
+    if observatory.is_enabled() {
+        metrics::set_global_recorder(observatory.recorder())
+            .map_err(|_| InstallError::RecorderInstalled)?;
+    }
+    // A logger of the application's own stays; its records then do not come through tracing. The level keeps a
+    // disabled `log::trace!` of any dependency where it costs nothing.
+    let _ = tracing_log::LogTracer::init_with_filter(outermost.as_log());
     Ok(observatory)
+}
+
+/// Whether a `metrics` recorder is there. The facade does not tell; the one it has until then has no size.
+fn has_recorder() -> bool {
+    metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
 /// Events that are named after a token come a hundred times a second; they are for the Layer, not for people.
 fn is_for_people(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() && matches!(metadata.name(), "token" | "first_token"))
-}
-
-fn is_terminal() -> bool {
-    io::IsTerminal::is_terminal(&io::stderr())
 }

@@ -13,10 +13,7 @@ mod work;
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
@@ -30,6 +27,7 @@ pub use self::{
 use crate::{
     clock::Clock,
     config::Config,
+    layer::Registered,
     metrics::{
         Format, MetricsSink, Registry,
         derived::Derived,
@@ -62,7 +60,8 @@ pub(crate) struct Core {
     pub(crate) started: SystemTime,
     /// Whether the sink is written to; where the observatory is off, nothing is.
     is_on: bool,
-    pub(crate) is_stopped: AtomicBool,
+    /// The subscriber that the Layer is part of, once there is one.
+    pub(crate) subscriber: Registered,
     pub(crate) own_cpu: crate::system::OwnCpu,
 }
 
@@ -108,7 +107,6 @@ impl Observatory {
         if running.is_some() || !core.is_on {
             return Ok(());
         }
-        core.is_stopped.store(false, Ordering::Release);
         #[cfg(feature = "server")]
         let server = core
             .config
@@ -195,9 +193,13 @@ impl Observatory {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let mut status = self.0.core.status();
-        status.listen = self.listen_address().map(|address| address.to_string());
-        status
+        let is_running = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        self.0.core.status(is_running, self.listen_address())
     }
 
     /// Records an observation made by hand.
@@ -296,7 +298,6 @@ impl Core {
 
 impl Inner {
     fn stop(&self) {
-        self.core.is_stopped.store(true, Ordering::Release);
         let Some(running) = self
             .running
             .lock()
@@ -306,7 +307,7 @@ impl Inner {
             return;
         };
         let deadline = Instant::now() + self.core.config.shutdown_timeout;
-        running.work.wake();
+        running.work.end();
         #[cfg(feature = "server")]
         if let Some(server) = running.server {
             server.stop(deadline);

@@ -1,6 +1,6 @@
 //! How an observatory is: what `/status` says.
 
-use std::{sync::atomic::Ordering, time::SystemTime};
+use std::{net::SocketAddr, time::SystemTime};
 
 use serde::Serialize;
 
@@ -50,8 +50,8 @@ pub struct Components {
 }
 
 impl Core {
-    /// The status, but for the address, which the threads know.
-    pub(crate) fn status(&self) -> Status {
+    /// The status; whether threads run, and where the server listens, they know.
+    pub(crate) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
         let families = self.registry.families();
         let counted = |name: &str| {
             let family = self.registry.family(name);
@@ -65,7 +65,6 @@ impl Core {
             };
             family.map_or(0, |family| total(&family))
         };
-        let is_running = self.is_on && !self.is_stopped.load(Ordering::Acquire);
         let service = &self.config.service;
         Status {
             service: service.name.clone(),
@@ -77,7 +76,7 @@ impl Core {
                 .started
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            listen: None,
+            listen: listen.map(|address| address.to_string()),
             components: Components {
                 running: is_running,
                 prometheus: is_running

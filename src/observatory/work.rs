@@ -3,10 +3,12 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
+
+use tracing::Dispatch;
 
 use super::Core;
 use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
@@ -20,11 +22,17 @@ pub(super) struct Work {
     bell: Arc<Bell>,
 }
 
-/// Rung when the thread is to look up.
+/// Rung when the thread is to end.
 #[derive(Default)]
 struct Bell {
     is_rung: Mutex<bool>,
     rung: Condvar,
+}
+
+impl Bell {
+    fn is_rung(&self) -> bool {
+        *self.is_rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Work {
@@ -42,7 +50,7 @@ impl Work {
         Ok(Self { thread, bell })
     }
 
-    pub(super) fn wake(&self) {
+    pub(super) fn end(&self) {
         *self
             .bell
             .is_rung
@@ -58,40 +66,41 @@ impl Work {
 
 fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
     let mut due = core.now();
-    let mut is_first = true;
-    while !core.is_stopped.load(Ordering::Acquire) {
+    let mut has_asked = false;
+    while !bell.is_rung() {
         let now = core.now();
         if now >= due {
             // Whatever a tick does, the next one comes.
-            let ticked = catch_unwind(AssertUnwindSafe(|| tick(core, sampler.as_mut(), is_first)));
+            let ticked = catch_unwind(AssertUnwindSafe(|| {
+                tick(core, sampler.as_mut(), &mut has_asked)
+            }));
             if ticked.is_err() {
                 tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");
             }
-            is_first = false;
             due = core.now() + core.config.tick;
         }
         let wait = due.saturating_sub(core.now()).max(Duration::from_millis(1));
-        let mut is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
         if !*is_rung {
-            is_rung = core.clock.wait(is_rung, &bell.rung, wait);
+            drop(core.clock.wait(is_rung, &bell.rung, wait));
         }
-        *is_rung = false;
     }
 }
 
-fn tick(core: &Core, sampler: Option<&mut Sampler>, is_first: bool) {
+fn tick(core: &Core, sampler: Option<&mut Sampler>, has_asked: &mut bool) {
     let start = core.clock.raw();
     if let Some(sampler) = sampler {
         sampler.sample(&core.registry);
     }
     core.derived.update(&core.registry, core.now());
-    core.own_cpu
-        .update(crate::system::Own::Work, &core.registry);
+    core.own_cpu.update(&core.registry);
     for notice in core.registry.diagnostics().take_notices() {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }
-    if is_first {
-        warn_of_filters(core);
+    // The subscriber may come after the observatory; whenever it does, it is asked once.
+    if !*has_asked && let Some(dispatch) = core.subscriber.get() {
+        *has_asked = true;
+        warn_of_filters(core, &dispatch);
     }
     let duration = core.clock.between(start, core.clock.raw());
     core.registry
@@ -101,21 +110,12 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, is_first: bool) {
 }
 
 /// Says, once, if a filter of the subscriber hides the spans that metrics come from.
-fn warn_of_filters(core: &Core) {
-    // Another thread's scoped subscriber cannot be asked from here.
-    let is_global = tracing::dispatcher::get_default(|dispatch| {
-        dispatch
-            .downcast_ref::<crate::layer::ObservatoryLayer>()
-            .is_some()
-    });
-    if !core.is_on || !is_global {
-        return;
-    }
-    let hidden = hidden_kinds();
+fn warn_of_filters(core: &Core, dispatch: &Dispatch) {
+    let hidden = tracing::dispatcher::with_default(dispatch, hidden_kinds);
     if !hidden.is_empty() {
         tracing::error!(
             target: "llm_observatory",
-            "a filter of the subscriber (RUST_LOG is {:?}) hides INFO spans, so these kinds are not measured: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
+            "a filter of the subscriber hides INFO spans of unknown targets (RUST_LOG is {:?}), so these kinds are not measured, unless it names your own crates: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
             core.config.log_filter,
             hidden.join(", "),
         );

@@ -1,6 +1,6 @@
 //! The endpoints, and what they answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -14,11 +14,19 @@ use serde_json::json;
 use super::metrics;
 use crate::observatory::Core;
 
+/// What the endpoints answer from.
+#[derive(Clone)]
+struct Answers {
+    core: Arc<Core>,
+    address: SocketAddr,
+    scrapes: metrics::Scrapes,
+}
+
 /// Where the status is.
 const STATUS: &str = "/status";
 
 /// The routes of the server.
-pub(super) fn router(core: Arc<Core>) -> Router {
+pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
     let metrics_path = core.config.prometheus.endpoint.clone();
     let health_path = core.config.health.endpoint.clone();
     Router::new()
@@ -27,19 +35,23 @@ pub(super) fn router(core: Arc<Core>) -> Router {
         .route(&health_path, get(health))
         .route(STATUS, get(status))
         .fallback(not_found)
-        .with_state(core)
+        .with_state(Answers {
+            core,
+            address,
+            scrapes: metrics::Scrapes::default(),
+        })
 }
 
 async fn scrape(
-    State(core): State<Arc<Core>>,
+    State(Answers { core, scrapes, .. }): State<Answers>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    metrics::answer(core, query.get("format").map(String::as_str), &headers)
+    scrapes.answer(core, query.get("format").map(String::as_str), &headers)
 }
 
 /// First form: that this answers, while the application's runtime may be blocked, is what it says.
-async fn health(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
+async fn health(State(Answers { core, .. }): State<Answers>, headers: HeaderMap) -> Response {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -67,13 +79,8 @@ async fn health(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
     )
 }
 
-async fn status(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
-    let mut status = core.status();
-    status.listen = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .map(str::to_owned);
-    json_response("application/json", &status)
+async fn status(State(Answers { core, address, .. }): State<Answers>) -> Response {
+    json_response("application/json", &core.status(true, Some(address)))
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
@@ -89,8 +96,8 @@ fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> R
         .into_response()
 }
 
-async fn index(State(core): State<Arc<Core>>) -> Html<String> {
-    let status = core.status();
+async fn index(State(Answers { core, .. }): State<Answers>) -> Html<String> {
+    let status = core.status(true, None);
     let row = |path: &str, what: &str| {
         format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>")
     };
@@ -122,7 +129,7 @@ fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-async fn not_found(State(core): State<Arc<Core>>) -> Response {
+async fn not_found(State(Answers { core, .. }): State<Answers>) -> Response {
     let Core { config, .. } = &*core;
     let text = format!(
         "not here; there are /, {}, {} and {STATUS}\n",

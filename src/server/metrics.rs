@@ -1,7 +1,7 @@
 //! `/metrics`: rendered on a thread of the pool, and sent as it is rendered.
 //!
 //! A chunk waits until the client has taken the ones before, so a large registry is never one string, and a
-//! client that does not read costs one thread until its patience ends.
+//! client that does not read costs one thread until our patience ends.
 
 use std::{
     io::{self, Write as _},
@@ -22,7 +22,11 @@ use axum::{
 };
 use flate2::{Compression, write::GzEncoder};
 use futures_core::Stream;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc},
+    time::{Instant, timeout_at},
+};
 
 use super::negotiate;
 use crate::{
@@ -35,8 +39,10 @@ use crate::{
 
 /// Chunks on their way to a client.
 const IN_FLIGHT: usize = 2;
-/// Time that a client may take for a chunk.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a client may take for the whole; Prometheus gives up after 10 s by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Scrapes that are answered or wait for a thread, at most.
+const MOST_SCRAPES: usize = 16;
 
 /// Formats by the name that `?format=` gives them.
 const FORMATS: [(&str, Format); 4] = [
@@ -46,72 +52,107 @@ const FORMATS: [(&str, Format); 4] = [
     ("opentelemetry", Format::OpenTelemetry),
 ];
 
-/// Answers a scrape. `wanted` is the value of `?format=`.
-pub(super) fn answer(core: Arc<Core>, wanted: Option<&str>, headers: &HeaderMap) -> Response {
-    let header = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-            .unwrap_or_default()
-    };
-    let format = match wanted {
-        None => negotiate::format(header(header::ACCEPT)),
-        Some(wanted) => match FORMATS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
-        {
-            Some((_, format)) => *format,
-            None => return unknown_format(wanted),
-        },
-    };
-    let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
-    let (send, receive) = mpsc::channel(IN_FLIGHT);
-    let is_whole = Arc::new(AtomicBool::new(false));
-    let received = Received {
-        chunks: receive,
-        is_whole: Arc::clone(&is_whole),
-    };
-    let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let mut encoder = Encoder::new(is_gzip);
-        let mut forward = |bytes: Bytes| {
-            let sending =
-                runtime.block_on(async { tokio::time::timeout(PATIENCE, send.send(bytes)).await });
-            if matches!(sending, Ok(Ok(()))) {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        };
-        let mut take = |chunk: String| {
-            encoder
-                .encode(chunk)
-                .map_or(ControlFlow::Continue(()), &mut forward)
-        };
-        let mut out = Chunks::new(&mut take);
-        let moment = core.moment();
-        let is_written = exposition::write(&core.registry, format, &moment, &mut out).is_continue()
-            && out.finish().is_continue();
-        let is_sent = is_written
-            && encoder
-                .finish()
-                .is_none_or(|rest| forward(rest).is_continue());
-        is_whole.store(is_sent, Ordering::Release);
-    });
-    let mut response = Body::from_stream(received).into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(format.content_type()),
-    );
-    headers.insert(
-        header::VARY,
-        HeaderValue::from_static("accept, accept-encoding"),
-    );
-    if is_gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+/// Scrapes that are being answered.
+#[derive(Clone)]
+pub(super) struct Scrapes {
+    places: Arc<Semaphore>,
+}
+
+impl Default for Scrapes {
+    fn default() -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(MOST_SCRAPES)),
+        }
     }
-    response
+}
+
+impl Scrapes {
+    /// Answers a scrape. `wanted` is the value of `?format=`.
+    pub(super) fn answer(
+        &self,
+        core: Arc<Core>,
+        wanted: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Response {
+        let header = |name| {
+            headers
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let format = match wanted {
+            None => negotiate::format(header(header::ACCEPT)),
+            Some(wanted) => match FORMATS
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            {
+                Some((_, format)) => *format,
+                None => return unknown_format(wanted),
+            },
+        };
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many scrapes at once; ask again\n",
+            )
+                .into_response();
+        };
+        let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
+        let (send, chunks) = mpsc::channel(IN_FLIGHT);
+        let is_whole = Arc::new(AtomicBool::new(false));
+        let received = Received {
+            chunks,
+            is_whole: Arc::clone(&is_whole),
+        };
+        let runtime = Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let deadline = Instant::now() + PATIENCE;
+            let send = |bytes| {
+                let sent = runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
+                if matches!(sent, Ok(Ok(()))) {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
+            let is_sent = render(&core, format, Encoder::new(is_gzip), send).is_continue();
+            is_whole.store(is_sent, Ordering::Release);
+            core.own_cpu.update(&core.registry);
+            drop(place);
+        });
+        let mut response = Body::from_stream(received).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(format.content_type()),
+        );
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("accept, accept-encoding"),
+        );
+        if is_gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+}
+
+/// Renders everything; breaks where the client takes no more.
+fn render(
+    core: &Core,
+    format: Format,
+    mut encoder: Encoder,
+    mut send: impl FnMut(Bytes) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut take = |chunk| {
+        encoder
+            .encode(chunk)
+            .map_or(ControlFlow::Continue(()), &mut send)
+    };
+    let mut out = Chunks::new(&mut take);
+    exposition::write(&core.registry, format, &core.moment(), &mut out)?;
+    out.finish()?;
+    encoder.finish().map_or(ControlFlow::Continue(()), send)
 }
 
 fn unknown_format(wanted: &str) -> Response {

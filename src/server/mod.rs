@@ -11,18 +11,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     observatory::{Core, StartError, join},
     own_thread,
-    system::Own,
 };
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-serve";
 /// Threads that render large registries, at most.
 const RENDERERS: usize = 4;
+/// Connections at once; a scraper needs one.
+const CONNECTIONS: usize = 64;
+/// Time that a client may take for its request's head, and between two requests.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// Time between two looks at the thread's own CPU time.
 const CPU_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -64,7 +74,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
         .name(NAME.to_owned())
         .spawn(move || {
             own_thread::mark();
-            runtime.block_on(serve(listener, core, is_stopped));
+            runtime.block_on(serve(listener, core, address, is_stopped));
             // A client that reads slowly must not hold the end up.
             runtime.shutdown_background();
         })
@@ -76,38 +86,70 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
     })
 }
 
-async fn serve(listener: TcpListener, core: Arc<Core>, is_stopped: oneshot::Receiver<()>) {
-    let timeout = core.config.shutdown_timeout;
+async fn serve(
+    listener: TcpListener,
+    core: Arc<Core>,
+    address: SocketAddr,
+    is_stopped: oneshot::Receiver<()>,
+) {
+    let grace = core.config.shutdown_timeout.min(Duration::from_secs(1));
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             return tracing::error!(target: "llm_observatory", %error, "the server cannot listen");
         }
     };
-    let (begin_stop, stop_begun) = oneshot::channel::<()>();
-    let server = axum::serve(listener, endpoints::router(Arc::clone(&core)))
-        .with_graceful_shutdown(async {
-            // Either is an end.
-            let _ = stop_begun.await;
-        });
-    let stopping = async {
-        let _ = is_stopped.await;
-        let _ = begin_stop.send(());
-        // Keep-alive connections may stay open for long.
-        tokio::time::sleep(timeout.min(Duration::from_secs(1))).await;
-    };
+    let graceful = GracefulShutdown::new();
+    let accepting = accept(
+        &listener,
+        endpoints::router(Arc::clone(&core), address),
+        &graceful,
+    );
     let counting = async {
         let mut interval = tokio::time::interval(CPU_INTERVAL);
         loop {
             interval.tick().await;
-            core.own_cpu.update(Own::Serve, &core.registry);
+            core.own_cpu.update(&core.registry);
         }
     };
     tokio::select! {
-        ended = server => if let Err(error) = ended {
-            tracing::error!(target: "llm_observatory", %error, "the server ended");
-        },
-        () = stopping => {}
+        // Sent or dropped: either is an end.
+        _ = is_stopped => {}
+        () = accepting => {}
         () = counting => {}
+    }
+    drop(listener);
+    // Answers under way finish; a client that does not read must not hold up the end.
+    let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
+}
+
+async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &GracefulShutdown) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        // A place first: what nobody has a place for waits in the system's queue.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // No file descriptors, say: that is the process's trouble, and passes.
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_WITHIN)
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            );
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // What goes wrong on a connection is its client's to know.
+            let _ = connection.await;
+            drop(place);
+        });
     }
 }

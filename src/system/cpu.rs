@@ -1,33 +1,42 @@
 //! CPU time of the observatory's own threads, as each of them reads it for itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
-use rustix::time::{ClockId, clock_gettime};
-
-use super::Own;
 use crate::metrics::{Registry, catalog};
 
-/// Nanoseconds of CPU time, by thread.
-#[derive(Default)]
-pub(crate) struct OwnCpu {
-    work: AtomicU64,
-    serve: AtomicU64,
+thread_local! {
+    /// What this thread has accounted for.
+    static ACCOUNTED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
+/// Nanoseconds of CPU time of all threads of the observatory's own.
+#[derive(Default)]
+pub(crate) struct OwnCpu(AtomicU64);
+
 impl OwnCpu {
-    /// Reads the CPU time of the calling thread, which is `own`, and sets the metric.
-    pub(crate) fn update(&self, own: Own, registry: &Registry) {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
-        let place = match own {
-            Own::Work => &self.work,
-            Own::Serve => &self.serve,
-        };
-        place.store(seconds * 1_000_000_000 + nanoseconds, Ordering::Relaxed);
-        let total = self.work.load(Ordering::Relaxed) + self.serve.load(Ordering::Relaxed);
+    /// Adds what the calling thread, one of the observatory's own, has used since it last did so.
+    pub(crate) fn update(&self, registry: &Registry) {
+        let Some(used) = thread_time() else { return };
+        let before = ACCOUNTED.replace(used);
+        let more = u64::try_from(used.saturating_sub(before).as_nanos()).unwrap_or(0);
+        let total = self.0.fetch_add(more, Ordering::Relaxed) + more;
         registry
             .counter(&catalog::OBSERVATORY_CPU, &[])
             .raise_to_f64(total as f64 / 1e9);
     }
+}
+
+#[cfg(unix)]
+fn thread_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> Option<Duration> {
+    None
 }

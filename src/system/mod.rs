@@ -16,20 +16,8 @@ pub(crate) use self::without::{OwnCpu, Sampler};
 #[cfg(feature = "health")]
 pub(crate) use self::{cpu::OwnCpu, sampler::Sampler};
 
-/// A thread of the observatory's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Own {
-    Work,
-    #[cfg_attr(
-        not(feature = "server"),
-        expect(dead_code, reason = "there is no such thread without the server")
-    )]
-    Serve,
-}
-
 #[cfg(not(feature = "health"))]
 mod without {
-    use super::Own;
     use crate::metrics::Registry;
 
     /// Samples nothing.
@@ -56,6 +44,6 @@ mod without {
             clippy::unused_self,
             reason = "the same calls with and without the feature"
         )]
-        pub(crate) const fn update(&self, _: Own, _: &Registry) {}
+        pub(crate) const fn update(&self, _: &Registry) {}
     }
 }

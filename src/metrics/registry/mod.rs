@@ -420,7 +420,9 @@ fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<str> {
     let everywhere = everywhere
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
-    identity::with_label_text(everywhere.chain([("overflow", OVERFLOW)]), |text| Arc::from(text))
+    identity::with_label_text(everywhere.chain([("overflow", OVERFLOW)]), |text| {
+        Arc::from(text)
+    })
 }
 
 /// Whether a metric is the observatory's about itself; those have labels that are bounded by construction.
