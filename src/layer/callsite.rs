@@ -86,6 +86,18 @@ impl Plan {
         }
     }
 
+    /// A plan for nothing, with this number.
+    #[cfg(test)]
+    pub(super) fn of_test(number: u32) -> Self {
+        Self {
+            key: 0,
+            number,
+            interest: Interest::Nothing,
+            roles: Box::default(),
+            declares_status: false,
+        }
+    }
+
     fn event(metadata: &Metadata<'_>, roles: &[Role]) -> Interest {
         let named = Named::parse(metadata.name());
         let has_metrics = roles.iter().any(|role| matches!(role, Role::Metric(_)));
