@@ -210,11 +210,9 @@ impl Watch {
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
         let mut reader = Reader::new(plan, &*self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
-        let handle = match reader.labels() {
-            Some(labels) => self.sink.open(labels),
-            None => self.sink.open(&mut Labels::new()),
-        };
-        state.set_handle(handle);
+        if let Some(labels) = reader.labels() {
+            state.set_handle(self.sink.open(labels));
+        }
     }
 
     fn open_operation<S>(
@@ -308,7 +306,7 @@ impl Watch {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
             return;
         };
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference, state);
+        let mut reader = Reader::late(plan, &*self.sink, Kind::Inference, state);
         values.record(&mut reader);
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);

@@ -197,14 +197,27 @@ pub(super) struct Reader<'r, T> {
     sink: &'r dyn Sink,
     /// Some fields mean different things to different kinds.
     kind: Kind,
-    /// Made with the first label: what is recorded late is mostly numbers.
+    /// `None` until there is a label: what is recorded late is mostly numbers.
     labels: Option<Labels>,
     pub(super) values: T,
 }
 
 impl<'r, T: Target> Reader<'r, T> {
+    /// A reader of what is likely to have labels.
     #[inline]
     pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind, values: T) -> Self {
+        Self {
+            plan,
+            sink,
+            kind,
+            labels: Some(Labels::new()),
+            values,
+        }
+    }
+
+    /// A reader of what is likely to have none.
+    #[inline]
+    pub(super) fn late(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind, values: T) -> Self {
         Self {
             plan,
             sink,
@@ -232,9 +245,15 @@ impl<'r, T: Target> Reader<'r, T> {
 
     #[inline]
     fn set(&mut self, label: Label, value: &str) {
-        self.labels
-            .get_or_insert_with(Labels::new)
-            .set(label, value);
+        match &mut self.labels {
+            Some(labels) => labels.set(label, value),
+            None => self.set_first(label, value),
+        }
+    }
+
+    #[cold]
+    fn set_first(&mut self, label: Label, value: &str) {
+        self.labels.insert(Labels::new()).set(label, value);
     }
 
     #[inline]
@@ -250,7 +269,15 @@ impl<'r, T: Target> Reader<'r, T> {
         }
     }
 
+    #[inline]
     fn status(&mut self, status: &str) {
+        match self.kind {
+            Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
+            _ => self.outcome(status),
+        }
+    }
+
+    fn status_or_result(&mut self, status: &str) {
         if self.kind == Kind::Cache
             && let Some(result) = CacheResult::ALL
                 .into_iter()
@@ -263,6 +290,11 @@ impl<'r, T: Target> Reader<'r, T> {
         {
             return self.values.status_code(code);
         }
+        self.outcome(status);
+    }
+
+    #[inline]
+    fn outcome(&mut self, status: &str) {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
@@ -366,6 +398,7 @@ impl<T: Target> Visit for Reader<'_, T> {
         match self.role(field) {
             Role::None => {}
             Role::Label(label) if label != Label::ErrorType => self.set(label, value),
+            Role::Status => self.status(value),
             _ => self.text(field, value),
         }
     }

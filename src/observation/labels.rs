@@ -137,9 +137,22 @@ impl Labels {
     /// Sets `label`; an empty value means that it is absent.
     #[inline]
     pub fn set(&mut self, label: Label, value: &str) {
-        let value = self.cut(value);
-        self.push_header(label, value.len());
-        self.push(value.as_bytes());
+        let value = self.cut(value).as_bytes();
+        let number = label as u8 + 1;
+        self.is_ordered &= number > self.last;
+        self.last = number;
+        let start = self.len;
+        let end = start + HEADER + value.len();
+        let header = header(label, value);
+        match self.inline.get_mut(start..end) {
+            Some(place) if self.long.is_none() => {
+                let (head, body) = place.split_at_mut(HEADER);
+                head.copy_from_slice(&header);
+                body.copy_from_slice(value);
+                self.len = end;
+            }
+            _ => self.spill(&header, value),
+        }
     }
 
     /// Sets `label` to what `value` prints, without allocating.
@@ -231,33 +244,12 @@ impl Labels {
         &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
     }
 
-    #[inline]
-    fn push_header(&mut self, label: Label, len: usize) {
-        let number = label as u8 + 1;
-        self.is_ordered &= number > self.last;
-        self.last = number;
-        let [low, high] = u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes();
-        self.push(&[label as u8, low, high]);
-    }
-
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        match self.inline.get_mut(self.len..end) {
-            Some(place) if self.long.is_none() => {
-                place.copy_from_slice(bytes);
-                self.len = end;
-            }
-            _ => self.spill(bytes),
-        }
-    }
-
     #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
+    fn spill(&mut self, header: &[u8], value: &[u8]) {
         let inline = &self.inline[..self.len.min(INLINE)];
-        self.long
-            .get_or_insert_with(|| inline.to_vec())
-            .extend_from_slice(bytes);
+        let long = self.long.get_or_insert_with(|| inline.to_vec());
+        long.extend_from_slice(header);
+        long.extend_from_slice(value);
     }
 
     #[cold]
@@ -291,6 +283,13 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
         }
         labels
     }
+}
+
+/// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
+#[inline]
+fn header(label: Label, value: &[u8]) -> [u8; HEADER] {
+    let [low, high, ..] = value.len().to_le_bytes();
+    [label as u8, low, high]
 }
 
 struct Unpack<'p> {

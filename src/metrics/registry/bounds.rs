@@ -81,12 +81,12 @@ impl Bounds {
     /// The number of the first bucket whose bound is not below `value`; `value` is not NaN.
     #[inline]
     pub(crate) fn bucket(&self, value: f64) -> usize {
-        let bits = value.to_bits();
-        let mut bucket = if value < 0.0 {
-            0
-        } else {
-            usize::from(self.first[(bits >> 52) as usize & (EXPONENTS - 1)])
-        };
+        // Sign and exponent; a negative value's lead behind the table's end.
+        let leading = (value.to_bits() >> 52) as usize;
+        let mut bucket = self
+            .first
+            .get(leading)
+            .map_or(0, |first| usize::from(*first));
         while let Some(bound) = self.upper.get(bucket)
             && value > *bound
         {

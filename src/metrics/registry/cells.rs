@@ -177,7 +177,7 @@ pub(crate) struct Histogram {
     exemplars: OnceLock<Box<Exemplars>>,
 }
 
-/// Observations per bucket, `+Inf` last; then the bits of their sum.
+/// The bits of the sum of all observations; then their number per bucket, `+Inf` last.
 struct HistogramPart(Box<[AtomicU64]>);
 
 /// Words behind a stripe's cells, so that the next allocation lies on lines of its own.
@@ -216,11 +216,13 @@ impl Histogram {
             return self.diagnostics.dropped(Dropped::NotANumber);
         }
         let bucket = self.bounds.bucket(value);
-        let cells = &self.cells.mine().0;
-        // Both indices exist; `get` instead of a panic's code.
-        if let (Some(bucket), Some(sum)) = (cells.get(bucket), cells.get(self.bounds.len())) {
-            let is_alone = add(bucket, count) & add_f64(sum, value * count as f64);
-            if !is_alone {
+        // Both exist; `get` instead of a panic's code.
+        if let Some((sum, buckets)) = self.cells.mine().0.split_first()
+            && let Some(cell) = buckets.get(bucket)
+        {
+            // Who meets another thread here has met it at the sum, too.
+            cell.fetch_add(count, Relaxed);
+            if !add_f64(sum, value * count as f64) {
                 self.cells.missed();
             }
         }
@@ -245,7 +247,7 @@ impl Histogram {
     /// Observations in each bucket (not cumulative), `+Inf` last.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
         (0..self.bounds.len()).map(|bucket| {
-            let parts = self.cells.parts().filter_map(|part| part.0.get(bucket));
+            let parts = self.cells.parts().filter_map(|part| part.0.get(bucket + 1));
             parts.fold(0_u64, |sum, cell| sum.wrapping_add(cell.load(Relaxed)))
         })
     }
@@ -255,10 +257,7 @@ impl Histogram {
     }
 
     pub(crate) fn sum(&self) -> f64 {
-        let sums = self
-            .cells
-            .parts()
-            .filter_map(|part| part.0.get(self.bounds.len()));
+        let sums = self.cells.parts().filter_map(|part| part.0.first());
         sums.map(|sum| f64::from_bits(sum.load(Relaxed))).sum()
     }
 
