@@ -69,8 +69,10 @@ const OPENED_IN_PANIC: u8 = 16;
 const DECLARES_STATUS: u8 = 32;
 
 impl State {
-    fn vacant() -> Self {
-        let unset = || AtomicU64::new(UNSET);
+    const fn vacant() -> Self {
+        const fn unset() -> AtomicU64 {
+            AtomicU64::new(UNSET)
+        }
         Self {
             id: AtomicU64::new(0),
             start: AtomicU64::new(0),
@@ -157,6 +159,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn has_panicked(&self) -> bool {
         self.flags.load(Relaxed) & PANICKED != 0
     }
@@ -188,7 +191,10 @@ impl State {
         let source = match (self.source.load(Relaxed), said) {
             (0, None) => TokenSource::Counted,
             (0, Some(_)) => TokenSource::Provider,
-            (number, _) => TokenSource::ALL[usize::from(number - 1) % TokenSource::ALL.len()],
+            (number, _) => TokenSource::ALL
+                .get(usize::from(number - 1))
+                .copied()
+                .unwrap_or_default(),
         };
         InferenceEnd {
             outcome: self.outcome(flags),
@@ -216,6 +222,11 @@ impl State {
             0 => None,
             number => Outcome::ALL.get(usize::from(number - 1)).copied(),
         };
+        if let Some(outcome) = status
+            && flags & (FAILED | TIMED_OUT | PANICKED) == 0
+        {
+            return outcome;
+        }
         outcome(
             status,
             flags & FAILED != 0,
@@ -230,7 +241,6 @@ impl State {
 ///
 /// A Layer cannot tell a future that was dropped from one that finished: the callbacks are the same. So a span
 /// that declares `status`, and closes without one, was given up; one that declares none never is.
-#[inline]
 pub(super) fn outcome(
     status: Option<Outcome>,
     has_failed: bool,
@@ -306,11 +316,12 @@ impl Target for &State {
 }
 
 /// Open inferences by span id.
-pub(super) struct OpenTable(Box<[State]>);
+pub(super) struct OpenTable(Box<[[State; PLACES]]>);
 
 impl OpenTable {
     pub(super) fn new() -> Self {
-        Self((0..SLOTS).map(|_| State::vacant()).collect())
+        let row = |_| [const { State::vacant() }; PLACES];
+        Self((0..SLOTS / PLACES).map(row).collect())
     }
 
     /// A free place for an inference, if there is one; nothing is known of it yet but its start.
@@ -336,8 +347,9 @@ impl OpenTable {
     fn places(&self, id: u64) -> &[State] {
         // The product's high bits are the well-mixed ones.
         let hash = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        let first = hash & (SLOTS - PLACES);
-        &self.0[first..first + PLACES]
+        self.0
+            .get(hash % (SLOTS / PLACES))
+            .map_or(&[], <[State; PLACES]>::as_slice)
     }
 }
 

@@ -302,7 +302,6 @@ impl<'r, T: Target> Reader<'r, T> {
         }
     }
 
-    #[inline]
     fn number(&mut self, field: &Field, value: u64) {
         let values = &mut self.values;
         match self.plan.role(field.index()) {
@@ -405,7 +404,11 @@ impl<T: Target> Visit for Reader<'_, T> {
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field, value);
+        match self.role(field) {
+            Role::OutputTokens => self.values.output_tokens(value.min(UNSET - 1)),
+            Role::InputTokens => self.values.input_tokens(value.min(UNSET - 1)),
+            _ => self.number(field, value),
+        }
     }
 
     #[inline]

@@ -12,6 +12,8 @@ pub const MAX_VALUE_BYTES: usize = 512;
 const INLINE: usize = 256;
 /// One byte for the label, two for the length of its value.
 const HEADER: usize = 3;
+/// No label has this number.
+const UNORDERED: u8 = u8::MAX;
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $bounded:literal;)*) => {
@@ -99,10 +101,10 @@ pub const OVERFLOW: &str = "_other";
 #[derive(Clone)]
 pub struct Labels {
     inline: [u8; INLINE],
+    /// Bytes used of `inline`; beyond its end once they are in `long`.
     len: usize,
-    /// Number of the last label pushed, plus one.
+    /// Number of the last label set, plus one; [`UNORDERED`] once one came out of order.
     last: u8,
-    is_ordered: bool,
     truncated: u8,
     long: Option<Vec<u8>>,
 }
@@ -122,7 +124,6 @@ impl Labels {
             inline: [0; INLINE],
             len: 0,
             last: 0,
-            is_ordered: true,
             truncated: 0,
             long: None,
         }
@@ -139,19 +140,21 @@ impl Labels {
     pub fn set(&mut self, label: Label, value: &str) {
         let value = self.cut(value).as_bytes();
         let number = label as u8 + 1;
-        self.is_ordered &= number > self.last;
-        self.last = number;
-        let start = self.len;
-        let end = start + HEADER + value.len();
-        let header = header(label, value);
-        match self.inline.get_mut(start..end) {
-            Some(place) if self.long.is_none() => {
-                let (head, body) = place.split_at_mut(HEADER);
-                head.copy_from_slice(&header);
-                body.copy_from_slice(value);
-                self.len = end;
+        self.last = if number > self.last {
+            number
+        } else {
+            UNORDERED
+        };
+        let [low, high, ..] = value.len().to_le_bytes();
+        let header = [label as u8, low, high];
+        let free = self.inline.get_mut(self.len..).unwrap_or_default();
+        match free.split_first_chunk_mut::<HEADER>() {
+            Some((head, body)) if value.len() <= body.len() => {
+                *head = header;
+                body[..value.len()].copy_from_slice(value);
+                self.len += HEADER + value.len();
             }
-            _ => self.spill(&header, value),
+            _ => self.spill(header, value),
         }
     }
 
@@ -203,7 +206,7 @@ impl Labels {
     /// The packed, canonical form: sorted by label, each label once. The key of a label set.
     #[inline]
     pub fn canonical(&mut self) -> &[u8] {
-        if !self.is_ordered {
+        if self.last == UNORDERED {
             self.sort();
         }
         self.packed()
@@ -245,11 +248,12 @@ impl Labels {
     }
 
     #[cold]
-    fn spill(&mut self, header: &[u8], value: &[u8]) {
+    fn spill(&mut self, header: [u8; HEADER], value: &[u8]) {
         let inline = &self.inline[..self.len.min(INLINE)];
         let long = self.long.get_or_insert_with(|| inline.to_vec());
-        long.extend_from_slice(header);
+        long.extend_from_slice(&header);
         long.extend_from_slice(value);
+        self.len = INLINE + 1;
     }
 
     #[cold]
@@ -283,13 +287,6 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
         }
         labels
     }
-}
-
-/// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
-#[inline]
-fn header(label: Label, value: &[u8]) -> [u8; HEADER] {
-    let [low, high, ..] = value.len().to_le_bytes();
-    [label as u8, low, high]
 }
 
 struct Unpack<'p> {

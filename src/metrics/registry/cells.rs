@@ -205,7 +205,6 @@ impl Histogram {
     }
 
     /// Records a value. NaN is dropped and counted, as it would spoil the sum for ever.
-    #[inline]
     pub(crate) fn record(&self, value: f64) {
         self.record_many(value, 1);
     }
@@ -213,7 +212,7 @@ impl Histogram {
     #[inline]
     pub(crate) fn record_many(&self, value: f64, count: u64) {
         if value.is_nan() {
-            return self.diagnostics.dropped(Dropped::NotANumber);
+            return self.drop_nan();
         }
         let bucket = self.bounds.bucket(value);
         // Both exist; `get` instead of a panic's code.
@@ -226,6 +225,11 @@ impl Histogram {
                 self.cells.missed();
             }
         }
+    }
+
+    #[cold]
+    fn drop_nan(&self) {
+        self.diagnostics.dropped(Dropped::NotANumber);
     }
 
     /// Records a value with the trace it came from. The exemplar is left out while another is being stored.

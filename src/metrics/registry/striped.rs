@@ -73,7 +73,7 @@ impl<T: Part> Striped<T> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn stripe<'s>(&'s self, stripes: &'s [OnceLock<Box<Aligned<T>>>; STRIPES]) -> &'s T {
         &stripes[number_of_thread() % STRIPES]
             .get_or_init(|| Box::new(Aligned(self.base.empty())))
