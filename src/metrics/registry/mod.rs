@@ -30,7 +30,10 @@ pub(crate) use self::{
     family::{About, Family, Tables},
 };
 use self::{expiry::Expiry, family::Resolved};
-use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
+use super::{
+    catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind},
+    exposition::{self, Format, Moment},
+};
 use crate::observation::Dropped;
 
 /// Metrics there can be; a name made of an id must not fill the memory.
@@ -136,6 +139,26 @@ impl Registry {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.0.options.prefix
+    }
+
+    /// Everything in one string.
+    ///
+    /// What a service exposes should come through the observatory's server, which writes it in chunks, follows
+    /// idle timeouts and knows the service's name. This is for tests, and for services with a server of their own.
+    ///
+    /// ```
+    /// use llm_observatory::{Format, Registry, RegistryOptions};
+    /// use metrics::{Key, Level, Metadata, Recorder};
+    ///
+    /// let registry = Registry::new(RegistryOptions::default())?;
+    /// let metadata = Metadata::new("app", Level::INFO, None);
+    /// registry.register_counter(&Key::from_name("jobs"), &metadata).increment(2);
+    /// assert!(registry.render(Format::Prometheus).contains("\njobs_total 2\n"));
+    /// # Ok::<(), llm_observatory::BucketsError>(())
+    /// ```
+    #[must_use]
+    pub fn render(&self, format: Format) -> String {
+        exposition::to_string(self, format, &Moment::default())
     }
 
     pub(crate) fn options(&self) -> &RegistryOptions {
