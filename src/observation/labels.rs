@@ -9,7 +9,8 @@ use std::fmt;
 /// A label value is cut at this many bytes.
 pub const MAX_VALUE_BYTES: usize = 512;
 
-const INLINE: usize = 256;
+/// Values that fit here need no cutting.
+const INLINE: usize = 192;
 /// One byte for the label, two for the length of its value.
 const HEADER: usize = 3;
 /// No label has this number.
@@ -138,23 +139,20 @@ impl Labels {
     /// Sets `label`; an empty value means that it is absent.
     #[inline]
     pub fn set(&mut self, label: Label, value: &str) {
-        let value = self.cut(value).as_bytes();
         let number = label as u8 + 1;
         self.last = if number > self.last {
             number
         } else {
             UNORDERED
         };
-        let [low, high, ..] = value.len().to_le_bytes();
-        let header = [label as u8, low, high];
         let free = self.inline.get_mut(self.len..).unwrap_or_default();
         match free.split_first_chunk_mut::<HEADER>() {
             Some((head, body)) if value.len() <= body.len() => {
-                *head = header;
-                body[..value.len()].copy_from_slice(value);
+                *head = header(label, value);
+                body[..value.len()].copy_from_slice(value.as_bytes());
                 self.len += HEADER + value.len();
             }
-            _ => self.spill(header, value),
+            _ => self.spill(label, value),
         }
     }
 
@@ -238,7 +236,6 @@ impl Labels {
         }
     }
 
-    #[inline]
     fn cut<'v>(&mut self, value: &'v str) -> &'v str {
         if value.len() <= MAX_VALUE_BYTES {
             return value;
@@ -248,11 +245,12 @@ impl Labels {
     }
 
     #[cold]
-    fn spill(&mut self, header: [u8; HEADER], value: &[u8]) {
+    fn spill(&mut self, label: Label, value: &str) {
+        let value = self.cut(value);
         let inline = &self.inline[..self.len.min(INLINE)];
         let long = self.long.get_or_insert_with(|| inline.to_vec());
-        long.extend_from_slice(&header);
-        long.extend_from_slice(value);
+        long.extend_from_slice(&header(label, value));
+        long.extend_from_slice(value.as_bytes());
         self.len = INLINE + 1;
     }
 
@@ -287,6 +285,13 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
         }
         labels
     }
+}
+
+/// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
+#[inline]
+fn header(label: Label, value: &str) -> [u8; HEADER] {
+    let [low, high, ..] = value.len().to_le_bytes();
+    [label as u8, low, high]
 }
 
 struct Unpack<'p> {

@@ -1,7 +1,7 @@
 //! The bounds of a histogram's buckets, and the search for a value's bucket.
 
-/// Exponents of an `f64`: eleven bits.
-const EXPONENTS: usize = 1 << 11;
+/// Signs and exponents of an `f64`: twelve bits.
+const LEADING: usize = 1 << 12;
 /// Bucket numbers fit a byte.
 const MOST: usize = 254;
 
@@ -28,9 +28,9 @@ pub enum BucketsError {
 /// Ascending upper bounds; the bucket `+Inf` is implied.
 pub(crate) struct Bounds {
     upper: Box<[f64]>,
-    /// By the exponent of a non-negative value: the first bucket that can hold it. A value's bits above the
-    /// mantissa lead there, so that the search walks over one or two bounds instead of all.
-    first: Box<[u8; EXPONENTS]>,
+    /// By the sign and exponent of a value: the first bucket that can hold it (0 for negative ones). The search
+    /// begins there, and walks over one or two bounds instead of all.
+    first: Box<[u8; LEADING]>,
     /// `le` of every bucket as `OpenMetrics` writes it.
     le: Box<[String]>,
 }
@@ -52,8 +52,8 @@ impl Bounds {
             }
             before = value;
         }
-        let mut first = Box::new([0; EXPONENTS]);
-        for (exponent, place) in first.iter_mut().enumerate() {
+        let mut first = Box::new([0; LEADING]);
+        for (exponent, place) in first.iter_mut().enumerate().take(LEADING / 2) {
             let least = f64::from_bits((exponent as u64) << 52);
             let bucket = upper.iter().take_while(|bound| least > **bound).count();
             *place = u8::try_from(bucket).unwrap_or(u8::MAX);
@@ -73,7 +73,7 @@ impl Bounds {
     pub(crate) fn known(upper: &[f64]) -> Self {
         Self::new(upper).unwrap_or_else(|_| Self {
             upper: Box::new([]),
-            first: Box::new([0; EXPONENTS]),
+            first: Box::new([0; LEADING]),
             le: Box::new([]),
         })
     }

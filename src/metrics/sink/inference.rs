@@ -2,7 +2,7 @@
 //!
 //! They are found once for each label set; then an inference is a handful of additions.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use super::{
     Side,
@@ -202,9 +202,20 @@ impl<B: Backend> ModelSeries<B> {
             made(&self.queue, find).record(waited.as_secs_f64(), end.trace);
         }
         if let Some(first) = end.time_to_first_token {
-            let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
-            made(&self.first_token, find).record(first.as_secs_f64(), end.trace);
+            self.streamed(backend, labels, end, first);
         }
+    }
+
+    /// The first token came after `first`.
+    fn streamed(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        first: Duration,
+    ) {
+        let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
+        made(&self.first_token, find).record(first.as_secs_f64(), end.trace);
         if let Some(each) = end.time_per_output_token() {
             let find =
                 || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
@@ -260,10 +271,21 @@ impl<B: Backend> GenAiSeries<B> {
                 made(&self.output, || usage("output")).record(tokens as f64, end.trace);
             }
         }
-        if let Some(first) = end
-            .time_to_first_token
-            .filter(|_| end.is_streaming || side == Side::Server)
-        {
+        if let Some(first) = end.time_to_first_token {
+            self.streamed(backend, labels, end, side, first);
+        }
+    }
+
+    /// The first token came after `first`.
+    fn streamed(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        side: Side,
+        first: Duration,
+    ) {
+        if end.is_streaming || side == Side::Server {
             let metric = match side {
                 Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
