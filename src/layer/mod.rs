@@ -131,10 +131,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(watch) = &self.watch else { return };
         let plan = watch.callsites.plan(attributes.metadata());
+        if plan.interest == PlanInterest::Span(Kind::Inference) {
+            return watch.open_inference(plan, attributes, id, &context);
+        }
         match plan.interest {
-            PlanInterest::Span(Kind::Inference) => {
-                watch.open_inference(plan, attributes, id, &context)
-            }
             PlanInterest::Span(kind) => watch.open_operation(plan, kind, attributes, id, &context),
             PlanInterest::SpanByField => watch.open_by_field(plan, attributes, id, &context),
             PlanInterest::Nothing | PlanInterest::Event(_) => {}
@@ -197,6 +197,22 @@ impl Watch {
         if let Some(state) = self.open.open(id.into_u64(), start, plan) {
             return self.begin_inference(state, plan, attributes);
         }
+        self.open_in_extensions(start, plan, attributes, id, context);
+    }
+
+    /// There is no place in the table.
+    #[cold]
+    #[inline(never)]
+    fn open_in_extensions<S>(
+        &self,
+        start: u64,
+        plan: &Plan,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
         let state = Arc::new(State::new(start, plan));
         self.begin_inference(&state, plan, attributes);
         let handle = state.handle();
@@ -208,7 +224,7 @@ impl Watch {
 
     #[inline]
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference, state);
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
         if let Some(labels) = reader.labels() {
             state.set_handle(self.sink.open(labels));
@@ -229,7 +245,7 @@ impl Watch {
             return probe::saw(attributes.metadata());
         }
         let start = self.clock.raw();
-        let mut reader = Reader::new(plan, &*self.sink, kind, Values::new());
+        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
         attributes.record(&mut reader);
         let (labels, values) = reader.into_parts();
         let operation = Operation {
@@ -306,7 +322,7 @@ impl Watch {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
             return;
         };
-        let mut reader = Reader::late(plan, &*self.sink, Kind::Inference, state);
+        let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);
@@ -343,7 +359,7 @@ impl Watch {
         let Some(plan) = self.callsites.numbered(plan) else {
             return;
         };
-        let mut reader = Reader::new(plan, &*self.sink, kind, Values::new());
+        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
         values.record(&mut reader);
         let (labels, values) = reader.into_parts();
         if let Some(operation) = span.extensions_mut().get_mut::<Operation>() {
@@ -465,7 +481,7 @@ impl Watch {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let now = self.clock.raw();
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference, Values::new());
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, Values::new());
         event.record(&mut reader);
         let (labels, values) = reader.into_parts();
         let model = Model::new(
@@ -539,7 +555,7 @@ impl Watch {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference, Values::new());
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, Values::new());
         event.record(&mut reader);
         let (labels, mut values) = reader.into_parts();
         values.has_failed = true;

@@ -327,13 +327,15 @@ impl OpenTable {
     /// A free place for an inference, if there is one; nothing is known of it yet but its start.
     #[inline]
     pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
-        let is_free = |state: &&State| {
-            state.id.load(Relaxed) == 0
+        for state in self.places(id) {
+            if state.id.load(Relaxed) == 0
                 && state.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
-        };
-        let state = self.places(id).iter().find(is_free)?;
-        state.begin(start, plan);
-        Some(state)
+            {
+                state.begin(start, plan);
+                return Some(state);
+            }
+        }
+        None
     }
 
     #[inline]

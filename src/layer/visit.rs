@@ -6,6 +6,7 @@
 use std::{
     fmt::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use tracing::field::{Field, Visit};
@@ -194,7 +195,8 @@ impl Target for Values {
 /// Reads fields by the roles that a plan gives them.
 pub(super) struct Reader<'r, T> {
     plan: &'r Plan,
-    sink: &'r dyn Sink,
+    /// Hardly ever needed, so not even its address is computed until it is.
+    sink: &'r Arc<dyn Sink>,
     /// Some fields mean different things to different kinds.
     kind: Kind,
     /// `None` until there is a label: what is recorded late is mostly numbers.
@@ -205,7 +207,7 @@ pub(super) struct Reader<'r, T> {
 impl<'r, T: Target> Reader<'r, T> {
     /// A reader of what is likely to have labels.
     #[inline]
-    pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind, values: T) -> Self {
+    pub(super) fn new(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
         Self {
             plan,
             sink,
@@ -217,7 +219,7 @@ impl<'r, T: Target> Reader<'r, T> {
 
     /// A reader of what is likely to have none.
     #[inline]
-    pub(super) fn late(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind, values: T) -> Self {
+    pub(super) fn late(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
         Self {
             plan,
             sink,
@@ -232,7 +234,7 @@ impl<'r, T: Target> Reader<'r, T> {
     pub(super) fn labels(&mut self) -> Option<&mut Labels> {
         let labels = self.labels.as_mut()?;
         if labels.truncated() > 0 {
-            report_truncated(self.sink, labels.truncated());
+            report_truncated(&**self.sink, labels.truncated());
         }
         Some(labels)
     }
@@ -298,8 +300,13 @@ impl<'r, T: Target> Reader<'r, T> {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
-            self.sink.dropped(Dropped::UnknownStatus, status);
+            self.unknown_status(status);
         }
+    }
+
+    #[cold]
+    fn unknown_status(&self, status: &str) {
+        self.sink.dropped(Dropped::UnknownStatus, status);
     }
 
     fn number(&mut self, field: &Field, value: u64) {

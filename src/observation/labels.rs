@@ -148,9 +148,10 @@ impl Labels {
         let free = self.inline.get_mut(self.len..).unwrap_or_default();
         match free.split_first_chunk_mut::<HEADER>() {
             Some((head, body)) if value.len() <= body.len() => {
+                // Last comes the copy: with nothing to do after it, it needs no frame.
+                self.len += HEADER + value.len();
                 *head = header(label, value);
                 body[..value.len()].copy_from_slice(value.as_bytes());
-                self.len += HEADER + value.len();
             }
             _ => self.spill(label, value),
         }
