@@ -7,7 +7,7 @@
 
 use std::{
     fmt,
-    hash::BuildHasher,
+    hash::{BuildHasher, Hasher},
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -130,7 +130,9 @@ impl<T> Storage<T> {
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         // The bit keeps the high half from being 0, which means free.
-        self.hasher.hash_one(key) | 1 << 63
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish() | 1 << 63
     }
 
     /// The entry, or the free place in the index where it belongs.

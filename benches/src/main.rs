@@ -1,2 +1,121 @@
-//! Benchmarks beside the peers they are compared with.
-fn main() {}
+//! The cost of llm-observatory beside its peers.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a program that measures prints, and ends where it cannot measure"
+)]
+
+mod disabled;
+mod hot_path;
+mod render;
+mod report;
+mod statistics;
+
+use std::{error::Error, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use hot_path::{instructions, variants, worker};
+use report::Report;
+
+/// Why something could not be measured.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measures llm-observatory beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists what is measured.
+    List,
+    /// One annotated inference: instructions, allocations and time, or one of them.
+    HotPath {
+        only: Option<HotPath>,
+        /// Ends with 1 unless instructions and allocations are within their targets.
+        #[arg(long)]
+        gate: bool,
+    },
+    /// 100,000 counters and as many histograms: render time and memory.
+    Render,
+    /// A disabled `trace!`.
+    Disabled,
+    /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
+    Document,
+    #[command(hide = true)]
+    Worker {
+        name: String,
+        counted: Option<usize>,
+    },
+    #[command(hide = true)]
+    RenderWorker {
+        library: render::Library,
+        kind: render::Kind,
+    },
+    #[command(hide = true)]
+    DisabledWorker { stack: disabled::Stack },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum HotPath {
+    Time,
+    Instructions,
+    Allocations,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every gate holds.
+fn run(command: Command) -> Result<bool, Failure> {
+    let mut report = Report::default();
+    let mut is_within = true;
+    match command {
+        Command::List => {
+            for variant in variants::VARIANTS {
+                println!("{:24} {}", variant.name, variant.about);
+            }
+        }
+        Command::HotPath { only, gate } => {
+            // Both counts come from one run of callgrind.
+            if only != Some(HotPath::Time) {
+                is_within = report.instructions()? || !gate;
+            }
+            if only.is_none_or(|only| only == HotPath::Time) {
+                report.time()?;
+            }
+        }
+        Command::Render => report.render()?,
+        Command::Disabled => report.disabled()?,
+        Command::Document => {
+            report.instructions()?;
+            report.time()?;
+            report.render()?;
+            report.disabled()?;
+            report.save()?;
+        }
+        Command::Worker { name, counted } => {
+            let variant = variants::named(&name).ok_or("there is no such variant")?;
+            match counted {
+                Some(turns) => instructions::run_counted(variant, turns),
+                None => worker::serve(variant)?,
+            }
+        }
+        Command::RenderWorker { library, kind } => render::run_worker(library, kind)?,
+        Command::DisabledWorker { stack } => disabled::run_worker(stack),
+    }
+    print!("{}", report.text());
+    Ok(is_within)
+}

@@ -86,6 +86,18 @@ impl Plan {
         }
     }
 
+    /// A plan for nothing, with this number.
+    #[cfg(test)]
+    pub(super) fn of_test(number: u32) -> Self {
+        Self {
+            key: 0,
+            number,
+            interest: Interest::Nothing,
+            roles: Box::default(),
+            declares_status: false,
+        }
+    }
+
     fn event(metadata: &Metadata<'_>, roles: &[Role]) -> Interest {
         let named = Named::parse(metadata.name());
         let has_metrics = roles.iter().any(|role| matches!(role, Role::Metric(_)));
@@ -143,6 +155,15 @@ impl Callsites {
     #[inline]
     pub(super) fn plan(&self, metadata: &'static Metadata<'static>) -> &Plan {
         let key = key(metadata);
+        match self.first.first_choice(key) {
+            Some(plan) if plan.key == key => plan,
+            _ => self.search(key, metadata),
+        }
+    }
+
+    /// The plan of a callsite that is new, or met another one in its place.
+    #[inline(never)]
+    fn search(&self, key: usize, metadata: &'static Metadata<'static>) -> &Plan {
         let mut table = &self.first;
         loop {
             if let Some(plan) = table.plan(key, metadata, &self.mapping) {
@@ -179,17 +200,26 @@ impl Table {
         }
     }
 
+    /// The plan in the place where that of `key` is, unless another came first.
     #[inline]
+    fn first_choice(&self, key: usize) -> Option<&Plan> {
+        self.plans.get(self.place(key, 0))?.get()
+    }
+
+    #[inline]
+    fn place(&self, key: usize, probe: usize) -> usize {
+        let start = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        (start + probe) & (self.plans.len() - 1)
+    }
+
     fn plan(
         &self,
         key: usize,
         metadata: &'static Metadata<'static>,
         mapping: &Mapping,
     ) -> Option<&Plan> {
-        let mask = self.plans.len() - 1;
-        let start = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         for probe in 0..PROBES {
-            let place = (start + probe) & mask;
+            let place = self.place(key, probe);
             let plan = self.plans.get(place)?;
             let plan = match plan.get() {
                 Some(plan) => plan,

@@ -40,7 +40,7 @@ use self::{
     event::{Message, MetricsReader, Named},
     open::{OpenTable, State},
     operation::Operation,
-    visit::{KindReader, Reader},
+    visit::{KindReader, Reader, Values},
 };
 pub(crate) use self::{
     fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
@@ -146,10 +146,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(watch) = &self.watch else { return };
         let plan = watch.callsites.plan(attributes.metadata());
+        if plan.interest == PlanInterest::Span(Kind::Inference) {
+            return watch.open_inference(plan, attributes, id, &context);
+        }
         match plan.interest {
-            PlanInterest::Span(Kind::Inference) => {
-                watch.open_inference(plan, attributes, id, &context);
-            }
             PlanInterest::Span(kind) => watch.open_operation(plan, kind, attributes, id, &context),
             PlanInterest::SpanByField => watch.open_by_field(plan, attributes, id, &context),
             PlanInterest::Nothing | PlanInterest::Event(_) => {}
@@ -188,8 +188,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         let Some(watch) = &self.watch else { return };
         if let Some(state) = watch.open.get(id.into_u64()) {
             watch.close_inference(state);
-            watch.open.close(id.into_u64());
-            return;
+            return state.free();
         }
         watch.close_in_extensions(&id, &context);
     }
@@ -210,20 +209,40 @@ impl Watch {
             return probe::saw(attributes.metadata());
         }
         let start = self.clock.raw();
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference);
-        attributes.record(&mut reader);
-        reader.finish();
-        let handle = self.sink.open(&mut reader.labels);
-        if self
-            .open
-            .open(id.into_u64(), start, handle, plan.number, &reader.values)
-        {
-            return;
+        if let Some(state) = self.open.open(id.into_u64(), start, plan) {
+            return self.begin_inference(state, plan, attributes);
         }
-        let state = Arc::new(State::new(start, handle, plan.number, &reader.values));
+        self.open_in_extensions(start, plan, attributes, id, context);
+    }
+
+    /// There is no place in the table.
+    #[cold]
+    #[inline(never)]
+    fn open_in_extensions<S>(
+        &self,
+        start: u64,
+        plan: &Plan,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let state = Arc::new(State::new(start, plan));
+        self.begin_inference(&state, plan, attributes);
+        let handle = state.handle();
         if !self.insert(id, context, state) {
             // Not watched to its end: it must not stay in flight for ever.
             self.sink.abandon(handle);
+        }
+    }
+
+    #[inline]
+    fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
+        attributes.record(&mut reader);
+        if let Some(labels) = reader.labels() {
+            state.set_handle(self.sink.open(labels));
         }
     }
 
@@ -241,10 +260,9 @@ impl Watch {
             return probe::saw(attributes.metadata());
         }
         let start = self.clock.raw();
-        let mut reader = Reader::new(plan, &*self.sink, kind);
+        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
         attributes.record(&mut reader);
-        reader.finish();
-        let Reader { labels, values, .. } = reader;
+        let (labels, values) = reader.into_parts();
         let operation = Operation {
             kind,
             plan: plan.number,
@@ -319,12 +337,10 @@ impl Watch {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
             return;
         };
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference);
+        let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
-        state.extend(&reader.values);
-        if !reader.labels.is_empty() {
-            reader.finish();
-            self.relabel(state, &reader.labels);
+        if let Some(labels) = reader.labels() {
+            self.relabel(state, labels);
         }
     }
 
@@ -358,12 +374,12 @@ impl Watch {
         let Some(plan) = self.callsites.numbered(plan) else {
             return;
         };
-        let mut reader = Reader::new(plan, &*self.sink, kind);
+        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
         values.record(&mut reader);
-        reader.finish();
+        let (labels, values) = reader.into_parts();
         if let Some(operation) = span.extensions_mut().get_mut::<Operation>() {
-            operation.labels.extend(&reader.labels);
-            operation.values.extend(&reader.values);
+            operation.labels.extend(&labels);
+            operation.values.extend(&values);
         }
     }
 
@@ -378,14 +394,8 @@ impl Watch {
             labels.set(Label::ErrorType, "panic");
             self.relabel(state, &labels);
         }
-        let declares_status = self
-            .callsites
-            .numbered(state.plan())
-            .is_some_and(|plan| plan.declares_status);
-        self.sink.close(
-            state.handle(),
-            &state.end(&self.clock, now, declares_status),
-        );
+        self.sink
+            .close(state.handle(), &state.end(&self.clock, now));
     }
 
     fn close_in_extensions<S>(&self, id: &Id, context: &Context<'_, S>)
@@ -486,9 +496,9 @@ impl Watch {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let now = self.clock.raw();
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference);
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, Values::new());
         event.record(&mut reader);
-        let Reader { labels, values, .. } = reader;
+        let (labels, values) = reader.into_parts();
         let model = Model::new(
             labels.value(Label::ModelId),
             labels.value(Label::ModelType),
@@ -560,11 +570,9 @@ impl Watch {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let mut reader = Reader::new(plan, &*self.sink, Kind::Inference);
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, Values::new());
         event.record(&mut reader);
-        let Reader {
-            labels, mut values, ..
-        } = reader;
+        let (labels, mut values) = reader.into_parts();
         values.has_failed = true;
         for span in context.event_scope(event).into_iter().flatten() {
             if self

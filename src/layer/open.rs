@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use super::visit::{UNSET, Values};
+use super::{
+    callsite::Plan,
+    visit::{Target, UNSET},
+};
 use crate::{
     clock::Clock,
     observation::{Handle, InferenceEnd, Outcome, TokenSource, Tokens, TraceReference},
@@ -24,8 +27,12 @@ const SLOTS: usize = 2048;
 const PLACES: usize = 2;
 
 /// What is known of one open inference. Numbers that were not recorded are [`UNSET`].
-#[repr(align(64))]
+///
+/// It has two cache lines of its own: the prefetcher takes pairs.
+#[repr(align(128))]
 pub(super) struct State {
+    /// Of the span; 0: free.
+    id: AtomicU64,
     start: AtomicU64,
     handle: AtomicU32,
     plan: AtomicU32,
@@ -58,11 +65,16 @@ const PANICKED: u8 = 4;
 const STREAMING: u8 = 8;
 /// It was opened by a destructor that runs in a panic, which is not its own.
 const OPENED_IN_PANIC: u8 = 16;
+/// Its callsite declares `status`.
+const DECLARES_STATUS: u8 = 32;
 
 impl State {
-    fn vacant() -> Self {
-        let unset = || AtomicU64::new(UNSET);
+    const fn vacant() -> Self {
+        const fn unset() -> AtomicU64 {
+            AtomicU64::new(UNSET)
+        }
         Self {
+            id: AtomicU64::new(0),
             start: AtomicU64::new(0),
             handle: AtomicU32::new(0),
             plan: AtomicU32::new(0),
@@ -83,69 +95,43 @@ impl State {
     }
 
     /// A state on its own, for a span's extensions.
-    pub(super) fn new(start: u64, handle: Handle, plan: u32, values: &Values) -> Self {
+    pub(super) fn new(start: u64, plan: &Plan) -> Self {
         let state = Self::vacant();
-        state.begin(start, handle, plan, values);
+        state.begin(start, plan);
         state
     }
 
+    /// Forgets whom the place belonged to before.
     #[inline]
-    fn begin(&self, start: u64, handle: Handle, plan: u32, values: &Values) {
+    fn begin(&self, start: u64, plan: &Plan) {
         self.start.store(start, Relaxed);
-        self.handle.store(handle.0, Relaxed);
-        self.plan.store(plan, Relaxed);
-        self.output.store(values.output, Relaxed);
-        self.input.store(values.input, Relaxed);
-        self.cached.store(values.cached, Relaxed);
-        self.queue_seconds.store(values.queue_seconds, Relaxed);
-        self.first_token.store(UNSET, Relaxed);
-        self.last_token.store(UNSET, Relaxed);
+        self.plan.store(plan.number, Relaxed);
+        for number in [
+            &self.output,
+            &self.input,
+            &self.cached,
+            &self.queue_seconds,
+            &self.first_token,
+            &self.last_token,
+            &self.trace_high,
+            &self.trace_low,
+            &self.span,
+        ] {
+            number.store(UNSET, Relaxed);
+        }
         self.counted.store(0, Relaxed);
-        self.trace_high.store(values.trace_high, Relaxed);
-        self.trace_low.store(values.trace_low, Relaxed);
-        self.span.store(values.span, Relaxed);
-        self.status.store(
-            values.status.map_or(0, |outcome| outcome as u8 + 1),
-            Relaxed,
-        );
-        self.source
-            .store(values.source.map_or(0, |source| source as u8 + 1), Relaxed);
-        let in_panic = if std::thread::panicking() {
-            OPENED_IN_PANIC
-        } else {
-            0
-        };
-        self.flags.store(flags_of(values) | in_panic, Relaxed);
+        self.status.store(0, Relaxed);
+        self.source.store(0, Relaxed);
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(plan.declares_status, DECLARES_STATUS)
+            | flag(std::thread::panicking(), OPENED_IN_PANIC);
+        self.flags.store(flags, Relaxed);
     }
 
-    /// Takes what was recorded later.
+    /// Gives its place in the table back; call it after everything has been read.
     #[inline]
-    pub(super) fn extend(&self, later: &Values) {
-        let number = |cell: &AtomicU64, value| {
-            if value != UNSET {
-                cell.store(value, Relaxed);
-            }
-        };
-        number(&self.output, later.output);
-        number(&self.input, later.input);
-        number(&self.cached, later.cached);
-        number(&self.queue_seconds, later.queue_seconds);
-        number(&self.trace_high, later.trace_high);
-        number(&self.trace_low, later.trace_low);
-        number(&self.span, later.span);
-        if let Some(outcome) = later.status {
-            self.status.store(outcome as u8 + 1, Relaxed);
-        }
-        if let Some(source) = later.source {
-            self.source.store(source as u8 + 1, Relaxed);
-        }
-        let flags = flags_of(later);
-        if flags != 0 {
-            self.flags.fetch_or(flags, Relaxed);
-        }
-        if later.is_streaming == Some(false) {
-            self.flags.fetch_and(!STREAMING, Relaxed);
-        }
+    pub(super) fn free(&self) {
+        self.id.store(0, Release);
     }
 
     #[inline]
@@ -173,6 +159,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn has_panicked(&self) -> bool {
         self.flags.load(Relaxed) & PANICKED != 0
     }
@@ -195,7 +182,7 @@ impl State {
 
     /// How it went, at `now`.
     #[inline]
-    pub(super) fn end(&self, clock: &Clock, now: u64, declares_status: bool) -> InferenceEnd {
+    pub(super) fn end(&self, clock: &Clock, now: u64) -> InferenceEnd {
         let known = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|value| *value != UNSET);
         let start = self.start.load(Relaxed);
         let flags = self.flags.load(Relaxed);
@@ -204,10 +191,13 @@ impl State {
         let source = match (self.source.load(Relaxed), said) {
             (0, None) => TokenSource::Counted,
             (0, Some(_)) => TokenSource::Provider,
-            (number, _) => TokenSource::ALL[usize::from(number - 1) % TokenSource::ALL.len()],
+            (number, _) => TokenSource::ALL
+                .get(usize::from(number - 1))
+                .copied()
+                .unwrap_or_default(),
         };
         InferenceEnd {
-            outcome: self.outcome(flags, declares_status),
+            outcome: self.outcome(flags),
             duration: clock.between(start, now),
             tokens: Tokens {
                 input: known(&self.input),
@@ -227,17 +217,22 @@ impl State {
     }
 
     #[inline]
-    fn outcome(&self, flags: u8, declares_status: bool) -> Outcome {
+    fn outcome(&self, flags: u8) -> Outcome {
         let status = match self.status.load(Relaxed) {
             0 => None,
             number => Outcome::ALL.get(usize::from(number - 1)).copied(),
         };
+        if let Some(outcome) = status
+            && flags & (FAILED | TIMED_OUT | PANICKED) == 0
+        {
+            return outcome;
+        }
         outcome(
             status,
             flags & FAILED != 0,
             flags & TIMED_OUT != 0,
             flags & PANICKED != 0,
-            declares_status,
+            flags & DECLARES_STATUS != 0,
         )
     }
 }
@@ -246,7 +241,6 @@ impl State {
 ///
 /// A Layer cannot tell a future that was dropped from one that finished: the callbacks are the same. So a span
 /// that declares `status`, and closes without one, was given up; one that declares none never is.
-#[inline]
 pub(super) fn outcome(
     status: Option<Outcome>,
     has_failed: bool,
@@ -265,83 +259,99 @@ pub(super) fn outcome(
     }
 }
 
-fn flags_of(values: &Values) -> u8 {
-    let flag = |is_set, flag| if is_set { flag } else { 0 };
-    flag(values.has_failed, FAILED)
-        | flag(values.has_timed_out, TIMED_OUT)
-        | flag(values.is_streaming == Some(true), STREAMING)
+/// What is recorded goes straight to where it is kept.
+impl Target for &State {
+    #[inline]
+    fn output_tokens(&mut self, tokens: u64) {
+        self.output.store(tokens, Relaxed);
+    }
+
+    #[inline]
+    fn input_tokens(&mut self, tokens: u64) {
+        self.input.store(tokens, Relaxed);
+    }
+
+    fn cached_tokens(&mut self, tokens: u64) {
+        self.cached.store(tokens, Relaxed);
+    }
+
+    fn queue_seconds(&mut self, seconds: f64) {
+        self.queue_seconds.store(seconds.to_bits(), Relaxed);
+    }
+
+    fn trace_id(&mut self, id: u128) {
+        self.trace_high.store((id >> 64) as u64, Relaxed);
+        self.trace_low.store(id as u64, Relaxed);
+    }
+
+    fn span_id(&mut self, id: u64) {
+        self.span.store(id, Relaxed);
+    }
+
+    #[inline]
+    fn outcome(&mut self, outcome: Outcome) {
+        self.status.store(outcome as u8 + 1, Relaxed);
+    }
+
+    fn source(&mut self, source: TokenSource) {
+        self.source.store(source as u8 + 1, Relaxed);
+    }
+
+    fn streaming(&mut self, is_streaming: bool) {
+        if is_streaming {
+            self.flags.fetch_or(STREAMING, Relaxed);
+        } else {
+            self.flags.fetch_and(!STREAMING, Relaxed);
+        }
+    }
+
+    fn failed(&mut self) {
+        self.fail();
+    }
+
+    fn failed_with(&mut self, has_timed_out: bool) {
+        let timed_out = if has_timed_out { TIMED_OUT } else { 0 };
+        self.flags.fetch_or(FAILED | timed_out, Relaxed);
+    }
 }
 
 /// Open inferences by span id.
-pub(super) struct OpenTable(Box<[Slot]>);
-
-#[repr(align(128))]
-struct Slot {
-    /// 0: free.
-    id: AtomicU64,
-    state: State,
-}
+pub(super) struct OpenTable(Box<[[State; PLACES]]>);
 
 impl OpenTable {
     pub(super) fn new() -> Self {
-        Self(
-            (0..SLOTS)
-                .map(|_| Slot {
-                    id: AtomicU64::new(0),
-                    state: State::vacant(),
-                })
-                .collect(),
-        )
+        let row = |_| [const { State::vacant() }; PLACES];
+        Self((0..SLOTS / PLACES).map(row).collect())
     }
 
-    /// Puts an inference into a free place; false if there is none.
+    /// A free place for an inference, if there is one; nothing is known of it yet but its start.
     #[inline]
-    pub(super) fn open(
-        &self,
-        id: u64,
-        start: u64,
-        handle: Handle,
-        plan: u32,
-        values: &Values,
-    ) -> bool {
-        let is_free = |slot: &&Slot| {
-            slot.id.load(Relaxed) == 0 && slot.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
-        };
-        match self.places(id).iter().find(is_free) {
-            Some(slot) => {
-                slot.state.begin(start, handle, plan, values);
-                true
+    pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
+        for state in self.places(id) {
+            if state.id.load(Relaxed) == 0
+                && state.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
+            {
+                state.begin(start, plan);
+                return Some(state);
             }
-            None => false,
         }
+        None
     }
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&State> {
-        self.slot(id).map(|slot| &slot.state)
-    }
-
-    /// Frees the place of a span; call it after everything has been read.
-    #[inline]
-    pub(super) fn close(&self, id: u64) {
-        if let Some(slot) = self.slot(id) {
-            slot.id.store(0, Release);
-        }
-    }
-
-    #[inline]
-    fn slot(&self, id: u64) -> Option<&Slot> {
         self.places(id)
             .iter()
-            .find(|slot| slot.id.load(Relaxed) == id)
+            .find(|state| state.id.load(Relaxed) == id)
     }
 
     #[inline]
-    fn places(&self, id: u64) -> &[Slot] {
+    fn places(&self, id: u64) -> &[State] {
         // The product's high bits are the well-mixed ones.
         let hash = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        let first = hash & (SLOTS - PLACES);
-        &self.0[first..first + PLACES]
+        self.0
+            .get(hash % (SLOTS / PLACES))
+            .map_or(&[], <[State; PLACES]>::as_slice)
     }
 }
 
@@ -380,9 +390,15 @@ mod tests {
     #[test]
     fn a_place_is_found_while_it_is_open_and_free_afterwards() {
         let table = OpenTable::new();
-        let values = Values::new();
+        let plan = Plan::of_test(3);
         let ids: Vec<u64> = (1..=10_000)
-            .filter(|id| table.open(*id, 1, Handle(7), 3, &values))
+            .filter(|id| {
+                let state = table.open(*id, 1, &plan);
+                state.is_some_and(|state| {
+                    state.set_handle(Handle(7));
+                    true
+                })
+            })
             .collect();
         assert!(
             ids.len() > SLOTS / 2,
@@ -391,7 +407,7 @@ mod tests {
         );
         for id in &ids {
             assert_eq!(table.get(*id).map(State::handle), Some(Handle(7)));
-            table.close(*id);
+            table.get(*id).unwrap().free();
             assert!(table.get(*id).is_none());
         }
     }

@@ -6,6 +6,7 @@
 use std::{
     fmt::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use tracing::field::{Field, Visit};
@@ -15,6 +16,32 @@ use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Tex
 
 /// A number that was not recorded.
 pub(super) const UNSET: u64 = u64::MAX;
+
+/// Where a [`Reader`] puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
+/// open inference, or into [`Values`] for everything else.
+pub(super) trait Target {
+    /// Tokens are below [`UNSET`].
+    fn output_tokens(&mut self, tokens: u64);
+    fn input_tokens(&mut self, tokens: u64);
+    fn cached_tokens(&mut self, tokens: u64);
+    fn queue_seconds(&mut self, seconds: f64);
+    fn trace_id(&mut self, id: u128);
+    fn span_id(&mut self, id: u64);
+    fn outcome(&mut self, outcome: Outcome);
+    fn source(&mut self, source: TokenSource);
+    fn streaming(&mut self, is_streaming: bool);
+    fn failed(&mut self);
+    /// It failed with an error type, which may be that it timed out.
+    fn failed_with(&mut self, has_timed_out: bool);
+
+    // What an inference has no use for.
+    fn status_code(&mut self, _: u16) {}
+    fn request_size(&mut self, _: u64) {}
+    fn response_size(&mut self, _: u64) {}
+    fn cache(&mut self, _: CacheResult) {}
+    fn client(&mut self, _: bool) {}
+    fn amount(&mut self, _: f64) {}
+}
 
 /// What fields said, beside labels.
 #[derive(Clone)]
@@ -92,41 +119,143 @@ impl Values {
     }
 }
 
-/// Reads fields by the roles that a plan gives them.
-pub(super) struct Reader<'r> {
-    plan: &'r Plan,
-    sink: &'r dyn Sink,
-    /// Some fields mean different things to different kinds.
-    kind: Kind,
-    pub(super) labels: Labels,
-    pub(super) values: Values,
+impl Target for Values {
+    fn output_tokens(&mut self, tokens: u64) {
+        self.output = tokens;
+        self.amount = Some(tokens as f64);
+    }
+
+    fn input_tokens(&mut self, tokens: u64) {
+        self.input = tokens;
+    }
+
+    fn cached_tokens(&mut self, tokens: u64) {
+        self.cached = tokens;
+    }
+
+    fn queue_seconds(&mut self, seconds: f64) {
+        self.queue_seconds = seconds.to_bits();
+    }
+
+    fn trace_id(&mut self, id: u128) {
+        self.trace_high = (id >> 64) as u64;
+        self.trace_low = id as u64;
+    }
+
+    fn span_id(&mut self, id: u64) {
+        self.span = id;
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        self.status = Some(outcome);
+    }
+
+    fn source(&mut self, source: TokenSource) {
+        self.source = Some(source);
+    }
+
+    fn streaming(&mut self, is_streaming: bool) {
+        self.is_streaming = Some(is_streaming);
+    }
+
+    fn failed(&mut self) {
+        self.has_failed = true;
+    }
+
+    fn failed_with(&mut self, has_timed_out: bool) {
+        self.has_failed = true;
+        self.has_timed_out = has_timed_out;
+    }
+
+    fn status_code(&mut self, code: u16) {
+        self.status_code = Some(code);
+    }
+
+    fn request_size(&mut self, bytes: u64) {
+        self.request_size = Some(bytes);
+    }
+
+    fn response_size(&mut self, bytes: u64) {
+        self.response_size = Some(bytes);
+    }
+
+    fn cache(&mut self, result: CacheResult) {
+        self.cache = Some(result);
+    }
+
+    fn client(&mut self, is_client: bool) {
+        self.is_client = is_client;
+    }
+
+    fn amount(&mut self, amount: f64) {
+        self.amount = Some(amount);
+    }
 }
 
-impl<'r> Reader<'r> {
+/// Reads fields by the roles that a plan gives them.
+pub(super) struct Reader<'r, T> {
+    plan: &'r Plan,
+    /// Hardly ever needed, so not even its address is computed until it is.
+    sink: &'r Arc<dyn Sink>,
+    /// Some fields mean different things to different kinds.
+    kind: Kind,
+    /// `None` until there is a label: what is recorded late is mostly numbers.
+    labels: Option<Labels>,
+    pub(super) values: T,
+}
+
+impl<'r, T: Target> Reader<'r, T> {
+    /// A reader of what is likely to have labels.
     #[inline]
-    pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink, kind: Kind) -> Self {
+    pub(super) fn new(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
         Self {
             plan,
             sink,
             kind,
-            labels: Labels::new(),
-            values: Values::new(),
+            labels: Some(Labels::new()),
+            values,
         }
     }
 
-    /// Reports what was cut.
+    /// A reader of what is likely to have none.
     #[inline]
-    pub(super) fn finish(&self) {
-        if self.labels.truncated() > 0 {
-            self.report_truncated();
+    pub(super) fn late(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
+        Self {
+            plan,
+            sink,
+            kind,
+            labels: None,
+            values,
+        }
+    }
+
+    /// The labels, if there are any; reports what was cut of them.
+    #[inline]
+    pub(super) fn labels(&mut self) -> Option<&mut Labels> {
+        let labels = self.labels.as_mut()?;
+        if labels.truncated() > 0 {
+            report_truncated(&**self.sink, labels.truncated());
+        }
+        Some(labels)
+    }
+
+    /// Labels, none where none was read, and values.
+    pub(super) fn into_parts(mut self) -> (Labels, T) {
+        self.labels();
+        (self.labels.unwrap_or_default(), self.values)
+    }
+
+    #[inline]
+    fn set(&mut self, label: Label, value: &str) {
+        match &mut self.labels {
+            Some(labels) => labels.set(label, value),
+            None => self.set_first(label, value),
         }
     }
 
     #[cold]
-    fn report_truncated(&self) {
-        for _ in 0..self.labels.truncated() {
-            self.sink.dropped(Dropped::Truncated, "a label value");
-        }
+    fn set_first(&mut self, label: Label, value: &str) {
+        self.labels.insert(Labels::new()).set(label, value);
     }
 
     #[inline]
@@ -136,57 +265,68 @@ impl<'r> Reader<'r> {
 
     #[inline]
     fn label(&mut self, label: Label, value: &str) {
-        self.labels.set(label, value);
+        self.set(label, value);
         if label == Label::ErrorType && !value.is_empty() {
-            self.values.has_failed = true;
-            self.values.has_timed_out = value == "timeout";
+            self.values.failed_with(value == "timeout");
         }
     }
 
+    #[inline]
     fn status(&mut self, status: &str) {
+        match self.kind {
+            Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
+            _ => self.outcome(status),
+        }
+    }
+
+    fn status_or_result(&mut self, status: &str) {
         if self.kind == Kind::Cache
             && let Some(result) = CacheResult::ALL
                 .into_iter()
                 .find(|result| result.as_str().eq_ignore_ascii_case(status))
         {
-            self.values.cache = Some(result);
-            return;
+            return self.values.cache(result);
         }
         if self.kind == Kind::HttpRequest
             && let Ok(code) = status.parse()
         {
-            self.values.status_code = Some(code);
-            return;
+            return self.values.status_code(code);
         }
-        let outcome = Outcome::parse(status);
-        self.values.status = Some(outcome);
-        if outcome == Outcome::Other {
-            self.sink.dropped(Dropped::UnknownStatus, status);
-        }
+        self.outcome(status);
     }
 
     #[inline]
+    fn outcome(&mut self, status: &str) {
+        let outcome = Outcome::parse(status);
+        self.values.outcome(outcome);
+        if outcome == Outcome::Other {
+            self.unknown_status(status);
+        }
+    }
+
+    #[cold]
+    fn unknown_status(&self, status: &str) {
+        self.sink.dropped(Dropped::UnknownStatus, status);
+    }
+
     fn number(&mut self, field: &Field, value: u64) {
         let values = &mut self.values;
         match self.plan.role(field.index()) {
-            Role::OutputTokens => {
-                values.output = value.min(UNSET - 1);
-                values.amount = Some(value as f64);
-            }
-            Role::InputTokens => values.input = value.min(UNSET - 1),
-            Role::CachedTokens => values.cached = value.min(UNSET - 1),
-            Role::QueueSeconds => values.queue_seconds = (value as f64).to_bits(),
-            Role::StatusCode => values.status_code = Some(u16::try_from(value).unwrap_or(0)),
-            Role::RequestSize => values.request_size = Some(value),
-            Role::ResponseSize => values.response_size = Some(value),
-            Role::SpanId => values.span = value,
-            Role::Amount => values.amount = Some(value as f64),
+            Role::OutputTokens => values.output_tokens(value.min(UNSET - 1)),
+            Role::InputTokens => values.input_tokens(value.min(UNSET - 1)),
+            Role::CachedTokens => values.cached_tokens(value.min(UNSET - 1)),
+            Role::QueueSeconds => values.queue_seconds(value as f64),
+            Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
+            Role::RequestSize => values.request_size(value),
+            Role::ResponseSize => values.response_size(value),
+            Role::SpanId => values.span_id(value),
+            Role::Amount => values.amount(value as f64),
             Role::Status if self.kind == Kind::HttpRequest => {
-                values.status_code = Some(u16::try_from(value).unwrap_or(0));
+                values.status_code(u16::try_from(value).unwrap_or(0))
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
             Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
-            Role::Error => values.has_failed = true,
+            Role::Error => values.failed(),
             Role::None
             | Role::TokenSource
             | Role::Streaming
@@ -203,28 +343,27 @@ impl<'r> Reader<'r> {
         match self.role(field) {
             Role::Label(label) => self.label(label, value),
             Role::Status => self.status(value),
-            Role::Error => self.values.has_failed |= !value.is_empty(),
+            Role::Error if value.is_empty() => {}
+            Role::Error => self.values.failed(),
             Role::TokenSource => {
-                self.values.source = TokenSource::ALL
+                let source = TokenSource::ALL
                     .into_iter()
                     .find(|source| source.as_str() == value);
-            }
-            Role::Streaming => self.values.is_streaming = Some(value == "true"),
-            Role::Hit => {
-                self.values.cache = Some(if value == "true" {
-                    CacheResult::Hit
-                } else {
-                    CacheResult::Miss
-                });
-            }
-            Role::TraceId => {
-                if let Ok(id) = u128::from_str_radix(value, 16) {
-                    self.values.trace_high = (id >> 64) as u64;
-                    self.values.trace_low = id as u64;
+                if let Some(source) = source {
+                    self.values.source(source);
                 }
             }
-            Role::SpanId => self.values.span = u64::from_str_radix(value, 16).unwrap_or(UNSET),
-            Role::SpanKind => self.values.is_client = value.eq_ignore_ascii_case("client"),
+            Role::Streaming => self.values.streaming(value == "true"),
+            Role::Hit => self.values.cache(cache_result(value == "true")),
+            Role::TraceId => {
+                if let Ok(id) = u128::from_str_radix(value, 16) {
+                    self.values.trace_id(id);
+                }
+            }
+            Role::SpanId => self
+                .values
+                .span_id(u64::from_str_radix(value, 16).unwrap_or(UNSET)),
+            Role::SpanKind => self.values.client(value.eq_ignore_ascii_case("client")),
             Role::None | Role::Kind | Role::Message | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
@@ -244,19 +383,39 @@ impl<'r> Reader<'r> {
     }
 }
 
-impl Visit for Reader<'_> {
+#[cold]
+fn report_truncated(sink: &dyn Sink, labels: u8) {
+    for _ in 0..labels {
+        sink.dropped(Dropped::Truncated, "a label value");
+    }
+}
+
+const fn cache_result(is_hit: bool) -> CacheResult {
+    if is_hit {
+        CacheResult::Hit
+    } else {
+        CacheResult::Miss
+    }
+}
+
+impl<T: Target> Visit for Reader<'_, T> {
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::None => {}
-            Role::Label(label) if label != Label::ErrorType => self.labels.set(label, value),
+            Role::Label(label) if label != Label::ErrorType => self.set(label, value),
+            Role::Status => self.status(value),
             _ => self.text(field, value),
         }
     }
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.number(field, value);
+        match self.role(field) {
+            Role::OutputTokens => self.values.output_tokens(value.min(UNSET - 1)),
+            Role::InputTokens => self.values.input_tokens(value.min(UNSET - 1)),
+            _ => self.number(field, value),
+        }
     }
 
     #[inline]
@@ -273,9 +432,7 @@ impl Visit for Reader<'_> {
 
     fn record_u128(&mut self, field: &Field, value: u128) {
         if self.role(field) == Role::TraceId {
-            self.values.trace_high = (value >> 64) as u64;
-            self.values.trace_low = value as u64;
-            return;
+            return self.values.trace_id(value);
         }
         self.number(field, u64::try_from(value).unwrap_or(UNSET - 1));
     }
@@ -285,25 +442,22 @@ impl Visit for Reader<'_> {
             Role::None | Role::Message => {}
             _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
             // A score out of range is the sink's to judge.
-            Role::Amount => self.values.amount = Some(value),
-            Role::Label(label) => self.labels.set_fmt(label, format_args!("{value}")),
+            Role::Amount => self.values.amount(value),
+            Role::Label(label) => self
+                .labels
+                .get_or_insert_with(Labels::new)
+                .set_fmt(label, format_args!("{value}")),
             _ if value < 0.0 => self.sink.dropped(Dropped::Negative, field.name()),
-            Role::QueueSeconds => self.values.queue_seconds = value.to_bits(),
+            Role::QueueSeconds => self.values.queue_seconds(value),
             _ => self.number(field, value.round() as u64),
         }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         match self.role(field) {
-            Role::Streaming => self.values.is_streaming = Some(value),
-            Role::Hit => {
-                self.values.cache = Some(if value {
-                    CacheResult::Hit
-                } else {
-                    CacheResult::Miss
-                });
-            }
-            Role::Error => self.values.has_failed |= value,
+            Role::Streaming => self.values.streaming(value),
+            Role::Hit => self.values.cache(cache_result(value)),
+            Role::Error if value => self.values.failed(),
             Role::Label(label) => self.label(label, if value { "true" } else { "false" }),
             _ => {}
         }
@@ -313,7 +467,7 @@ impl Visit for Reader<'_> {
         match self.role(field) {
             Role::None | Role::Message => {}
             // Only that there is one matters, so it is not even printed.
-            Role::Error => self.values.has_failed = true,
+            Role::Error => self.values.failed(),
             _ => {
                 let mut text = Text::new();
                 if !print(&mut text, value) {

@@ -9,9 +9,12 @@ use std::fmt;
 /// A label value is cut at this many bytes.
 pub const MAX_VALUE_BYTES: usize = 512;
 
-const INLINE: usize = 256;
+/// Values that fit here need no cutting.
+const INLINE: usize = 192;
 /// One byte for the label, two for the length of its value.
 const HEADER: usize = 3;
+/// No label has this number.
+const UNORDERED: u8 = u8::MAX;
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $bounded:literal;)*) => {
@@ -99,10 +102,10 @@ pub const OVERFLOW: &str = "_other";
 #[derive(Clone)]
 pub struct Labels {
     inline: [u8; INLINE],
+    /// Bytes used of `inline`; beyond its end once they are in `long`.
     len: usize,
-    /// Number of the last label pushed, plus one.
+    /// Number of the last label set, plus one; [`UNORDERED`] once one came out of order.
     last: u8,
-    is_ordered: bool,
     truncated: u8,
     long: Option<Vec<u8>>,
 }
@@ -122,7 +125,6 @@ impl Labels {
             inline: [0; INLINE],
             len: 0,
             last: 0,
-            is_ordered: true,
             truncated: 0,
             long: None,
         }
@@ -137,9 +139,22 @@ impl Labels {
     /// Sets `label`; an empty value means that it is absent.
     #[inline]
     pub fn set(&mut self, label: Label, value: &str) {
-        let value = self.cut(value);
-        self.push_header(label, value.len());
-        self.push(value.as_bytes());
+        let number = label as u8 + 1;
+        self.last = if number > self.last {
+            number
+        } else {
+            UNORDERED
+        };
+        let free = self.inline.get_mut(self.len..).unwrap_or_default();
+        match free.split_first_chunk_mut::<HEADER>() {
+            Some((head, body)) if value.len() <= body.len() => {
+                // Last comes the copy: with nothing to do after it, it needs no frame.
+                self.len += HEADER + value.len();
+                *head = header(label, value);
+                body[..value.len()].copy_from_slice(value.as_bytes());
+            }
+            _ => self.spill(label, value),
+        }
     }
 
     /// Sets `label` to what `value` prints, without allocating.
@@ -190,7 +205,7 @@ impl Labels {
     /// The packed, canonical form: sorted by label, each label once. The key of a label set.
     #[inline]
     pub fn canonical(&mut self) -> &[u8] {
-        if !self.is_ordered {
+        if self.last == UNORDERED {
             self.sort();
         }
         self.packed()
@@ -222,7 +237,6 @@ impl Labels {
         }
     }
 
-    #[inline]
     fn cut<'v>(&mut self, value: &'v str) -> &'v str {
         if value.len() <= MAX_VALUE_BYTES {
             return value;
@@ -231,33 +245,14 @@ impl Labels {
         &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
     }
 
-    #[inline]
-    fn push_header(&mut self, label: Label, len: usize) {
-        let number = label as u8 + 1;
-        self.is_ordered &= number > self.last;
-        self.last = number;
-        let [low, high] = u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes();
-        self.push(&[label as u8, low, high]);
-    }
-
-    #[inline]
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        match self.inline.get_mut(self.len..end) {
-            Some(place) if self.long.is_none() => {
-                place.copy_from_slice(bytes);
-                self.len = end;
-            }
-            _ => self.spill(bytes),
-        }
-    }
-
     #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
+    fn spill(&mut self, label: Label, value: &str) {
+        let value = self.cut(value);
         let inline = &self.inline[..self.len.min(INLINE)];
-        self.long
-            .get_or_insert_with(|| inline.to_vec())
-            .extend_from_slice(bytes);
+        let long = self.long.get_or_insert_with(|| inline.to_vec());
+        long.extend_from_slice(&header(label, value));
+        long.extend_from_slice(value.as_bytes());
+        self.len = INLINE + 1;
     }
 
     #[cold]
@@ -291,6 +286,13 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
         }
         labels
     }
+}
+
+/// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
+#[inline]
+fn header(label: Label, value: &str) -> [u8; HEADER] {
+    let [low, high, ..] = value.len().to_le_bytes();
+    [label as u8, low, high]
 }
 
 struct Unpack<'p> {

@@ -266,13 +266,15 @@ pub struct InferenceEnd {
 impl InferenceEnd {
     /// `(duration − time to first token) / (output tokens − 1)`, where both are known.
     #[must_use]
+    #[inline]
     pub fn time_per_output_token(&self) -> Option<Duration> {
+        let first = self.time_to_first_token?;
         let gaps = self
             .tokens
             .output?
             .checked_sub(1)
             .filter(|gaps| *gaps > 0)?;
-        let decode = self.duration.checked_sub(self.time_to_first_token?)?;
+        let decode = self.duration.checked_sub(first)?;
         Some(Duration::from_secs_f64(decode.as_secs_f64() / gaps as f64))
     }
 }

@@ -1,7 +1,7 @@
 //! The bounds of a histogram's buckets, and the search for a value's bucket.
 
-/// Exponents of an `f64`: eleven bits.
-const EXPONENTS: usize = 1 << 11;
+/// Signs and exponents of an `f64`: twelve bits.
+const LEADING: usize = 1 << 12;
 /// Bucket numbers fit a byte.
 const MOST: usize = 254;
 
@@ -48,9 +48,9 @@ pub(crate) fn check(upper: &[f64]) -> Result<&[f64], BucketsError> {
 /// Ascending upper bounds; the bucket `+Inf` is implied.
 pub(crate) struct Bounds {
     upper: Box<[f64]>,
-    /// By the exponent of a non-negative value: the first bucket that can hold it. A value's bits above the
-    /// mantissa lead there, so that the search walks over one or two bounds instead of all.
-    first: Box<[u8; EXPONENTS]>,
+    /// By the sign and exponent of a value: the first bucket that can hold it (0 for negative ones). The search
+    /// begins there, and walks over one or two bounds instead of all.
+    first: Box<[u8; LEADING]>,
     /// `le` of every bucket as `OpenMetrics` writes it.
     le: Box<[String]>,
 }
@@ -58,8 +58,8 @@ pub(crate) struct Bounds {
 impl Bounds {
     pub(crate) fn new(upper: &[f64]) -> Result<Self, BucketsError> {
         let upper = check(upper)?;
-        let mut first = Box::new([0; EXPONENTS]);
-        for (exponent, place) in first.iter_mut().enumerate() {
+        let mut first = Box::new([0; LEADING]);
+        for (exponent, place) in first.iter_mut().enumerate().take(LEADING / 2) {
             let least = f64::from_bits((exponent as u64) << 52);
             let bucket = upper.iter().take_while(|bound| least > **bound).count();
             *place = u8::try_from(bucket).unwrap_or(u8::MAX);
@@ -79,7 +79,7 @@ impl Bounds {
     pub(crate) fn known(upper: &[f64]) -> Self {
         Self::new(upper).unwrap_or_else(|_| Self {
             upper: Box::new([]),
-            first: Box::new([0; EXPONENTS]),
+            first: Box::new([0; LEADING]),
             le: Box::new([]),
         })
     }
@@ -87,12 +87,12 @@ impl Bounds {
     /// The number of the first bucket whose bound is not below `value`; `value` is not NaN.
     #[inline]
     pub(crate) fn bucket(&self, value: f64) -> usize {
-        let bits = value.to_bits();
-        let mut bucket = if value < 0.0 {
-            0
-        } else {
-            usize::from(self.first[(bits >> 52) as usize & (EXPONENTS - 1)])
-        };
+        // Sign and exponent; a negative value's lead behind the table's end.
+        let leading = (value.to_bits() >> 52) as usize;
+        let mut bucket = self
+            .first
+            .get(leading)
+            .map_or(0, |first| usize::from(*first));
         while let Some(bound) = self.upper.get(bucket)
             && value > *bound
         {

@@ -47,9 +47,19 @@ impl Default for Counter {
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, value: u64) {
-        if !add(&self.0.mine().whole, value) {
-            self.0.missed();
+        match self.0.only() {
+            Some(part) => {
+                if !add(&part.whole, value) {
+                    self.0.missed();
+                }
+            }
+            None => self.add_striped(value),
         }
+    }
+
+    #[inline(never)]
+    fn add_striped(&self, value: u64) {
+        self.0.mine().whole.fetch_add(value, Relaxed);
     }
 
     pub(crate) fn add_f64(&self, value: f64) -> Result<(), Dropped> {
@@ -138,9 +148,19 @@ impl Default for Gauge {
 impl Gauge {
     #[inline]
     pub(crate) fn add(&self, value: f64) {
-        if !add_f64(&self.0.mine().0, value) {
-            self.0.missed();
+        match self.0.only() {
+            Some(part) => {
+                if !add_f64(&part.0, value) {
+                    self.0.missed();
+                }
+            }
+            None => self.add_striped(value),
         }
+    }
+
+    #[inline(never)]
+    fn add_striped(&self, value: f64) {
+        add_f64(&self.0.mine().0, value);
     }
 
     pub(crate) fn set(&self, value: f64) {
@@ -178,35 +198,54 @@ pub(crate) struct Histogram {
     exemplars: OnceLock<Box<Exemplars>>,
 }
 
-/// Observations per bucket, `+Inf` last; then the bits of their sum.
-struct HistogramPart(Box<[AtomicU64]>);
+struct HistogramPart {
+    /// Bits of the sum of all observations.
+    sum: AtomicU64,
+    /// Observations in each bucket, `+Inf` last.
+    buckets: Box<[AtomicU64]>,
+}
 
-/// Words behind a stripe's cells, so that the next allocation lies on lines of its own.
+/// Words behind a stripe's buckets, so that the next allocation lies on lines of its own.
 const SLACK: usize = 16;
+
+impl HistogramPart {
+    fn with_buckets(buckets: usize) -> Self {
+        Self {
+            sum: AtomicU64::new(0),
+            buckets: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// False if another thread was there at the same time; it is added all the same.
+    #[inline]
+    fn add(&self, bucket: usize, value: f64, count: u64) -> bool {
+        // It exists; `get` instead of a panic's code.
+        if let Some(cell) = self.buckets.get(bucket) {
+            // Who meets another thread here meets it at the sum, too.
+            cell.fetch_add(count, Relaxed);
+        }
+        add_f64(&self.sum, value * count as f64)
+    }
+}
 
 impl Part for HistogramPart {
     fn empty(&self) -> Self {
-        Self(
-            (0..self.0.len() + SLACK)
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-        )
+        Self::with_buckets(self.buckets.len() + SLACK)
     }
 }
 
 impl Histogram {
     pub(crate) fn new(bounds: Arc<Bounds>, diagnostics: Arc<Diagnostics>) -> Self {
-        let cells = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        let part = HistogramPart::with_buckets(bounds.len());
         Self {
             bounds,
             diagnostics,
-            cells: Striped::new(HistogramPart(cells)),
+            cells: Striped::new(part),
             exemplars: OnceLock::new(),
         }
     }
 
     /// Records a value. NaN is dropped and counted, as it would spoil the sum for ever.
-    #[inline]
     pub(crate) fn record(&self, value: f64) {
         self.record_many(value, 1);
     }
@@ -214,17 +253,27 @@ impl Histogram {
     #[inline]
     pub(crate) fn record_many(&self, value: f64, count: u64) {
         if value.is_nan() {
-            return self.diagnostics.dropped(Dropped::NotANumber);
+            return self.drop_nan();
         }
-        let bucket = self.bounds.bucket(value);
-        let cells = &self.cells.mine().0;
-        // Both indices exist; `get` instead of a panic's code.
-        if let (Some(bucket), Some(sum)) = (cells.get(bucket), cells.get(self.bounds.len())) {
-            let is_alone = add(bucket, count) & add_f64(sum, value * count as f64);
-            if !is_alone {
-                self.cells.missed();
+        match self.cells.only() {
+            Some(part) => {
+                if !part.add(self.bounds.bucket(value), value, count) {
+                    self.cells.missed();
+                }
             }
+            None => self.record_striped(value, count),
         }
+    }
+
+    #[inline(never)]
+    fn record_striped(&self, value: f64, count: u64) {
+        let bucket = self.bounds.bucket(value);
+        self.cells.mine().add(bucket, value, count);
+    }
+
+    #[cold]
+    fn drop_nan(&self) {
+        self.diagnostics.dropped(Dropped::NotANumber);
     }
 
     /// Records a value with the trace it came from. The exemplar is left out while another is being stored.
@@ -246,7 +295,10 @@ impl Histogram {
     /// Observations in each bucket (not cumulative), `+Inf` last.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
         (0..self.bounds.len()).map(|bucket| {
-            let parts = self.cells.parts().filter_map(|part| part.0.get(bucket));
+            let parts = self
+                .cells
+                .parts()
+                .filter_map(|part| part.buckets.get(bucket));
             parts.fold(0_u64, |sum, cell| sum.wrapping_add(cell.load(Relaxed)))
         })
     }
@@ -256,10 +308,7 @@ impl Histogram {
     }
 
     pub(crate) fn sum(&self) -> f64 {
-        let sums = self
-            .cells
-            .parts()
-            .filter_map(|part| part.0.get(self.bounds.len()));
+        let sums = self.cells.parts().map(|part| &part.sum);
         sums.map(|sum| f64::from_bits(sum.load(Relaxed))).sum()
     }
 

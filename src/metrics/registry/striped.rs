@@ -44,6 +44,15 @@ impl<T: Part> Striped<T> {
         }
     }
 
+    /// The only part, as long as nobody contends for it.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&T> {
+        match self.stripes.get() {
+            None => Some(&self.base),
+            Some(_) => None,
+        }
+    }
+
     /// The part that this thread writes to.
     #[inline]
     pub(crate) fn mine(&self) -> &T {

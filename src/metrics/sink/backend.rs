@@ -142,14 +142,13 @@ impl Distribution for Arc<Series<Histogram>> {
     fn record(&self, value: f64, trace: Option<TraceReference>) {
         match trace {
             None => self.cell.record(value),
-            Some(trace) => self.cell.record_traced(
-                value,
-                Exemplar {
-                    trace,
-                    value,
-                    time: SystemTime::now(),
-                },
-            ),
+            Some(trace) => record_traced(&self.cell, value, trace),
         }
     }
+}
+
+#[inline(never)]
+fn record_traced(histogram: &Histogram, value: f64, trace: TraceReference) {
+    let time = SystemTime::now();
+    histogram.record_traced(value, Exemplar { trace, value, time });
 }

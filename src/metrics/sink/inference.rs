@@ -2,7 +2,7 @@
 //!
 //! They are found once for each label set; then an inference is a handful of additions.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use super::{
     Side,
@@ -107,7 +107,7 @@ impl<B: Backend> InferenceSeries<B> {
                     &gen_ai_labels(&labels(), None),
                 )
             };
-            gen_ai.each.get_or_init(find).record(gap, None);
+            made(&gen_ai.each, find).record(gap, None);
         }
     }
 
@@ -162,16 +162,17 @@ impl<B: Backend> ModelSeries<B> {
 
     #[inline]
     fn ended(&self, backend: &B, labels: &impl Fn() -> Labels, end: &InferenceEnd, seconds: f64) {
-        if let Some(counter) = self.ended.get(end.outcome as usize) {
-            counter.add(1)
-        } else {
-            let find = || {
-                backend.counter(
-                    &catalog::INFERENCES,
-                    &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
-                )
-            };
-            self.ended_otherwise.get_or_init(find).add(1);
+        match self.ended.get(end.outcome as usize) {
+            Some(counter) => counter.add(1),
+            None => {
+                let find = || {
+                    backend.counter(
+                        &catalog::INFERENCES,
+                        &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
+                    )
+                };
+                made(&self.ended_otherwise, find).add(1);
+            }
         }
         self.duration.record(seconds, end.trace);
         if let Some(tokens) = end.tokens.input {
@@ -190,31 +191,35 @@ impl<B: Backend> ModelSeries<B> {
                     &with(&seed_labels(&labels()), ("source", source.as_str())),
                 )
             };
-            self.sources[source as usize].get_or_init(find).add(1);
+            made(&self.sources[source as usize], find).add(1);
         }
         if let Some(tokens) = end.tokens.cached {
-            self.cached_tokens
-                .get_or_init(|| backend.counter(&catalog::CACHED_TOKENS, &seed_labels(&labels())))
-                .add(tokens);
+            let find = || backend.counter(&catalog::CACHED_TOKENS, &seed_labels(&labels()));
+            made(&self.cached_tokens, find).add(tokens);
         }
         if let Some(waited) = end.queue_duration {
             let find = || backend.histogram(&catalog::QUEUE_DURATION, &seed_labels(&labels()));
-            self.queue
-                .get_or_init(find)
-                .record(waited.as_secs_f64(), end.trace);
+            made(&self.queue, find).record(waited.as_secs_f64(), end.trace);
         }
         if let Some(first) = end.time_to_first_token {
-            let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
-            self.first_token
-                .get_or_init(find)
-                .record(first.as_secs_f64(), end.trace);
+            self.streamed(backend, labels, end, first);
         }
+    }
+
+    /// The first token came after `first`.
+    fn streamed(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        first: Duration,
+    ) {
+        let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
+        made(&self.first_token, find).record(first.as_secs_f64(), end.trace);
         if let Some(each) = end.time_per_output_token() {
             let find =
                 || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
-            self.per_token
-                .get_or_init(find)
-                .record(each.as_secs_f64(), end.trace);
+            made(&self.per_token, find).record(each.as_secs_f64(), end.trace);
         }
     }
 }
@@ -242,7 +247,7 @@ impl<B: Backend> GenAiSeries<B> {
     ) {
         let histogram = match end.outcome {
             Outcome::Success => &self.duration,
-            failed => self.failed[failed as usize].get_or_init(|| {
+            failed => made(&self.failed[failed as usize], || {
                 let labels = labels();
                 let error_type = labels.get(Label::ErrorType).unwrap_or(error_type(failed));
                 backend.histogram(
@@ -260,27 +265,33 @@ impl<B: Backend> GenAiSeries<B> {
                 )
             };
             if let Some(tokens) = end.tokens.input {
-                self.input
-                    .get_or_init(|| usage("input"))
-                    .record(tokens as f64, end.trace);
+                made(&self.input, || usage("input")).record(tokens as f64, end.trace);
             }
             if let Some(tokens) = end.tokens.output {
-                self.output
-                    .get_or_init(|| usage("output"))
-                    .record(tokens as f64, end.trace);
+                made(&self.output, || usage("output")).record(tokens as f64, end.trace);
             }
         }
-        if let Some(first) = end
-            .time_to_first_token
-            .filter(|_| end.is_streaming || side == Side::Server)
-        {
+        if let Some(first) = end.time_to_first_token {
+            self.streamed(backend, labels, end, side, first);
+        }
+    }
+
+    /// The first token came after `first`.
+    fn streamed(
+        &self,
+        backend: &B,
+        labels: &impl Fn() -> Labels,
+        end: &InferenceEnd,
+        side: Side,
+        first: Duration,
+    ) {
+        if end.is_streaming || side == Side::Server {
             let metric = match side {
                 Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
             };
-            self.first
-                .get_or_init(|| backend.histogram(metric, &gen_ai_labels(&labels(), None)))
-                .record(first.as_secs_f64(), end.trace);
+            let find = || backend.histogram(metric, &gen_ai_labels(&labels(), None));
+            made(&self.first, find).record(first.as_secs_f64(), end.trace);
         }
         if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
             let find = || {
@@ -289,10 +300,17 @@ impl<B: Backend> GenAiSeries<B> {
                     &gen_ai_labels(&labels(), None),
                 )
             };
-            self.each
-                .get_or_init(find)
-                .record(each.as_secs_f64(), end.trace);
+            made(&self.each, find).record(each.as_secs_f64(), end.trace);
         }
+    }
+}
+
+/// A series that exists from its first use on. What `make` needs is gathered only then.
+#[inline]
+fn made<T>(place: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    match place.get() {
+        Some(made) => made,
+        None => place.get_or_init(make),
     }
 }
 

@@ -1,0 +1,169 @@
+//! Time of one operation, in turns A B B A, so that what else the machine does hits both alike.
+//!
+//! What is compared is a thread's CPU time: with more builders than cores, the wall clock measures the others.
+
+use std::{sync::Barrier, thread};
+
+use rustix::{
+    thread::{CpuSet, sched_setaffinity},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    variants::{BASELINE, OURS, RIVAL, VARIANTS, Variant, named},
+    worker::Worker,
+    workload::{Operation, measured_loop},
+};
+use crate::{Failure, statistics::Median};
+
+/// Blocks A B B A. The interval of a median of 20 goes from the 6th to the 15th.
+const BLOCKS: usize = 20;
+const TURNS: usize = 2_000;
+/// Loops of [`TURNS`] whose median is one measurement.
+const BATCHES: usize = 15;
+
+/// A comparison of a variant with the baseline.
+pub(crate) struct Compared {
+    pub(crate) variant: &'static Variant,
+    pub(crate) nanoseconds: Median,
+    /// To the baseline, in the same blocks.
+    pub(crate) ratio: Median,
+}
+
+/// What two threads on one label set pay, beside one.
+pub(crate) struct Contended {
+    /// Nanoseconds added to the baseline by one thread, and by each of two.
+    pub(crate) one: Median,
+    pub(crate) two: Median,
+    pub(crate) ratio: Median,
+}
+
+/// Every variant beside the baseline.
+pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
+    let mut baseline = start(BASELINE)?;
+    VARIANTS
+        .iter()
+        .map(|variant| {
+            let mut worker = Worker::start(variant)?;
+            let blocks = blocks(&mut baseline, &mut worker, "1 1")?;
+            Ok(Compared {
+                variant,
+                nanoseconds: Median::of(blocks.iter().map(|(_, b)| *b).collect()),
+                ratio: Median::of(blocks.iter().map(|(a, b)| b / a).collect()),
+            })
+        })
+        .collect()
+}
+
+/// Ours beside the peer that it must be faster than: the ratio.
+pub(crate) fn compare_with_rival() -> Result<Median, Failure> {
+    let blocks = blocks(&mut start(RIVAL)?, &mut start(OURS)?, "1 1")?;
+    Ok(Median::of(blocks.iter().map(|(a, b)| b / a).collect()))
+}
+
+/// One label set, one thread and two.
+pub(crate) fn contend() -> Result<Contended, Failure> {
+    let (mut baseline, mut ours) = (start(BASELINE)?, start(OURS)?);
+    let mut added = Vec::new();
+    for _ in 0..BLOCKS {
+        let one = block(&mut baseline, &mut ours, "1 0")?;
+        let two = block(&mut baseline, &mut ours, "2 0")?;
+        added.push((one.1 - one.0, two.1 - two.0));
+    }
+    Ok(Contended {
+        one: Median::of(added.iter().map(|(one, _)| *one).collect()),
+        two: Median::of(added.iter().map(|(_, two)| *two).collect()),
+        ratio: Median::of(added.iter().map(|(one, two)| two / one).collect()),
+    })
+}
+
+fn start(name: &str) -> Result<Worker, Failure> {
+    Worker::start(named(name).ok_or("there is no such variant")?)
+}
+
+fn blocks(a: &mut Worker, b: &mut Worker, question: &str) -> Result<Vec<(f64, f64)>, Failure> {
+    (0..BLOCKS).map(|_| block(a, b, question)).collect()
+}
+
+/// A B B A: the means of both.
+fn block(a: &mut Worker, b: &mut Worker, question: &str) -> Result<(f64, f64), Failure> {
+    let first = a.ask(question)?;
+    let seconds = (b.ask(question)?, b.ask(question)?);
+    let last = a.ask(question)?;
+    Ok((
+        f64::midpoint(first, last),
+        f64::midpoint(seconds.0, seconds.1),
+    ))
+}
+
+/// What a worker is asked: on how many threads, and whether all turns have one label set.
+pub(super) struct Question {
+    threads: usize,
+    step: usize,
+}
+
+impl std::str::FromStr for Question {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let (threads, step) = text.split_once(' ').ok_or("two numbers are wanted")?;
+        Ok(Self {
+            threads: threads.parse()?,
+            step: step.parse()?,
+        })
+    }
+}
+
+/// Nanoseconds of CPU time per operation and thread.
+pub(super) fn answer(operation: &Operation, question: &Question) -> f64 {
+    let Question { threads, step } = *question;
+    if threads == 1 {
+        let samples = (0..BATCHES).map(|_| {
+            let sample = batch(operation, step);
+            (operation.drain)();
+            sample
+        });
+        return Median::of(samples.collect()).value;
+    }
+    let together = Barrier::new(threads);
+    let samples = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|core| {
+                let together = &together;
+                scope.spawn(move || {
+                    stay_on(core);
+                    (0..BATCHES)
+                        .map(|_| {
+                            together.wait();
+                            batch(operation, step)
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("measuring does not panic"))
+            .collect()
+    });
+    (operation.drain)();
+    Median::of(samples).value
+}
+
+fn batch(operation: &Operation, step: usize) -> f64 {
+    let before = cpu_nanoseconds();
+    measured_loop(operation, TURNS, step);
+    (cpu_nanoseconds() - before) / TURNS as f64
+}
+
+fn cpu_nanoseconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// Threads that contend must not share a core. Where the machine has fewer, or forbids it, they do.
+fn stay_on(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    let _ = sched_setaffinity(None, &cores);
+}

@@ -1,0 +1,206 @@
+//! What was measured, in words and tables: for a terminal and for docs/benchmarks.md alike.
+
+mod plot;
+
+use std::{
+    env,
+    fmt::{self, Write as _},
+    fs,
+    path::Path,
+};
+
+use self::plot::{Bar, Plot};
+use crate::{
+    Failure, disabled,
+    hot_path::{
+        instructions, time,
+        variants::{BASELINE, OURS, RIVAL, VARIANTS},
+    },
+    render::{self, Kind, Library},
+};
+
+/// Instructions of ours at most, in those of the baseline.
+const MOST_INSTRUCTIONS: f64 = 1.4;
+/// What two threads on one label set add each at most, in what one adds.
+const MOST_CONTENDED: f64 = 1.5;
+/// Render time of ours at most, in that of prometheus-client.
+const MOST_RENDER: f64 = 0.5;
+/// Bytes per counter and per 12-bucket histogram at most: those of prometheus-client, when the targets were set.
+const MOST_BYTES: [(Kind, f64); 2] = [(Kind::Counter, 298.0), (Kind::Histogram, 764.0)];
+
+/// The command that all others begin with.
+const RUN: &str = "cargo run --release -p llm-observatory-benches --";
+
+/// Text and bars so far.
+#[derive(Default)]
+pub(crate) struct Report {
+    text: String,
+    plot: Plot,
+}
+
+impl Report {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Counts instructions and allocations; whether ours are within their targets.
+    pub(crate) fn instructions(&mut self) -> Result<bool, Failure> {
+        self.section("Instructions and allocations", "hot-path instructions");
+        self.line("One annotated inference, counted by callgrind (two runs of different length, subtracted).\n");
+        self.line(
+            "| variant | instructions | × c | allocations | what it is |\n|---|---:|---:|---:|---|",
+        );
+        let mut baseline = f64::NAN;
+        let mut of_ours = (f64::NAN, f64::NAN);
+        let mut bars = Vec::new();
+        for variant in VARIANTS {
+            let count = instructions::count(variant)?;
+            if variant.name == BASELINE {
+                baseline = count.instructions;
+            }
+            let ratio = count.instructions / baseline;
+            if variant.name == OURS {
+                of_ours = (ratio, count.allocations);
+            }
+            let (name, about) = (variant.name, variant.about);
+            self.line(format_args!(
+                "| `{name}` | {:.0} | {ratio:.2} | {:.2} | {about} |",
+                count.instructions, count.allocations
+            ));
+            bars.push(Bar::new(name, count.instructions, name.starts_with(OURS)));
+        }
+        self.plot.group("Instructions per inference", bars);
+        let (ratio, allocations) = of_ours;
+        self.line("");
+        let is_short = self.target(
+            format_args!("ours at most {MOST_INSTRUCTIONS} × c in instructions"),
+            format_args!("{ratio:.2}"),
+            ratio <= MOST_INSTRUCTIONS,
+        );
+        // A hash table of tracing's may still grow once in thousands of spans.
+        let is_free = self.target(
+            "ours without allocation once its series exist",
+            format_args!("{allocations:.2}"),
+            allocations < 0.001,
+        );
+        Ok(is_short && is_free)
+    }
+
+    pub(crate) fn time(&mut self) -> Result<(), Failure> {
+        self.section("Time", "hot-path time");
+        self.line("CPU time of the thread per inference, 20 blocks A B B A beside `c`; median and 95 % interval of the order statistics.\n");
+        self.line("| variant | ns | × c |\n|---|---:|---:|");
+        let mut bars = Vec::new();
+        for compared in time::compare_all()? {
+            let name = compared.variant.name;
+            self.line(format_args!(
+                "| `{name}` | {:.0} | {:.2} |",
+                compared.nanoseconds, compared.ratio
+            ));
+            let is_ours = name.starts_with(OURS);
+            bars.push(Bar::new(name, compared.nanoseconds.value, is_ours));
+        }
+        self.plot.group("Nanoseconds per inference", bars);
+        self.line("");
+        let to_rival = time::compare_with_rival()?;
+        self.target(
+            format_args!("ours below `{RIVAL}`, the hand-written four series"),
+            format_args!("× {to_rival:.2}"),
+            to_rival.value < 1.0,
+        );
+        let contended = time::contend()?;
+        self.target(
+            format_args!("two threads on one label set: each adds at most {MOST_CONTENDED} × what one adds to c"),
+            format_args!(
+                "{:.0} ns and {:.0} ns, × {:.2}",
+                contended.one, contended.two, contended.ratio
+            ),
+            contended.ratio.value <= MOST_CONTENDED,
+        );
+        Ok(())
+    }
+
+    pub(crate) fn render(&mut self) -> Result<(), Failure> {
+        self.section("Render and memory", "render");
+        self.line("100,000 series with four labels, after eight threads have touched each; histograms have 12 buckets. Memory is resident memory.\n");
+        self.line("| kind | library | first render, ms | render, ms | bytes per series |\n|---|---|---:|---:|---:|");
+        let mut targets = Vec::new();
+        for (kind, most_bytes) in MOST_BYTES {
+            let mut of_ours = (f64::NAN, f64::NAN);
+            let mut bars = Vec::new();
+            for library in Library::ALL {
+                let figures = render::measure(library, kind)?;
+                let name = library.name();
+                self.line(format_args!(
+                    "| {kind:?} | `{name}` | {:.0} | {:.0} | {:.0} |",
+                    figures.first_milliseconds, figures.milliseconds, figures.bytes_per_series
+                ));
+                let median = figures.milliseconds.value;
+                match library {
+                    Library::Ours => of_ours = (median, figures.bytes_per_series),
+                    Library::PrometheusClient => targets.push((
+                        format!(
+                            "{kind:?}: render in at most {MOST_RENDER} × prometheus-client's time"
+                        ),
+                        format!("× {:.2}", of_ours.0 / median),
+                        of_ours.0 <= MOST_RENDER * median,
+                    )),
+                    Library::MetricsExporter => {}
+                }
+                bars.push(Bar::new(name, median, library == Library::Ours));
+            }
+            targets.push((
+                format!("{kind:?}: at most {most_bytes} bytes per series"),
+                format!("{:.0}", of_ours.1),
+                of_ours.1 <= most_bytes,
+            ));
+            self.plot
+                .group(format!("Render 100,000 × {kind:?}, ms"), bars);
+        }
+        self.line("");
+        for (target, found, is_met) in targets {
+            self.target(target, found, is_met);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn disabled(&mut self) -> Result<(), Failure> {
+        self.section("A disabled `trace!`", "disabled");
+        self.line("| stack | ns |\n|---|---:|");
+        for stack in disabled::Stack::ALL {
+            let median = disabled::measure(stack)?;
+            self.line(format_args!("| {} | {median:.2} |", stack.about()));
+        }
+        Ok(())
+    }
+
+    /// Writes docs/benchmarks.md and docs/benchmarks.svg.
+    pub(crate) fn save(&self) -> Result<(), Failure> {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        fs::create_dir_all(&docs)?;
+        fs::write(docs.join("benchmarks.svg"), self.plot.to_svg())?;
+        let cores = std::thread::available_parallelism()?;
+        let head = format!(
+            "# Benchmarks\n\nWritten by `{RUN} document` on a machine with {cores} cores, shared with other builds: \
+             counts are exact, times are to be compared within a table. `--gate` ends with 1 where a count misses its \
+             target. Each section names the command for it alone.\n\n![Bars of the figures below](benchmarks.svg)\n"
+        );
+        fs::write(docs.join("benchmarks.md"), head + &self.text)?;
+        Ok(())
+    }
+
+    fn section(&mut self, title: &str, command: &str) {
+        self.line(format_args!("\n## {title}\n\n`{RUN} {command}`\n"));
+    }
+
+    fn target(&mut self, what: impl fmt::Display, found: impl fmt::Display, is_met: bool) -> bool {
+        let verdict = if is_met { "met" } else { "**missed**" };
+        self.line(format_args!("- Target: {what}: {found}, {verdict}."));
+        is_met
+    }
+
+    fn line(&mut self, line: impl fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
