@@ -10,7 +10,7 @@ use std::{
     hash::{BuildHasher, Hasher},
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -20,6 +20,8 @@ use crate::observation::Labels;
 
 /// Label sets remembered unless configured otherwise; the series limit per metric.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
+/// Any limit allows this many at most.
+const MOST: usize = 1_000_000;
 /// Places for folded sets beyond the limit.
 const RESERVE: usize = 256;
 
@@ -52,7 +54,8 @@ struct Storage<T> {
     index: Box<[AtomicU64]>,
     /// Entry `i` has number `i + 1`. The last one takes all that fits nowhere else.
     entries: Box<[OnceLock<Box<Entry<T>>>]>,
-    used: Mutex<usize>,
+    used: AtomicUsize,
+    inserting: Mutex<()>,
     limit: usize,
     /// Set once the limit is reached: folded sets are then found without the lock.
     is_full: AtomicBool,
@@ -65,6 +68,7 @@ struct Entry<T> {
 
 impl<T> Interner<T> {
     pub(crate) const fn new(limit: usize) -> Self {
+        let limit = if limit < MOST { limit } else { MOST };
         Self {
             limit,
             storage: OnceLock::new(),
@@ -76,7 +80,7 @@ impl<T> Interner<T> {
     pub(crate) fn resolve(
         &self,
         labels: &mut Labels,
-        make: impl FnOnce(&Labels) -> T,
+        make: impl Fn(&Labels) -> T,
     ) -> Interned<'_, T> {
         let storage = self.storage.get_or_init(|| Storage::new(self.limit));
         let key = labels.canonical();
@@ -113,7 +117,8 @@ impl<T> Storage<T> {
                 .map(|_| AtomicU64::new(0))
                 .collect(),
             entries: (0..=places).map(|_| OnceLock::new()).collect(),
-            used: Mutex::new(0),
+            used: AtomicUsize::new(0),
+            inserting: Mutex::new(()),
             limit,
             is_full: AtomicBool::new(false),
         }
@@ -156,69 +161,99 @@ impl<T> Storage<T> {
         }
     }
 
+    /// Makes an entry, or finds the one that a set beyond the limit folds into.
+    ///
+    /// Values are made before the lock is taken: making one may call a recorder of the application's, which may
+    /// come back here.
     #[cold]
     #[inline(never)]
-    fn create(&self, labels: &mut Labels, make: impl FnOnce(&Labels) -> T) -> Interned<'_, T> {
+    fn create(&self, labels: &mut Labels, make: impl Fn(&Labels) -> T) -> Interned<'_, T> {
         if !self.is_full.load(Ordering::Relaxed) {
-            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            if *used < self.limit {
-                return self.insert(&mut used, labels, make, Found::Own);
+            let value = make(labels);
+            if let Some(interned) = self.insert(labels, value, self.limit, Found::Own) {
+                return interned;
             }
             self.is_full.store(true, Ordering::Relaxed);
         }
-        let mut folded = labels.overflowed();
-        let key = folded.canonical();
-        if let Ok((number, entry)) = self.find(self.hash(key), key) {
-            return Interned {
-                number,
-                value: &entry.value,
-                found: Found::Overflow,
-            };
-        }
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        self.insert(&mut used, &mut folded, make, Found::Overflow)
-    }
-
-    /// Makes an entry; the last one, beyond which there is no place, is made once and takes all that come.
-    fn insert(
-        &self,
-        used: &mut usize,
-        labels: &mut Labels,
-        make: impl FnOnce(&Labels) -> T,
-        found: Found,
-    ) -> Interned<'_, T> {
-        let last = self.entries.len() - 1;
-        let key = labels.canonical();
-        let hash = self.hash(key);
-        // Another thread may have been first.
-        let index = match self.find(hash, key) {
-            Ok((number, entry)) => {
+        // Details go first: a model that is known by its name stays known.
+        let half = self.limit + RESERVE / 2;
+        for (mut folded, limit) in [
+            (labels.without_details(), half),
+            (labels.overflowed(), self.limit + RESERVE),
+        ] {
+            let key = folded.canonical();
+            if *key == *labels.canonical() && limit == half {
+                continue; // It has no details.
+            }
+            if let Ok((number, entry)) = self.find(self.hash(key), key) {
                 return Interned {
                     number,
                     value: &entry.value,
-                    found,
+                    found: Found::Overflow,
                 };
+            }
+            if self.used.load(Ordering::Relaxed) < limit {
+                let value = make(&folded);
+                if let Some(interned) = self.insert(&mut folded, value, limit, Found::Overflow) {
+                    return interned;
+                }
+            }
+        }
+        // The one that takes everything; it is in no index.
+        let last = self.entries.len() - 1;
+        let mut folded = labels.overflowed();
+        let entry = self.entries[last].get_or_init(|| {
+            Box::new(Entry {
+                key: folded.canonical().into(),
+                value: make(&folded),
+            })
+        });
+        Interned {
+            number: last as u32 + 1,
+            value: &entry.value,
+            found: Found::Overflow,
+        }
+    }
+
+    /// `None` if `limit` is reached.
+    fn insert(
+        &self,
+        labels: &mut Labels,
+        value: T,
+        limit: usize,
+        found: Found,
+    ) -> Option<Interned<'_, T>> {
+        let key = labels.canonical();
+        let hash = self.hash(key);
+        let _one_at_a_time = self
+            .inserting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been first.
+        let index = match self.find(hash, key) {
+            Ok((number, entry)) => {
+                return Some(Interned {
+                    number,
+                    value: &entry.value,
+                    found,
+                });
             }
             Err(index) => index,
         };
-        let key: Box<[u8]> = key.into();
-        let place = (*used).min(last);
-        let entry = self.entries[place].get_or_init(|| {
-            Box::new(Entry {
-                key,
-                value: make(labels),
-            })
-        });
-        let number = place as u32 + 1;
-        if place < last {
-            *used += 1;
-            self.index[index].store(hash >> 32 << 32 | u64::from(number), Ordering::Release);
+        let place = self.used.load(Ordering::Relaxed);
+        if place >= limit {
+            return None;
         }
-        Interned {
+        let key = key.into();
+        let entry = self.entries[place].get_or_init(|| Box::new(Entry { key, value }));
+        let number = place as u32 + 1;
+        self.used.store(place + 1, Ordering::Relaxed);
+        self.index[index].store(hash >> 32 << 32 | u64::from(number), Ordering::Release);
+        Some(Interned {
             number,
             value: &entry.value,
             found,
-        }
+        })
     }
 }
 
@@ -307,7 +342,7 @@ mod tests {
             interner
                 .storage
                 .get()
-                .map(|storage| *storage.used.lock().unwrap()),
+                .map(|storage| storage.used.load(Ordering::Relaxed)),
             Some(400)
         );
     }

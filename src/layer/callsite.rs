@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use tracing::{Level, Metadata};
 
 use super::{
-    event::Named,
+    event_fields::Named,
     fields::{self, Role},
     kind::Kind,
 };
@@ -21,6 +21,22 @@ pub struct Mapping {
     pub spans: BTreeMap<String, String>,
     /// Field names: `llm` → `model_id`.
     pub fields: BTreeMap<String, String>,
+}
+
+impl Mapping {
+    /// Maps a span name of the application's to one that the Layer knows.
+    #[must_use]
+    pub fn with_span(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
+        self.spans.insert(yours.into(), known.into());
+        self
+    }
+
+    /// Maps a field name of the application's to one that the Layer knows.
+    #[must_use]
+    pub fn with_field(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
+        self.fields.insert(yours.into(), known.into());
+        self
+    }
 }
 
 /// What is to be done with the spans or events of one callsite.
@@ -53,6 +69,8 @@ pub(super) struct EventPlan {
     pub(super) named: Option<Named>,
     /// The message may be the name of an event of ours.
     pub(super) may_be_named: bool,
+    /// It has a field for a number that belongs to an event of ours.
+    pub(super) has_amount: bool,
 }
 
 impl Plan {
@@ -105,6 +123,7 @@ impl Plan {
         // `info!("token")`: only events whose other fields are all known are worth a look at their message.
         let may_be_named = named.is_none()
             && !has_metrics
+            && *metadata.level() >= Level::INFO
             && roles.contains(&Role::Message)
             && roles.iter().all(|role| {
                 matches!(
@@ -118,6 +137,9 @@ impl Plan {
                 has_metrics,
                 named,
                 may_be_named,
+                has_amount: roles
+                    .iter()
+                    .any(|role| matches!(role, Role::Amount | Role::OutputTokens)),
             })
         } else {
             Interest::Nothing

@@ -41,6 +41,21 @@ pub(super) enum Role {
     Metric(CustomKind),
 }
 
+impl Role {
+    /// Whether it is a count or a size.
+    pub(super) const fn is_count(self) -> bool {
+        matches!(
+            self,
+            Self::OutputTokens
+                | Self::InputTokens
+                | Self::CachedTokens
+                | Self::RequestSize
+                | Self::ResponseSize
+                | Self::Amount
+        )
+    }
+}
+
 const FIELDS: &[(&str, Role)] = &[
     ("model_id", Role::Label(Label::ModelId)),
     ("model_type", Role::Label(Label::ModelType)),

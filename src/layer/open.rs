@@ -2,7 +2,7 @@
 //!
 //! A span id has one owner until it closes, so plain stores into its slot are enough; the reference count of
 //! tracing's registry orders a close after everything that was recorded. A span that finds both its places taken
-//! keeps its state in its extensions.
+//! is kept elsewhere.
 
 use std::{
     sync::atomic::{
@@ -36,6 +36,8 @@ pub(super) struct State {
     start: AtomicU64,
     handle: AtomicU32,
     plan: AtomicU32,
+    /// Class and component of its failure, as a number; 0 where none was recorded.
+    failure: AtomicU32,
     output: AtomicU64,
     input: AtomicU64,
     cached: AtomicU64,
@@ -78,6 +80,7 @@ impl State {
             start: AtomicU64::new(0),
             handle: AtomicU32::new(0),
             plan: AtomicU32::new(0),
+            failure: AtomicU32::new(0),
             output: unset(),
             input: unset(),
             cached: unset(),
@@ -94,7 +97,7 @@ impl State {
         }
     }
 
-    /// A state on its own, for a span's extensions.
+    /// A state on its own, for a span that found no place.
     pub(super) fn new(start: u64, plan: &Plan) -> Self {
         let state = Self::vacant();
         state.begin(start, plan);
@@ -105,7 +108,9 @@ impl State {
     #[inline]
     fn begin(&self, start: u64, plan: &Plan) {
         self.start.store(start, Relaxed);
+        self.handle.store(0, Relaxed);
         self.plan.store(plan.number, Relaxed);
+        self.failure.store(0, Relaxed);
         for number in [
             &self.output,
             &self.input,
@@ -148,6 +153,20 @@ impl State {
         self.handle.store(handle.0, Relaxed);
     }
 
+    pub(super) fn failure(&self) -> u32 {
+        self.failure.load(Relaxed)
+    }
+
+    pub(super) fn set_failure(&self, failure: u32) {
+        self.failure.store(failure, Relaxed);
+    }
+
+    /// Whether there is more to say of its end than a status.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        self.flags.load(Relaxed) & (FAILED | TIMED_OUT | PANICKED) != 0 || self.failure() != 0
+    }
+
     pub(super) fn fail(&self) {
         self.flags.fetch_or(FAILED, Relaxed);
     }
@@ -156,6 +175,14 @@ impl State {
     pub(super) fn panicked(&self) {
         if self.flags.load(Relaxed) & OPENED_IN_PANIC == 0 {
             self.flags.fetch_or(PANICKED, Relaxed);
+        }
+    }
+
+    /// It closes while the thread panics. If it had said how it ended, it was merely still held; if the panic went
+    /// through it, its exit told.
+    pub(super) fn closed_in_panic(&self) {
+        if self.status.load(Relaxed) == 0 {
+            self.panicked();
         }
     }
 
@@ -212,6 +239,7 @@ impl State {
             trace: known(&self.trace_low).map(|low| TraceReference {
                 trace_id: u128::from(known(&self.trace_high).unwrap_or(0)) << 64 | u128::from(low),
                 span_id: known(&self.span).unwrap_or(0),
+                time: clock.wall(),
             }),
         }
     }
@@ -250,7 +278,8 @@ pub(super) fn outcome(
 ) -> Outcome {
     match status {
         _ if has_panicked => Outcome::Error,
-        Some(outcome @ (Outcome::Timeout | Outcome::Cancelled | Outcome::Other)) => outcome,
+        // What was said outright stands: who was cancelled may well have logged an error on the way.
+        Some(outcome @ (Outcome::Timeout | Outcome::Cancelled)) => outcome,
         _ if has_timed_out => Outcome::Timeout,
         _ if has_failed => Outcome::Error,
         Some(outcome) => outcome,
@@ -376,6 +405,7 @@ mod tests {
             ((Some(Cancelled), true, false, false, true), Cancelled),
             ((Some(Timeout), false, false, false, true), Timeout),
             ((Some(Other), false, false, false, true), Other),
+            ((Some(Other), true, false, false, true), Error),
         ];
         for (case, expected) in cases {
             let (status, failed, timed_out, panicked, declares) = case;

@@ -1,4 +1,4 @@
-//! Open spans that are no inference: what they recorded is kept in their extensions until they close.
+//! Open spans that are no inference: what they recorded is kept until they close.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use super::{
     open::outcome,
     visit::{UNSET, Values},
 };
+use crate::clock::Clock;
 use crate::observation::{
     CacheOperation, CacheResult, DatabaseOperation, HttpRequest, Label, Labels, Model, ModelLoad,
     Observation, Outcome, QueueOperation, RoutingDecision, TraceReference,
@@ -15,7 +16,6 @@ use crate::observation::{
 /// What is known of one open span.
 pub(super) struct Operation {
     pub(super) kind: Kind,
-    pub(super) plan: u32,
     pub(super) start: u64,
     pub(super) labels: Labels,
     pub(super) values: Values,
@@ -26,12 +26,9 @@ pub(super) struct Operation {
 
 impl Operation {
     /// The observation that it is, after `duration`; `None` for what is not ours to count.
-    pub(super) fn observation(&self, duration: Duration) -> Option<Observation<'_>> {
+    pub(super) fn observation(&self, duration: Duration, clock: &Clock) -> Option<Observation<'_>> {
         let Self { labels, values, .. } = self;
-        let error_type = match labels.get(Label::ErrorType) {
-            None if self.has_panicked => "panic",
-            named => named.unwrap_or_default(),
-        };
+        let error_type = self.error_type();
         let outcome = self.outcome();
         let model = Model::new(
             labels.value(Label::ModelId),
@@ -73,7 +70,7 @@ impl Operation {
                 },
                 error_type,
                 component: labels.value(Label::Component),
-                trace: trace(values),
+                trace: trace(values, clock),
             }
             .into(),
             Kind::Cache => CacheOperation {
@@ -110,14 +107,57 @@ impl Operation {
             }
             .into(),
             Kind::Connection => Observation::Connection {
-                connection_type: self.connection_type(),
+                connection_type: self.connection_type()?,
                 is_open: false,
             },
         })
     }
 
-    pub(super) fn connection_type(&self) -> &str {
-        self.labels.get(Label::ConnectionType).unwrap_or("other")
+    /// The type of an open connection; `None` for other kinds.
+    pub(super) fn connection_type(&self) -> Option<&str> {
+        (self.kind == Kind::Connection)
+            .then(|| self.labels.get(Label::ConnectionType).unwrap_or("other"))
+    }
+
+    /// An ERROR event came inside it.
+    pub(super) fn fail(&mut self, labels: &Labels) {
+        self.values.has_failed = true;
+        if let Some(error_type) = labels.get(Label::ErrorType) {
+            self.values.has_timed_out |= error_type == "timeout";
+            self.labels.set(Label::ErrorType, error_type);
+        }
+    }
+
+    /// A panic unwinds through it, unless it was opened in that panic.
+    pub(super) fn panicked(&mut self) {
+        self.has_panicked |= !self.was_opened_in_panic;
+    }
+
+    /// It closes. If it had said how it ended before the thread panicked, it was merely still held.
+    pub(super) fn closed(&mut self, in_panic: bool) {
+        if in_panic && self.values.status.is_none() && self.values.status_code.is_none() {
+            self.panicked();
+        }
+    }
+
+    /// Class and component of a failure that its observation, if it has one, does not carry.
+    pub(super) fn failure_beside(&self) -> Option<(&str, &'static str)> {
+        let component = match self.kind {
+            Kind::Connection => "connection",
+            Kind::ModelUnload => "model_unload",
+            Kind::HttpRequest if self.values.is_client => "http_client",
+            _ => return None,
+        };
+        self.outcome()
+            .is_failure()
+            .then(|| (self.error_type(), component))
+    }
+
+    fn error_type(&self) -> &str {
+        match self.labels.get(Label::ErrorType) {
+            None if self.has_panicked => "panic",
+            named => named.unwrap_or_default(),
+        }
     }
 
     fn outcome(&self) -> Outcome {
@@ -153,9 +193,10 @@ impl Operation {
     }
 }
 
-fn trace(values: &Values) -> Option<TraceReference> {
+fn trace(values: &Values, clock: &Clock) -> Option<TraceReference> {
     (values.trace_low != UNSET).then(|| TraceReference {
         trace_id: u128::from(values.trace_high) << 64 | u128::from(values.trace_low),
         span_id: if values.span == UNSET { 0 } else { values.span },
+        time: clock.wall(),
     })
 }

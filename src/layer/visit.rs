@@ -17,6 +17,9 @@ use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Tex
 /// A number that was not recorded.
 pub(super) const UNSET: u64 = u64::MAX;
 
+/// The largest count or size that is believed; a subtraction that went below 0 is far above.
+const MOST: u64 = 1 << 40;
+
 /// Where a [`Reader`] puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
 /// open inference, or into [`Values`] for everything else.
 pub(super) trait Target {
@@ -201,6 +204,8 @@ pub(super) struct Reader<'r, T> {
     kind: Kind,
     /// `None` until there is a label: what is recorded late is mostly numbers.
     labels: Option<Labels>,
+    /// Class and component of a failure, which are no part of who was called.
+    failure: Option<Box<Labels>>,
     pub(super) values: T,
 }
 
@@ -213,6 +218,7 @@ impl<'r, T: Target> Reader<'r, T> {
             sink,
             kind,
             labels: Some(Labels::new()),
+            failure: None,
             values,
         }
     }
@@ -225,6 +231,7 @@ impl<'r, T: Target> Reader<'r, T> {
             sink,
             kind,
             labels: None,
+            failure: None,
             values,
         }
     }
@@ -239,10 +246,20 @@ impl<'r, T: Target> Reader<'r, T> {
         Some(labels)
     }
 
-    /// Labels, none where none was read, and values.
+    /// Class and component of a failure, if either was read.
+    #[inline]
+    pub(super) fn take_failure(&mut self) -> Option<Box<Labels>> {
+        self.failure.take()
+    }
+
+    /// All labels, none where none was read, and values.
     pub(super) fn into_parts(mut self) -> (Labels, T) {
         self.labels();
-        (self.labels.unwrap_or_default(), self.values)
+        let mut labels = self.labels.unwrap_or_default();
+        if let Some(failure) = self.failure {
+            labels.extend(&failure);
+        }
+        (labels, self.values)
     }
 
     #[inline]
@@ -265,7 +282,15 @@ impl<'r, T: Target> Reader<'r, T> {
 
     #[inline]
     fn label(&mut self, label: Label, value: &str) {
-        self.set(label, value);
+        match label {
+            Label::ErrorType | Label::Component => self.set_failure(label, value),
+            _ => self.set(label, value),
+        }
+    }
+
+    #[cold]
+    fn set_failure(&mut self, label: Label, value: &str) {
+        self.failure.get_or_insert_default().set(label, value);
         if label == Label::ErrorType && !value.is_empty() {
             self.values.failed_with(value == "timeout");
         }
@@ -288,7 +313,7 @@ impl<'r, T: Target> Reader<'r, T> {
             return self.values.cache(result);
         }
         if self.kind == Kind::HttpRequest
-            && let Ok(code) = status.parse()
+            && let Some(code) = status_code(status)
         {
             return self.values.status_code(code);
         }
@@ -310,11 +335,15 @@ impl<'r, T: Target> Reader<'r, T> {
     }
 
     fn number(&mut self, field: &Field, value: u64) {
+        let role = self.plan.role(field.index());
+        if value > MOST && role.is_count() {
+            return self.sink.dropped(Dropped::OutOfRange, field.name());
+        }
         let values = &mut self.values;
-        match self.plan.role(field.index()) {
-            Role::OutputTokens => values.output_tokens(value.min(UNSET - 1)),
-            Role::InputTokens => values.input_tokens(value.min(UNSET - 1)),
-            Role::CachedTokens => values.cached_tokens(value.min(UNSET - 1)),
+        match role {
+            Role::OutputTokens => values.output_tokens(value),
+            Role::InputTokens => values.input_tokens(value),
+            Role::CachedTokens => values.cached_tokens(value),
             Role::QueueSeconds => values.queue_seconds(value as f64),
             Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
             Role::RequestSize => values.request_size(value),
@@ -364,12 +393,15 @@ impl<'r, T: Target> Reader<'r, T> {
                 .values
                 .span_id(u64::from_str_radix(value, 16).unwrap_or(UNSET)),
             Role::SpanKind => self.values.client(value.eq_ignore_ascii_case("client")),
+            Role::StatusCode => match status_code(value) {
+                Some(code) => self.values.status_code(code),
+                None => self.sink.dropped(Dropped::NotNumeric, field.name()),
+            },
             Role::None | Role::Kind | Role::Message | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
             | Role::CachedTokens
             | Role::QueueSeconds
-            | Role::StatusCode
             | Role::RequestSize
             | Role::ResponseSize
             | Role::Amount => match value.parse() {
@@ -381,6 +413,11 @@ impl<'r, T: Target> Reader<'r, T> {
             },
         }
     }
+}
+
+/// The code of `200` and of `200 OK`, which is how `http::StatusCode` displays.
+fn status_code(text: &str) -> Option<u16> {
+    text.split(' ').next()?.parse().ok()
 }
 
 #[cold]
@@ -403,7 +440,7 @@ impl<T: Target> Visit for Reader<'_, T> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::None => {}
-            Role::Label(label) if label != Label::ErrorType => self.set(label, value),
+            Role::Label(label) => self.label(label, value),
             Role::Status => self.status(value),
             _ => self.text(field, value),
         }
@@ -412,8 +449,8 @@ impl<T: Target> Visit for Reader<'_, T> {
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
         match self.role(field) {
-            Role::OutputTokens => self.values.output_tokens(value.min(UNSET - 1)),
-            Role::InputTokens => self.values.input_tokens(value.min(UNSET - 1)),
+            Role::OutputTokens if value <= MOST => self.values.output_tokens(value),
+            Role::InputTokens if value <= MOST => self.values.input_tokens(value),
             _ => self.number(field, value),
         }
     }
@@ -443,10 +480,11 @@ impl<T: Target> Visit for Reader<'_, T> {
             _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
             // A score out of range is the sink's to judge.
             Role::Amount => self.values.amount(value),
-            Role::Label(label) => self
-                .labels
-                .get_or_insert_with(Labels::new)
-                .set_fmt(label, format_args!("{value}")),
+            Role::Label(label) => {
+                let mut text = Text::new();
+                print(&mut text, &format_args!("{value}"));
+                self.label(label, text.as_str());
+            }
             _ if value < 0.0 => self.sink.dropped(Dropped::Negative, field.name()),
             Role::QueueSeconds => self.values.queue_seconds(value),
             _ => self.number(field, value.round() as u64),

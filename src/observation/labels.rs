@@ -220,6 +220,19 @@ impl Labels {
         folded
     }
 
+    /// The same labels without those that only refine who was called.
+    pub(crate) fn without_details(&self) -> Self {
+        let is_detail = |label| {
+            matches!(
+                label,
+                Label::ResponseModel | Label::ServerAddress | Label::ServerPort
+            )
+        };
+        self.iter()
+            .filter(|(label, _)| !is_detail(*label))
+            .collect()
+    }
+
     /// Reads back the packed form.
     pub(crate) fn from_packed(packed: &[u8]) -> Self {
         let mut labels = Self::new();

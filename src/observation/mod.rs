@@ -9,7 +9,7 @@ mod outcome;
 mod sink;
 mod tokens;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(crate) use self::labels::Text;
 pub use self::{
@@ -129,6 +129,8 @@ pub struct TraceReference {
     pub trace_id: u128,
     /// W3C span id.
     pub span_id: u64,
+    /// When it was observed.
+    pub time: SystemTime,
 }
 
 /// One call of a model: who was called, and how it went.
@@ -178,7 +180,7 @@ impl<'a> Inference<'a> {
         self
     }
 
-    /// Its labels.
+    /// The labels of who was called.
     #[must_use]
     pub fn labels(&self) -> Labels {
         let Self { model, gen_ai, .. } = self;
@@ -192,14 +194,23 @@ impl<'a> Inference<'a> {
             (Label::ResponseModel, gen_ai.response_model),
             (Label::ServerAddress, gen_ai.server_address),
             (Label::ServerPort, gen_ai.server_port),
-            (Label::ErrorType, gen_ai.error_type),
-            (Label::Component, gen_ai.component),
         ]
         .into_iter()
         .collect()
     }
 
-    /// The inference with these labels that ended so.
+    /// Class and component of its failure.
+    #[must_use]
+    pub fn failure(&self) -> Labels {
+        [
+            (Label::ErrorType, self.gen_ai.error_type),
+            (Label::Component, self.gen_ai.component),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    /// The inference with these labels, those of its failure among them, that ended so.
     #[must_use]
     pub fn from_labels(labels: &'a Labels, end: InferenceEnd) -> Self {
         Self {
@@ -505,7 +516,8 @@ mod tests {
                 Duration::from_secs(1),
             )
         };
-        let labels = inference.labels();
+        let mut labels = inference.labels();
+        labels.extend(&inference.failure());
         assert_eq!(Inference::from_labels(&labels, inference.end), inference);
     }
 }

@@ -28,8 +28,8 @@ pub trait Sink: Send + Sync {
     /// A chunk of an open inference's answer came `gap` after the one before.
     fn chunk(&self, _handle: Handle, _gap: Duration) {}
 
-    /// An open inference ended.
-    fn close(&self, handle: Handle, end: &InferenceEnd);
+    /// An open inference ended; where it failed, `failure` has the class of the error and the component, if known.
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>);
 
     /// Something happened.
     fn record(&self, observation: &Observation<'_>);
@@ -58,6 +58,8 @@ pub enum Dropped {
     Truncated,
     /// A status outside the known ones was counted as `other`.
     UnknownStatus,
+    /// `observatory.kind` named no kind there is.
+    UnknownKind,
     /// A metric's name is in use for another kind of metric.
     KindConflict,
     /// There are too many metrics: a name seems to be made of an id.
@@ -70,13 +72,14 @@ pub enum Dropped {
 
 impl Dropped {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Negative,
         Self::OutOfRange,
         Self::NotANumber,
         Self::NotNumeric,
         Self::Truncated,
         Self::UnknownStatus,
+        Self::UnknownKind,
         Self::KindConflict,
         Self::TooManyMetrics,
         Self::TooManyOpenSpans,
@@ -93,6 +96,7 @@ impl Dropped {
             Self::NotNumeric => "not_numeric",
             Self::Truncated => "truncated",
             Self::UnknownStatus => "unknown_status",
+            Self::UnknownKind => "unknown_kind",
             Self::KindConflict => "kind_conflict",
             Self::TooManyMetrics => "too_many_metrics",
             Self::TooManyOpenSpans => "too_many_open_spans",
@@ -155,8 +159,11 @@ impl<F: Fn(&Observation<'_>) + Send + Sync> Sink for FnSink<F> {
         self.open(&mut labels)
     }
 
-    fn close(&self, handle: Handle, end: &InferenceEnd) {
-        let labels = self.open.labels(handle.0);
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
+        let mut labels = self.open.labels(handle.0);
+        if let Some(failure) = failure {
+            labels.extend(failure);
+        }
         self.record(&Inference::from_labels(&labels, *end).into());
     }
 

@@ -9,6 +9,7 @@
 mod differential;
 mod events;
 mod exposition;
+mod hostile;
 mod layer;
 mod lifecycle;
 mod server;

@@ -146,8 +146,12 @@ impl Default for Gauge {
 }
 
 impl Gauge {
+    /// Adds a finite number; any other would stay in the sum for ever.
     #[inline]
     pub(crate) fn add(&self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
         match self.0.only() {
             Some(part) => {
                 if !add_f64(&part.0, value) {
@@ -176,9 +180,15 @@ impl Gauge {
 
     /// Takes one away, never below 0.
     pub(crate) fn lower(&self) {
-        if self.value() >= 1.0 {
-            self.add(-1.0);
-        }
+        let mut parts = self.0.parts();
+        let Some(base) = parts.next() else { return };
+        let elsewhere: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
+        let lowered = |bits| {
+            (f64::from_bits(bits) + elsewhere >= 1.0)
+                .then(|| (f64::from_bits(bits) - 1.0).to_bits())
+        };
+        // An error says that it stands at 0.
+        let _ = base.0.fetch_update(Relaxed, Relaxed, lowered);
     }
 
     pub(crate) fn value(&self) -> f64 {
@@ -245,15 +255,15 @@ impl Histogram {
         }
     }
 
-    /// Records a value. NaN is dropped and counted, as it would spoil the sum for ever.
+    /// Records a value. One that is not finite is dropped and counted: it would spoil the sum for ever.
     pub(crate) fn record(&self, value: f64) {
         self.record_many(value, 1);
     }
 
     #[inline]
     pub(crate) fn record_many(&self, value: f64, count: u64) {
-        if value.is_nan() {
-            return self.drop_nan();
+        if !value.is_finite() {
+            return self.drop_value();
         }
         match self.cells.only() {
             Some(part) => {
@@ -272,14 +282,14 @@ impl Histogram {
     }
 
     #[cold]
-    fn drop_nan(&self) {
+    fn drop_value(&self) {
         self.diagnostics.dropped(Dropped::NotANumber);
     }
 
     /// Records a value with the trace it came from. The exemplar is left out while another is being stored.
     pub(crate) fn record_traced(&self, value: f64, exemplar: Exemplar) {
         self.record(value);
-        if value.is_nan() {
+        if !value.is_finite() {
             return;
         }
         let exemplars = self

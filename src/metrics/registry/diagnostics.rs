@@ -100,13 +100,14 @@ impl fmt::Debug for Diagnostics {
 const fn advice(reason: Dropped) -> &'static str {
     match reason {
         Dropped::Negative => "a count, size or duration must not be below 0",
-        Dropped::OutOfRange => "a score must lie between 0 and 1",
+        Dropped::OutOfRange => "a score must lie between 0 and 1, a count or size below 2^40",
         Dropped::NotANumber => "a value must be a finite number",
         Dropped::NotNumeric => "a field that must hold a number holds text",
         Dropped::Truncated => "a label value was cut at 512 bytes",
         Dropped::UnknownStatus => {
             "a status that is none of success, error, timeout, cancelled was counted as other"
         }
+        Dropped::UnknownKind => "observatory.kind names no kind of the documentation's table",
         Dropped::KindConflict => "a metric's name is in use for another kind",
         Dropped::TooManyMetrics => "there are too many metrics; is a name made of an id?",
         Dropped::TooManyOpenSpans => "too many spans are open at once",

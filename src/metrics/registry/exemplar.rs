@@ -13,13 +13,13 @@ use crate::observation::TraceReference;
 pub(crate) struct Exemplar {
     pub(crate) trace: TraceReference,
     pub(crate) value: f64,
-    pub(crate) time: SystemTime,
 }
 
 impl Exemplar {
     /// Seconds since the Unix epoch.
     pub(crate) fn seconds(&self) -> f64 {
-        self.time
+        self.trace
+            .time
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64())
     }

@@ -1,6 +1,6 @@
 //! What a sink writes series to: our registry, or whatever recorder the application has.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use crate::{
     metrics::{
@@ -149,6 +149,5 @@ impl Distribution for Arc<Series<Histogram>> {
 
 #[inline(never)]
 fn record_traced(histogram: &Histogram, value: f64, trace: TraceReference) {
-    let time = SystemTime::now();
-    histogram.record_traced(value, Exemplar { trace, value, time });
+    histogram.record_traced(value, Exemplar { trace, value });
 }

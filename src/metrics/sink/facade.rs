@@ -124,8 +124,17 @@ impl Backend for Facade {
             key: key(metric.name.to_owned(), metric.labels),
         };
         match metric.kind {
-            // The facade counts in whole numbers: a fraction is recorded as far as it is one.
-            CustomKind::MonotonicCounter => Count::add(&found, metric.value.max(0.0) as u64),
+            CustomKind::MonotonicCounter => match metric.value {
+                value if !value.is_finite() => self.dropped(Dropped::NotANumber, metric.name),
+                value if value < 0.0 => self.dropped(Dropped::Negative, metric.name),
+                value => {
+                    // The facade counts in whole numbers.
+                    if value.fract() != 0.0 {
+                        self.dropped(Dropped::Truncated, metric.name);
+                    }
+                    Count::add(&found, value as u64);
+                }
+            },
             CustomKind::UpDownCounter => Level::add(&found, metric.value),
             CustomKind::Gauge => found.set(metric.value),
             CustomKind::Histogram => found.record(metric.value, None),

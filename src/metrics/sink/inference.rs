@@ -61,8 +61,6 @@ struct ModelSeries<B: Backend> {
 /// The conventions' metrics, on the configured side.
 struct GenAiSeries<B: Backend> {
     duration: B::Histogram,
-    /// By the number of the outcome: durations of failures carry `error.type`.
-    failed: [OnceLock<B::Histogram>; Outcome::ALL.len()],
     input: OnceLock<B::Histogram>,
     output: OnceLock<B::Histogram>,
     first: OnceLock<B::Histogram>,
@@ -228,7 +226,6 @@ impl<B: Backend> GenAiSeries<B> {
     fn new(backend: &B, labels: &Labels, side: Side) -> Self {
         Self {
             duration: backend.histogram(duration_metric(side), &gen_ai_labels(labels, None)),
-            failed: [const { OnceLock::new() }; Outcome::ALL.len()],
             input: OnceLock::new(),
             output: OnceLock::new(),
             first: OnceLock::new(),
@@ -245,18 +242,10 @@ impl<B: Backend> GenAiSeries<B> {
         seconds: f64,
         side: Side,
     ) {
-        let histogram = match end.outcome {
-            Outcome::Success => &self.duration,
-            failed => made(&self.failed[failed as usize], || {
-                let labels = labels();
-                let error_type = labels.get(Label::ErrorType).unwrap_or(error_type(failed));
-                backend.histogram(
-                    duration_metric(side),
-                    &with(&gen_ai_labels(&labels, None), ("error_type", error_type)),
-                )
-            }),
-        };
-        histogram.record(seconds, end.trace);
+        // What did not succeed is recorded beside its error type, by the sink.
+        if end.outcome == Outcome::Success {
+            self.duration.record(seconds, end.trace);
+        }
         if side == Side::Client {
             let usage = |kind| {
                 backend.histogram(
@@ -319,6 +308,19 @@ const fn duration_metric(side: Side) -> &'static Metric {
         Side::Client => &catalog::GEN_AI_CLIENT_DURATION,
         Side::Server => &catalog::GEN_AI_SERVER_DURATION,
     }
+}
+
+/// The histogram for durations of what failed with the error type that is among `labels`.
+pub(super) fn failed_duration<B: Backend>(
+    backend: &B,
+    labels: &Labels,
+    side: Side,
+) -> B::Histogram {
+    let error_type = ("error_type", labels.value(Label::ErrorType));
+    backend.histogram(
+        duration_metric(side),
+        &with(&gen_ai_labels(labels, None), error_type),
+    )
 }
 
 /// `error.type` of a failure that named none: `_OTHER`, as the conventions say.

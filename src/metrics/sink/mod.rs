@@ -114,8 +114,8 @@ macro_rules! delegate {
                 }
 
                 #[inline]
-                fn close(&self, handle: Handle, end: &InferenceEnd) {
-                    self.0.close(handle, end);
+                fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
+                    self.0.close(handle, end, failure);
                 }
 
                 fn record(&self, observation: &Observation<'_>) {
@@ -164,6 +164,7 @@ struct SeriesSink<B: Backend> {
     side: Option<Side>,
     observed: [B::Counter; KINDS.len()],
     inferences: Interner<InferenceSeries<B>>,
+    failed_durations: Interner<B::Histogram>,
     http: Interner<HttpSeries<B>>,
     caches: Interner<CacheSeries<B>>,
     cache_sizes: Interner<CacheSizeSeries<B>>,
@@ -187,6 +188,7 @@ impl<B: Backend> SeriesSink<B> {
             side: options.gen_ai,
             observed: KINDS.map(|kind| backend.counter(&catalog::OBSERVATIONS, &[("kind", kind)])),
             inferences: Interner::new(limit),
+            failed_durations: Interner::new(limit),
             http: Interner::new(limit),
             caches: Interner::new(limit),
             cache_sizes: Interner::new(limit),
@@ -254,29 +256,57 @@ impl<B: Backend> SeriesSink<B> {
     }
 
     #[inline]
-    fn close(&self, handle: Handle, end: &InferenceEnd) {
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
         if let Some(series) = self.inferences.get(handle.0) {
             series.left();
-            self.ended(handle.0, series, end);
+            self.ended(handle.0, series, end, failure);
         }
     }
 
     #[inline]
-    fn ended(&self, number: u32, series: &InferenceSeries<B>, end: &InferenceEnd) {
+    fn ended(
+        &self,
+        number: u32,
+        series: &InferenceSeries<B>,
+        end: &InferenceEnd,
+        failure: Option<&Labels>,
+    ) {
         let labels = || self.inferences.labels(number);
         series.ended(&self.backend, &labels, end, self.side);
         self.observed[INFERENCE].add(1);
+        if end.outcome != Outcome::Success {
+            self.ended_otherwise(labels(), end, failure);
+        }
+    }
+
+    /// The duration of what did not succeed says why; a failure is an error.
+    #[cold]
+    fn ended_otherwise(&self, mut labels: Labels, end: &InferenceEnd, failure: Option<&Labels>) {
+        let of_failure = |label| failure.and_then(|failure| failure.get(label));
+        let error_type = of_failure(Label::ErrorType);
+        if let Some(side) = self.side {
+            labels.set(
+                Label::ErrorType,
+                error_type.unwrap_or(inference::error_type(end.outcome)),
+            );
+            let find = |labels: &Labels| inference::failed_duration(&self.backend, labels, side);
+            self.failed_durations
+                .resolve(&mut labels, find)
+                .value
+                .record(end.duration.as_secs_f64(), end.trace);
+        }
         if end.outcome.is_failure() {
-            let labels = labels();
-            let component = labels.get(Label::Component).unwrap_or("inference");
-            self.failed(end.outcome, labels.value(Label::ErrorType), component);
+            let component = of_failure(Label::Component).unwrap_or("inference");
+            self.failed(end.outcome, error_type.unwrap_or_default(), component);
         }
     }
 
     fn record(&self, observation: &Observation<'_>) {
         if let Observation::Inference(inference) = observation {
-            let Interned { number, value, .. } = self.inference(&mut inference.labels());
-            return self.ended(number, value, &inference.end);
+            let mut labels = inference.labels();
+            self.report_truncated(&labels);
+            let Interned { number, value, .. } = self.inference(&mut labels);
+            return self.ended(number, value, &inference.end, Some(&inference.failure()));
         }
         let kind = observation.kind();
         if let Some(counter) = KINDS
@@ -417,11 +447,18 @@ impl<B: Backend> SeriesSink<B> {
         self.series(&self.loaded, one(Label::ModelType, model_type))
     }
 
+    fn report_truncated(&self, labels: &Labels) {
+        for _ in 0..labels.truncated() {
+            self.backend.dropped(Dropped::Truncated, "a label value");
+        }
+    }
+
     fn series<'s, T: OperationSeries<B>>(
         &'s self,
         of: &'s Interner<T>,
         mut labels: Labels,
     ) -> &'s T {
+        self.report_truncated(&labels);
         let interned = of.resolve(&mut labels, |labels| T::new(&self.backend, labels));
         if interned.found == Found::Overflow {
             self.backend.overflowed(T::METRICS);

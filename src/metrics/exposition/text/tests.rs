@@ -105,9 +105,9 @@ fn an_exemplar_stands_in_its_bucket_and_only_in_open_metrics() {
             trace: TraceReference {
                 trace_id: 0xabc,
                 span_id: 0xd,
+                time,
             },
             value: 0.3,
-            time,
         },
     );
     let text = to_string(&registry, Format::OpenMetrics, &Moment::default());

@@ -61,13 +61,11 @@ impl Message {
 
 impl fmt::Write for Message {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Too long to be a name: the rest of the message need not be printed.
-        let place = self
-            .bytes
-            .get_mut(self.len..self.len + text.len())
-            .ok_or(fmt::Error)?;
-        place.copy_from_slice(text.as_bytes());
-        self.len += text.len();
+        // What is too long to be a name is taken and forgotten: an error would go to the application's own code.
+        let room = self.bytes.len() - self.len;
+        let fits = &text.as_bytes()[..text.len().min(room)];
+        self.bytes[self.len..self.len + fits.len()].copy_from_slice(fits);
+        self.len += fits.len();
         Ok(())
     }
 }
@@ -87,6 +85,8 @@ impl Visit for Message {
     }
 }
 
+/// Text that is kept for the next event at most.
+const MOST_KEPT: usize = 16 * 1024;
 /// Metrics of one event at most.
 const MOST_METRICS: usize = 16;
 
@@ -110,7 +110,12 @@ thread_local! { static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) 
 
 impl<'r> MetricsReader<'r> {
     pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink) -> Self {
-        let mut scratch = SCRATCH.take().unwrap_or_default();
+        // A destructor of another thread-local may run after this one is gone.
+        let mut scratch = SCRATCH
+            .try_with(Cell::take)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         scratch.text.clear();
         scratch.labels.clear();
         Self {
@@ -155,13 +160,18 @@ impl<'r> MetricsReader<'r> {
                 }));
             }
         }
-        SCRATCH.set(Some(scratch));
+        if scratch.text.capacity() <= MOST_KEPT {
+            let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
+        }
     }
 
     fn metric(&mut self, field: &Field, value: f64) {
-        if let Some(place) = self.metrics.get_mut(self.count) {
-            *place = Some((field.name(), value));
-            self.count += 1;
+        match self.metrics.get_mut(self.count) {
+            Some(place) => {
+                *place = Some((field.name(), value));
+                self.count += 1;
+            }
+            None => self.sink.dropped(Dropped::TooManyMetrics, field.name()),
         }
     }
 

@@ -1,0 +1,310 @@
+//! What is done with spans: opened, recorded into, closed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{
+    Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{layer::Context, registry::LookupSpan};
+
+use super::{
+    callsite::{Callsites, Interest, Mapping, Plan},
+    elsewhere::{Elsewhere, Entry},
+    kind::Kind,
+    open::{OpenTable, State},
+    operation::Operation,
+    probe,
+    visit::{KindReader, Reader, Values},
+};
+use crate::{
+    clock::Clock,
+    interner::{DEFAULT_LIMIT, Interner},
+    observation::{Dropped, ErrorEvent, Label, Labels, Observation, Sink, Text},
+    own_thread,
+};
+
+/// Locks for [`Watch::relabel`], by span.
+const RELABELLINGS: usize = 16;
+
+/// The interpretation of spans and events, under way.
+pub(super) struct Watch {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) clock: Clock,
+    pub(super) callsites: Callsites,
+    pub(super) open: OpenTable,
+    pub(super) elsewhere: Elsewhere,
+    /// Classes and components of failures, so that an open inference needs a number only.
+    failures: Interner<()>,
+    relabellings: [Mutex<()>; RELABELLINGS],
+}
+
+impl Watch {
+    pub(super) fn new(sink: Arc<dyn Sink>, mapping: Mapping, clock: Clock) -> Self {
+        Self {
+            sink,
+            clock,
+            callsites: Callsites::new(mapping),
+            open: OpenTable::new(),
+            elsewhere: Elsewhere::default(),
+            failures: Interner::new(DEFAULT_LIMIT),
+            relabellings: Default::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn open_inference(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+        if own_thread::is_marked() {
+            return probe::saw(attributes.metadata());
+        }
+        let start = self.clock.raw();
+        match self.open.open(id.into_u64(), start, plan) {
+            Some(state) => self.begin_inference(state, plan, attributes),
+            None => self.open_elsewhere(start, plan, attributes, id),
+        }
+    }
+
+    /// There is no place in the table.
+    #[cold]
+    #[inline(never)]
+    fn open_elsewhere(&self, start: u64, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+        let state = Arc::new(State::new(start, plan));
+        self.begin_inference(&state, plan, attributes);
+        let handle = state.handle();
+        if !self
+            .elsewhere
+            .insert(id.into_u64(), Entry::Inference(state))
+        {
+            self.too_many();
+            // Not watched to its end: it must not stay in flight for ever.
+            self.sink.abandon(handle);
+        }
+    }
+
+    #[inline]
+    fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
+        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
+        attributes.record(&mut reader);
+        if let Some(failure) = reader.take_failure() {
+            self.note_failure(state, &failure);
+        }
+        if let Some(labels) = reader.labels() {
+            state.set_handle(self.sink.open(labels));
+        }
+    }
+
+    pub(super) fn open_operation(
+        &self,
+        plan: &Plan,
+        kind: Kind,
+        attributes: &Attributes<'_>,
+        id: &Id,
+    ) {
+        if own_thread::is_marked() {
+            return probe::saw(attributes.metadata());
+        }
+        let start = self.clock.raw();
+        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
+        attributes.record(&mut reader);
+        let (labels, values) = reader.into_parts();
+        let operation = Box::new(Operation {
+            kind,
+            start,
+            labels,
+            values,
+            has_panicked: false,
+            was_opened_in_panic: std::thread::panicking(),
+            declares_status: plan.declares_status,
+        });
+        let connection_type = operation.connection_type().map(str::to_owned);
+        if !self
+            .elsewhere
+            .insert(id.into_u64(), Entry::Operation(operation))
+        {
+            return self.too_many();
+        }
+        if let Some(connection_type) = connection_type {
+            self.connection(&connection_type, true);
+        }
+    }
+
+    #[cold]
+    pub(super) fn open_by_field(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+        let mut reader = KindReader {
+            plan,
+            name: Text::new(),
+        };
+        attributes.record(&mut reader);
+        match self.callsites.kind_named(reader.name.as_str()) {
+            Some(Kind::Inference) => self.open_inference(plan, attributes, id),
+            Some(kind) => self.open_operation(plan, kind, attributes, id),
+            None => self
+                .sink
+                .dropped(Dropped::UnknownKind, reader.name.as_str()),
+        }
+    }
+
+    fn too_many(&self) {
+        self.sink.dropped(
+            Dropped::TooManyOpenSpans,
+            "spans are opened and never closed",
+        );
+    }
+
+    fn connection(&self, connection_type: &str, is_open: bool) {
+        self.sink.record(&Observation::Connection {
+            connection_type,
+            is_open,
+        });
+    }
+
+    #[inline]
+    pub(super) fn record_inference(&self, state: &State, values: &Record<'_>) {
+        let Some(plan) = self.callsites.numbered(state.plan()) else {
+            return;
+        };
+        let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
+        values.record(&mut reader);
+        if let Some(failure) = reader.take_failure() {
+            self.note_failure(state, &failure);
+        }
+        if let Some(labels) = reader.labels() {
+            self.relabel(state, labels);
+        }
+    }
+
+    /// Two threads that record labels into one span must not both leave the label set it had.
+    #[cold]
+    fn relabel(&self, state: &State, later: &Labels) {
+        let _one_at_a_time = self.relabelling(state);
+        state.set_handle(self.sink.relabel(state.handle(), later));
+    }
+
+    #[cold]
+    pub(super) fn note_failure(&self, state: &State, later: &Labels) {
+        let _one_at_a_time = self.relabelling(state);
+        let mut failure = self.failures.labels(state.failure());
+        failure.extend(later);
+        state.set_failure(self.failures.resolve(&mut failure, |_| ()).number);
+    }
+
+    fn relabelling(&self, state: &State) -> std::sync::MutexGuard<'_, ()> {
+        // States lie 128 bytes apart.
+        let lock = &self.relabellings[(std::ptr::from_ref(state).addr() >> 7) % RELABELLINGS];
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn record_elsewhere<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let Some(plan) = self.plan_of_span(id, context) else {
+            return;
+        };
+        let number = id.into_u64();
+        if let Some(state) = self.elsewhere.inference(number) {
+            return self.record_inference(&state, values);
+        }
+        let Some(kind) = self.elsewhere.operation(number, |operation| operation.kind) else {
+            return;
+        };
+        let mut reader = Reader::late(plan, &self.sink, kind, Values::new());
+        values.record(&mut reader);
+        let (labels, values) = reader.into_parts();
+        let types = self.elsewhere.operation(number, |operation| {
+            let before = operation.connection_type().map(str::to_owned);
+            operation.labels.extend(&labels);
+            operation.values.extend(&values);
+            (before, operation.connection_type().map(str::to_owned))
+        });
+        if let Some((Some(before), Some(now))) = types
+            && before != now
+        {
+            self.connection(&before, false);
+            self.connection(&now, true);
+        }
+    }
+
+    /// The plan of a span, if it is one of ours.
+    fn plan_of_span<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<&Plan>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let metadata: &'static Metadata<'static> = context.metadata(id)?;
+        let plan = self.callsites.plan(metadata);
+        (plan.interest != Interest::Nothing).then_some(plan)
+    }
+
+    #[inline]
+    pub(super) fn close_inference(&self, state: &State) {
+        let now = self.clock.raw();
+        if std::thread::panicking() {
+            state.closed_in_panic();
+        }
+        if state.has_failed() {
+            return self.close_failed(state, now);
+        }
+        self.sink
+            .close(state.handle(), &state.end(&self.clock, now), None);
+    }
+
+    #[cold]
+    fn close_failed(&self, state: &State, now: u64) {
+        let mut failure = self.failures.labels(state.failure());
+        if state.has_panicked() {
+            failure.set(Label::ErrorType, "panic");
+        }
+        self.sink
+            .close(state.handle(), &state.end(&self.clock, now), Some(&failure));
+    }
+
+    pub(super) fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        if self.plan_of_span(id, context).is_none() {
+            return;
+        }
+        match self.elsewhere.remove(id.into_u64()) {
+            None => {}
+            Some(Entry::Inference(state)) => self.close_inference(&state),
+            Some(Entry::Operation(operation)) => self.close_operation(*operation),
+        }
+    }
+
+    fn close_operation(&self, mut operation: Operation) {
+        operation.closed(std::thread::panicking());
+        let duration = self.clock.between(operation.start, self.clock.raw());
+        if let Some(observation) = operation.observation(duration, &self.clock) {
+            self.sink.record(&observation);
+        }
+        // Kinds that have no place for it: a failure is an error all the same.
+        if let Some((error_type, component)) = operation.failure_beside() {
+            self.sink.record(
+                &ErrorEvent {
+                    error_type,
+                    component,
+                }
+                .into(),
+            );
+        }
+    }
+
+    #[cold]
+    pub(super) fn panicked(&self, id: &Id) {
+        if self
+            .with_inference(id.into_u64(), State::panicked)
+            .is_none()
+        {
+            self.elsewhere.operation(id.into_u64(), Operation::panicked);
+        }
+    }
+
+    /// Calls `with` if this span is an open inference.
+    pub(super) fn with_inference<R>(&self, id: u64, with: impl FnOnce(&State) -> R) -> Option<R> {
+        if let Some(state) = self.open.get(id) {
+            return Some(with(state));
+        }
+        self.elsewhere.inference(id).map(|state| with(&state))
+    }
+}
