@@ -80,7 +80,7 @@ impl Label {
         self.hash
     }
 
-    fn is_same_pair(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_pair(&self, other: &Self) -> bool {
         self.hash == other.hash
             && (Arc::ptr_eq(&self.name, &other.name) || self.name == other.name)
             && (Arc::ptr_eq(&self.value, &other.value) || self.value == other.value)

@@ -16,7 +16,11 @@ pub(super) struct Annotations {
 
 impl Annotations {
     pub(super) fn warn(&mut self, message: &str, place: (&str, Span)) {
-        insert(&mut self.warnings, format!("PromQL warning: {message}"), place);
+        insert(
+            &mut self.warnings,
+            format!("PromQL warning: {message}"),
+            place,
+        );
     }
 
     pub(super) fn inform(&mut self, message: &str, place: (&str, Span)) {
@@ -24,7 +28,10 @@ impl Annotations {
     }
 
     pub(super) fn into_lists(self) -> (Vec<String>, Vec<String>) {
-        (self.warnings.into_iter().collect(), self.infos.into_iter().collect())
+        (
+            self.warnings.into_iter().collect(),
+            self.infos.into_iter().collect(),
+        )
     }
 }
 

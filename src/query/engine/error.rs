@@ -37,7 +37,9 @@ pub enum QueryError {
     #[error("query was canceled")]
     Canceled,
     /// A range query with a step of zero or less.
-    #[error("zero or negative query resolution step widths are not accepted. Try a positive integer")]
+    #[error(
+        "zero or negative query resolution step widths are not accepted. Try a positive integer"
+    )]
     ZeroStep,
     /// A range query that ends before it starts.
     #[error("end timestamp must not be before start time")]

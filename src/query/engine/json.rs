@@ -77,7 +77,10 @@ fn serialize_time<T: SerializeTuple>(pair: &mut T, timestamp: i64) -> Result<(),
     if timestamp % 1000 == 0 {
         return pair.serialize_element(&(timestamp / 1000));
     }
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of this era are exact in a float")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds of this era are exact in a float"
+    )]
     pair.serialize_element(&(timestamp as f64 / 1000.0))
 }
 
@@ -115,7 +118,9 @@ struct List<'a, T>(&'a [T]);
 impl<T: Serialize> Serialize for List<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|item| list.serialize_element(item))?;
+        self.0
+            .iter()
+            .try_for_each(|item| list.serialize_element(item))?;
         list.end()
     }
 }

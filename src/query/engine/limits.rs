@@ -43,7 +43,9 @@ impl<'a> Budget<'a> {
     pub(super) fn new(control: Control<'a>, options: &EngineOptions) -> Self {
         Self {
             control,
-            deadline: control.clock.map(|now| now().saturating_add(options.timeout)),
+            deadline: control
+                .clock
+                .map(|now| now().saturating_add(options.timeout)),
             timeout: options.timeout,
             samples: 0,
             max_samples: options.max_samples,
@@ -69,7 +71,11 @@ impl<'a> Budget<'a> {
 
     pub(super) fn check(&mut self) -> Result<(), QueryError> {
         self.unchecked = 0;
-        if self.control.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if self
+            .control
+            .cancel
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+        {
             return Err(QueryError::Canceled);
         }
         if let (Some(now), Some(deadline)) = (self.control.clock, self.deadline)

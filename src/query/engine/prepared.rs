@@ -47,7 +47,10 @@ impl Prepared {
     }
 
     pub(super) fn slots(&self) -> usize {
-        self.selected.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.selected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Returns the series that a selector matches, from memory where the store has not changed.
