@@ -5,32 +5,32 @@ use llm_observatory::query::Labels;
 use llm_observatory::query::store::{STALE_MARKER_BITS, SeriesStore};
 
 /// 2023-11-14T22:13:20Z: a round number of seconds, far from any limit.
-pub const START: i64 = 1_700_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000;
 /// Less than an hour: Prometheus's head takes nothing older than that.
-pub const STEPS: i64 = 200;
-pub const STEP: i64 = 15_000;
+pub(crate) const STEPS: i64 = 200;
+pub(crate) const STEP: i64 = 15_000;
 
-pub struct Series {
-    pub labels: Vec<(&'static str, String)>,
-    pub samples: Vec<(i64, f64)>,
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(&'static str, String)>,
+    pub(crate) samples: Vec<(i64, f64)>,
 }
 
 /// The same numbers every time.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() >> 11) as usize % limit
     }
 
-    pub fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -45,7 +45,7 @@ fn series(labels: &[(&'static str, &str)], mut value: impl FnMut(i64) -> Option<
     }
 }
 
-pub fn dataset() -> Vec<Series> {
+pub(crate) fn dataset() -> Vec<Series> {
     let stale = f64::from_bits(STALE_MARKER_BITS);
     let mut random = Random(88_172_645_463_325_252);
     let mut all = Vec::new();
@@ -183,7 +183,7 @@ pub fn dataset() -> Vec<Series> {
     all
 }
 
-pub fn store() -> SeriesStore {
+pub(crate) fn store() -> SeriesStore {
     let store = SeriesStore::default();
     for series in dataset() {
         let labels = Labels::from_pairs(series.labels.iter().map(|(n, v)| (*n, v.as_str())));

@@ -571,7 +571,7 @@ const SINGLES: &[&str] = &[
     "histogram_quantile(0.5, {__name__=~\".*_bucket\"})",
 ];
 
-pub fn chosen() -> Vec<String> {
+pub(crate) fn chosen() -> Vec<String> {
     let filled = TEMPLATES
         .iter()
         .flat_map(|(template, names)| names.iter().map(|name| fill(template, name)));

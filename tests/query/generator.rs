@@ -2,7 +2,7 @@
 
 use super::dataset::Random;
 
-pub struct Generator {
+pub(crate) struct Generator {
     random: Random,
 }
 
@@ -109,13 +109,13 @@ const COMPARISONS: &[&str] = &["==", "!=", ">", "<", ">=", "<="];
 const SETS: &[&str] = &["and", "or", "unless"];
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             random: Random(seed | 1),
         }
     }
 
-    pub fn query(&mut self) -> String {
+    pub(crate) fn query(&mut self) -> String {
         let depth = 1 + self.random.below(4);
         if self.random.below(12) == 0 {
             self.scalar(depth)
@@ -228,7 +228,7 @@ impl Generator {
                 self.vector(inner)
             ),
             8 => format!(
-                "count_values by ({}) (\"v\", {})",
+                "count_values by ({}) (\"v\", floor({}))",
                 self.labels(),
                 self.vector(inner)
             ),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dataset::Series;
 
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
     directory: PathBuf,
     base: String,
@@ -24,7 +24,7 @@ impl Drop for Prometheus {
 
 impl Prometheus {
     /// `None` where it is not installed.
-    pub async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -74,7 +74,7 @@ impl Prometheus {
         panic!("Prometheus did not become ready");
     }
 
-    pub async fn write(&self, all: &[Series]) {
+    pub(crate) async fn write(&self, all: &[Series]) {
         let mut request = Vec::new();
         for series in all {
             let mut message = Vec::new();
@@ -114,7 +114,11 @@ impl Prometheus {
         );
     }
 
-    pub async fn ask(&self, endpoint: &str, parameters: &[(&str, &str)]) -> serde_json::Value {
+    pub(crate) async fn ask(
+        &self,
+        endpoint: &str,
+        parameters: &[(&str, &str)],
+    ) -> serde_json::Value {
         let encode = |(name, value): &(&str, &str)| format!("{name}={}", percent_encoded(value));
         let body: Vec<_> = parameters.iter().map(encode).collect();
         let answer = self

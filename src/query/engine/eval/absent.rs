@@ -30,7 +30,7 @@ fn one_if(is_absent: bool, arg: &Expr) -> Vec<Sample> {
     if !is_absent {
         return Vec::new();
     }
-    let labels = match &arg.kind {
+    let labels = match &arg.unwrap_parens().kind {
         ExprKind::Selector(selector) | ExprKind::Range(selector, _) => {
             labels_of(&selector.matchers)
         }

@@ -1,8 +1,8 @@
 //! Aggregations: `sum by (…)`, `topk`, `quantile`, `count_values` and their kin.
 
-use std::cmp::Ordering;
-
-use super::math::{KahanSum, Mean, Spread, nan_first, quantile};
+use super::heap::BestOf;
+use super::math::{KahanSum, Mean, Spread, quantile};
+use super::order::sorted;
 use super::projection::{Groups, Projection};
 use super::{Evaluator, Sample, Step, StepValue, check_distinct};
 use crate::query::engine::error::{QueryError, execution};
@@ -204,26 +204,15 @@ fn top(
         reason = "the range has just been checked"
     )]
     let count = count as usize;
-    let descending = |a: &Sample, b: &Sample| match (a.value.is_nan(), b.value.is_nan()) {
-        (false, false) => nan_first(b.value, a.value),
-        (a, b) => a.cmp(&b),
-    };
-    let ascending = |a: &Sample, b: &Sample| match (a.value.is_nan(), b.value.is_nan()) {
-        (false, false) => nan_first(a.value, b.value),
-        (a, b) => a.cmp(&b),
-    };
+    let is_top = op == AggregateOp::TopK;
     let (_, members) = collect(samples, projection);
     let mut result = Vec::new();
-    for mut group in members {
-        // Stable, so that of equal values the first ones stay, as in Prometheus's heap.
-        let order: &dyn Fn(&Sample, &Sample) -> Ordering = if op == AggregateOp::TopK {
-            &descending
-        } else {
-            &ascending
-        };
-        group.sort_by(order);
-        group.truncate(count);
-        result.extend(group);
+    for group in members {
+        let mut best = BestOf::new(is_top);
+        for sample in group {
+            best.offer(sample, count);
+        }
+        result.extend(sorted(best.heap, is_top));
     }
     Ok(result)
 }

@@ -10,6 +10,7 @@ mod arithmetic;
 mod binary;
 mod call;
 mod date;
+mod heap;
 mod histogram;
 mod math;
 mod order;

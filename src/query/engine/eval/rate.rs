@@ -46,18 +46,26 @@ pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> 
     // A gap of more than a sample and a tenth says that the series began or ended within the window: go half a
     // sample beyond it then, else to the window's edge.
     let threshold = average * 1.1;
-    if to_start >= threshold {
-        to_start = average / 2.0;
-    }
-    if is_counter {
-        let mut to_zero = to_start;
-        if result > 0.0 && first.value >= 0.0 {
-            to_zero = sampled * (first.value / result);
+    let to_edge = |to_start: f64| {
+        if to_start >= threshold {
+            average / 2.0
+        } else {
+            to_start
         }
+    };
+    // Prometheus 2 looks for zero first, and then whether the edge is near.
+    if !window.is_left_closed {
+        to_start = to_edge(to_start);
+    }
+    if is_counter && result > 0.0 && first.value >= 0.0 {
         // A counter is never extrapolated below zero.
+        let to_zero = sampled * (first.value / result);
         if to_zero < to_start {
             to_start = to_zero;
         }
+    }
+    if window.is_left_closed {
+        to_start = to_edge(to_start);
     }
     if to_end >= threshold {
         to_end = average / 2.0;

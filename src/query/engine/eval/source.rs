@@ -23,6 +23,8 @@ pub(super) struct Loaded {
 pub(super) struct Window {
     pub(super) start: i64,
     pub(super) end: i64,
+    /// As in Prometheus 2: samples at `start` are in it too.
+    pub(super) is_left_closed: bool,
 }
 
 /// Gets each series with the samples of a window, of which there is at least one.
@@ -43,6 +45,14 @@ impl Evaluator<'_> {
     /// The first time in a window that begins at `start`.
     fn first_in(&self, start: i64) -> i64 {
         start.saturating_add(i64::from(!self.options.left_closed_ranges))
+    }
+
+    fn window(&self, start: i64, end: i64) -> Window {
+        Window {
+            start,
+            end,
+            is_left_closed: self.options.left_closed_ranges,
+        }
     }
 
     pub(super) fn for_each_latest(
@@ -98,7 +108,7 @@ impl Evaluator<'_> {
                 let end = self.shifted(step.time, subquery.shift);
                 let start = end.saturating_sub(subquery.range);
                 self.load_subquery(subquery, step)?;
-                self.slice(subquery.slot, Window { start, end }, each)
+                self.slice(subquery.slot, self.window(start, end), each)
             }
             _ => Err(execution("a range vector was expected")),
         }
@@ -112,7 +122,7 @@ impl Evaluator<'_> {
     ) -> Result<(), QueryError> {
         let end = self.shifted(step.time, selector.shift);
         let start = end.saturating_sub(range);
-        let window = Window { start, end };
+        let window = self.window(start, end);
         if step.first != step.last {
             self.load_selector(selector, step, range)?;
             return self.slice(selector.slot, window, each);
