@@ -177,11 +177,6 @@ impl Labels {
         self.set.name_at.map(|at| &self.set.labels[at])
     }
 
-    /// Returns the name's label even where it is hidden: what the sample came from.
-    pub(crate) fn original_name(&self) -> Option<&Label> {
-        self.set.name_at.map(|at| &self.set.labels[at])
-    }
-
     /// The hash of the visible labels.
     pub(crate) fn hash_of_set(&self) -> u64 {
         match self.hidden_at() {

@@ -5,6 +5,7 @@
 //! the whole value, and `.` matches a newline (Prometheus 3). The compiled size is limited, so that a pattern
 //! from outside cannot take the memory.
 
+use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -232,7 +233,7 @@ impl<'a> Translator<'a> {
                         code = code * 8 + digit.to_digit(8).unwrap_or(0);
                     }
                 }
-                self.out.push_str(&format!("\\x{{{code:x}}}"));
+                let _ = write!(self.out, "\\x{{{code:x}}}");
             }
             c if c.is_ascii_punctuation() => {
                 self.out.push('\\');
@@ -292,7 +293,7 @@ impl<'a> Translator<'a> {
 
     fn posix_class(&mut self) -> Result<(), PatternError> {
         self.out.push('[');
-        while let Some(c) = self.rest.next() {
+        for c in self.rest.by_ref() {
             self.out.push(c);
             if c == ']' {
                 return Ok(());
@@ -303,6 +304,14 @@ impl<'a> Translator<'a> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so by panicking, and its numbers are small"
+)]
 mod tests {
     use super::*;
 
@@ -354,7 +363,7 @@ mod tests {
         ] {
             assert!(Pattern::new(pattern).is_err(), "{pattern}");
         }
-        assert!(Pattern::new(&"(a{1000}){1000}".to_owned()).is_err());
+        assert!(Pattern::new("(a{1000}){1000}").is_err());
     }
 
     #[test]

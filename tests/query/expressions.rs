@@ -281,8 +281,7 @@ const TEMPLATES: &[(&str, &[&str])] = &[
             "10m:1m] offset 3m",
             "5m:] @ 1700002000",
             "1h:10m",
-        ]
-        .as_slice(),
+        ],
     ),
     (
         "temperatureF",

@@ -18,13 +18,13 @@ impl Annotations {
     pub(super) fn warn(&mut self, message: &str, place: (&str, Span)) {
         insert(
             &mut self.warnings,
-            format!("PromQL warning: {message}"),
+            &format!("PromQL warning: {message}"),
             place,
         );
     }
 
     pub(super) fn inform(&mut self, message: &str, place: (&str, Span)) {
-        insert(&mut self.infos, format!("PromQL info: {message}"), place);
+        insert(&mut self.infos, &format!("PromQL info: {message}"), place);
     }
 
     pub(super) fn into_lists(self) -> (Vec<String>, Vec<String>) {
@@ -35,7 +35,7 @@ impl Annotations {
     }
 }
 
-fn insert(set: &mut BTreeSet<String>, message: String, (query, span): (&str, Span)) {
+fn insert(set: &mut BTreeSet<String>, message: &str, (query, span): (&str, Span)) {
     if set.len() < MAX_ANNOTATIONS {
         let (line, column) = line_and_column(query, span.start);
         set.insert(format!("{message} ({line}:{column})"));

@@ -17,6 +17,14 @@ mod options;
 mod prepared;
 pub mod syntax;
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so by panicking, and its numbers are small"
+)]
 mod tests;
 mod value;
 
@@ -173,7 +181,7 @@ impl<'a> Run<'a> {
     }
 
     fn evaluator(self, range: Range) -> eval::Evaluator<'a> {
-        eval::Evaluator::new(eval::Request {
+        eval::Evaluator::new(&eval::Request {
             store: self.store,
             options: &self.engine.options,
             prepared: self.prepared,

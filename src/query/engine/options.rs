@@ -33,8 +33,8 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             parse: ParseLimits::default(),
-            lookback: Duration::from_secs(300),
-            subquery_step: Duration::from_secs(60),
+            lookback: Duration::from_mins(5),
+            subquery_step: Duration::from_mins(1),
             max_samples: 50_000_000,
             timeout: Duration::from_secs(30),
             max_steps: 11_000,

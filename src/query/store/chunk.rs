@@ -208,6 +208,14 @@ fn read_varint(bytes: &[u8], at: &mut usize) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so by panicking, and its numbers are small"
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

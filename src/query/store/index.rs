@@ -86,7 +86,7 @@ impl Index {
     }
 
     pub(super) fn label_names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.labels.keys().map(|n| n.to_string()).collect();
+        let mut names: Vec<_> = self.labels.keys().map(ToString::to_string).collect();
         names.sort_unstable();
         names
     }

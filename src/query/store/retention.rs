@@ -38,10 +38,10 @@ pub struct RetentionError {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            time: Duration::from_secs(3600),
+            time: Duration::from_hours(1),
             bytes: 64 << 20,
-            coarse_time: Duration::from_secs(6 * 3600),
-            coarse_interval: Duration::from_secs(60),
+            coarse_time: Duration::from_hours(6),
+            coarse_interval: Duration::from_mins(1),
         }
     }
 }

@@ -43,17 +43,8 @@ impl Series {
         self.coarse.get_or_insert_default();
     }
 
-    pub(super) fn has_coarse(&self) -> bool {
-        self.coarse.is_some()
-    }
-
     pub(super) fn last(&self) -> Option<Point> {
         self.recent.chunks.back().map(Chunk::last)
-    }
-
-    pub(super) fn oldest_timestamp(&self) -> Option<i64> {
-        let coarse = self.coarse.as_ref().and_then(Tier::first_timestamp);
-        coarse.or_else(|| self.recent.first_timestamp())
     }
 
     pub(super) fn heap_bytes(&self) -> u64 {

@@ -53,7 +53,7 @@ fn samples_out_of_order_and_for_gone_series_are_refused_and_counted() {
 #[test]
 fn retention_drops_the_oldest_and_memory_too() {
     let minute = 60_000;
-    let store = SeriesStore::new(Retention::default().with_time(Duration::from_secs(600)));
+    let store = SeriesStore::new(Retention::default().with_time(Duration::from_mins(10)));
     let id = store.register(&labels("up", "a"));
     for tick in 0..1000 {
         store.append_tick(tick * 10_000, &[(id, f64::from(tick as i32))]);

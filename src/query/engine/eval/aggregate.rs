@@ -32,9 +32,11 @@ impl State {
     fn first(op: AggregateOp, value: f64) -> Option<Self> {
         Some(match op {
             AggregateOp::Sum => {
-                let mut sum = KahanSum::default();
-                sum.sum = value;
-                Self::Sum(sum)
+                // As Prometheus: the first value is the sum, so that -0 stays what it is.
+                Self::Sum(KahanSum {
+                    sum: value,
+                    lost: 0.0,
+                })
             }
             AggregateOp::Avg => {
                 let mut mean = Mean::default();
@@ -161,7 +163,7 @@ fn results(
         .collect()
 }
 
-fn collect<'p>(samples: Vec<Sample>, projection: Projection<'p>) -> (Groups<'p>, Vec<Vec<Sample>>) {
+fn collect(samples: Vec<Sample>, projection: Projection<'_>) -> (Groups<'_>, Vec<Vec<Sample>>) {
     let mut groups = Groups::new(projection);
     let mut members: Vec<Vec<Sample>> = Vec::new();
     for sample in samples {
@@ -184,7 +186,7 @@ fn top(
     if count.is_nan() {
         return Err(execution("Parameter value is NaN"));
     }
-    if count.abs() >= 9.223_372_036_854_775_8e18 {
+    if count.abs() >= 9.223_372_036_854_776e18 {
         return Err(execution(format!(
             "Scalar value {} {} int64",
             format_number(count),

@@ -228,20 +228,16 @@ fn set_operation(binary: &Binary, left: Vec<Sample>, right: Vec<Sample>) -> Vec<
         }
         groups
     };
-    match binary.op {
-        BinaryOp::Or => {
-            let groups = groups_of(&left);
-            let mut result = left;
-            let is_missing = |sample: &Sample| groups.find(&sample.labels).is_none();
-            result.extend(right.into_iter().filter(is_missing));
-            result
-        }
-        _ => {
-            let groups = groups_of(&right);
-            let wants_match = binary.op == BinaryOp::And;
-            let mut result = left;
-            result.retain(|sample| groups.find(&sample.labels).is_some() == wants_match);
-            result
-        }
+    if binary.op == BinaryOp::Or {
+        let groups = groups_of(&left);
+        let mut result = left;
+        let is_missing = |sample: &Sample| groups.find(&sample.labels).is_none();
+        result.extend(right.into_iter().filter(is_missing));
+        return result;
     }
+    let groups = groups_of(&right);
+    let wants_match = binary.op == BinaryOp::And;
+    let mut result = left;
+    result.retain(|sample| groups.find(&sample.labels).is_some() == wants_match);
+    result
 }

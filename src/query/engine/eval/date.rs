@@ -25,7 +25,7 @@ pub(super) struct Date {
 /// Seconds since the epoch, their fraction cut off.
 pub(super) fn of(seconds: f64) -> Date {
     #[expect(clippy::cast_possible_truncation, reason = "cut off as Go does")]
-    let whole = if seconds.is_nan() || seconds.abs() >= 9.223_372_036_854_775_8e18 {
+    let whole = if seconds.is_nan() || seconds.abs() >= 9.223_372_036_854_776e18 {
         // What Go's conversion gives on amd64.
         i64::MIN
     } else {
@@ -112,6 +112,14 @@ impl Date {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so by panicking, and its numbers are small"
+)]
 mod tests {
     use super::of;
 

@@ -168,7 +168,7 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     }
     let rank = q * observations;
     let finite = &buckets[..=lower.len()];
-    let at = finite.partition_point(|bucket| !(bucket.count >= rank));
+    let at = finite.partition_point(|bucket| bucket.count < rank || bucket.count.is_nan());
     let value = match finite.get(at) {
         None => highest_finite,
         Some(bucket) if at == 0 && bucket.bound <= 0.0 => bucket.bound,
@@ -203,7 +203,7 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
             count: 0.0,
         };
         for bucket in buckets.iter() {
-            if value < bucket.bound || (value == f64::INFINITY && bucket.bound == value) {
+            if value < bucket.bound || (value == f64::INFINITY && bucket.bound == f64::INFINITY) {
                 if value == f64::INFINITY {
                     return bucket.count;
                 }

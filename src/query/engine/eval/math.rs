@@ -48,7 +48,7 @@ pub(super) struct Mean {
 impl Mean {
     pub(super) fn add(&mut self, value: f64) {
         self.count += 1.0;
-        if self.count == 1.0 {
+        if self.count < 2.0 {
             // As Prometheus: an infinite first value is still a sum.
             self.total.sum = value;
             return;
@@ -157,6 +157,14 @@ pub(super) fn go_min(a: f64, b: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on says so by panicking, and its numbers are small"
+)]
 mod tests {
     use super::*;
 
@@ -164,7 +172,8 @@ mod tests {
     fn sums_keep_what_rounding_loses() {
         assert_eq!(KahanSum::of([1.0, 1e100, 1.0, -1e100].into_iter()), 2.0);
         let mut mean = Mean::default();
-        [f64::MAX, f64::MAX].into_iter().for_each(|v| mean.add(v));
+        mean.add(f64::MAX);
+        mean.add(f64::MAX);
         assert_eq!(mean.value(), f64::MAX);
     }
 

@@ -88,7 +88,7 @@ struct Sample {
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(request: Request<'a>) -> Self {
+    pub(super) fn new(request: &Request<'a>) -> Self {
         let slots = request.prepared.slots();
         Self {
             store: request.store,
@@ -276,15 +276,15 @@ impl<'a> Evaluator<'a> {
     /// Drops the name of every sample, now or at the end, and checks that no two become the same.
     fn drop_names(&self, samples: &mut [Sample]) -> Result<(), QueryError> {
         if self.options.delayed_name_removal {
-            samples
-                .iter_mut()
-                .for_each(|sample| sample.drops_name = true);
+            for sample in samples {
+                sample.drops_name = true;
+            }
             return Ok(());
         }
         let had_one_name = have_one_name(samples);
-        samples
-            .iter_mut()
-            .for_each(|sample| sample.labels.hide_name());
+        for sample in samples.iter_mut() {
+            sample.labels.hide_name();
+        }
         if had_one_name {
             return Ok(());
         }

@@ -5,8 +5,8 @@ use crate::query::store::Point;
 
 /// Least squares: the slope per second and the value at `time`.
 pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
-    let (mut sum_x, mut sum_y) = (KahanSum::default(), KahanSum::default());
-    let (mut sum_xy, mut sum_x2) = (KahanSum::default(), KahanSum::default());
+    let (mut times, mut values) = (KahanSum::default(), KahanSum::default());
+    let (mut products, mut squares) = (KahanSum::default(), KahanSum::default());
     let first = points.first().map_or(f64::NAN, |point| point.value);
     let mut is_constant = true;
     let mut count = 0.0;
@@ -21,10 +21,10 @@ pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
             reason = "Prometheus computes with the same floats"
         )]
         let x = (point.timestamp - time) as f64 / 1000.0;
-        sum_x.add(x);
-        sum_y.add(point.value);
-        sum_xy.add(x * point.value);
-        sum_x2.add(x * x);
+        times.add(x);
+        values.add(point.value);
+        products.add(x * point.value);
+        squares.add(x * x);
     }
     if is_constant {
         // A slope of exactly zero, which rounding would spoil.
@@ -35,11 +35,11 @@ pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
         };
     }
     let total = |sum: KahanSum| sum.sum + sum.lost;
-    let (sum_x, sum_y, sum_xy, sum_x2) = (total(sum_x), total(sum_y), total(sum_xy), total(sum_x2));
-    let covariance = sum_xy - sum_x * sum_y / count;
-    let variance = sum_x2 - sum_x * sum_x / count;
+    let (times, values) = (total(times), total(values));
+    let covariance = total(products) - times * values / count;
+    let variance = total(squares) - times * times / count;
     let slope = covariance / variance;
-    (slope, sum_y / count - slope * sum_x / count)
+    (slope, values / count - slope * times / count)
 }
 
 /// `holt_winters`: `None` for fewer than two samples.

@@ -54,7 +54,7 @@ pub(in crate::query::engine) fn line_and_column(text: &str, at: u32) -> (u32, u3
         .iter()
         .rposition(|b| *b == b'\n')
         .map_or(0, |p| p + 1);
-    let lines = before.iter().filter(|b| **b == b'\n').count();
+    let lines = before.split(|b| *b == b'\n').count() - 1;
     let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
     (count(lines), count(before.len() - line_start))
 }

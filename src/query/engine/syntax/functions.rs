@@ -22,7 +22,7 @@ pub struct Function {
 
 macro_rules! functions {
     ($($name:literal $id:ident ($($arg:ident),*) $optional:expr, $returns:ident;)*) => {
-        /// Names a function in the evaluator; variants carry the names of PromQL.
+        /// Names a function in the evaluator; variants carry the names of the language.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::query::engine) enum FunctionId { $($id),* }
 

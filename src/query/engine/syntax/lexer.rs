@@ -85,7 +85,7 @@ impl Lexer<'_> {
             None => self.end()?,
             Some('"' | '\'' | '`') => {
                 let (value, length) = literal::string(self.rest())
-                    .map_err(|(message, offset)| self.fault_at(start + offset, message))?;
+                    .map_err(|(message, offset)| Self::fault_at(start + offset, message))?;
                 self.at += length;
                 TokenKind::String(value)
             }
@@ -103,7 +103,7 @@ impl Lexer<'_> {
         Ok(Token { kind, span })
     }
 
-    fn fault_at(&self, at: usize, message: impl Into<String>) -> Fault {
+    fn fault_at(at: usize, message: impl Into<String>) -> Fault {
         Fault::at(u32::try_from(at).unwrap_or(u32::MAX), message)
     }
 
@@ -117,7 +117,7 @@ impl Lexer<'_> {
         } else {
             return Ok(TokenKind::End);
         };
-        Err(self.fault_at(self.at, open))
+        Err(Self::fault_at(self.at, open))
     }
 
     fn is_fraction(&self) -> bool {
@@ -153,8 +153,8 @@ impl Lexer<'_> {
         }
         match literal::duration(&text) {
             Some(Ok(milliseconds)) => Ok(TokenKind::Duration(milliseconds)),
-            Some(Err(message)) => Err(self.fault_at(start, message)),
-            None => Err(self.fault_at(start, bad(&text))),
+            Some(Err(message)) => Err(Self::fault_at(start, message)),
+            None => Err(Self::fault_at(start, bad(&text))),
         }
     }
 
@@ -162,29 +162,35 @@ impl Lexer<'_> {
         let at = self.at;
         let Some(symbol) = SYMBOLS.iter().find(|s| self.rest().starts_with(**s)) else {
             let place = if self.in_braces { " inside braces" } else { "" };
-            return Err(self.fault_at(at, format!("unexpected character{place}: {first:?}")));
+            return Err(Self::fault_at(
+                at,
+                format!("unexpected character{place}: {first:?}"),
+            ));
         };
         match *symbol {
             "(" => self.open_parens += 1,
             ")" => {
                 let message = "unexpected right parenthesis ')'";
                 let open = self.open_parens.checked_sub(1);
-                self.open_parens = open.ok_or_else(|| self.fault_at(at, message))?;
+                self.open_parens = open.ok_or_else(|| Self::fault_at(at, message))?;
             }
             "{" if self.in_braces => {
-                return Err(self.fault_at(at, "unexpected left brace '{' inside braces"));
+                return Err(Self::fault_at(
+                    at,
+                    "unexpected left brace '{' inside braces",
+                ));
             }
             "{" => self.in_braces = true,
             "}" if !self.in_braces => {
-                return Err(self.fault_at(at, "unexpected right brace '}'"));
+                return Err(Self::fault_at(at, "unexpected right brace '}'"));
             }
             "}" => self.in_braces = false,
             "[" if self.in_brackets => {
-                return Err(self.fault_at(at, "unexpected left bracket '['"));
+                return Err(Self::fault_at(at, "unexpected left bracket '['"));
             }
             "[" => self.in_brackets = true,
             "]" if !self.in_brackets => {
-                return Err(self.fault_at(at, "unexpected right bracket ']'"));
+                return Err(Self::fault_at(at, "unexpected right bracket ']'"));
             }
             "]" => self.in_brackets = false,
             _ => {}

@@ -1,5 +1,7 @@
 //! Reads numbers, durations and strings as Go and Prometheus write them.
 
+use std::fmt::Write as _;
+
 /// Units of a duration in the order in which they may follow each other, with their milliseconds.
 const UNITS: [(&str, i64); 7] = [
     ("y", 365 * 24 * 3600 * 1000),
@@ -122,9 +124,9 @@ pub(in crate::query) fn format_duration(milliseconds: i64) -> String {
     for (at, (unit, size)) in UNITS.iter().enumerate() {
         let size = size.unsigned_abs();
         // As Prometheus: years and weeks only when nothing remains.
-        let fits = rest >= size && (at >= 2 || rest % size == 0);
+        let fits = rest >= size && (at >= 2 || rest.is_multiple_of(size));
         if fits {
-            out.push_str(&format!("{}{unit}", rest / size));
+            let _ = write!(out, "{}{unit}", rest / size);
             rest %= size;
         }
     }
