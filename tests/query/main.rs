@@ -17,3 +17,5 @@ mod differential;
 mod expressions;
 mod generator;
 mod prometheus;
+mod script;
+mod speed;

@@ -25,6 +25,10 @@ impl Drop for Prometheus {
 impl Prometheus {
     /// `None` where it is not installed.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_with_rules(None).await
+    }
+
+    pub(crate) async fn start_with_rules(rules: Option<&str>) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -34,7 +38,16 @@ impl Prometheus {
             std::env::temp_dir().join(format!("promql-differential-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let config = directory.join("prometheus.yml");
-        std::fs::write(&config, "global: {}\n").unwrap();
+        let mut text = "global: {}\n".to_owned();
+        if let Some(rules) = rules {
+            let path = directory.join("rules.yml");
+            std::fs::write(&path, rules).unwrap();
+            text = format!(
+                "global: {{evaluation_interval: 10s}}\nrule_files: [\"{}\"]\n",
+                path.display()
+            );
+        }
+        std::fs::write(&config, text).unwrap();
         let child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
@@ -112,6 +125,19 @@ impl Prometheus {
             "{status}: {}",
             answer.text().await.unwrap()
         );
+    }
+
+    /// The value of one of its own metrics, without labels or with the given start of the line.
+    pub(crate) async fn own_metric(&self, start: &str) -> Option<f64> {
+        let answer = self
+            .client
+            .get(format!("{}/metrics", self.base))
+            .send()
+            .await
+            .unwrap();
+        let text = answer.text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with(start))?;
+        line.rsplit(' ').next()?.parse().ok()
     }
 
     pub(crate) async fn ask(

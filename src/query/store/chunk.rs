@@ -28,7 +28,7 @@ pub fn is_stale(value: f64) -> bool {
 }
 
 /// Samples after which a chunk is full: retention drops whole chunks.
-const MAX_SAMPLES: u16 = 120;
+pub(super) const MAX_SAMPLES: u16 = 120;
 const NEW_INTERVAL: u8 = 0x80;
 const SAME_VALUE: u8 = 0;
 const INTEGER_STEP: u8 = 1;
@@ -43,16 +43,18 @@ pub(super) struct Chunk {
     last: Point,
     interval: i64,
     samples: u16,
+    max_samples: u16,
     bytes: Vec<u8>,
 }
 
 impl Chunk {
-    pub(super) fn new(first: Point) -> Self {
+    pub(super) fn new(first: Point, max_samples: u16) -> Self {
         Self {
             first,
             last: first,
             interval: 0,
             samples: 1,
+            max_samples,
             bytes: Vec::new(),
         }
     }
@@ -70,7 +72,7 @@ impl Chunk {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.samples >= MAX_SAMPLES
+        self.samples >= self.max_samples
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -222,7 +224,7 @@ mod tests {
 
     fn round_trip(points: &[(i64, f64)]) -> usize {
         let point = |&(timestamp, value): &(i64, f64)| Point { timestamp, value };
-        let mut chunk = Chunk::new(point(&points[0]));
+        let mut chunk = Chunk::new(point(&points[0]), MAX_SAMPLES);
         points[1..].iter().for_each(|p| chunk.push(point(p)));
         let mut read = Vec::new();
         chunk.for_each(|p| {

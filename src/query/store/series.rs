@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::chunk::{Chunk, Point};
+use super::chunk::{Chunk, MAX_SAMPLES, Point};
 use crate::query::labels::Labels;
 
 /// A series and its samples.
@@ -17,8 +17,10 @@ pub(super) struct Series {
 }
 
 /// Chunks from the oldest to the newest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tier {
+    /// Chunks of different series are full at different ticks, or one tick would pay for sealing them all.
+    first_chunk_samples: u16,
     chunks: VecDeque<Chunk>,
 }
 
@@ -34,13 +36,13 @@ impl Series {
         Self {
             labels,
             epoch,
-            recent: Tier::default(),
+            recent: Tier::new(epoch),
             coarse: None,
         }
     }
 
     pub(super) fn keep_coarse(&mut self) {
-        self.coarse.get_or_insert_default();
+        self.coarse.get_or_insert_with(|| Tier::new(self.epoch));
     }
 
     pub(super) fn last(&self) -> Option<Point> {
@@ -109,6 +111,14 @@ impl Series {
 }
 
 impl Tier {
+    fn new(epoch: u32) -> Self {
+        let spread = u16::try_from(epoch % u32::from(MAX_SAMPLES)).unwrap_or(0);
+        Self {
+            first_chunk_samples: 1 + spread,
+            chunks: VecDeque::new(),
+        }
+    }
+
     fn first_timestamp(&self) -> Option<i64> {
         self.chunks.front().map(Chunk::first_timestamp)
     }
@@ -134,7 +144,13 @@ impl Tier {
                 grown
             }
             _ => {
-                self.chunks.push_back(Chunk::new(point));
+                let is_first = self.chunks.is_empty();
+                let samples = if is_first {
+                    self.first_chunk_samples
+                } else {
+                    MAX_SAMPLES
+                };
+                self.chunks.push_back(Chunk::new(point, samples));
                 0
             }
         };
