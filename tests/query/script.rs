@@ -30,6 +30,8 @@ struct Expectation {
     series: Vec<(Labels, Vec<Option<f64>>)>,
     scalar: Option<f64>,
     has_histograms: bool,
+    /// Of a range vector that an instant query gives.
+    times: Option<Vec<i64>>,
 }
 
 #[test]
@@ -85,7 +87,10 @@ fn run(path: &Path, tally: &mut Tally) {
         let block = &lines[start..at];
         if line == "clear" {
             loaded.clear();
-        } else if let Some(step) = line.strip_prefix("load ") {
+        } else if let Some(step) = line
+            .strip_prefix("load_with_nhcb ")
+            .or_else(|| line.strip_prefix("load "))
+        {
             for series in block {
                 load(series, milliseconds(step), &mut loaded);
             }
@@ -187,6 +192,20 @@ fn expectation(line: &str, block: &[&str]) -> Expectation {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["expect", "fail", ..] => expected.fails = true,
+            [
+                "expect",
+                "range",
+                "vector",
+                "from",
+                from,
+                "to",
+                to,
+                "step",
+                step,
+            ] => {
+                let range = milliseconds(from)..=milliseconds(to);
+                expected.times = Some(range.step_by(milliseconds(step) as usize).collect());
+            }
             ["expect", "warn", ..] => expected.warns = Some(true),
             ["expect", "no_warn"] => expected.warns = Some(false),
             ["expect", "info", ..] => expected.informs = Some(true),
@@ -275,6 +294,7 @@ fn judge(
             return Err(format!("{kind} expected: {wanted:?}, got {got:?}"));
         }
     }
+    let times = expected.times.as_deref().unwrap_or(times);
     let mut got: BTreeMap<Labels, Samples> = BTreeMap::new();
     match &result.value {
         Value::Scalar(point) => {

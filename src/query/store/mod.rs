@@ -1,7 +1,7 @@
 //! Turns the collector's ticks into series that can be asked, in bounded memory.
 //!
 //! A series is registered once and then fed through its [`SeriesId`], so that a tick hashes no labels. Samples
-//! are packed ([`chunk`]) and go when they are older than the retention or, oldest first, when the memory is
+//! are packed (`chunk`) and go when they are older than the retention or, oldest first, when the memory is
 //! used up; series whose rules look far back keep one sample a minute for longer. One lock guards it all:
 //! a tick over ten thousand series holds it for about a millisecond, a reader for one selector at a time.
 

@@ -112,7 +112,8 @@ impl Evaluator<'_> {
                 let (groups, values) = collect(samples, projection);
                 let quantiles = values.into_iter().map(|group| {
                     let mut values: Vec<f64> = group.iter().map(|sample| sample.value).collect();
-                    (quantile(q, &mut values), group[0].drops_name)
+                    let drops_name = group.iter().any(|sample| sample.drops_name);
+                    (quantile(q, &mut values), drops_name)
                 });
                 Ok(results(&groups, projection, quantiles))
             }
@@ -133,8 +134,9 @@ fn fold(
     let mut states: Vec<(State, bool)> = Vec::new();
     for sample in samples {
         let at = groups.find_or_insert(&sample.labels);
-        if let Some((state, _)) = states.get_mut(at) {
+        if let Some((state, drops_name)) = states.get_mut(at) {
             state.add(sample.value);
+            *drops_name |= sample.drops_name;
         } else {
             let state = State::first(op, sample.value);
             let state = state.ok_or_else(|| execution("the aggregation lacks its parameter"))?;

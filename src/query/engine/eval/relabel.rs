@@ -58,8 +58,9 @@ impl Evaluator<'_> {
 
     /// Prometheus 3 takes any UTF-8, Prometheus 2 only plain names.
     fn check_name(&self, what: &str, name: &str) -> Result<(), QueryError> {
-        let is_valid =
-            !name.is_empty() && (!self.options.left_closed_ranges || is_plain_name(name, false));
+        // Bytes that are no UTF-8 were read as the replacement character; Prometheus refuses them.
+        let is_text = !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER);
+        let is_valid = is_text && (!self.options.left_closed_ranges || is_plain_name(name, false));
         if is_valid {
             return Ok(());
         }

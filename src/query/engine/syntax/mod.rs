@@ -2,7 +2,7 @@
 //!
 //! Own grammar rather than `promql-parser` 0.11: that one knows neither raw strings nor `\Q…\E`, gives errors
 //! without a position, and takes seconds over deep input before anything can stop it. The flow is text →
-//! [`lexer`] → [`parser`] (precedence climbing, with [`types`] checking every node as it is built) → [`ast`].
+//! `lexer` → `parser` (precedence climbing, with `types` checking every node as it is built) → `ast`.
 //! Length is checked before the first character is read, nesting while nodes are built, so no input can
 //! exhaust the stack, here or in the evaluator.
 
