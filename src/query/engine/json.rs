@@ -4,7 +4,7 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Serialize, Serializer};
 
 use super::error::QueryError;
-use super::number::format_number;
+use super::number::format_api_number;
 use super::value::{QueryResult, RangeSeries, Value, VectorSample};
 use crate::query::labels::Labels;
 use crate::query::store::Point;
@@ -67,7 +67,7 @@ impl Serialize for Point {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pair = serializer.serialize_tuple(2)?;
         serialize_time(&mut pair, self.timestamp)?;
-        pair.serialize_element(&format_number(self.value))?;
+        pair.serialize_element(&format_api_number(self.value))?;
         pair.end()
     }
 }

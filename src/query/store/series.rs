@@ -115,7 +115,8 @@ impl Tier {
         let spread = u16::try_from(epoch % u32::from(MAX_SAMPLES)).unwrap_or(0);
         Self {
             first_chunk_samples: 1 + spread,
-            chunks: VecDeque::new(),
+            // Reserved when a series is registered, so that the first tick does not pay for all of them.
+            chunks: VecDeque::with_capacity(4),
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::ast::{Aggregation, At, Binary, Cardinality, Expr, ExprKind, Selector, TimeShift};
 use super::literal::format_duration;
-use crate::query::engine::number::format_number;
+use crate::query::engine::number::format_literal;
 use crate::query::labels::METRIC_NAME;
 use crate::query::matcher::MatchOp;
 
@@ -38,7 +38,13 @@ fn pretty(expr: &Expr, level: usize) -> String {
     let indent = "  ".repeat(level);
     let line = one_line(expr);
     if line.chars().count() <= MAX_LINE {
-        return format!("{indent}{line}");
+        // Prometheus does not indent a subquery that needs no splitting.
+        let is_subquery = matches!(expr.kind, ExprKind::Subquery(_));
+        return if is_subquery {
+            line
+        } else {
+            format!("{indent}{line}")
+        };
     }
     match &expr.kind {
         ExprKind::Paren(inner) => format!("{indent}(\n{}\n{indent})", pretty(inner, level + 1)),
@@ -81,7 +87,7 @@ fn pretty(expr: &Expr, level: usize) -> String {
 
 fn one_line(expr: &Expr) -> String {
     match &expr.kind {
-        ExprKind::Number(value) => format_number(*value),
+        ExprKind::Number(value) => format_literal(*value),
         ExprKind::String(text) => quoted(text),
         ExprKind::Selector(selector) => {
             format!("{}{}", selector_text(selector), shift_text(selector.shift))
@@ -193,6 +199,12 @@ fn selector_text(selector: &Selector) -> String {
     if matchers.is_empty() {
         return name.to_owned();
     }
+    // As Prometheus: in the order of their text, a quoted name first.
+    let labels_at = matchers
+        .iter()
+        .take_while(|text| text.starts_with('"') && !text.contains('='))
+        .count();
+    matchers[labels_at..].sort_unstable();
     format!("{name}{{{}}}", matchers.join(","))
 }
 

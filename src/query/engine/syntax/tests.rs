@@ -72,7 +72,7 @@ fn operators_bind_as_in_prometheus() {
 fn queries_print_as_prometheus_prints_them() {
     check("sum(rate(a:b[5m])) BY (x,)", "sum by (x) (rate(a:b[5m]))");
     check("sum without() (a)", "sum without () (a)");
-    check("a{b='c',__name__=~\"x\"}", r#"a{b="c",__name__=~"x"}"#);
+    check("a{b='c',__name__=~\"x\"}", r#"a{__name__=~"x",b="c"}"#);
     check(r#"{"my.metric", "a.b"="c"}"#, r#"{"my.metric","a.b"="c"}"#);
     check(
         "a == bool ON(x) group_left(y) b",
