@@ -204,3 +204,35 @@ fn fractions_and_quantiles_of_classic_histograms_interpolate() {
     assert_eq!(value("histogram_fraction(0, 1.5, h_bucket)"), 0.5);
     assert_eq!(value("histogram_fraction(-Inf, Inf, h_bucket)"), 1.0);
 }
+
+#[test]
+fn the_deepest_query_that_is_read_fits_a_small_stack() {
+    let deep = |open: &str, close: &str, levels: usize| {
+        format!("{}a_total{}", open.repeat(levels), close.repeat(levels))
+    };
+    let queries = [
+        deep("(", ")", 126),
+        deep("-(", ")", 62),
+        deep("abs(", ")", 126),
+        deep("sum by (x) (", ")", 126),
+        deep("1 + (", ")", 62),
+        deep("max_over_time(", "[1m:])", 60),
+        vec!["a_total"; 127].join(" + "),
+    ];
+    for query in queries {
+        let run = move || {
+            let store = counter();
+            let result = Engine::default().evaluate(&store, &query, 600_000);
+            assert!(
+                !matches!(result, Err(QueryError::Parse(_))),
+                "{query}: {result:?}"
+            );
+        };
+        // What threads of tokio and std get.
+        let thread = std::thread::Builder::new()
+            .stack_size(2 << 20)
+            .spawn(run)
+            .unwrap();
+        thread.join().unwrap();
+    }
+}
