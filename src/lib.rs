@@ -65,6 +65,7 @@
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
+//! | `alerting` | the series store and the `PromQL` engine (`query`), on which alert rules will stand; not wired to the observatory yet | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -100,6 +101,8 @@ mod metrics;
 mod observation;
 mod observatory;
 mod own_thread;
+#[cfg(feature = "alerting")]
+pub mod query;
 #[cfg(feature = "server")]
 mod server;
 mod system;

@@ -1,0 +1,129 @@
+//! Checks that every node gets the types it works on, with the messages that users of Prometheus know.
+
+use super::ast::{Aggregation, Binary, BinaryOp, Cardinality, Expr, ExprKind, Span, ValueType};
+use super::error::Fault;
+use super::functions::Function;
+
+pub(super) fn depth_of_children(kind: &ExprKind) -> u16 {
+    match kind {
+        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Selector(_) | ExprKind::Range(..) => {
+            0
+        }
+        ExprKind::Paren(inner) | ExprKind::Negate(inner) => inner.depth,
+        ExprKind::Subquery(subquery) => subquery.expr.depth,
+        ExprKind::Call(_, args) => args.iter().map(|arg| arg.depth).max().unwrap_or(0),
+        ExprKind::Aggregate(a) => a.expr.depth.max(a.param.as_ref().map_or(0, |p| p.depth)),
+        ExprKind::Binary(binary) => binary.left.depth.max(binary.right.depth),
+    }
+}
+
+pub(super) fn check(kind: &ExprKind, span: Span) -> Result<(), Fault> {
+    match kind {
+        ExprKind::Call(function, args) => check_call(function, args, span),
+        ExprKind::Aggregate(aggregation) => check_aggregation(aggregation),
+        ExprKind::Binary(binary) => check_binary(binary, span),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_unary(operand: &Expr) -> Result<(), Fault> {
+    match operand.value_type() {
+        ValueType::Scalar | ValueType::Vector => Ok(()),
+        other => Err(Fault::over(
+            operand.span,
+            format!(
+                "unary expression only allowed on expressions of type scalar or instant vector, got {:?}",
+                other.to_string()
+            ),
+        )),
+    }
+}
+
+fn expect(expr: &Expr, wanted: ValueType, context: &str) -> Result<(), Fault> {
+    let got = expr.value_type();
+    if got == wanted {
+        return Ok(());
+    }
+    Err(Fault::over(
+        expr.span,
+        format!("expected type {wanted} in {context}, got {got}"),
+    ))
+}
+
+fn check_call(function: &Function, args: &[Expr], span: Span) -> Result<(), Fault> {
+    let (wanted, got, name) = (function.args.len(), args.len(), function.name);
+    let fault = |what: String| {
+        Err(Fault::over(
+            span,
+            format!("expected {what} argument(s) in call to {name:?}, got {got}"),
+        ))
+    };
+    match function.optional {
+        Some(0) if got != wanted => return fault(wanted.to_string()),
+        Some(optional) if got < wanted - optional => {
+            return fault(format!("at least {}", wanted - optional));
+        }
+        Some(_) if got > wanted => return fault(format!("at most {wanted}")),
+        // The last argument may come any number of times, also none.
+        None if got + 1 < wanted => return fault(format!("at least {}", wanted - 1)),
+        _ => {}
+    }
+    for (at, arg) in args.iter().enumerate() {
+        let wanted = function.args.get(at).or(function.args.last());
+        if let Some(wanted) = wanted {
+            expect(arg, *wanted, &format!("call to function {name:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_aggregation(aggregation: &Aggregation) -> Result<(), Fault> {
+    expect(
+        &aggregation.expr,
+        ValueType::Vector,
+        "aggregation expression",
+    )?;
+    match (&aggregation.param, aggregation.op.param_type()) {
+        (Some(param), Some(wanted)) => expect(param, wanted, "aggregation parameter"),
+        _ => Ok(()),
+    }
+}
+
+fn check_binary(binary: &Binary, span: Span) -> Result<(), Fault> {
+    let Binary {
+        op,
+        left,
+        right,
+        returns_bool,
+        matching,
+    } = binary;
+    let fault = |message: &str| Err(Fault::over(span, message));
+    for side in [left, right] {
+        if !matches!(side.value_type(), ValueType::Scalar | ValueType::Vector) {
+            let message = "binary expression must contain only scalar and instant vector types";
+            return Err(Fault::over(side.span, message));
+        }
+    }
+    let scalars = [left, right]
+        .iter()
+        .filter(|side| side.value_type() == ValueType::Scalar)
+        .count();
+    if scalars == 2 && op.is_comparison() && !returns_bool {
+        return fault("comparisons between scalars must use BOOL modifier");
+    }
+    if scalars > 0 {
+        let has_grouping = !matches!(
+            matching.cardinality,
+            Cardinality::OneToOne | Cardinality::ManyToMany
+        );
+        if matching.on || !matching.labels.is_empty() || has_grouping {
+            return fault("vector matching only allowed between instant vectors");
+        }
+        if matches!(op, BinaryOp::Or | BinaryOp::And | BinaryOp::Unless) {
+            return fault(&format!(
+                "set operator \"{op}\" not allowed in binary scalar expression"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The query language against programs that know it: a real Prometheus, its test format, and random bytes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on says so by panicking, its numbers are small, and its tables are long"
+)]
+
+mod any_bytes;
+mod dataset;
+mod differential;
+mod expressions;
+mod generator;
+mod prometheus;
+mod script;
+mod speed;

@@ -1,0 +1,186 @@
+//! Starts a Prometheus, gives it samples by remote write, asks it queries, and stops it.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::dataset::Series;
+
+pub(crate) struct Prometheus {
+    child: Child,
+    directory: PathBuf,
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Prometheus {
+    /// `None` where it is not installed.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with_rules(None).await
+    }
+
+    pub(crate) async fn start_with_rules(rules: Option<&str>) -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let directory =
+            std::env::temp_dir().join(format!("promql-differential-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let config = directory.join("prometheus.yml");
+        let mut text = "global: {}\n".to_owned();
+        if let Some(rules) = rules {
+            let path = directory.join("rules.yml");
+            std::fs::write(&path, rules).unwrap();
+            text = format!(
+                "global: {{evaluation_interval: 10s}}\nrule_files: [\"{}\"]\n",
+                path.display()
+            );
+        }
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args([
+                "--web.enable-remote-write-receiver",
+                "--storage.tsdb.retention.time=100y",
+                "--log.level=error",
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(child) = child else {
+            let _ = std::fs::remove_dir_all(&directory);
+            return None;
+        };
+        let prometheus = Self {
+            child,
+            directory,
+            base: format!("http://127.0.0.1:{port}"),
+            client: reqwest::Client::new(),
+        };
+        for _ in 0..300 {
+            let answer = prometheus
+                .client
+                .get(format!("{}/-/ready", prometheus.base))
+                .send()
+                .await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Some(prometheus);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Prometheus did not become ready");
+    }
+
+    pub(crate) async fn write(&self, all: &[Series]) {
+        let mut request = Vec::new();
+        for series in all {
+            let mut message = Vec::new();
+            let mut labels: Vec<_> = series.labels.iter().collect();
+            labels.sort();
+            for (name, value) in labels {
+                let mut label = Vec::new();
+                field(&mut label, 1, name.as_bytes());
+                field(&mut label, 2, value.as_bytes());
+                field(&mut message, 1, &label);
+            }
+            for (timestamp, value) in &series.samples {
+                let mut sample = vec![0x09];
+                sample.extend_from_slice(&value.to_bits().to_le_bytes());
+                sample.push(0x10);
+                varint(&mut sample, *timestamp as u64);
+                field(&mut message, 2, &sample);
+            }
+            field(&mut request, 1, &message);
+        }
+        let body = snap::raw::Encoder::new().compress_vec(&request).unwrap();
+        let answer = self
+            .client
+            .post(format!("{}/api/v1/write", self.base))
+            .header("Content-Encoding", "snappy")
+            .header("Content-Type", "application/x-protobuf")
+            .header("X-Prometheus-Remote-Write-Version", "0.1.0")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status();
+        assert!(
+            status.is_success(),
+            "{status}: {}",
+            answer.text().await.unwrap()
+        );
+    }
+
+    /// The value of one of its own metrics, without labels or with the given start of the line.
+    pub(crate) async fn own_metric(&self, start: &str) -> Option<f64> {
+        let answer = self
+            .client
+            .get(format!("{}/metrics", self.base))
+            .send()
+            .await
+            .unwrap();
+        let text = answer.text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with(start))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        endpoint: &str,
+        parameters: &[(&str, &str)],
+    ) -> serde_json::Value {
+        let encode = |(name, value): &(&str, &str)| format!("{name}={}", percent_encoded(value));
+        let body: Vec<_> = parameters.iter().map(encode).collect();
+        let answer = self
+            .client
+            .post(format!("{}/api/v1/{endpoint}", self.base))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body.join("&"))
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+}
+
+fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number << 3 | 2);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
