@@ -379,8 +379,11 @@ impl Watch {
             labels.set(Label::ErrorType, "panic");
             self.relabel(state, &labels);
         }
-        self.sink
-            .close(state.handle(), &state.end(&self.clock, now));
+        let mut end = state.end(&self.clock, now);
+        if state.has_more() {
+            state.add_more(&mut end, &self.clock);
+        }
+        self.sink.close(state.handle(), &end);
     }
 
     fn close_in_extensions<S>(&self, id: &Id, context: &Context<'_, S>)
