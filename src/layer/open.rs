@@ -69,6 +69,8 @@ const STREAMING: u8 = 8;
 const OPENED_IN_PANIC: u8 = 16;
 /// Its callsite declares `status`.
 const DECLARES_STATUS: u8 = 32;
+/// More is known than status, input and output tokens.
+const HAS_MORE: u8 = 64;
 
 impl State {
     const fn vacant() -> Self {
@@ -193,7 +195,7 @@ impl State {
 
     /// The first token came at `now`, if none did before.
     pub(super) fn first_token(&self, now: u64) {
-        self.flags.fetch_or(STREAMING, Relaxed);
+        self.flags.fetch_or(STREAMING | HAS_MORE, Relaxed);
         let _ = self
             .first_token
             .compare_exchange(UNSET, now, Relaxed, Relaxed);
@@ -207,41 +209,61 @@ impl State {
         (before != UNSET).then_some(before)
     }
 
-    /// How it went, at `now`.
+    /// How it went, at `now`, as far as most inferences say it.
     #[inline]
     pub(super) fn end(&self, clock: &Clock, now: u64) -> InferenceEnd {
-        let known = |cell: &AtomicU64| Some(cell.load(Relaxed)).filter(|value| *value != UNSET);
-        let start = self.start.load(Relaxed);
         let flags = self.flags.load(Relaxed);
-        let counted = Some(self.counted.load(Relaxed)).filter(|count| *count > 0);
-        let said = known(&self.output);
-        let source = match (self.source.load(Relaxed), said) {
-            (0, None) => TokenSource::Counted,
-            (0, Some(_)) => TokenSource::Provider,
-            (number, _) => TokenSource::ALL
-                .get(usize::from(number - 1))
-                .copied()
-                .unwrap_or_default(),
-        };
+        let output = known(&self.output);
         InferenceEnd {
             outcome: self.outcome(flags),
-            duration: clock.between(start, now),
+            duration: clock.between(self.start.load(Relaxed), now),
             tokens: Tokens {
                 input: known(&self.input),
-                output: said.or(counted),
-                cached: known(&self.cached),
-                source,
+                output,
+                cached: None,
+                source: match output {
+                    Some(_) => TokenSource::Provider,
+                    None => TokenSource::Counted,
+                },
             },
-            time_to_first_token: known(&self.first_token).map(|first| clock.between(start, first)),
-            queue_duration: known(&self.queue_seconds)
-                .and_then(|bits| Duration::try_from_secs_f64(f64::from_bits(bits)).ok()),
             is_streaming: flags & STREAMING != 0,
-            trace: known(&self.trace_low).map(|low| TraceReference {
-                trace_id: u128::from(known(&self.trace_high).unwrap_or(0)) << 64 | u128::from(low),
-                span_id: known(&self.span).unwrap_or(0),
-                time: clock.wall(),
-            }),
+            time_to_first_token: None,
+            queue_duration: None,
+            trace: None,
         }
+    }
+
+    /// Whether there is something for [`State::add_more`] to add.
+    #[inline]
+    pub(super) fn has_more(&self) -> bool {
+        self.flags.load(Relaxed) & HAS_MORE != 0
+    }
+
+    /// Adds what most inferences do not say.
+    #[inline(never)]
+    pub(super) fn add_more(&self, end: &mut InferenceEnd, clock: &Clock) {
+        let since_start = |at| clock.between(self.start.load(Relaxed), at);
+        let counted = Some(self.counted.load(Relaxed)).filter(|count| *count > 0);
+        end.tokens.output = end.tokens.output.or(counted);
+        end.tokens.cached = known(&self.cached);
+        if let Some(place) = self.source.load(Relaxed).checked_sub(1)
+            && let Some(source) = TokenSource::ALL.get(usize::from(place))
+        {
+            end.tokens.source = *source;
+        }
+        end.time_to_first_token = known(&self.first_token).map(since_start);
+        end.queue_duration = known(&self.queue_seconds)
+            .and_then(|bits| Duration::try_from_secs_f64(f64::from_bits(bits)).ok());
+        end.trace = known(&self.trace_low).map(|low| TraceReference {
+            trace_id: u128::from(known(&self.trace_high).unwrap_or(0)) << 64 | u128::from(low),
+            span_id: known(&self.span).unwrap_or(0),
+            time: clock.wall(),
+        });
+    }
+
+    /// Notes that [`State::add_more`] has something to add.
+    fn more(&self) {
+        self.flags.fetch_or(HAS_MORE, Relaxed);
     }
 
     #[inline]
@@ -263,6 +285,12 @@ impl State {
             flags & DECLARES_STATUS != 0,
         )
     }
+}
+
+/// A number, if it was recorded.
+#[inline]
+fn known(cell: &AtomicU64) -> Option<u64> {
+    Some(cell.load(Relaxed)).filter(|value| *value != UNSET)
 }
 
 /// The rules of how a span ended.
@@ -302,19 +330,23 @@ impl Target for &State {
 
     fn cached_tokens(&mut self, tokens: u64) {
         self.cached.store(tokens, Relaxed);
+        self.more();
     }
 
     fn queue_seconds(&mut self, seconds: f64) {
         self.queue_seconds.store(seconds.to_bits(), Relaxed);
+        self.more();
     }
 
     fn trace_id(&mut self, id: u128) {
         self.trace_high.store((id >> 64) as u64, Relaxed);
         self.trace_low.store(id as u64, Relaxed);
+        self.more();
     }
 
     fn span_id(&mut self, id: u64) {
         self.span.store(id, Relaxed);
+        self.more();
     }
 
     #[inline]
@@ -324,6 +356,7 @@ impl Target for &State {
 
     fn source(&mut self, source: TokenSource) {
         self.source.store(source as u8 + 1, Relaxed);
+        self.more();
     }
 
     fn streaming(&mut self, is_streaming: bool) {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::Clock,
     interner::{DEFAULT_LIMIT, Interner},
-    observation::{Dropped, ErrorEvent, Label, Labels, Observation, Sink, Text},
+    observation::{Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text},
     own_thread,
 };
 
@@ -244,8 +244,16 @@ impl Watch {
         if state.has_failed() {
             return self.close_failed(state, now);
         }
-        self.sink
-            .close(state.handle(), &state.end(&self.clock, now), None);
+        self.sink.close(state.handle(), &self.end(state, now), None);
+    }
+
+    #[inline]
+    fn end(&self, state: &State, now: u64) -> InferenceEnd {
+        let mut end = state.end(&self.clock, now);
+        if state.has_more() {
+            state.add_more(&mut end, &self.clock);
+        }
+        end
     }
 
     #[cold]

@@ -48,7 +48,7 @@ pub(crate) trait Level: Send + Sync {
 
 /// A histogram.
 pub(crate) trait Distribution: Send + Sync {
-    fn record(&self, value: f64, trace: Option<TraceReference>);
+    fn record(&self, value: f64, trace: Option<&TraceReference>);
 }
 
 impl Backend for Registry {
@@ -139,10 +139,10 @@ impl Level for Arc<Series<Gauge>> {
 
 impl Distribution for Arc<Series<Histogram>> {
     #[inline]
-    fn record(&self, value: f64, trace: Option<TraceReference>) {
+    fn record(&self, value: f64, trace: Option<&TraceReference>) {
         match trace {
             None => self.cell.record(value),
-            Some(trace) => record_traced(&self.cell, value, trace),
+            Some(trace) => record_traced(&self.cell, value, *trace),
         }
     }
 }

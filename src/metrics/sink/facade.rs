@@ -195,7 +195,7 @@ impl Level for Found {
 }
 
 impl Distribution for Found {
-    fn record(&self, value: f64, _: Option<TraceReference>) {
+    fn record(&self, value: f64, _: Option<&TraceReference>) {
         self.target.with(|recorder| {
             recorder
                 .register_histogram(&self.key, &METADATA)

@@ -172,7 +172,7 @@ impl<B: Backend> ModelSeries<B> {
                 made(&self.ended_otherwise, find).add(1);
             }
         }
-        self.duration.record(seconds, end.trace);
+        self.duration.record(seconds, end.trace.as_ref());
         if let Some(tokens) = end.tokens.input {
             self.prompt_tokens.add(tokens);
         }
@@ -180,7 +180,7 @@ impl<B: Backend> ModelSeries<B> {
             self.tokens.add(tokens);
             if tokens > 0 && seconds > 0.0 {
                 self.tokens_per_second
-                    .record(tokens as f64 / seconds, end.trace);
+                    .record(tokens as f64 / seconds, end.trace.as_ref());
             }
             let source = end.tokens.source;
             let find = || {
@@ -197,7 +197,7 @@ impl<B: Backend> ModelSeries<B> {
         }
         if let Some(waited) = end.queue_duration {
             let find = || backend.histogram(&catalog::QUEUE_DURATION, &seed_labels(&labels()));
-            made(&self.queue, find).record(waited.as_secs_f64(), end.trace);
+            made(&self.queue, find).record(waited.as_secs_f64(), end.trace.as_ref());
         }
         if let Some(first) = end.time_to_first_token {
             self.streamed(backend, labels, end, first);
@@ -213,11 +213,11 @@ impl<B: Backend> ModelSeries<B> {
         first: Duration,
     ) {
         let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
-        made(&self.first_token, find).record(first.as_secs_f64(), end.trace);
+        made(&self.first_token, find).record(first.as_secs_f64(), end.trace.as_ref());
         if let Some(each) = end.time_per_output_token() {
             let find =
                 || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
-            made(&self.per_token, find).record(each.as_secs_f64(), end.trace);
+            made(&self.per_token, find).record(each.as_secs_f64(), end.trace.as_ref());
         }
     }
 }
@@ -244,7 +244,7 @@ impl<B: Backend> GenAiSeries<B> {
     ) {
         // What did not succeed is recorded beside its error type, by the sink.
         if end.outcome == Outcome::Success {
-            self.duration.record(seconds, end.trace);
+            self.duration.record(seconds, end.trace.as_ref());
         }
         if side == Side::Client {
             let usage = |kind| {
@@ -254,10 +254,10 @@ impl<B: Backend> GenAiSeries<B> {
                 )
             };
             if let Some(tokens) = end.tokens.input {
-                made(&self.input, || usage("input")).record(tokens as f64, end.trace);
+                made(&self.input, || usage("input")).record(tokens as f64, end.trace.as_ref());
             }
             if let Some(tokens) = end.tokens.output {
-                made(&self.output, || usage("output")).record(tokens as f64, end.trace);
+                made(&self.output, || usage("output")).record(tokens as f64, end.trace.as_ref());
             }
         }
         if let Some(first) = end.time_to_first_token {
@@ -280,7 +280,7 @@ impl<B: Backend> GenAiSeries<B> {
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
             };
             let find = || backend.histogram(metric, &gen_ai_labels(&labels(), None));
-            made(&self.first, find).record(first.as_secs_f64(), end.trace);
+            made(&self.first, find).record(first.as_secs_f64(), end.trace.as_ref());
         }
         if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
             let find = || {
@@ -289,7 +289,7 @@ impl<B: Backend> GenAiSeries<B> {
                     &gen_ai_labels(&labels(), None),
                 )
             };
-            made(&self.each, find).record(each.as_secs_f64(), end.trace);
+            made(&self.each, find).record(each.as_secs_f64(), end.trace.as_ref());
         }
     }
 }

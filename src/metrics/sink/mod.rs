@@ -293,7 +293,7 @@ impl<B: Backend> SeriesSink<B> {
             self.failed_durations
                 .resolve(&mut labels, find)
                 .value
-                .record(end.duration.as_secs_f64(), end.trace);
+                .record(end.duration.as_secs_f64(), end.trace.as_ref());
         }
         if end.outcome.is_failure() {
             let component = of_failure(Label::Component).unwrap_or("inference");

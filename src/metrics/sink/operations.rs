@@ -41,18 +41,18 @@ impl<B: Backend> HttpSeries<B> {
     pub(super) fn record(&self, backend: &B, labels: &Labels, request: &HttpRequest<'_>) {
         self.requests.add(1);
         self.duration
-            .record(request.duration.as_secs_f64(), request.trace);
+            .record(request.duration.as_secs_f64(), request.trace.as_ref());
         if let Some(bytes) = request.request_size {
             let find = || backend.histogram(&catalog::HTTP_REQUEST_SIZE, &pairs(labels));
             self.request_size
                 .get_or_init(find)
-                .record(bytes as f64, request.trace);
+                .record(bytes as f64, request.trace.as_ref());
         }
         if let Some(bytes) = request.response_size {
             let find = || backend.histogram(&catalog::HTTP_RESPONSE_SIZE, &pairs(labels));
             self.response_size
                 .get_or_init(find)
-                .record(bytes as f64, request.trace);
+                .record(bytes as f64, request.trace.as_ref());
         }
     }
 }
