@@ -222,7 +222,11 @@ impl Watch {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
         let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
@@ -317,7 +321,11 @@ impl Watch {
         true
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     fn record_inference(&self, state: &State, values: &Record<'_>) {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
             return;
@@ -368,7 +376,11 @@ impl Watch {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     fn close_inference(&self, state: &State) {
         let now = self.clock.raw();
         if std::thread::panicking() {
