@@ -88,7 +88,7 @@ impl Report {
 
     pub(crate) fn time(&mut self) -> Result<(), Failure> {
         self.section("Time", "hot-path time");
-        self.line("CPU time of the thread per inference, 20 blocks A B B A beside `c`; median and 95 % interval of the order statistics.\n");
+        self.line("CPU time of the thread per inference, 20 blocks A B B A beside `c` (5 pairs of processes, 4 blocks each); median and 95 % interval of the order statistics.\n");
         self.line("| variant | ns | × c |\n|---|---:|---:|");
         let mut bars = Vec::new();
         for compared in time::compare_all()? {

@@ -81,7 +81,11 @@ impl Watch {
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
         let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
@@ -158,7 +162,11 @@ impl Watch {
         });
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     pub(super) fn record_inference(&self, state: &State, values: &Record<'_>) {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
             return;
@@ -235,7 +243,11 @@ impl Watch {
         (plan.interest != Interest::Nothing).then_some(plan)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     pub(super) fn close_inference(&self, state: &State) {
         let now = self.clock.raw();
         if std::thread::panicking() {
@@ -247,7 +259,11 @@ impl Watch {
         self.sink.close(state.handle(), &self.end(state, now), None);
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "two callers, of which one is hot: a frame saved at each inference"
+    )]
     fn end(&self, state: &State, now: u64) -> InferenceEnd {
         let mut end = state.end(&self.clock, now);
         if state.has_more() {

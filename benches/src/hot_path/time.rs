@@ -16,8 +16,10 @@ use super::{
 };
 use crate::{Failure, statistics::Median};
 
-/// Blocks A B B A. The interval of a median of 20 goes from the 6th to the 15th.
-const BLOCKS: usize = 20;
+/// Blocks A B B A with the same two processes; then others, as where a process lies in memory matters too.
+const BLOCKS: usize = 4;
+/// Pairs of processes. The interval of a median of 20 blocks goes from the 6th to the 15th.
+const PAIRS: usize = 5;
 const TURNS: usize = 2_000;
 /// Loops of [`TURNS`] whose median is one measurement.
 const BATCHES: usize = 15;
@@ -40,12 +42,10 @@ pub(crate) struct Contended {
 
 /// Every variant beside the baseline.
 pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
-    let mut baseline = start(BASELINE)?;
     VARIANTS
         .iter()
         .map(|variant| {
-            let mut worker = Worker::start(variant)?;
-            let blocks = blocks(&mut baseline, &mut worker, "1 1")?;
+            let blocks = blocks(BASELINE, variant.name)?;
             Ok(Compared {
                 variant,
                 nanoseconds: Median::of(blocks.iter().map(|(_, b)| *b).collect()),
@@ -57,18 +57,20 @@ pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
 
 /// Ours beside the peer that it must be faster than: the ratio.
 pub(crate) fn compare_with_rival() -> Result<Median, Failure> {
-    let blocks = blocks(&mut start(RIVAL)?, &mut start(OURS)?, "1 1")?;
+    let blocks = blocks(RIVAL, OURS)?;
     Ok(Median::of(blocks.iter().map(|(a, b)| b / a).collect()))
 }
 
 /// One label set, one thread and two.
 pub(crate) fn contend() -> Result<Contended, Failure> {
-    let (mut baseline, mut ours) = (start(BASELINE)?, start(OURS)?);
     let mut added = Vec::new();
-    for _ in 0..BLOCKS {
-        let one = block(&mut baseline, &mut ours, "1 0")?;
-        let two = block(&mut baseline, &mut ours, "2 0")?;
-        added.push((one.1 - one.0, two.1 - two.0));
+    for _ in 0..PAIRS {
+        let (mut baseline, mut ours) = (start(BASELINE)?, start(OURS)?);
+        for _ in 0..BLOCKS {
+            let one = block(&mut baseline, &mut ours, "1 0")?;
+            let two = block(&mut baseline, &mut ours, "2 0")?;
+            added.push((one.1 - one.0, two.1 - two.0));
+        }
     }
     Ok(Contended {
         one: Median::of(added.iter().map(|(one, _)| *one).collect()),
@@ -81,8 +83,16 @@ fn start(name: &str) -> Result<Worker, Failure> {
     Worker::start(named(name).ok_or("there is no such variant")?)
 }
 
-fn blocks(a: &mut Worker, b: &mut Worker, question: &str) -> Result<Vec<(f64, f64)>, Failure> {
-    (0..BLOCKS).map(|_| block(a, b, question)).collect()
+/// Pairs of measurements of two variants.
+fn blocks(a: &str, b: &str) -> Result<Vec<(f64, f64)>, Failure> {
+    let mut blocks = Vec::new();
+    for _ in 0..PAIRS {
+        let (mut a, mut b) = (start(a)?, start(b)?);
+        for _ in 0..BLOCKS {
+            blocks.push(block(&mut a, &mut b, "1 1")?);
+        }
+    }
+    Ok(blocks)
 }
 
 /// A B B A: the means of both.
@@ -118,6 +128,8 @@ impl std::str::FromStr for Question {
 pub(super) fn answer(operation: &Operation, question: &Question) -> f64 {
     let Question { threads, step } = *question;
     if threads == 1 {
+        // All processes on one core: cores of a shared machine differ.
+        stay_on(0);
         let samples = (0..BATCHES).map(|_| {
             let sample = batch(operation, step);
             (operation.drain)();

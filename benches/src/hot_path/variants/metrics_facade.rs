@@ -30,8 +30,7 @@ pub(super) fn install() -> Operation {
     let recorder = recorder();
     let upkeep = recorder.handle();
     metrics::set_global_recorder(recorder)
-        .ok()
-        .expect("a process has one recorder");
+        .unwrap_or_else(|_| unreachable!("a process has one recorder"));
     let run = |turn| {
         let model = model_of(turn);
         let start = Instant::now();
