@@ -62,6 +62,10 @@ pub(super) enum Interest {
 
 /// What is to be done with the events of one callsite.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent answers to independent questions"
+)]
 pub(super) struct EventPlan {
     pub(super) is_error: bool,
     pub(super) has_metrics: bool,

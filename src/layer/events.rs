@@ -95,11 +95,9 @@ impl Watch {
             (Named::Token | Named::CacheSize, Some(negative)) if negative < 0.0 => {
                 self.sink.dropped(Dropped::Negative, "count");
             }
-            // A role or framing chunk has no content token.
-            (Named::Token, Some(0.0)) => {}
-            (Named::Token, count) => {
+            (Named::Token, count) if count != Some(0.0) => {
                 self.in_inference(event, context, |state| {
-                    self.tokens(state, now, count.map_or(1, |count| count as u64))
+                    self.tokens(state, now, count.map_or(1, |count| count as u64));
                 });
             }
             (Named::CacheSize, Some(bytes)) => {
@@ -120,7 +118,9 @@ impl Watch {
                     similarity,
                 });
             }
-            (Named::CacheSize | Named::ModelQuality | Named::ResponseSimilarity, None) => {}
+            // These need their number; and a role or framing chunk has no content token.
+            (Named::Token, _)
+            | (Named::CacheSize | Named::ModelQuality | Named::ResponseSimilarity, None) => {}
         }
     }
 

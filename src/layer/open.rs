@@ -297,6 +297,10 @@ fn known(cell: &AtomicU64) -> Option<u64> {
 ///
 /// A Layer cannot tell a future that was dropped from one that finished: the callbacks are the same. So a span
 /// that declares `status`, and closes without one, was given up; one that declares none never is.
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "five facts, and the table of what follows from them"
+)]
 pub(super) fn outcome(
     status: Option<Outcome>,
     has_failed: bool,

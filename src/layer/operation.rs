@@ -36,8 +36,6 @@ impl Operation {
             labels.value(Label::Engine),
         );
         Some(match self.kind {
-            // A span of this kind has its own way.
-            Kind::Inference => return None,
             Kind::ModelLoad => ModelLoad {
                 model,
                 outcome,
@@ -48,7 +46,8 @@ impl Operation {
             Kind::ModelUnload if outcome == Outcome::Success => Observation::ModelUnload {
                 model_type: model.model_type,
             },
-            Kind::ModelUnload => return None,
+            // An inference has its own way; a model that was not unloaded is still there.
+            Kind::Inference | Kind::ModelUnload => return None,
             // What a client span measures is somebody else's server.
             Kind::HttpRequest if values.is_client => return None,
             Kind::HttpRequest => HttpRequest {

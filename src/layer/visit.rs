@@ -351,7 +351,7 @@ impl<'r, T: Target> Reader<'r, T> {
             Role::SpanId => values.span_id(value),
             Role::Amount => values.amount(value as f64),
             Role::Status if self.kind == Kind::HttpRequest => {
-                values.status_code(u16::try_from(value).unwrap_or(0))
+                values.status_code(u16::try_from(value).unwrap_or(0));
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
             Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),

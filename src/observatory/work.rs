@@ -72,7 +72,7 @@ fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
         if now >= due {
             // Whatever a tick does, the next one comes.
             let ticked = catch_unwind(AssertUnwindSafe(|| {
-                tick(core, sampler.as_mut(), &mut has_asked)
+                tick(core, sampler.as_mut(), &mut has_asked);
             }));
             if ticked.is_err() {
                 tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");

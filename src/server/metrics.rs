@@ -107,15 +107,16 @@ impl Scrapes {
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
             let deadline = Instant::now() + PATIENCE;
-            let send = |bytes| {
-                let sent = runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
-                if matches!(sent, Ok(Ok(()))) {
+            let forward = |bytes| {
+                let taken =
+                    runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
+                if matches!(taken, Ok(Ok(()))) {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())
                 }
             };
-            let is_sent = render(&core, format, Encoder::new(is_gzip), send).is_continue();
+            let is_sent = render(&core, format, Encoder::new(is_gzip), forward).is_continue();
             is_whole.store(is_sent, Ordering::Release);
             core.own_cpu.update(&core.registry);
             drop(place);

@@ -130,13 +130,10 @@ async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &G
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let Ok((stream, _)) = listener.accept().await else {
             // No file descriptors, say: that is the process's trouble, and passes.
-            Err(_) => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -98,7 +98,7 @@ fn labels_recorded_by_two_threads_leave_no_inference_in_flight() {
                     scope.spawn(move || {
                         tracing::dispatcher::with_default(&dispatch, || {
                             span.record(field, value);
-                        })
+                        });
                     });
                 }
             });
@@ -233,7 +233,7 @@ fn an_unknown_status_does_not_hide_a_failure() {
             model_id = "a",
             status = "rate_limited",
             error.r#type = "429"
-        ))
+        ));
     });
     watched.check_outcomes([0, 1, 0, 0, 0]);
     watched.check(&[(

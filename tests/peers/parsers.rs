@@ -1,4 +1,4 @@
-//! Strict parsers of others read our OpenMetrics and our OTLP JSON.
+//! Strict parsers of others read our `OpenMetrics` and our OTLP JSON.
 
 use std::process::Command;
 

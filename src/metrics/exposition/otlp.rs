@@ -51,9 +51,9 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value
                     let value = series.value();
                     let mut point = point(&series.labels, moment);
                     if value.fraction == 0.0 {
-                        point["asInt"] = value.whole.to_string().into()
+                        point["asInt"] = value.whole.to_string().into();
                     } else {
-                        point["asDouble"] = double(value.as_f64())
+                        point["asDouble"] = double(value.as_f64());
                     }
                     point
                 });

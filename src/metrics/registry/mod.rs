@@ -393,7 +393,7 @@ impl Registry {
             unit: unit_of(name),
         };
         if let Some(family) = self.family(name) {
-            family.describe(about)
+            family.describe(about);
         } else {
             let mut described = self
                 .0

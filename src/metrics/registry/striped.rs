@@ -22,8 +22,11 @@ const STRIPES: usize = 8;
 pub(crate) struct Striped<T> {
     base: T,
     misses: AtomicU32,
-    stripes: OnceLock<Box<[OnceLock<Box<Aligned<T>>>; STRIPES]>>,
+    stripes: OnceLock<Box<Stripes<T>>>,
 }
+
+/// One for each thread, made when it first writes.
+type Stripes<T> = [OnceLock<Box<Aligned<T>>>; STRIPES];
 
 /// Keeps a stripe off its neighbours' cache lines (two lines: the prefetcher takes pairs).
 #[repr(align(128))]
@@ -83,7 +86,7 @@ impl<T: Part> Striped<T> {
     }
 
     #[inline]
-    fn stripe<'s>(&'s self, stripes: &'s [OnceLock<Box<Aligned<T>>>; STRIPES]) -> &'s T {
+    fn stripe<'s>(&'s self, stripes: &'s Stripes<T>) -> &'s T {
         &stripes[number_of_thread() % STRIPES]
             .get_or_init(|| Box::new(Aligned(self.base.empty())))
             .0

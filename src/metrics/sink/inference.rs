@@ -160,17 +160,16 @@ impl<B: Backend> ModelSeries<B> {
 
     #[inline]
     fn ended(&self, backend: &B, labels: &impl Fn() -> Labels, end: &InferenceEnd, seconds: f64) {
-        match self.ended.get(end.outcome as usize) {
-            Some(counter) => counter.add(1),
-            None => {
-                let find = || {
-                    backend.counter(
-                        &catalog::INFERENCES,
-                        &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
-                    )
-                };
-                made(&self.ended_otherwise, find).add(1);
-            }
+        if let Some(counter) = self.ended.get(end.outcome as usize) {
+            counter.add(1);
+        } else {
+            let find = || {
+                backend.counter(
+                    &catalog::INFERENCES,
+                    &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
+                )
+            };
+            made(&self.ended_otherwise, find).add(1);
         }
         self.duration.record(seconds, end.trace.as_ref());
         if let Some(tokens) = end.tokens.input {
@@ -298,7 +297,7 @@ impl<B: Backend> GenAiSeries<B> {
 #[inline]
 fn made<T>(place: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
     match place.get() {
-        Some(made) => made,
+        Some(value) => value,
         None => place.get_or_init(make),
     }
 }

@@ -25,8 +25,8 @@ use super::{catalog, registry::Registry};
 use crate::{
     interner::{Found, Interned, Interner},
     observation::{
-        Dropped, Handle, HttpRequest, InferenceEnd, Label, Labels, Model, Observation, Outcome,
-        Sink,
+        DatabaseOperation, Dropped, Handle, HttpRequest, InferenceEnd, Label, Labels, Model,
+        Observation, Outcome, QueueOperation, RoutingDecision, Sink,
     },
 };
 
@@ -346,45 +346,9 @@ impl<B: Backend> SeriesSink<B> {
                     .level
                     .set(*bytes as f64);
             }
-            Observation::DatabaseOperation(operation) => {
-                let labels = [
-                    (Label::Operation, operation.operation),
-                    (Label::Table, operation.table),
-                    (Label::Status, operation.outcome.as_str()),
-                ];
-                self.series(&self.databases, labels.into_iter().collect())
-                    .duration
-                    .record(operation.duration.as_secs_f64(), None);
-                self.failed_in(operation.outcome, operation.error_type, kind);
-            }
-            Observation::QueueOperation(operation) => {
-                let labels = [
-                    (Label::Queue, operation.queue),
-                    (Label::Operation, operation.operation),
-                    (Label::Status, operation.outcome.as_str()),
-                ];
-                self.series(&self.queues, labels.into_iter().collect())
-                    .duration
-                    .record(operation.duration.as_secs_f64(), None);
-                self.failed_in(operation.outcome, operation.error_type, kind);
-            }
-            Observation::RoutingDecision(decision) => {
-                let labels = [
-                    (Label::Strategy, decision.strategy),
-                    (Label::SelectedModel, decision.selected_model),
-                    (Label::Reason, decision.reason),
-                ];
-                // A choice that failed chose nothing.
-                if decision.outcome == Outcome::Success {
-                    self.series(&self.decisions, labels.into_iter().collect())
-                        .count
-                        .add(1);
-                }
-                self.series(&self.selections, one(Label::Strategy, decision.strategy))
-                    .duration
-                    .record(decision.duration.as_secs_f64(), None);
-                self.failed_in(decision.outcome, decision.error_type, kind);
-            }
+            Observation::DatabaseOperation(operation) => self.database(operation),
+            Observation::QueueOperation(operation) => self.queue(operation),
+            Observation::RoutingDecision(decision) => self.routing(decision),
             Observation::Connection {
                 connection_type,
                 is_open,
@@ -417,6 +381,48 @@ impl<B: Backend> SeriesSink<B> {
             }
             Observation::Custom(metric) => self.backend.custom(metric),
         }
+    }
+
+    fn database(&self, operation: &DatabaseOperation<'_>) {
+        let labels = [
+            (Label::Operation, operation.operation),
+            (Label::Table, operation.table),
+            (Label::Status, operation.outcome.as_str()),
+        ];
+        self.series(&self.databases, labels.into_iter().collect())
+            .duration
+            .record(operation.duration.as_secs_f64(), None);
+        self.failed_in(operation.outcome, operation.error_type, "database");
+    }
+
+    fn queue(&self, operation: &QueueOperation<'_>) {
+        let labels = [
+            (Label::Queue, operation.queue),
+            (Label::Operation, operation.operation),
+            (Label::Status, operation.outcome.as_str()),
+        ];
+        self.series(&self.queues, labels.into_iter().collect())
+            .duration
+            .record(operation.duration.as_secs_f64(), None);
+        self.failed_in(operation.outcome, operation.error_type, "queue");
+    }
+
+    fn routing(&self, decision: &RoutingDecision<'_>) {
+        let labels = [
+            (Label::Strategy, decision.strategy),
+            (Label::SelectedModel, decision.selected_model),
+            (Label::Reason, decision.reason),
+        ];
+        // A choice that failed chose nothing.
+        if decision.outcome == Outcome::Success {
+            self.series(&self.decisions, labels.into_iter().collect())
+                .count
+                .add(1);
+        }
+        self.series(&self.selections, one(Label::Strategy, decision.strategy))
+            .duration
+            .record(decision.duration.as_secs_f64(), None);
+        self.failed_in(decision.outcome, decision.error_type, "routing");
     }
 
     fn http_request(&self, request: &HttpRequest<'_>) {
