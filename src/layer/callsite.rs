@@ -132,7 +132,11 @@ impl Plan {
             && roles.iter().all(|role| {
                 matches!(
                     role,
-                    Role::Message | Role::Amount | Role::OutputTokens | Role::Label(_)
+                    Role::Message
+                        | Role::Amount
+                        | Role::OutputTokens
+                        | Role::Label(_)
+                        | Role::Failure(_)
                 )
             });
         if named.is_some() || has_metrics || is_error || may_be_named {

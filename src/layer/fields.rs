@@ -13,6 +13,8 @@ pub(super) enum Role {
     /// Nothing to us.
     None,
     Label(Label),
+    /// Class or component of a failure: no part of who was called.
+    Failure(Label),
     /// `status`: how it ended; the code of an HTTP request where it is a number.
     Status,
     /// `error`: that it failed. The text is not used: it is no class.
@@ -69,11 +71,11 @@ const FIELDS: &[(&str, Role)] = &[
     ("gen_ai.response.model", Role::Label(Label::ResponseModel)),
     ("server.address", Role::Label(Label::ServerAddress)),
     ("server.port", Role::Label(Label::ServerPort)),
-    ("error.type", Role::Label(Label::ErrorType)),
-    ("error_type", Role::Label(Label::ErrorType)),
-    ("component", Role::Label(Label::Component)),
+    ("error.type", Role::Failure(Label::ErrorType)),
+    ("error_type", Role::Failure(Label::ErrorType)),
+    ("component", Role::Failure(Label::Component)),
     // Where a record of the `log` crate comes from; its event's own target is `log`.
-    ("log.target", Role::Label(Label::Component)),
+    ("log.target", Role::Failure(Label::Component)),
     ("method", Role::Label(Label::Method)),
     ("http.request.method", Role::Label(Label::Method)),
     ("http.method", Role::Label(Label::Method)),

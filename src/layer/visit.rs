@@ -280,14 +280,6 @@ impl<'r, T: Target> Reader<'r, T> {
         self.plan.role(field.index())
     }
 
-    #[inline]
-    fn label(&mut self, label: Label, value: &str) {
-        match label {
-            Label::ErrorType | Label::Component => self.set_failure(label, value),
-            _ => self.set(label, value),
-        }
-    }
-
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
         self.failure.get_or_insert_default().set(label, value);
@@ -354,7 +346,8 @@ impl<'r, T: Target> Reader<'r, T> {
                 values.status_code(u16::try_from(value).unwrap_or(0));
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
-            Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
+            Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
+            Role::Failure(label) => self.set_failure(label, itoa::Buffer::new().format(value)),
             Role::Error => values.failed(),
             Role::None
             | Role::TokenSource
@@ -370,7 +363,8 @@ impl<'r, T: Target> Reader<'r, T> {
 
     fn text(&mut self, field: &Field, value: &str) {
         match self.role(field) {
-            Role::Label(label) => self.label(label, value),
+            Role::Label(label) => self.set(label, value),
+            Role::Failure(label) => self.set_failure(label, value),
             Role::Status => self.status(value),
             Role::Error if value.is_empty() => {}
             Role::Error => self.values.failed(),
@@ -440,7 +434,7 @@ impl<T: Target> Visit for Reader<'_, T> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::None => {}
-            Role::Label(label) => self.label(label, value),
+            Role::Label(label) => self.set(label, value),
             Role::Status => self.status(value),
             _ => self.text(field, value),
         }
@@ -461,7 +455,7 @@ impl<T: Target> Visit for Reader<'_, T> {
             Ok(value) => self.number(field, value),
             Err(_) => match self.role(field) {
                 Role::None | Role::Message => {}
-                Role::Label(label) => self.label(label, itoa::Buffer::new().format(value)),
+                Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
                 _ => self.sink.dropped(Dropped::Negative, field.name()),
             },
         }
@@ -483,7 +477,7 @@ impl<T: Target> Visit for Reader<'_, T> {
             Role::Label(label) => {
                 let mut text = Text::new();
                 print(&mut text, &format_args!("{value}"));
-                self.label(label, text.as_str());
+                self.set(label, text.as_str());
             }
             _ if value < 0.0 => self.sink.dropped(Dropped::Negative, field.name()),
             Role::QueueSeconds => self.values.queue_seconds(value),
@@ -496,7 +490,7 @@ impl<T: Target> Visit for Reader<'_, T> {
             Role::Streaming => self.values.streaming(value),
             Role::Hit => self.values.cache(cache_result(value)),
             Role::Error if value => self.values.failed(),
-            Role::Label(label) => self.label(label, if value { "true" } else { "false" }),
+            Role::Label(label) => self.set(label, if value { "true" } else { "false" }),
             _ => {}
         }
     }

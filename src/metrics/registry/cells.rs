@@ -286,16 +286,14 @@ impl Histogram {
         self.diagnostics.dropped(Dropped::NotANumber);
     }
 
-    /// Records a value with the trace it came from. The exemplar is left out while another is being stored.
-    pub(crate) fn record_traced(&self, value: f64, exemplar: Exemplar) {
-        self.record(value);
-        if !value.is_finite() {
-            return;
+    /// Keeps the trace that a recorded value came from, unless another one is just being stored.
+    pub(crate) fn exemplify(&self, exemplar: Exemplar) {
+        if exemplar.value.is_finite() {
+            let exemplars = self
+                .exemplars
+                .get_or_init(|| Box::new(Exemplars::new(self.bounds.len())));
+            exemplars.offer(self.bounds.bucket(exemplar.value), exemplar);
         }
-        let exemplars = self
-            .exemplars
-            .get_or_init(|| Box::new(Exemplars::new(self.bounds.len())));
-        exemplars.offer(self.bounds.bucket(value), exemplar);
     }
 
     pub(crate) fn bounds(&self) -> &Bounds {

@@ -48,7 +48,10 @@ pub(crate) trait Level: Send + Sync {
 
 /// A histogram.
 pub(crate) trait Distribution: Send + Sync {
-    fn record(&self, value: f64, trace: Option<&TraceReference>);
+    fn record(&self, value: f64);
+
+    /// Keeps the trace that a recorded value came from, where that is possible.
+    fn exemplify(&self, _value: f64, _trace: &TraceReference) {}
 }
 
 impl Backend for Registry {
@@ -139,15 +142,14 @@ impl Level for Arc<Series<Gauge>> {
 
 impl Distribution for Arc<Series<Histogram>> {
     #[inline]
-    fn record(&self, value: f64, trace: Option<&TraceReference>) {
-        match trace {
-            None => self.cell.record(value),
-            Some(trace) => record_traced(&self.cell, value, *trace),
-        }
+    fn record(&self, value: f64) {
+        self.cell.record(value);
     }
-}
 
-#[inline(never)]
-fn record_traced(histogram: &Histogram, value: f64, trace: TraceReference) {
-    histogram.record_traced(value, Exemplar { trace, value });
+    fn exemplify(&self, value: f64, trace: &TraceReference) {
+        self.cell.exemplify(Exemplar {
+            trace: *trace,
+            value,
+        });
+    }
 }

@@ -13,7 +13,7 @@ use metrics::{Key, Label, Level as Verbosity, Metadata, Recorder};
 use super::backend::{Backend, Count, Distribution, Level, Pairs};
 use crate::{
     metrics::catalog::{Metric, MetricKind},
-    observation::{CustomKind, CustomMetric, Dropped, TraceReference},
+    observation::{CustomKind, CustomMetric, Dropped},
 };
 
 static METADATA: Metadata<'static> =
@@ -137,7 +137,7 @@ impl Backend for Facade {
             },
             CustomKind::UpDownCounter => Level::add(&found, metric.value),
             CustomKind::Gauge => found.set(metric.value),
-            CustomKind::Histogram => found.record(metric.value, None),
+            CustomKind::Histogram => found.record(metric.value),
         }
     }
 
@@ -195,7 +195,7 @@ impl Level for Found {
 }
 
 impl Distribution for Found {
-    fn record(&self, value: f64, _: Option<&TraceReference>) {
+    fn record(&self, value: f64) {
         self.target.with(|recorder| {
             recorder
                 .register_histogram(&self.key, &METADATA)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     metrics::catalog::{self, Metric},
-    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource},
+    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource, TraceReference},
 };
 
 /// Metrics that a new label set makes series in; those that an overflow is counted for.
@@ -105,7 +105,7 @@ impl<B: Backend> InferenceSeries<B> {
                     &gen_ai_labels(&labels(), None),
                 )
             };
-            made(&gen_ai.each, find).record(gap, None);
+            made(&gen_ai.each, find).record(gap);
         }
     }
 
@@ -124,6 +124,19 @@ impl<B: Backend> InferenceSeries<B> {
         }
         if let (Some(gen_ai), Some(side)) = (&self.gen_ai, side) {
             gen_ai.ended(backend, labels, end, seconds, side);
+        }
+        if let Some(trace) = &end.trace {
+            self.exemplify(end, seconds, trace);
+        }
+    }
+
+    #[cold]
+    fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
+        if let Some(model) = &self.model {
+            model.exemplify(end, seconds, trace);
+        }
+        if let Some(gen_ai) = &self.gen_ai {
+            gen_ai.exemplify(end, seconds, trace);
         }
     }
 }
@@ -171,15 +184,14 @@ impl<B: Backend> ModelSeries<B> {
             };
             made(&self.ended_otherwise, find).add(1);
         }
-        self.duration.record(seconds, end.trace.as_ref());
+        self.duration.record(seconds);
         if let Some(tokens) = end.tokens.input {
             self.prompt_tokens.add(tokens);
         }
         if let Some(tokens) = end.tokens.output {
             self.tokens.add(tokens);
             if tokens > 0 && seconds > 0.0 {
-                self.tokens_per_second
-                    .record(tokens as f64 / seconds, end.trace.as_ref());
+                self.tokens_per_second.record(tokens as f64 / seconds);
             }
             let source = end.tokens.source;
             let find = || {
@@ -196,7 +208,7 @@ impl<B: Backend> ModelSeries<B> {
         }
         if let Some(waited) = end.queue_duration {
             let find = || backend.histogram(&catalog::QUEUE_DURATION, &seed_labels(&labels()));
-            made(&self.queue, find).record(waited.as_secs_f64(), end.trace.as_ref());
+            made(&self.queue, find).record(waited.as_secs_f64());
         }
         if let Some(first) = end.time_to_first_token {
             self.streamed(backend, labels, end, first);
@@ -212,16 +224,62 @@ impl<B: Backend> ModelSeries<B> {
         first: Duration,
     ) {
         let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
-        made(&self.first_token, find).record(first.as_secs_f64(), end.trace.as_ref());
+        made(&self.first_token, find).record(first.as_secs_f64());
         if let Some(each) = end.time_per_output_token() {
             let find =
                 || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
-            made(&self.per_token, find).record(each.as_secs_f64(), end.trace.as_ref());
+            made(&self.per_token, find).record(each.as_secs_f64());
         }
     }
 }
 
+impl<B: Backend> ModelSeries<B> {
+    /// Keeps the trace beside what [`ModelSeries::ended`] recorded.
+    fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
+        self.duration.exemplify(seconds, trace);
+        if let Some(tokens) = end
+            .tokens
+            .output
+            .filter(|tokens| *tokens > 0 && seconds > 0.0)
+        {
+            self.tokens_per_second
+                .exemplify(tokens as f64 / seconds, trace);
+        }
+        exemplify(&self.queue, end.queue_duration, trace);
+        exemplify(&self.first_token, end.time_to_first_token, trace);
+        exemplify(&self.per_token, end.time_per_output_token(), trace);
+    }
+}
+
+/// Keeps the trace beside a duration that was recorded, if it was.
+fn exemplify<D: Distribution>(
+    recorded: &OnceLock<D>,
+    duration: Option<Duration>,
+    trace: &TraceReference,
+) {
+    if let (Some(histogram), Some(duration)) = (recorded.get(), duration) {
+        histogram.exemplify(duration.as_secs_f64(), trace);
+    }
+}
+
 impl<B: Backend> GenAiSeries<B> {
+    /// Keeps the trace beside what [`GenAiSeries::ended`] recorded.
+    fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
+        if end.outcome == Outcome::Success {
+            self.duration.exemplify(seconds, trace);
+        }
+        for (recorded, tokens) in [
+            (&self.input, end.tokens.input),
+            (&self.output, end.tokens.output),
+        ] {
+            if let (Some(histogram), Some(tokens)) = (recorded.get(), tokens) {
+                histogram.exemplify(tokens as f64, trace);
+            }
+        }
+        exemplify(&self.first, end.time_to_first_token, trace);
+        exemplify(&self.each, end.time_per_output_token(), trace);
+    }
+
     fn new(backend: &B, labels: &Labels, side: Side) -> Self {
         Self {
             duration: backend.histogram(duration_metric(side), &gen_ai_labels(labels, None)),
@@ -243,7 +301,7 @@ impl<B: Backend> GenAiSeries<B> {
     ) {
         // What did not succeed is recorded beside its error type, by the sink.
         if end.outcome == Outcome::Success {
-            self.duration.record(seconds, end.trace.as_ref());
+            self.duration.record(seconds);
         }
         if side == Side::Client {
             let usage = |kind| {
@@ -253,10 +311,10 @@ impl<B: Backend> GenAiSeries<B> {
                 )
             };
             if let Some(tokens) = end.tokens.input {
-                made(&self.input, || usage("input")).record(tokens as f64, end.trace.as_ref());
+                made(&self.input, || usage("input")).record(tokens as f64);
             }
             if let Some(tokens) = end.tokens.output {
-                made(&self.output, || usage("output")).record(tokens as f64, end.trace.as_ref());
+                made(&self.output, || usage("output")).record(tokens as f64);
             }
         }
         if let Some(first) = end.time_to_first_token {
@@ -279,7 +337,7 @@ impl<B: Backend> GenAiSeries<B> {
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
             };
             let find = || backend.histogram(metric, &gen_ai_labels(&labels(), None));
-            made(&self.first, find).record(first.as_secs_f64(), end.trace.as_ref());
+            made(&self.first, find).record(first.as_secs_f64());
         }
         if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
             let find = || {
@@ -288,7 +346,7 @@ impl<B: Backend> GenAiSeries<B> {
                     &gen_ai_labels(&labels(), None),
                 )
             };
-            made(&self.each, find).record(each.as_secs_f64(), end.trace.as_ref());
+            made(&self.each, find).record(each.as_secs_f64());
         }
     }
 }

@@ -290,10 +290,11 @@ impl<B: Backend> SeriesSink<B> {
                 error_type.unwrap_or(inference::error_type(end.outcome)),
             );
             let find = |labels: &Labels| inference::failed_duration(&self.backend, labels, side);
-            self.failed_durations
-                .resolve(&mut labels, find)
-                .value
-                .record(end.duration.as_secs_f64(), end.trace.as_ref());
+            let histogram = self.failed_durations.resolve(&mut labels, find).value;
+            histogram.record(end.duration.as_secs_f64());
+            if let Some(trace) = &end.trace {
+                histogram.exemplify(end.duration.as_secs_f64(), trace);
+            }
         }
         if end.outcome.is_failure() {
             let component = of_failure(Label::Component).unwrap_or("inference");
@@ -322,7 +323,7 @@ impl<B: Backend> SeriesSink<B> {
             Observation::ModelLoad(load) => {
                 self.series(&self.loading, model_labels(load.model))
                     .duration
-                    .record(load.duration.as_secs_f64(), None);
+                    .record(load.duration.as_secs_f64());
                 if load.outcome == Outcome::Success {
                     self.loaded_models(load.model.model_type).change(true);
                 }
@@ -374,7 +375,7 @@ impl<B: Backend> SeriesSink<B> {
                 labels.set(Label::ComparisonModel, comparison_model);
                 self.series(&self.similarities, labels)
                     .duration
-                    .record(similarity, None);
+                    .record(similarity);
             }),
             Observation::Error(error) => {
                 self.failed(Outcome::Error, error.error_type, error.component);
@@ -391,7 +392,7 @@ impl<B: Backend> SeriesSink<B> {
         ];
         self.series(&self.databases, labels.into_iter().collect())
             .duration
-            .record(operation.duration.as_secs_f64(), None);
+            .record(operation.duration.as_secs_f64());
         self.failed_in(operation.outcome, operation.error_type, "database");
     }
 
@@ -403,7 +404,7 @@ impl<B: Backend> SeriesSink<B> {
         ];
         self.series(&self.queues, labels.into_iter().collect())
             .duration
-            .record(operation.duration.as_secs_f64(), None);
+            .record(operation.duration.as_secs_f64());
         self.failed_in(operation.outcome, operation.error_type, "queue");
     }
 
@@ -421,7 +422,7 @@ impl<B: Backend> SeriesSink<B> {
         }
         self.series(&self.selections, one(Label::Strategy, decision.strategy))
             .duration
-            .record(decision.duration.as_secs_f64(), None);
+            .record(decision.duration.as_secs_f64());
         self.failed_in(decision.outcome, decision.error_type, "routing");
     }
 

@@ -40,19 +40,18 @@ impl<B: Backend> OperationSeries<B> for HttpSeries<B> {
 impl<B: Backend> HttpSeries<B> {
     pub(super) fn record(&self, backend: &B, labels: &Labels, request: &HttpRequest<'_>) {
         self.requests.add(1);
-        self.duration
-            .record(request.duration.as_secs_f64(), request.trace.as_ref());
+        let seconds = request.duration.as_secs_f64();
+        self.duration.record(seconds);
+        if let Some(trace) = &request.trace {
+            self.duration.exemplify(seconds, trace);
+        }
         if let Some(bytes) = request.request_size {
             let find = || backend.histogram(&catalog::HTTP_REQUEST_SIZE, &pairs(labels));
-            self.request_size
-                .get_or_init(find)
-                .record(bytes as f64, request.trace.as_ref());
+            self.request_size.get_or_init(find).record(bytes as f64);
         }
         if let Some(bytes) = request.response_size {
             let find = || backend.histogram(&catalog::HTTP_RESPONSE_SIZE, &pairs(labels));
-            self.response_size
-                .get_or_init(find)
-                .record(bytes as f64, request.trace.as_ref());
+            self.response_size.get_or_init(find).record(bytes as f64);
         }
     }
 }
@@ -128,7 +127,7 @@ impl<B: Backend> CacheSeries<B> {
         };
         self.durations[result as usize]
             .get_or_init(find)
-            .record(operation.duration.as_secs_f64(), None);
+            .record(operation.duration.as_secs_f64());
     }
 }
 

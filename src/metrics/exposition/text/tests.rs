@@ -99,17 +99,15 @@ fn an_exemplar_stands_in_its_bucket_and_only_in_open_metrics() {
         .unwrap()
         .series;
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);
-    series.record_traced(
-        0.3,
-        Exemplar {
-            trace: TraceReference {
-                trace_id: 0xabc,
-                span_id: 0xd,
-                time,
-            },
-            value: 0.3,
+    series.record(0.3);
+    series.exemplify(Exemplar {
+        trace: TraceReference {
+            trace_id: 0xabc,
+            span_id: 0xd,
+            time,
         },
-    );
+        value: 0.3,
+    });
     let text = to_string(&registry, Format::OpenMetrics, &Moment::default());
     assert!(
         text.contains("t_bucket{le=\"0.5\"} 1 # {trace_id=\"00000000000000000000000000000abc\",span_id=\"000000000000000d\"} 0.3 1700000000.25\n"),
