@@ -99,23 +99,9 @@ impl State {
         }
     }
 
-    /// A state on its own, for a span that found no place.
-    pub(super) fn new(start: u64, plan: &Plan) -> Self {
-        let state = Self::vacant();
-        state.begin(start, plan);
-        state
-    }
-
-    /// Forgets whom the place belonged to before.
-    #[inline]
-    fn begin(&self, start: u64, plan: &Plan) {
-        self.start.store(start, Relaxed);
-        self.handle.store(0, Relaxed);
-        self.plan.store(plan.number, Relaxed);
-        self.failure.store(0, Relaxed);
+    /// Forgets what few inferences say.
+    fn forget_more(&self) {
         for number in [
-            &self.output,
-            &self.input,
             &self.cached,
             &self.queue_seconds,
             &self.first_token,
@@ -127,8 +113,26 @@ impl State {
             number.store(UNSET, Relaxed);
         }
         self.counted.store(0, Relaxed);
-        self.status.store(0, Relaxed);
         self.source.store(0, Relaxed);
+    }
+
+    /// A state on its own, for a span that found no place.
+    pub(super) fn new(start: u64, plan: &Plan) -> Self {
+        let state = Self::vacant();
+        state.begin(start, plan);
+        state
+    }
+
+    /// Takes a vacant place, or one that was given back.
+    #[inline]
+    fn begin(&self, start: u64, plan: &Plan) {
+        self.start.store(start, Relaxed);
+        self.handle.store(0, Relaxed);
+        self.plan.store(plan.number, Relaxed);
+        self.failure.store(0, Relaxed);
+        self.output.store(UNSET, Relaxed);
+        self.input.store(UNSET, Relaxed);
+        self.status.store(0, Relaxed);
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         let flags = flag(plan.declares_status, DECLARES_STATUS)
             | flag(std::thread::panicking(), OPENED_IN_PANIC);
@@ -138,6 +142,9 @@ impl State {
     /// Gives its place in the table back; call it after everything has been read.
     #[inline]
     pub(super) fn free(&self) {
+        if self.has_more() {
+            self.forget_more();
+        }
         self.id.store(0, Release);
     }
 

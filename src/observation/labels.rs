@@ -233,12 +233,18 @@ impl Labels {
             .collect()
     }
 
-    /// Reads back the packed form.
-    pub(crate) fn from_packed(packed: &[u8]) -> Self {
+    /// Reads back what [`Labels::canonical`] gave.
+    pub(crate) fn from_canonical(packed: &[u8]) -> Self {
         let mut labels = Self::new();
-        for (label, value) in (Unpack { rest: packed }) {
-            labels.set(label, value);
+        if let Some(place) = labels.inline.get_mut(..packed.len()) {
+            place.copy_from_slice(packed);
+            labels.len = packed.len();
+        } else {
+            labels.long = Some(packed.to_vec());
+            labels.len = INLINE + 1;
         }
+        let last = Unpack { rest: packed }.last_label();
+        labels.last = last.map_or(0, |label| label + 1);
         labels
     }
 
@@ -312,13 +318,28 @@ struct Unpack<'p> {
     rest: &'p [u8],
 }
 
+impl<'p> Unpack<'p> {
+    /// Number and value of the next label.
+    #[inline]
+    fn next_raw(&mut self) -> Option<(u8, &'p [u8])> {
+        let (&[number, low, high], rest) = self.rest.split_first_chunk::<HEADER>()?;
+        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+        self.rest = rest;
+        Some((number, value))
+    }
+
+    fn last_label(mut self) -> Option<u8> {
+        std::iter::from_fn(|| self.next_raw())
+            .last()
+            .map(|(number, _)| number)
+    }
+}
+
 impl<'p> Iterator for Unpack<'p> {
     type Item = (Label, &'p str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (&[number, low, high], rest) = self.rest.split_first_chunk::<HEADER>()?;
-        let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
-        self.rest = rest;
+        let (number, value) = self.next_raw()?;
         let label = *Label::ALL.get(usize::from(number))?;
         // Only whole strings are packed, so this never falls back.
         Some((label, std::str::from_utf8(value).unwrap_or_default()))
@@ -408,7 +429,7 @@ mod tests {
             for (label, value) in &last {
                 prop_assert_eq!(forth.get(*label), Some(value.as_str()));
             }
-            let mut unpacked = Labels::from_packed(forth.canonical());
+            let mut unpacked = Labels::from_canonical(forth.canonical());
             prop_assert_eq!(unpacked.canonical(), forth.canonical());
         }
     }

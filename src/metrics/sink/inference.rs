@@ -351,12 +351,12 @@ impl<B: Backend> GenAiSeries<B> {
     }
 }
 
-/// A series that exists from its first use on. What `make` needs is gathered only then.
+/// A series that exists from its first use on. What `find` needs is gathered only then.
 #[inline]
-fn made<T>(place: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+fn made<T>(place: &OnceLock<T>, find: impl FnOnce() -> T) -> &T {
     match place.get() {
-        Some(value) => value,
-        None => place.get_or_init(make),
+        Some(series) => series,
+        None => place.get_or_init(find),
     }
 }
 
