@@ -37,7 +37,7 @@ mod without {
 
     /// Counts nothing.
     #[derive(Default)]
-    pub(crate) struct OwnCpu;
+    pub(crate) struct OwnCpu(());
 
     impl OwnCpu {
         #[expect(
