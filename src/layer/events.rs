@@ -8,7 +8,8 @@ use super::{
     event_fields::{Message, MetricsReader, Named},
     kind::Kind,
     open::State,
-    visit::{Reader, Values},
+    values::Values,
+    visit::Reader,
     watch::Watch,
 };
 use crate::{

@@ -14,6 +14,7 @@ mod open;
 mod operation;
 mod probe;
 mod registered;
+mod values;
 mod visit;
 mod watch;
 

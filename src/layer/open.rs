@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     callsite::Plan,
-    visit::{Target, UNSET},
+    values::{Target, UNSET},
 };
 use crate::{
     clock::Clock,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     kind::Kind,
     open::outcome,
-    visit::{UNSET, Values},
+    values::{UNSET, Values},
 };
 use crate::clock::Clock;
 use crate::observation::{

@@ -15,7 +15,8 @@ use super::{
     open::{OpenTable, State},
     operation::Operation,
     probe,
-    visit::{KindReader, Reader, Values},
+    values::Values,
+    visit::{KindReader, Reader},
 };
 use crate::{
     clock::Clock,

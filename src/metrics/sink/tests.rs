@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::observation::{HttpRequest, Model, Outcome};
 use crate::{
     metrics::{
         RegistryOptions,

@@ -1,0 +1,181 @@
+//! What fields say, beside labels, and where it is put.
+
+use crate::observation::{CacheResult, Outcome, TokenSource};
+
+/// A number that was not recorded.
+pub(super) const UNSET: u64 = u64::MAX;
+
+/// Where a [`Reader`](super::visit::Reader) puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
+/// open inference, or into [`Values`] for everything else.
+pub(super) trait Target {
+    /// Tokens are below [`UNSET`].
+    fn output_tokens(&mut self, tokens: u64);
+    fn input_tokens(&mut self, tokens: u64);
+    fn cached_tokens(&mut self, tokens: u64);
+    fn queue_seconds(&mut self, seconds: f64);
+    fn trace_id(&mut self, id: u128);
+    fn span_id(&mut self, id: u64);
+    fn outcome(&mut self, outcome: Outcome);
+    fn source(&mut self, source: TokenSource);
+    fn streaming(&mut self, is_streaming: bool);
+    fn failed(&mut self);
+    /// It failed with an error type, which may be that it timed out.
+    fn failed_with(&mut self, has_timed_out: bool);
+
+    // What an inference has no use for.
+    fn status_code(&mut self, _: u16) {}
+    fn request_size(&mut self, _: u64) {}
+    fn response_size(&mut self, _: u64) {}
+    fn cache(&mut self, _: CacheResult) {}
+    fn client(&mut self, _: bool) {}
+    fn amount(&mut self, _: f64) {}
+}
+
+/// What fields said, beside labels.
+#[derive(Clone)]
+pub(super) struct Values {
+    pub(super) output: u64,
+    pub(super) input: u64,
+    pub(super) cached: u64,
+    /// Bits of an `f64`.
+    pub(super) queue_seconds: u64,
+    pub(super) trace_high: u64,
+    pub(super) trace_low: u64,
+    pub(super) span: u64,
+    pub(super) status: Option<Outcome>,
+    pub(super) source: Option<TokenSource>,
+    pub(super) is_streaming: Option<bool>,
+    pub(super) has_failed: bool,
+    pub(super) has_timed_out: bool,
+    pub(super) status_code: Option<u16>,
+    pub(super) request_size: Option<u64>,
+    pub(super) response_size: Option<u64>,
+    pub(super) cache: Option<CacheResult>,
+    pub(super) is_client: bool,
+    pub(super) amount: Option<f64>,
+}
+
+impl Values {
+    pub(super) const fn new() -> Self {
+        Self {
+            output: UNSET,
+            input: UNSET,
+            cached: UNSET,
+            queue_seconds: UNSET,
+            trace_high: UNSET,
+            trace_low: UNSET,
+            span: UNSET,
+            status: None,
+            source: None,
+            is_streaming: None,
+            has_failed: false,
+            has_timed_out: false,
+            status_code: None,
+            request_size: None,
+            response_size: None,
+            cache: None,
+            is_client: false,
+            amount: None,
+        }
+    }
+
+    /// Takes what `later` says over this.
+    pub(super) fn extend(&mut self, later: &Self) {
+        fn number(mine: &mut u64, later: u64) {
+            if later != UNSET {
+                *mine = later;
+            }
+        }
+        number(&mut self.output, later.output);
+        number(&mut self.input, later.input);
+        number(&mut self.cached, later.cached);
+        number(&mut self.queue_seconds, later.queue_seconds);
+        number(&mut self.trace_high, later.trace_high);
+        number(&mut self.trace_low, later.trace_low);
+        number(&mut self.span, later.span);
+        self.status = later.status.or(self.status);
+        self.source = later.source.or(self.source);
+        self.is_streaming = later.is_streaming.or(self.is_streaming);
+        self.has_failed |= later.has_failed;
+        self.has_timed_out |= later.has_timed_out;
+        self.status_code = later.status_code.or(self.status_code);
+        self.request_size = later.request_size.or(self.request_size);
+        self.response_size = later.response_size.or(self.response_size);
+        self.cache = later.cache.or(self.cache);
+        self.is_client |= later.is_client;
+        self.amount = later.amount.or(self.amount);
+    }
+}
+
+impl Target for Values {
+    fn output_tokens(&mut self, tokens: u64) {
+        self.output = tokens;
+        self.amount = Some(tokens as f64);
+    }
+
+    fn input_tokens(&mut self, tokens: u64) {
+        self.input = tokens;
+    }
+
+    fn cached_tokens(&mut self, tokens: u64) {
+        self.cached = tokens;
+    }
+
+    fn queue_seconds(&mut self, seconds: f64) {
+        self.queue_seconds = seconds.to_bits();
+    }
+
+    fn trace_id(&mut self, id: u128) {
+        self.trace_high = (id >> 64) as u64;
+        self.trace_low = id as u64;
+    }
+
+    fn span_id(&mut self, id: u64) {
+        self.span = id;
+    }
+
+    fn outcome(&mut self, outcome: Outcome) {
+        self.status = Some(outcome);
+    }
+
+    fn source(&mut self, source: TokenSource) {
+        self.source = Some(source);
+    }
+
+    fn streaming(&mut self, is_streaming: bool) {
+        self.is_streaming = Some(is_streaming);
+    }
+
+    fn failed(&mut self) {
+        self.has_failed = true;
+    }
+
+    fn failed_with(&mut self, has_timed_out: bool) {
+        self.has_failed = true;
+        self.has_timed_out = has_timed_out;
+    }
+
+    fn status_code(&mut self, code: u16) {
+        self.status_code = Some(code);
+    }
+
+    fn request_size(&mut self, bytes: u64) {
+        self.request_size = Some(bytes);
+    }
+
+    fn response_size(&mut self, bytes: u64) {
+        self.response_size = Some(bytes);
+    }
+
+    fn cache(&mut self, result: CacheResult) {
+        self.cache = Some(result);
+    }
+
+    fn client(&mut self, is_client: bool) {
+        self.is_client = is_client;
+    }
+
+    fn amount(&mut self, amount: f64) {
+        self.amount = Some(amount);
+    }
+}
