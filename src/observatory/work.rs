@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use tracing::Dispatch;
-
 use super::Core;
 use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
 
@@ -66,13 +64,13 @@ impl Work {
 
 fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
     let mut due = core.now();
-    let mut has_asked = false;
+    let mut question = Question::default();
     while !bell.is_rung() {
         let now = core.now();
         if now >= due {
             // Whatever a tick does, the next one comes.
             let ticked = catch_unwind(AssertUnwindSafe(|| {
-                tick(core, sampler.as_mut(), &mut has_asked);
+                tick(core, sampler.as_mut(), &mut question);
             }));
             if ticked.is_err() {
                 tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");
@@ -87,7 +85,7 @@ fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
     }
 }
 
-fn tick(core: &Core, sampler: Option<&mut Sampler>, has_asked: &mut bool) {
+fn tick(core: &Core, sampler: Option<&mut Sampler>, question: &mut Question) {
     let start = core.clock.raw();
     if let Some(sampler) = sampler {
         sampler.sample(&core.registry);
@@ -97,11 +95,7 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, has_asked: &mut bool) {
     for notice in core.registry.diagnostics().take_notices() {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }
-    // The subscriber may come after the observatory; whenever it does, it is asked once.
-    if !*has_asked && let Some(dispatch) = core.subscriber.get() {
-        *has_asked = true;
-        warn_of_filters(core, &dispatch);
-    }
+    question.ask(core);
     let duration = core.clock.between(start, core.clock.raw());
     core.registry
         .histogram(&catalog::TICK_DURATION, &[])
@@ -109,15 +103,40 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, has_asked: &mut bool) {
         .record(duration.as_secs_f64());
 }
 
-/// Says, once, if a filter of the subscriber hides the spans that metrics come from.
-fn warn_of_filters(core: &Core, dispatch: &Dispatch) {
-    let hidden = tracing::dispatcher::with_default(dispatch, hidden_kinds);
-    if !hidden.is_empty() {
-        tracing::error!(
-            target: "llm_observatory",
-            "a filter of the subscriber hides INFO spans of unknown targets (RUST_LOG is {:?}), so these kinds are not measured, unless it names your own crates: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
-            core.config.log_filter,
-            hidden.join(", "),
-        );
+/// Whether a filter of the subscriber hides the spans that metrics come from; asked once.
+#[derive(Default)]
+struct Question {
+    was_subscriber_there: bool,
+    is_asked: bool,
+}
+
+impl Question {
+    /// Asks at the second tick that finds a subscriber: at the first it may just be on its way to being global.
+    fn ask(&mut self, core: &Core) {
+        let Some(subscriber) = core.subscriber.get().filter(|_| !self.is_asked) else {
+            return;
+        };
+        if !std::mem::replace(&mut self.was_subscriber_there, true) {
+            return;
+        }
+        self.is_asked = true;
+        // Only where the global subscriber does not let them through is ours asked by itself: a scoped one takes
+        // tracing's fast path from the whole process while it is there.
+        if hidden_kinds().is_empty() {
+            return;
+        }
+        let hidden = tracing::dispatcher::with_default(&subscriber, hidden_kinds);
+        if !hidden.is_empty() {
+            warn_of_filter(core, &hidden);
+        }
     }
+}
+
+fn warn_of_filter(core: &Core, hidden: &[&str]) {
+    tracing::error!(
+        target: "llm_observatory",
+        "a filter of the subscriber hides INFO spans of unknown targets (RUST_LOG is {:?}), so these kinds are not measured, unless it names your own crates: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
+        core.config.log_filter,
+        hidden.join(", "),
+    );
 }
