@@ -9,9 +9,11 @@ const BAR_HEIGHT: usize = 18;
 const GAP: usize = 6;
 const TITLE_HEIGHT: usize = 40;
 
+const MARGIN: usize = 16;
 const STYLE: &str = "text { font: 13px system-ui, sans-serif; fill: #1f2328 } \
     .title { font-weight: 600 } .peer { fill: #afb8c1 } .ours { fill: #0969da } \
-    @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .peer { fill: #484f58 } .ours { fill: #58a6ff } }";
+    .paper { fill: #ffffff } \
+    @media (prefers-color-scheme: dark) { .paper { fill: #0d1117 } text { fill: #e6edf3 } .peer { fill: #484f58 } .ours { fill: #58a6ff } }";
 
 /// One bar.
 pub(super) struct Bar {
@@ -56,8 +58,10 @@ impl Plot {
                 y += BAR_HEIGHT + GAP;
             }
         }
+        // The page that shows it may be of either colour, so it brings its own paper, with a margin.
+        let paper = WIDTH + 2 * MARGIN;
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" role=\"img\">\n<style>{STYLE}</style>\n{body}</svg>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{MARGIN} 0 {paper} {y}\" role=\"img\">\n<style>{STYLE}</style>\n<rect class=\"paper\" x=\"-{MARGIN}\" width=\"{paper}\" height=\"{y}\"/>\n{body}</svg>\n"
         )
     }
 }
