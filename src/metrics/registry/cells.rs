@@ -146,12 +146,16 @@ impl Default for Gauge {
 }
 
 impl Gauge {
-    /// Adds a finite number; any other would stay in the sum for ever.
-    #[inline]
+    /// Adds a number. One that is not finite would stay in the sum for ever, so it is left out.
     pub(crate) fn add(&self, value: f64) {
-        if !value.is_finite() {
-            return;
+        if value.is_finite() {
+            self.add_finite(value);
         }
+    }
+
+    /// Adds a number that is known to be finite.
+    #[inline]
+    pub(crate) fn add_finite(&self, value: f64) {
         match self.0.only() {
             Some(part) => {
                 if !add_f64(&part.0, value) {
@@ -260,11 +264,21 @@ impl Histogram {
         self.record_many(value, 1);
     }
 
-    #[inline]
     pub(crate) fn record_many(&self, value: f64, count: u64) {
-        if !value.is_finite() {
-            return self.drop_value();
+        if value.is_finite() {
+            self.add(value, count);
+        } else {
+            self.diagnostics.dropped(Dropped::NotANumber);
         }
+    }
+
+    /// Records a value that is known to be finite: a duration, a count, a share.
+    pub(crate) fn record_finite(&self, value: f64) {
+        self.add(value, 1);
+    }
+
+    #[inline]
+    fn add(&self, value: f64, count: u64) {
         match self.cells.only() {
             Some(part) => {
                 if !part.add(self.bounds.bucket(value), value, count) {
@@ -279,11 +293,6 @@ impl Histogram {
     fn record_striped(&self, value: f64, count: u64) {
         let bucket = self.bounds.bucket(value);
         self.cells.mine().add(bucket, value, count);
-    }
-
-    #[cold]
-    fn drop_value(&self) {
-        self.diagnostics.dropped(Dropped::NotANumber);
     }
 
     /// Keeps the trace that a recorded value came from, unless another one is just being stored.

@@ -38,7 +38,7 @@ pub(crate) trait Count: Send + Sync {
     fn add(&self, value: u64);
 }
 
-/// A gauge.
+/// A gauge. What is added is finite.
 pub(crate) trait Level: Send + Sync {
     fn add(&self, value: f64);
     fn set(&self, value: f64);
@@ -46,7 +46,7 @@ pub(crate) trait Level: Send + Sync {
     fn lower(&self);
 }
 
-/// A histogram.
+/// A histogram. What is recorded is finite.
 pub(crate) trait Distribution: Send + Sync {
     fn record(&self, value: f64);
 
@@ -128,7 +128,7 @@ impl Count for Arc<Series<Counter>> {
 impl Level for Arc<Series<Gauge>> {
     #[inline]
     fn add(&self, value: f64) {
-        self.cell.add(value);
+        self.cell.add_finite(value);
     }
 
     fn set(&self, value: f64) {
@@ -143,7 +143,7 @@ impl Level for Arc<Series<Gauge>> {
 impl Distribution for Arc<Series<Histogram>> {
     #[inline]
     fn record(&self, value: f64) {
-        self.cell.record(value);
+        self.cell.record_finite(value);
     }
 
     fn exemplify(&self, value: f64, trace: &TraceReference) {

@@ -135,6 +135,9 @@ impl Backend for Facade {
                     Count::add(&found, value as u64);
                 }
             },
+            CustomKind::UpDownCounter if !metric.value.is_finite() => {
+                self.dropped(Dropped::NotANumber, metric.name);
+            }
             CustomKind::UpDownCounter => Level::add(&found, metric.value),
             CustomKind::Gauge => found.set(metric.value),
             CustomKind::Histogram => found.record(metric.value),
