@@ -82,7 +82,7 @@
 //! - `observation` names neither `tracing` nor any exporter; only `layer` names spans.
 //! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
 //!   dropped is counted.
-//! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds no extension while foreign code runs.
+//! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds nothing while foreign code runs.
 //! - The observatory runs on two threads of its own, which the Layer knows and does not observe.
 //! - Labels are bounded: every metric has a series limit with a visible overflow series. Prompts, completions, user
 //!   and request ids are never labels.

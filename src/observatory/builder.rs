@@ -81,7 +81,6 @@ impl ObservatoryBuilder {
             started: clock.wall(),
             derived: Derived::default(),
             subscriber: layer.registered(),
-            own_cpu: crate::system::OwnCpu::default(),
             config,
             registry,
             sink,

@@ -62,7 +62,6 @@ pub(crate) struct Core {
     is_on: bool,
     /// The subscriber that the Layer is part of, once there is one.
     pub(crate) subscriber: Registered,
-    pub(crate) own_cpu: crate::system::OwnCpu,
 }
 
 /// The threads, once started.

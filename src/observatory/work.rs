@@ -91,7 +91,7 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, question: &mut Question) {
         sampler.sample(&core.registry);
     }
     core.derived.update(&core.registry, core.now());
-    core.own_cpu.update(&core.registry);
+    crate::system::account_own_cpu(&core.registry);
     for notice in core.registry.diagnostics().take_notices() {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }

@@ -118,7 +118,7 @@ impl Scrapes {
             };
             let is_sent = render(&core, format, Encoder::new(is_gzip), forward).is_continue();
             is_whole.store(is_sent, Ordering::Release);
-            core.own_cpu.update(&core.registry);
+            crate::system::account_own_cpu(&core.registry);
             drop(place);
         });
         let mut response = Body::from_stream(received).into_response();

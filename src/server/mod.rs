@@ -109,7 +109,7 @@ async fn serve(
         let mut interval = tokio::time::interval(CPU_INTERVAL);
         loop {
             interval.tick().await;
-            core.own_cpu.update(&core.registry);
+            crate::system::account_own_cpu(&core.registry);
         }
     };
     tokio::select! {

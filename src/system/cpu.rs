@@ -1,10 +1,6 @@
 //! CPU time of the observatory's own threads, as each of them reads it for itself.
 
-use std::{
-    cell::Cell,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{cell::Cell, time::Duration};
 
 use crate::metrics::{Registry, catalog};
 
@@ -13,21 +9,15 @@ thread_local! {
     static ACCOUNTED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Nanoseconds of CPU time of all threads of the observatory's own.
-#[derive(Default)]
-pub(crate) struct OwnCpu(AtomicU64);
-
-impl OwnCpu {
-    /// Adds what the calling thread, one of the observatory's own, has used since it last did so.
-    pub(crate) fn update(&self, registry: &Registry) {
-        let Some(used) = thread_time() else { return };
-        let before = ACCOUNTED.replace(used);
-        let more = u64::try_from(used.saturating_sub(before).as_nanos()).unwrap_or(0);
-        let total = self.0.fetch_add(more, Ordering::Relaxed) + more;
-        registry
-            .counter(&catalog::OBSERVATORY_CPU, &[])
-            .raise_to_f64(total as f64 / 1e9);
-    }
+/// Adds what the calling thread, one of the observatory's own, has used since it last did so. Each adds its own
+/// share, so threads that do it at once lose and double nothing.
+pub(crate) fn account_own_cpu(registry: &Registry) {
+    let Some(used) = thread_time() else { return };
+    let more = used.saturating_sub(ACCOUNTED.replace(used));
+    // A duration is neither negative nor infinite.
+    let _ = registry
+        .counter(&catalog::OBSERVATORY_CPU, &[])
+        .add_f64(more.as_secs_f64());
 }
 
 #[cfg(unix)]

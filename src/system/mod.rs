@@ -12,9 +12,9 @@ mod runtime;
 mod sampler;
 
 #[cfg(not(feature = "health"))]
-pub(crate) use self::without::{OwnCpu, Sampler};
+pub(crate) use self::without::{Sampler, account_own_cpu};
 #[cfg(feature = "health")]
-pub(crate) use self::{cpu::OwnCpu, sampler::Sampler};
+pub(crate) use self::{cpu::account_own_cpu, sampler::Sampler};
 
 #[cfg(not(feature = "health"))]
 mod without {
@@ -36,14 +36,5 @@ mod without {
     }
 
     /// Counts nothing.
-    #[derive(Default)]
-    pub(crate) struct OwnCpu(());
-
-    impl OwnCpu {
-        #[expect(
-            clippy::unused_self,
-            reason = "the same calls with and without the feature"
-        )]
-        pub(crate) const fn update(&self, _: &Registry) {}
-    }
+    pub(crate) const fn account_own_cpu(_: &Registry) {}
 }
