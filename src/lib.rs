@@ -93,6 +93,8 @@
     expect(clippy::float_cmp, reason = "counts and sums of these are exact")
 )]
 
+#[cfg(feature = "alerting")]
+pub mod alerting;
 mod clock;
 mod config;
 mod interner;
