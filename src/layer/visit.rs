@@ -32,7 +32,7 @@ pub(super) struct Reader<'r, T> {
     /// `None` until there is a label: what is recorded late is mostly numbers.
     labels: Option<Labels>,
     /// Class and component of a failure, which are no part of who was called.
-    failure: Option<Box<Labels>>,
+    pub(super) failure: Option<Box<Labels>>,
     pub(super) values: T,
 }
 
@@ -73,12 +73,6 @@ impl<'r, T: Target> Reader<'r, T> {
         Some(labels)
     }
 
-    /// Class and component of a failure, if either was read.
-    #[inline]
-    pub(super) fn take_failure(&mut self) -> Option<Box<Labels>> {
-        self.failure.take()
-    }
-
     /// All labels, none where none was read, and values.
     pub(super) fn into_parts(mut self) -> (Labels, T) {
         self.labels();
@@ -98,6 +92,7 @@ impl<'r, T: Target> Reader<'r, T> {
     }
 
     #[cold]
+    #[inline(never)]
     fn set_first(&mut self, label: Label, value: &str) {
         self.labels.insert(Labels::new()).set(label, value);
     }
@@ -119,10 +114,13 @@ impl<'r, T: Target> Reader<'r, T> {
     fn status(&mut self, status: &str) {
         match self.kind {
             Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
+            // Nearly all are this one.
+            _ if status == "success" => self.values.outcome(Outcome::Success),
             _ => self.outcome(status),
         }
     }
 
+    #[inline(never)]
     fn status_or_result(&mut self, status: &str) {
         if self.kind == Kind::Cache
             && let Some(result) = CacheResult::ALL
@@ -139,18 +137,13 @@ impl<'r, T: Target> Reader<'r, T> {
         self.outcome(status);
     }
 
-    #[inline]
+    #[inline(never)]
     fn outcome(&mut self, status: &str) {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
-            self.unknown_status(status);
+            self.sink.dropped(Dropped::UnknownStatus, status);
         }
-    }
-
-    #[cold]
-    fn unknown_status(&self, status: &str) {
-        self.sink.dropped(Dropped::UnknownStatus, status);
     }
 
     fn number(&mut self, field: &Field, value: u64) {
@@ -188,6 +181,7 @@ impl<'r, T: Target> Reader<'r, T> {
         }
     }
 
+    #[inline(never)]
     fn text(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::Label(label) => self.set(label, value),

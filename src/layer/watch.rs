@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     interner::{DEFAULT_LIMIT, Interner},
-    observation::{Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text},
+    observation::{Dropped, ErrorEvent, Label, Labels, Observation, Sink, Text},
     own_thread,
 };
 
@@ -90,11 +90,11 @@ impl Watch {
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
         let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
-        if let Some(failure) = reader.take_failure() {
-            self.note_failure(state, &failure);
-        }
         if let Some(labels) = reader.labels() {
             state.set_handle(self.sink.open(labels));
+        }
+        if let Some(failure) = reader.failure {
+            self.note_failure(state, &failure);
         }
     }
 
@@ -174,11 +174,11 @@ impl Watch {
         };
         let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
-        if let Some(failure) = reader.take_failure() {
-            self.note_failure(state, &failure);
-        }
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);
+        }
+        if let Some(failure) = reader.failure {
+            self.note_failure(state, &failure);
         }
     }
 
@@ -257,20 +257,12 @@ impl Watch {
         if state.has_failed() {
             return self.close_failed(state, now);
         }
-        self.sink.close(state.handle(), &self.end(state, now), None);
-    }
-
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "two callers, of which one is hot: a frame saved at each inference"
-    )]
-    fn end(&self, state: &State, now: u64) -> InferenceEnd {
+        // Where it is made it stays: given back by a function of its own it would be copied.
         let mut end = state.end(&self.clock, now);
         if state.has_more() {
             state.add_more(&mut end, &self.clock);
         }
-        end
+        self.sink.close(state.handle(), &end, None);
     }
 
     #[cold]

@@ -11,6 +11,8 @@ pub const MAX_VALUE_BYTES: usize = 512;
 
 /// Values that fit here need no cutting.
 const INLINE: usize = 192;
+/// The length once they are in `long`: nothing fits behind it.
+const SPILLED: u8 = INLINE as u8 + 1;
 /// One byte for the label, two for the length of its value.
 const HEADER: usize = 3;
 /// No label has this number.
@@ -102,8 +104,8 @@ pub const OVERFLOW: &str = "_other";
 #[derive(Clone)]
 pub struct Labels {
     inline: [u8; INLINE],
-    /// Bytes used of `inline`; beyond its end once they are in `long`.
-    len: usize,
+    /// Bytes used of `inline`; [`SPILLED`] once they are in `long`.
+    len: u8,
     /// Number of the last label set, plus one; [`UNORDERED`] once one came out of order.
     last: u8,
     truncated: u8,
@@ -145,16 +147,20 @@ impl Labels {
         } else {
             UNORDERED
         };
-        let free = self.inline.get_mut(self.len..).unwrap_or_default();
-        match free.split_first_chunk_mut::<HEADER>() {
-            Some((head, body)) if value.len() <= body.len() => {
+        // A length of this size overflows nothing, so all of it takes two comparisons.
+        if value.len() <= INLINE {
+            let start = usize::from(self.len);
+            let end = start + HEADER + value.len();
+            if let Some(place) = self.inline.get_mut(start..end)
+                && let Some((head, body)) = place.split_first_chunk_mut::<HEADER>()
+            {
                 // Last comes the copy: with nothing to do after it, it needs no frame.
-                self.len += HEADER + value.len();
+                self.len = end as u8;
                 *head = header(label, value);
-                body[..value.len()].copy_from_slice(value.as_bytes());
+                return body.copy_from_slice(value.as_bytes());
             }
-            _ => self.spill(label, value),
         }
+        self.spill(label, value);
     }
 
     /// Sets `label` to what `value` prints, without allocating.
@@ -238,10 +244,10 @@ impl Labels {
         let mut labels = Self::new();
         if let Some(place) = labels.inline.get_mut(..packed.len()) {
             place.copy_from_slice(packed);
-            labels.len = packed.len();
+            labels.len = packed.len() as u8;
         } else {
             labels.long = Some(packed.to_vec());
-            labels.len = INLINE + 1;
+            labels.len = SPILLED;
         }
         let last = Unpack { rest: packed }.last_label();
         labels.last = last.map_or(0, |label| label + 1);
@@ -251,7 +257,7 @@ impl Labels {
     #[inline]
     fn packed(&self) -> &[u8] {
         match &self.long {
-            None => &self.inline[..self.len.min(INLINE)],
+            None => &self.inline[..usize::from(self.len).min(INLINE)],
             Some(long) => long,
         }
     }
@@ -265,13 +271,14 @@ impl Labels {
     }
 
     #[cold]
+    #[inline(never)]
     fn spill(&mut self, label: Label, value: &str) {
         let value = self.cut(value);
-        let inline = &self.inline[..self.len.min(INLINE)];
+        let inline = &self.inline[..usize::from(self.len).min(INLINE)];
         let long = self.long.get_or_insert_with(|| inline.to_vec());
         long.extend_from_slice(&header(label, value));
         long.extend_from_slice(value.as_bytes());
-        self.len = INLINE + 1;
+        self.len = SPILLED;
     }
 
     #[cold]
