@@ -125,6 +125,12 @@ impl State {
         state
     }
 
+    /// Takes the place for a span, if it is free.
+    #[inline]
+    fn claim(&self, id: u64) -> bool {
+        self.id.load(Relaxed) == 0 && self.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
+    }
+
     /// Takes a vacant place, or one that was given back.
     #[inline]
     fn begin(&self, start: u64, plan: &Plan) {
@@ -404,19 +410,25 @@ impl OpenTable {
     /// A free place for an inference, if there is one; nothing is known of it yet but its start.
     #[inline]
     pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
-        let state = self.places(id)?.iter().find(|state| {
-            state.id.load(Relaxed) == 0
-                && state.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
-        })?;
+        let [first, second] = self.places(id)?;
+        let state = if first.claim(id) {
+            first
+        } else if second.claim(id) {
+            second
+        } else {
+            return None;
+        };
         state.begin(start, plan);
         Some(state)
     }
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&State> {
-        self.places(id)?
-            .iter()
-            .find(|state| state.id.load(Relaxed) == id)
+        let [first, second] = self.places(id)?;
+        if first.id.load(Relaxed) == id {
+            return Some(first);
+        }
+        (second.id.load(Relaxed) == id).then_some(second)
     }
 
     #[inline]

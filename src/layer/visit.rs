@@ -63,6 +63,12 @@ impl<'r, T: Target> Reader<'r, T> {
         }
     }
 
+    /// Whether everything it read is where it belongs: it has neither labels nor a failure.
+    #[inline]
+    pub(super) fn is_done(&self) -> bool {
+        self.labels.is_none() && self.failure.is_none()
+    }
+
     /// The labels, if there are any; reports what was cut of them.
     #[inline]
     pub(super) fn labels(&mut self) -> Option<&mut Labels> {

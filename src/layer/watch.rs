@@ -174,6 +174,14 @@ impl Watch {
         };
         let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
+        if !reader.is_done() {
+            self.recorded_more(state, reader);
+        }
+    }
+
+    /// Labels or a failure were recorded: what few inferences record late.
+    #[inline(never)]
+    fn recorded_more(&self, state: &State, mut reader: Reader<'_, &State>) {
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);
         }
