@@ -7,6 +7,7 @@ use std::{sync::OnceLock, time::Duration};
 use super::{
     Side,
     backend::{Backend, Count, Distribution, Level, Pairs},
+    series::Origin,
 };
 use crate::{
     metrics::catalog::{self, Metric},
@@ -91,39 +92,23 @@ impl<B: Backend> InferenceSeries<B> {
     }
 
     /// A chunk came `gap` seconds after the one before.
-    pub(super) fn chunk(
-        &self,
-        backend: &B,
-        labels: impl FnOnce() -> Labels,
-        gap: f64,
-        side: Option<Side>,
-    ) {
-        if let (Some(gen_ai), Some(Side::Client)) = (&self.gen_ai, side) {
-            let find = || {
-                backend.histogram(
-                    &catalog::GEN_AI_CLIENT_PER_CHUNK,
-                    &gen_ai_labels(&labels(), None),
-                )
-            };
-            made(&gen_ai.each, find).record(gap);
+    pub(super) fn chunk(&self, origin: Origin<'_, B>, gap: f64) {
+        if let (Some(gen_ai), Some(Side::Client)) = (&self.gen_ai, origin.side()) {
+            made(&gen_ai.each, origin, |origin| {
+                of_gen_ai(origin, &catalog::GEN_AI_CLIENT_PER_CHUNK)
+            })
+            .record(gap);
         }
     }
 
-    /// `labels` is asked only when a series is needed for the first time.
     #[inline]
-    pub(super) fn ended(
-        &self,
-        backend: &B,
-        labels: &impl Fn() -> Labels,
-        end: &InferenceEnd,
-        side: Option<Side>,
-    ) {
+    pub(super) fn ended(&self, origin: Origin<'_, B>, end: &InferenceEnd) {
         let seconds = end.duration.as_secs_f64();
         if let Some(model) = &self.model {
-            model.ended(backend, labels, end, seconds);
+            model.ended(origin, end, seconds);
         }
-        if let (Some(gen_ai), Some(side)) = (&self.gen_ai, side) {
-            gen_ai.ended(backend, labels, end, seconds, side);
+        if let (Some(gen_ai), Some(side)) = (&self.gen_ai, origin.side()) {
+            gen_ai.ended(origin, side, end, seconds);
         }
         if let Some(trace) = &end.trace {
             self.exemplify(end, seconds, trace);
@@ -172,18 +157,15 @@ impl<B: Backend> ModelSeries<B> {
     }
 
     #[inline]
-    fn ended(&self, backend: &B, labels: &impl Fn() -> Labels, end: &InferenceEnd, seconds: f64) {
-        if let Some(counter) = self.ended.get(end.outcome as usize) {
-            counter.add(1);
-        } else {
-            let find = || {
-                backend.counter(
-                    &catalog::INFERENCES,
-                    &with(&seed_labels(&labels()), ("status", Outcome::Other.as_str())),
-                )
-            };
-            made(&self.ended_otherwise, find).add(1);
-        }
+    fn ended(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
+        let ended = match self.ended.get(end.outcome as usize) {
+            Some(counter) => counter,
+            None => made(&self.ended_otherwise, origin, |origin| {
+                let status = ("status", Outcome::Other.as_str());
+                of_seed_with(origin, &catalog::INFERENCES, status)
+            }),
+        };
+        ended.add(1);
         self.duration.record(seconds);
         if let Some(tokens) = end.tokens.input {
             self.prompt_tokens.add(tokens);
@@ -194,41 +176,35 @@ impl<B: Backend> ModelSeries<B> {
                 self.tokens_per_second.record(tokens as f64 / seconds);
             }
             let source = end.tokens.source;
-            let find = || {
-                backend.counter(
-                    &catalog::TOKEN_SOURCE,
-                    &with(&seed_labels(&labels()), ("source", source.as_str())),
-                )
+            let find = |(origin, source): (_, TokenSource)| {
+                of_seed_with(origin, &catalog::TOKEN_SOURCE, ("source", source.as_str()))
             };
-            made(&self.sources[source as usize], find).add(1);
+            made(&self.sources[source as usize], (origin, source), find).add(1);
         }
         if let Some(tokens) = end.tokens.cached {
-            let find = || backend.counter(&catalog::CACHED_TOKENS, &seed_labels(&labels()));
-            made(&self.cached_tokens, find).add(tokens);
+            let find = |origin: Origin<'_, B>| {
+                let labels = origin.labels();
+                let labels = seed_labels(&labels);
+                origin.backend().counter(&catalog::CACHED_TOKENS, &labels)
+            };
+            made(&self.cached_tokens, origin, find).add(tokens);
         }
         if let Some(waited) = end.queue_duration {
-            let find = || backend.histogram(&catalog::QUEUE_DURATION, &seed_labels(&labels()));
-            made(&self.queue, find).record(waited.as_secs_f64());
+            let find = |origin| of_seed(origin, &catalog::QUEUE_DURATION);
+            made(&self.queue, origin, find).record(waited.as_secs_f64());
         }
         if let Some(first) = end.time_to_first_token {
-            self.streamed(backend, labels, end, first);
+            self.streamed(origin, end, first);
         }
     }
 
     /// The first token came after `first`.
-    fn streamed(
-        &self,
-        backend: &B,
-        labels: &impl Fn() -> Labels,
-        end: &InferenceEnd,
-        first: Duration,
-    ) {
-        let find = || backend.histogram(&catalog::TIME_TO_FIRST_TOKEN, &seed_labels(&labels()));
-        made(&self.first_token, find).record(first.as_secs_f64());
+    fn streamed(&self, origin: Origin<'_, B>, end: &InferenceEnd, first: Duration) {
+        let find = |origin| of_seed(origin, &catalog::TIME_TO_FIRST_TOKEN);
+        made(&self.first_token, origin, find).record(first.as_secs_f64());
         if let Some(each) = end.time_per_output_token() {
-            let find =
-                || backend.histogram(&catalog::TIME_PER_OUTPUT_TOKEN, &seed_labels(&labels()));
-            made(&self.per_token, find).record(each.as_secs_f64());
+            let find = |origin| of_seed(origin, &catalog::TIME_PER_OUTPUT_TOKEN);
+            made(&self.per_token, origin, find).record(each.as_secs_f64());
         }
     }
 }
@@ -291,73 +267,90 @@ impl<B: Backend> GenAiSeries<B> {
     }
 
     #[inline]
-    fn ended(
-        &self,
-        backend: &B,
-        labels: &impl Fn() -> Labels,
-        end: &InferenceEnd,
-        seconds: f64,
-        side: Side,
-    ) {
+    fn ended(&self, origin: Origin<'_, B>, side: Side, end: &InferenceEnd, seconds: f64) {
         // What did not succeed is recorded beside its error type, by the sink.
         if end.outcome == Outcome::Success {
             self.duration.record(seconds);
         }
         if side == Side::Client {
-            let usage = |kind| {
-                backend.histogram(
-                    &catalog::GEN_AI_CLIENT_TOKEN_USAGE,
-                    &gen_ai_labels(&labels(), Some(kind)),
-                )
-            };
             if let Some(tokens) = end.tokens.input {
-                made(&self.input, || usage("input")).record(tokens as f64);
+                made(&self.input, origin, |origin| usage(origin, "input")).record(tokens as f64);
             }
             if let Some(tokens) = end.tokens.output {
-                made(&self.output, || usage("output")).record(tokens as f64);
+                made(&self.output, origin, |origin| usage(origin, "output")).record(tokens as f64);
             }
         }
         if let Some(first) = end.time_to_first_token {
-            self.streamed(backend, labels, end, side, first);
+            self.streamed(origin, side, end, first);
         }
     }
 
     /// The first token came after `first`.
-    fn streamed(
-        &self,
-        backend: &B,
-        labels: &impl Fn() -> Labels,
-        end: &InferenceEnd,
-        side: Side,
-        first: Duration,
-    ) {
+    fn streamed(&self, origin: Origin<'_, B>, side: Side, end: &InferenceEnd, first: Duration) {
         if end.is_streaming || side == Side::Server {
             let metric = match side {
                 Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
             };
-            let find = || backend.histogram(metric, &gen_ai_labels(&labels(), None));
-            made(&self.first, find).record(first.as_secs_f64());
+            let find = |(origin, metric)| of_gen_ai(origin, metric);
+            made(&self.first, (origin, metric), find).record(first.as_secs_f64());
         }
         if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
-            let find = || {
-                backend.histogram(
-                    &catalog::GEN_AI_SERVER_PER_TOKEN,
-                    &gen_ai_labels(&labels(), None),
-                )
-            };
-            made(&self.each, find).record(each.as_secs_f64());
+            let find = |origin| of_gen_ai(origin, &catalog::GEN_AI_SERVER_PER_TOKEN);
+            made(&self.each, origin, find).record(each.as_secs_f64());
         }
     }
 }
 
-/// A series that exists from its first use on. What `find` needs is gathered only then.
+/// A series that exists from its first use on. `find` is to hold nothing and to take what it needs from `origin`:
+/// what a closure holds is gathered before it is known whether it is needed.
 #[inline]
-fn made<T>(place: &OnceLock<T>, find: impl FnOnce() -> T) -> &T {
+fn made<T, O>(place: &OnceLock<T>, origin: O, find: impl FnOnce(O) -> T) -> &T {
     match place.get() {
         Some(series) => series,
-        None => place.get_or_init(find),
+        None => make(place, origin, find),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn make<T, O>(place: &OnceLock<T>, origin: O, find: impl FnOnce(O) -> T) -> &T {
+    place.get_or_init(|| find(origin))
+}
+
+/// The counter with the seed's labels and one more.
+fn of_seed_with<B: Backend>(
+    origin: Origin<'_, B>,
+    metric: &'static Metric,
+    more: (&str, &str),
+) -> B::Counter {
+    let labels = origin.labels();
+    origin
+        .backend()
+        .counter(metric, &with(&seed_labels(&labels), more))
+}
+
+/// The histogram with the seed's labels.
+fn of_seed<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
+    let labels = origin.labels();
+    origin.backend().histogram(metric, &seed_labels(&labels))
+}
+
+/// The histogram with the conventions' attributes.
+fn of_gen_ai<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
+    let labels = origin.labels();
+    origin
+        .backend()
+        .histogram(metric, &gen_ai_labels(&labels, None))
+}
+
+/// The histogram of tokens of one type.
+fn usage<B: Backend>(origin: Origin<'_, B>, token_type: &'static str) -> B::Histogram {
+    let labels = origin.labels();
+    let labels = gen_ai_labels(&labels, Some(token_type));
+    origin
+        .backend()
+        .histogram(&catalog::GEN_AI_CLIENT_TOKEN_USAGE, &labels)
 }
 
 const fn duration_metric(side: Side) -> &'static Metric {

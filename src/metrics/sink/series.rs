@@ -61,6 +61,39 @@ pub(super) struct SeriesSink<B: Backend> {
     backend: B,
 }
 
+/// Whose series they are and where others come from: what it takes to make one that is not there yet.
+///
+/// It fits two registers, so handing it on costs nothing.
+pub(super) struct Origin<'s, B: Backend> {
+    sink: &'s SeriesSink<B>,
+    /// Of the label set, among those of inferences.
+    number: u32,
+}
+
+// Derived, they would ask the same of the backend.
+impl<B: Backend> Clone for Origin<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Origin<'_, B> {}
+
+impl<'s, B: Backend> Origin<'s, B> {
+    pub(super) fn labels(self) -> Labels {
+        self.sink.inferences.labels(self.number)
+    }
+
+    pub(super) const fn backend(self) -> &'s B {
+        &self.sink.backend
+    }
+
+    #[inline]
+    pub(super) const fn side(self) -> Option<Side> {
+        self.sink.side
+    }
+}
+
 impl<B: Backend> SeriesSink<B> {
     pub(super) fn new(backend: B, options: SinkOptions) -> Self {
         let limit = options.series_limit;
@@ -104,6 +137,18 @@ impl<B: Backend> SeriesSink<B> {
 
     #[inline]
     pub(super) fn open(&self, labels: &mut Labels) -> Handle {
+        match self.inferences.find(labels) {
+            Some((number, series)) => {
+                series.began();
+                Handle(number)
+            }
+            None => self.open_new(labels),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_new(&self, labels: &mut Labels) -> Handle {
         let interned = self.inference(labels);
         interned.value.began();
         Handle(interned.number)
@@ -124,12 +169,7 @@ impl<B: Backend> SeriesSink<B> {
 
     pub(super) fn chunk(&self, handle: Handle, gap: Duration) {
         if let Some(series) = self.inferences.get(handle.0) {
-            series.chunk(
-                &self.backend,
-                || self.inferences.labels(handle.0),
-                gap.as_secs_f64(),
-                self.side,
-            );
+            series.chunk(self.origin(handle.0), gap.as_secs_f64());
         }
     }
 
@@ -155,12 +195,17 @@ impl<B: Backend> SeriesSink<B> {
         end: &InferenceEnd,
         failure: Option<&Labels>,
     ) {
-        let labels = || self.inferences.labels(number);
-        series.ended(&self.backend, &labels, end, self.side);
+        let origin = self.origin(number);
+        series.ended(origin, end);
         self.observed[INFERENCE].add(1);
         if end.outcome != Outcome::Success {
-            self.ended_otherwise(labels(), end, failure);
+            self.ended_otherwise(origin.labels(), end, failure);
         }
+    }
+
+    #[inline]
+    fn origin(&self, number: u32) -> Origin<'_, B> {
+        Origin { sink: self, number }
     }
 
     /// The duration of what did not succeed says why; a failure is an error.
