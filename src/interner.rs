@@ -112,8 +112,10 @@ impl<T> Interner<T> {
 
     /// The labels of a set.
     pub(crate) fn labels(&self, number: u32) -> Labels {
-        let entry = self.storage.get().and_then(|storage| storage.entry(number));
-        entry.map_or_else(Labels::new, |entry| Labels::from_canonical(&entry.key))
+        match self.storage.get().and_then(|storage| storage.entry(number)) {
+            Some(entry) => Labels::from_canonical(&entry.key),
+            None => Labels::new(),
+        }
     }
 }
 

@@ -93,8 +93,8 @@ impl Watch {
         if let Some(labels) = reader.labels() {
             state.set_handle(self.sink.open(labels));
         }
-        if let Some(failure) = reader.failure {
-            self.note_failure(state, &failure);
+        if let Some(failure) = &reader.failure {
+            self.note_failure(state, failure);
         }
     }
 
@@ -175,18 +175,18 @@ impl Watch {
         let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
         if !reader.is_done() {
-            self.recorded_more(state, reader);
+            self.recorded_more(state, &mut reader);
         }
     }
 
     /// Labels or a failure were recorded: what few inferences record late.
     #[inline(never)]
-    fn recorded_more(&self, state: &State, mut reader: Reader<'_, &State>) {
+    fn recorded_more(&self, state: &State, reader: &mut Reader<'_, &State>) {
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);
         }
-        if let Some(failure) = reader.failure {
-            self.note_failure(state, &failure);
+        if let Some(failure) = &reader.failure {
+            self.note_failure(state, failure);
         }
     }
 

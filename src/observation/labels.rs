@@ -141,7 +141,15 @@ impl Labels {
     /// Sets `label`; an empty value means that it is absent.
     #[inline]
     pub fn set(&mut self, label: Label, value: &str) {
-        let number = label as u8 + 1;
+        if !self.push(label as u8, value.as_bytes()) {
+            self.set_long(label, value);
+        }
+    }
+
+    /// Puts a label behind the others; false if it does not fit `inline`.
+    #[inline]
+    fn push(&mut self, label: u8, value: &[u8]) -> bool {
+        let number = label + 1;
         self.last = if number > self.last {
             number
         } else {
@@ -157,10 +165,11 @@ impl Labels {
                 // Last comes the copy: with nothing to do after it, it needs no frame.
                 self.len = end as u8;
                 *head = header(label, value);
-                return body.copy_from_slice(value.as_bytes());
+                body.copy_from_slice(value);
+                return true;
             }
         }
-        self.spill(label, value);
+        false
     }
 
     /// Sets `label` to what `value` prints, without allocating.
@@ -203,8 +212,13 @@ impl Labels {
 
     /// Takes the labels of `later` over these.
     pub fn extend(&mut self, later: &Labels) {
-        for (label, value) in later.iter() {
-            self.set(label, value);
+        let mut packed = Unpack {
+            rest: later.packed(),
+        };
+        while let Some((label, value)) = packed.next_raw() {
+            if !self.push(label, value) {
+                self.spill(label, value);
+            }
         }
     }
 
@@ -257,27 +271,29 @@ impl Labels {
     #[inline]
     fn packed(&self) -> &[u8] {
         match &self.long {
-            None => &self.inline[..usize::from(self.len).min(INLINE)],
+            None => self.inline.get(..usize::from(self.len)).unwrap_or_default(),
             Some(long) => long,
         }
     }
 
-    fn cut<'v>(&mut self, value: &'v str) -> &'v str {
-        if value.len() <= MAX_VALUE_BYTES {
-            return value;
+    /// Sets a value that is too long for `inline`; it may be too long altogether.
+    #[cold]
+    #[inline(never)]
+    fn set_long(&mut self, label: Label, value: &str) {
+        let cut = &value[..value.floor_char_boundary(MAX_VALUE_BYTES)];
+        if cut.len() < value.len() {
+            self.truncated = self.truncated.saturating_add(1);
         }
-        self.truncated = self.truncated.saturating_add(1);
-        &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
+        self.spill(label as u8, cut.as_bytes());
     }
 
     #[cold]
     #[inline(never)]
-    fn spill(&mut self, label: Label, value: &str) {
-        let value = self.cut(value);
+    fn spill(&mut self, label: u8, value: &[u8]) {
         let inline = &self.inline[..usize::from(self.len).min(INLINE)];
         let long = self.long.get_or_insert_with(|| inline.to_vec());
         long.extend_from_slice(&header(label, value));
-        long.extend_from_slice(value.as_bytes());
+        long.extend_from_slice(value);
         self.len = SPILLED;
     }
 
@@ -316,9 +332,9 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
 
 /// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
 #[inline]
-fn header(label: Label, value: &str) -> [u8; HEADER] {
+fn header(label: u8, value: &[u8]) -> [u8; HEADER] {
     let [low, high, ..] = value.len().to_le_bytes();
-    [label as u8, low, high]
+    [label, low, high]
 }
 
 struct Unpack<'p> {

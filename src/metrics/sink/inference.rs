@@ -176,10 +176,10 @@ impl<B: Backend> ModelSeries<B> {
                 self.tokens_per_second.record(tokens as f64 / seconds);
             }
             let source = end.tokens.source;
-            let find = |(origin, source): (_, TokenSource)| {
+            let find = move |origin| {
                 of_seed_with(origin, &catalog::TOKEN_SOURCE, ("source", source.as_str()))
             };
-            made(&self.sources[source as usize], (origin, source), find).add(1);
+            made(&self.sources[source as usize], origin, find).add(1);
         }
         if let Some(tokens) = end.tokens.cached {
             let find = |origin: Origin<'_, B>| {
@@ -292,8 +292,8 @@ impl<B: Backend> GenAiSeries<B> {
                 Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,
                 Side::Server => &catalog::GEN_AI_SERVER_FIRST_TOKEN,
             };
-            let find = |(origin, metric)| of_gen_ai(origin, metric);
-            made(&self.first, (origin, metric), find).record(first.as_secs_f64());
+            let find = |origin| of_gen_ai(origin, metric);
+            made(&self.first, origin, find).record(first.as_secs_f64());
         }
         if let (Side::Server, Some(each)) = (side, end.time_per_output_token()) {
             let find = |origin| of_gen_ai(origin, &catalog::GEN_AI_SERVER_PER_TOKEN);
@@ -302,10 +302,14 @@ impl<B: Backend> GenAiSeries<B> {
     }
 }
 
-/// A series that exists from its first use on. `find` is to hold nothing and to take what it needs from `origin`:
-/// what a closure holds is gathered before it is known whether it is needed.
+/// A series that exists from its first use on. `find` takes what it needs from `origin`, and should hold no more
+/// than a number: what a closure holds is gathered before it is known whether it is needed.
 #[inline]
-fn made<T, O>(place: &OnceLock<T>, origin: O, find: impl FnOnce(O) -> T) -> &T {
+fn made<'p, 's, T, B: Backend>(
+    place: &'p OnceLock<T>,
+    origin: Origin<'s, B>,
+    find: impl FnOnce(Origin<'s, B>) -> T,
+) -> &'p T {
     match place.get() {
         Some(series) => series,
         None => make(place, origin, find),
@@ -314,7 +318,11 @@ fn made<T, O>(place: &OnceLock<T>, origin: O, find: impl FnOnce(O) -> T) -> &T {
 
 #[cold]
 #[inline(never)]
-fn make<T, O>(place: &OnceLock<T>, origin: O, find: impl FnOnce(O) -> T) -> &T {
+fn make<'p, 's, T, B: Backend>(
+    place: &'p OnceLock<T>,
+    origin: Origin<'s, B>,
+    find: impl FnOnce(Origin<'s, B>) -> T,
+) -> &'p T {
     place.get_or_init(|| find(origin))
 }
 
