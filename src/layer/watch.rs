@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     interner::{DEFAULT_LIMIT, Interner},
-    observation::{Dropped, ErrorEvent, Label, Labels, Observation, Sink, Text},
+    observation::{Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text},
     own_thread,
 };
 
@@ -262,25 +262,24 @@ impl Watch {
         if std::thread::panicking() {
             state.closed_in_panic();
         }
-        if state.has_failed() {
-            return self.close_failed(state, now);
-        }
         // Where it is made it stays: given back by a function of its own it would be copied.
         let mut end = state.end(&self.clock, now);
         if state.has_more() {
             state.add_more(&mut end, &self.clock);
         }
+        if state.has_failed() {
+            return self.close_failed(state, &end);
+        }
         self.sink.close(state.handle(), &end, None);
     }
 
     #[cold]
-    fn close_failed(&self, state: &State, now: u64) {
+    fn close_failed(&self, state: &State, end: &InferenceEnd) {
         let mut failure = self.failures.labels(state.failure());
         if state.has_panicked() {
             failure.set(Label::ErrorType, "panic");
         }
-        self.sink
-            .close(state.handle(), &state.end(&self.clock, now), Some(&failure));
+        self.sink.close(state.handle(), end, Some(&failure));
     }
 
     pub(super) fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
