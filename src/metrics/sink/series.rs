@@ -11,6 +11,7 @@ use super::{
         ErrorSeries, HttpSeries, LoadedSeries, LoadingSeries, OperationSeries, QualitySeries,
         QueueSeries, SelectionSeries, SimilaritySeries,
     },
+    origin::Origin,
 };
 use crate::{
     interner::{Found, Interned, Interner},
@@ -41,9 +42,9 @@ const INFERENCE: usize = 0;
 
 /// Finds the series of each observation, and adds to them.
 pub(super) struct SeriesSink<B: Backend> {
-    side: Option<Side>,
+    pub(super) side: Option<Side>,
     observed: [B::Counter; KINDS.len()],
-    inferences: Interner<InferenceSeries<B>>,
+    pub(super) inferences: Interner<InferenceSeries<B>>,
     failed_durations: Interner<B::Histogram>,
     http: Interner<HttpSeries<B>>,
     caches: Interner<CacheSeries<B>>,
@@ -59,39 +60,6 @@ pub(super) struct SeriesSink<B: Backend> {
     similarities: Interner<SimilaritySeries<B>>,
     errors: Interner<ErrorSeries<B>>,
     backend: B,
-}
-
-/// Whose series they are and where others come from: what it takes to make one that is not there yet.
-///
-/// It fits two registers, so handing it on costs nothing.
-pub(super) struct Origin<'s, B: Backend> {
-    sink: &'s SeriesSink<B>,
-    /// Of the label set, among those of inferences.
-    number: u32,
-}
-
-// Derived, they would ask the same of the backend.
-impl<B: Backend> Clone for Origin<'_, B> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<B: Backend> Copy for Origin<'_, B> {}
-
-impl<'s, B: Backend> Origin<'s, B> {
-    pub(super) fn labels(self) -> Labels {
-        self.sink.inferences.labels(self.number)
-    }
-
-    pub(super) const fn backend(self) -> &'s B {
-        &self.sink.backend
-    }
-
-    #[inline]
-    pub(super) const fn side(self) -> Option<Side> {
-        self.sink.side
-    }
 }
 
 impl<B: Backend> SeriesSink<B> {
@@ -169,7 +137,7 @@ impl<B: Backend> SeriesSink<B> {
 
     pub(super) fn chunk(&self, handle: Handle, gap: Duration) {
         if let Some(series) = self.inferences.get(handle.0) {
-            series.chunk(self.origin(handle.0), gap.as_secs_f64());
+            series.chunk(Origin::new(self, handle.0), gap.as_secs_f64());
         }
     }
 
@@ -195,17 +163,12 @@ impl<B: Backend> SeriesSink<B> {
         end: &InferenceEnd,
         failure: Option<&Labels>,
     ) {
-        let origin = self.origin(number);
+        let origin = Origin::new(self, number);
         series.ended(origin, end);
         self.observed[INFERENCE].add(1);
         if end.outcome != Outcome::Success {
             self.ended_otherwise(origin.labels(), end, failure);
         }
-    }
-
-    #[inline]
-    fn origin(&self, number: u32) -> Origin<'_, B> {
-        Origin { sink: self, number }
     }
 
     /// The duration of what did not succeed says why; a failure is an error.
