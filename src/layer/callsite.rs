@@ -211,6 +211,16 @@ impl Callsites {
     /// The plan with this number.
     #[inline]
     pub(super) fn numbered(&self, number: u32) -> Option<&Plan> {
+        match self.first.plans.get(number as usize) {
+            Some(plan) => plan.get(),
+            None => self.numbered_beyond(number),
+        }
+    }
+
+    /// The plan with this number, which is not in the first table.
+    #[cold]
+    #[inline(never)]
+    fn numbered_beyond(&self, number: u32) -> Option<&Plan> {
         let mut table = &self.first;
         let mut place = number as usize;
         while place >= table.plans.len() {

@@ -273,6 +273,7 @@ impl Histogram {
     }
 
     /// Records a value that is known to be finite: a duration, a count, a share.
+    #[inline]
     pub(crate) fn record_finite(&self, value: f64) {
         self.add(value, 1);
     }
