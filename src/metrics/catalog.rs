@@ -225,18 +225,6 @@ catalog! {
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }
 
-/// Whether a counter shows a count that somebody else keeps: it did not begin at zero with us.
-#[cfg(feature = "alerting")]
-pub(crate) fn is_kept_elsewhere(name: &str) -> bool {
-    const ELSEWHERE: [&Metric; 4] = [
-        &PROCESS_CPU,
-        &SYSTEM_NETWORK_RECEIVED,
-        &SYSTEM_NETWORK_SENT,
-        &TOKIO_BUSY,
-    ];
-    ELSEWHERE.iter().any(|metric| metric.name == name)
-}
-
 /// The histograms of the catalog under their full names, with their buckets: what a recorder of the
 /// application's own needs to be told (see [`FacadeSink`](super::FacadeSink)).
 pub fn histograms(prefix: &str) -> impl Iterator<Item = (String, &'static [f64])> {

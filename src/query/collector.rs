@@ -2,8 +2,8 @@
 //!
 //! A counter or histogram that has counted before it is first seen gets a zero at the time of the tick before,
 //! so that `increase()` sees its first event. A Prometheus that scrapes the same page cannot know that zero, and
-//! misses what a series counts before its first scrape. Counts that somebody else keeps, the kernel's of a network
-//! interface say, did not begin at zero with us and get none.
+//! misses what a series counts before its first scrape. Counts that somebody else keeps (the kernel's of a network
+//! interface, or what `metrics::counter!(…).absolute(…)` shows) did not begin at zero with us and get none.
 //!
 //! A series that idle expiry hides gets a stale marker, as one that is gone from a scraped page does.
 
@@ -14,7 +14,6 @@ use super::{
     store::{SeriesId, SeriesStore},
 };
 use crate::metrics::{
-    catalog,
     exposition::{Fingerprint, Moment, is_shown},
     registry::{Family, Histogram, Registry, Series, Tables, identity},
 };
@@ -84,11 +83,15 @@ impl Collector {
     fn collect_family(&mut self, registry: &Registry, family: &Family, moment: &Moment) {
         match &family.series {
             Tables::Counter(table) => {
-                let is_ours = !catalog::is_kept_elsewhere(&family.name);
                 for series in shown(registry, &table.sorted(), moment) {
                     let value = series.value().as_f64();
                     let parts = || vec![labels(&family.name, &series.labels, None)];
-                    self.copy(series, parts, [value], is_ours && value > 0.0);
+                    self.copy(
+                        series,
+                        parts,
+                        [value],
+                        value > 0.0 && series.began_at_zero(),
+                    );
                 }
             }
             Tables::Gauge(table) => {

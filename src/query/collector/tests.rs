@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    metrics::RegistryOptions,
+    metrics::{RegistryOptions, catalog},
     query::{
         engine::{Engine, Value},
         store::Retention,
