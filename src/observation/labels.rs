@@ -438,6 +438,24 @@ mod tests {
         assert_eq!(labels.truncated(), 2);
     }
 
+    #[test]
+    fn a_value_that_just_fits_and_one_that_does_not_read_back_alike() {
+        for length in [INLINE - HEADER, INLINE - HEADER + 1, INLINE, INLINE + 1] {
+            let value = "a".repeat(length);
+            let mut labels = Labels::new();
+            labels.set(Label::ModelId, &value);
+            assert_eq!(labels.long.is_some(), length > INLINE - HEADER);
+            labels.set(Label::Engine, "vllm");
+            let mut later = Labels::new();
+            later.extend(&labels);
+            for labels in [labels, later] {
+                assert_eq!(labels.value(Label::ModelId), value);
+                assert_eq!(labels.value(Label::Engine), "vllm");
+                assert_eq!(labels.truncated(), 0);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_values_come_back_and_order_does_not_matter(pairs in proptest::collection::vec((0..Label::ALL.len(), ".{0,90}"), 0..12)) {
