@@ -122,9 +122,9 @@ pub use crate::{
         SinkOptions, catalog,
     },
     observation::{
-        CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation, Dropped,
-        ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label, Labels,
-        MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
+        AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
+        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label,
+        Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
         RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
     },
     observatory::{

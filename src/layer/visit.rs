@@ -183,6 +183,7 @@ impl<'r, T: Target> Reader<'r, T> {
             | Role::Kind
             | Role::SpanKind
             | Role::Message
+            | Role::Alert(_)
             | Role::Metric(_) => {}
         }
     }
@@ -218,7 +219,7 @@ impl<'r, T: Target> Reader<'r, T> {
                 Some(code) => self.values.status_code(code),
                 None => self.sink.dropped(Dropped::NotNumeric, field.name()),
             },
-            Role::None | Role::Kind | Role::Message | Role::Metric(_) => {}
+            Role::None | Role::Kind | Role::Message | Role::Alert(_) | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
             | Role::CachedTokens
@@ -281,7 +282,7 @@ impl<T: Target> Visit for Reader<'_, T> {
         match u64::try_from(value) {
             Ok(value) => self.number(field, value),
             Err(_) => match self.role(field) {
-                Role::None | Role::Message => {}
+                Role::None | Role::Message | Role::Alert(_) => {}
                 Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
                 _ => self.sink.dropped(Dropped::Negative, field.name()),
             },
@@ -297,7 +298,7 @@ impl<T: Target> Visit for Reader<'_, T> {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         match self.role(field) {
-            Role::None | Role::Message => {}
+            Role::None | Role::Message | Role::Alert(_) => {}
             _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
             // A score out of range is the sink's to judge.
             Role::Amount => self.values.amount(value),
@@ -324,7 +325,7 @@ impl<T: Target> Visit for Reader<'_, T> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match self.role(field) {
-            Role::None | Role::Message => {}
+            Role::None | Role::Message | Role::Alert(_) => {}
             // Only that there is one matters, so it is not even printed.
             Role::Error => self.values.failed(),
             _ => {

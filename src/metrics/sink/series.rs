@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Kinds of observation, as `observatory_observations_total` names them.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "inference",
     "model_load",
     "model_unload",
@@ -36,6 +36,7 @@ const KINDS: [&str; 12] = [
     "quality",
     "error",
     "custom",
+    "alert",
 ];
 /// Place of `inference` in [`KINDS`].
 const INFERENCE: usize = 0;
@@ -210,7 +211,8 @@ impl<B: Backend> SeriesSink<B> {
             counter.add(1);
         }
         match observation {
-            Observation::Inference(_) => {}
+            // The one was recorded above; of the other, more than a count is not a matter of metrics.
+            Observation::Inference(_) | Observation::Alert(_) => {}
             Observation::HttpRequest(request) => self.http_request(request),
             Observation::ModelLoad(load) => {
                 self.series(&self.loading, model_labels(load.model))
