@@ -8,7 +8,26 @@
 mod alert;
 mod severity;
 
+// The notification half.
+mod dispatch;
+mod notifier;
+mod outbox;
+mod route;
+
 pub use self::{
     alert::Alert,
     severity::{Severity, UnknownSeverity},
+};
+
+// The notification half.
+pub use self::dispatch::{
+    AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
+    Dispatcher, GroupView, Notification, SuppressedCounts,
+};
+pub use self::notifier::{Message, MessageAlert, Reason, Status};
+pub use self::route::{
+    ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
+    IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
+    Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
+    parse_matchers,
 };

@@ -1,0 +1,2 @@
+//! Outbox.
+pub(crate) mod saved;
