@@ -9,7 +9,9 @@ mod alert;
 mod severity;
 
 // The notification half.
+mod delivery;
 mod dispatch;
+mod history;
 mod notifier;
 mod outbox;
 mod route;
@@ -20,11 +22,23 @@ pub use self::{
 };
 
 // The notification half.
+pub use self::delivery::{
+    Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
+    PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+};
 pub use self::dispatch::{
     AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
     Dispatcher, GroupView, Notification, SuppressedCounts,
 };
-pub use self::notifier::{Message, MessageAlert, Reason, Status};
+pub use self::history::{
+    DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
+};
+pub use self::notifier::{
+    AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
+    MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Secret, Status, Webhook,
+    WebhookOptions,
+};
+pub use self::outbox::{Backoff, StoreError};
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
     IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,

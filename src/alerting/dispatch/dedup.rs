@@ -24,7 +24,7 @@ pub(super) struct Now<'g> {
     pub(super) firing: &'g [u64],
     pub(super) resolved: &'g [u64],
     pub(super) repeat_ms: i64,
-    pub(super) now: i64,
+    pub(super) at: i64,
 }
 
 impl LogEntry {
@@ -40,7 +40,7 @@ pub(super) fn reason(
     group: Now<'_>,
     is_resolve_wanted: bool,
 ) -> Option<Reason> {
-    let Some(entry) = entry.filter(|entry| entry.expires_at > group.now) else {
+    let Some(entry) = entry.filter(|entry| entry.expires_at > group.at) else {
         return (!group.firing.is_empty()).then_some(Reason::New);
     };
     if !is_subset(group.firing, &entry.firing) {
@@ -54,7 +54,7 @@ pub(super) fn reason(
     if is_resolve_wanted && !is_subset(group.resolved, &entry.resolved) {
         return Some(Reason::SomeResolved);
     }
-    (entry.at < group.now.saturating_sub(group.repeat_ms)).then_some(Reason::Repeat)
+    (entry.at < group.at.saturating_sub(group.repeat_ms)).then_some(Reason::Repeat)
 }
 
 /// Of two sorted lists.
@@ -78,7 +78,7 @@ mod tests {
             firing,
             resolved,
             repeat_ms: 50,
-            now: 120,
+            at: 120,
         };
         reason(entry.as_ref(), group, true)
     }
@@ -117,7 +117,7 @@ mod tests {
             firing: &[1],
             resolved: &[],
             repeat_ms: 50,
-            now,
+            at: now,
         };
         assert_eq!(reason(Some(&entry), at(150), true), None);
         assert_eq!(reason(Some(&entry), at(151), true), Some(Reason::Repeat));
@@ -135,7 +135,7 @@ mod tests {
             firing: &[],
             resolved: &[1],
             repeat_ms: 50,
-            now: 1,
+            at: 1,
         };
         assert_eq!(reason(Some(&entry), group, true), Some(Reason::AllResolved));
     }

@@ -138,7 +138,7 @@ impl Dispatcher {
             firing: &speech.firing,
             resolved: &speech.resolved,
             repeat_ms: group.repeat_ms,
-            now,
+            at: now,
         };
         let Some(reason) = dedup::reason(group.log.get(to), state, is_resolve_wanted) else {
             return false;
@@ -266,7 +266,7 @@ impl Speech {
 }
 
 /// The severity after so many escalations.
-fn raised(severity: Severity, times: usize) -> Severity {
+pub(super) fn raised(severity: Severity, times: usize) -> Severity {
     (0..times.min(Severity::ALL.len())).fold(severity, |severity, _| severity.raised())
 }
 

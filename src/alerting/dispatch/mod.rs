@@ -26,6 +26,7 @@ mod group;
 mod notification;
 mod options;
 mod record;
+mod rehearsal;
 mod restore;
 mod settle;
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Dispatcher {
                 firing: &failed.firing,
                 resolved: &failed.resolved,
                 repeat_ms: group.repeat_ms,
-                now,
+                at: now,
             };
             let is_news = dedup::reason(group.log.get(&to), state, true).is_some()
                 || (failed.firing.is_empty() && !group.log.contains_key(&to));

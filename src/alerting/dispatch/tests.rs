@@ -6,6 +6,8 @@ mod groups;
 mod persistence;
 mod storm;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::alerting::{ChannelTraits, Escalation, Receiver, Route, Routing};
 
@@ -23,7 +25,7 @@ pub(super) struct World {
     pub(super) under_way: Vec<Notification>,
 }
 
-pub(super) fn channels() -> crate::alerting::route::Channels {
+pub(super) fn channels() -> BTreeMap<String, ChannelTraits> {
     [
         ("hook", ChannelTraits::default()),
         ("quiet", ChannelTraits::default().with_send_resolved(false)),

@@ -120,24 +120,23 @@ impl Routing {
     }
 
     fn left_out(&self, channels: &BTreeMap<String, ExportedChannel>) -> String {
-        let mut text = String::from("# Written by llm-observatory.\n");
+        let mut lines = vec!["# Written by llm-observatory.\n".to_owned()];
         for receiver in &self.receivers {
+            let name = &receiver.name;
             if receiver.escalation.is_some() {
-                text.push_str(&format!(
-                    "# Left out: the escalation of receiver {:?}.\n",
-                    receiver.name
+                lines.push(format!(
+                    "# Left out: the escalation of receiver {name:?}.\n"
                 ));
             }
             for channel in &receiver.channels {
                 if !matches!(channels.get(channel), Some(ExportedChannel::Webhook { .. })) {
-                    let receiver = &receiver.name;
-                    text.push_str(&format!(
-                        "# Left out: channel {channel:?} of receiver {receiver:?}.\n"
+                    lines.push(format!(
+                        "# Left out: channel {channel:?} of receiver {name:?}.\n"
                     ));
                 }
             }
         }
-        text
+        lines.concat()
     }
 }
 

@@ -162,8 +162,16 @@ mod tests {
         );
         let both = labels("warning", "a");
         assert!(!inhibits(&rule, std::slice::from_ref(&both), &both));
-        assert!(!inhibits(&rule, &[both.clone()], &labels("warning", "b")));
-        assert!(inhibits(&rule, &[both.clone()], &labels("info", "b")));
+        assert!(!inhibits(
+            &rule,
+            std::slice::from_ref(&both),
+            &labels("warning", "b")
+        ));
+        assert!(inhibits(
+            &rule,
+            std::slice::from_ref(&both),
+            &labels("info", "b")
+        ));
         assert!(inhibits(&rule, &[labels("critical", "c")], &both));
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn to_text(duration: Duration) -> String {
         if unit == "y" || unit == "w" || rest < ms {
             continue;
         }
-        text.push_str(&format!("{}{unit}", rest / ms));
+        text.push_str(&(rest / ms).to_string());
+        text.push_str(unit);
         rest %= ms;
     }
     text
