@@ -8,7 +8,40 @@
 mod alert;
 mod severity;
 
+// The notification half.
+mod delivery;
+mod dispatch;
+mod history;
+mod notifier;
+mod outbox;
+mod route;
+
 pub use self::{
     alert::Alert,
     severity::{Severity, UnknownSeverity},
+};
+
+// The notification half.
+pub use self::delivery::{
+    Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
+    PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+};
+pub use self::dispatch::{
+    AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
+    Dispatcher, GroupView, Notification, SuppressedCounts,
+};
+pub use self::history::{
+    DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
+};
+pub use self::notifier::{
+    AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
+    MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Secret, Status, Webhook,
+    WebhookOptions,
+};
+pub use self::outbox::{Backoff, StoreError};
+pub use self::route::{
+    ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
+    IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
+    Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
+    parse_matchers,
 };
