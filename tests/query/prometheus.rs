@@ -1,4 +1,6 @@
 //! Starts a Prometheus, gives it samples by remote write, asks it queries, and stops it.
+//!
+//! The one on the path, or the one that `PROMETHEUS` names: the Debian one is 2.42, and a 3 shows more.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -48,7 +50,8 @@ impl Prometheus {
             );
         }
         std::fs::write(&config, text).unwrap();
-        let child = Command::new("prometheus")
+        let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
+        let child = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",
@@ -59,10 +62,14 @@ impl Prometheus {
                 "--web.enable-remote-write-receiver",
                 "--storage.tsdb.retention.time=100y",
                 "--log.level=error",
+                // Where `holt_winters` went in 3; unknown to 2.
+                "--enable-feature=promql-experimental-functions",
             ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
+        // The client asks for a TLS provider even where it speaks plain HTTP; a second one is refused, and is no harm.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let Ok(child) = child else {
             let _ = std::fs::remove_dir_all(&directory);
             return None;
@@ -125,6 +132,15 @@ impl Prometheus {
             "{status}: {}",
             answer.text().await.unwrap()
         );
+    }
+
+    /// 2 or 3.
+    pub(crate) async fn major_version(&self) -> u32 {
+        let url = format!("{}/api/v1/status/buildinfo", self.base);
+        let answer = self.client.get(url).send().await.unwrap();
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        let version = answer["data"]["version"].as_str().unwrap().to_owned();
+        version.split('.').next().unwrap().parse().unwrap()
     }
 
     /// The value of one of its own metrics, without labels or with the given start of the line.
