@@ -108,6 +108,19 @@ const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISONS: &[&str] = &["==", "!=", ">", "<", ">=", "<="];
 const SETS: &[&str] = &["and", "or", "unless"];
 
+/// The lists of names that the chosen expressions share.
+pub(crate) fn list(name: &str) -> &'static [&'static str] {
+    match name {
+        "range_functions" => RANGE_FUNCTIONS,
+        "vector_functions" => VECTOR_FUNCTIONS,
+        "aggregations" => AGGREGATIONS,
+        "arithmetic" => ARITHMETIC,
+        "comparisons" => COMPARISONS,
+        "sets" => SETS,
+        other => panic!("there is no list {other}"),
+    }
+}
+
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
