@@ -10,9 +10,10 @@ use llm_observatory::query::engine::{Engine, EngineOptions, Range};
 use llm_observatory::query::store::SeriesStore;
 use proptest::prelude::*;
 
-use super::dataset::{self, Random};
+use super::dataset;
 use super::expressions;
 use super::generator::Generator;
+use super::random::Random;
 
 const MAX_SAMPLES: u64 = 20_000;
 /// A runaway takes minutes; a debug build on a busy machine takes its time as well.

@@ -1,6 +1,6 @@
 //! Writes random queries from the grammar: every operator, aggregation and function over the dataset's series.
 
-use super::dataset::Random;
+use super::random::Random;
 
 pub(crate) struct Generator {
     random: Random,

@@ -7,7 +7,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::dataset::Series;
+/// One series for a remote write.
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(&'static str, String)>,
+    pub(crate) samples: Vec<(i64, f64)>,
+}
 
 pub(crate) struct Prometheus {
     child: Child,
@@ -136,24 +140,16 @@ impl Prometheus {
 
     /// 2 or 3.
     pub(crate) async fn major_version(&self) -> u32 {
-        let url = format!("{}/api/v1/status/buildinfo", self.base);
-        let answer = self.client.get(url).send().await.unwrap();
-        let answer: serde_json::Value = answer.json().await.unwrap();
+        let answer = self.get("status/buildinfo").await;
         let version = answer["data"]["version"].as_str().unwrap().to_owned();
         version.split('.').next().unwrap().parse().unwrap()
     }
 
-    /// The value of one of its own metrics, without labels or with the given start of the line.
-    pub(crate) async fn own_metric(&self, start: &str) -> Option<f64> {
-        let answer = self
-            .client
-            .get(format!("{}/metrics", self.base))
-            .send()
-            .await
-            .unwrap();
-        let text = answer.text().await.unwrap();
-        let line = text.lines().find(|line| line.starts_with(start))?;
-        line.rsplit(' ').next()?.parse().ok()
+    /// What is only to be had by GET.
+    pub(crate) async fn get(&self, endpoint: &str) -> serde_json::Value {
+        let url = format!("{}/api/v1/{endpoint}", self.base);
+        let answer = self.client.get(url).send().await.unwrap();
+        answer.json().await.unwrap()
     }
 
     pub(crate) async fn ask(

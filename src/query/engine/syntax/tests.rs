@@ -91,6 +91,7 @@ fn queries_print_as_prometheus_prints_them() {
         "count_values by (a) (\"v\", b)",
     );
     check("start + end + offset", "start + end + offset");
+    check("{\"b\", __name__=\"a\"}", "{__name__=\"a\",__name__=\"b\"}");
 }
 
 #[test]
