@@ -227,7 +227,8 @@ fn count_values(
     mut samples: Vec<Sample>,
     projection: Projection<'_>,
 ) -> Result<Vec<Sample>, QueryError> {
-    if label.is_empty() {
+    // Bytes that are no UTF-8 were read as the replacement character; Prometheus refuses them.
+    if label.is_empty() || label.contains(char::REPLACEMENT_CHARACTER) {
         return Err(execution(format!("invalid label name {label:?}")));
     }
     // The label is part of the group, also where `without` or `by` does not speak of it.
