@@ -35,6 +35,7 @@ pub use error::ParseError;
 pub(super) use error::line_and_column;
 pub use functions::Function;
 pub(super) use functions::FunctionId;
+pub(crate) use literal::{duration, format_duration, string};
 pub(super) use parser::parse_numbered;
 pub use parser::{ParseLimits, parse};
 pub(super) use printer::is_plain_name;
