@@ -153,11 +153,12 @@ impl ManualClock {
 
     /// Moves both clocks on.
     pub fn advance(&self, by: Duration) {
-        self.hands.mock.increment(by);
         let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        // The wall first: who wakes by the monotonic clock finds the new date.
         self.hands
             .passed_ns
             .fetch_add(nanoseconds, Ordering::AcqRel);
+        self.hands.mock.increment(by);
     }
 }
 

@@ -82,16 +82,26 @@ impl<T> Interner<T> {
         labels: &mut Labels,
         make: impl Fn(&Labels) -> T,
     ) -> Interned<'_, T> {
-        let storage = self.storage.get_or_init(|| Storage::new(self.limit));
-        let key = labels.canonical();
-        match storage.find(storage.hash(key), key) {
-            Ok((number, entry)) => Interned {
+        match self.find(labels) {
+            Some((number, value)) => Interned {
                 number,
-                value: &entry.value,
+                value,
                 found: Found::Own,
             },
-            Err(_) => storage.create(labels, make),
+            None => self
+                .storage
+                .get_or_init(|| Storage::new(self.limit))
+                .create(labels, make),
         }
+    }
+
+    /// The number and value of this label set, if it is known.
+    #[inline]
+    pub(crate) fn find(&self, labels: &mut Labels) -> Option<(u32, &T)> {
+        let storage = self.storage.get()?;
+        let key = labels.canonical();
+        let (number, entry) = storage.find(storage.hash(key), key).ok()?;
+        Some((number, &entry.value))
     }
 
     /// The value of a set; `None` for a number that was never given out.
@@ -102,8 +112,10 @@ impl<T> Interner<T> {
 
     /// The labels of a set.
     pub(crate) fn labels(&self, number: u32) -> Labels {
-        let entry = self.storage.get().and_then(|storage| storage.entry(number));
-        entry.map_or_else(Labels::new, |entry| Labels::from_canonical(&entry.key))
+        match self.storage.get().and_then(|storage| storage.entry(number)) {
+            Some(entry) => Labels::from_canonical(&entry.key),
+            None => Labels::new(),
+        }
     }
 }
 

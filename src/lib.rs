@@ -65,7 +65,7 @@
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
-//! | `alerting` | the series store and the `PromQL` engine (`query`), on which alert rules will stand; not wired to the observatory yet | no |
+//! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), Prometheus's HTTP API | yes |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -74,7 +74,8 @@
 //! #[instrument] spans, events          record_*()
 //!             └─► Layer ─► Observation ◄─┘
 //!                              └─► Sink ─► registry ◄─ metrics::counter!(…)
-//!                                             └─► /metrics
+//!                                             ├─► /metrics
+//!                                             └─► tick ─► series store ─► PromQL ─► query(…), /api/v1/…
 //! ```
 //!
 //! What holds everywhere, and is held by tests where a test can:
@@ -111,16 +112,19 @@ mod system;
 
 pub use crate::{
     clock::{Clock, ManualClock},
-    config::{Config, ConfigError, HealthConfig, Preset, PrometheusConfig, ServiceConfig},
+    config::{
+        Config, ConfigError, HealthConfig, Preset, PrometheusConfig, QueryConfig, RetentionConfig,
+        ServiceConfig,
+    },
     layer::{Mapping, ObservatoryLayer},
     metrics::{
         BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, Registry, RegistryOptions, Side,
         SinkOptions, catalog,
     },
     observation::{
-        CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation, Dropped,
-        ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label, Labels,
-        MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
+        AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
+        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label,
+        Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
         RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
     },
     observatory::{

@@ -46,6 +46,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub(crate) fault_rate: f64,
 
+    /// Stops failing after this time (real time, not scaled), such as 60s, so that alerts can resolve.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) fault_for: Option<Duration>,
+
     /// Share of requests whose client hangs up early.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub(crate) disconnect_rate: f64,

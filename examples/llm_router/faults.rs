@@ -1,6 +1,6 @@
 //! Decides which requests fail, and how; the same seed fails the same requests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use rand::rngs::StdRng;
@@ -29,12 +29,17 @@ pub(crate) enum Fault {
 pub(crate) struct FaultInjector {
     pub(crate) rate: f64,
     pub(crate) seed: u64,
+    /// When nothing fails any more.
+    pub(crate) until: Option<Instant>,
 }
 
 impl FaultInjector {
     /// The fault of request `number`, if it is to have one. Drawn from the number and not in order of
     /// arrival, which is never the same twice.
     pub(crate) fn draw(self, number: u64) -> Option<Fault> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
         let mut random =
             StdRng::seed_from_u64(self.seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         if !random.random_bool(self.rate) {
@@ -88,11 +93,22 @@ mod tests {
         let injector = FaultInjector {
             rate: 0.02,
             seed: 1,
+            until: None,
         };
         let faults = (0..10_000)
             .filter(|number| injector.draw(*number).is_some())
             .count();
         assert!((150..250).contains(&faults), "{faults}");
-        assert!(FaultInjector { rate: 0.0, seed: 1 }.draw(3).is_none());
+        let none = FaultInjector {
+            rate: 0.0,
+            ..injector
+        };
+        assert!(none.draw(3).is_none());
+        let over = FaultInjector {
+            rate: 1.0,
+            until: Some(Instant::now()),
+            ..injector
+        };
+        assert!(over.draw(3).is_none());
     }
 }

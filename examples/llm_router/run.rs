@@ -76,6 +76,7 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let faults = FaultInjector {
         rate: cli.fault_rate,
         seed: cli.seed,
+        until: cli.fault_for.map(|time| std::time::Instant::now() + time),
     };
     let service = Arc::new(Service::new(router, engine, faults));
     let ledger = Arc::clone(&service.ledger);

@@ -8,9 +8,42 @@
 mod alert;
 mod severity;
 
+// The notification half.
+mod delivery;
+mod dispatch;
+mod history;
+mod notifier;
+mod outbox;
+mod route;
+
 pub use self::{
     alert::Alert,
     severity::{Severity, UnknownSeverity},
+};
+
+// The notification half.
+pub use self::delivery::{
+    Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
+    PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+};
+pub use self::dispatch::{
+    AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
+    Dispatcher, GroupView, Notification, SuppressedCounts,
+};
+pub use self::history::{
+    DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
+};
+pub use self::notifier::{
+    AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
+    MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Secret, Status, Webhook,
+    WebhookOptions,
+};
+pub use self::outbox::{Backoff, StoreError};
+pub use self::route::{
+    ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
+    IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
+    Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
+    parse_matchers,
 };
 
 // The rule half: rules, templates, states, evaluation, rule tests.
@@ -26,10 +59,9 @@ pub use self::{
         Source,
     },
     rule::{
-        AlertRule, BurnRate, Condition, DefaultRules, Escalation, EscalationStep, ExportedRules,
-        MetricsView, NoData, OnError, RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup,
-        RuleProblem, Slo, WhenClosure, default_rules, export_rules, load_rule_file,
-        parse_rule_file, preset_rules, slo_rules,
+        AlertRule, BurnRate, Condition, DefaultRules, ExportedRules, MetricsView, NoData, OnError,
+        RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, WhenClosure,
+        default_rules, export_rules, load_rule_file, parse_rule_file, preset_rules, slo_rules,
     },
     state::{AlertState, SavedAlert, SavedState},
 };

@@ -90,6 +90,17 @@ const VARIABLES: &[(&str, Setter)] = &[
     ("OBSERVATORY_TICK", |config, value| {
         set(&mut config.tick, duration(value))
     }),
+    ("OBSERVATORY_RETENTION", |config, value| {
+        set(&mut config.query.retention.time, duration(value))
+    }),
+    ("OBSERVATORY_RETENTION_BYTES", |config, value| {
+        set(
+            &mut config.query.retention.bytes,
+            value
+                .parse()
+                .map_err(|_| "a whole number of bytes, `67108864`, say"),
+        )
+    }),
     ("OBSERVATORY_GEN_AI", |config, value| {
         let side = match value {
             "client" => Ok(Some(Side::Client)),

@@ -6,6 +6,7 @@
 mod env;
 mod error;
 mod preset;
+mod query;
 mod validate;
 
 use std::{
@@ -14,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-pub use self::{error::ConfigError, preset::Preset};
+pub use self::{
+    error::ConfigError,
+    preset::Preset,
+    query::{QueryConfig, RetentionConfig},
+};
 use crate::{
     layer::Mapping,
     metrics::{BucketsFor, RegistryOptions, Side, SinkOptions},
@@ -48,6 +53,8 @@ pub struct Config {
     pub prometheus: PrometheusConfig,
     /// Health, and where it is served.
     pub health: HealthConfig,
+    /// What is kept of every series, and what a query may use.
+    pub query: QueryConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
 }
@@ -116,6 +123,7 @@ impl Default for Config {
                 enabled: cfg!(feature = "health"),
                 endpoint: "/health".to_owned(),
             },
+            query: QueryConfig::default(),
             mapping: Mapping::default(),
         }
     }
@@ -245,6 +253,14 @@ impl Config {
         self
     }
 
+    /// Sets the age at which samples go, and the memory in bytes at which the oldest go.
+    #[must_use]
+    pub fn with_retention(mut self, time: Duration, bytes: usize) -> Self {
+        self.query.retention.time = time;
+        self.query.retention.bytes = bytes;
+        self
+    }
+
     /// Maps a span name of the application's to one that the Layer knows.
     #[must_use]
     pub fn with_span_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
@@ -339,6 +355,16 @@ mod tests {
             &config().with_field_name("llm", "modelid"),
             "mapping.fields",
             "modelid",
+        );
+        check_refused(
+            &config().with_retention(Duration::from_secs(1), 64 << 20),
+            "query.retention.time",
+            "1s",
+        );
+        check_refused(
+            &config().with_retention(Duration::from_hours(1), 64),
+            "query.retention.bytes",
+            "64",
         );
         let mut same = config();
         same.health.endpoint = "/metrics".into();

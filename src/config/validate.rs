@@ -2,13 +2,16 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use super::{Config, ConfigError, PrometheusConfig};
+use super::{Config, ConfigError, PrometheusConfig, QueryConfig};
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
 };
 
 const SHORTEST_TICK: Duration = Duration::from_millis(100);
+/// Ticks and memory below which there is nothing to be asked.
+const FEWEST_TICKS: u32 = 10;
+const FEWEST_BYTES: usize = 1 << 20;
 
 pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     check(
@@ -35,8 +38,17 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
         "health.enabled",
         "false, or the feature `health` added",
     )?;
+    compiled_in(
+        config.query.enabled,
+        cfg!(feature = "alerting"),
+        "query.enabled",
+        "false, or the feature `alerting` added",
+    )?;
     paths(config)?;
     metrics(&config.prometheus)?;
+    if config.query.enabled {
+        query(&config.query, config.tick)?;
+    }
     names(&config.mapping)
 }
 
@@ -99,6 +111,46 @@ fn metrics(prometheus: &PrometheusConfig) -> Result<(), ConfigError> {
         })?;
     }
     Ok(())
+}
+
+fn query(query: &QueryConfig, tick: Duration) -> Result<(), ConfigError> {
+    let QueryConfig {
+        retention,
+        timeout,
+        max_samples,
+        lookback,
+        ..
+    } = query;
+    check(
+        retention.time >= tick * FEWEST_TICKS,
+        "query.retention.time",
+        &retention.time,
+        "at least ten ticks",
+    )?;
+    check(
+        retention.bytes >= FEWEST_BYTES,
+        "query.retention.bytes",
+        &retention.bytes,
+        "at least 1048576 (1 MiB)",
+    )?;
+    check(
+        *timeout >= Duration::from_millis(10),
+        "query.timeout",
+        timeout,
+        "at least 10ms",
+    )?;
+    check(
+        *max_samples > 0,
+        "query.max_samples",
+        max_samples,
+        "a whole number above 0",
+    )?;
+    check(
+        *lookback >= tick,
+        "query.lookback",
+        lookback,
+        "at least one tick",
+    )
 }
 
 fn names(mapping: &Mapping) -> Result<(), ConfigError> {

@@ -9,7 +9,7 @@ use tracing::{Level, Metadata};
 
 use super::{
     event_fields::Named,
-    fields::{self, Role},
+    fields::{self, AlertField, Role},
     kind::Kind,
 };
 
@@ -69,6 +69,8 @@ pub(super) enum Interest {
 pub(super) struct EventPlan {
     pub(super) is_error: bool,
     pub(super) has_metrics: bool,
+    /// It raises an alert, or says that one is over.
+    pub(super) has_alert: bool,
     /// Known by the callsite's name.
     pub(super) named: Option<Named>,
     /// The message may be the name of an event of ours.
@@ -123,6 +125,9 @@ impl Plan {
     fn event(metadata: &Metadata<'_>, roles: &[Role]) -> Interest {
         let named = Named::parse(metadata.name());
         let has_metrics = roles.iter().any(|role| matches!(role, Role::Metric(_)));
+        let has_alert = roles
+            .iter()
+            .any(|role| matches!(role, Role::Alert(AlertField::Rule | AlertField::Resolve)));
         let is_error = *metadata.level() == Level::ERROR;
         // `info!("token")`: only events whose other fields are all known are worth a look at their message.
         let may_be_named = named.is_none()
@@ -139,10 +144,11 @@ impl Plan {
                         | Role::Failure(_)
                 )
             });
-        if named.is_some() || has_metrics || is_error || may_be_named {
+        if named.is_some() || has_metrics || has_alert || is_error || may_be_named {
             Interest::Event(EventPlan {
                 is_error,
                 has_metrics,
+                has_alert,
                 named,
                 may_be_named,
                 has_amount: roles
@@ -211,6 +217,16 @@ impl Callsites {
     /// The plan with this number.
     #[inline]
     pub(super) fn numbered(&self, number: u32) -> Option<&Plan> {
+        match self.first.plans.get(number as usize) {
+            Some(plan) => plan.get(),
+            None => self.numbered_beyond(number),
+        }
+    }
+
+    /// The plan with this number, which is not in the first table.
+    #[cold]
+    #[inline(never)]
+    fn numbered_beyond(&self, number: u32) -> Option<&Plan> {
         let mut table = &self.first;
         let mut place = number as usize;
         while place >= table.plans.len() {

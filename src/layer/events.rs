@@ -4,6 +4,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::{layer::Context, registry::LookupSpan};
 
 use super::{
+    alert_fields,
     callsite::{EventPlan, Plan},
     event_fields::{Message, MetricsReader, Named},
     kind::Kind,
@@ -34,6 +35,9 @@ impl Watch {
             let mut reader = MetricsReader::new(plan, &*self.sink);
             event.record(&mut reader);
             reader.record();
+        }
+        if event_plan.has_alert {
+            alert_fields::record(plan, event, &*self.sink);
         }
         if let Some(named) = event_plan
             .named

@@ -39,8 +39,21 @@ pub(super) enum Role {
     Amount,
     /// `message`, which may name the event.
     Message,
+    /// What an event says of an alert.
+    Alert(AlertField),
     /// A metric of the application's own, named behind the prefix.
     Metric(CustomKind),
+}
+
+/// What an event says of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AlertField {
+    /// `alert.rule`: which one it raises.
+    Rule,
+    /// `alert.resolve`: which one is over.
+    Resolve,
+    /// `alert.severity`
+    Severity,
 }
 
 impl Role {
@@ -140,6 +153,9 @@ const FIELDS: &[(&str, Role)] = &[
     ("score", Role::Amount),
     ("similarity", Role::Amount),
     ("message", Role::Message),
+    ("alert.rule", Role::Alert(AlertField::Rule)),
+    ("alert.resolve", Role::Alert(AlertField::Resolve)),
+    ("alert.severity", Role::Alert(AlertField::Severity)),
 ];
 
 /// Prefixes of metric events: the convention of tracing-opentelemetry's `MetricsLayer`.

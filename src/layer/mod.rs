@@ -4,6 +4,7 @@
 //! inference, which are the hot ones, live in a table of our own, the others in a map; none in extensions. No
 //! foreign `Debug` runs, and no sink is called, while anything is held: either may come back here.
 
+mod alert_fields;
 mod callsite;
 mod elsewhere;
 mod event_fields;

@@ -71,6 +71,8 @@ const OPENED_IN_PANIC: u8 = 16;
 const DECLARES_STATUS: u8 = 32;
 /// More is known than status, input and output tokens.
 const HAS_MORE: u8 = 64;
+/// Class or component of its failure is known.
+const HAS_FAILURE: u8 = 128;
 
 impl State {
     const fn vacant() -> Self {
@@ -123,6 +125,12 @@ impl State {
         state
     }
 
+    /// Takes the place for a span, if it is free.
+    #[inline]
+    fn claim(&self, id: u64) -> bool {
+        self.id.load(Relaxed) == 0 && self.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
+    }
+
     /// Takes a vacant place, or one that was given back.
     #[inline]
     fn begin(&self, start: u64, plan: &Plan) {
@@ -158,6 +166,7 @@ impl State {
         Handle(self.handle.load(Relaxed))
     }
 
+    #[inline]
     pub(super) fn set_handle(&self, handle: Handle) {
         self.handle.store(handle.0, Relaxed);
     }
@@ -168,12 +177,13 @@ impl State {
 
     pub(super) fn set_failure(&self, failure: u32) {
         self.failure.store(failure, Relaxed);
+        self.flags.fetch_or(HAS_FAILURE, Relaxed);
     }
 
     /// Whether there is more to say of its end than a status.
     #[inline]
     pub(super) fn has_failed(&self) -> bool {
-        self.flags.load(Relaxed) & (FAILED | TIMED_OUT | PANICKED) != 0 || self.failure() != 0
+        self.flags.load(Relaxed) & (FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) != 0
     }
 
     pub(super) fn fail(&self) {
@@ -400,31 +410,32 @@ impl OpenTable {
     /// A free place for an inference, if there is one; nothing is known of it yet but its start.
     #[inline]
     pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
-        for state in self.places(id) {
-            if state.id.load(Relaxed) == 0
-                && state.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
-            {
-                state.begin(start, plan);
-                return Some(state);
-            }
-        }
-        None
+        let [first, second] = self.places(id)?;
+        let state = if first.claim(id) {
+            first
+        } else if second.claim(id) {
+            second
+        } else {
+            return None;
+        };
+        state.begin(start, plan);
+        Some(state)
     }
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&State> {
-        self.places(id)
-            .iter()
-            .find(|state| state.id.load(Relaxed) == id)
+        let [first, second] = self.places(id)?;
+        if first.id.load(Relaxed) == id {
+            return Some(first);
+        }
+        (second.id.load(Relaxed) == id).then_some(second)
     }
 
     #[inline]
-    fn places(&self, id: u64) -> &[State] {
-        // The product's high bits are the well-mixed ones.
+    fn places(&self, id: u64) -> Option<&[State; PLACES]> {
+        // The product's high bits are the well-mixed ones. The row is there; `?` is cheaper than a panic's code.
         let hash = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        self.0
-            .get(hash % (SLOTS / PLACES))
-            .map_or(&[], <[State; PLACES]>::as_slice)
+        self.0.get(hash % (SLOTS / PLACES))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Reader<'r, T> {
     /// `None` until there is a label: what is recorded late is mostly numbers.
     labels: Option<Labels>,
     /// Class and component of a failure, which are no part of who was called.
-    failure: Option<Box<Labels>>,
+    pub(super) failure: Option<Box<Labels>>,
     pub(super) values: T,
 }
 
@@ -63,6 +63,12 @@ impl<'r, T: Target> Reader<'r, T> {
         }
     }
 
+    /// Whether everything it read is where it belongs: it has neither labels nor a failure.
+    #[inline]
+    pub(super) fn is_done(&self) -> bool {
+        self.labels.is_none() && self.failure.is_none()
+    }
+
     /// The labels, if there are any; reports what was cut of them.
     #[inline]
     pub(super) fn labels(&mut self) -> Option<&mut Labels> {
@@ -71,12 +77,6 @@ impl<'r, T: Target> Reader<'r, T> {
             report_truncated(&**self.sink, labels.truncated());
         }
         Some(labels)
-    }
-
-    /// Class and component of a failure, if either was read.
-    #[inline]
-    pub(super) fn take_failure(&mut self) -> Option<Box<Labels>> {
-        self.failure.take()
     }
 
     /// All labels, none where none was read, and values.
@@ -98,6 +98,7 @@ impl<'r, T: Target> Reader<'r, T> {
     }
 
     #[cold]
+    #[inline(never)]
     fn set_first(&mut self, label: Label, value: &str) {
         self.labels.insert(Labels::new()).set(label, value);
     }
@@ -119,10 +120,13 @@ impl<'r, T: Target> Reader<'r, T> {
     fn status(&mut self, status: &str) {
         match self.kind {
             Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
+            // Nearly all are this one.
+            _ if status == "success" => self.values.outcome(Outcome::Success),
             _ => self.outcome(status),
         }
     }
 
+    #[inline(never)]
     fn status_or_result(&mut self, status: &str) {
         if self.kind == Kind::Cache
             && let Some(result) = CacheResult::ALL
@@ -139,18 +143,13 @@ impl<'r, T: Target> Reader<'r, T> {
         self.outcome(status);
     }
 
-    #[inline]
+    #[inline(never)]
     fn outcome(&mut self, status: &str) {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
-            self.unknown_status(status);
+            self.sink.dropped(Dropped::UnknownStatus, status);
         }
-    }
-
-    #[cold]
-    fn unknown_status(&self, status: &str) {
-        self.sink.dropped(Dropped::UnknownStatus, status);
     }
 
     fn number(&mut self, field: &Field, value: u64) {
@@ -184,10 +183,12 @@ impl<'r, T: Target> Reader<'r, T> {
             | Role::Kind
             | Role::SpanKind
             | Role::Message
+            | Role::Alert(_)
             | Role::Metric(_) => {}
         }
     }
 
+    #[inline(never)]
     fn text(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::Label(label) => self.set(label, value),
@@ -218,7 +219,7 @@ impl<'r, T: Target> Reader<'r, T> {
                 Some(code) => self.values.status_code(code),
                 None => self.sink.dropped(Dropped::NotNumeric, field.name()),
             },
-            Role::None | Role::Kind | Role::Message | Role::Metric(_) => {}
+            Role::None | Role::Kind | Role::Message | Role::Alert(_) | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
             | Role::CachedTokens
@@ -281,7 +282,7 @@ impl<T: Target> Visit for Reader<'_, T> {
         match u64::try_from(value) {
             Ok(value) => self.number(field, value),
             Err(_) => match self.role(field) {
-                Role::None | Role::Message => {}
+                Role::None | Role::Message | Role::Alert(_) => {}
                 Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
                 _ => self.sink.dropped(Dropped::Negative, field.name()),
             },
@@ -297,7 +298,7 @@ impl<T: Target> Visit for Reader<'_, T> {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         match self.role(field) {
-            Role::None | Role::Message => {}
+            Role::None | Role::Message | Role::Alert(_) => {}
             _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
             // A score out of range is the sink's to judge.
             Role::Amount => self.values.amount(value),
@@ -324,7 +325,7 @@ impl<T: Target> Visit for Reader<'_, T> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match self.role(field) {
-            Role::None | Role::Message => {}
+            Role::None | Role::Message | Role::Alert(_) => {}
             // Only that there is one matters, so it is not even printed.
             Role::Error => self.values.failed(),
             _ => {

@@ -90,11 +90,11 @@ impl Watch {
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
         let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
         attributes.record(&mut reader);
-        if let Some(failure) = reader.take_failure() {
-            self.note_failure(state, &failure);
-        }
         if let Some(labels) = reader.labels() {
             state.set_handle(self.sink.open(labels));
+        }
+        if let Some(failure) = &reader.failure {
+            self.note_failure(state, failure);
         }
     }
 
@@ -174,11 +174,19 @@ impl Watch {
         };
         let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
         values.record(&mut reader);
-        if let Some(failure) = reader.take_failure() {
-            self.note_failure(state, &failure);
+        if !reader.is_done() {
+            self.recorded_more(state, &mut reader);
         }
+    }
+
+    /// Labels or a failure were recorded: what few inferences record late.
+    #[inline(never)]
+    fn recorded_more(&self, state: &State, reader: &mut Reader<'_, &State>) {
         if let Some(labels) = reader.labels() {
             self.relabel(state, labels);
+        }
+        if let Some(failure) = &reader.failure {
+            self.note_failure(state, failure);
         }
     }
 
@@ -254,33 +262,24 @@ impl Watch {
         if std::thread::panicking() {
             state.closed_in_panic();
         }
-        if state.has_failed() {
-            return self.close_failed(state, now);
-        }
-        self.sink.close(state.handle(), &self.end(state, now), None);
-    }
-
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "two callers, of which one is hot: a frame saved at each inference"
-    )]
-    fn end(&self, state: &State, now: u64) -> InferenceEnd {
+        // Where it is made it stays: given back by a function of its own it would be copied.
         let mut end = state.end(&self.clock, now);
         if state.has_more() {
             state.add_more(&mut end, &self.clock);
         }
-        end
+        if state.has_failed() {
+            return self.close_failed(state, &end);
+        }
+        self.sink.close(state.handle(), &end, None);
     }
 
     #[cold]
-    fn close_failed(&self, state: &State, now: u64) {
+    fn close_failed(&self, state: &State, end: &InferenceEnd) {
         let mut failure = self.failures.labels(state.failure());
         if state.has_panicked() {
             failure.set(Label::ErrorType, "panic");
         }
-        self.sink
-            .close(state.handle(), &state.end(&self.clock, now), Some(&failure));
+        self.sink.close(state.handle(), end, Some(&failure));
     }
 
     pub(super) fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)

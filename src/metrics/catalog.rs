@@ -215,6 +215,11 @@ catalog! {
     DROPPED_OBSERVATIONS = Metric::counter("observatory_dropped_observations_total", "Observations, or parts of one, that could not be used, by reason.").as_is();
     SERIES = Metric::gauge("observatory_series", "Series of a metric.").as_is();
     SERIES_OVERFLOWED = Metric::counter("observatory_series_overflowed_total", "Times a series was refused because its metric had reached its limit, and folded into the overflow series.").as_is();
+    STORE_SERIES = Metric::gauge("observatory_store_series", "Series in the series store.").as_is();
+    STORE_SAMPLES = Metric::gauge("observatory_store_samples", "Samples in the series store.").as_is();
+    STORE_BYTES = Metric::gauge("observatory_store_bytes", "Memory of the series store, labels and index by estimate, in bytes.").as_is();
+    STORE_EVICTED = Metric::counter("observatory_store_evicted_samples_total", "Samples that went before their time because the series store had used its memory up.").as_is();
+    STORE_REFUSED = Metric::counter("observatory_store_refused_samples_total", "Samples that the series store refused because they were not later than the one before.").as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();

@@ -11,6 +11,8 @@ pub const MAX_VALUE_BYTES: usize = 512;
 
 /// Values that fit here need no cutting.
 const INLINE: usize = 192;
+/// The length once they are in `long`: nothing fits behind it.
+const SPILLED: u8 = INLINE as u8 + 1;
 /// One byte for the label, two for the length of its value.
 const HEADER: usize = 3;
 /// No label has this number.
@@ -102,8 +104,8 @@ pub const OVERFLOW: &str = "_other";
 #[derive(Clone)]
 pub struct Labels {
     inline: [u8; INLINE],
-    /// Bytes used of `inline`; beyond its end once they are in `long`.
-    len: usize,
+    /// Bytes used of `inline`; [`SPILLED`] once they are in `long`.
+    len: u8,
     /// Number of the last label set, plus one; [`UNORDERED`] once one came out of order.
     last: u8,
     truncated: u8,
@@ -139,22 +141,35 @@ impl Labels {
     /// Sets `label`; an empty value means that it is absent.
     #[inline]
     pub fn set(&mut self, label: Label, value: &str) {
-        let number = label as u8 + 1;
+        if !self.push(label as u8, value.as_bytes()) {
+            self.set_long(label, value);
+        }
+    }
+
+    /// Puts a label behind the others; false if it does not fit `inline`.
+    #[inline]
+    fn push(&mut self, label: u8, value: &[u8]) -> bool {
+        let number = label + 1;
         self.last = if number > self.last {
             number
         } else {
             UNORDERED
         };
-        let free = self.inline.get_mut(self.len..).unwrap_or_default();
-        match free.split_first_chunk_mut::<HEADER>() {
-            Some((head, body)) if value.len() <= body.len() => {
+        // A length of this size overflows nothing, so all of it takes two comparisons.
+        if value.len() <= INLINE {
+            let start = usize::from(self.len);
+            let end = start + HEADER + value.len();
+            if let Some(place) = self.inline.get_mut(start..end)
+                && let Some((head, body)) = place.split_first_chunk_mut::<HEADER>()
+            {
                 // Last comes the copy: with nothing to do after it, it needs no frame.
-                self.len += HEADER + value.len();
+                self.len = end as u8;
                 *head = header(label, value);
-                body[..value.len()].copy_from_slice(value.as_bytes());
+                body.copy_from_slice(value);
+                return true;
             }
-            _ => self.spill(label, value),
         }
+        false
     }
 
     /// Sets `label` to what `value` prints, without allocating.
@@ -197,8 +212,13 @@ impl Labels {
 
     /// Takes the labels of `later` over these.
     pub fn extend(&mut self, later: &Labels) {
-        for (label, value) in later.iter() {
-            self.set(label, value);
+        let mut packed = Unpack {
+            rest: later.packed(),
+        };
+        while let Some((label, value)) = packed.next_raw() {
+            if !self.push(label, value) {
+                self.spill(label, value);
+            }
         }
     }
 
@@ -238,10 +258,10 @@ impl Labels {
         let mut labels = Self::new();
         if let Some(place) = labels.inline.get_mut(..packed.len()) {
             place.copy_from_slice(packed);
-            labels.len = packed.len();
+            labels.len = packed.len() as u8;
         } else {
             labels.long = Some(packed.to_vec());
-            labels.len = INLINE + 1;
+            labels.len = SPILLED;
         }
         let last = Unpack { rest: packed }.last_label();
         labels.last = last.map_or(0, |label| label + 1);
@@ -251,27 +271,30 @@ impl Labels {
     #[inline]
     fn packed(&self) -> &[u8] {
         match &self.long {
-            None => &self.inline[..self.len.min(INLINE)],
+            None => self.inline.get(..usize::from(self.len)).unwrap_or_default(),
             Some(long) => long,
         }
     }
 
-    fn cut<'v>(&mut self, value: &'v str) -> &'v str {
-        if value.len() <= MAX_VALUE_BYTES {
-            return value;
+    /// Sets a value that is too long for `inline`; it may be too long altogether.
+    #[cold]
+    #[inline(never)]
+    fn set_long(&mut self, label: Label, value: &str) {
+        let cut = &value[..value.floor_char_boundary(MAX_VALUE_BYTES)];
+        if cut.len() < value.len() {
+            self.truncated = self.truncated.saturating_add(1);
         }
-        self.truncated = self.truncated.saturating_add(1);
-        &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]
+        self.spill(label as u8, cut.as_bytes());
     }
 
     #[cold]
-    fn spill(&mut self, label: Label, value: &str) {
-        let value = self.cut(value);
-        let inline = &self.inline[..self.len.min(INLINE)];
+    #[inline(never)]
+    fn spill(&mut self, label: u8, value: &[u8]) {
+        let inline = &self.inline[..usize::from(self.len).min(INLINE)];
         let long = self.long.get_or_insert_with(|| inline.to_vec());
         long.extend_from_slice(&header(label, value));
-        long.extend_from_slice(value.as_bytes());
-        self.len = INLINE + 1;
+        long.extend_from_slice(value);
+        self.len = SPILLED;
     }
 
     #[cold]
@@ -309,9 +332,9 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
 
 /// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
 #[inline]
-fn header(label: Label, value: &str) -> [u8; HEADER] {
+fn header(label: u8, value: &[u8]) -> [u8; HEADER] {
     let [low, high, ..] = value.len().to_le_bytes();
-    [label as u8, low, high]
+    [label, low, high]
 }
 
 struct Unpack<'p> {
@@ -413,6 +436,24 @@ mod tests {
             Some(MAX_VALUE_BYTES)
         );
         assert_eq!(labels.truncated(), 2);
+    }
+
+    #[test]
+    fn a_value_that_just_fits_and_one_that_does_not_read_back_alike() {
+        for length in [INLINE - HEADER, INLINE - HEADER + 1, INLINE, INLINE + 1] {
+            let value = "a".repeat(length);
+            let mut labels = Labels::new();
+            labels.set(Label::ModelId, &value);
+            assert_eq!(labels.long.is_some(), length > INLINE - HEADER);
+            labels.set(Label::Engine, "vllm");
+            let mut later = Labels::new();
+            later.extend(&labels);
+            for labels in [labels, later] {
+                assert_eq!(labels.value(Label::ModelId), value);
+                assert_eq!(labels.value(Label::Engine), "vllm");
+                assert_eq!(labels.truncated(), 0);
+            }
+        }
     }
 
     proptest! {

@@ -76,6 +76,8 @@ pub enum Observation<'a> {
     Error(ErrorEvent<'a>),
     /// A metric of the application's own.
     Custom(CustomMetric<'a>),
+    /// The application says that something is wrong, or is no longer.
+    Alert(AlertSignal<'a>),
 }
 
 impl Observation<'_> {
@@ -95,8 +97,25 @@ impl Observation<'_> {
             Self::ModelQuality { .. } | Self::ResponseSimilarity { .. } => "quality",
             Self::Error(_) => "error",
             Self::Custom(_) => "custom",
+            Self::Alert(_) => "alert",
         }
     }
+}
+
+/// The application says that something is wrong, or is no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlertSignal<'a> {
+    /// The alert's name; it need not be that of a rule.
+    pub rule: &'a str,
+    /// Whether it is over.
+    pub is_over: bool,
+    /// How bad it is: `info`, `warning`, `error` or `critical`; `None` for what the rule of that name says, else
+    /// `warning`.
+    pub severity: Option<&'a str>,
+    /// What a person reads.
+    pub message: &'a str,
+    /// What tells it apart from others of its name.
+    pub labels: &'a [(&'a str, &'a str)],
 }
 
 /// A model, as the system of old names it.
@@ -471,6 +490,7 @@ into_observation! {
     CacheOperation => CacheOperation,
     DatabaseOperation => DatabaseOperation,
     QueueOperation => QueueOperation,
+    AlertSignal => Alert,
     RoutingDecision => RoutingDecision,
     ErrorEvent => Error,
     CustomMetric => Custom,

@@ -68,11 +68,13 @@ pub enum Dropped {
     TooManyOpenSpans,
     /// The `Debug` or `Display` of a field panicked.
     PanickingField,
+    /// The application raised more alerts at once than there is room for.
+    TooManyAlerts,
 }
 
 impl Dropped {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Negative,
         Self::OutOfRange,
         Self::NotANumber,
@@ -84,6 +86,7 @@ impl Dropped {
         Self::TooManyMetrics,
         Self::TooManyOpenSpans,
         Self::PanickingField,
+        Self::TooManyAlerts,
     ];
 
     /// The value of the label `reason`.
@@ -101,6 +104,7 @@ impl Dropped {
             Self::TooManyMetrics => "too_many_metrics",
             Self::TooManyOpenSpans => "too_many_open_spans",
             Self::PanickingField => "panicking_field",
+            Self::TooManyAlerts => "too_many_alerts",
         }
     }
 }

@@ -75,7 +75,11 @@ impl ObservatoryBuilder {
             ("service_name", &config.service.name),
         ];
         registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
+        #[cfg(feature = "alerting")]
+        let query = super::query::Query::new(&config.query);
         let core = Arc::new(Core {
+            #[cfg(feature = "alerting")]
+            query,
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),

@@ -7,6 +7,8 @@
 mod builder;
 mod error;
 mod install;
+#[cfg(feature = "alerting")]
+mod query;
 mod status;
 mod work;
 
@@ -18,6 +20,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+#[cfg(all(feature = "alerting", feature = "server"))]
+pub(crate) use self::query::milliseconds;
 use self::work::Work;
 pub use self::{
     builder::ObservatoryBuilder,
@@ -55,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) sink: Arc<MetricsSink>,
     pub(crate) clock: Clock,
     pub(crate) derived: Derived,
+    #[cfg(feature = "alerting")]
+    pub(crate) query: query::Query,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,

@@ -9,6 +9,8 @@ use std::{
 };
 
 use super::Core;
+#[cfg(feature = "alerting")]
+use crate::query::collector::Collector;
 use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
 
 /// Its name; Linux shows fifteen characters of it.
@@ -38,12 +40,17 @@ impl Work {
         let bell = Arc::new(Bell::default());
         let (core, heard) = (Arc::clone(core), Arc::clone(&bell));
         // Made here, not there: it looks at the runtime that this is called in.
-        let sampler = core.config.health.enabled.then(Sampler::new);
+        let hands = Hands {
+            sampler: core.config.health.enabled.then(Sampler::new),
+            #[cfg(feature = "alerting")]
+            collector: core.query.collector(&core.config),
+            question: Question::default(),
+        };
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
                 own_thread::mark();
-                run(&core, &heard, sampler);
+                run(&core, &heard, hands);
             })?;
         Ok(Self { thread, bell })
     }
@@ -62,20 +69,27 @@ impl Work {
     }
 }
 
-fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
+/// What a tick works with.
+struct Hands {
+    sampler: Option<Sampler>,
+    #[cfg(feature = "alerting")]
+    collector: Option<Collector>,
+    question: Question,
+}
+
+fn run(core: &Core, bell: &Bell, mut hands: Hands) {
     let mut due = core.now();
-    let mut question = Question::default();
     while !bell.is_rung() {
         let now = core.now();
         if now >= due {
             // Whatever a tick does, the next one comes.
             let ticked = catch_unwind(AssertUnwindSafe(|| {
-                tick(core, sampler.as_mut(), &mut question);
+                tick(core, &mut hands);
             }));
             if ticked.is_err() {
                 tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");
             }
-            due = core.now() + core.config.tick;
+            due = next_due(due, core.now(), core.config.tick);
         }
         let wait = due.saturating_sub(core.now()).max(Duration::from_millis(1));
         let is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,9 +99,16 @@ fn run(core: &Core, bell: &Bell, mut sampler: Option<Sampler>) {
     }
 }
 
-fn tick(core: &Core, sampler: Option<&mut Sampler>, question: &mut Question) {
+/// When the tick after the one that was due at `due` is due: an interval later, so that ticks keep their distance
+/// however long each takes. What was missed meanwhile is left out.
+fn next_due(due: Duration, now: Duration, interval: Duration) -> Duration {
+    let next = due + interval;
+    if next + interval <= now { now } else { next }
+}
+
+fn tick(core: &Core, hands: &mut Hands) {
     let start = core.clock.raw();
-    if let Some(sampler) = sampler {
+    if let Some(sampler) = &mut hands.sampler {
         sampler.sample(&core.registry);
     }
     core.derived.update(&core.registry, core.now());
@@ -95,7 +116,11 @@ fn tick(core: &Core, sampler: Option<&mut Sampler>, question: &mut Question) {
     for notice in core.registry.diagnostics().take_notices() {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }
-    question.ask(core);
+    #[cfg(feature = "alerting")]
+    if let Some(collector) = &mut hands.collector {
+        core.query.collect(core, collector);
+    }
+    hands.question.ask(core);
     let duration = core.clock.between(start, core.clock.raw());
     core.registry
         .histogram(&catalog::TICK_DURATION, &[])
@@ -139,4 +164,19 @@ fn warn_of_filter(core: &Core, hidden: &[&str]) {
         core.config.log_filter,
         hidden.join(", "),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_keep_their_distance_and_missed_ones_are_left_out() {
+        let at = Duration::from_secs;
+        let next = |due, now| next_due(at(due), at(now), at(10));
+        assert_eq!(next(10, 10), at(20));
+        assert_eq!(next(10, 19), at(20), "a slow tick does not move the next");
+        assert_eq!(next(10, 25), at(20), "one that is late comes at once");
+        assert_eq!(next(10, 95), at(95), "many that are late are one");
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here reads a clock, spawns or does I/O: whoever calls brings the time and the deadline.
 
+pub(crate) mod collector;
 pub mod engine;
 mod labels;
 mod matcher;

@@ -16,10 +16,12 @@ use crate::observatory::Core;
 
 /// What the endpoints answer from.
 #[derive(Clone)]
-struct Answers {
-    core: Arc<Core>,
+pub(super) struct Answers {
+    pub(super) core: Arc<Core>,
     address: SocketAddr,
     scrapes: metrics::Scrapes,
+    #[cfg(feature = "alerting")]
+    pub(super) questions: super::api::Questions,
 }
 
 /// Where the status is.
@@ -29,7 +31,10 @@ const STATUS: &str = "/status";
 pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
     let metrics_path = core.config.prometheus.endpoint.clone();
     let health_path = core.config.health.endpoint.clone();
-    Router::new()
+    let router = Router::new();
+    #[cfg(feature = "alerting")]
+    let router = router.merge(super::api::router());
+    router
         .route("/", get(index))
         .route(&metrics_path, get(scrape))
         .route(&health_path, get(health))
@@ -39,6 +44,8 @@ pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
             core,
             address,
             scrapes: metrics::Scrapes::default(),
+            #[cfg(feature = "alerting")]
+            questions: super::api::Questions::default(),
         })
 }
 
@@ -112,6 +119,11 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Html<String> {
         ),
         row(&core.config.health.endpoint, "health"),
         row(STATUS, "the observatory itself"),
+        #[cfg(feature = "alerting")]
+        row(
+            "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",
+            "any PromQL question; Grafana can ask, too",
+        ),
     ];
     let page = include_str!("index.html")
         .replace("{service}", &escape(&status.service))

@@ -1,5 +1,7 @@
 //! The observatory's own HTTP server: `/metrics`, `/health`, `/status`, on a thread of its own.
 
+#[cfg(feature = "alerting")]
+mod api;
 mod endpoints;
 mod metrics;
 mod negotiate;

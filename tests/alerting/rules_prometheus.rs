@@ -87,8 +87,6 @@ impl Prometheus {
                 return None;
             }
         };
-        // The crate brings no provider of its own into a process that may have another.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::new();
         let base = format!("http://127.0.0.1:{port}");
         let prometheus = Self {

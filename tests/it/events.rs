@@ -72,6 +72,30 @@ fn what_the_provider_says_stands_over_what_was_counted() {
 }
 
 #[test]
+fn a_stream_that_fails_keeps_its_tokens_and_its_time_to_first_token() {
+    let watched = watched();
+    watched.run(|| {
+        let span = info_span!("inference", model_id = "gpt-4o", error.r#type = Empty);
+        let _entered = span.enter();
+        watched.clock.advance(Duration::from_millis(500));
+        info!(name: "token", count = 3);
+        span.record("error.type", "rate_limited");
+    });
+    watched.check_outcomes([0, 1, 0, 0, 0]);
+    watched.check(&[
+        (&format!("llm_router_tokens_generated_total{{{GPT}}}"), 3.0),
+        (
+            &format!("llm_router_time_to_first_token_seconds_sum{{{GPT}}}"),
+            0.5,
+        ),
+        (
+            r#"llm_router_errors_total{component="inference",error_type="rate_limited"}"#,
+            1.0,
+        ),
+    ]);
+}
+
+#[test]
 fn metric_events_become_metrics_with_their_other_fields_as_labels() {
     let watched = watched();
     watched.run(|| {

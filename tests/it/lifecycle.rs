@@ -110,7 +110,7 @@ fn shutdown_works_on_any_executor() {
 #[test]
 fn a_test_owns_the_time_of_the_observatorys_own_threads() {
     let manual = ManualClock::new();
-    let config = config().with_tick(Duration::from_hours(1));
+    let config = config().with_tick(Duration::from_mins(5));
     let (_layer, observatory) = Observatory::builder(config)
         .clock(manual.clock())
         .build::<Registry>()
@@ -122,7 +122,7 @@ fn a_test_owns_the_time_of_the_observatorys_own_threads() {
         )
     };
     wait_until(|| ticks() == 1.0);
-    manual.advance(Duration::from_hours(1));
+    manual.advance(Duration::from_mins(5));
     wait_until(|| ticks() == 2.0);
 }
 

@@ -12,6 +12,7 @@ mod exposition;
 mod hostile;
 mod layer;
 mod lifecycle;
+mod query;
 mod server;
 mod stack;
 mod stress;

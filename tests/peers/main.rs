@@ -10,6 +10,8 @@
 )]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[cfg(feature = "alerting")]
+mod api;
 mod openai;
 mod parsers;
 mod process;

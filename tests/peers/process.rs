@@ -157,7 +157,7 @@ pub(crate) fn query(server: &str, expression: &str) -> Option<f64> {
         .ok()
 }
 
-fn block_on<T>(question: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(question: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -52,6 +52,20 @@ impl Prometheus {
     }
 }
 
+/// What `promtool query instant` prints.
+pub(crate) fn promtool_query(server: &str, expression: &str) -> String {
+    promtool(&["query", "instant", server, expression])
+}
+
+/// What `promtool` prints; it must succeed.
+pub(crate) fn promtool(arguments: &[&str]) -> String {
+    let output = Command::new("promtool").args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}{complained}");
+    said
+}
+
 /// What `promtool check metrics` has to say; empty where it has no complaint.
 pub(crate) fn complaints(exposition: &str) -> String {
     let mut promtool = Command::new("promtool")

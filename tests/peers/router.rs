@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     process::{Process, conv_trace, free_port, get, is_here, query, wait_for},
-    prometheus::{Prometheus, complaints},
+    prometheus::{Prometheus, complaints, promtool_query},
 };
 
 /// The slice of the trace: at this speed five seconds of it.
@@ -50,6 +50,7 @@ pub(crate) fn start(arguments: &[&str]) -> Router {
         ])
         .args(arguments)
         .env("RUST_LOG", "warn")
+        .env("OBSERVATORY_TICK", "500ms")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -122,7 +123,8 @@ fn three_columns_and_prometheus_agree_on_a_slice_of_the_trace() {
     );
     assert_eq!(row(&report, "in flight at the end", "metrics"), 0.0);
 
-    // Prometheus has the same, in its own words.
+    // Prometheus has the same, in its own words; and we, in the same words.
+    let ours = format!("http://{}", router.monitor);
     let expectations = [
         (
             r#"sum(llm_router_model_inference_total{status="success"})"#,
@@ -147,11 +149,23 @@ fn three_columns_and_prometheus_agree_on_a_slice_of_the_trace() {
         ("sum(llm_router_active_inferences)", 0.0),
     ];
     for (expression, expected) in expectations {
-        wait_for(
-            &format!("{expression} = {expected}"),
-            Duration::from_secs(10),
-            || query(&prometheus.url, expression).filter(|value| *value == expected),
-        );
+        for server in [&prometheus.url, &ours] {
+            wait_for(
+                &format!("{expression} = {expected} on {server}"),
+                Duration::from_secs(10),
+                || query(server, expression).filter(|value| *value == expected),
+            );
+        }
     }
+    let rate = "sum(rate(llm_router_model_inference_total[5m]))";
+    let said = promtool_query(&ours, rate);
+    let per_second: f64 = said
+        .trim_start_matches("{} => ")
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(per_second > 0.0, "{said}");
     assert_eq!(complaints(&router.metrics()), "");
 }

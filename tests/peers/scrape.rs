@@ -17,7 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An observatory with spans of every kind, label values that need escaping among them, and a trace.
 pub(crate) fn observed() -> Observatory {
-    let config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
+    observed_with_tick(Duration::from_secs(10))
+}
+
+pub(crate) fn observed_with_tick(tick: Duration) -> Observatory {
+    let config = Config::default()
+        .with_tick(tick)
+        .with_listen("127.0.0.1:0".parse().unwrap());
     let (layer, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         for model in ["gpt-4o", "a\"b\\c\nd", "模型"] {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::behaviour::{NoData, OnError};
 use super::closure::{MetricsView, WhenClosure};
-use super::escalation::Escalation;
-use crate::alerting::Severity;
+use crate::alerting::{Escalation, Severity, SimpleRule};
 
 /// When an alert rule is met.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,6 +218,20 @@ impl AlertRule {
     #[must_use]
     pub fn severity_label(&self) -> Option<Severity> {
         self.labels.get("severity")?.parse().ok()
+    }
+
+    /// What routing has to know of it, with the configured aggregation window; `None` where it names no channel, so
+    /// that the routing tree decides.
+    #[must_use]
+    pub fn routing(&self, window: Duration) -> Option<SimpleRule> {
+        if self.channels.is_empty() {
+            return None;
+        }
+        let mut simple = SimpleRule::new(self.id.clone(), self.channels.iter().cloned());
+        simple.aggregation_key.clone_from(&self.aggregation_key);
+        simple.aggregation_window = window;
+        simple.escalation.clone_from(&self.escalation);
+        Some(simple)
     }
 
     /// Its annotations, with name and description standing in for those that are missing.

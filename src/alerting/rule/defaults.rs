@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use super::alert_rule::AlertRule;
-use super::escalation::Escalation;
 use super::group::RuleGroup;
-use crate::alerting::Severity;
+use crate::alerting::{Escalation, Severity};
 
 /// What the default rules are made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +19,10 @@ pub struct DefaultRules {
     pub runbook: String,
     /// Time between two evaluations. Default: 15 s.
     pub interval: Duration,
+    /// Time after which an alert that nobody acknowledges goes further. Default: 15 min.
+    pub escalation_delay: Duration,
+    /// The channels it then goes to. Default: `pagerduty`, `email`, `webhook`.
+    pub escalation_channels: Vec<String>,
     /// Time to the first token that is too long, for one in twenty. Default: 5 s.
     pub first_token: Duration,
     /// US dollars that may be spent in an hour. Default: none, no rule.
@@ -35,6 +38,10 @@ impl Default for DefaultRules {
             runbook: "https://docs.rs/llm-observatory/latest/llm_observatory/alerting/index.html"
                 .to_owned(),
             interval: Duration::from_secs(15),
+            escalation_delay: Duration::from_mins(15),
+            escalation_channels: ["pagerduty", "email", "webhook"]
+                .map(str::to_owned)
+                .to_vec(),
             first_token: Duration::from_secs(5),
             hourly_cost_usd: None,
             daily_cost_usd: None,
@@ -56,6 +63,18 @@ impl DefaultRules {
     #[must_use]
     pub fn with_runbook(mut self, url: impl Into<String>) -> Self {
         self.runbook = url.into();
+        self
+    }
+
+    /// Sets when and to which channels an alert that nobody acknowledges goes further.
+    #[must_use]
+    pub fn with_escalation<C: Into<String>>(
+        mut self,
+        delay: Duration,
+        channels: impl IntoIterator<Item = C>,
+    ) -> Self {
+        self.escalation_delay = delay;
+        self.escalation_channels = channels.into_iter().map(Into::into).collect();
         self
     }
 
@@ -96,6 +115,10 @@ impl DefaultRules {
             .aggregation_key(id)
     }
 
+    pub(super) fn escalation(&self) -> Escalation {
+        Escalation::after(self.escalation_delay).with_step(self.escalation_channels.iter().cloned())
+    }
+
     fn prefixed(&self, text: &str) -> String {
         text.replace("P_", &self.prefix)
     }
@@ -128,7 +151,7 @@ fn seed_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .hold_for(MINUTE)
             .channels(["slack", "email"])
             .aggregation_key("error_rate")
-            .escalation(Escalation::new()),
+            .escalation(options.escalation()),
         options
             .rule(
                 "high_memory_usage",
@@ -186,7 +209,7 @@ pub(super) fn inference_failures(options: &DefaultRules, share: f64) -> AlertRul
         .channels(["slack", "pagerduty"])
         .aggregation_key("model_failures")
         .group_by(["model_id"])
-        .escalation(Escalation::new())
+        .escalation(options.escalation())
 }
 
 fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
@@ -261,7 +284,7 @@ fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .name("Runtime blocked")
             .hold_for(MINUTE)
             .channels(["slack", "pagerduty"])
-            .escalation(Escalation::new()),
+            .escalation(options.escalation()),
     ];
     let costs = [
         (

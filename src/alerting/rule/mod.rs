@@ -13,7 +13,6 @@ mod defaults;
 
 pub(super) mod duration;
 mod error;
-mod escalation;
 mod export;
 mod file;
 mod group;
@@ -29,7 +28,6 @@ pub use self::{
     closure::{MetricsView, WhenClosure},
     defaults::{DefaultRules, default_rules},
     error::{RuleErrors, RuleFault, RuleProblem},
-    escalation::{Escalation, EscalationStep},
     export::{ExportedRules, export_rules},
     file::{load_rule_file, parse_rule_file},
     group::{RecordingRule, Rule, RuleGroup},

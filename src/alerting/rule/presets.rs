@@ -2,7 +2,6 @@
 
 use super::alert_rule::AlertRule;
 use super::defaults::{DefaultRules, FIVE_MINUTES, MINUTE, default_rules, inference_failures};
-use super::escalation::Escalation;
 use super::group::{Rule, RuleGroup};
 use crate::Preset;
 use crate::alerting::Severity;
@@ -55,7 +54,7 @@ fn production(options: &DefaultRules) -> Vec<AlertRule> {
             .hold_for(MINUTE)
             .channels(["slack", "email", "pagerduty"])
             .aggregation_key("error_rate")
-            .escalation(Escalation::new()),
+            .escalation(options.escalation()),
         options
             .rule(
                 "critical_response_time",
@@ -68,7 +67,7 @@ fn production(options: &DefaultRules) -> Vec<AlertRule> {
             .channels(["slack", "pagerduty"])
             .aggregation_key("performance")
             .group_by(["route"])
-            .escalation(Escalation::new()),
+            .escalation(options.escalation()),
     ]
 }
 

@@ -86,7 +86,7 @@ impl Registry {
 }
 
 /// What idle expiry needs to know of a series.
-trait Fingerprint {
+pub(crate) trait Fingerprint {
     /// A number that changes whenever the series does.
     fn fingerprint(&self) -> u64;
 
@@ -120,7 +120,11 @@ impl Fingerprint for Histogram {
 }
 
 /// Whether a series is written at `moment`. Only those with labels expire: the others are not many.
-fn is_shown<T: Fingerprint>(registry: &Registry, series: &Series<T>, moment: &Moment) -> bool {
+pub(crate) fn is_shown<T: Fingerprint>(
+    registry: &Registry,
+    series: &Series<T>,
+    moment: &Moment,
+) -> bool {
     let (Some(expiry), Some(now)) = (registry.expiry(), moment.now) else {
         return true;
     };

@@ -3,7 +3,9 @@
 /// Signs and exponents of an `f64`: twelve bits.
 const LEADING: usize = 1 << 12;
 /// Bucket numbers fit a byte.
-const MOST: usize = 254;
+const PLACES: usize = 1 << 8;
+/// At least one place is left for `+Inf`.
+const MOST: usize = PLACES - 2;
 
 /// Why a list of bounds cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,11 +48,14 @@ pub(crate) fn check(upper: &[f64]) -> Result<&[f64], BucketsError> {
 }
 
 /// Ascending upper bounds; the bucket `+Inf` is implied.
+///
+/// A search touches two tables that a twelve-bit and an eight-bit number cannot leave, so nothing is checked.
 pub(crate) struct Bounds {
-    upper: Box<[f64]>,
     /// By the sign and exponent of a value: the first bucket that can hold it (0 for negative ones). The search
     /// begins there, and walks over one or two bounds instead of all.
-    first: Box<[u8; LEADING]>,
+    first: [u8; LEADING],
+    /// `+Inf` behind the last bound, up to the end: the walk stops there.
+    upper: [f64; PLACES],
     /// `le` of every bucket as `OpenMetrics` writes it.
     le: Box<[String]>,
 }
@@ -58,19 +63,23 @@ pub(crate) struct Bounds {
 impl Bounds {
     pub(crate) fn new(upper: &[f64]) -> Result<Self, BucketsError> {
         let upper = check(upper)?;
-        let mut first = Box::new([0; LEADING]);
+        let mut first = [0; LEADING];
         for (exponent, place) in first.iter_mut().enumerate().take(LEADING / 2) {
             let least = f64::from_bits((exponent as u64) << 52);
             let bucket = upper.iter().take_while(|bound| least > **bound).count();
             *place = u8::try_from(bucket).unwrap_or(u8::MAX);
+        }
+        let mut places = [f64::INFINITY; PLACES];
+        for (place, bound) in places.iter_mut().zip(upper) {
+            *place = *bound;
         }
         let le = upper
             .iter()
             .map(|bound| super::super::exposition::number::open_metrics(*bound))
             .collect();
         Ok(Self {
-            upper: upper.into(),
             first,
+            upper: places,
             le,
         })
     }
@@ -78,8 +87,8 @@ impl Bounds {
     /// Bounds of the catalog, which a test holds to be valid.
     pub(crate) fn known(upper: &[f64]) -> Self {
         Self::new(upper).unwrap_or_else(|_| Self {
-            upper: Box::new([]),
-            first: Box::new([0; LEADING]),
+            first: [0; LEADING],
+            upper: [f64::INFINITY; PLACES],
             le: Box::new([]),
         })
     }
@@ -87,22 +96,17 @@ impl Bounds {
     /// The number of the first bucket whose bound is not below `value`; `value` is not NaN.
     #[inline]
     pub(crate) fn bucket(&self, value: f64) -> usize {
-        // Sign and exponent; a negative value's lead behind the table's end.
+        // Sign and exponent; a negative value's lead into the table's second half, which is all 0.
         let leading = (value.to_bits() >> 52) as usize;
-        let mut bucket = self
-            .first
-            .get(leading)
-            .map_or(0, |first| usize::from(*first));
-        while let Some(bound) = self.upper.get(bucket)
-            && value > *bound
-        {
+        let mut bucket = usize::from(self.first[leading]);
+        while value > self.upper[bucket % PLACES] {
             bucket += 1;
         }
         bucket
     }
 
     pub(crate) fn upper(&self) -> &[f64] {
-        &self.upper
+        &self.upper[..self.le.len()]
     }
 
     pub(crate) fn le(&self) -> &[String] {
@@ -111,7 +115,7 @@ impl Bounds {
 
     /// Buckets, `+Inf` included.
     pub(crate) fn len(&self) -> usize {
-        self.upper.len() + 1
+        self.le.len() + 1
     }
 }
 
@@ -134,6 +138,18 @@ mod tests {
                 assert_eq!(bounds.bucket(bound.next_up()), bucket + 1);
             }
         }
+    }
+
+    #[test]
+    fn as_many_bounds_as_are_possible_leave_room_for_what_is_above_them() {
+        let upper: Vec<f64> = (0..MOST as u32).map(f64::from).collect();
+        let bounds = Bounds::new(&upper).unwrap();
+        assert_eq!(bounds.bucket(253.0), MOST - 1);
+        for above in [253.5, f64::MAX, f64::INFINITY] {
+            assert_eq!(bounds.bucket(above), MOST);
+        }
+        assert_eq!(bounds.bucket(f64::NEG_INFINITY), 0);
+        assert_eq!((bounds.upper(), bounds.len()), (&upper[..], MOST + 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -19,7 +19,11 @@ use super::{
 use crate::observation::Dropped;
 
 /// Only rises. Whole increments stay exact beyond 2⁵³; fractions are kept apart.
-pub(crate) struct Counter(Striped<CounterPart>);
+pub(crate) struct Counter {
+    cells: Striped<CounterPart>,
+    /// It shows a count that somebody else keeps, and that did not begin at zero with us.
+    is_raised: AtomicBool,
+}
 
 struct CounterPart {
     whole: AtomicU64,
@@ -37,20 +41,23 @@ impl Part for CounterPart {
 
 impl Default for Counter {
     fn default() -> Self {
-        Self(Striped::new(CounterPart {
-            whole: AtomicU64::new(0),
-            fraction: AtomicU64::new(0),
-        }))
+        Self {
+            cells: Striped::new(CounterPart {
+                whole: AtomicU64::new(0),
+                fraction: AtomicU64::new(0),
+            }),
+            is_raised: AtomicBool::new(false),
+        }
     }
 }
 
 impl Counter {
     #[inline]
     pub(crate) fn add(&self, value: u64) {
-        match self.0.only() {
+        match self.cells.only() {
             Some(part) => {
                 if !add(&part.whole, value) {
-                    self.0.missed();
+                    self.cells.missed();
                 }
             }
             None => self.add_striped(value),
@@ -59,7 +66,7 @@ impl Counter {
 
     #[inline(never)]
     fn add_striped(&self, value: u64) {
-        self.0.mine().whole.fetch_add(value, Relaxed);
+        self.cells.mine().whole.fetch_add(value, Relaxed);
     }
 
     pub(crate) fn add_f64(&self, value: f64) -> Result<(), Dropped> {
@@ -71,21 +78,22 @@ impl Counter {
         }
         if value.fract() == 0.0 && value < (1_u64 << 53) as f64 {
             self.add(value as u64);
-        } else if !add_f64(&self.0.mine().fraction, value) {
-            self.0.missed();
+        } else if !add_f64(&self.cells.mine().fraction, value) {
+            self.cells.missed();
         }
         Ok(())
     }
 
     /// Raises the counter to `value` where it is below: for a count that somebody else keeps.
     pub(crate) fn raise_to(&self, value: u64) {
+        self.is_raised.store(true, Relaxed);
         let elsewhere: u64 = self
-            .0
+            .cells
             .parts()
             .skip(1)
             .map(|part| part.whole.load(Relaxed))
             .sum();
-        if let Some(part) = self.0.parts().next() {
+        if let Some(part) = self.cells.parts().next() {
             part.whole
                 .fetch_max(value.saturating_sub(elsewhere), Relaxed);
         }
@@ -94,20 +102,27 @@ impl Counter {
     /// As [`Counter::raise_to`], with fractions.
     #[cfg(feature = "health")]
     pub(crate) fn raise_to_f64(&self, value: f64) {
+        self.is_raised.store(true, Relaxed);
         let missing = value - self.value().as_f64();
         if missing > 0.0 {
-            add_f64(&self.0.mine().fraction, missing);
+            add_f64(&self.cells.mine().fraction, missing);
         }
     }
 
+    /// Whether it began at zero when it was made: not so where somebody else keeps the count.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn began_at_zero(&self) -> bool {
+        !self.is_raised.load(Relaxed)
+    }
+
     pub(crate) fn value(&self) -> CounterValue {
-        let whole = self.0.parts().fold(0_u64, |sum, part| {
+        let whole = self.cells.parts().fold(0_u64, |sum, part| {
             sum.wrapping_add(part.whole.load(Relaxed))
         });
         CounterValue {
             whole,
             fraction: self
-                .0
+                .cells
                 .parts()
                 .map(|part| f64::from_bits(part.fraction.load(Relaxed)))
                 .sum(),
@@ -273,6 +288,7 @@ impl Histogram {
     }
 
     /// Records a value that is known to be finite: a duration, a count, a share.
+    #[inline]
     pub(crate) fn record_finite(&self, value: f64) {
         self.add(value, 1);
     }

@@ -8,6 +8,7 @@ mod backend;
 mod facade;
 mod inference;
 mod operations;
+mod origin;
 mod series;
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -11,6 +11,7 @@ use super::{
         ErrorSeries, HttpSeries, LoadedSeries, LoadingSeries, OperationSeries, QualitySeries,
         QueueSeries, SelectionSeries, SimilaritySeries,
     },
+    origin::Origin,
 };
 use crate::{
     interner::{Found, Interned, Interner},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Kinds of observation, as `observatory_observations_total` names them.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "inference",
     "model_load",
     "model_unload",
@@ -35,15 +36,16 @@ const KINDS: [&str; 12] = [
     "quality",
     "error",
     "custom",
+    "alert",
 ];
 /// Place of `inference` in [`KINDS`].
 const INFERENCE: usize = 0;
 
 /// Finds the series of each observation, and adds to them.
 pub(super) struct SeriesSink<B: Backend> {
-    side: Option<Side>,
+    pub(super) side: Option<Side>,
     observed: [B::Counter; KINDS.len()],
-    inferences: Interner<InferenceSeries<B>>,
+    pub(super) inferences: Interner<InferenceSeries<B>>,
     failed_durations: Interner<B::Histogram>,
     http: Interner<HttpSeries<B>>,
     caches: Interner<CacheSeries<B>>,
@@ -104,6 +106,18 @@ impl<B: Backend> SeriesSink<B> {
 
     #[inline]
     pub(super) fn open(&self, labels: &mut Labels) -> Handle {
+        match self.inferences.find(labels) {
+            Some((number, series)) => {
+                series.began();
+                Handle(number)
+            }
+            None => self.open_new(labels),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_new(&self, labels: &mut Labels) -> Handle {
         let interned = self.inference(labels);
         interned.value.began();
         Handle(interned.number)
@@ -124,12 +138,7 @@ impl<B: Backend> SeriesSink<B> {
 
     pub(super) fn chunk(&self, handle: Handle, gap: Duration) {
         if let Some(series) = self.inferences.get(handle.0) {
-            series.chunk(
-                &self.backend,
-                || self.inferences.labels(handle.0),
-                gap.as_secs_f64(),
-                self.side,
-            );
+            series.chunk(Origin::new(self, handle.0), gap.as_secs_f64());
         }
     }
 
@@ -155,11 +164,11 @@ impl<B: Backend> SeriesSink<B> {
         end: &InferenceEnd,
         failure: Option<&Labels>,
     ) {
-        let labels = || self.inferences.labels(number);
-        series.ended(&self.backend, &labels, end, self.side);
+        let origin = Origin::new(self, number);
+        series.ended(origin, end);
         self.observed[INFERENCE].add(1);
         if end.outcome != Outcome::Success {
-            self.ended_otherwise(labels(), end, failure);
+            self.ended_otherwise(origin.labels(), end, failure);
         }
     }
 
@@ -202,7 +211,8 @@ impl<B: Backend> SeriesSink<B> {
             counter.add(1);
         }
         match observation {
-            Observation::Inference(_) => {}
+            // The one was recorded above; of the other, more than a count is not a matter of metrics.
+            Observation::Inference(_) | Observation::Alert(_) => {}
             Observation::HttpRequest(request) => self.http_request(request),
             Observation::ModelLoad(load) => {
                 self.series(&self.loading, model_labels(load.model))

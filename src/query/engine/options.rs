@@ -67,6 +67,13 @@ impl EngineOptions {
         self
     }
 
+    /// Sets how old a sample may be and still stand for "now".
+    #[must_use]
+    pub fn with_lookback(mut self, lookback: Duration) -> Self {
+        self.lookback = lookback;
+        self
+    }
+
     /// Sets how long one query may take.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

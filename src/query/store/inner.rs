@@ -234,6 +234,19 @@ impl Inner {
         }
     }
 
+    /// Whether there is a sample with `from <= time <= to`, a stale marker left out where it is the last.
+    pub(super) fn has_sample(&self, id: SeriesId, from: i64, to: i64) -> bool {
+        let Some(series) = self.get(id) else {
+            return false;
+        };
+        match series.latest(from, to) {
+            Some(last) if super::is_stale(last.value) => {
+                series.latest(from, last.timestamp - 1).is_some()
+            }
+            found => found.is_some(),
+        }
+    }
+
     /// Returns the last sample with `from <= time <= to`, unless it says that the series has ended.
     pub(in crate::query) fn latest(&self, id: SeriesId, from: i64, to: i64) -> Option<Point> {
         let found = self.get(id)?.latest(from, to);

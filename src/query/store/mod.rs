@@ -121,6 +121,18 @@ impl SeriesStore {
             .collect()
     }
 
+    /// Returns the labels of the series that meet all matchers and have a sample with `from <= time <= to`, in
+    /// order.
+    #[must_use]
+    pub fn series_between(&self, matchers: &[Matcher], from: i64, to: i64) -> Vec<Labels> {
+        let inner = self.read();
+        let found = inner.select(matchers).into_iter();
+        found
+            .filter(|id| inner.has_sample(*id, from, to))
+            .filter_map(|id| inner.labels(id).cloned())
+            .collect()
+    }
+
     /// Returns the names of all labels, in order.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {

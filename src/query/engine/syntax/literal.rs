@@ -73,6 +73,20 @@ fn has_proper_underscores(text: &str) -> bool {
         .all(|(at, byte)| *byte != b'_' || (is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))))
 }
 
+/// Reads a duration as queries write it, `1h30m`, in milliseconds.
+///
+/// # Errors
+///
+/// When the text is no duration, or one that is too long.
+pub fn parse_duration(text: &str) -> Result<i64, String> {
+    let fault = || format!("not a valid duration string: {text:?}");
+    match text {
+        "" => Err("empty duration string".to_owned()),
+        "0" => Ok(0),
+        text => duration(text).unwrap_or_else(|| Err(fault())),
+    }
+}
+
 /// Reads `1h30m`: `None` where the text is no duration, an error where it is one that cannot be.
 pub(crate) fn duration(text: &str) -> Option<Result<i64, String>> {
     let mut rest = text;

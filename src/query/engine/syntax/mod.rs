@@ -26,6 +26,7 @@ mod selector;
 )]
 mod tests;
 mod types;
+mod walk;
 
 pub use ast::{
     AggregateOp, Aggregation, At, Binary, BinaryOp, Cardinality, Expr, ExprKind, Grouping,
@@ -35,6 +36,7 @@ pub use error::ParseError;
 pub(super) use error::line_and_column;
 pub use functions::Function;
 pub(super) use functions::FunctionId;
+pub use literal::parse_duration;
 pub(crate) use literal::{duration, format_duration, string};
 pub(super) use parser::parse_numbered;
 pub use parser::{ParseLimits, parse};

@@ -1,0 +1,373 @@
+//! The handle: what the rules, the HTTP endpoints and the application call.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::sync::Notify;
+
+use super::{
+    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
+    peer::PeerQueue, unwind::attempt,
+};
+use crate::{
+    alerting::{
+        AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, Dispatcher, GroupView,
+        History, HistoryQuery, HistoryRecord, HistoryStatistics, Message, NotifyError, Receipt,
+        Router, Routing, RoutingError, Silence, SilenceError, SilenceRequest,
+        outbox::{Store, Write},
+        route::to_ms,
+    },
+    query::Labels,
+};
+
+/// Gives alerts to whoever must hear of them. Cheap to clone; every method returns at once.
+#[derive(Clone)]
+pub struct Notifications {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the handle and the runner share.
+pub(super) struct Shared {
+    core: Mutex<Core>,
+    pub(super) store: Mutex<Store>,
+    pub(super) channels: BTreeMap<String, Channel>,
+    pub(super) peers: Vec<Arc<PeerQueue>>,
+    pub(super) time: TimeSource,
+    pub(super) wake: Notify,
+    pub(super) attempt_timeout: Duration,
+}
+
+/// What one address said to a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TestResult {
+    /// The address: `webhook`, or `webhook/1`.
+    pub destination: String,
+    /// The step of the escalation, from 1 on; 0 for those who are told at once.
+    pub step: usize,
+    /// Its answer, or precisely what went wrong.
+    pub outcome: Result<Receipt, NotifyError>,
+}
+
+/// There is no channel with this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no channel {name:?}; there are: {known}")]
+pub struct UnknownChannel {
+    name: String,
+    known: String,
+}
+
+impl Notifications {
+    /// Opens the store and goes on from it; the runner must then be run.
+    ///
+    /// `peers` are Alertmanagers that get the alerts themselves. Blocks on the disk: call it where that is allowed.
+    ///
+    /// # Errors
+    /// When the routing is wrong, or another process uses the store.
+    pub fn open(
+        options: NotificationOptions,
+        channels: BTreeMap<String, Channel>,
+        peers: Vec<AlertmanagerPeer>,
+        time: TimeSource,
+    ) -> Result<(Self, Runner), OpenError> {
+        let router = router(&options.routing, &channels)?;
+        let (store, loaded) = Store::open(options.data_dir.as_deref())?;
+        let now = time();
+        if loaded.unreadable > 0 {
+            let records = loaded.unreadable;
+            tracing::warn!(records, "the alert store holds records that cannot be read");
+        }
+        let mut saved = loaded.saved;
+        for notification in &mut saved.outbox {
+            // Whoever was down for an hour gets its chance all the same.
+            let fresh = now.saturating_add(to_ms(options.dispatch.delivery_time));
+            notification.deadline = notification.deadline.max(fresh);
+        }
+        let outbox = saved.outbox.clone().into_iter().map(Arc::new);
+        let outbox = outbox.map(|notification| (notification.id, notification));
+        let grace = now.saturating_add(to_ms(options.dispatch.restart_grace));
+        let core = Core {
+            outbox: outbox.collect(),
+            dispatcher: Dispatcher::restore(router, options.dispatch.clone(), saved, now),
+            history: History::new(options.max_history, loaded.history, grace),
+            channels: channels
+                .keys()
+                .map(|name| (name.clone(), super::ChannelCounts::default()))
+                .collect(),
+            slots: loaded.slots,
+            writes: Vec::new(),
+        };
+        let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            store: Mutex::new(store),
+            channels,
+            peers: peers.collect(),
+            time,
+            wake: Notify::new(),
+            attempt_timeout: options.attempt_timeout,
+        });
+        let runner = Runner::new(Arc::clone(&shared), options);
+        Ok((Self { shared }, runner))
+    }
+
+    /// Takes alerts in, as [`Dispatcher::put`].
+    pub fn put(&self, alerts: Vec<Alert>) {
+        if !self.shared.peers.is_empty() {
+            let shared: Vec<Arc<Alert>> = alerts.iter().cloned().map(Arc::new).collect();
+            for peer in &self.shared.peers {
+                peer.put(&shared);
+            }
+        }
+        let now = self.now();
+        self.shared.core().put(alerts, now);
+        self.shared.wake.notify_one();
+    }
+
+    /// Uses another routing; all or nothing.
+    ///
+    /// # Errors
+    /// When it is wrong; the old one stays then.
+    pub fn set_routing(&self, routing: &Routing) -> Result<(), RoutingError> {
+        let router = router(routing, &self.shared.channels)?;
+        let now = self.now();
+        self.shared.core().dispatcher.reconfigure(router, now);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Creates or changes a silence; returns its id.
+    ///
+    /// # Errors
+    /// When the request is not complete or names a silence that is not there.
+    pub fn set_silence(&self, request: SilenceRequest) -> Result<String, SilenceError> {
+        let now = self.now();
+        let id = self
+            .shared
+            .core()
+            .dispatcher
+            .set_silence(request, new_id(), now)?;
+        self.shared.wake.notify_one();
+        Ok(id)
+    }
+
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// When there is none with this id, or it is over.
+    pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
+        let now = self.now();
+        self.shared.core().dispatcher.expire_silence(id, now)?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// All silences, the active ones first.
+    #[must_use]
+    pub fn silences(&self) -> Vec<Silence> {
+        let now = self.now();
+        self.shared.core().dispatcher.silences().list(now)
+    }
+
+    /// The silence that keeps an alert with these labels back.
+    #[must_use]
+    pub fn silence_of(&self, labels: &Labels) -> Option<Silence> {
+        let now = self.now();
+        self.shared
+            .core()
+            .dispatcher
+            .silence_of(labels, now)
+            .cloned()
+    }
+
+    /// Acknowledges what fires; returns the groups' keys. See [`Dispatcher::acknowledge`].
+    ///
+    /// # Errors
+    /// When nothing that fires matches, or nobody is named.
+    pub fn acknowledge(
+        &self,
+        target: &AcknowledgeTarget,
+        by: &str,
+        comment: &str,
+    ) -> Result<Vec<String>, AcknowledgeError> {
+        let now = self.now();
+        let mut core = self.shared.core();
+        let keys = core.dispatcher.acknowledge(target, by, comment, now)?;
+        let groups = core.dispatcher.groups(now).into_iter();
+        let given = groups.filter(|group| keys.contains(&group.key));
+        for given in given.filter_map(|group| group.acknowledgement) {
+            core.history.acknowledged(&given);
+        }
+        drop(core);
+        self.shared.wake.notify_one();
+        Ok(keys)
+    }
+
+    /// The groups that have alerts.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupView> {
+        let now = self.now();
+        self.shared.core().dispatcher.groups(now)
+    }
+
+    /// The records of the history that are wanted, the latest first.
+    #[must_use]
+    pub fn history(&self, query: &HistoryQuery) -> Vec<Arc<HistoryRecord>> {
+        self.shared.core().history.query(query)
+    }
+
+    /// The history in numbers.
+    #[must_use]
+    pub fn statistics(&self) -> HistoryStatistics {
+        let now = self.now();
+        self.shared.core().history.statistics(now)
+    }
+
+    /// Counters and gauges for the metrics.
+    #[must_use]
+    pub fn counts(&self) -> NotificationCounts {
+        let now = self.now();
+        let peers = self.shared.peers.iter();
+        let peers = peers
+            .map(|peer| (peer.name().to_owned(), peer.counts()))
+            .collect();
+        let (store_failures, is_store_degraded) = {
+            let store = self.shared.store();
+            (store.failures(), store.is_degraded())
+        };
+        let core = self.shared.core();
+        NotificationCounts {
+            channels: core.channels.clone(),
+            peers,
+            suppressed: core.dispatcher.suppressed(),
+            outbox_depth: core.outbox.len(),
+            active_alerts: core.dispatcher.firing_count(now),
+            store_failures,
+            is_store_degraded,
+        }
+    }
+
+    /// What was saved under this name, at the last start or since: a place for the state of rules.
+    #[must_use]
+    pub fn saved_state(&self, name: &str) -> Option<Vec<u8>> {
+        self.shared.core().slots.get(name).cloned()
+    }
+
+    /// Saves bytes under a name, with the next round's transaction.
+    pub fn save_state(&self, name: &str, bytes: Vec<u8>) {
+        let mut core = self.shared.core();
+        // An older one that has not been written yet is of no use.
+        let is_older = |write: &Write| matches!(write, Write::PutSlot(other, _) if other == name);
+        core.writes.retain(|write| !is_older(write));
+        core.writes
+            .push(Write::PutSlot(name.to_owned(), bytes.clone()));
+        core.slots.insert(name.to_owned(), bytes);
+        drop(core);
+        self.shared.wake.notify_one();
+    }
+
+    /// Sends a test message through every address of a channel, one attempt each, past queue and backoff.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
+        let Some(found) = self.shared.channels.get(channel) else {
+            let known: Vec<&str> = self.shared.channels.keys().map(String::as_str).collect();
+            return Err(UnknownChannel {
+                name: channel.to_owned(),
+                known: known.join(", "),
+            });
+        };
+        let message = Message::test("test", self.now());
+        let mut results = Vec::new();
+        for (index, notifier) in found.notifiers.iter().enumerate() {
+            let outcome = attempt(&**notifier, &message, self.shared.attempt_timeout).await;
+            results.push(TestResult {
+                destination: if index == 0 {
+                    channel.to_owned()
+                } else {
+                    format!("{channel}/{index}")
+                },
+                step: 0,
+                outcome,
+            });
+        }
+        Ok(results)
+    }
+
+    /// Walks every step of the escalation that an alert with these labels would take, without waiting: each address
+    /// gets a test message with the step and the severity that it would have.
+    pub async fn test_escalation(&self, labels: &Labels) -> Vec<TestResult> {
+        let now = self.now();
+        let steps = self.shared.core().dispatcher.test_messages(labels, now);
+        let mut results = Vec::new();
+        for (step, destination, message) in steps {
+            let channel = self.shared.channels.get(&*destination.channel);
+            let notifier =
+                channel.and_then(|channel| channel.notifiers.get(usize::from(destination.index)));
+            if let Some(notifier) = notifier {
+                let outcome = attempt(&**notifier, &message, self.shared.attempt_timeout).await;
+                results.push(TestResult {
+                    destination: destination.to_string(),
+                    step,
+                    outcome,
+                });
+            }
+        }
+        results
+    }
+
+    fn now(&self) -> i64 {
+        (self.shared.time)()
+    }
+}
+
+impl Shared {
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Notifications {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifications")
+            .field("channels", &self.shared.channels.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+fn router(routing: &Routing, channels: &BTreeMap<String, Channel>) -> Result<Router, RoutingError> {
+    let traits = channels.iter();
+    let traits = traits.map(|(name, channel)| (name.clone(), channel.routing_traits()));
+    Router::new(routing, traits.collect())
+}
+
+/// A random UUID (version 4), as Alertmanager's silences have.
+fn new_id() -> String {
+    let mut bytes = [0u8; 16];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        // No randomness: the address of a fresh allocation and its hash are unique enough within a process.
+        let unique = Box::new(0u8);
+        let address = std::ptr::from_ref(&*unique) as usize as u64;
+        bytes[..8].copy_from_slice(&address.to_le_bytes());
+    }
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex = crate::alerting::notifier::hex(&bytes);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}

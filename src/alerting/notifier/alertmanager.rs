@@ -1,0 +1,83 @@
+//! Posts alerts, not messages, to an Alertmanager: grouping, silences and deduplication are then its work.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use hyper::header::HeaderMap;
+
+use super::{
+    FailureClass, HttpClient, NotifyError, Receipt, Secret, payload,
+    webhook::{check_url, headers},
+};
+use crate::alerting::{Alert, RoutingError};
+
+/// One Alertmanager. Every peer of a cluster must get every alert, as from Prometheus.
+pub struct AlertmanagerPeer {
+    name: String,
+    url: Secret,
+    headers: HeaderMap,
+    client: HttpClient,
+}
+
+impl AlertmanagerPeer {
+    /// A peer at this base URL, such as `http://alertmanager:9093`; `name` stands for it in errors and metrics.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(
+        name: impl Into<String>,
+        base_url: &Secret,
+        client: HttpClient,
+    ) -> Result<Self, RoutingError> {
+        let name = name.into();
+        check_url(base_url).map_err(|problem| {
+            RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
+        })?;
+        let base = base_url.expose().trim_end_matches('/');
+        Ok(Self {
+            name,
+            url: Secret::new(format!("{base}/api/v2/alerts")),
+            headers: HeaderMap::new(),
+            client,
+        })
+    }
+
+    /// Adds headers, such as `authorization`.
+    ///
+    /// # Errors
+    /// When one cannot be sent.
+    pub fn with_headers(mut self, pairs: &BTreeMap<String, Secret>) -> Result<Self, RoutingError> {
+        self.headers = headers(pairs).map_err(|header| {
+            let problem = format!("{header:?} cannot be sent");
+            RoutingError::new(format!("channel {:?}", self.name), "headers", problem)
+        })?;
+        Ok(self)
+    }
+
+    /// What stands for it in errors and metrics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes one attempt.
+    pub(crate) async fn post(&self, alerts: &[Arc<Alert>]) -> Result<Receipt, NotifyError> {
+        let body = payload::posted(alerts).map_err(|error| {
+            NotifyError::new(
+                FailureClass::Other,
+                format!("cannot write the body: {error}"),
+            )
+        })?;
+        self.client
+            .post(&self.url, self.headers.clone(), body)
+            .await
+    }
+}
+
+impl fmt::Debug for AlertmanagerPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlertmanagerPeer")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,182 @@
+//! Writes messages for whoever reads the process's output.
+
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status, payload,
+};
+use crate::alerting::Severity;
+
+/// Alerts of one message that are written out.
+const MAX_ALERTS: usize = 20;
+
+/// Writes each message as a few lines.
+#[derive(Clone)]
+pub struct Console {
+    writer: Arc<Mutex<dyn Write + Send>>,
+    is_coloured: bool,
+}
+
+impl Console {
+    /// Writes to standard error, coloured where that is a terminal.
+    #[must_use]
+    pub fn stderr() -> Self {
+        Self {
+            writer: Arc::new(Mutex::new(io::stderr())),
+            is_coloured: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes to something else, without colours.
+    #[must_use]
+    pub fn writer(writer: impl Write + Send + 'static) -> Self {
+        Self {
+            writer: Arc::new(Mutex::new(writer)),
+            is_coloured: false,
+        }
+    }
+
+    fn write(&self, message: &Message) -> io::Result<()> {
+        let text = render(message, self.is_coloured);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(text.as_bytes())?;
+        writer.flush()
+    }
+}
+
+impl Notifier for Console {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        let written = self.write(message);
+        let answer = match written {
+            Ok(()) => Ok(Receipt::new("written")),
+            Err(error) => Err(NotifyError::new(FailureClass::Other, error.to_string())),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console")
+            .field("is_coloured", &self.is_coloured)
+            .finish_non_exhaustive()
+    }
+}
+
+fn render(message: &Message, is_coloured: bool) -> String {
+    let colour = match (message.status, message.severity) {
+        (Status::Resolved, _) => "32",
+        (Status::Firing, Severity::Critical | Severity::Error) => "31",
+        (Status::Firing, Severity::Warning) => "33",
+        (Status::Firing, Severity::Info) => "36",
+    };
+    let title = plain(&message.title());
+    let title = if is_coloured {
+        format!("\x1b[1;{colour}m{title}\x1b[0m")
+    } else {
+        title
+    };
+    let mut text = format!("{title}: {}\n", why(message));
+    for alert in message.alerts.iter().take(MAX_ALERTS) {
+        let own = alert.alert.labels.iter().filter(|label| {
+            message.common_labels.get(label.name()).map(String::as_str) != Some(label.value())
+        });
+        let own: Vec<String> = own
+            .map(|label| format!("{}={:?}", plain(label.name()), label.value()))
+            .collect();
+        let time = match alert.status {
+            Status::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
+            Status::Resolved => format!("until {}", payload::time(alert.alert.ends_at)),
+        };
+        let summary = alert
+            .alert
+            .annotations
+            .get("summary")
+            .map_or("", String::as_str);
+        let parts = [
+            alert.status.as_str(),
+            &time,
+            &own.join(" "),
+            &plain(summary),
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .filter(|part| !part.is_empty());
+        text.push_str("  ");
+        text.push_str(&parts.collect::<Vec<_>>().join("  "));
+        text.push('\n');
+    }
+    let more = message.alerts.len().saturating_sub(MAX_ALERTS) + message.truncated_alerts;
+    if more > 0 {
+        text.extend(["  and ", &more.to_string(), " more\n"]);
+    }
+    text
+}
+
+fn why(message: &Message) -> String {
+    match &message.reason {
+        Reason::New => "new".to_owned(),
+        Reason::Changed => "more alerts".to_owned(),
+        Reason::SomeResolved => "some are over".to_owned(),
+        Reason::AllResolved => "over".to_owned(),
+        Reason::Repeat => "still firing".to_owned(),
+        Reason::Escalation => format!("nobody has acknowledged, step {}", message.escalation_step),
+        Reason::Acknowledged { by, comment } => {
+            format!("acknowledged by {}: {}", plain(by), plain(comment))
+        }
+        Reason::Fallback { channel } => format!("{} could not deliver it", plain(channel)),
+        Reason::Test => "a test".to_owned(),
+    }
+}
+
+/// A label may hold what moves the cursor or forges a line.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        alerting::{Alert, MessageAlert},
+        query::Labels,
+    };
+
+    #[test]
+    fn a_message_is_a_few_lines_that_no_label_can_forge() {
+        let labels = [
+            ("alertname", "Slow"),
+            ("model_id", "a\nb\x1b[2J"),
+            ("severity", "error"),
+        ];
+        let mut alert = Alert::new(Labels::from_pairs(labels), 0);
+        alert
+            .annotations
+            .insert("summary".to_owned(), "too\rslow".to_owned());
+        let other = Alert::new(
+            Labels::from_pairs([("alertname", "Slow"), ("severity", "error")]),
+            0,
+        );
+        let alerts = [alert, other].map(|alert| MessageAlert::new(Arc::new(alert), Status::Firing));
+        let message = Message::new("all", "k").with_alerts(alerts.to_vec());
+        assert_eq!(
+            render(&message, false),
+            "[FIRING:2] Slow (error): new\n  \
+             firing  since 1970-01-01T00:00:00Z  model_id=\"a\\nb\\u{1b}[2J\"  too\\rslow\n  \
+             firing  since 1970-01-01T00:00:00Z\n"
+        );
+        assert!(render(&message, true).starts_with("\x1b[1;31m[FIRING:2]"));
+    }
+}

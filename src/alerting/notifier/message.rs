@@ -1,0 +1,306 @@
+//! What a channel is told: Alertmanager's template data, and what it does not have.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::alerting::{Alert, Severity, outbox::saved};
+
+/// A message about one group of alerts.
+///
+/// The fields up to `truncated_alerts` are Alertmanager's, with its meaning; the rest is ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// The receiver that the route named.
+    pub receiver: String,
+    /// Firing while one of the alerts is.
+    pub status: Status,
+    /// The alerts of the group, in a stable order.
+    pub alerts: Vec<MessageAlert>,
+    /// The labels that make the group.
+    pub group_labels: BTreeMap<String, String>,
+    /// The labels that all alerts share.
+    pub common_labels: BTreeMap<String, String>,
+    /// The annotations that all alerts share.
+    pub common_annotations: BTreeMap<String, String>,
+    /// Where a browser finds the observatory.
+    pub external_url: String,
+    /// Identifies the group: the route's matchers and the group's labels.
+    pub group_key: String,
+    /// Alerts that were left out because the channel takes only so many.
+    pub truncated_alerts: usize,
+    /// The worst severity of the alerts that fire (of all, when none does), raised by each escalation.
+    pub severity: Severity,
+    /// How often the group was escalated; 0 for the first message.
+    pub escalation_step: usize,
+    /// The same for every message about a group, also after a restart and from every replica: 64 hexadecimal digits.
+    /// Whoever is told twice can tell by it.
+    pub dedup_key: String,
+    /// Why this is sent now.
+    pub reason: Reason,
+}
+
+/// One alert of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MessageAlert {
+    /// Whether it fired when the message was made.
+    pub status: Status,
+    /// The alert.
+    #[serde(with = "saved::shared")]
+    pub alert: Arc<Alert>,
+    /// Identifies its label set.
+    pub fingerprint: u64,
+}
+
+/// Whether something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is.
+    Firing,
+    /// It was.
+    Resolved,
+}
+
+/// Why a message is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The group is told of for the first time.
+    New,
+    /// Alerts have joined it.
+    Changed,
+    /// Some of its alerts are over.
+    SomeResolved,
+    /// All of its alerts are over.
+    AllResolved,
+    /// Nothing has changed for the repeat interval.
+    Repeat,
+    /// Nobody has acknowledged in time.
+    Escalation,
+    /// Somebody has acknowledged.
+    Acknowledged {
+        /// Who it was.
+        by: String,
+        /// What they said.
+        comment: String,
+    },
+    /// Another channel could not deliver it.
+    Fallback {
+        /// Which one.
+        channel: String,
+    },
+    /// Somebody wants to see whether it arrives.
+    Test,
+}
+
+impl Status {
+    /// Its name, as in Alertmanager's payloads.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Message {
+    /// An empty message; [`Message::with_alerts`] fills it.
+    pub(crate) fn new(receiver: impl Into<String>, group_key: impl Into<String>) -> Self {
+        let group_key = group_key.into();
+        Self {
+            receiver: receiver.into(),
+            status: Status::Resolved,
+            alerts: Vec::new(),
+            group_labels: BTreeMap::new(),
+            common_labels: BTreeMap::new(),
+            common_annotations: BTreeMap::new(),
+            external_url: String::new(),
+            truncated_alerts: 0,
+            severity: Severity::default(),
+            escalation_step: 0,
+            dedup_key: Self::dedup_key_of(&group_key),
+            reason: Reason::New,
+            group_key,
+        }
+    }
+
+    /// The SHA-256 of the group key: what Alertmanager gives `PagerDuty`.
+    pub(crate) fn dedup_key_of(group_key: &str) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, group_key.as_bytes());
+        hex(digest.as_ref())
+    }
+
+    /// A message that says that it is only a test.
+    #[must_use]
+    pub fn test(receiver: impl Into<String>, now: i64) -> Self {
+        let labels = [("alertname", "ObservatoryTest"), ("severity", "info")];
+        let mut alert = Alert::new(crate::query::Labels::from_pairs(labels), now);
+        let summary = "A test of this channel. Nothing is wrong.".to_owned();
+        alert.annotations.insert("summary".to_owned(), summary);
+        let alert = MessageAlert::new(Arc::new(alert), Status::Firing);
+        let mut message =
+            Self::new(receiver, "{}:{alertname=\"ObservatoryTest\"}").with_alerts(vec![alert]);
+        message.group_labels = message.common_labels.clone();
+        message.reason = Reason::Test;
+        message
+    }
+
+    /// Puts the alerts in, and what follows from them: status, severity, common labels and annotations.
+    pub(crate) fn with_alerts(mut self, alerts: Vec<MessageAlert>) -> Self {
+        let is_firing = |alert: &&MessageAlert| alert.status == Status::Firing;
+        self.status = match alerts.iter().find(is_firing) {
+            Some(_) => Status::Firing,
+            None => Status::Resolved,
+        };
+        let counting = alerts.iter().filter(|alert| alert.status == self.status);
+        self.severity = counting
+            .filter_map(|alert| alert.alert.severity())
+            .max()
+            .unwrap_or_default();
+        self.common_labels = common(&alerts, |alert| {
+            let labels = alert.labels.iter();
+            labels.map(|label| (label.name(), label.value())).collect()
+        });
+        self.common_annotations = common(&alerts, |alert| {
+            let annotations = alert.annotations.iter();
+            annotations
+                .map(|(name, text)| (name.as_str(), text.as_str()))
+                .collect()
+        });
+        self.alerts = alerts;
+        self
+    }
+
+    /// At most `max` of its alerts, the first ones; 0 means all. What they have in common is worked out again, as
+    /// Alertmanager does.
+    #[must_use]
+    pub fn truncated(&self, max: usize) -> Self {
+        if max == 0 || self.alerts.len() <= max {
+            return self.clone();
+        }
+        let mut message = self.clone();
+        let alerts = self.alerts[..max].to_vec();
+        message.truncated_alerts = self.truncated_alerts + self.alerts.len() - max;
+        let severity = message.severity;
+        message = message.with_alerts(alerts);
+        message.severity = severity;
+        message
+    }
+
+    /// How many of its alerts fire.
+    #[must_use]
+    pub fn firing_count(&self) -> usize {
+        let firing = self
+            .alerts
+            .iter()
+            .filter(|alert| alert.status == Status::Firing);
+        firing.count()
+    }
+
+    /// What a person reads first: `[FIRING:2] HighErrorRate (critical)`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let name = self
+            .common_labels
+            .get("alertname")
+            .map_or("several alerts", String::as_str);
+        match self.status {
+            Status::Firing => format!(
+                "[FIRING:{}] {name} ({})",
+                self.firing_count(),
+                self.severity
+            ),
+            Status::Resolved => format!("[RESOLVED] {name} ({})", self.severity),
+        }
+    }
+}
+
+impl MessageAlert {
+    pub(crate) fn new(alert: Arc<Alert>, status: Status) -> Self {
+        Self {
+            status,
+            fingerprint: alert.fingerprint(),
+            alert,
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    nibbles
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
+}
+
+/// The pairs that all alerts have.
+fn common(
+    alerts: &[MessageAlert],
+    pairs: impl for<'a> Fn(&'a Alert) -> Vec<(&'a str, &'a str)>,
+) -> BTreeMap<String, String> {
+    let Some((first, rest)) = alerts.split_first() else {
+        return BTreeMap::new();
+    };
+    let mut shared = pairs(&first.alert);
+    for alert in rest {
+        if shared.is_empty() {
+            break;
+        }
+        let own = pairs(&alert.alert);
+        // Both are sorted by name and short.
+        shared.retain(|pair| own.contains(pair));
+    }
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    shared.into_iter().map(owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Labels;
+
+    fn alert(model: &str, status: Status, severity: &str) -> MessageAlert {
+        let labels = [
+            ("alertname", "Slow"),
+            ("model_id", model),
+            ("severity", severity),
+        ];
+        let mut alert = Alert::new(Labels::from_pairs(labels), 0);
+        alert
+            .annotations
+            .insert("summary".to_owned(), "slow".to_owned());
+        MessageAlert::new(Arc::new(alert), status)
+    }
+
+    #[test]
+    fn a_message_has_what_its_alerts_have_in_common() {
+        let message = Message::new("all", "{}:{}").with_alerts(vec![
+            alert("a", Status::Firing, "warning"),
+            alert("b", Status::Resolved, "critical"),
+        ]);
+        assert_eq!(message.status, Status::Firing);
+        assert_eq!(message.severity, Severity::Warning);
+        let common: Vec<&str> = message.common_labels.keys().map(String::as_str).collect();
+        assert_eq!(common, ["alertname"]);
+        assert_eq!(message.common_annotations["summary"], "slow");
+        assert_eq!(message.title(), "[FIRING:1] Slow (warning)");
+        assert_eq!(message.dedup_key.len(), 64);
+    }
+
+    #[test]
+    fn a_truncated_message_counts_what_it_leaves_out() {
+        let alerts = (0..5).map(|n| alert(&n.to_string(), Status::Firing, "error"));
+        let message = Message::new("all", "{}:{}").with_alerts(alerts.collect());
+        assert_eq!(message.truncated(0), message);
+        assert_eq!(message.truncated(5), message);
+        let short = message.truncated(1);
+        assert_eq!((short.alerts.len(), short.truncated_alerts), (1, 4));
+        assert_eq!(short.common_labels["model_id"], "0");
+    }
+}

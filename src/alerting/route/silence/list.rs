@@ -1,0 +1,174 @@
+//! All silences of this process.
+
+use std::collections::BTreeMap;
+
+use super::{MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceRequest, SilenceState};
+use crate::{
+    alerting::route::{inhibit::are_met, parse_matchers},
+    query::{Labels, Matcher},
+};
+
+/// The silences, with their matchers compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Silences {
+    by_id: BTreeMap<String, (Silence, Vec<Matcher>)>,
+}
+
+impl Silences {
+    /// Takes back what [`Silences::list`] gave; one that cannot be read any more is left out.
+    pub(crate) fn restore(silences: impl IntoIterator<Item = Silence>) -> Self {
+        let by_id = silences
+            .into_iter()
+            .filter_map(|silence| {
+                let matchers = compile(&silence.matchers).ok()?;
+                Some((silence.id.clone(), (silence, matchers)))
+            })
+            .collect();
+        Self { by_id }
+    }
+
+    /// Creates a silence, or changes one; returns its id, which is `new_id` unless an old one could be kept.
+    ///
+    /// # Errors
+    /// When the request is not complete, names a silence that is not there, or there are too many.
+    pub fn set(
+        &mut self,
+        request: SilenceRequest,
+        new_id: String,
+        now: i64,
+    ) -> Result<String, SilenceError> {
+        let matchers = check(&request, now)?;
+        let mut silence = Silence {
+            id: new_id,
+            matchers: request.matchers,
+            starts_at: request.starts_at,
+            ends_at: request.ends_at,
+            updated_at: now,
+            created_by: request.created_by,
+            comment: request.comment,
+        };
+        if let Some(id) = request.id {
+            let (old, _) = self
+                .by_id
+                .get(&id)
+                .ok_or_else(|| SilenceError::NotFound(id.clone()))?;
+            if can_become(old, &silence, now) {
+                silence.id = id;
+                let id = silence.id.clone();
+                self.by_id.insert(id.clone(), (silence, matchers));
+                return Ok(id);
+            }
+            if old.state_at(now) != SilenceState::Expired {
+                self.expire(&id, now)?;
+            }
+        }
+        if self.by_id.len() >= MAX_SILENCES {
+            return Err(SilenceError::TooMany);
+        }
+        silence.starts_at = silence.starts_at.max(now);
+        let id = silence.id.clone();
+        self.by_id.insert(id.clone(), (silence, matchers));
+        Ok(id)
+    }
+
+    /// Ends a silence now.
+    ///
+    /// # Errors
+    /// When there is none with this id, or it is over.
+    pub fn expire(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
+        let (silence, _) = self
+            .by_id
+            .get_mut(id)
+            .ok_or_else(|| SilenceError::NotFound(id.to_owned()))?;
+        match silence.state_at(now) {
+            SilenceState::Expired => return Err(SilenceError::Expired(id.to_owned())),
+            SilenceState::Pending => silence.starts_at = now,
+            SilenceState::Active => {}
+        }
+        silence.ends_at = now;
+        silence.updated_at = now;
+        Ok(())
+    }
+
+    /// The silence with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Silence> {
+        self.by_id.get(id).map(|(silence, _)| silence)
+    }
+
+    /// All silences: the active first, then the pending, then the expired.
+    #[must_use]
+    pub fn list(&self, now: i64) -> Vec<Silence> {
+        let mut silences: Vec<_> = self
+            .by_id
+            .values()
+            .map(|(silence, _)| silence.clone())
+            .collect();
+        silences.sort_by_key(|silence| match silence.state_at(now) {
+            SilenceState::Active => (0, silence.ends_at),
+            SilenceState::Pending => (1, silence.starts_at),
+            SilenceState::Expired => (2, -silence.ends_at),
+        });
+        silences
+    }
+
+    /// The silence that keeps this label set back at `now`.
+    #[must_use]
+    pub fn muting(&self, labels: &Labels, now: i64) -> Option<&str> {
+        let active = |silence: &Silence| silence.state_at(now) == SilenceState::Active;
+        self.by_id
+            .values()
+            .find(|(silence, matchers)| active(silence) && are_met(matchers, labels))
+            .map(|(silence, _)| silence.id.as_str())
+    }
+
+    /// Forgets those that have been over for the retention; returns their ids.
+    pub(crate) fn collect_garbage(&mut self, now: i64) -> Vec<String> {
+        let is_old = |silence: &Silence| now.saturating_sub(silence.ends_at) > RETENTION_MS;
+        let old: Vec<String> = self
+            .by_id
+            .values()
+            .filter(|(silence, _)| is_old(silence))
+            .map(|(silence, _)| silence.id.clone())
+            .collect();
+        for id in &old {
+            self.by_id.remove(id);
+        }
+        old
+    }
+}
+
+fn compile(texts: &[String]) -> Result<Vec<Matcher>, SilenceError> {
+    let mut matchers = Vec::new();
+    for text in texts {
+        matchers.extend(parse_matchers(text)?);
+    }
+    Ok(matchers)
+}
+
+fn check(request: &SilenceRequest, now: i64) -> Result<Vec<Matcher>, SilenceError> {
+    let matchers = compile(&request.matchers)?;
+    if matchers.iter().all(|matcher| matcher.is_match("")) {
+        return Err(SilenceError::MatchesEverything);
+    }
+    if request.created_by.is_empty() {
+        return Err(SilenceError::Empty("created_by"));
+    }
+    if request.comment.is_empty() {
+        return Err(SilenceError::Empty("comment"));
+    }
+    if request.ends_at <= request.starts_at || request.ends_at <= now {
+        return Err(SilenceError::EndsTooEarly);
+    }
+    Ok(matchers)
+}
+
+/// Alertmanager's rule for what may change in place.
+fn can_become(old: &Silence, new: &Silence, now: i64) -> bool {
+    old.matchers == new.matchers
+        && match old.state_at(now) {
+            SilenceState::Active => new.starts_at == old.starts_at && new.ends_at >= now,
+            SilenceState::Pending => new.starts_at >= now,
+            SilenceState::Expired => false,
+        }
+}

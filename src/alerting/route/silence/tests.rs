@@ -1,0 +1,91 @@
+use super::*;
+use crate::query::Labels;
+
+const HOUR: i64 = 3_600_000;
+
+fn request() -> SilenceRequest {
+    SilenceRequest::until(2 * HOUR, "model_id=llama").because("ada", "replacing a GPU")
+}
+
+fn llama() -> Labels {
+    Labels::from_pairs([("alertname", "slow"), ("model_id", "llama")])
+}
+
+#[test]
+fn a_silence_is_pending_then_active_then_expired_and_forgotten_after_five_days() {
+    let mut silences = Silences::default();
+    let request = SilenceRequest {
+        starts_at: HOUR,
+        ..request()
+    };
+    silences.set(request, "1".to_owned(), 0).unwrap();
+    for (now, state, mutes) in [
+        (HOUR - 1, SilenceState::Pending, false),
+        (HOUR, SilenceState::Active, true),
+        (2 * HOUR - 1, SilenceState::Active, true),
+        (2 * HOUR, SilenceState::Expired, false),
+    ] {
+        assert_eq!(silences.get("1").unwrap().state_at(now), state, "{now}");
+        assert_eq!(silences.muting(&llama(), now).is_some(), mutes, "{now}");
+    }
+    assert!(silences.collect_garbage(2 * HOUR + RETENTION_MS).is_empty());
+    assert_eq!(silences.collect_garbage(2 * HOUR + RETENTION_MS + 1), ["1"]);
+}
+
+#[test]
+fn only_the_end_of_an_active_silence_changes_in_place() {
+    let mut silences = Silences::default();
+    silences.set(request(), "1".to_owned(), 10).unwrap();
+    let longer = SilenceRequest {
+        id: Some("1".to_owned()),
+        starts_at: 10,
+        ends_at: 3 * HOUR,
+        ..request()
+    };
+    assert_eq!(
+        silences.set(longer.clone(), "2".to_owned(), 20).unwrap(),
+        "1"
+    );
+    let other = SilenceRequest {
+        matchers: vec!["model_id=gpt".to_owned()],
+        ..longer
+    };
+    assert_eq!(silences.set(other, "2".to_owned(), 30).unwrap(), "2");
+    assert_eq!(
+        silences.get("1").unwrap().state_at(30),
+        SilenceState::Expired
+    );
+    assert_eq!(silences.get("2").unwrap().starts_at, 30);
+    assert_eq!(silences.muting(&llama(), 40), None);
+}
+
+#[test]
+fn an_expired_silence_cannot_expire_again() {
+    let mut silences = Silences::default();
+    silences.set(request(), "1".to_owned(), 0).unwrap();
+    silences.expire("1", 5).unwrap();
+    assert!(matches!(
+        silences.expire("1", 6),
+        Err(SilenceError::Expired(_))
+    ));
+    assert!(matches!(
+        silences.expire("7", 6),
+        Err(SilenceError::NotFound(_))
+    ));
+}
+
+#[test]
+fn what_is_not_complete_is_refused() {
+    let mut silences = Silences::default();
+    let mut set = |request| silences.set(request, "1".to_owned(), HOUR).unwrap_err();
+    let wrong = |matchers: &str| SilenceRequest::until(2 * HOUR, matchers).because("a", "b");
+    assert!(matches!(
+        set(wrong("model_id=~\".*\"")),
+        SilenceError::MatchesEverything
+    ));
+    assert!(matches!(set(wrong("model_id")), SilenceError::Matcher(_)));
+    let anonymous = SilenceRequest::until(2 * HOUR, "a=b").because("", "why");
+    assert!(matches!(set(anonymous), SilenceError::Empty("created_by")));
+    let past = SilenceRequest::until(HOUR, "a=b").because("a", "b");
+    assert!(matches!(set(past), SilenceError::EndsTooEarly));
+}

@@ -1,0 +1,110 @@
+//! Durations of a routing file: `30s`, `1h30m`, as Prometheus and Alertmanager write them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Milliseconds per unit, from the longest on; a unit stands at most once and in this order.
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000),
+    ("w", 7 * 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+
+/// Milliseconds of a duration, at most `i64::MAX`.
+pub(crate) fn to_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Writes a duration so that Alertmanager reads it.
+pub(super) fn to_text(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if rest == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (unit, ms) in UNITS {
+        // Years and weeks are allowed, but nobody reads `1w3d` faster than `10d`.
+        if unit == "y" || unit == "w" || rest < ms {
+            continue;
+        }
+        text.push_str(&(rest / ms).to_string());
+        text.push_str(unit);
+        rest %= ms;
+    }
+    text
+}
+
+/// Reads a duration; `None` where the text is none.
+pub(super) fn from_text(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let (mut rest, mut total, mut next_unit) = (text, 0u64, 0);
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.len()
+            - rest
+                .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+                .len();
+        let at = UNITS
+            .iter()
+            .position(|(unit, _)| *unit == &rest[..letters])?;
+        if at < next_unit {
+            return None;
+        }
+        next_unit = at + 1;
+        total = total.checked_add(number.checked_mul(UNITS[at].1)?)?;
+        rest = &rest[letters..];
+    }
+    (!text.is_empty()).then(|| Duration::from_millis(total))
+}
+
+fn deserialize_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    from_text(&text).ok_or_else(|| {
+        D::Error::custom(format!(
+            "duration is {text:?}, but must be one such as `30s` or `5m`"
+        ))
+    })
+}
+
+/// For `#[serde(deserialize_with)]`.
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    deserialize_one(deserializer)
+}
+
+/// For `#[serde(deserialize_with)]`: a key that is there has a value.
+pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    deserialize_one(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_reads_as_it_is_written() {
+        for (text, ms) in [
+            ("0s", 0),
+            ("30s", 30_000),
+            ("1h30m", 5_400_000),
+            ("10d", 864_000_000),
+            ("1s500ms", 1_500),
+        ] {
+            assert_eq!(from_text(text), Some(Duration::from_millis(ms)), "{text}");
+            assert_eq!(to_text(Duration::from_millis(ms)), text);
+        }
+        for wrong in ["", "5", "m5", "1m1h", "1h1h", "-1s", "1.5h", "5 m"] {
+            assert_eq!(from_text(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is kept of every series, and what a query may use.
+
+use std::time::Duration;
+
+/// What is kept of every series, and what a query may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueryConfig {
+    /// Whether every series is copied at each tick, so that it can be asked. Default: true, where the feature
+    /// `alerting` is compiled in.
+    pub enabled: bool,
+    /// How long and how much is kept.
+    pub retention: RetentionConfig,
+    /// Time that one query may take. Default: 10 s.
+    pub timeout: Duration,
+    /// Samples that one query may read and produce. Default: 50,000,000, as Prometheus's `query.max-samples`.
+    pub max_samples: u64,
+    /// How old a sample may be and still stand for "now". Default: 5 min, as Prometheus's `query.lookback-delta`.
+    pub lookback: Duration,
+}
+
+/// How long and how much is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetentionConfig {
+    /// Age at which samples go. Default: 1 h.
+    pub time: Duration,
+    /// Memory at which the oldest samples go. Default: 64 MiB.
+    pub bytes: usize,
+    /// Age at which the samples go that rules with long windows need, one a minute. Default: 6 h.
+    pub coarse_time: Duration,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self {
+            enabled: cfg!(feature = "alerting"),
+            retention: RetentionConfig::default(),
+            timeout: Duration::from_secs(10),
+            max_samples: 50_000_000,
+            lookback: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_hours(1),
+            bytes: 64 << 20,
+            coarse_time: Duration::from_hours(6),
+        }
+    }
+}
+
+#[cfg(feature = "alerting")]
+mod parts {
+    use super::{QueryConfig, RetentionConfig};
+    use crate::query::{engine::EngineOptions, store::Retention};
+
+    impl From<&RetentionConfig> for Retention {
+        fn from(config: &RetentionConfig) -> Self {
+            Self::default()
+                .with_time(config.time)
+                .with_bytes(config.bytes)
+                .with_coarse_time(config.coarse_time)
+        }
+    }
+
+    impl From<&QueryConfig> for EngineOptions {
+        fn from(config: &QueryConfig) -> Self {
+            Self::default()
+                .with_timeout(config.timeout)
+                .with_max_samples(config.max_samples)
+                .with_lookback(config.lookback)
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The seed's metrics of one inference, and ours beside them.
+
+use std::{sync::OnceLock, time::Duration};
+
+use super::{
+    super::{
+        backend::{Backend, Count as _, Distribution as _, Pairs},
+        origin::{Origin, made},
+    },
+    exemplify, with,
+};
+use crate::{
+    metrics::catalog::{self, Metric},
+    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource, TraceReference},
+};
+
+/// The seed's metrics and ours beside them.
+pub(super) struct ModelSeries<B: Backend> {
+    pub(super) active: B::Gauge,
+    /// By the number of the outcome; `other` is made when first needed.
+    ended: [B::Counter; 4],
+    ended_otherwise: OnceLock<B::Counter>,
+    duration: B::Histogram,
+    tokens: B::Counter,
+    prompt_tokens: B::Counter,
+    tokens_per_second: B::Histogram,
+    cached_tokens: OnceLock<B::Counter>,
+    sources: [OnceLock<B::Counter>; TokenSource::ALL.len()],
+    first_token: OnceLock<B::Histogram>,
+    per_token: OnceLock<B::Histogram>,
+    queue: OnceLock<B::Histogram>,
+}
+
+impl<B: Backend> ModelSeries<B> {
+    pub(super) fn new(backend: &B, labels: Pairs<'_>) -> Self {
+        let ended = |outcome: Outcome| {
+            backend.counter(
+                &catalog::INFERENCES,
+                &with(labels, ("status", outcome.as_str())),
+            )
+        };
+        Self {
+            active: backend.gauge(&catalog::ACTIVE_INFERENCES, labels),
+            ended: [
+                Outcome::Success,
+                Outcome::Error,
+                Outcome::Timeout,
+                Outcome::Cancelled,
+            ]
+            .map(ended),
+            ended_otherwise: OnceLock::new(),
+            duration: backend.histogram(&catalog::INFERENCE_DURATION, labels),
+            tokens: backend.counter(&catalog::TOKENS_GENERATED, labels),
+            prompt_tokens: backend.counter(&catalog::PROMPT_TOKENS, labels),
+            tokens_per_second: backend.histogram(&catalog::TOKENS_PER_SECOND, labels),
+            cached_tokens: OnceLock::new(),
+            sources: [const { OnceLock::new() }; TokenSource::ALL.len()],
+            first_token: OnceLock::new(),
+            per_token: OnceLock::new(),
+            queue: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ended(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
+        let ended = match self.ended.get(end.outcome as usize) {
+            Some(counter) => counter,
+            None => made(&self.ended_otherwise, origin, |origin| {
+                let status = ("status", Outcome::Other.as_str());
+                of_seed_with(origin, &catalog::INFERENCES, status)
+            }),
+        };
+        ended.add(1);
+        self.duration.record(seconds);
+        if let Some(tokens) = end.tokens.input {
+            self.prompt_tokens.add(tokens);
+        }
+        if let Some(tokens) = end.tokens.output {
+            self.tokens.add(tokens);
+            if tokens > 0 && seconds > 0.0 {
+                self.tokens_per_second.record(tokens as f64 / seconds);
+            }
+            let source = end.tokens.source;
+            let find = move |origin| {
+                of_seed_with(origin, &catalog::TOKEN_SOURCE, ("source", source.as_str()))
+            };
+            made(&self.sources[source as usize], origin, find).add(1);
+        }
+        if let Some(tokens) = end.tokens.cached {
+            let find = |origin: Origin<'_, B>| {
+                let labels = origin.labels();
+                let labels = seed_labels(&labels);
+                origin.backend().counter(&catalog::CACHED_TOKENS, &labels)
+            };
+            made(&self.cached_tokens, origin, find).add(tokens);
+        }
+        if let Some(waited) = end.queue_duration {
+            let find = |origin| of_seed(origin, &catalog::QUEUE_DURATION);
+            made(&self.queue, origin, find).record(waited.as_secs_f64());
+        }
+        if let Some(first) = end.time_to_first_token {
+            self.streamed(origin, end, first);
+        }
+    }
+
+    /// The first token came after `first`.
+    fn streamed(&self, origin: Origin<'_, B>, end: &InferenceEnd, first: Duration) {
+        let find = |origin| of_seed(origin, &catalog::TIME_TO_FIRST_TOKEN);
+        made(&self.first_token, origin, find).record(first.as_secs_f64());
+        if let Some(each) = end.time_per_output_token() {
+            let find = |origin| of_seed(origin, &catalog::TIME_PER_OUTPUT_TOKEN);
+            made(&self.per_token, origin, find).record(each.as_secs_f64());
+        }
+    }
+
+    /// Keeps the trace beside what [`ModelSeries::ended`] recorded.
+    pub(super) fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
+        self.duration.exemplify(seconds, trace);
+        if let Some(tokens) = end
+            .tokens
+            .output
+            .filter(|tokens| *tokens > 0 && seconds > 0.0)
+        {
+            self.tokens_per_second
+                .exemplify(tokens as f64 / seconds, trace);
+        }
+        exemplify(&self.queue, end.queue_duration, trace);
+        exemplify(&self.first_token, end.time_to_first_token, trace);
+        exemplify(&self.per_token, end.time_per_output_token(), trace);
+    }
+}
+
+/// The counter with the seed's labels and one more.
+fn of_seed_with<B: Backend>(
+    origin: Origin<'_, B>,
+    metric: &'static Metric,
+    more: (&str, &str),
+) -> B::Counter {
+    let labels = origin.labels();
+    origin
+        .backend()
+        .counter(metric, &with(&seed_labels(&labels), more))
+}
+
+/// The histogram with the seed's labels.
+fn of_seed<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
+    let labels = origin.labels();
+    origin.backend().histogram(metric, &seed_labels(&labels))
+}
+
+/// The seed's three labels; what the conventions name stands in for what is missing.
+pub(super) fn seed_labels(labels: &Labels) -> [(&str, &str); 3] {
+    let first = |wanted: &[Label]| {
+        wanted
+            .iter()
+            .find_map(|label| labels.get(*label))
+            .unwrap_or_default()
+    };
+    [
+        (
+            "model_id",
+            first(&[Label::ModelId, Label::RequestModel, Label::ResponseModel]),
+        ),
+        ("model_type", labels.value(Label::ModelType)),
+        ("engine", first(&[Label::Engine, Label::Provider])),
+    ]
+}

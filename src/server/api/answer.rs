@@ -1,0 +1,158 @@
+//! The envelope of every answer: `{"status":"success","data":…}` or `{"status":"error",…}`.
+
+use std::io::Write as _;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use flate2::{Compression, write::GzEncoder};
+use serde::Serialize;
+
+use crate::{query::engine::QueryError, server::negotiate};
+
+/// Below this many bytes compression gains nothing: they fit one packet.
+const WORTH_COMPRESSING: usize = 1_400;
+
+/// What goes wrong, as Prometheus's API says it.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn bad_data(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_data", message)
+    }
+
+    /// `invalid parameter "time": …`
+    pub(super) fn parameter(name: &str, message: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {message}"))
+    }
+
+    pub(super) fn timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let kind = error.api_type();
+        let status = match kind {
+            "bad_data" => StatusCode::BAD_REQUEST,
+            "execution" => StatusCode::UNPROCESSABLE_ENTITY,
+            // `timeout`, `canceled`
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    body: Vec<u8>,
+    is_compressed: bool,
+}
+
+#[derive(Serialize)]
+struct Success<'a, T> {
+    status: &'static str,
+    data: T,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    infos: &'a [String],
+}
+
+impl Encoded {
+    /// A success with this data.
+    pub(super) fn success(data: impl Serialize) -> Self {
+        Self::with_notes(data, &[], &[])
+    }
+
+    /// A success with this data, and what there is to say about it.
+    pub(super) fn with_notes(data: impl Serialize, warnings: &[String], infos: &[String]) -> Self {
+        let envelope = Success {
+            status: "success",
+            data,
+            warnings,
+            infos,
+        };
+        Self {
+            // Strings, numbers, lists and maps of them: there is nothing that could fail.
+            body: serde_json::to_vec(&envelope).unwrap_or_default(),
+            is_compressed: false,
+        }
+    }
+
+    pub(super) fn compressed(self, is_wanted: bool) -> Self {
+        if !is_wanted || self.body.len() < WORTH_COMPRESSING {
+            return self;
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        // Writing to a vector cannot fail; if it did, plain is as good.
+        match encoder
+            .write_all(&self.body)
+            .and_then(|()| encoder.finish())
+        {
+            Ok(body) => Self {
+                body,
+                is_compressed: true,
+            },
+            Err(_) => self,
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = json(StatusCode::OK, self.body);
+        if self.is_compressed {
+            let gzip = HeaderValue::from_static("gzip");
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, gzip);
+        }
+        response
+    }
+}
+
+/// The answer to a question that has none.
+pub(super) fn error(error: &ApiError) -> Response {
+    let envelope = serde_json::json!({
+        "status": "error",
+        "errorType": error.kind,
+        "error": error.message,
+    });
+    json(error.status, envelope.to_string().into_bytes())
+}
+
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(negotiate::takes_gzip)
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept-encoding"),
+    ];
+    (status, headers, Body::from(body)).into_response()
+}

@@ -1,0 +1,65 @@
+//! `metadata`, `status/buildinfo`: what the metrics are, and who answers.
+
+use std::collections::BTreeMap;
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{answer::Encoded, params::Params};
+use crate::server::endpoints::Answers;
+
+/// The Prometheus whose language and API these are. Clients take it to know what they can ask.
+const PROMETHEUS: &str = "3.5.0";
+
+#[derive(Serialize)]
+struct Metadata {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    help: String,
+    unit: &'static str,
+}
+
+/// Type, help and unit of every metric, or of the one asked for.
+pub(in crate::server) async fn metadata(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        let limit = params.limit()?;
+        let wanted = params.get("metric");
+        let all = core.registry.families();
+        let found: BTreeMap<String, [Metadata; 1]> = all
+            .iter()
+            .filter(|family| family.len() > 0)
+            .filter(|family| wanted.is_none_or(|wanted| *wanted == *family.name))
+            .take(limit)
+            .map(|family| {
+                let about = family.about();
+                let metadata = Metadata {
+                    kind: family.kind().as_str(),
+                    help: about.help.as_deref().unwrap_or_default().to_owned(),
+                    unit: about.unit.unwrap_or_default(),
+                };
+                (family.name.to_string(), [metadata])
+            })
+            .collect();
+        Ok(Encoded::success(found))
+    })
+    .await
+}
+
+/// The version of Prometheus that this behaves as, and ours.
+pub(in crate::server) async fn build_info(State(_): State<Answers>) -> Response {
+    let ours = concat!("llm-observatory ", env!("CARGO_PKG_VERSION"));
+    Encoded::success(json!({
+        "version": PROMETHEUS,
+        "revision": ours,
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+    }))
+    .into_response()
+}

@@ -1,0 +1,97 @@
+//! Prometheus's HTTP API over the observatory's own series: what Grafana and promtool ask.
+//!
+//! Paths, parameters, shapes and status codes are those of Prometheus 3. A question runs on a thread of the
+//! server's pool, two at a time, so that scrapes and probes are answered meanwhile; when its client leaves it is
+//! cancelled.
+
+mod answer;
+mod exemplars;
+mod metadata;
+mod params;
+mod query;
+mod series;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{Router, http::HeaderMap, response::Response, routing::get};
+use tokio::sync::Semaphore;
+
+use self::answer::{ApiError, Encoded};
+use super::endpoints::Answers;
+use crate::observatory::Core;
+
+/// Questions that run at once; the pool's other threads are for scrapes.
+const AT_ONCE: usize = 2;
+
+/// The routes below `/api/v1`.
+pub(super) fn router() -> Router<Answers> {
+    Router::new()
+        .route("/api/v1/query", get(query::instant).post(query::instant))
+        .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route(
+            "/api/v1/format_query",
+            get(query::format).post(query::format),
+        )
+        .route(
+            "/api/v1/query_exemplars",
+            get(exemplars::query).post(exemplars::query),
+        )
+        .route("/api/v1/series", get(series::series).post(series::series))
+        .route("/api/v1/labels", get(series::names).post(series::names))
+        .route("/api/v1/label/{name}/values", get(series::values))
+        .route("/api/v1/metadata", get(metadata::metadata))
+        .route("/api/v1/status/buildinfo", get(metadata::build_info))
+}
+
+/// Places for questions that run.
+#[derive(Clone)]
+pub(super) struct Questions(Arc<Semaphore>);
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+/// Sets its flag when it is dropped: the client that waited is gone, or has its answer.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets `work` run on a thread of the pool, and answers with what it returns.
+async fn answer(
+    answers: &Answers,
+    headers: &HeaderMap,
+    work: impl FnOnce(&Core, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
+) -> Response {
+    let is_gzip = answer::takes_gzip(headers);
+    let core = Arc::clone(&answers.core);
+    let patience = core.config.query.timeout;
+    let places = Arc::clone(&answers.questions.0);
+    let Ok(Ok(place)) = tokio::time::timeout(patience, places.acquire_owned()).await else {
+        return answer::error(&ApiError::timeout("query timed out in query queue"));
+    };
+    let cancel = Arc::new(AtomicBool::new(false));
+    let is_cancelled = CancelOnDrop(Arc::clone(&cancel));
+    let task = tokio::task::spawn_blocking(move || {
+        let answered = work(&core, &cancel).map(|encoded| encoded.compressed(is_gzip));
+        crate::system::account_own_cpu(&core.registry);
+        drop(place);
+        answered
+    });
+    let answered = task
+        .await
+        .unwrap_or_else(|_| Err(ApiError::internal("the evaluation of the query panicked")));
+    drop(is_cancelled);
+    match answered {
+        Ok(encoded) => encoded.into_response(),
+        Err(error) => answer::error(&error),
+    }
+}

@@ -1,0 +1,112 @@
+//! `query`, `query_range`, `format_query`.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+
+use super::{
+    answer,
+    answer::{ApiError, Encoded},
+    params::Params,
+};
+use crate::{
+    observatory::{Core, milliseconds},
+    query::engine::{Engine, QueryResult, Range, Value, syntax::parse},
+    server::endpoints::Answers,
+};
+
+/// Steps of one range query at the most, as Prometheus says it.
+const TOO_MANY_STEPS: &str = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+
+pub(in crate::server) async fn instant(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, cancel| {
+        let now = milliseconds(core.clock.wall());
+        let time = params.time("time")?.unwrap_or(now);
+        let engine = engine(core, &params)?;
+        let limit = params.limit()?;
+        let result = core.ask(&engine, params.query(), Some(cancel), |run| run.at(time))?;
+        Ok(encode(result, limit))
+    })
+    .await
+}
+
+pub(in crate::server) async fn range(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, cancel| {
+        let range = asked_range(&params, core.query.engine.options().max_steps)?;
+        let engine = engine(core, &params)?;
+        let limit = params.limit()?;
+        let result = core.ask(&engine, params.query(), Some(cancel), |run| run.over(range))?;
+        Ok(encode(result, limit))
+    })
+    .await
+}
+
+pub(in crate::server) async fn format(State(answers): State<Answers>, params: Params) -> Response {
+    let limits = &answers.core.query.engine.options().parse;
+    match parse(params.query(), limits) {
+        Ok(expr) => Encoded::success(expr.pretty()).into_response(),
+        Err(error) => answer::error(&ApiError::parameter("query", error)),
+    }
+}
+
+/// The engine with what this question asks to be different.
+fn engine(core: &Core, params: &Params) -> Result<Engine, ApiError> {
+    let options = core.query.engine.options().clone();
+    let timeout = params.timeout(options.timeout)?;
+    let lookback = params.duration("lookback_delta")?;
+    let mut options = options.with_timeout(timeout);
+    if let Some(lookback) = lookback.filter(|lookback| *lookback > 0) {
+        options = options.with_lookback(std::time::Duration::from_millis(lookback.unsigned_abs()));
+    }
+    Ok(Engine::new(options))
+}
+
+fn asked_range(params: &Params, max_steps: i64) -> Result<Range, ApiError> {
+    let start = params.time_needed("start")?;
+    let end = params.time_needed("end")?;
+    if end < start {
+        return Err(ApiError::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let step = params
+        .duration("step")?
+        .ok_or_else(|| ApiError::parameter("step", "cannot parse \"\" to a valid duration"))?;
+    if step <= 0 {
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    if end.saturating_sub(start) / step > max_steps {
+        return Err(ApiError::bad_data(TOO_MANY_STEPS));
+    }
+    Ok(Range { start, end, step })
+}
+
+fn encode(mut result: QueryResult, limit: usize) -> Encoded {
+    let is_cut = match &mut result.value {
+        Value::Vector(samples) => cut(samples, limit),
+        Value::Matrix(series) => cut(series, limit),
+        Value::Scalar(_) | Value::String(..) => false,
+    };
+    if is_cut {
+        result
+            .warnings
+            .push("results truncated due to limit".to_owned());
+    }
+    Encoded::with_notes(&result.value, &result.warnings, &result.infos)
+}
+
+pub(super) fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {
+    let is_cut = list.len() > limit;
+    list.truncate(limit);
+    is_cut
+}

@@ -1,0 +1,97 @@
+//! `series`, `labels`, `label/<name>/values`: what there is to be asked.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+
+use super::{
+    answer::{ApiError, Encoded},
+    params::Params,
+    query::cut,
+};
+use crate::{observatory::Core, query::Labels, server::endpoints::Answers};
+
+/// Every label set that meets any of `match[]`, of the series with samples in the asked time.
+pub(in crate::server) async fn series(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        if params.get("match[]").is_none() {
+            return Err(ApiError::bad_data("no match[] parameter provided"));
+        }
+        encode(found(core, &params)?.into_iter().collect(), &params)
+    })
+    .await
+}
+
+/// The names of all labels.
+pub(in crate::server) async fn names(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        let found = found(core, &params)?;
+        let names: BTreeSet<String> = found
+            .iter()
+            .flat_map(Labels::iter)
+            .map(|label| label.name().to_owned())
+            .collect();
+        encode(names.into_iter().collect(), &params)
+    })
+    .await
+}
+
+/// The values of one label.
+pub(in crate::server) async fn values(
+    State(answers): State<Answers>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        if name.is_empty() {
+            return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
+        }
+        let found = found(core, &params)?;
+        let values: BTreeSet<String> = found
+            .iter()
+            .filter_map(|labels| labels.get(&name))
+            .map(str::to_owned)
+            .collect();
+        encode(values.into_iter().collect(), &params)
+    })
+    .await
+}
+
+/// The series that meet any of `match[]` (all where there is none), with samples from `start` to `end`.
+fn found(core: &Core, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
+    let start = params.time("start")?.unwrap_or(i64::MIN / 2);
+    let end = params.time("end")?.unwrap_or(i64::MAX / 2);
+    if end < start {
+        return Err(ApiError::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let mut sets = params.matchers()?;
+    if sets.is_empty() {
+        sets.push(Vec::new());
+    }
+    let store = &core.query.store;
+    let of_set = |matchers: &Vec<_>| store.series_between(matchers, start, end);
+    Ok(sets.iter().flat_map(of_set).collect())
+}
+
+fn encode<T: serde::Serialize>(mut list: Vec<T>, params: &Params) -> Result<Encoded, ApiError> {
+    let is_cut = cut(&mut list, params.limit()?);
+    let warning = "results truncated due to limit".to_owned();
+    let warnings = if is_cut { vec![warning] } else { Vec::new() };
+    Ok(Encoded::with_notes(list, &warnings, &[]))
+}
