@@ -45,3 +45,23 @@ pub use self::route::{
     Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
     parse_matchers,
 };
+
+// The rule half: rules, templates, states, evaluation, rule tests.
+mod evaluate;
+mod rule;
+pub mod rule_test;
+mod state;
+mod template;
+
+pub use self::{
+    evaluate::{
+        AlertStatus, Evaluation, GroupStatus, RuleFailure, RuleGroups, RuleOptions, RuleStatus,
+        Source,
+    },
+    rule::{
+        AlertRule, BurnRate, Condition, DefaultRules, ExportedRules, MetricsView, NoData, OnError,
+        RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, WhenClosure,
+        default_rules, export_rules, load_rule_file, parse_rule_file, preset_rules, slo_rules,
+    },
+    state::{AlertState, SavedAlert, SavedState},
+};

@@ -62,6 +62,16 @@ impl Pattern {
         }
     }
 
+    /// Compiles a pattern in RE2's syntax that may match anywhere, as Go's `regexp` does: `.` stops at a newline.
+    pub(crate) fn search(pattern: &str) -> Result<Regex, PatternError> {
+        let translated = Translator::new(pattern).translate()?;
+        RegexBuilder::new(&translated)
+            .size_limit(SIZE_LIMIT_BYTES)
+            .nest_limit(100)
+            .build()
+            .map_err(PatternError::Compile)
+    }
+
     pub(crate) fn literals(&self) -> Option<&[String]> {
         self.literals.as_deref()
     }

@@ -91,7 +91,7 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
 }
 
 /// Reads `1h30m`: `None` where the text is no duration, an error where it is one that cannot be.
-pub(super) fn duration(text: &str) -> Option<Result<i64, String>> {
+pub(crate) fn duration(text: &str) -> Option<Result<i64, String>> {
     let mut rest = text;
     let mut total: i64 = 0;
     let mut next_unit = 0;
@@ -129,7 +129,7 @@ pub(super) fn duration(text: &str) -> Option<Result<i64, String>> {
 }
 
 /// Writes milliseconds as the shortest duration that reads back the same: `1h30m`.
-pub(in crate::query) fn format_duration(milliseconds: i64) -> String {
+pub(crate) fn format_duration(milliseconds: i64) -> String {
     if milliseconds == 0 {
         return "0s".to_owned();
     }
@@ -151,7 +151,7 @@ pub(in crate::query) fn format_duration(milliseconds: i64) -> String {
 }
 
 /// Reads a string with its quotes: the value and how many bytes it took.
-pub(super) fn string(text: &str) -> Result<(String, usize), String> {
+pub(crate) fn string(text: &str) -> Result<(String, usize), String> {
     let quote = text.chars().next().unwrap_or('"');
     let unterminated = |what: &str| format!("unterminated {what} string");
     if quote == '`' {

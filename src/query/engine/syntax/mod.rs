@@ -37,6 +37,7 @@ pub(super) use error::line_and_column;
 pub use functions::Function;
 pub(super) use functions::FunctionId;
 pub use literal::parse_duration;
+pub(crate) use literal::{duration, format_duration, string};
 pub(super) use parser::parse_numbered;
 pub use parser::{ParseLimits, parse};
 pub(super) use printer::is_plain_name;

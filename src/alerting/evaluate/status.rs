@@ -1,0 +1,213 @@
+//! Rules and alerts in the shape of Prometheus's `/api/v1/rules` and `/api/v1/alerts`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::group::{Group, Runner};
+use super::options::RuleOptions;
+use crate::alerting::AlertState;
+use crate::alerting::rule::compile::CompiledCondition;
+use crate::alerting::state::Instance;
+use crate::alerting::template;
+use crate::query::Labels;
+
+/// A group in `/api/v1/rules`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// The file it stands in.
+    pub file: String,
+    /// Its rules.
+    pub rules: Vec<RuleStatus>,
+    /// Seconds between two evaluations.
+    pub interval: f64,
+    /// Alerts or series that a rule may have.
+    pub limit: usize,
+    /// Seconds that the last evaluation took.
+    pub evaluation_time: f64,
+    /// When it was evaluated last, as RFC 3339; year 1 where it never was.
+    pub last_evaluation: String,
+}
+
+/// A rule in `/api/v1/rules`. Keys that the other kind has are left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RuleStatus {
+    /// The worst state of its alerts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<AlertState>,
+    /// Its id or series name.
+    pub name: String,
+    /// Its expression; what stands for a closure.
+    pub query: String,
+    /// Seconds of `for`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// Seconds of `keep_firing_for`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_firing_for: Option<f64>,
+    /// Its labels as they are written.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations as they are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// Its alerts that are pending or firing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Vec<AlertStatus>>,
+    /// `ok`, `err` or `unknown`.
+    pub health: &'static str,
+    /// Why the last evaluation failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Seconds that the last evaluation took.
+    pub evaluation_time: f64,
+    /// When it was evaluated last, as RFC 3339.
+    pub last_evaluation: String,
+    /// `alerting` or `recording`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Whether it is evaluated. Ours.
+    pub enabled: bool,
+    /// Evaluations since the start. Ours.
+    pub evaluations: u64,
+    /// Evaluations that failed. Ours.
+    pub failures: u64,
+}
+
+/// An alert in `/api/v1/alerts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AlertStatus {
+    /// Its labels.
+    pub labels: Labels,
+    /// What is said about it.
+    pub annotations: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: AlertState,
+    /// When it was first met, as RFC 3339.
+    pub active_at: String,
+    /// Since when it fires though it is not met, as RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_firing_since: Option<String>,
+    /// The value of its expression, with an exponent.
+    pub value: String,
+}
+
+impl From<&Instance> for AlertStatus {
+    fn from(alert: &Instance) -> Self {
+        Self {
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            state: alert.state,
+            active_at: rfc3339(Some(alert.active_at)),
+            keep_firing_since: alert.keep_firing_since.map(|at| rfc3339(Some(at))),
+            value: template::value_text(alert.value.unwrap_or(f64::NAN)),
+        }
+    }
+}
+
+/// As Go prints its times; the zero time where there is none.
+fn rfc3339(at: Option<i64>) -> String {
+    at.and_then(|at| Timestamp::from_millisecond(at).ok())
+        .map_or_else(
+            || "0001-01-01T00:00:00Z".to_owned(),
+            |time| time.to_string(),
+        )
+}
+
+impl Group {
+    pub(super) fn alerts(&self) -> Vec<AlertStatus> {
+        let runners = self.rules.iter().filter_map(|runner| match runner {
+            Runner::Alert(runner) => Some(runner),
+            Runner::Record(_) => None,
+        });
+        runners
+            .flat_map(|runner| runner.state.active().map(AlertStatus::from))
+            .collect()
+    }
+
+    pub(super) fn count(&self, state: AlertState) -> usize {
+        let count = |runner: &Runner| match runner {
+            Runner::Alert(runner) => {
+                let in_state = |alert: &&Instance| alert.state == state;
+                runner.state.alerts().filter(in_state).count()
+            }
+            Runner::Record(_) => 0,
+        };
+        self.rules.iter().map(count).sum()
+    }
+
+    pub(super) fn status(&self, options: &RuleOptions) -> GroupStatus {
+        GroupStatus {
+            name: self.written.name.clone(),
+            file: self.file.clone(),
+            rules: self.rules.iter().map(RuleStatus::from).collect(),
+            interval: self.interval as f64 / 1000.0,
+            limit: self.written.limit.unwrap_or(options.limit),
+            evaluation_time: self.duration.as_secs_f64(),
+            last_evaluation: rfc3339(self.last_evaluation),
+        }
+    }
+}
+
+impl From<&Runner> for RuleStatus {
+    fn from(runner: &Runner) -> Self {
+        let health = match runner {
+            Runner::Alert(runner) => &runner.health,
+            Runner::Record(runner) => &runner.health,
+        };
+        let status = Self {
+            state: None,
+            name: String::new(),
+            query: String::new(),
+            duration: None,
+            keep_firing_for: None,
+            labels: BTreeMap::new(),
+            annotations: None,
+            alerts: None,
+            health: health.name(),
+            last_error: health.error.clone(),
+            evaluation_time: health.duration.as_secs_f64(),
+            last_evaluation: rfc3339(health.last_evaluation),
+            kind: "recording",
+            enabled: true,
+            evaluations: health.evaluations,
+            failures: health.failures,
+        };
+        match runner {
+            Runner::Record(runner) => Self {
+                name: runner.compiled.rule.record.clone(),
+                query: runner.compiled.prepared.text().to_owned(),
+                labels: runner.compiled.rule.labels.clone(),
+                enabled: runner.enabled,
+                ..status
+            },
+            Runner::Alert(runner) => {
+                let rule = &runner.compiled.rule;
+                Self {
+                    state: Some(runner.state.worst()),
+                    name: rule.id.clone(),
+                    query: match &runner.compiled.condition {
+                        CompiledCondition::Expr(prepared) => prepared.text().to_owned(),
+                        CompiledCondition::When(_) => "# a closure".to_owned(),
+                    },
+                    duration: Some(rule.hold_for.as_secs_f64()),
+                    keep_firing_for: Some(rule.keep_firing_for.as_secs_f64()),
+                    labels: rule.labels.clone(),
+                    annotations: Some(rule.all_annotations()),
+                    alerts: Some(runner.state.active().map(AlertStatus::from).collect()),
+                    kind: "alerting",
+                    enabled: runner.enabled,
+                    ..status
+                }
+            }
+        }
+    }
+}

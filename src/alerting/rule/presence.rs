@@ -1,0 +1,56 @@
+//! Which series an expression looks at, and how far back.
+
+use crate::query::engine::syntax::{Expr, ExprKind, Selector, format_duration};
+use crate::query::engine::{Engine, Prepared};
+
+/// Calls `each` with every selector and the milliseconds that it looks back, subqueries around it included.
+fn selectors(expr: &Expr, back: i64, each: &mut dyn FnMut(&Selector, i64)) {
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => {}
+        ExprKind::Selector(selector) => each(selector, back.saturating_add(selector.shift.offset)),
+        ExprKind::Range(selector, range) => {
+            let back = back.saturating_add(selector.shift.offset);
+            each(selector, back.saturating_add(*range));
+        }
+        ExprKind::Subquery(subquery) => {
+            let back = back.saturating_add(subquery.shift.offset);
+            selectors(&subquery.expr, back.saturating_add(subquery.range), each);
+        }
+        ExprKind::Paren(inner) | ExprKind::Negate(inner) => selectors(inner, back, each),
+        ExprKind::Call(_, args) => args.iter().for_each(|arg| selectors(arg, back, each)),
+        ExprKind::Aggregate(aggregation) => {
+            if let Some(param) = &aggregation.param {
+                selectors(param, back, each);
+            }
+            selectors(&aggregation.expr, back, each);
+        }
+        ExprKind::Binary(binary) => {
+            selectors(&binary.left, back, each);
+            selectors(&binary.right, back, each);
+        }
+    }
+}
+
+/// The milliseconds that an expression looks back at most.
+pub(super) fn look_back(expr: &Expr) -> i64 {
+    let mut longest = 0;
+    selectors(expr, 0, &mut |_, back| longest = longest.max(back));
+    longest
+}
+
+/// Queries of which one has a result while any series of the expression has a sample.
+///
+/// The expression itself cannot tell: `up == 0` has no result when all is well, and none when nothing is scraped.
+pub(super) fn presence_queries(engine: &Engine, expr: &Expr) -> Vec<Prepared> {
+    let mut queries = Vec::new();
+    selectors(expr, 0, &mut |selector, back| {
+        let text = if back > 0 {
+            format!("present_over_time({selector}[{}])", format_duration(back))
+        } else {
+            selector.to_string()
+        };
+        // What was read once reads back; if a limit of length forbids it, the others still tell.
+        queries.extend(engine.prepare(&text));
+    });
+    queries
+}

@@ -1,0 +1,18 @@
+//! Rules and notifications against the programs that know them: promtool, Prometheus, Alertmanager.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on says so by panicking, its numbers are small, and its tables are long"
+)]
+
+mod rules_files;
+mod rules_prometheus;
+mod rules_promtool;
+mod rules_scale;
+mod rules_templates;

@@ -1,0 +1,307 @@
+//! A real Prometheus as the judge: the same rules and samples, the same alerts, states and `activeAt`.
+//!
+//! Prometheus evaluates on its own clock; so it is told nothing about time: samples are written before its next turn,
+//! and its own `ALERTS` series, with their timestamps, say when it was evaluated and what came out. Ours is then
+//! evaluated at those very times.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use llm_observatory::alerting::{RuleGroups, RuleOptions, Source, parse_rule_file};
+use llm_observatory::query::Labels;
+use llm_observatory::query::engine::{Engine, EngineOptions};
+use llm_observatory::query::store::{Retention, SeriesStore};
+use serde_json::Value;
+
+use crate::rules_promtool::scratch;
+
+const RULES: &str = r"
+groups:
+- name: g
+  interval: 1s
+  rules:
+  - record: job:load:max
+    expr: max by (job) (load)
+  - alert: AtOnce
+    expr: load > 0.5
+    labels: {severity: page, twice: '{{ $value }}'}
+    annotations: {summary: '{{ $labels.model }} at {{ $value | humanizePercentage }}'}
+  - alert: Held
+    expr: job:load:max > 0.5
+    for: 3s
+    annotations: {summary: '{{ $labels.job }}'}
+  - alert: Kept
+    expr: load > 0.5
+    keep_firing_for: 3s
+  - alert: Never
+    expr: load > 100
+";
+
+struct Prometheus {
+    child: Child,
+    base: String,
+    client: reqwest::Client,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Prometheus {
+    async fn start(directory: &std::path::Path) -> Option<Self> {
+        std::fs::write(directory.join("rules.yml"), RULES).unwrap();
+        std::fs::write(
+            directory.join("prometheus.yml"),
+            "global: {evaluation_interval: 1s}\nrule_files: [rules.yml]\n",
+        )
+        .unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let spawned = Command::new("prometheus")
+            .arg(format!(
+                "--config.file={}",
+                directory.join("prometheus.yml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = match spawned {
+            Ok(child) => child,
+            Err(error) => {
+                assert!(std::env::var_os("CI").is_none(), "prometheus: {error}");
+                eprintln!("prometheus is not installed: skipped");
+                return None;
+            }
+        };
+        let client = reqwest::Client::new();
+        let base = format!("http://127.0.0.1:{port}");
+        let prometheus = Self {
+            child,
+            base,
+            client,
+        };
+        for _ in 0..300 {
+            let answer = prometheus
+                .client
+                .get(format!("{}/-/ready", prometheus.base))
+                .send()
+                .await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Some(prometheus);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("Prometheus did not become ready");
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .client
+            .get(format!("{}/api/v1/{path}", self.base))
+            .send()
+            .await
+            .unwrap();
+        answer.json().await.unwrap()
+    }
+
+    async fn write(&self, samples: &[(&str, &str, i64, f64)]) {
+        let mut request = Vec::new();
+        for (job, model, at, value) in samples {
+            let mut series = Vec::new();
+            for (name, value) in [("__name__", "load"), ("job", job), ("model", model)] {
+                let mut label = Vec::new();
+                field(&mut label, 1, name.as_bytes());
+                field(&mut label, 2, value.as_bytes());
+                field(&mut series, 1, &label);
+            }
+            let mut sample = vec![0x09];
+            sample.extend_from_slice(&value.to_bits().to_le_bytes());
+            sample.push(0x10);
+            varint(&mut sample, *at as u64);
+            field(&mut series, 2, &sample);
+            field(&mut request, 1, &series);
+        }
+        let body = snap::raw::Encoder::new().compress_vec(&request).unwrap();
+        let answer = self
+            .client
+            .post(format!("{}/api/v1/write", self.base))
+            .header("Content-Encoding", "snappy")
+            .header("Content-Type", "application/x-protobuf")
+            .header("X-Prometheus-Remote-Write-Version", "0.1.0")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+}
+
+fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number << 3 | 2);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Labels of a series, and its samples by time.
+type Matrix = BTreeMap<String, BTreeMap<i64, f64>>;
+
+fn matrix(answer: &Value) -> Matrix {
+    let series = answer["data"]["result"].as_array().unwrap();
+    let one = |series: &Value| {
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(series["metric"].clone()).unwrap();
+        let values = series["values"].as_array().unwrap().iter().map(|pair| {
+            let at = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+            (at, pair[1].as_str().unwrap().parse().unwrap())
+        });
+        (Labels::from_pairs(labels).to_string(), values.collect())
+    };
+    series.iter().map(one).collect()
+}
+
+/// What is pending or firing, without what only one of the two says.
+fn alerts(answer: &Value) -> BTreeSet<String> {
+    let alerts = answer.as_array().unwrap().iter();
+    let line = |alert: &Value| {
+        format!(
+            "{} {} {} {} {}",
+            alert["labels"],
+            alert["annotations"],
+            alert["state"],
+            alert["activeAt"],
+            alert["value"]
+        )
+    };
+    alerts.map(line).collect()
+}
+
+#[tokio::test]
+async fn the_same_rules_and_samples_give_the_same_alerts() {
+    let directory = scratch("prometheus");
+    let Some(prometheus) = Prometheus::start(&directory).await else {
+        return;
+    };
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis() as i64
+    };
+    // Prometheus writes `ALERTS` only after its third evaluation: it restores before.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    // Seconds after the start, and the values of the two models then.
+    let plan = [
+        (0, 0.9, 0.1),
+        (5, 0.9, 0.8),
+        (8, 0.1, 0.8),
+        (11, 0.9, 0.1),
+        (13, 0.1, 0.1),
+    ];
+    let start = now();
+    let mut written = Vec::new();
+    for (second, x, y) in plan {
+        let at = start + second * 1000;
+        tokio::time::sleep(Duration::from_millis((at - now()).max(0) as u64)).await;
+        // Between two evaluations: none of them sees half of it.
+        let samples = [("router", "x", at, x), ("router", "y", at, y)];
+        prometheus.write(&samples).await;
+        written.push((now(), samples));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let theirs = prometheus
+        .get("query?query={__name__=~%22ALERTS.*|job:load:max%22}[1h]")
+        .await;
+    let theirs = matrix(&theirs);
+    let listed = prometheus.get("alerts").await;
+    let times: BTreeSet<i64> = theirs
+        .values()
+        .flat_map(|samples| samples.keys().copied())
+        .collect();
+    assert!(times.len() > 10, "{times:?}");
+
+    let engine = Engine::new(EngineOptions::default().with_left_closed_ranges());
+    let store = SeriesStore::default();
+    let options = RuleOptions::default();
+    let mut rules = RuleGroups::new(options);
+    let groups = parse_rule_file("rules.yml", RULES).unwrap();
+    rules
+        .load("rules.yml", groups, (&engine, &Retention::default()), start)
+        .unwrap();
+    let mut written = written.into_iter().peekable();
+    let mut ours = Matrix::new();
+    for &at in &times {
+        while let Some((_, samples)) = written.next_if(|(when, _)| *when <= at) {
+            for (job, model, at, value) in samples {
+                let labels = [("__name__", "load"), ("job", job), ("model", model)];
+                store.append(&Labels::from_pairs(labels), at, value);
+            }
+        }
+        let evaluation = rules.evaluate_all(&Source::new(&engine, &store), at);
+        assert_eq!(evaluation.failures, []);
+        let written = engine
+            .evaluate(&store, "{__name__=~\"ALERTS.*|job:load:max\"}", at)
+            .unwrap();
+        let answer = serde_json::to_value(&written.value).unwrap();
+        for sample in answer["result"].as_array().unwrap() {
+            let labels: BTreeMap<String, String> =
+                serde_json::from_value(sample["metric"].clone()).unwrap();
+            let value = sample["value"][1].as_str().unwrap().parse().unwrap();
+            ours.entry(Labels::from_pairs(labels).to_string())
+                .or_default()
+                .insert(at, value);
+        }
+    }
+    assert_eq!(ours, theirs);
+    assert!(
+        ours.keys()
+            .any(|labels| labels.contains("Held") && labels.contains("firing")),
+        "{ours:?}"
+    );
+    // Prometheus's `activeAt` has nanoseconds; the slot of a group has milliseconds here.
+    let strip = |lines: BTreeSet<String>| -> BTreeSet<String> {
+        lines.into_iter().map(|line| cut_fraction(&line)).collect()
+    };
+    let theirs_listed = strip(alerts(&listed["data"]["alerts"]));
+    let ours_listed = strip(alerts(&serde_json::to_value(rules.alerts()).unwrap()));
+    assert_eq!(ours_listed, theirs_listed);
+    let _ = std::fs::remove_dir_all(directory);
+}
+
+/// `…:05.123456789Z` → `…:05.123Z`
+fn cut_fraction(line: &str) -> String {
+    let mut out = String::new();
+    let mut digits_after_dot: Option<usize> = None;
+    for c in line.chars() {
+        digits_after_dot = match (c, digits_after_dot) {
+            ('.', _) => Some(0),
+            (c, Some(count)) if c.is_ascii_digit() => Some(count + 1),
+            _ => None,
+        };
+        if digits_after_dot.is_none_or(|count| count <= 3) {
+            out.push(c);
+        }
+    }
+    out
+}

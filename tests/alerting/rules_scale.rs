@@ -1,0 +1,93 @@
+//! Ten thousand alerts at once.
+
+use std::time::Instant;
+
+use llm_observatory::alerting::{AlertRule, AlertState, RuleGroup, RuleGroups, Severity, Source};
+use llm_observatory::query::Labels;
+use llm_observatory::query::engine::Engine;
+use llm_observatory::query::store::{Retention, SeriesStore};
+
+const ALERTS: usize = 10_000;
+
+fn rules(engine: &Engine) -> RuleGroups {
+    let rule = AlertRule::new("storm")
+        .severity(Severity::Critical)
+        .expr("load > 0.5")
+        .annotation(
+            "summary",
+            "{{ $labels.model_id }} is at {{ $value | humanizePercentage }}",
+        )
+        .annotation(
+            "description",
+            "Model {{ $labels.model_id }} of {{ $labels.job }}",
+        );
+    let mut groups = RuleGroups::default();
+    let group = RuleGroup::new("g").rule(rule);
+    groups
+        .load("r", vec![group], (engine, &Retention::default()), 0)
+        .unwrap();
+    groups
+}
+
+fn feed(store: &SeriesStore, now: i64) {
+    for at in 0..ALERTS {
+        let model = format!("model-{at}");
+        let labels = [
+            ("__name__", "load"),
+            ("job", "router"),
+            ("model_id", model.as_str()),
+        ];
+        store.append(&Labels::from_pairs(labels), now, 0.9);
+    }
+}
+
+/// `cargo test --release --all-features --test alerting -- --ignored --nocapture rules_scale`
+#[test]
+#[ignore = "a measurement: it needs a quiet machine and a release build"]
+fn a_round_over_ten_thousand_firing_alerts_takes_less_than_200_ms() {
+    let engine = Engine::default();
+    let store = SeriesStore::default();
+    let mut groups = rules(&engine);
+    for round in 0..6 {
+        let now = round * 60_001;
+        feed(&store, now);
+        let start = Instant::now();
+        let evaluation = groups.evaluate_all(&Source::new(&engine, &store), now);
+        let took = start.elapsed();
+        eprintln!(
+            "round {round}: {took:?}, {} told, {} samples",
+            evaluation.alerts.len(),
+            evaluation.samples
+        );
+        assert_eq!(evaluation.alerts.len(), ALERTS);
+        assert!(took.as_millis() < 200, "{took:?}");
+    }
+    let start = Instant::now();
+    let saved = groups.save(0);
+    eprintln!(
+        "saved {} alerts in {:?}",
+        saved.alerts.len(),
+        start.elapsed()
+    );
+    eprintln!("store: {:?}", store.stats());
+}
+
+#[test]
+fn a_rule_has_no_more_alerts_than_its_limit() {
+    let engine = Engine::default();
+    let store = SeriesStore::default();
+    feed(&store, 0);
+    let group = RuleGroup::new("g")
+        .limit(100)
+        .rule(AlertRule::new("storm").expr("load > 0.5"));
+    let mut groups = RuleGroups::default();
+    groups
+        .load("r", vec![group], (&engine, &Retention::default()), 0)
+        .unwrap();
+    let evaluation = groups.evaluate_all(&Source::new(&engine, &store), 0);
+    assert_eq!(
+        evaluation.failures[0].error,
+        "exceeded limit of 100 with 10000 alerts"
+    );
+    assert_eq!(groups.count(AlertState::Firing), 0);
+}
