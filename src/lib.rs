@@ -131,6 +131,13 @@ pub use crate::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
 };
+#[cfg(feature = "alerting")]
+pub use crate::{
+    config::{AlertingConfig, ChannelConfig, ChannelKind},
+    observatory::{
+        AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel,
+    },
+};
 
 /// Every Rust block of the README is a test.
 #[cfg(doctest)]

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "alerting")]
+use super::ChannelConfig;
 use super::{Config, ConfigError, Preset};
+#[cfg(feature = "alerting")]
+use crate::alerting::WebhookOptions;
 use crate::metrics::Side;
 
 /// Variables of ours begin so.
@@ -100,6 +104,56 @@ const VARIABLES: &[(&str, Setter)] = &[
                 .parse()
                 .map_err(|_| "a whole number of bytes, `67108864`, say"),
         )
+    }),
+    #[cfg(feature = "alerting")]
+    ("ALERTING_ENABLED", |config, value| {
+        set(&mut config.alerting.enabled, boolean(value))
+    }),
+    #[cfg(feature = "alerting")]
+    ("MONITORING_WEBHOOK_URL", |config, value| {
+        let webhook = ChannelConfig::webhook(WebhookOptions::new([value]));
+        config
+            .alerting
+            .channels
+            .insert("webhook".to_owned(), webhook);
+        Ok(())
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_ALERTMANAGERS", |config, value| {
+        let urls = value
+            .split(',')
+            .map(str::trim)
+            .filter(|url| !url.is_empty());
+        let peers = ChannelConfig::alertmanagers(urls);
+        config
+            .alerting
+            .channels
+            .insert("alertmanager".to_owned(), peers);
+        Ok(())
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_RULES", |config, value| {
+        let paths = value
+            .split(',')
+            .map(str::trim)
+            .filter(|path| !path.is_empty());
+        config.alerting.rule_files.extend(paths.map(Into::into));
+        Ok(())
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_DATA_DIR", |config, value| {
+        set(&mut config.alerting.data_dir, Ok(Some(value.into())))
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_EXTERNAL_URL", |config, value| {
+        set(
+            &mut config.alerting.external_url,
+            Ok(Some(value.to_owned())),
+        )
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_EVALUATION_INTERVAL", |config, value| {
+        set(&mut config.alerting.evaluation_interval, duration(value))
     }),
     ("OBSERVATORY_GEN_AI", |config, value| {
         let side = match value {

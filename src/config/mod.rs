@@ -3,6 +3,8 @@
 //! [`Config::load`] takes a preset (`OBSERVATORY_ENV`, else `development`) and puts the environment over it;
 //! `with_*` puts code over both. [`Config::validate`] names the key, the value and what would be right.
 
+#[cfg(feature = "alerting")]
+mod alerting;
 mod env;
 mod error;
 mod preset;
@@ -15,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "alerting")]
+pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 pub use self::{
     error::ConfigError,
     preset::Preset,
@@ -55,6 +59,9 @@ pub struct Config {
     pub health: HealthConfig,
     /// What is kept of every series, and what a query may use.
     pub query: QueryConfig,
+    /// Which alert rules there are, who is told, where state is kept.
+    #[cfg(feature = "alerting")]
+    pub alerting: AlertingConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
 }
@@ -124,6 +131,8 @@ impl Default for Config {
                 endpoint: "/health".to_owned(),
             },
             query: QueryConfig::default(),
+            #[cfg(feature = "alerting")]
+            alerting: AlertingConfig::default(),
             mapping: Mapping::default(),
         }
     }
@@ -258,6 +267,46 @@ impl Config {
     pub fn with_retention(mut self, time: Duration, bytes: usize) -> Self {
         self.query.retention.time = time;
         self.query.retention.bytes = bytes;
+        self
+    }
+
+    /// Adds an alert channel, or replaces the one of this name.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_channel(mut self, name: impl Into<String>, channel: ChannelConfig) -> Self {
+        self.alerting.channels.insert(name.into(), channel);
+        self
+    }
+
+    /// Adds a file of rules in Prometheus's format.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_rule_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.alerting.rule_files.push(path.into());
+        self
+    }
+
+    /// Sets where alerts go, in Alertmanager's terms.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_routing(mut self, routing: crate::alerting::Routing) -> Self {
+        self.alerting.routing = Some(routing);
+        self
+    }
+
+    /// Keeps the state of alerts in this directory.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_data_dir(mut self, directory: impl Into<std::path::PathBuf>) -> Self {
+        self.alerting.data_dir = Some(directory.into());
+        self
+    }
+
+    /// Evaluates no alert rules.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn without_alerting(mut self) -> Self {
+        self.alerting.enabled = false;
         self
     }
 

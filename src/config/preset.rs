@@ -57,5 +57,27 @@ pub(super) fn config(preset: Preset) -> Config {
         .with_prefix(prefix)
         .with_service_name(format!("llm-router{suffix}"));
     config.service.environment = Some(preset.as_str().to_owned());
+    #[cfg(feature = "alerting")]
+    alerting(preset, &mut config);
     config
+}
+
+/// Who is told, and where state is kept.
+#[cfg(feature = "alerting")]
+fn alerting(preset: Preset, config: &mut Config) {
+    use super::ChannelConfig;
+    use crate::alerting::WebhookOptions;
+
+    let channels = &mut config.alerting.channels;
+    if matches!(preset, Preset::Vps | Preset::Enterprise) {
+        // Without an address it is off; `MONITORING_WEBHOOK_URL` gives one.
+        let webhook = ChannelConfig::webhook(WebhookOptions::new::<String>([]));
+        channels.insert("webhook".to_owned(), webhook);
+    }
+    if preset != Preset::Development {
+        config.alerting.data_dir = Some("./observatory-data".into());
+    }
+    if preset == Preset::Enterprise {
+        config.alerting.escalation_delay = std::time::Duration::from_mins(10);
+    }
 }

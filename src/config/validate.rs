@@ -49,7 +49,53 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.query.enabled {
         query(&config.query, config.tick)?;
     }
+    #[cfg(feature = "alerting")]
+    alerting(&config.alerting)?;
     names(&config.mapping)
+}
+
+#[cfg(feature = "alerting")]
+fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
+    for (key, value, least) in [
+        (
+            "alerting.evaluation_interval",
+            &alerting.evaluation_interval,
+            SHORTEST_TICK,
+        ),
+        (
+            "alerting.aggregation_window",
+            &alerting.aggregation_window,
+            Duration::from_secs(1),
+        ),
+        (
+            "alerting.escalation_delay",
+            &alerting.escalation_delay,
+            Duration::from_secs(1),
+        ),
+    ] {
+        let expected = if least == SHORTEST_TICK {
+            "a duration of at least 100ms"
+        } else {
+            "a duration of at least 1s"
+        };
+        check(*value >= least, key, value, expected)?;
+    }
+    check(
+        alerting.max_history > 0,
+        "alerting.storage.max_history",
+        &alerting.max_history,
+        "a whole number above 0",
+    )?;
+    for (name, channel) in &alerting.channels {
+        let is_known = |fallback: &String| alerting.channels.contains_key(fallback);
+        check(
+            channel.fallback.as_ref().is_none_or(is_known),
+            &format!("alerting.channels.{name}.fallback"),
+            &channel.fallback,
+            "the name of another channel",
+        )?;
+    }
+    Ok(())
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
+#[cfg(feature = "alerting")]
+use super::alerting::{self, ObservatorySink};
 use super::{BuildError, Core, Inner, Observatory};
 use crate::{
     clock::Clock,
@@ -32,6 +34,8 @@ use crate::{
 pub struct ObservatoryBuilder {
     config: Config,
     clock: Clock,
+    #[cfg(feature = "alerting")]
+    channels: std::collections::BTreeMap<String, crate::alerting::Channel>,
 }
 
 impl ObservatoryBuilder {
@@ -39,12 +43,21 @@ impl ObservatoryBuilder {
         Self {
             config,
             clock: Clock::system(),
+            #[cfg(feature = "alerting")]
+            channels: std::collections::BTreeMap::new(),
         }
     }
 
     /// Sets the clock, for tests that own the time.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Adds an alert channel of your own; one of the configuration with this name gives way to it.
+    #[cfg(feature = "alerting")]
+    pub fn channel(mut self, name: impl Into<String>, channel: crate::alerting::Channel) -> Self {
+        self.channels.insert(name.into(), channel);
         self
     }
 
@@ -57,10 +70,18 @@ impl ObservatoryBuilder {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let Self { config, clock } = self;
+        let Self {
+            config,
+            clock,
+            #[cfg(feature = "alerting")]
+            channels,
+        } = self;
         config.validate()?;
         let registry = Registry::new(config.registry_options())?;
-        let sink = Arc::new(MetricsSink::new(registry.clone(), config.sink_options()));
+        let sink = MetricsSink::new(registry.clone(), config.sink_options());
+        #[cfg(feature = "alerting")]
+        let (sink, signals) = ObservatorySink::new(sink);
+        let sink = Arc::new(sink);
         let layer = if config.enabled {
             ObservatoryLayer::with_options(
                 Arc::clone(&sink) as Arc<dyn Sink>,
@@ -77,9 +98,25 @@ impl ObservatoryBuilder {
         registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
         #[cfg(feature = "alerting")]
         let query = super::query::Query::new(&config.query);
+        #[cfg(feature = "alerting")]
+        let alerting = {
+            let time = alerting::time_source(&clock);
+            let now = time();
+            let assembled = alerting::Assembled::new(alerting::Parts {
+                config: &config,
+                engine: &query.engine,
+                store: &query.store,
+                own: channels,
+                time,
+                signals,
+            })?;
+            alerting::Alerting::new(assembled, now)
+        };
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
             query,
+            #[cfg(feature = "alerting")]
+            alerting,
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),

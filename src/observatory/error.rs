@@ -14,6 +14,10 @@ pub enum BuildError {
     /// Configured buckets cannot be used.
     #[error("the configured buckets cannot be used")]
     Buckets(#[from] BucketsError),
+    /// Rules, channels or the store of alerts cannot be used.
+    #[cfg(feature = "alerting")]
+    #[error("alerting cannot be set up: {0}")]
+    Alerting(#[from] super::AlertingError),
     /// It could not be started.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -4,6 +4,8 @@
 //! application's runtime is blocked, and an application without any runtime can be observed. Both carry the mark
 //! by which the Layer knows not to observe them.
 
+#[cfg(feature = "alerting")]
+mod alerting;
 mod builder;
 mod error;
 mod install;
@@ -20,7 +22,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-#[cfg(all(feature = "alerting", feature = "server"))]
+#[cfg(feature = "alerting")]
+pub use self::alerting::{
+    AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel,
+};
+#[cfg(feature = "alerting")]
 pub(crate) use self::query::milliseconds;
 use self::work::Work;
 pub use self::{
@@ -33,7 +39,7 @@ use crate::{
     config::Config,
     layer::Registered,
     metrics::{
-        Format, MetricsSink, Registry,
+        Format, Registry,
         derived::Derived,
         exposition::{self, Moment},
     },
@@ -56,11 +62,13 @@ struct Inner {
 pub(crate) struct Core {
     pub(crate) config: Config,
     pub(crate) registry: Registry,
-    pub(crate) sink: Arc<MetricsSink>,
+    pub(crate) sink: Arc<CoreSink>,
     pub(crate) clock: Clock,
     pub(crate) derived: Derived,
     #[cfg(feature = "alerting")]
     pub(crate) query: query::Query,
+    #[cfg(feature = "alerting")]
+    pub(crate) alerting: alerting::Alerting,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,
@@ -70,11 +78,19 @@ pub(crate) struct Core {
     pub(crate) subscriber: Registered,
 }
 
+/// Where observations go.
+#[cfg(feature = "alerting")]
+pub(crate) type CoreSink = alerting::ObservatorySink;
+#[cfg(not(feature = "alerting"))]
+pub(crate) type CoreSink = crate::metrics::MetricsSink;
+
 /// The threads, once started.
 struct Running {
     #[cfg(feature = "server")]
     server: Option<crate::server::Running>,
     work: Work,
+    #[cfg(feature = "alerting")]
+    notifying: Option<alerting::Notifying>,
     listen: Option<SocketAddr>,
 }
 
@@ -127,10 +143,17 @@ impl Observatory {
             name: work::NAME,
             source,
         })?;
+        #[cfg(feature = "alerting")]
+        let notifying = core.alerting.start().map_err(|source| StartError::Thread {
+            name: "obs-notify",
+            source,
+        })?;
         *running = Some(Running {
             #[cfg(feature = "server")]
             server,
             work,
+            #[cfg(feature = "alerting")]
+            notifying,
             listen,
         });
         Ok(())
@@ -318,6 +341,11 @@ impl Inner {
             server.stop(deadline);
         }
         join(running.work.into_thread(), deadline);
+        // Last: what the others have decided is sent, or kept.
+        #[cfg(feature = "alerting")]
+        if let Some(notifying) = running.notifying {
+            notifying.stop(deadline);
+        }
     }
 }
 

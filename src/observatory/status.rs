@@ -35,10 +35,17 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of one, that could not be used.
     pub dropped_observations: u64,
+    /// Rules, alerts, notifications.
+    #[cfg(feature = "alerting")]
+    pub alerts: super::AlertsStatus,
 }
 
 /// Whether each component runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent answers to one question"
+)]
 #[non_exhaustive]
 pub struct Components {
     /// Threads are running.
@@ -47,6 +54,8 @@ pub struct Components {
     pub prometheus: bool,
     /// The sampler of process and machine.
     pub health: bool,
+    /// Alert rules.
+    pub alerting: bool,
 }
 
 impl Core {
@@ -83,11 +92,17 @@ impl Core {
                     && cfg!(feature = "server")
                     && self.config.prometheus.enabled,
                 health: is_running && cfg!(feature = "health") && self.config.health.enabled,
+                #[cfg(feature = "alerting")]
+                alerting: is_running && self.alerting.is_on(),
+                #[cfg(not(feature = "alerting"))]
+                alerting: false,
             },
             metrics: families.iter().filter(|family| family.len() > 0).count(),
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            #[cfg(feature = "alerting")]
+            alerts: self.alerting.status(),
         }
     }
 }

@@ -91,12 +91,32 @@ fn run(core: &Core, bell: &Bell, mut hands: Hands) {
             }
             due = next_due(due, core.now(), core.config.tick);
         }
-        let wait = due.saturating_sub(core.now()).max(Duration::from_millis(1));
+        #[cfg(feature = "alerting")]
+        let wait = alerts(core).min(due.saturating_sub(core.now()));
+        #[cfg(not(feature = "alerting"))]
+        let wait = due.saturating_sub(core.now());
+        let wait = wait.max(Duration::from_millis(1));
         let is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
         if !*is_rung {
             drop(core.clock.wait(is_rung, &bell.rung, wait));
         }
     }
+}
+
+/// Evaluates what is due; returns the time until something is again.
+#[cfg(feature = "alerting")]
+fn alerts(core: &Core) -> Duration {
+    /// What events say of alerts is looked for so often.
+    const SIGNALS: Duration = Duration::from_secs(1);
+    let worked = catch_unwind(AssertUnwindSafe(|| core.alerting.work(core)));
+    if worked.is_err() {
+        tracing::error!(target: "llm_observatory", "an evaluation of alert rules panicked; the next one will be tried");
+    }
+    let now = super::milliseconds(core.clock.wall());
+    let next = core.alerting.next_due(now).map_or(SIGNALS, |next| {
+        Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs())
+    });
+    next.min(SIGNALS)
 }
 
 /// When the tick after the one that was due at `due` is due: an interval later, so that ticks keep their distance
@@ -117,8 +137,11 @@ fn tick(core: &Core, hands: &mut Hands) {
         tracing::warn!(target: "llm_observatory", "{notice}");
     }
     #[cfg(feature = "alerting")]
-    if let Some(collector) = &mut hands.collector {
-        core.query.collect(core, collector);
+    {
+        core.alerting.tick(core);
+        if let Some(collector) = &mut hands.collector {
+            core.query.collect(core, collector);
+        }
     }
     hands.question.ask(core);
     let duration = core.clock.between(start, core.clock.raw());

@@ -128,6 +128,11 @@ impl Notifications {
         self.shared.wake.notify_one();
     }
 
+    /// Has the runner look whether something is due: its own sleep does not know a clock that is moved by hand.
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
     /// Uses another routing; all or nothing.
     ///
     /// # Errors

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::group::{Group, Runner};
 use super::options::RuleOptions;
-use crate::alerting::AlertState;
 use crate::alerting::rule::compile::CompiledCondition;
 use crate::alerting::state::Instance;
 use crate::alerting::template;
+use crate::alerting::{Alert, AlertState};
 use crate::query::Labels;
 
 /// A group in `/api/v1/rules`.
@@ -109,6 +109,20 @@ impl From<&Instance> for AlertStatus {
             active_at: rfc3339(Some(alert.active_at)),
             keep_firing_since: alert.keep_firing_since.map(|at| rfc3339(Some(at))),
             value: template::value_text(alert.value.unwrap_or(f64::NAN)),
+        }
+    }
+}
+
+impl From<&Alert> for AlertStatus {
+    /// An alert that fires without a rule.
+    fn from(alert: &Alert) -> Self {
+        Self {
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            state: AlertState::Firing,
+            active_at: rfc3339(Some(alert.starts_at)),
+            keep_firing_since: None,
+            value: template::value_text(alert.value.unwrap_or(1.0)),
         }
     }
 }

@@ -26,7 +26,7 @@ const SIGNATURE_HEADER: &str = "x-observatory-signature";
 const DEDUP_HEADER: &str = "x-observatory-dedup-key";
 
 /// A webhook channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebhookOptions {
     /// Where it posts to; each URL is told on its own.

@@ -17,6 +17,8 @@ pub struct SimpleRule {
     pub channels: Vec<String>,
     /// Rules with the same key are told of together.
     pub aggregation_key: Option<String>,
+    /// Labels whose values tell groups apart. Default: none, one group.
+    pub group_by: Vec<String>,
     /// Time between two messages about one group. The first message does not wait for it: it goes out after
     /// Alertmanager's 30 s, or after the window where that is shorter. Default: 5 min.
     pub aggregation_window: Duration,
@@ -35,6 +37,7 @@ impl SimpleRule {
             rule: rule.into(),
             channels: channels.into_iter().map(Into::into).collect(),
             aggregation_key: None,
+            group_by: Vec::new(),
             aggregation_window: Duration::from_mins(5),
             escalation: None,
         }
@@ -59,6 +62,7 @@ impl SimpleRule {
         self.aggregation_key.is_some()
             && self.aggregation_key == other.aggregation_key
             && self.channels == other.channels
+            && self.group_by == other.group_by
             && self.aggregation_window == other.aggregation_window
             && self.escalation == other.escalation
     }
@@ -79,7 +83,7 @@ impl SimpleRule {
         };
         let mut route = Route::to(name)
             .with_matcher(matcher)
-            .with_group_by::<String>([]);
+            .with_group_by(first.group_by.iter().cloned());
         route.group_wait = Some(first.aggregation_window.min(Duration::from_secs(30)));
         route.group_interval = Some(first.aggregation_window.max(Duration::from_secs(1)));
         Some((route, receiver))

@@ -229,6 +229,7 @@ impl AlertRule {
         }
         let mut simple = SimpleRule::new(self.id.clone(), self.channels.iter().cloned());
         simple.aggregation_key.clone_from(&self.aggregation_key);
+        simple.group_by.clone_from(&self.group_by);
         simple.aggregation_window = window;
         simple.escalation.clone_from(&self.escalation);
         Some(simple)

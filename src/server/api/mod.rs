@@ -9,6 +9,7 @@ mod exemplars;
 mod metadata;
 mod params;
 mod query;
+mod rules;
 mod series;
 
 use std::sync::{
@@ -42,6 +43,8 @@ pub(super) fn router() -> Router<Answers> {
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/labels", get(series::names).post(series::names))
         .route("/api/v1/label/{name}/values", get(series::values))
+        .route("/api/v1/rules", get(rules::rules))
+        .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
 }

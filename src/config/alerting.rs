@@ -1,0 +1,153 @@
+//! Alerts: which rules there are, who is told, where state is kept.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::alerting::{Routing, Secret, WebhookOptions};
+
+/// Which rules there are, who is told, where state is kept.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AlertingConfig {
+    /// Whether rules are evaluated. Default: true.
+    pub enabled: bool,
+    /// Time between two evaluations of a group of rules that names none. Default: 10 s.
+    pub evaluation_interval: Duration,
+    /// Whether the default rules are there, with those of the preset. Default: true.
+    pub default_rules: bool,
+    /// Files of rules in Prometheus's format. Default: none.
+    pub rule_files: Vec<PathBuf>,
+    /// Who can be told, by name. Default: `console`.
+    pub channels: BTreeMap<String, ChannelConfig>,
+    /// Where alerts go, in Alertmanager's terms. Default: none, which tells the channels of each rule, or all of them.
+    pub routing: Option<Routing>,
+    /// Time between two messages about one group. Default: 5 min.
+    pub aggregation_window: Duration,
+    /// Time after which an alert that escalates, and that nobody has acknowledged, goes on. Default: 15 min.
+    pub escalation_delay: Duration,
+    /// Where state is kept over a restart; `None` for memory only. Default: none; in the presets production, vps and
+    /// enterprise `./observatory-data`.
+    pub data_dir: Option<PathBuf>,
+    /// Alerts that the history remembers. Default: 10,000.
+    pub max_history: usize,
+    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server.
+    pub external_url: Option<String>,
+}
+
+/// One channel, and what it wants to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelConfig {
+    /// How it tells.
+    pub kind: ChannelKind,
+    /// Whether it is told anything. Default: true.
+    pub enabled: bool,
+    /// Whether it is told that alerts are over. Default: true.
+    pub send_resolved: bool,
+    /// The channel that is told what this one could not deliver. Default: none.
+    pub fallback: Option<String>,
+}
+
+/// How a channel tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChannelKind {
+    /// Lines on standard error.
+    Console,
+    /// A POST of the body that Alertmanager's webhook has.
+    Webhook(WebhookOptions),
+    /// Alertmanagers, all of which get every alert: grouping and silences are then theirs.
+    Alertmanager {
+        /// Base URLs, `http://alertmanager:9093`.
+        urls: Vec<Secret>,
+        /// Headers beside ours, such as `authorization`.
+        headers: BTreeMap<String, Secret>,
+    },
+}
+
+impl Default for AlertingConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            evaluation_interval: Duration::from_secs(10),
+            default_rules: true,
+            rule_files: Vec::new(),
+            channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
+            routing: None,
+            aggregation_window: Duration::from_mins(5),
+            escalation_delay: Duration::from_mins(15),
+            data_dir: None,
+            max_history: 10_000,
+            external_url: None,
+        }
+    }
+}
+
+impl ChannelConfig {
+    /// A channel of this kind.
+    #[must_use]
+    pub const fn new(kind: ChannelKind) -> Self {
+        Self {
+            kind,
+            enabled: true,
+            send_resolved: true,
+            fallback: None,
+        }
+    }
+
+    /// Lines on standard error.
+    #[must_use]
+    pub const fn console() -> Self {
+        Self::new(ChannelKind::Console)
+    }
+
+    /// A webhook.
+    #[must_use]
+    pub const fn webhook(options: WebhookOptions) -> Self {
+        Self::new(ChannelKind::Webhook(options))
+    }
+
+    /// Alertmanagers at these base URLs.
+    #[must_use]
+    pub fn alertmanagers<S: Into<std::sync::Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
+        Self::new(ChannelKind::Alertmanager {
+            urls: urls.into_iter().map(Secret::new).collect(),
+            headers: BTreeMap::new(),
+        })
+    }
+
+    /// Sets whether it is told anything.
+    #[must_use]
+    pub const fn with_enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Sets whether it is told that alerts are over.
+    #[must_use]
+    pub const fn with_send_resolved(mut self, send: bool) -> Self {
+        self.send_resolved = send;
+        self
+    }
+
+    /// Names the channel that is told what this one could not deliver.
+    #[must_use]
+    pub fn with_fallback(mut self, channel: impl Into<String>) -> Self {
+        self.fallback = Some(channel.into());
+        self
+    }
+
+    /// What it lacks to be of use, as the name of a variable; `None` where it has all.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        match &self.kind {
+            ChannelKind::Webhook(options) if options.urls.is_empty() => {
+                Some("MONITORING_WEBHOOK_URL")
+            }
+            ChannelKind::Alertmanager { urls, .. } if urls.is_empty() => {
+                Some("OBSERVATORY_ALERTMANAGERS")
+            }
+            ChannelKind::Console | ChannelKind::Webhook(_) | ChannelKind::Alertmanager { .. } => {
+                None
+            }
+        }
+    }
+}

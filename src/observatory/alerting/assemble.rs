@@ -1,0 +1,309 @@
+//! From the configuration to rules, channels and routes; what is wrong is an error before anything has begun.
+
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::signals::Signals;
+use crate::{
+    alerting::{
+        AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
+        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, HttpOptions,
+        NotificationOptions, Notifications, OpenError, Receiver, Route, Routing, RoutingError,
+        RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, TimeSource, default_rules,
+        load_rule_file, preset_rules,
+    },
+    config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
+    query::{engine::Engine, store::SeriesStore},
+};
+
+/// The file, in status and errors, of the rules that come with the crate.
+pub(super) const DEFAULTS: &str = "defaults";
+/// The receiver of alerts whose rule names no channel.
+const EVERYBODY: &str = "default";
+/// The channel that is there where no other is: an alert must go somewhere.
+const CONSOLE: &str = "console";
+
+/// Alerting cannot be put together. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AlertingError {
+    /// Rules are wrong.
+    #[error(transparent)]
+    Rules(#[from] RuleErrors),
+    /// Routes or channels are wrong.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
+    /// A rule, or a fallback, names a channel that there is not.
+    #[error(transparent)]
+    UnknownChannel(#[from] UnknownRuleChannel),
+    /// Notifications cannot be sent.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no client for webhooks.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
+}
+
+/// Somebody names a channel that is not configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} names the channel {channel:?}, but there are only: {known}")]
+pub struct UnknownRuleChannel {
+    place: String,
+    channel: String,
+    known: String,
+}
+
+/// Everything, ready to run.
+pub(crate) struct Assembled {
+    pub(super) rules: RuleGroups,
+    pub(super) notifications: Notifications,
+    pub(super) runner: Runner,
+    pub(super) signals: Signals,
+    pub(super) routes: Routes,
+    pub(super) notices: Vec<String>,
+    pub(super) is_on: bool,
+}
+
+/// What routes are made of, whenever rules have changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes {
+    routing: Option<Routing>,
+    window: Duration,
+    /// Channels that are told.
+    enabled: BTreeSet<String>,
+    /// Channels that are configured, told or not.
+    known: BTreeSet<String>,
+    /// How the channels appear in Alertmanager's configuration.
+    exported: BTreeMap<String, ExportedChannel>,
+}
+
+/// What is put together.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) engine: &'a Engine,
+    pub(crate) store: &'a SeriesStore,
+    /// Channels of the application's own.
+    pub(crate) own: BTreeMap<String, Channel>,
+    pub(crate) time: TimeSource,
+    pub(crate) signals: Signals,
+}
+
+impl Assembled {
+    pub(crate) fn new(parts: Parts<'_>) -> Result<Self, AlertingError> {
+        let Parts {
+            config, own, time, ..
+        } = parts;
+        let alerting = &config.alerting;
+        let is_on = config.enabled && alerting.enabled;
+        let mut notices = Vec::new();
+        let mut channels = own;
+        let mut peers = Vec::new();
+        let mut exported = BTreeMap::new();
+        let mut known: BTreeSet<String> = channels.keys().cloned().collect();
+        known.extend(alerting.channels.keys().cloned());
+        if is_on {
+            let client = HttpClient::new(&HttpOptions::default())?;
+            for (name, channel) in &alerting.channels {
+                if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
+                    notices.push(format!(
+                        "the alert channel {name} is off: it needs an address ({variable})"
+                    ));
+                } else if channel.enabled && !channels.contains_key(name) {
+                    channels.extend(made(name, channel, &client)?);
+                    peers.extend(peers_of(name, channel, &client)?);
+                    exported.insert(name.clone(), exported_as(channel));
+                }
+            }
+        }
+        if channels.is_empty() && peers.is_empty() {
+            channels.insert(CONSOLE.to_owned(), Channel::new(Console::stderr()));
+            known.insert(CONSOLE.to_owned());
+        }
+        let routes = Routes {
+            routing: alerting.routing.clone(),
+            window: alerting.aggregation_window,
+            enabled: channels.keys().cloned().collect(),
+            known,
+            exported,
+        };
+        let now = time();
+        let rules = rules(config, parts.engine, parts.store, &routes, now)?;
+        let dispatch = DispatchOptions::default().with_external_url(external_url(config));
+        let mut options = NotificationOptions::new(routes.routing(&rules))
+            .with_dispatch(dispatch)
+            .with_max_history(alerting.max_history)
+            .with_timeouts(Duration::from_secs(30), config.shutdown_timeout);
+        options.data_dir = alerting.data_dir.clone().filter(|_| is_on);
+        let (notifications, runner) = Notifications::open(options, channels, peers, time)?;
+        Ok(Self {
+            rules,
+            notifications,
+            runner,
+            signals: parts.signals,
+            routes,
+            notices,
+            is_on,
+        })
+    }
+}
+
+fn rules(
+    config: &Config,
+    engine: &Engine,
+    store: &SeriesStore,
+    routes: &Routes,
+    now: i64,
+) -> Result<RuleGroups, AlertingError> {
+    let AlertingConfig {
+        enabled,
+        evaluation_interval,
+        default_rules: has_defaults,
+        rule_files,
+        escalation_delay,
+        ..
+    } = &config.alerting;
+    let mut options = RuleOptions::default()
+        .with_interval(*evaluation_interval)
+        .with_external_url(external_url(config));
+    for (name, value) in &config.prometheus.labels {
+        options = options.with_external_label(name, value);
+    }
+    let mut rules = RuleGroups::new(options);
+    let source = (engine, &store.retention());
+    if config.enabled && *enabled && *has_defaults {
+        let mut defaults = DefaultRules::new(&config.prometheus.prefix);
+        defaults.interval = *evaluation_interval;
+        defaults.escalation_delay = *escalation_delay;
+        let preset = config.service.environment.as_deref();
+        let groups = match preset.and_then(Preset::named) {
+            Some(preset) => preset_rules(preset, &defaults),
+            None => default_rules(&defaults),
+        };
+        rules.load(DEFAULTS, groups, source, now)?;
+    }
+    for path in rule_files {
+        let groups = load_rule_file(path)?;
+        for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
+            routes.check(rule)?;
+        }
+        rules.load(&path.display().to_string(), groups, source, now)?;
+    }
+    store.keep_long(rules.long_selectors());
+    Ok(rules)
+}
+
+/// The channel that a configured one is; Alertmanagers are none.
+fn made(
+    name: &str,
+    config: &ChannelConfig,
+    client: &HttpClient,
+) -> Result<Option<(String, Channel)>, RoutingError> {
+    let channel = match &config.kind {
+        ChannelKind::Console => Channel::new(Console::stderr()),
+        ChannelKind::Webhook(options) => Channel::from_notifiers(options.build(name, client)?),
+        ChannelKind::Alertmanager { .. } => return Ok(None),
+    };
+    let mut traits = ChannelTraits::default().with_send_resolved(config.send_resolved);
+    traits.fallback.clone_from(&config.fallback);
+    Ok(Some((name.to_owned(), channel.with_traits(traits))))
+}
+
+fn peers_of(
+    name: &str,
+    config: &ChannelConfig,
+    client: &HttpClient,
+) -> Result<Vec<AlertmanagerPeer>, RoutingError> {
+    let ChannelKind::Alertmanager { urls, headers } = &config.kind else {
+        return Ok(Vec::new());
+    };
+    let peer = |(number, url)| {
+        let name = format!("{name}/{number}");
+        AlertmanagerPeer::new(name, url, client.clone())?.with_headers(headers)
+    };
+    urls.iter().enumerate().map(peer).collect()
+}
+
+/// Addresses may hold secrets, so they are not written out.
+fn exported_as(config: &ChannelConfig) -> ExportedChannel {
+    match &config.kind {
+        ChannelKind::Webhook(options) => ExportedChannel::Webhook {
+            urls: (1..=options.urls.len())
+                .map(|number| format!("http://replace-me.example/{number}"))
+                .collect(),
+            send_resolved: config.send_resolved,
+            max_alerts: options.max_alerts,
+        },
+        ChannelKind::Console | ChannelKind::Alertmanager { .. } => ExportedChannel::LeftOut,
+    }
+}
+
+fn external_url(config: &Config) -> String {
+    let own = || format!("http://{}", config.prometheus.listen);
+    config.alerting.external_url.clone().unwrap_or_else(own)
+}
+
+impl Routes {
+    /// Where alerts go: each rule to the channels that it names and that are told, the others as the configured tree
+    /// says, or to everybody.
+    pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
+        let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
+        let base = self.routing.clone().unwrap_or_else(|| {
+            let route = Route::to(EVERYBODY).with_group_by(["alertname"]);
+            Routing::to_receiver(everybody).with_route(route)
+        });
+        let simple = rules
+            .groups()
+            // A tree that somebody wrote stands over what the default rules say.
+            .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
+            .flat_map(|(_, group)| group.alert_rules())
+            .filter_map(|rule| rule.routing(self.window))
+            .map(|mut simple| {
+                self.keep_told(&mut simple.channels);
+                if let Some(escalation) = &mut simple.escalation {
+                    for step in &mut escalation.steps {
+                        self.keep_told(&mut step.channels);
+                    }
+                    if escalation.steps.is_empty() {
+                        let same = simple.channels.iter().cloned();
+                        *escalation = escalation.clone().with_step(same);
+                    }
+                }
+                simple
+            });
+        base.with_rules(&simple.collect::<Vec<_>>())
+    }
+
+    /// Leaves out the channels that are off; where none is left, everybody is told.
+    fn keep_told(&self, channels: &mut Vec<String>) {
+        channels.retain(|channel| self.enabled.contains(channel));
+        if channels.is_empty() {
+            channels.extend(self.enabled.iter().cloned());
+        }
+    }
+
+    /// Whether every channel that a rule names is configured.
+    pub(super) fn check(&self, rule: &AlertRule) -> Result<(), UnknownRuleChannel> {
+        let steps = rule
+            .escalation
+            .iter()
+            .flat_map(|escalation| &escalation.steps);
+        let named = steps.flat_map(|step| &step.channels).chain(&rule.channels);
+        match named.into_iter().find(|name| !self.known.contains(*name)) {
+            None => Ok(()),
+            Some(channel) => Err(UnknownRuleChannel {
+                place: format!("the alert rule {:?}", rule.id),
+                channel: channel.clone(),
+                known: self.known.iter().cloned().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    pub(super) const fn exported(&self) -> &BTreeMap<String, ExportedChannel> {
+        &self.exported
+    }
+}
+
+/// The wall clock, for whoever wants it as a function.
+pub(crate) fn time_source(clock: &crate::clock::Clock) -> TimeSource {
+    let clock = clock.clone();
+    Arc::new(move || super::super::milliseconds(clock.wall()))
+}

@@ -1,0 +1,214 @@
+//! Rules and notifications of an observatory: put together, evaluated, and shown in its metrics.
+//!
+//! The working thread evaluates the rules that are due and hands what fires to [`Notifications`]; a thread of its
+//! own runs their [`Runner`], so that no evaluation holds a message up and no receiver an evaluation.
+
+mod api;
+mod assemble;
+mod counts;
+mod raised;
+mod signals;
+mod thread;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use self::{
+    api::{Alerts, AlertsError, AlertsStatus},
+    assemble::{AlertingError, UnknownRuleChannel},
+    raised::RaiseError,
+};
+pub(crate) use self::{
+    assemble::{Assembled, Parts, time_source},
+    signals::ObservatorySink,
+    thread::Notifying,
+};
+use self::{raised::Raised, signals::Signals};
+use super::{Core, milliseconds};
+use crate::{
+    alerting::{
+        Alert, Evaluation, Notifications, RuleGroups, Runner, SavedAlert, SavedState, Source,
+    },
+    query::engine::Control,
+};
+
+/// The name under which the alerts of rules are kept.
+const SAVED_RULES: &str = "rules";
+/// Milliseconds between two saves of alerts that did not change: a restart must know that the outage was short.
+const SAVE_INTERVAL: i64 = 60_000;
+
+/// Rules, and those who are told.
+pub(crate) struct Alerting {
+    rules: Mutex<RuleGroups>,
+    raised: Mutex<Raised>,
+    notifications: Notifications,
+    /// Until it is started.
+    runner: Mutex<Option<Runner>>,
+    signals: Signals,
+    routes: assemble::Routes,
+    /// What a person should know of the configuration; said once, when somebody can hear it.
+    notices: Mutex<Vec<String>>,
+    saved: Mutex<Saved>,
+    counts: Mutex<counts::Shown>,
+    is_on: bool,
+}
+
+/// What was saved last.
+#[derive(Default)]
+struct Saved {
+    at: i64,
+    alerts: Vec<SavedAlert>,
+}
+
+impl Alerting {
+    /// Puts rules and channels together, and goes on from where the last process was.
+    pub(super) fn new(assembled: Assembled, now: i64) -> Self {
+        let Assembled {
+            mut rules,
+            notifications,
+            runner,
+            signals,
+            routes,
+            notices,
+            is_on,
+        } = assembled;
+        let saved = notifications
+            .saved_state(SAVED_RULES)
+            .and_then(|bytes| serde_json::from_slice::<SavedState>(&bytes).ok());
+        if let Some(saved) = saved {
+            let over = rules.restore(&saved, now);
+            notifications.put(over);
+        }
+        Self {
+            rules: Mutex::new(rules),
+            raised: Mutex::default(),
+            notifications,
+            runner: Mutex::new(Some(runner)),
+            signals,
+            routes,
+            notices: Mutex::new(notices),
+            saved: Mutex::default(),
+            counts: Mutex::default(),
+            is_on,
+        }
+    }
+
+    /// Starts to send; `None` where that was done before.
+    pub(super) fn start(&self) -> std::io::Result<Option<Notifying>> {
+        let runner = lock(&self.runner).take().filter(|_| self.is_on);
+        runner.map(Notifying::start).transpose()
+    }
+
+    pub(crate) fn rules(&self) -> MutexGuard<'_, RuleGroups> {
+        lock(&self.rules)
+    }
+
+    pub(crate) fn raised(&self) -> MutexGuard<'_, Raised> {
+        lock(&self.raised)
+    }
+
+    pub(crate) const fn notifications(&self) -> &Notifications {
+        &self.notifications
+    }
+
+    /// When [`Alerting::work`] has something to do next, in milliseconds since the epoch.
+    pub(super) fn next_due(&self, now: i64) -> Option<i64> {
+        if !self.is_on {
+            return None;
+        }
+        self.rules().next_evaluation(now)
+    }
+
+    /// Takes in what the application has raised, and evaluates the rules that are due.
+    pub(super) fn work(&self, core: &Core) {
+        if !self.is_on {
+            return;
+        }
+        let now = milliseconds(core.clock.wall());
+        for signal in self.signals.take() {
+            if signal.is_over {
+                self.take_back(&signal, &core.query.store, now);
+            } else if let Err(error) = self.signalled(&signal, now) {
+                tracing::warn!(target: "llm_observatory", "an event speaks of an alert: {error}");
+            }
+        }
+        let start = core.now();
+        let clock = || core.now();
+        let control = Control {
+            clock: Some(&clock),
+            cancel: None,
+        };
+        let source = Source::new(&core.query.engine, &core.query.store).with_control(control);
+        let mut rules = self.rules();
+        let evaluation = rules.evaluate_due(&source, now);
+        let took = core.now().saturating_sub(start);
+        if evaluation.rules > 0 {
+            self.save(&rules, now);
+            drop(rules);
+            self.raised().write(&core.query.store, now);
+            lock(&self.counts).evaluated(&core.registry, &evaluation, took);
+        }
+        self.tell(evaluation);
+        self.notifications.wake();
+    }
+
+    /// Whether rules are evaluated.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Says once what the configuration lacks, and shows how things are.
+    pub(super) fn tick(&self, core: &Core) {
+        if !self.is_on {
+            return;
+        }
+        for notice in lock(&self.notices).drain(..) {
+            tracing::warn!(target: "llm_observatory", "{notice}");
+        }
+        lock(&self.counts).show(&core.registry, self);
+    }
+
+    fn tell(&self, evaluation: Evaluation) {
+        for failure in &evaluation.failures {
+            let is_new = lock(&self.counts).is_news(failure);
+            if is_new {
+                tracing::warn!(
+                    target: "llm_observatory",
+                    "the alert rule {} of group {} failed: {}",
+                    failure.rule,
+                    failure.group,
+                    failure.error
+                );
+            }
+        }
+        self.put(evaluation.alerts);
+    }
+
+    fn put(&self, alerts: Vec<Alert>) {
+        if !alerts.is_empty() {
+            self.notifications.put(alerts);
+        }
+    }
+
+    /// Keeps the alerts for the next process, where they changed or it is time to say that they did not.
+    fn save(&self, rules: &RuleGroups, now: i64) {
+        let state = rules.save(now);
+        let mut saved = lock(&self.saved);
+        let is_due = now.saturating_sub(saved.at) >= SAVE_INTERVAL && !state.alerts.is_empty();
+        if state.alerts == saved.alerts && !is_due {
+            return;
+        }
+        // Strings, numbers and maps of them: there is nothing that could fail.
+        if let Ok(bytes) = serde_json::to_vec(&state) {
+            self.notifications.save_state(SAVED_RULES, bytes);
+        }
+        *saved = Saved {
+            at: now,
+            alerts: state.alerts,
+        };
+    }
+}
+
+/// A panic elsewhere leaves what is behind the lock as it was between two changes: go on with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

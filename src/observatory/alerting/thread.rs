@@ -1,0 +1,49 @@
+//! The thread that sends notifications.
+
+use std::{io, thread::JoinHandle, time::Instant};
+
+use tokio::sync::oneshot;
+
+use crate::{alerting::Runner, observatory::join, own_thread};
+
+/// Its name; Linux shows fifteen characters of it.
+const NAME: &str = "obs-notify";
+/// Threads for the disk.
+const DISK_THREADS: usize = 2;
+
+/// The thread, and what ends it.
+pub(crate) struct Notifying {
+    thread: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Notifying {
+    pub(super) fn start(runner: Runner) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(DISK_THREADS)
+            .thread_name("obs-disk")
+            .on_thread_start(own_thread::mark)
+            .build()?;
+        let (stop, is_stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || {
+                own_thread::mark();
+                // Sent or dropped: either is an end.
+                runtime.block_on(runner.run(async {
+                    let _ = is_stopped.await;
+                }));
+                runtime.shutdown_background();
+            })?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Lets what is under way finish, until `deadline`; the rest is in the outbox for the next start.
+    pub(crate) fn stop(self, deadline: Instant) {
+        // The thread may have ended by itself.
+        let _ = self.stop.send(());
+        join(self.thread, deadline);
+    }
+}

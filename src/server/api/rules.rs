@@ -1,0 +1,78 @@
+//! `rules`, `alerts`: what is watched, and what fires.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use serde::Serialize;
+
+use super::{
+    answer::{ApiError, Encoded},
+    params::Params,
+};
+use crate::{
+    alerting::{AlertStatus, GroupStatus},
+    server::endpoints::Answers,
+};
+
+#[derive(Serialize)]
+struct Rules {
+    groups: Vec<GroupStatus>,
+}
+
+#[derive(Serialize)]
+struct Active {
+    alerts: Vec<AlertStatus>,
+}
+
+/// Every rule, or those of `type`, `rule_name[]`, `rule_group[]` and `file[]`.
+pub(in crate::server) async fn rules(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        let kind = match params.get("type").map(str::to_ascii_lowercase).as_deref() {
+            None => None,
+            Some("alert") => Some("alerting"),
+            Some("record") => Some("recording"),
+            Some(other) => {
+                return Err(ApiError::parameter(
+                    "type",
+                    format_args!("not supported value {other:?}"),
+                ));
+            }
+        };
+        let is_among = |name: &str, value: &str| {
+            let mut wanted = params.all(name).peekable();
+            wanted.peek().is_none() || wanted.any(|wanted| wanted == value)
+        };
+        let without_alerts = params.get("exclude_alerts") == Some("true");
+        let mut groups = core.alerting.rules().status();
+        groups.retain(|group| {
+            is_among("rule_group[]", &group.name) && is_among("file[]", &group.file)
+        });
+        for group in &mut groups {
+            group.rules.retain(|rule| {
+                kind.is_none_or(|kind| kind == rule.kind) && is_among("rule_name[]", &rule.name)
+            });
+            if without_alerts {
+                for rule in &mut group.rules {
+                    rule.alerts = None;
+                }
+            }
+        }
+        groups.retain(|group| !group.rules.is_empty());
+        Ok(Encoded::success(Rules { groups }))
+    })
+    .await
+}
+
+/// The alerts that are pending or firing.
+pub(in crate::server) async fn alerts(
+    State(answers): State<Answers>,
+    headers: HeaderMap,
+) -> Response {
+    super::answer(&answers, &headers, move |core, _| {
+        let alerts = core.active_alerts();
+        Ok(Encoded::success(Active { alerts }))
+    })
+    .await
+}

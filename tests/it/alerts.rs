@@ -1,0 +1,345 @@
+//! Alerts of a whole observatory, under a clock that the test owns.
+#![cfg(feature = "alerting")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use llm_observatory::{
+    AlertsError, Config, Inference, InferenceEnd, ManualClock, Model, Observatory, Outcome,
+    alerting::{
+        AcknowledgeTarget, AlertRule, AlertState, Channel, Escalation, HistoryQuery, Message,
+        Notifier, NotifyFuture, Receipt, Severity, SilenceRequest, Status,
+    },
+    query::engine::Value,
+};
+use tracing_subscriber::prelude::*;
+
+/// A channel that keeps what it is told.
+#[derive(Clone, Debug, Default)]
+struct Mailbox(Arc<Mutex<Vec<Message>>>);
+
+impl Notifier for Mailbox {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        self.0.lock().unwrap().push(message.clone());
+        Box::pin(async { Ok(Receipt::new("kept")) })
+    }
+}
+
+impl Mailbox {
+    fn titles(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(Message::title).collect()
+    }
+}
+
+struct Watched {
+    observatory: Observatory,
+    clock: ManualClock,
+    mailbox: Mailbox,
+    layer: Option<llm_observatory::ObservatoryLayer<tracing_subscriber::Registry>>,
+}
+
+fn watched(config: Config) -> Watched {
+    let clock = ManualClock::new();
+    let mailbox = Mailbox::default();
+    let (layer, observatory) = Observatory::builder(config.without_server())
+        .clock(clock.clock())
+        .channel("mailbox", Channel::new(mailbox.clone()))
+        .build()
+        .unwrap();
+    Watched {
+        observatory,
+        clock,
+        mailbox,
+        layer: Some(layer),
+    }
+}
+
+/// The default configuration without its console, so that all are told through the mailbox.
+fn quiet() -> Config {
+    let mut config = Config::default();
+    config.alerting.channels.clear();
+    config
+}
+
+impl Watched {
+    /// Moves the clock by ten seconds, the tick, and waits until that was noticed and all that follows is done.
+    fn tick(&self) {
+        self.clock.advance(Duration::from_secs(10));
+        let now = self.clock.clock().wall();
+        self.until("a tick", || {
+            let age = "time() - timestamp(observatory_build_info)";
+            match self.observatory.query(age, now).unwrap().value {
+                Value::Vector(samples) => samples.first().is_some_and(|s| s.point.value == 0.0),
+                _ => false,
+            }
+        });
+        // The rounds of evaluation and delivery of this moment: both look every few milliseconds.
+        std::thread::sleep(Duration::from_millis(12));
+    }
+
+    fn pass(&self, time: Duration) {
+        for _ in 0..time.as_secs() / 10 {
+            self.tick();
+        }
+    }
+
+    fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(
+                Instant::now() < patience,
+                "{what} did not come; told so far: {:?}",
+                self.mailbox.titles()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn infer(&self, outcome: Outcome, count: usize) {
+        for _ in 0..count {
+            self.observatory.record_inference(Inference {
+                model: Model::new("gpt-4o", "chat", "vllm"),
+                end: InferenceEnd {
+                    outcome,
+                    ..InferenceEnd::default()
+                },
+                ..Inference::default()
+            });
+        }
+    }
+
+    fn state_of(&self, rule: &str) -> Option<AlertState> {
+        let active = self.observatory.alerts().active();
+        let found = active
+            .iter()
+            .find(|alert| alert.labels.get("alertname") == Some(rule));
+        found.map(|alert| alert.state)
+    }
+}
+
+#[test]
+fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
+    let watched = watched(quiet());
+    watched.tick();
+    watched.infer(Outcome::Success, 50);
+    watched.infer(Outcome::Error, 50);
+    watched.tick();
+    watched.pass(Duration::from_secs(20));
+    assert_eq!(
+        watched.state_of("model_inference_failures"),
+        Some(AlertState::Pending)
+    );
+    assert!(watched.mailbox.titles().is_empty());
+    watched.pass(Duration::from_secs(60));
+    assert_eq!(
+        watched.state_of("model_inference_failures"),
+        Some(AlertState::Firing)
+    );
+    watched.pass(Duration::from_secs(40));
+    let title = "[FIRING:1] model_inference_failures (critical)";
+    watched.until("a page", || {
+        watched.mailbox.titles().contains(&title.to_owned())
+    });
+    let message = watched.mailbox.0.lock().unwrap()[0].clone();
+    assert_eq!(message.common_labels["model_id"], "gpt-4o");
+    let summary = &message.common_annotations["summary"];
+    assert!(summary.contains("50"), "{summary}");
+    assert!(message.common_annotations["runbook_url"].contains("model_inference_failures"));
+    // The failures leave the window of five minutes; nobody is paged again meanwhile.
+    watched.pass(Duration::from_mins(12));
+    watched.until("the all-clear", || {
+        watched
+            .mailbox
+            .titles()
+            .contains(&"[RESOLVED] model_inference_failures (critical)".to_owned())
+    });
+    let about_failures = watched.mailbox.titles();
+    let about_failures = about_failures
+        .iter()
+        .filter(|title| title.contains("model_inference_failures"));
+    assert_eq!(about_failures.count(), 2, "{:?}", watched.mailbox.titles());
+    let history = watched
+        .observatory
+        .alerts()
+        .history(&HistoryQuery::default());
+    let record = history
+        .iter()
+        .find(|record| record.rule == "model_inference_failures")
+        .unwrap();
+    assert!(record.ends_at.is_some());
+    assert_eq!(record.deliveries.len(), 2);
+}
+
+#[test]
+fn a_rule_in_code_is_added_switched_and_removed_while_others_run() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    let gauge = watched.observatory.recorder();
+    metrics::with_local_recorder(&gauge, || {
+        metrics::gauge!("daily_tokens").set(1_500.0);
+        metrics::gauge!("token_limit").set(1_000.0);
+    });
+    let rule = AlertRule::new("token_limit_exceeded")
+        .severity(Severity::Critical)
+        .when(|metrics| metrics.value("daily_tokens") > metrics.value("token_limit"))
+        .channels(["mailbox"]);
+    alerts.add_rule(rule).unwrap();
+    watched.pass(Duration::from_secs(20));
+    assert_eq!(
+        watched.state_of("token_limit_exceeded"),
+        Some(AlertState::Firing)
+    );
+    alerts.set_enabled("token_limit_exceeded", false).unwrap();
+    assert_eq!(watched.state_of("token_limit_exceeded"), None);
+    alerts.set_enabled("token_limit_exceeded", true).unwrap();
+    watched.pass(Duration::from_secs(20));
+    assert_eq!(
+        watched.state_of("token_limit_exceeded"),
+        Some(AlertState::Firing)
+    );
+    alerts.remove_rule("token_limit_exceeded").unwrap();
+    assert!(matches!(
+        alerts.remove_rule("token_limit_exceeded"),
+        Err(AlertsError::UnknownRule(_))
+    ));
+    let error = alerts
+        .add_rule(AlertRule::new("x").expr("up").channels(["pager"]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("pager") && error.contains("mailbox"),
+        "{error}"
+    );
+    let error = alerts
+        .add_rule(AlertRule::new("x").expr("rate(up[9h]"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains('x') && error.contains("rate(up[9h]"),
+        "{error}"
+    );
+    let error = alerts
+        .add_rule(AlertRule::new("x").expr("rate(up[9h])"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("query.retention"), "{error}");
+}
+
+#[test]
+fn events_raise_and_take_back_alerts() {
+    let mut watched = watched(quiet());
+    watched.tick();
+    let subscriber = tracing_subscriber::registry().with(watched.layer.take().unwrap());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::warn!(
+            alert.rule = "disk_failing",
+            alert.severity = "error",
+            disk = "sda",
+            "reallocated sectors: {}",
+            17
+        );
+    });
+    watched.until("the alert", || watched.state_of("disk_failing").is_some());
+    let active = watched.observatory.alerts().active();
+    let alert = active
+        .iter()
+        .find(|alert| alert.labels.get("alertname") == Some("disk_failing"))
+        .unwrap();
+    assert_eq!(alert.labels.get("disk"), Some("sda"));
+    assert_eq!(alert.labels.get("severity"), Some("error"));
+    assert_eq!(alert.annotations["summary"], "reallocated sectors: 17");
+    watched.pass(Duration::from_secs(40));
+    watched.until("a page", || {
+        watched.mailbox.titles() == ["[FIRING:1] disk_failing (error)"]
+    });
+    let alerts = watched.observatory.alerts();
+    assert_eq!(alerts.resolve("disk_failing", &[("disk", "sdb")]), 0);
+    assert_eq!(alerts.resolve("disk_failing", &[]), 1);
+    watched.pass(Duration::from_mins(6));
+    watched.until("the all-clear", || {
+        watched.mailbox.titles().last().map(String::as_str)
+            == Some("[RESOLVED] disk_failing (error)")
+    });
+}
+
+#[test]
+fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    let rule = AlertRule::new("always")
+        .severity(Severity::Warning)
+        .expr("vector(1)")
+        .channels(["mailbox"])
+        .escalation(Escalation::after(Duration::from_mins(2)).repeating());
+    alerts.add_rule(rule).unwrap();
+    watched.pass(Duration::from_mins(4));
+    watched.until("an escalation", || watched.mailbox.titles().len() == 2);
+    assert_eq!(
+        watched.mailbox.titles(),
+        ["[FIRING:1] always (warning)", "[FIRING:1] always (error)"]
+    );
+    let all = AcknowledgeTarget::Alerts(vec![llm_observatory::query::Matcher::equal(
+        "alertname",
+        "always",
+    )]);
+    assert_eq!(alerts.acknowledge(&all, "me", "on it").unwrap().len(), 1);
+    watched.pass(Duration::from_mins(10));
+    assert_eq!(watched.mailbox.titles().len(), 2);
+    assert!(alerts.groups()[0].acknowledgement.is_some());
+    // The end is told all the same.
+    alerts.remove_rule("always").unwrap();
+    watched.pass(Duration::from_mins(6));
+    watched.until("the all-clear", || watched.mailbox.titles().len() == 3);
+    assert_eq!(
+        watched.mailbox.0.lock().unwrap().last().unwrap().status,
+        Status::Resolved
+    );
+}
+
+#[test]
+fn a_silence_keeps_what_it_matches_from_being_told() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    let until = watched.clock.clock().wall() + Duration::from_hours(1);
+    let until = until
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as i64;
+    let silence = SilenceRequest::until(until, "alertname=always").because("me", "maintenance");
+    let id = alerts.silence(silence).unwrap();
+    alerts
+        .add_rule(AlertRule::new("always").expr("vector(1)"))
+        .unwrap();
+    watched.pass(Duration::from_mins(2));
+    assert!(watched.mailbox.titles().is_empty());
+    assert_eq!(watched.state_of("always"), Some(AlertState::Firing));
+    alerts.expire_silence(&id).unwrap();
+    watched.pass(Duration::from_mins(6));
+    watched.until("a page", || watched.mailbox.titles().len() == 1);
+}
+
+#[test]
+fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    alerts
+        .add_rule(AlertRule::new("panics").when(|_| panic!("no such thing")))
+        .unwrap();
+    alerts
+        .add_rule(AlertRule::new("fails").expr("label_replace(up, \"a b\", \"\", \"\", \"\")"))
+        .ok();
+    alerts
+        .add_rule(AlertRule::new("fires").expr("vector(1)"))
+        .unwrap();
+    watched.pass(Duration::from_secs(20));
+    assert_eq!(watched.state_of("fires"), Some(AlertState::Firing));
+    let groups = alerts.rules();
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let panics = rules.clone().find(|rule| rule.name == "panics").unwrap();
+    assert_eq!(panics.health, "err");
+    let error = panics.last_error.as_deref().unwrap();
+    assert!(error.contains("no such thing"), "{error}");
+    assert!(alerts.status().failing_rules >= 1);
+}
