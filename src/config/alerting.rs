@@ -31,6 +31,9 @@ pub struct AlertingConfig {
     pub max_history: usize,
     /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server.
     pub external_url: Option<String>,
+    /// What a request that changes something must show. Without one, such requests are taken on a loopback address
+    /// only. Default: none.
+    pub api_token: Option<Secret>,
 }
 
 /// One channel, and what it wants to hear.
@@ -78,6 +81,7 @@ impl Default for AlertingConfig {
             data_dir: None,
             max_history: 10_000,
             external_url: None,
+            api_token: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ChannelConfig;
 use super::{Config, ConfigError, Preset};
 #[cfg(feature = "alerting")]
-use crate::alerting::WebhookOptions;
+use crate::alerting::{Secret, WebhookOptions};
 use crate::metrics::Side;
 
 /// Variables of ours begin so.
@@ -150,6 +150,10 @@ const VARIABLES: &[(&str, Setter)] = &[
             &mut config.alerting.external_url,
             Ok(Some(value.to_owned())),
         )
+    }),
+    #[cfg(feature = "alerting")]
+    ("OBSERVATORY_TOKEN", |config, value| {
+        set(&mut config.alerting.api_token, Ok(Some(Secret::new(value))))
     }),
     #[cfg(feature = "alerting")]
     ("OBSERVATORY_EVALUATION_INTERVAL", |config, value| {

@@ -18,7 +18,7 @@ use crate::observatory::Core;
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) core: Arc<Core>,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     scrapes: metrics::Scrapes,
     #[cfg(feature = "alerting")]
     pub(super) questions: super::api::Questions,
@@ -31,22 +31,25 @@ const STATUS: &str = "/status";
 pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
     let metrics_path = core.config.prometheus.endpoint.clone();
     let health_path = core.config.health.endpoint.clone();
+    let answers = Answers {
+        core,
+        address,
+        scrapes: metrics::Scrapes::default(),
+        #[cfg(feature = "alerting")]
+        questions: super::api::Questions::default(),
+    };
     let router = Router::new();
     #[cfg(feature = "alerting")]
-    let router = router.merge(super::api::router());
+    let router = router
+        .merge(super::api::router())
+        .merge(super::actions::router(&answers));
     router
         .route("/", get(index))
         .route(&metrics_path, get(scrape))
         .route(&health_path, get(health))
         .route(STATUS, get(status))
         .fallback(not_found)
-        .with_state(Answers {
-            core,
-            address,
-            scrapes: metrics::Scrapes::default(),
-            #[cfg(feature = "alerting")]
-            questions: super::api::Questions::default(),
-        })
+        .with_state(answers)
 }
 
 async fn scrape(

@@ -1,6 +1,8 @@
 //! The observatory's own HTTP server: `/metrics`, `/health`, `/status`, on a thread of its own.
 
 #[cfg(feature = "alerting")]
+mod actions;
+#[cfg(feature = "alerting")]
 mod api;
 mod endpoints;
 mod metrics;

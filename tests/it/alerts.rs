@@ -132,7 +132,7 @@ fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
         Some(AlertState::Pending)
     );
     assert!(watched.mailbox.titles().is_empty());
-    watched.pass(Duration::from_secs(60));
+    watched.pass(Duration::from_mins(1));
     assert_eq!(
         watched.state_of("model_inference_failures"),
         Some(AlertState::Firing)

@@ -1,9 +1,12 @@
 //! What a person may see of the groups.
 
+use serde::Serialize;
+
 use super::{Acknowledgement, Dispatcher, group::Group};
 
 /// A group as the API shows it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct GroupView {
     /// What messages about it give as `groupKey`.

@@ -67,13 +67,18 @@ impl Observatory {
     /// Its alerts: rules, what fires, who was told.
     #[must_use]
     pub fn alerts(&self) -> Alerts {
-        Alerts {
-            core: Arc::clone(&self.0.core),
-        }
+        Alerts::of(&self.0.core)
     }
 }
 
 impl Alerts {
+    /// The alerts of the observatory that has this core.
+    pub(crate) fn of(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+        }
+    }
+
     /// Adds a rule, or replaces the one of its id that was added before.
     ///
     /// # Errors

@@ -1,0 +1,175 @@
+//! Alerts: who was told, acknowledgement, rules on and off, tests of channels, exports.
+
+use std::collections::HashMap;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::Response,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{bad, json as answer, refuse, yaml};
+use crate::{
+    alerting::{AcknowledgeTarget, HistoryQuery, parse_matchers},
+    observatory::Alerts,
+    server::endpoints::Answers,
+};
+
+/// Records of the history in one answer, where nobody says.
+const PAGE: usize = 100;
+
+/// The groups that have alerts.
+pub(super) async fn groups(State(answers): State<Answers>) -> Response {
+    let alerts = alerts(&answers);
+    answer(&json!({ "status": alerts.status(), "groups": alerts.groups() }))
+}
+
+/// `?since=&until=&rule=&severity=&active=&match=&limit=`; times in milliseconds since the epoch.
+pub(super) async fn history(
+    State(answers): State<Answers>,
+    Query(asked): Query<HashMap<String, String>>,
+) -> Response {
+    match history_query(&asked) {
+        Ok(query) => {
+            let records = alerts(&answers).history(&query);
+            answer(&records.iter().map(|record| &**record).collect::<Vec<_>>())
+        }
+        Err(error) => bad(error),
+    }
+}
+
+fn history_query(asked: &HashMap<String, String>) -> Result<HistoryQuery, String> {
+    fn read<T: std::str::FromStr>(
+        asked: &HashMap<String, String>,
+        key: &str,
+        expected: &str,
+    ) -> Result<Option<T>, String> {
+        let Some(text) = asked.get(key).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let fault = |_| format!("{key} is {text:?}, but must be {expected}");
+        text.parse().map(Some).map_err(fault)
+    }
+    let mut query = HistoryQuery::default();
+    query.since = read(asked, "since", "milliseconds since the epoch")?;
+    query.until = read(asked, "until", "milliseconds since the epoch")?;
+    query.rule = asked.get("rule").filter(|rule| !rule.is_empty()).cloned();
+    query.severity = read(asked, "severity", "info, warning, error or critical")?;
+    query.is_active = read(asked, "active", "true or false")?;
+    query.limit = read(asked, "limit", "a whole number; 0 is no limit")?.unwrap_or(PAGE);
+    if let Some(text) = asked.get("match").filter(|text| !text.is_empty()) {
+        query.matchers =
+            parse_matchers(text).map_err(|error| format!("match is {text:?}: {error}"))?;
+    }
+    Ok(query)
+}
+
+/// The history in numbers.
+pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
+    answer(&alerts(&answers).statistics())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acknowledgement {
+    group: Option<String>,
+    dedup_key: Option<String>,
+    /// In Alertmanager's syntax: `alertname="high_error_rate"`.
+    matchers: Option<String>,
+    by: String,
+    #[serde(default)]
+    comment: String,
+}
+
+/// Acknowledges a group, by its key or its dedup key, or every alert that matches.
+pub(super) async fn acknowledge(
+    State(answers): State<Answers>,
+    body: Result<Json<Acknowledgement>, JsonRejection>,
+) -> Response {
+    let Acknowledgement {
+        group,
+        dedup_key,
+        matchers,
+        by,
+        comment,
+    } = match body {
+        Ok(Json(body)) => body,
+        Err(error) => return bad(error),
+    };
+    let target = match (group, dedup_key, matchers) {
+        (Some(key), None, None) => AcknowledgeTarget::Group(key),
+        (None, Some(key), None) => AcknowledgeTarget::DedupKey(key),
+        (None, None, Some(text)) => match parse_matchers(&text) {
+            Ok(matchers) => AcknowledgeTarget::Alerts(matchers),
+            Err(error) => return bad(format_args!("matchers is {text:?}: {error}")),
+        },
+        _ => return bad("exactly one of group, dedup_key and matchers must be given"),
+    };
+    match alerts(&answers).acknowledge(&target, &by, &comment) {
+        Ok(groups) => answer(&json!({ "groups": groups })),
+        Err(error) => bad(error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    enabled: bool,
+}
+
+/// Switches a rule on or off.
+pub(super) async fn switch(
+    State(answers): State<Answers>,
+    Path(id): Path<String>,
+    body: Result<Json<Switch>, JsonRejection>,
+) -> Response {
+    let Json(Switch { enabled }) = match body {
+        Ok(body) => body,
+        Err(error) => return bad(error),
+    };
+    match alerts(&answers).set_enabled(&id, enabled) {
+        Ok(()) => answer(&json!({ "rule": id, "enabled": enabled })),
+        Err(error) => refuse(StatusCode::NOT_FOUND, error),
+    }
+}
+
+/// Sends a test to every address of a channel.
+pub(super) async fn test_channel(
+    State(answers): State<Answers>,
+    Path(name): Path<String>,
+) -> Response {
+    match alerts(&answers).send_test(&name).await {
+        Ok(results) => {
+            let results = results.into_iter().map(|result| match result.outcome {
+                Ok(receipt) => json!({
+                    "destination": result.destination, "ok": true, "answer": receipt.answer,
+                }),
+                Err(error) => json!({
+                    "destination": result.destination, "ok": false, "error": error.to_string(),
+                }),
+            });
+            answer(&results.collect::<Vec<_>>())
+        }
+        Err(error) => refuse(StatusCode::NOT_FOUND, error),
+    }
+}
+
+/// All rules as a rule file of Prometheus.
+pub(super) async fn export_rules(State(answers): State<Answers>) -> Response {
+    yaml(alerts(&answers).export_rules().yaml)
+}
+
+/// The routes as a configuration of Alertmanager.
+pub(super) async fn export_routing(State(answers): State<Answers>) -> Response {
+    match alerts(&answers).export_routing() {
+        Ok(text) => yaml(text),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+fn alerts(answers: &Answers) -> Alerts {
+    Alerts::of(&answers.core)
+}

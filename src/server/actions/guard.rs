@@ -1,0 +1,64 @@
+//! Who may change something.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use super::refuse;
+use crate::server::endpoints::Answers;
+
+/// Lets through whoever may; says to others what they lack.
+pub(super) async fn guard(
+    State(answers): State<Answers>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method() == Method::GET {
+        return next.run(request).await;
+    }
+    let token = answers.core.config.alerting.api_token.as_ref();
+    let is_loopback = answers.address.ip().is_loopback();
+    match token {
+        Some(token) if !has_token(request.headers(), token.expose()) => {
+            return refuse(
+                StatusCode::UNAUTHORIZED,
+                "this needs the header `authorization: Bearer …` with the configured token",
+            );
+        }
+        None if !is_loopback => {
+            return refuse(
+                StatusCode::FORBIDDEN,
+                "the server listens beyond this machine, so this needs a token: set OBSERVATORY_TOKEN",
+            );
+        }
+        Some(_) | None => {}
+    }
+    let is_json = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    // A page of another origin can post a form, but neither JSON nor a DELETE without being allowed to.
+    if request.method() == Method::POST && !is_json {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "this needs the header `content-type: application/json`",
+        );
+    }
+    next.run(request).await
+}
+
+/// Compares all of it, however early it differs: how long that takes tells nothing.
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let pairs = given.bytes().zip(token.bytes());
+    let differences = pairs.fold(0, |found, (a, b)| found | (a ^ b));
+    given.len() == token.len() && differences == 0
+}

@@ -1,0 +1,82 @@
+//! `/api/observatory/…`: what Prometheus's API has no words for.
+//!
+//! Questions are open to whoever reaches the server, as `/metrics` is. What changes something needs the token that
+//! is configured; without one it is taken on a loopback address only. Its body must be JSON by its content type,
+//! which a page of another origin cannot send unasked.
+
+mod alerts;
+mod guard;
+mod silences;
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::{delete, get, post},
+};
+use serde::Serialize;
+
+use super::endpoints::Answers;
+
+/// The routes below `/api/observatory`.
+pub(super) fn router(answers: &Answers) -> Router<Answers> {
+    let changes = Router::new()
+        .route(
+            "/api/observatory/alerts/acknowledge",
+            post(alerts::acknowledge),
+        )
+        .route("/api/observatory/rules/{id}", post(alerts::switch))
+        .route(
+            "/api/observatory/channels/{name}/test",
+            post(alerts::test_channel),
+        )
+        .route("/api/observatory/silences", post(silences::set))
+        .route("/api/observatory/silences/{id}", delete(silences::expire))
+        .layer(axum::middleware::from_fn_with_state(
+            answers.clone(),
+            guard::guard,
+        ));
+    Router::new()
+        .route("/api/observatory/alerts", get(alerts::groups))
+        .route("/api/observatory/alerts/history", get(alerts::history))
+        .route(
+            "/api/observatory/alerts/statistics",
+            get(alerts::statistics),
+        )
+        .route("/api/observatory/silences", get(silences::list))
+        .route("/api/observatory/export/rules", get(alerts::export_rules))
+        .route(
+            "/api/observatory/export/alertmanager",
+            get(alerts::export_routing),
+        )
+        .merge(changes)
+}
+
+fn json(value: &impl Serialize) -> Response {
+    // Strings, numbers, lists and maps of them: there is nothing that could fail.
+    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, body).into_response()
+}
+
+fn yaml(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/yaml")], text).into_response()
+}
+
+/// A refusal, in the shape of Prometheus's errors.
+fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
+    let body = serde_json::json!({ "status": "error", "error": error.to_string() });
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string() + "\n",
+    )
+        .into_response()
+}
+
+fn bad(error: impl std::fmt::Display) -> Response {
+    refuse(StatusCode::BAD_REQUEST, error)
+}

@@ -1,0 +1,54 @@
+//! Silences: list, set, expire.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::json;
+
+use super::{bad, json as answer, refuse};
+use crate::{
+    alerting::{SilenceError, SilenceRequest},
+    observatory::Alerts,
+    server::endpoints::Answers,
+};
+
+/// All silences, the active ones first.
+pub(super) async fn list(State(answers): State<Answers>) -> Response {
+    answer(&Alerts::of(&answers.core).silences())
+}
+
+/// Creates a silence, or changes the one whose `id` is given.
+pub(super) async fn set(
+    State(answers): State<Answers>,
+    body: Result<Json<SilenceRequest>, JsonRejection>,
+) -> Response {
+    let request = match body {
+        Ok(Json(request)) => request,
+        Err(error) => return bad(error),
+    };
+    match Alerts::of(&answers.core).silence(request) {
+        Ok(id) => answer(&json!({ "silenceID": id })),
+        Err(error) => refused(&error),
+    }
+}
+
+/// Ends a silence.
+pub(super) async fn expire(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
+    match Alerts::of(&answers.core).expire_silence(&id) {
+        Ok(()) => answer(&json!({ "silenceID": id })),
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &SilenceError) -> Response {
+    let status = match error {
+        SilenceError::NotFound(_) => StatusCode::NOT_FOUND,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    // The cause has the place in the matcher.
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    refuse(status, format_args!("{error}{}", cause.unwrap_or_default()))
+}
