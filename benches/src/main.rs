@@ -10,6 +10,7 @@ mod disabled;
 mod hot_path;
 mod render;
 mod report;
+mod rules;
 mod statistics;
 
 use std::{error::Error, process::ExitCode};
@@ -44,6 +45,8 @@ enum Command {
     Render,
     /// A disabled `trace!`.
     Disabled,
+    /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
+    Rules,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -99,11 +102,13 @@ fn run(command: Command) -> Result<bool, Failure> {
         }
         Command::Render => report.render()?,
         Command::Disabled => report.disabled()?,
+        Command::Rules => report.rules()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;
             report.render()?;
             report.disabled()?;
+            report.rules()?;
             report.save()?;
         }
         Command::Worker { name, counted } => {

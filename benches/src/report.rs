@@ -1,6 +1,7 @@
 //! What was measured, in words and tables: for a terminal and for docs/benchmarks.md alike.
 
 mod plot;
+mod rules;
 
 use std::{
     env,

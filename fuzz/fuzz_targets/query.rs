@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use llm_observatory::query::Labels;
-use llm_observatory::query::engine::{Engine, EngineOptions};
+use llm_observatory::query::engine::syntax::ParseLimits;
+use llm_observatory::query::engine::{Engine, EngineOptions, Range};
 use llm_observatory::query::store::SeriesStore;
 
 static STORE: LazyLock<SeriesStore> = LazyLock::new(|| {
@@ -23,14 +24,29 @@ static STORE: LazyLock<SeriesStore> = LazyLock::new(|| {
     store
 });
 
+/// Printed text may be longer than what was read.
+const ROOMY: ParseLimits = ParseLimits {
+    length_bytes: 1 << 20,
+    nesting: 128,
+};
+
 fuzz_target!(|data: &[u8]| {
     let query = String::from_utf8_lossy(data);
-    let engine = Engine::new(EngineOptions::default().with_max_samples(100_000));
-    let _ = engine.evaluate(&STORE, &query, 1_200_000);
-    if let Ok(prepared) = engine.prepare(&query) {
-        let printed = prepared.expr().to_string();
-        if let Ok(again) = engine.prepare(&printed) {
-            assert_eq!(again.expr().to_string(), printed);
-        }
+    let engine = Engine::new(EngineOptions::default().with_max_samples(20_000));
+    let Ok(prepared) = engine.prepare(&query) else {
+        return;
+    };
+    let range = Range {
+        start: 600_000,
+        end: 1_200_000,
+        step: 200_000,
+    };
+    let _ = engine.evaluate_prepared(&STORE, &prepared, 1_200_000);
+    let _ = engine.run(&STORE, &prepared).over(range);
+    let printed = prepared.expr().to_string();
+    for text in [&printed, &prepared.expr().pretty()] {
+        let again = llm_observatory::query::engine::syntax::parse(text, &ROOMY);
+        let again = again.unwrap_or_else(|error| panic!("{query:?} printed as {text:?}: {error}"));
+        assert_eq!(again.to_string(), printed, "{query:?}");
     }
 });

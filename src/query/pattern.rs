@@ -46,7 +46,7 @@ impl Pattern {
             .size_limit(SIZE_LIMIT_BYTES)
             .nest_limit(100)
             .build()
-            .map_err(PatternError::Compile)?;
+            .map_err(|error| with_words_of_re2(error, pattern))?;
         Ok(Self {
             regex,
             literals: plain_alternatives(pattern),
@@ -84,6 +84,20 @@ impl Pattern {
         captures.expand(template, &mut out);
         Some(out)
     }
+}
+
+/// Users of Prometheus know RE2's words, and the error of the `regex` crate shows the translation, over several lines.
+fn with_words_of_re2(error: regex::Error, pattern: &str) -> PatternError {
+    let regex::Error::Syntax(text) = &error else {
+        return PatternError::Compile(error);
+    };
+    let reason = text.rsplit("error: ").next().unwrap_or(text).trim();
+    PatternError::Syntax(match reason {
+        "unclosed group" => format!("missing closing ): `{pattern}`"),
+        "unopened group" => format!("unexpected ): `{pattern}`"),
+        "unclosed character class" => format!("missing closing ]: `{pattern}`"),
+        _ => format!("{reason}: `{pattern}`"),
+    })
 }
 
 /// `a|b|c` needs no automaton, and the index can look each of them up.

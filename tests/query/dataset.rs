@@ -4,36 +4,14 @@
 use llm_observatory::query::Labels;
 use llm_observatory::query::store::{STALE_MARKER_BITS, SeriesStore};
 
+use super::prometheus::Series;
+use super::random::Random;
+
 /// 2023-11-14T22:13:20Z: a round number of seconds, far from any limit.
 pub(crate) const START: i64 = 1_700_000_000_000;
 /// Less than an hour: Prometheus's head takes nothing older than that.
 pub(crate) const STEPS: i64 = 200;
 pub(crate) const STEP: i64 = 15_000;
-
-pub(crate) struct Series {
-    pub(crate) labels: Vec<(&'static str, String)>,
-    pub(crate) samples: Vec<(i64, f64)>,
-}
-
-/// The same numbers every time.
-pub(crate) struct Random(pub u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() >> 11) as usize % limit
-    }
-
-    pub(crate) fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
 
 fn series(labels: &[(&'static str, &str)], mut value: impl FnMut(i64) -> Option<f64>) -> Series {
     // Series are not scraped at the same moment.

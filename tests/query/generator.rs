@@ -1,6 +1,6 @@
 //! Writes random queries from the grammar: every operator, aggregation and function over the dataset's series.
 
-use super::dataset::Random;
+use super::random::Random;
 
 pub(crate) struct Generator {
     random: Random,
@@ -107,6 +107,19 @@ const AGGREGATIONS: &[&str] = &[
 const ARITHMETIC: &[&str] = &["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISONS: &[&str] = &["==", "!=", ">", "<", ">=", "<="];
 const SETS: &[&str] = &["and", "or", "unless"];
+
+/// The lists of names that the chosen expressions share.
+pub(crate) fn list(name: &str) -> &'static [&'static str] {
+    match name {
+        "range_functions" => RANGE_FUNCTIONS,
+        "vector_functions" => VECTOR_FUNCTIONS,
+        "aggregations" => AGGREGATIONS,
+        "arithmetic" => ARITHMETIC,
+        "comparisons" => COMPARISONS,
+        "sets" => SETS,
+        other => panic!("there is no list {other}"),
+    }
+}
 
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {

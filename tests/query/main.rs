@@ -17,5 +17,5 @@ mod differential;
 mod expressions;
 mod generator;
 mod prometheus;
+mod random;
 mod script;
-mod speed;

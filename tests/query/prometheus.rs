@@ -1,11 +1,17 @@
 //! Starts a Prometheus, gives it samples by remote write, asks it queries, and stops it.
+//!
+//! The one on the path, or the one that `PROMETHEUS` names: the Debian one is 2.42, and a 3 shows more.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::dataset::Series;
+/// One series for a remote write.
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(&'static str, String)>,
+    pub(crate) samples: Vec<(i64, f64)>,
+}
 
 pub(crate) struct Prometheus {
     child: Child,
@@ -48,7 +54,8 @@ impl Prometheus {
             );
         }
         std::fs::write(&config, text).unwrap();
-        let child = Command::new("prometheus")
+        let program = std::env::var("PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
+        let child = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",
@@ -59,10 +66,14 @@ impl Prometheus {
                 "--web.enable-remote-write-receiver",
                 "--storage.tsdb.retention.time=100y",
                 "--log.level=error",
+                // Where `holt_winters` went in 3; unknown to 2.
+                "--enable-feature=promql-experimental-functions",
             ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
+        // The client asks for a TLS provider even where it speaks plain HTTP; a second one is refused, and is no harm.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let Ok(child) = child else {
             let _ = std::fs::remove_dir_all(&directory);
             return None;
@@ -127,17 +138,18 @@ impl Prometheus {
         );
     }
 
-    /// The value of one of its own metrics, without labels or with the given start of the line.
-    pub(crate) async fn own_metric(&self, start: &str) -> Option<f64> {
-        let answer = self
-            .client
-            .get(format!("{}/metrics", self.base))
-            .send()
-            .await
-            .unwrap();
-        let text = answer.text().await.unwrap();
-        let line = text.lines().find(|line| line.starts_with(start))?;
-        line.rsplit(' ').next()?.parse().ok()
+    /// 2 or 3.
+    pub(crate) async fn major_version(&self) -> u32 {
+        let answer = self.get("status/buildinfo").await;
+        let version = answer["data"]["version"].as_str().unwrap().to_owned();
+        version.split('.').next().unwrap().parse().unwrap()
+    }
+
+    /// What is only to be had by GET.
+    pub(crate) async fn get(&self, endpoint: &str) -> serde_json::Value {
+        let url = format!("{}/api/v1/{endpoint}", self.base);
+        let answer = self.client.get(url).send().await.unwrap();
+        answer.json().await.unwrap()
     }
 
     pub(crate) async fn ask(

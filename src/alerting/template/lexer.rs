@@ -204,13 +204,12 @@ impl Lexer<'_> {
                 self.push(Token::Quoted(value), length);
                 Ok(())
             }
-            Err((message, _)) => Err(self.error(message)),
+            Err(message) => Err(self.error(message)),
         }
     }
 
     fn char(&mut self) -> Result<(), TemplateError> {
-        let (value, length) =
-            syntax::string(self.rest()).map_err(|(message, _)| self.error(message))?;
+        let (value, length) = syntax::string(self.rest()).map_err(|message| self.error(message))?;
         let mut chars = value.chars();
         match (chars.next(), chars.next()) {
             (Some(c), None) => {

@@ -1,6 +1,6 @@
 //! Why a query has no result, worded as Prometheus words it.
 
-use super::syntax::ParseError;
+use super::syntax::{ParseError, ValueType};
 use std::time::Duration;
 
 /// A query that was not evaluated, or not to its end.
@@ -36,6 +36,14 @@ pub enum QueryError {
     /// Somebody cancelled the query.
     #[error("query was canceled")]
     Canceled,
+    /// A range query for what has no value at each step.
+    #[error(
+        "invalid parameter \"query\": invalid expression type \"{value_type}\" for range query, must be Scalar or instant Vector"
+    )]
+    NotForRanges {
+        /// The type of the expression.
+        value_type: ValueType,
+    },
     /// A range query with a step of zero or less.
     #[error(
         "zero or negative query resolution step widths are not accepted. Try a positive integer"
@@ -59,9 +67,11 @@ impl QueryError {
     #[must_use]
     pub fn api_type(&self) -> &'static str {
         match self {
-            Self::Parse(_) | Self::ZeroStep | Self::EndBeforeStart | Self::TooManySteps { .. } => {
-                "bad_data"
-            }
+            Self::Parse(_)
+            | Self::NotForRanges { .. }
+            | Self::ZeroStep
+            | Self::EndBeforeStart
+            | Self::TooManySteps { .. } => "bad_data",
             Self::Execution(_) | Self::TooManySamples { .. } | Self::TooManySeries { .. } => {
                 "execution"
             }

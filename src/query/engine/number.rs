@@ -24,7 +24,8 @@ pub(super) fn format_api_number(value: f64) -> String {
     with_exponent(value)
 }
 
-/// Formats a literal as Prometheus prints it in a query: with an exponent from a million on and below 1e-4.
+/// Formats a value as Go's `%g` does, as Prometheus prints numbers in queries and messages: with an exponent from a
+/// million on and below 1e-4.
 #[must_use]
 pub(super) fn format_literal(value: f64) -> String {
     let size = value.abs();

@@ -187,11 +187,12 @@ impl Inner {
         self.stats.series = (self.series.len() - self.free.len()) as u64;
     }
 
-    /// Returns the series that meet all matchers, in the order of their labels.
+    /// Returns the series that meet all matchers, in the order of their registration, as Prometheus's head does: of
+    /// equal values `topk` keeps the same ones.
     pub(in crate::query) fn select(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
         let all = || (0..u32::try_from(self.series.len()).unwrap_or(u32::MAX)).collect();
         let places = self.index.candidates(matchers).unwrap_or_else(all);
-        let mut found: Vec<(&Labels, SeriesId)> = Vec::with_capacity(places.len());
+        let mut found = Vec::with_capacity(places.len());
         for place in places {
             let Some(series) = &self.series[place as usize] else {
                 continue;
@@ -201,12 +202,12 @@ impl Inner {
                 .all(|matcher| matcher.is_met_by(&series.labels))
             {
                 let epoch = series.epoch;
-                found.push((&series.labels, SeriesId { place, epoch }));
+                found.push(SeriesId { place, epoch });
             }
         }
-        found.sort_unstable_by_key(|(labels, _)| *labels);
-        found.dedup_by_key(|(_, id)| *id);
-        found.into_iter().map(|(_, id)| id).collect()
+        found.sort_unstable_by_key(|id| id.place);
+        found.dedup();
+        found
     }
 
     pub(in crate::query) fn labels(&self, id: SeriesId) -> Option<&Labels> {

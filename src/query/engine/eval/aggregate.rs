@@ -7,6 +7,7 @@ use super::projection::{Groups, Projection};
 use super::{Evaluator, Sample, Step, StepValue, check_distinct};
 use crate::query::engine::error::{QueryError, execution};
 use crate::query::engine::format_number;
+use crate::query::engine::number::format_literal;
 use crate::query::engine::syntax::{AggregateOp, Aggregation};
 use crate::query::labels::{Label, Labels, LabelsBuilder};
 
@@ -106,9 +107,9 @@ impl Evaluator<'_> {
                 top(op, count, samples, projection)
             }
             (AggregateOp::Quantile, Some(StepValue::Scalar(q))) => {
-                if !samples.is_empty() {
-                    self.warn_about_quantile(q, aggregation.param.as_ref());
-                }
+                let span = aggregation.param.as_ref().map(|param| param.span);
+                self.annotations
+                    .check_quantile_of_aggregation(q, span.unwrap_or_default());
                 let (groups, values) = collect(samples, projection);
                 let quantiles = values.into_iter().map(|group| {
                     let mut values: Vec<f64> = group.iter().map(|sample| sample.value).collect();
@@ -191,7 +192,7 @@ fn top(
     if count.abs() >= 9.223_372_036_854_776e18 {
         return Err(execution(format!(
             "Scalar value {} {} int64",
-            format_number(count),
+            format_literal(count),
             if count < 0.0 {
                 "underflows"
             } else {
@@ -226,7 +227,8 @@ fn count_values(
     mut samples: Vec<Sample>,
     projection: Projection<'_>,
 ) -> Result<Vec<Sample>, QueryError> {
-    if label.is_empty() {
+    // Bytes that are no UTF-8 were read as the replacement character; Prometheus refuses them.
+    if label.is_empty() || label.contains(char::REPLACEMENT_CHARACTER) {
         return Err(execution(format!("invalid label name {label:?}")));
     }
     // The label is part of the group, also where `without` or `by` does not speak of it.

@@ -1,5 +1,7 @@
 //! Quantiles and fractions of classic histograms, from the counts of their `le` buckets.
 
+use std::collections::BTreeSet;
+
 use super::call::argument;
 use super::projection::{Groups, Projection};
 use super::{Evaluator, Sample, Step, StepValue};
@@ -25,19 +27,23 @@ impl Evaluator<'_> {
         step: Step,
     ) -> Result<StepValue, QueryError> {
         let q = self.eval_scalar(argument(args, 0)?, step)?;
-        self.warn_about_quantile(q, args.first());
+        let span = argument(args, 0)?.span;
+        self.annotations.check_quantile(q, span);
         let vector = argument(args, 1)?;
         let samples = self.eval_vector(vector, step)?;
-        let mut was_forced = false;
-        let result = self.by_histogram(&samples, vector.span, |buckets| {
-            let (value, forced) = quantile(q, buckets);
-            was_forced |= forced;
+        let mut forced_names = BTreeSet::new();
+        let result = self.by_histogram(&samples, vector.span, |name, buckets| {
+            let (value, was_forced) = quantile(q, buckets);
+            if was_forced && !forced_names.contains(name) {
+                forced_names.insert(name.to_owned());
+            }
             value
         })?;
-        if was_forced {
-            let message = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"\"";
-            self.annotations
-                .inform(message, (self.prepared.text(), vector.span));
+        for name in forced_names {
+            let message = format!(
+                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name {name:?}"
+            );
+            self.annotations.inform(&message, vector.span);
         }
         Ok(StepValue::Vector(result))
     }
@@ -51,18 +57,18 @@ impl Evaluator<'_> {
         let upper = self.eval_scalar(argument(args, 1)?, step)?;
         let vector = argument(args, 2)?;
         let samples = self.eval_vector(vector, step)?;
-        let result = self.by_histogram(&samples, vector.span, |buckets| {
+        let result = self.by_histogram(&samples, vector.span, |_, buckets| {
             fraction(lower, upper, buckets)
         })?;
         Ok(StepValue::Vector(result))
     }
 
-    /// Puts the buckets of each histogram together and computes one value from them.
+    /// Puts the buckets of each histogram together and computes one value from its name and them.
     fn by_histogram(
         &mut self,
         samples: &[Sample],
         span: Span,
-        mut compute: impl FnMut(&mut Vec<Bucket>) -> f64,
+        mut compute: impl FnMut(&str, &mut Vec<Bucket>) -> f64,
     ) -> Result<Vec<Sample>, QueryError> {
         let mut groups = Groups::new(Projection::WithoutLabel(BUCKET_LABEL));
         let mut histograms: Vec<(Vec<Bucket>, bool)> = Vec::new();
@@ -73,8 +79,7 @@ impl Evaluator<'_> {
                 let message = format!(
                     "bucket label \"le\" is missing or has a malformed value of {text:?} for metric name {name:?}"
                 );
-                self.annotations
-                    .warn(&message, (self.prepared.text(), span));
+                self.annotations.warn(&message, span);
                 continue;
             };
             let at = groups.find_or_insert(&sample.labels);
@@ -93,7 +98,7 @@ impl Evaluator<'_> {
             builder.remove(BUCKET_LABEL);
             result.push(Sample {
                 labels: builder.build(),
-                value: compute(buckets),
+                value: compute(first.metric_name().unwrap_or(""), buckets),
                 drops_name: *drops_name,
             });
         }

@@ -150,10 +150,7 @@ impl<'a> Evaluator<'a> {
             value_type,
             super::syntax::ValueType::Scalar | super::syntax::ValueType::Vector
         ) {
-            return Err(execution(format!(
-                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
-                value_type.to_string()
-            )));
+            return Err(QueryError::NotForRanges { value_type });
         }
         let range = self.range;
         let series = self.over_steps(expr, range)?;
@@ -214,7 +211,7 @@ impl<'a> Evaluator<'a> {
         if series > self.options.max_result_series {
             return Err(self.too_many_series());
         }
-        let (warnings, infos) = self.annotations.into_lists();
+        let (warnings, infos) = self.annotations.into_lists(self.prepared.text());
         Ok(QueryResult {
             value,
             warnings,

@@ -46,9 +46,10 @@ impl Evaluator<'_> {
                 scalars,
                 scratch: &mut scratch,
             };
-            if let Some(value) = call.apply(id, points) {
-                samples.push(Sample::new(labels.clone(), value));
-            }
+            let Some(value) = call.apply(id, points) else {
+                return Ok(());
+            };
+            samples.push(Sample::new(labels.clone(), value));
             if matches!(id, FunctionId::Rate | FunctionId::Increase)
                 && let Some(name) = labels.metric_name()
                 && !COUNTER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
@@ -58,31 +59,21 @@ impl Evaluator<'_> {
             }
             Ok(())
         })?;
-        let place = (self.prepared.text(), range.span);
         for name in not_counters {
             let message = format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
             );
-            self.annotations.inform(&message, place);
+            self.annotations.inform(&message, range.span);
         }
         if id == FunctionId::QuantileOverTime && !samples.is_empty() {
-            self.warn_about_quantile(scalars[0], args.first());
+            let span = args.first().map(|arg| arg.span).unwrap_or_default();
+            self.annotations.check_quantile(scalars[0], span);
         }
         if id == FunctionId::LastOverTime {
             return Ok(StepValue::Vector(samples));
         }
         self.drop_names(&mut samples)?;
         Ok(StepValue::Vector(samples))
-    }
-
-    pub(super) fn warn_about_quantile(&mut self, q: f64, arg: Option<&Expr>) {
-        if q.is_nan() || !(0.0..=1.0).contains(&q) {
-            let q = crate::query::engine::format_number(q);
-            let message = format!("quantile value should be between 0 and 1, got {q}");
-            let span = arg.map(|arg| arg.span).unwrap_or_default();
-            self.annotations
-                .warn(&message, (self.prepared.text(), span));
-        }
     }
 }
 

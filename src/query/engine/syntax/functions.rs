@@ -106,17 +106,25 @@ functions! {
     "year" Year(Vector) Some(1), Vector;
 }
 
-const EXPERIMENTAL: [&str; 14] = [
+/// The last words of `+ fill(0)`, too: they read as calls.
+const EXPERIMENTAL: [&str; 21] = [
     "double_exponential_smoothing",
+    "end",
+    "fill",
+    "fill_left",
+    "fill_right",
     "first_over_time",
     "histogram_quantiles",
     "info",
     "mad_over_time",
     "max_of",
     "min_of",
+    "range",
     "sort_by_label",
     "sort_by_label_desc",
+    "start",
     "step",
+    "timeseries_gen",
     "ts_of_first_over_time",
     "ts_of_last_over_time",
     "ts_of_max_over_time",

@@ -26,38 +26,61 @@ pub(super) enum TokenKind {
     /// Punctuation and operators, as written.
     Symbol(&'static str),
     End,
+    /// What is no token.
+    Fault(String),
 }
 
 /// Longer ones first, so that `>=` is not read as `>`.
-const SYMBOLS: [&str; 24] = [
-    "==", "!=", "=~", "!~", ">=", "<=", ">", "<", "=", "+", "-", "*", "/", "%", "^", "(", ")", "{",
-    "}", "[", "]", ",", ":", "@",
+const SYMBOLS: [&str; 21] = [
+    "==", "!=", ">=", "<=", ">", "<", "=", "+", "-", "*", "/", "%", "^", "(", ")", "{", "[", "]",
+    ",", ":", "@",
 ];
+const IN_BRACES: [&str; 6] = ["=~", "!=", "!~", "=", ",", "}"];
 
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
+/// The last token is the end or a fault, which counts only when the parser comes to it.
+pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut lexer = Lexer {
         text,
         at: 0,
-        in_brackets: false,
-        in_braces: false,
+        inside: Inside::Nothing,
+        is_after_duration: false,
+        has_colon: false,
         open_parens: 0,
     };
     let mut tokens = Vec::with_capacity(text.len() / 4 + 2);
     loop {
-        let token = lexer.next()?;
-        let is_end = token.kind == TokenKind::End;
+        let token = lexer.next().unwrap_or_else(|fault| Token {
+            span: Span {
+                start: fault.at,
+                end: fault.at,
+            },
+            kind: TokenKind::Fault(fault.message),
+        });
+        let is_last = matches!(token.kind, TokenKind::End | TokenKind::Fault(_));
         tokens.push(token);
-        if is_end {
-            return Ok(tokens);
+        if is_last {
+            return tokens;
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    /// `[5m:1m]`
+    Brackets,
+    /// `{job="router"}`
+    Braces,
 }
 
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    in_brackets: bool,
-    in_braces: bool,
+    inside: Inside,
+    /// The last token was a number or a duration.
+    is_after_duration: bool,
+    /// Between brackets, a colon has come.
+    has_colon: bool,
     open_parens: usize,
 }
 
@@ -85,16 +108,21 @@ impl Lexer<'_> {
             None => self.end()?,
             Some('"' | '\'' | '`') => {
                 let (value, length) = literal::string(self.rest())
-                    .map_err(|(message, offset)| Self::fault_at(start + offset, message))?;
+                    .map_err(|message| Self::fault_at(start, message))?;
                 self.at += length;
                 TokenKind::String(value)
             }
-            Some(c) if c.is_ascii_digit() || self.is_fraction() => self.number()?,
+            Some(c)
+                if self.inside != Inside::Braces && (c.is_ascii_digit() || self.is_fraction()) =>
+            {
+                self.number()?
+            }
             Some(c) if c.is_ascii_alphabetic() || c == '_' || self.is_name_with_colon() => {
                 self.word()
             }
             Some(c) => self.symbol(c)?,
         };
+        self.is_after_duration = matches!(kind, TokenKind::Number(_) | TokenKind::Duration(_));
         let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let span = Span {
             start: position(start),
@@ -108,9 +136,11 @@ impl Lexer<'_> {
     }
 
     fn end(&self) -> Result<TokenKind, Fault> {
-        let open = if self.in_brackets {
+        let open = if self.inside == Inside::Brackets && self.is_after_duration {
             "unclosed left bracket"
-        } else if self.in_braces {
+        } else if self.inside == Inside::Brackets {
+            "unexpected end of input in duration expression"
+        } else if self.inside == Inside::Braces {
             "unexpected end of input inside braces"
         } else if self.open_parens > 0 {
             "unclosed left parenthesis"
@@ -126,11 +156,11 @@ impl Lexer<'_> {
     }
 
     fn is_name_with_colon(&self) -> bool {
-        self.rest().starts_with(':') && !self.in_brackets && !self.in_braces
+        self.rest().starts_with(':') && self.inside == Inside::Nothing
     }
 
     fn word(&mut self) -> TokenKind {
-        let colon_belongs = !self.in_brackets && !self.in_braces;
+        let colon_belongs = self.inside == Inside::Nothing;
         let is_part =
             |c: char| c.is_ascii_alphanumeric() || c == '_' || (c == ':' && colon_belongs);
         let length = self
@@ -160,42 +190,65 @@ impl Lexer<'_> {
 
     fn symbol(&mut self, first: char) -> Result<TokenKind, Fault> {
         let at = self.at;
-        let Some(symbol) = SYMBOLS.iter().find(|s| self.rest().starts_with(**s)) else {
-            let place = if self.in_braces { " inside braces" } else { "" };
-            return Err(Self::fault_at(
-                at,
-                format!("unexpected character{place}: {first:?}"),
-            ));
+        let fault = |message: String| Err(Self::fault_at(at, message));
+        let second = self.rest().chars().nth(1);
+        let Some(symbol) = self.find_symbol() else {
+            let place = if self.inside == Inside::Braces {
+                " inside braces"
+            } else {
+                ""
+            };
+            return match (first, second) {
+                ('!', Some(second)) => {
+                    fault(format!("unexpected character after '!'{place}: {second:?}"))
+                }
+                ('=', Some('~')) => fault("unexpected character after '=': '~'".to_owned()),
+                ('{', _) => fault("unexpected left brace '{'".to_owned()),
+                _ => fault(format!("unexpected character{place}: {first:?}")),
+            };
         };
-        match *symbol {
+        match symbol {
             "(" => self.open_parens += 1,
             ")" => {
                 let message = "unexpected right parenthesis ')'";
                 let open = self.open_parens.checked_sub(1);
-                self.open_parens = open.ok_or_else(|| Self::fault_at(at, message))?;
+                // Prometheus points at what follows it.
+                self.open_parens = open.ok_or_else(|| Self::fault_at(at + 1, message))?;
             }
-            "{" if self.in_braces => {
-                return Err(Self::fault_at(
-                    at,
-                    "unexpected left brace '{' inside braces",
-                ));
+            "{" => self.inside = Inside::Braces,
+            "[" if self.inside == Inside::Brackets => {
+                return fault("unexpected left bracket '['".to_owned());
             }
-            "{" => self.in_braces = true,
-            "}" if !self.in_braces => {
-                return Err(Self::fault_at(at, "unexpected right brace '}'"));
+            "[" => {
+                self.inside = Inside::Brackets;
+                self.has_colon = false;
             }
-            "}" => self.in_braces = false,
-            "[" if self.in_brackets => {
-                return Err(Self::fault_at(at, "unexpected left bracket '['"));
+            "]" if self.inside != Inside::Brackets => {
+                return fault("unexpected right bracket ']'".to_owned());
             }
-            "[" => self.in_brackets = true,
-            "]" if !self.in_brackets => {
-                return Err(Self::fault_at(at, "unexpected right bracket ']'"));
+            "]" | "}" => self.inside = Inside::Nothing,
+            ":" if self.inside == Inside::Brackets
+                && std::mem::replace(&mut self.has_colon, true) =>
+            {
+                return fault("unexpected colon ':'".to_owned());
             }
-            "]" => self.in_brackets = false,
             _ => {}
         }
         self.at += symbol.len();
         Ok(TokenKind::Symbol(symbol))
+    }
+
+    /// Between braces only some of them are known, and a brace does not open another.
+    fn find_symbol(&self) -> Option<&'static str> {
+        let known: &[&str] = if self.inside == Inside::Braces {
+            &IN_BRACES
+        } else {
+            &SYMBOLS
+        };
+        let rest = self.rest();
+        let symbol = known.iter().find(|symbol| rest.starts_with(**symbol))?;
+        let is_tilde_alone =
+            *symbol == "=" && self.inside != Inside::Braces && rest.starts_with("=~");
+        (!is_tilde_alone).then_some(*symbol)
     }
 }

@@ -63,9 +63,12 @@ fn from_radix(digits: &str, radix: u32) -> Option<f64> {
 /// An underscore stands between two digits (or after `0x`), nowhere else.
 fn has_proper_underscores(text: &str) -> bool {
     let bytes = text.as_bytes();
+    let is_hexadecimal = matches!(bytes, [b'0', b'x' | b'X', ..]);
     let is_digit = |at: Option<usize>| {
-        at.and_then(|at| bytes.get(at))
-            .is_some_and(|b| b.is_ascii_hexdigit() || matches!(b, b'x' | b'X'))
+        at.and_then(|at| bytes.get(at)).is_some_and(|b| {
+            let is_part_of_hex = b.is_ascii_hexdigit() || matches!(b, b'x' | b'X');
+            b.is_ascii_digit() || (is_hexadecimal && is_part_of_hex)
+        })
     };
     bytes
         .iter()
@@ -147,10 +150,10 @@ pub(crate) fn format_duration(milliseconds: i64) -> String {
     out
 }
 
-/// Reads a string with its quotes: the value and how many bytes it took, or a message and where it applies.
-pub(crate) fn string(text: &str) -> Result<(String, usize), (String, usize)> {
+/// Reads a string with its quotes: the value and how many bytes it took.
+pub(crate) fn string(text: &str) -> Result<(String, usize), String> {
     let quote = text.chars().next().unwrap_or('"');
-    let unterminated = |what: &str| (format!("unterminated {what} string"), 0);
+    let unterminated = |what: &str| format!("unterminated {what} string");
     if quote == '`' {
         let length = text[1..].find('`').ok_or_else(|| unterminated("raw"))?;
         return Ok((text[1..=length].to_owned(), length + 2));
@@ -161,8 +164,7 @@ pub(crate) fn string(text: &str) -> Result<(String, usize), (String, usize)> {
         match c {
             '\n' => break,
             '\\' => {
-                let (escape, length) =
-                    escape(&text[at + 1..], quote).map_err(|message| (message, at))?;
+                let (escape, length) = escape(&text[at + 1..], quote)?;
                 match escape {
                     Escape::Byte(byte) => out.push(byte),
                     Escape::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -209,7 +211,10 @@ fn escape(text: &str, quote: char) -> Result<(Escape, usize), String> {
         'x' => (1, 2, 16),
         'u' => (1, 4, 16),
         'U' => (1, 8, 16),
-        _ => return Err(format!("unknown escape sequence {c:?}")),
+        _ => {
+            let code = u32::from(c);
+            return Err(format!("unknown escape sequence U+{code:04X} '{c}'"));
+        }
     };
     let number = text
         .get(skip..skip + digits)

@@ -21,7 +21,7 @@ const RESERVED: [&str; 8] = [
 /// Aggregations that Prometheus 3 has behind a flag.
 const EXPERIMENTAL: [&str; 2] = ["limitk", "limit_ratio"];
 
-impl Parser {
+impl Parser<'_> {
     pub(super) fn operand(&mut self) -> Result<Expr, Fault> {
         let start = self.peek().span.start;
         let expr = match self.peek().kind.clone() {
@@ -50,7 +50,9 @@ impl Parser {
             }
             TokenKind::Symbol("{") => self.selector(None)?,
             TokenKind::Word(word) => self.word(&word)?,
-            TokenKind::Symbol(_) | TokenKind::End => return Err(self.unexpected("")),
+            TokenKind::Symbol(_) | TokenKind::End | TokenKind::Fault(_) => {
+                return Err(self.unexpected(""));
+            }
         };
         self.suffixes(expr)
     }
@@ -114,12 +116,13 @@ impl Parser {
             if self.take_symbol(")") {
                 return Ok(args);
             }
+            let comma_at = self.peek().span;
             if !self.take_symbol(",") {
                 return Err(self.unexpected(&format!(" in {context}, expected \",\" or \")\"")));
             }
             if self.is_symbol(")") {
                 let message = "trailing commas not allowed in function call args";
-                return Err(Fault::over(self.peek().span, message));
+                return Err(Fault::over(comma_at, message));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! This file holds the cursor, the limits and the binary operators; `operand` reads what stands between
 //! operators, `selector` reads braces and what may follow an expression (`[5m]`, `offset`, `@`).
 
-use super::ast::{Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
+use super::ast::{AggregateOp, Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
 use super::error::{Fault, ParseError};
 use super::lexer::{self, Token, TokenKind};
 use super::types;
@@ -58,11 +58,13 @@ fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, Fault> {
         return Err(Fault::at(0, message));
     }
     let mut parser = Parser {
-        tokens: lexer::tokens(text)?,
+        text,
+        tokens: lexer::tokens(text),
         at: 0,
         level: 0,
         slots: 0,
         nesting: limits.nesting,
+        first_wrong_meaning: None,
     };
     if parser.peek().kind == TokenKind::End {
         return Err(Fault::at(0, "no expression found in input"));
@@ -71,24 +73,36 @@ fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, Fault> {
     if parser.peek().kind != TokenKind::End {
         return Err(parser.unexpected(""));
     }
+    if let Some(fault) = parser.first_wrong_meaning {
+        return Err(fault);
+    }
     Ok(Parsed {
         expr,
         slots: parser.slots,
     })
 }
 
-pub(super) struct Parser {
+pub(super) struct Parser<'a> {
+    text: &'a str,
     tokens: Vec<Token>,
     at: usize,
     /// How deep the recursion is now.
     level: u16,
     slots: usize,
     nesting: u16,
+    /// What is well formed and means nothing, such as a wrong type. As in Prometheus, it is reported only when the
+    /// whole text is well formed.
+    first_wrong_meaning: Option<Fault>,
 }
 
-impl Parser {
+impl Parser<'_> {
+    fn source(&self, span: Span) -> &str {
+        let range = span.start as usize..span.end as usize;
+        self.text.get(range).unwrap_or_default()
+    }
+
     pub(super) fn peek(&self) -> &Token {
-        // The lexer always ends with `End`, and `advance` never passes it.
+        // The lexer always ends with `End` or `Fault`, and `advance` never passes either.
         &self.tokens[self.at]
     }
 
@@ -98,7 +112,7 @@ impl Parser {
 
     pub(super) fn advance(&mut self) -> Token {
         let token = self.tokens[self.at].clone();
-        if token.kind != TokenKind::End {
+        if !matches!(token.kind, TokenKind::End | TokenKind::Fault(_)) {
             self.at += 1;
         }
         token
@@ -149,12 +163,16 @@ impl Parser {
     pub(super) fn unexpected(&self, context: &str) -> Fault {
         let token = self.peek();
         let what = match &token.kind {
-            TokenKind::Word(word) => format!("identifier {word:?}"),
+            TokenKind::Word(word) => described(word),
             TokenKind::String(text) => format!("string {text:?}"),
-            TokenKind::Number(number) => format!("number \"{number}\""),
-            TokenKind::Duration(_) => "duration".to_owned(),
+            TokenKind::Number(_) => format!("number {:?}", self.source(token.span)),
+            TokenKind::Duration(_) => format!("duration {:?}", self.source(token.span)),
+            TokenKind::Symbol(symbol) if BinaryOp::from_text(symbol).is_some() => {
+                format!("<op:{symbol}>")
+            }
             TokenKind::Symbol(symbol) => format!("{symbol:?}"),
             TokenKind::End => "end of input".to_owned(),
+            TokenKind::Fault(message) => return Fault::over(token.span, message.as_str()),
         };
         Fault::over(token.span, format!("unexpected {what}{context}"))
     }
@@ -165,7 +183,7 @@ impl Parser {
     }
 
     /// Builds a node, checks its types and that it does not stand too deep.
-    pub(super) fn node(&self, kind: ExprKind, start: u32) -> Result<Expr, Fault> {
+    pub(super) fn node(&mut self, kind: ExprKind, start: u32) -> Result<Expr, Fault> {
         let depth = types::depth_of_children(&kind).saturating_add(1);
         let span = Span {
             start,
@@ -174,8 +192,15 @@ impl Parser {
         if depth > self.nesting {
             return Err(self.too_deep(start));
         }
-        types::check(&kind, span)?;
+        self.note(types::check(&kind, span));
         Ok(Expr { kind, span, depth })
+    }
+
+    /// Keeps the first fault of those that let the parser go on.
+    pub(super) fn note(&mut self, checked: Result<(), Fault>) {
+        if let Err(fault) = checked {
+            self.first_wrong_meaning.get_or_insert(fault);
+        }
     }
 
     fn too_deep(&self, at: u32) -> Fault {
@@ -204,11 +229,13 @@ impl Parser {
                 break;
             }
             let start = left.span.start;
-            self.advance();
-            let (returns_bool, matching) = self.binary_modifiers(op)?;
+            let op_at = self.advance().span;
+            let (returns_bool, matching) = self.binary_modifiers(op, (start, op_at))?;
             // `^` takes what follows at its own level: it is the only right-associative one.
             let right_precedence = precedence - u8::from(op == BinaryOp::Power);
             let right = self.expression(right_precedence)?;
+            let checked = types::check_comparison(op, returns_bool, (&left, &right));
+            self.note(checked.map_err(|message| Fault::over(op_at, message)));
             let binary = Binary {
                 op,
                 left,
@@ -238,7 +265,7 @@ impl Parser {
         }
         self.advance();
         let operand = self.expression(BinaryOp::Multiply.precedence())?;
-        types::check_unary(&operand)?;
+        self.note(types::check_unary(&operand, start));
         match (&operand.kind, is_negative) {
             (ExprKind::Number(value), true) => self.node(ExprKind::Number(-value), start),
             (_, false) => Ok(operand),
@@ -246,12 +273,16 @@ impl Parser {
         }
     }
 
-    fn binary_modifiers(&mut self, op: BinaryOp) -> Result<(bool, Matching), Fault> {
-        let returns_bool_at = self.peek().span;
+    /// Faults of the modifiers are said to be at the operator, as Prometheus does.
+    fn binary_modifiers(
+        &mut self,
+        op: BinaryOp,
+        (start, op_at): (u32, Span),
+    ) -> Result<(bool, Matching), Fault> {
         let returns_bool = self.take_word("bool");
         if returns_bool && !op.is_comparison() {
             let message = "bool modifier can only be used on comparison operators";
-            return Err(Fault::over(returns_bool_at, message));
+            self.note(Err(Fault::over(op_at, message)));
         }
         let mut matching = Matching::default();
         if op.is_set() {
@@ -264,7 +295,7 @@ impl Parser {
         }
         self.advance();
         matching.labels = self.label_list("grouping opts")?;
-        let group_at = self.peek().span;
+
         let cardinality = match self.peek_word().as_deref() {
             Some("group_left") => Cardinality::ManyToOne,
             Some("group_right") => Cardinality::OneToMany,
@@ -273,7 +304,7 @@ impl Parser {
         self.advance();
         if op.is_set() {
             let message = format!("no grouping allowed for \"{op}\" operation");
-            return Err(Fault::over(group_at, message));
+            self.note(Err(Fault::at(start, message)));
         }
         matching.cardinality = cardinality;
         if self.is_symbol("(") {
@@ -286,7 +317,7 @@ impl Parser {
             && matching.on
         {
             let message = format!("label {label:?} must not occur in ON and GROUP clause at once");
-            return Err(Fault::over(group_at, message));
+            self.note(Err(Fault::over(op_at, message)));
         }
         Ok((returns_bool, matching))
     }
@@ -301,7 +332,7 @@ impl Parser {
                 TokenKind::Word(label) if !label.contains(':') => labels.push(label.clone()),
                 TokenKind::String(label) if !label.is_empty() => labels.push(label.clone()),
                 TokenKind::Word(label) | TokenKind::String(label) => {
-                    let message = format!("{label:?} is not valid for grouping");
+                    let message = format!("invalid label name for grouping: {label:?}");
                     return Err(Fault::over(at, message));
                 }
                 _ => {
@@ -314,5 +345,33 @@ impl Parser {
             }
         }
         Ok(labels)
+    }
+}
+
+/// Words that mean something to the language are named in angle brackets.
+fn described(word: &str) -> String {
+    const KEYWORDS: [&str; 10] = [
+        "offset",
+        "by",
+        "without",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "bool",
+        "start",
+        "end",
+    ];
+    let lower = word.to_ascii_lowercase();
+    if KEYWORDS.contains(&lower.as_str()) {
+        format!("<{word}>")
+    } else if BinaryOp::from_text(&lower).is_some() {
+        format!("<op:{word}>")
+    } else if AggregateOp::ALL.iter().any(|(name, _)| *name == lower) {
+        format!("<aggr:{word}>")
+    } else if lower == "inf" || lower == "nan" {
+        format!("number {word:?}")
+    } else {
+        format!("identifier {word:?}")
     }
 }

@@ -9,7 +9,7 @@ use super::ast::{Aggregation, At, Binary, Cardinality, Expr, ExprKind, Selector,
 use super::literal::format_duration;
 use crate::query::engine::number::format_literal;
 use crate::query::labels::METRIC_NAME;
-use crate::query::matcher::MatchOp;
+use crate::query::matcher::{MatchOp, Matcher};
 
 /// Prometheus: a node is split when its text is longer than this.
 const MAX_LINE: usize = 100;
@@ -180,8 +180,12 @@ pub(in crate::query::engine) fn is_plain_name(name: &str, colon_allowed: bool) -
 fn selector_text(selector: &Selector) -> String {
     let mut matchers: Vec<String> = Vec::new();
     let mut name = "";
+    let is_name =
+        |matcher: &&Matcher| matcher.name() == METRIC_NAME && matcher.op() == MatchOp::Equal;
+    // A name before the braces admits no other one within.
+    let has_one_name = selector.matchers.iter().filter(is_name).count() == 1;
     for matcher in &selector.matchers {
-        if matcher.name() == METRIC_NAME && matcher.op() == MatchOp::Equal && name.is_empty() {
+        if has_one_name && is_name(&matcher) {
             if is_plain_name(matcher.value(), true) {
                 name = matcher.value();
             } else {

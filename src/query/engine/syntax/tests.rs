@@ -91,6 +91,7 @@ fn queries_print_as_prometheus_prints_them() {
         "count_values by (a) (\"v\", b)",
     );
     check("start + end + offset", "start + end + offset");
+    check("{\"b\", __name__=\"a\"}", "{__name__=\"a\",__name__=\"b\"}");
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn errors_name_the_place_and_the_fault() {
         ("", "1:1: parse error: no expression found in input"),
         ("1 +", "1:4: parse error: unexpected end of input"),
         ("a\n+ (b", "2:5: parse error: unclosed left parenthesis"),
-        ("a)", "1:2: parse error: unexpected right parenthesis ')'"),
+        ("a)", "1:3: parse error: unexpected right parenthesis ')'"),
         (
             "{}",
             "1:1: parse error: vector selector must contain at least one non-empty matcher",
@@ -126,7 +127,7 @@ fn errors_name_the_place_and_the_fault() {
         ),
         (
             "1 == 2",
-            "1:1: parse error: comparisons between scalars must use BOOL modifier",
+            "1:3: parse error: comparisons between scalars must use BOOL modifier",
         ),
         (
             "1 and 2",
@@ -134,28 +135,28 @@ fn errors_name_the_place_and_the_fault() {
         ),
         (
             "a + bool b",
-            "1:5: parse error: bool modifier can only be used on comparison operators",
+            "1:3: parse error: bool modifier can only be used on comparison operators",
         ),
         (
             "a and on(x) group_left b",
-            "1:13: parse error: no grouping allowed for \"and\" operation",
+            "1:1: parse error: no grouping allowed for \"and\" operation",
         ),
         (
             "a offset 5m offset 5m",
-            "1:13: parse error: offset may not be set multiple times",
+            "1:1: parse error: offset may not be set multiple times",
         ),
         (
             "(a)[5m]",
-            "1:5: parse error: ranges only allowed for vector selectors",
+            "1:4: parse error: ranges only allowed for vector selectors",
         ),
         (
             "a offset 1m [5m]",
-            "1:14: parse error: no offset modifiers allowed before range",
+            "1:13: parse error: no offset modifiers allowed before range",
         ),
         ("a[0s]", "1:3: parse error: duration must be greater than 0"),
         (
             "a[1m:1m][1m:1m]",
-            "1:1: parse error: subquery is only allowed on instant vector, got range vector instead",
+            "1:1: parse error: subquery is only allowed on instant vector, got matrix instead",
         ),
         ("\"a", "1:1: parse error: unterminated quoted string"),
         (
@@ -176,7 +177,7 @@ fn errors_name_the_place_and_the_fault() {
         ),
         (
             "a + on(x) group_left(x) b",
-            "1:11: parse error: label \"x\" must not occur in ON and GROUP clause at once",
+            "1:3: parse error: label \"x\" must not occur in ON and GROUP clause at once",
         ),
         (
             "a{b=\"c\"",
@@ -188,8 +189,52 @@ fn errors_name_the_place_and_the_fault() {
         ),
         (
             "-\"a\"",
-            "1:2: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
+            "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
         ),
+    ] {
+        check_error(text, message);
+    }
+}
+
+#[test]
+fn faults_of_the_text_are_named_as_prometheus_names_them() {
+    for (text, message) in [
+        (
+            "a[5m+1m]",
+            "1:3: parse error: experimental duration expression is not enabled",
+        ),
+        (
+            "a[5m] anchored",
+            "1:1: parse error: anchored modifier is experimental and not enabled",
+        ),
+        ("on", "1:1: parse error: unexpected <on>"),
+        (
+            "a !b",
+            "1:3: parse error: unexpected character after '!': 'b'",
+        ),
+        ("a }", "1:3: parse error: unexpected character: '}'"),
+        (
+            "a{b>\"c\"}",
+            "1:4: parse error: unexpected character inside braces: '>'",
+        ),
+        (
+            "a{b=~\"(\"}",
+            "1:3: parse error: error parsing regexp: missing closing ): `(`",
+        ),
+        (
+            "sum(a,)",
+            "1:6: parse error: trailing commas not allowed in function call args",
+        ),
+        (
+            "a @ +Inf",
+            "1:1: parse error: timestamp out of bounds for @ modifier: +Inf",
+        ),
+        (
+            "1_e2",
+            "1:1: parse error: bad number or duration syntax: \"1_e2\"",
+        ),
+        // What is not well formed counts before what means nothing.
+        ("1 == 2 +", "1:9: parse error: unexpected end of input"),
     ] {
         check_error(text, message);
     }

@@ -26,11 +26,11 @@ pub(super) fn check(kind: &ExprKind, span: Span) -> Result<(), Fault> {
     }
 }
 
-pub(super) fn check_unary(operand: &Expr) -> Result<(), Fault> {
+pub(super) fn check_unary(operand: &Expr, sign_at: u32) -> Result<(), Fault> {
     match operand.value_type() {
         ValueType::Scalar | ValueType::Vector => Ok(()),
-        other => Err(Fault::over(
-            operand.span,
+        other => Err(Fault::at(
+            sign_at,
             format!(
                 "unary expression only allowed on expressions of type scalar or instant vector, got {:?}",
                 other.to_string()
@@ -89,13 +89,26 @@ fn check_aggregation(aggregation: &Aggregation) -> Result<(), Fault> {
     }
 }
 
+/// Returns what is wrong with a comparison, for which the operator is to blame.
+pub(super) fn check_comparison(
+    op: BinaryOp,
+    returns_bool: bool,
+    (left, right): (&Expr, &Expr),
+) -> Result<(), &'static str> {
+    let is_scalar = |expr: &Expr| expr.value_type() == ValueType::Scalar;
+    if op.is_comparison() && !returns_bool && is_scalar(left) && is_scalar(right) {
+        return Err("comparisons between scalars must use BOOL modifier");
+    }
+    Ok(())
+}
+
 fn check_binary(binary: &Binary, span: Span) -> Result<(), Fault> {
     let Binary {
         op,
         left,
         right,
-        returns_bool,
         matching,
+        ..
     } = binary;
     let fault = |message: &str| Err(Fault::over(span, message));
     for side in [left, right] {
@@ -108,9 +121,6 @@ fn check_binary(binary: &Binary, span: Span) -> Result<(), Fault> {
         .iter()
         .filter(|side| side.value_type() == ValueType::Scalar)
         .count();
-    if scalars == 2 && op.is_comparison() && !returns_bool {
-        return fault("comparisons between scalars must use BOOL modifier");
-    }
     if scalars > 0 {
         let has_grouping = !matches!(
             matching.cardinality,

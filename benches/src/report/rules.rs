@@ -1,0 +1,54 @@
+//! The section on rules.
+
+use super::{Bar, Report};
+use crate::{Failure, rules};
+
+/// What a round takes at most, in that of Prometheus.
+const MOST_ROUND: f64 = 1.0 / 3.0;
+const MOST_TICK_MILLISECONDS: f64 = 5.0;
+const MOST_MEBIBYTES: f64 = 32.0;
+
+impl Report {
+    pub(crate) fn rules(&mut self) -> Result<(), Failure> {
+        self.section("Rules, ticks and samples", "rules");
+        let figures = rules::measure()?;
+        let rules::Figures { series, rules, .. } = figures;
+        self.line(format_args!(
+            "{series} series with an hour of samples, one each 10 s. A round evaluates {rules} rules: rates, ratios, quantiles; Prometheus's is its own `prometheus_rule_group_last_duration_seconds`, which writing the results is part of. The panel is the rate of 1,000 series by a label, over the hour at 15 s; Prometheus's time includes its HTTP answer.\n"
+        ));
+        self.line("| what | ours, ms | Prometheus, ms |\n|---|---:|---:|");
+        let (round, panel) = (figures.round, figures.panel);
+        let (peer_round, peer_panel) = (figures.peer_round, figures.peer_panel);
+        self.line(format_args!("| a round | {round:.1} | {peer_round:.0} |"));
+        self.line(format_args!("| the panel | {panel:.1} | {peer_panel:.0} |"));
+        self.line(format_args!("| a tick | {:.2} | |\n", figures.tick));
+        self.plot.group(
+            format!("A round of {rules} rules, ms"),
+            vec![
+                Bar::new("ours", round.value, true),
+                Bar::new("prometheus", peer_round.value, false),
+            ],
+        );
+        let ratio = round.value / peer_round.value;
+        self.target(
+            "a round in at most a third of Prometheus's time",
+            format_args!("× {ratio:.2}"),
+            ratio <= MOST_ROUND,
+        );
+        let tick = figures.tick.value;
+        self.target(
+            format_args!("a tick in at most {MOST_TICK_MILLISECONDS} ms"),
+            format_args!("{tick:.2} ms"),
+            tick <= MOST_TICK_MILLISECONDS,
+        );
+        self.target(
+            format_args!("all samples, labels and index in at most {MOST_MEBIBYTES} MiB"),
+            format_args!(
+                "{:.1} MiB, {:.1} bytes a sample",
+                figures.mebibytes, figures.bytes_per_sample
+            ),
+            figures.mebibytes <= MOST_MEBIBYTES,
+        );
+        Ok(())
+    }
+}
