@@ -75,7 +75,7 @@ impl AlertRunner {
                 NoData::Ok => (self.expand(&found, at, None), Unmet::End, None),
                 NoData::Alert => {
                     let summary = format!("{} has no data", rule.id);
-                    (self.about_itself("no_data", summary, at), Unmet::End, None)
+                    (self.about_itself("no_data", &summary, at), Unmet::End, None)
                 }
                 NoData::KeepLast => (Vec::new(), Unmet::Stay, None),
             },
@@ -85,7 +85,7 @@ impl AlertRunner {
                     OnError::Ok => (Vec::new(), Unmet::End),
                     OnError::Alert => {
                         let summary = format!("{} cannot be evaluated: {error}", rule.id);
-                        (self.about_itself("error", summary, at), Unmet::Stay)
+                        (self.about_itself("error", &summary, at), Unmet::Stay)
                     }
                     OnError::KeepLast => (Vec::new(), Unmet::Stay),
                 };
@@ -141,7 +141,7 @@ impl AlertRunner {
     }
 
     /// An alert about the rule itself. There is no value that its own summary could state.
-    fn about_itself(&self, reason: &str, summary: String, at: &RuleAt<'_>) -> Vec<Met> {
+    fn about_itself(&self, reason: &str, summary: &str, at: &RuleAt<'_>) -> Vec<Met> {
         let mut sample = bare_sample(at.now);
         sample.point.value = f64::NAN;
         let found = Found {
@@ -152,7 +152,7 @@ impl AlertRunner {
         let mut met = self.expand(&found, at, Some(&Label::new(REASON, reason)));
         for met in &mut met {
             met.annotations
-                .insert("summary".to_owned(), summary.clone());
+                .insert("summary".to_owned(), summary.to_owned());
         }
         met
     }
