@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use llm_observatory::Preset;
 use llm_observatory::alerting::{
-    AlertRule, BurnRate, DefaultRules, RecordingRule, RuleGroup, RuleGroups, Severity, Slo,
+    AlertRule, BurnRate, DefaultRules, RecordingRule, RuleGroup, RuleGroups, Severity, Slo, Source,
     default_rules, export_rules, parse_rule_file, preset_rules, slo_rules,
 };
 use llm_observatory::query::engine::Engine;
-use llm_observatory::query::store::Retention;
+use llm_observatory::query::store::{Retention, SeriesStore};
 
 use crate::rules_promtool::{promtool, scratch};
 
@@ -49,7 +49,7 @@ fn default_rules_and_presets_load_here_and_in_prometheus() {
             .load(
                 "defaults",
                 groups,
-                (&Engine::default(), &Retention::default()),
+                &Source::new(&Engine::default(), &SeriesStore::default()),
                 0,
             )
             .unwrap();
@@ -98,12 +98,12 @@ fn slo_rules_fit_the_retention_or_are_refused() {
         0.999,
     )
     .unwrap();
-    let sources = (Engine::default(), Retention::default());
+    let (engine, store) = (Engine::default(), SeriesStore::default());
     let mut rules = RuleGroups::default();
     let group = slo_rules(&slo);
     check_round_trip("slo", std::slice::from_ref(&group));
     rules
-        .load("slo", vec![group], (&sources.0, &sources.1), 0)
+        .load("slo", vec![group], &Source::new(&engine, &store), 0)
         .unwrap();
     assert!(
         !rules.long_selectors().is_empty(),
@@ -113,13 +113,13 @@ fn slo_rules_fit_the_retention_or_are_refused() {
     let all = slo_rules(&slo.clone().burn_rates(BurnRate::ALL).by(["route"]));
     check_round_trip("slo_all", std::slice::from_ref(&all));
     let error = rules
-        .load("slo", vec![all.clone()], (&sources.0, &sources.1), 0)
+        .load("slo", vec![all.clone()], &Source::new(&engine, &store), 0)
         .unwrap_err()
         .to_string();
     assert!(error.contains("query.retention.coarse_time"), "{error}");
-    let longer = Retention::default().with_coarse_time(Duration::from_hours(72));
+    let longer = SeriesStore::new(Retention::default().with_coarse_time(Duration::from_hours(72)));
     rules
-        .load("slo", vec![all], (&sources.0, &longer), 0)
+        .load("slo", vec![all], &Source::new(&engine, &longer), 0)
         .unwrap();
     for objective in [0.0, 1.0, 1.5, f64::NAN] {
         assert!(Slo::new("a", "b", "c", objective).is_none(), "{objective}");

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llm_observatory::alerting::{RuleGroups, RuleOptions, Source, parse_rule_file};
 use llm_observatory::query::Labels;
 use llm_observatory::query::engine::{Engine, EngineOptions};
-use llm_observatory::query::store::{Retention, SeriesStore};
+use llm_observatory::query::store::SeriesStore;
 use serde_json::Value;
 
 use crate::rules_promtool::scratch;
@@ -247,7 +247,7 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
     let mut rules = RuleGroups::new(options);
     let groups = parse_rule_file("rules.yml", RULES).unwrap();
     rules
-        .load("rules.yml", groups, (&engine, &Retention::default()), start)
+        .load("rules.yml", groups, &Source::new(&engine, &store), start)
         .unwrap();
     let mut written = written.into_iter().peekable();
     let mut ours = Matrix::new();

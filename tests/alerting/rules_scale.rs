@@ -5,11 +5,11 @@ use std::time::Instant;
 use llm_observatory::alerting::{AlertRule, AlertState, RuleGroup, RuleGroups, Severity, Source};
 use llm_observatory::query::Labels;
 use llm_observatory::query::engine::Engine;
-use llm_observatory::query::store::{Retention, SeriesStore};
+use llm_observatory::query::store::SeriesStore;
 
 const ALERTS: usize = 10_000;
 
-fn rules(engine: &Engine) -> RuleGroups {
+fn rules(engine: &Engine, store: &SeriesStore) -> RuleGroups {
     let rule = AlertRule::new("storm")
         .severity(Severity::Critical)
         .expr("load > 0.5")
@@ -24,7 +24,7 @@ fn rules(engine: &Engine) -> RuleGroups {
     let mut groups = RuleGroups::default();
     let group = RuleGroup::new("g").rule(rule);
     groups
-        .load("r", vec![group], (engine, &Retention::default()), 0)
+        .load("r", vec![group], &Source::new(engine, store), 0)
         .unwrap();
     groups
 }
@@ -47,7 +47,7 @@ fn feed(store: &SeriesStore, now: i64) {
 fn a_round_over_ten_thousand_firing_alerts_takes_less_than_200_ms() {
     let engine = Engine::default();
     let store = SeriesStore::default();
-    let mut groups = rules(&engine);
+    let mut groups = rules(&engine, &store);
     for round in 0..6 {
         let now = round * 60_001;
         feed(&store, now);
@@ -82,7 +82,7 @@ fn a_rule_has_no_more_alerts_than_its_limit() {
         .rule(AlertRule::new("storm").expr("load > 0.5"));
     let mut groups = RuleGroups::default();
     groups
-        .load("r", vec![group], (&engine, &Retention::default()), 0)
+        .load("r", vec![group], &Source::new(&engine, &store), 0)
         .unwrap();
     let evaluation = groups.evaluate_all(&Source::new(&engine, &store), 0);
     assert_eq!(

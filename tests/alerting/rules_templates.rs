@@ -7,7 +7,7 @@ use llm_observatory::alerting::{
 };
 use llm_observatory::query::Labels;
 use llm_observatory::query::engine::Engine;
-use llm_observatory::query::store::{Retention, SeriesStore};
+use llm_observatory::query::store::SeriesStore;
 use serde_json::json;
 
 use crate::rules_promtool::{promtool, scratch};
@@ -197,7 +197,7 @@ fn expand(rules: &[(String, &str, f64)]) -> Vec<String> {
         );
     }
     groups
-        .load("t", vec![group(rules)], (&engine, &Retention::default()), 0)
+        .load("t", vec![group(rules)], &Source::new(&engine, &store), 0)
         .unwrap();
     store.append(&input(), 0, 1.0);
     let evaluation = groups.evaluate_all(&Source::new(&engine, &store), 0);

@@ -52,7 +52,10 @@ impl AlertRunner {
         match &self.compiled.condition {
             CompiledCondition::Expr(prepared) => {
                 let base = external_url.trim_end_matches('/');
-                format!("{base}{}", template::table_link(prepared.text()))
+                format!(
+                    "{base}{}",
+                    template::table_link(&prepared.expr().to_string())
+                )
             }
             CompiledCondition::When(_) => external_url.to_owned(),
         }
@@ -70,14 +73,20 @@ impl AlertRunner {
         let (results, unmet, error) = match self.find(at) {
             Ok(found) if found.no_data => match rule.no_data {
                 NoData::Ok => (self.expand(&found, at, None), Unmet::End, None),
-                NoData::Alert => (self.about_itself("no_data", at), Unmet::End, None),
+                NoData::Alert => {
+                    let summary = format!("{} has no data", rule.id);
+                    (self.about_itself("no_data", &summary, at), Unmet::End, None)
+                }
                 NoData::KeepLast => (Vec::new(), Unmet::Stay, None),
             },
             Ok(found) => (self.expand(&found, at, None), Unmet::End, None),
             Err(error) => {
                 let (results, unmet) = match rule.on_error {
                     OnError::Ok => (Vec::new(), Unmet::End),
-                    OnError::Alert => (self.about_itself("error", at), Unmet::Stay),
+                    OnError::Alert => {
+                        let summary = format!("{} cannot be evaluated: {error}", rule.id);
+                        (self.about_itself("error", &summary, at), Unmet::Stay)
+                    }
                     OnError::KeepLast => (Vec::new(), Unmet::Stay),
                 };
                 (results, unmet, Some(error))
@@ -131,14 +140,21 @@ impl AlertRunner {
         }
     }
 
-    /// An alert about the rule itself.
-    fn about_itself(&self, reason: &str, at: &RuleAt<'_>) -> Vec<Met> {
+    /// An alert about the rule itself. There is no value that its own summary could state.
+    fn about_itself(&self, reason: &str, summary: &str, at: &RuleAt<'_>) -> Vec<Met> {
+        let mut sample = bare_sample(at.now);
+        sample.point.value = f64::NAN;
         let found = Found {
-            samples: vec![bare_sample(at.now)],
+            samples: vec![sample],
             has_value: false,
             no_data: true,
         };
-        self.expand(&found, at, Some(&Label::new(REASON, reason)))
+        let mut met = self.expand(&found, at, Some(&Label::new(REASON, reason)));
+        for met in &mut met {
+            met.annotations
+                .insert("summary".to_owned(), summary.to_owned());
+        }
+        met
     }
 
     /// Expands the templates for every element.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::RuleGroups;
 use super::alert_runner::outgoing;
 use super::group::{Group, Runner};
+use super::{RuleGroups, Source};
 use crate::alerting::Alert;
 use crate::alerting::rule::compile::Compiler;
 use crate::alerting::rule::{AlertRule, Rule, RuleErrors, RuleGroup};
@@ -29,7 +29,7 @@ impl RuleGroups {
     ///
     /// Rules that were there before, by group, name and labels, keep their alerts, as in Prometheus. Alerts whose
     /// rule is gone are over, and come back to be told: Prometheus forgets them instead, so that they end four
-    /// intervals later, wherever they were sent.
+    /// intervals later, wherever they were sent. A rule that was switched on or off at run time stays so.
     ///
     /// # Errors
     /// All that is wrong with the groups; nothing has changed then.
@@ -37,12 +37,12 @@ impl RuleGroups {
         &mut self,
         file: &str,
         groups: Vec<RuleGroup>,
-        source: (&Engine, &Retention),
+        source: &Source<'_>,
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
         let checks = Checks {
-            engine: source.0,
-            retention: Some(source.1),
+            engine: source.engine,
+            retention: Some(&source.store.retention()),
         };
         self.replace(file, groups, checks, now)
     }
@@ -78,6 +78,7 @@ impl RuleGroups {
         let mut before: Vec<Group> = self.groups.extract_if(.., is_of_file).collect();
         for compiled in checked {
             let mut group = Group::new(file, compiled, &self.options);
+            group.switch(&self.switched);
             if let Some(old) = before.iter_mut().find(|old| old.name() == group.name()) {
                 take_over(&mut group, old);
             }
@@ -103,13 +104,19 @@ impl RuleGroups {
     pub fn add_rule(
         &mut self,
         rule: AlertRule,
-        source: (&Engine, &Retention),
+        source: &Source<'_>,
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
+        let id = rule.id.clone();
+        let switched = self.switched.remove(&id);
         let mut group = self.code_group();
         group.rules.retain(|known| known.name() != rule.id);
         group.rules.push(rule.into());
-        self.load(CODE, vec![group], source, now)
+        let loaded = self.load(CODE, vec![group], source, now);
+        if let (Err(_), Some(enabled)) = (&loaded, switched) {
+            self.switched.insert(id, enabled);
+        }
+        loaded
     }
 
     /// Removes every alert rule with this id. Alerts that fired are over, and come back to be told; `None` where
@@ -125,6 +132,7 @@ impl RuleGroups {
                 .retain(|rule| !matches!(rule, Rule::Alert(rule) if rule.id == id));
         }
         let was_there = !gone.is_empty();
+        self.switched.remove(id);
         let alerts = self.end_rules(gone, now);
         was_there.then_some(alerts)
     }
@@ -134,20 +142,14 @@ impl RuleGroups {
     pub fn set_enabled(&mut self, id: &str, enabled: bool, now: i64) -> Option<Vec<Alert>> {
         let mut alerts = Vec::new();
         let mut was_there = false;
+        self.switched.insert(id.to_owned(), enabled);
         for group in &mut self.groups {
-            for rule in &mut group.written.rules {
-                if let Rule::Alert(rule) = rule
-                    && rule.id == id
-                {
-                    rule.enabled = enabled;
-                }
-            }
+            group.switch(&self.switched);
             for runner in &mut group.rules {
                 if let Runner::Alert(runner) = runner
                     && runner.compiled.rule.id == id
                 {
                     was_there = true;
-                    runner.enabled = enabled;
                     if !enabled {
                         let url = runner.generator_url(&self.options.external_url);
                         let ended = runner.state.end(now);
@@ -158,6 +160,9 @@ impl RuleGroups {
                     }
                 }
             }
+        }
+        if !was_there {
+            self.switched.remove(id);
         }
         was_there.then_some(alerts)
     }

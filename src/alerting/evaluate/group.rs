@@ -1,5 +1,6 @@
 //! A group that runs: its turns, and its rules one after the other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::alert_runner::AlertRunner;
@@ -8,7 +9,7 @@ use super::record_runner::RecordRunner;
 use super::{Evaluation, RuleFailure, Source};
 use crate::alerting::alert::fingerprint;
 use crate::alerting::rule::compile::{CompiledGroup, CompiledRule};
-use crate::alerting::rule::{RuleGroup, duration};
+use crate::alerting::rule::{Rule, RuleGroup, duration};
 use crate::query::engine::{Prepared, QueryError, Value, VectorSample};
 use crate::query::{Labels, Matcher};
 
@@ -73,6 +74,24 @@ impl Group {
         &self.written.name
     }
 
+    /// Switches rules on and off, by their ids.
+    pub(super) fn switch(&mut self, switched: &BTreeMap<String, bool>) {
+        for rule in &mut self.written.rules {
+            if let Rule::Alert(rule) = rule
+                && let Some(enabled) = switched.get(&rule.id)
+            {
+                rule.enabled = *enabled;
+            }
+        }
+        for runner in &mut self.rules {
+            if let Runner::Alert(runner) = runner
+                && let Some(enabled) = switched.get(&runner.compiled.rule.id)
+            {
+                runner.enabled = *enabled;
+            }
+        }
+    }
+
     /// The group's latest turn that is not after `now`.
     pub(super) fn slot_before(&self, now: i64) -> i64 {
         let identity = Labels::from_pairs([("name", self.name()), ("file", &self.file)]);
@@ -81,13 +100,23 @@ impl Group {
         now.saturating_sub(since)
     }
 
+    /// The turn that has come and was not taken yet.
+    ///
+    /// A clock that was put back by less than two intervals is waited for; one that was put back further is
+    /// followed, for it may be hours.
+    pub(super) fn due(&self, now: i64) -> Option<i64> {
+        let slot = self.slot_before(now);
+        let is_taken = |last: i64| {
+            let ahead = last.saturating_sub(slot);
+            (0..self.interval.saturating_mul(2)).contains(&ahead)
+        };
+        (!self.last_slot.is_some_and(is_taken)).then_some(slot)
+    }
+
     /// When the group is due next: at once where it has missed its latest turn.
     pub(super) fn due_after(&self, now: i64) -> i64 {
-        let slot = self.slot_before(now);
-        match self.last_slot {
-            Some(last) if last >= slot => slot.saturating_add(self.interval),
-            _ => slot,
-        }
+        let next = self.last_slot.unwrap_or(now).saturating_add(self.interval);
+        self.due(now).unwrap_or(next)
     }
 
     pub(super) fn evaluate(&mut self, around: &Surroundings<'_>, now: i64, out: &mut Evaluation) {

@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::group::Group;
 pub use self::{
@@ -38,6 +38,8 @@ pub struct RuleGroups {
     options: RuleOptions,
     external_labels: Labels,
     groups: Vec<Group>,
+    /// Rules that were switched on or off at run time, by id.
+    switched: BTreeMap<String, bool>,
     /// Series of rules that are gone: they end at the next evaluation.
     ended: BTreeSet<Labels>,
 }
@@ -107,6 +109,7 @@ impl RuleGroups {
             external_labels: Labels::from_pairs(pairs.map(|(k, v)| (k.as_str(), v.as_str()))),
             options,
             groups: Vec::new(),
+            switched: BTreeMap::new(),
             ended: BTreeSet::new(),
         }
     }
@@ -133,8 +136,7 @@ impl RuleGroups {
         let mut evaluation = Evaluation::default();
         evaluation.samples += self.end_series(source.store, now);
         for group in &mut self.groups {
-            let slot = group.slot_before(now);
-            if group.last_slot.is_none_or(|last| last < slot) {
+            if let Some(slot) = group.due(now) {
                 group.last_slot = Some(slot);
                 let surroundings = group::Surroundings {
                     source,

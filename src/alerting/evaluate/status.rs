@@ -198,7 +198,7 @@ impl From<&Runner> for RuleStatus {
         match runner {
             Runner::Record(runner) => Self {
                 name: runner.compiled.rule.record.clone(),
-                query: runner.compiled.prepared.text().to_owned(),
+                query: runner.compiled.prepared.expr().to_string(),
                 labels: runner.compiled.rule.labels.clone(),
                 enabled: runner.enabled,
                 ..status
@@ -209,7 +209,7 @@ impl From<&Runner> for RuleStatus {
                     state: Some(runner.state.worst()),
                     name: rule.id.clone(),
                     query: match &runner.compiled.condition {
-                        CompiledCondition::Expr(prepared) => prepared.text().to_owned(),
+                        CompiledCondition::Expr(prepared) => prepared.expr().to_string(),
                         CompiledCondition::When(_) => "# a closure".to_owned(),
                     },
                     duration: Some(rule.hold_for.as_secs_f64()),

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::alerting::{NoData, OnError, RecordingRule, RuleGroup};
-use crate::query::store::Retention;
 
 const MINUTE: i64 = 60_000;
 
 struct Bench {
     engine: Engine,
     store: SeriesStore,
-    retention: Retention,
     rules: RuleGroups,
 }
 
@@ -24,7 +22,6 @@ impl Bench {
         let mut bench = Self {
             engine: Engine::default(),
             store: SeriesStore::default(),
-            retention: Retention::default(),
             rules: RuleGroups::default(),
         };
         bench.load(groups, 0);
@@ -32,8 +29,8 @@ impl Bench {
     }
 
     fn load(&mut self, groups: Vec<RuleGroup>, now: i64) -> Vec<Alert> {
-        let source = (&self.engine, &self.retention);
-        self.rules.load("f", groups, source, now).unwrap()
+        let source = Source::new(&self.engine, &self.store);
+        self.rules.load("f", groups, &source, now).unwrap()
     }
 
     fn set(&self, name: &str, model: &str, now: i64, value: f64) {
@@ -200,6 +197,13 @@ fn no_data_is_what_the_rule_says_it_is() {
         bench.evaluate(0).alerts[0].labels.to_string()
     };
     assert_eq!(reason, r#"{alert_reason="no_data", alertname="A"}"#);
+    let mut bench = Bench::new(one(
+        rule(NoData::Alert).annotation("summary", "{{ $value }}")
+    ));
+    assert_eq!(
+        bench.evaluate(0).alerts[0].annotations["summary"],
+        "A has no data"
+    );
 }
 
 #[test]
@@ -265,11 +269,11 @@ fn a_reload_keeps_the_alerts_of_rules_that_are_still_there() {
 #[test]
 fn what_is_wrong_changes_nothing() {
     let mut bench = Bench::new(one(AlertRule::new("A").expr("load")));
-    let source = (&bench.engine, &bench.retention);
+    let source = Source::new(&bench.engine, &bench.store);
     let bad = one(AlertRule::new("B").expr("rate(load[2d])"));
     let error = bench
         .rules
-        .load("f", bad, source, 0)
+        .load("f", bad, &source, 0)
         .unwrap_err()
         .to_string();
     assert!(
@@ -279,7 +283,7 @@ fn what_is_wrong_changes_nothing() {
     assert!(
         bench
             .rules
-            .add_rule(AlertRule::new("C"), source, 0)
+            .add_rule(AlertRule::new("C"), &source, 0)
             .is_err()
     );
     let left: Vec<_> = bench
@@ -293,14 +297,14 @@ fn what_is_wrong_changes_nothing() {
 #[test]
 fn rules_come_go_and_are_switched_at_run_time() {
     let mut bench = Bench::new(Vec::new());
-    let source = (&bench.engine, &bench.retention);
+    let source = Source::new(&bench.engine, &bench.store);
     bench
         .rules
-        .add_rule(AlertRule::new("A").expr("load"), source, 0)
+        .add_rule(AlertRule::new("A").expr("load"), &source, 0)
         .unwrap();
     bench
         .rules
-        .add_rule(AlertRule::new("B").expr("load"), source, 0)
+        .add_rule(AlertRule::new("B").expr("load"), &source, 0)
         .unwrap();
     bench.set("load", "x", 0, 1.0);
     assert_eq!(bench.evaluate(0).alerts.len(), 2);
@@ -312,9 +316,9 @@ fn rules_come_go_and_are_switched_at_run_time() {
     assert_eq!(names(&over, 1), ["x resolved"]);
     assert_eq!(bench.rules.remove_rule("B", 1), None);
     assert_eq!(bench.evaluate(3 * MINUTE).rules, 1);
-    let source = (&bench.engine, &bench.retention);
+    let source = Source::new(&bench.engine, &bench.store);
     let other = AlertRule::new("A").expr("load > 100");
-    assert_eq!(bench.rules.add_rule(other, source, 1).unwrap(), []);
+    assert_eq!(bench.rules.add_rule(other, &source, 1).unwrap(), []);
     assert_eq!(bench.evaluate(4 * MINUTE).rules, 1);
     assert_eq!(bench.rules.count(AlertState::Firing), 0);
 }
@@ -341,6 +345,38 @@ fn each_group_has_its_turns_and_missed_ones_are_taken_once() {
     assert!((1_590_000..1_610_000).contains(&now), "{now}");
     assert_eq!(counts, [70, 0]);
     assert_eq!(bench.rules.evaluate_due(&source, now + 600_000).rules, 2);
+}
+
+#[test]
+fn a_rule_that_was_switched_off_stays_off_when_its_file_is_loaded_again() {
+    let rule = || AlertRule::new("A").expr("load");
+    let mut bench = Bench::new(one(rule()));
+    bench.rules.set_enabled("A", false, 0).unwrap();
+    assert_eq!(bench.rules.set_enabled("B", false, 0), None);
+    bench.load(one(rule()), 1);
+    assert_eq!(bench.evaluate(2).rules, 0);
+    assert!(bench.rules.alert_rules().all(|rule| !rule.enabled));
+    bench.rules.set_enabled("A", true, 3).unwrap();
+    bench.load(one(rule()), 4);
+    assert_eq!(bench.evaluate(5).rules, 1);
+}
+
+#[test]
+fn a_clock_that_is_put_back_is_waited_for_or_followed() {
+    let group = RuleGroup::new("g").interval(Duration::from_secs(10));
+    let mut bench = Bench::new(Vec::new());
+    bench.load(
+        vec![group.rule(AlertRule::new("A").expr("load"))],
+        1_000_000,
+    );
+    let source = Source::new(&bench.engine, &bench.store);
+    let turn = bench.rules.next_evaluation(1_000_000).unwrap();
+    assert_eq!(bench.rules.evaluate_due(&source, turn - 1).rules, 0);
+    assert_eq!(bench.rules.evaluate_due(&source, turn).rules, 1);
+    assert_eq!(bench.rules.evaluate_due(&source, turn - 50).rules, 0);
+    assert_eq!(bench.rules.next_evaluation(turn - 50), Some(turn + 10_000));
+    assert_eq!(bench.rules.evaluate_due(&source, turn - 3_600_000).rules, 1);
+    assert_eq!(bench.rules.evaluate_due(&source, turn - 3_590_000).rules, 1);
 }
 
 #[test]

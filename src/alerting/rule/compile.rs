@@ -107,6 +107,13 @@ impl Compiler<'_> {
             problems: Vec::new(),
         };
         findings.label_names("labels", &group.labels);
+        if group
+            .interval
+            .is_some_and(|interval| interval.as_millis() == 0)
+        {
+            let problem = "is 0s, but must be a millisecond at least: leave it out for the default";
+            findings.value("interval", problem.to_owned());
+        }
         let mut seen = HashSet::new();
         let mut rules = Vec::with_capacity(written.len());
         for mut rule in written.clone() {
