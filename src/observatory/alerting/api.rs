@@ -9,7 +9,7 @@ use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, Alert, AlertRule, AlertState, AlertStatus,
         ExportedRules, GroupStatus, GroupView, HistoryQuery, HistoryRecord, HistoryStatistics,
-        Routing, RuleErrors, Severity, Silence, SilenceError, SilenceRequest, TestResult,
+        Routing, RuleErrors, Severity, Silence, SilenceError, SilenceRequest, Source, TestResult,
         UnknownChannel, export_rules, load_rule_file,
     },
     observatory::{Core, Observatory, milliseconds},
@@ -88,8 +88,8 @@ impl Alerts {
         self.alerting().routes.check(&rule)?;
         let now = self.now();
         let query = &self.core.query;
-        let source = (&query.engine, &query.store.retention());
-        let over = self.alerting().rules().add_rule(rule, source, now)?;
+        let source = Source::new(&query.engine, &query.store);
+        let over = self.alerting().rules().add_rule(rule, &source, now)?;
         self.changed(over)
     }
 
@@ -128,12 +128,12 @@ impl Alerts {
             self.alerting().routes.check(rule)?;
         }
         let query = &self.core.query;
-        let source = (&query.engine, &query.store.retention());
+        let source = Source::new(&query.engine, &query.store);
         let file = path.display().to_string();
         let over = self
             .alerting()
             .rules()
-            .load(&file, groups, source, self.now())?;
+            .load(&file, groups, &source, self.now())?;
         self.changed(over)
     }
 

@@ -8,7 +8,7 @@ use crate::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
         DispatchOptions, ExportedChannel, HttpClient, HttpClientError, HttpOptions,
         NotificationOptions, Notifications, OpenError, Receiver, Route, Routing, RoutingError,
-        RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, TimeSource, default_rules,
+        RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules,
         load_rule_file, preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
@@ -168,7 +168,7 @@ fn rules(
         options = options.with_external_label(name, value);
     }
     let mut rules = RuleGroups::new(options);
-    let source = (engine, &store.retention());
+    let source = Source::new(engine, store);
     if config.enabled && *enabled && *has_defaults {
         let mut defaults = DefaultRules::new(&config.prometheus.prefix);
         defaults.interval = *evaluation_interval;
@@ -178,14 +178,14 @@ fn rules(
             Some(preset) => preset_rules(preset, &defaults),
             None => default_rules(&defaults),
         };
-        rules.load(DEFAULTS, groups, source, now)?;
+        rules.load(DEFAULTS, groups, &source, now)?;
     }
     for path in rule_files {
         let groups = load_rule_file(path)?;
         for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
             routes.check(rule)?;
         }
-        rules.load(&path.display().to_string(), groups, source, now)?;
+        rules.load(&path.display().to_string(), groups, &source, now)?;
     }
     store.keep_long(rules.long_selectors());
     Ok(rules)

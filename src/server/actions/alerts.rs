@@ -53,18 +53,21 @@ fn history_query(asked: &HashMap<String, String>) -> Result<HistoryQuery, String
         let fault = |_| format!("{key} is {text:?}, but must be {expected}");
         text.parse().map(Some).map_err(fault)
     }
-    let mut query = HistoryQuery::default();
-    query.since = read(asked, "since", "milliseconds since the epoch")?;
-    query.until = read(asked, "until", "milliseconds since the epoch")?;
-    query.rule = asked.get("rule").filter(|rule| !rule.is_empty()).cloned();
-    query.severity = read(asked, "severity", "info, warning, error or critical")?;
-    query.is_active = read(asked, "active", "true or false")?;
-    query.limit = read(asked, "limit", "a whole number; 0 is no limit")?.unwrap_or(PAGE);
-    if let Some(text) = asked.get("match").filter(|text| !text.is_empty()) {
-        query.matchers =
-            parse_matchers(text).map_err(|error| format!("match is {text:?}: {error}"))?;
-    }
-    Ok(query)
+    let matchers = match asked.get("match").filter(|text| !text.is_empty()) {
+        Some(text) => {
+            parse_matchers(text).map_err(|error| format!("match is {text:?}: {error}"))?
+        }
+        None => Vec::new(),
+    };
+    Ok(HistoryQuery {
+        since: read(asked, "since", "milliseconds since the epoch")?,
+        until: read(asked, "until", "milliseconds since the epoch")?,
+        rule: asked.get("rule").filter(|rule| !rule.is_empty()).cloned(),
+        severity: read(asked, "severity", "info, warning, error or critical")?,
+        matchers,
+        is_active: read(asked, "active", "true or false")?,
+        limit: read(asked, "limit", "a whole number; 0 is no limit")?.unwrap_or(PAGE),
+    })
 }
 
 /// The history in numbers.
