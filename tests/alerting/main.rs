@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::float_cmp,
+    clippy::print_stderr,
     clippy::cast_precision_loss,
     clippy::cast_possible_wrap,
     clippy::cast_possible_truncation,
@@ -11,6 +12,12 @@
     reason = "a test that cannot go on says so by panicking, its numbers are small, and its tables are long"
 )]
 
+mod notify_alertmanager;
+mod notify_cluster;
+mod notify_crash;
+mod notify_export;
+mod notify_misbehave;
+mod notify_support;
 mod rules_files;
 mod rules_prometheus;
 mod rules_promtool;
