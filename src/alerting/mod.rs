@@ -53,6 +53,7 @@ pub mod rule_test;
 mod state;
 mod template;
 
+pub(crate) use self::rule::closure::ClosureThreads;
 pub use self::{
     evaluate::{
         AlertStatus, Evaluation, GroupStatus, RuleFailure, RuleGroups, RuleOptions, RuleStatus,

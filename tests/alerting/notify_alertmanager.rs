@@ -142,7 +142,7 @@ async fn the_same_alerts_become_the_same_messages() {
 
     let (ours, theirs) = (messages(&recorder, "ours"), messages(&recorder, "theirs"));
     for (group, bodies) in &theirs {
-        let statuses: Vec<_> = bodies.iter().map(|body| summary(body)).collect();
+        let statuses: Vec<_> = bodies.iter().map(summary).collect();
         eprintln!("{group}: {statuses:?}");
     }
     assert_eq!(summaries(&ours), summaries(&theirs));

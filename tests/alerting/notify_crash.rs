@@ -34,7 +34,7 @@ async fn child() {
     let route = Route::to("all").with_group_by(["alertname"]).with_timing(
         Duration::from_millis(20),
         Duration::from_millis(300),
-        Duration::from_secs(3_600),
+        Duration::from_hours(1),
     );
     let routing = Routing::to_receiver(Receiver::new("all", ["hook"])).with_route(route);
     let options = NotificationOptions::new(routing)
@@ -78,7 +78,7 @@ fn names(recorder: &Recorder, status: &str) -> BTreeSet<String> {
     let received = recorder.received();
     let alerts = received
         .iter()
-        .flat_map(|request| request.body["alerts"].as_array().cloned());
+        .filter_map(|request| request.body["alerts"].as_array().cloned());
     let alerts = alerts.flatten().filter(|alert| alert["status"] == status);
     alerts
         .map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned())

@@ -15,7 +15,7 @@ fn options(channels: &[&str]) -> NotificationOptions {
     let route = Route::to("all").with_group_by(["alertname"]).with_timing(
         Duration::from_millis(10),
         Duration::from_secs(4),
-        Duration::from_secs(3_600),
+        Duration::from_hours(1),
     );
     let routing = Routing::to_receiver(Receiver::new("all", channels.iter().copied()));
     let dispatch = DispatchOptions::default().with_delivery_time(Duration::from_secs(3));

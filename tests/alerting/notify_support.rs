@@ -175,7 +175,7 @@ pub(crate) fn alert(labels: &[(&str, &str)], starts_at: i64, is_firing: bool) ->
     };
     let summary = format!("{} is wrong", labels[0].1);
     alert.annotations.insert("summary".to_owned(), summary);
-    alert.generator_url = "http://observatory.example/rule".to_owned();
+    "http://observatory.example/rule".clone_into(&mut alert.generator_url);
     alert
 }
 

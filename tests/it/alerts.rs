@@ -328,8 +328,11 @@ fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
         .add_rule(AlertRule::new("panics").when(|_| panic!("no such thing")))
         .unwrap();
     alerts
-        .add_rule(AlertRule::new("fails").expr("label_replace(up, \"a b\", \"\", \"\", \"\")"))
-        .ok();
+        .add_rule(AlertRule::new("hangs").when(|_| {
+            std::thread::sleep(Duration::from_hours(1));
+            true
+        }))
+        .unwrap();
     alerts
         .add_rule(AlertRule::new("fires").expr("vector(1)"))
         .unwrap();
@@ -341,5 +344,8 @@ fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
     assert_eq!(panics.health, "err");
     let error = panics.last_error.as_deref().unwrap();
     assert!(error.contains("no such thing"), "{error}");
-    assert!(alerts.status().failing_rules >= 1);
+    let hangs = rules.clone().find(|rule| rule.name == "hangs").unwrap();
+    let error = hangs.last_error.as_deref().unwrap();
+    assert!(error.contains("has not returned"), "{error}");
+    assert!(alerts.status().failing_rules >= 2);
 }

@@ -122,9 +122,17 @@ impl AlertRunner {
                 })
             }
             CompiledCondition::When(closure) => {
-                let view =
-                    MetricsView::new(source.engine, source.store, source.control, at.query_time);
-                let verdict = closure.ask(&view)?;
+                let verdict = match source.closures {
+                    Some(threads) => {
+                        closure.ask_on_thread(source.engine, threads, at.query_time)?
+                    }
+                    None => closure.ask(&MetricsView::new(
+                        source.engine,
+                        source.store,
+                        source.control,
+                        at.query_time,
+                    ))?,
+                };
                 Ok(Found {
                     samples: if verdict.is_met {
                         vec![bare_sample(at.now)]

@@ -26,7 +26,7 @@ pub use self::{
     options::RuleOptions,
     status::{AlertStatus, GroupStatus, RuleStatus},
 };
-use super::rule::{AlertRule, RuleGroup};
+use super::rule::{AlertRule, RuleGroup, closure::ClosureThreads};
 use super::{Alert, AlertState};
 use crate::query::engine::{Control, Engine};
 use crate::query::store::SeriesStore;
@@ -53,6 +53,8 @@ pub struct Source<'a> {
     pub store: &'a SeriesStore,
     /// A clock for the queries' time limit and for the durations in the status, and a way to cancel.
     pub control: Control<'a>,
+    /// Where closures are asked; `None`: right here.
+    pub(crate) closures: Option<ClosureThreads<'a>>,
 }
 
 /// What an evaluation gives.
@@ -89,7 +91,14 @@ impl<'a> Source<'a> {
             engine,
             store,
             control: Control::default(),
+            closures: None,
         }
+    }
+
+    /// Asks closures on threads of their own.
+    pub(crate) fn with_closure_threads(mut self, threads: ClosureThreads<'a>) -> Self {
+        self.closures = Some(threads);
+        self
     }
 
     /// Sets a clock and a way to cancel.

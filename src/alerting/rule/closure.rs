@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use crate::query::engine::{Control, Engine, QueryError, Value};
 use crate::query::store::SeriesStore;
@@ -12,7 +14,20 @@ type Function = dyn Fn(&MetricsView<'_>) -> bool + Send + Sync;
 
 /// A condition in Rust; see [`AlertRule::when`](super::AlertRule::when).
 #[derive(Clone)]
-pub struct WhenClosure(Arc<Function>);
+pub struct WhenClosure {
+    function: Arc<Function>,
+    /// Whether a thread is still in it.
+    is_running: Arc<AtomicBool>,
+}
+
+/// Where closures are asked: each on a thread of its own, so that one that does not return is its own rule's error
+/// and holds up nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClosureThreads<'a> {
+    pub(crate) store: &'a Arc<SeriesStore>,
+    /// Time that is waited for an answer.
+    pub(crate) patience: Duration,
+}
 
 /// The current values of the observatory's series, for a condition in Rust.
 pub struct MetricsView<'a> {
@@ -43,13 +58,49 @@ impl WhenClosure {
     pub(super) fn new(
         condition: impl Fn(&MetricsView<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(condition))
+        Self {
+            function: Arc::new(condition),
+            is_running: Arc::default(),
+        }
+    }
+
+    /// Asks the closure on a thread of its own. One that has not returned in time is an error, and is not asked
+    /// again until it has.
+    pub(crate) fn ask_on_thread(
+        &self,
+        engine: &Engine,
+        threads: ClosureThreads<'_>,
+        now: i64,
+    ) -> Result<Verdict, String> {
+        if self.is_running.swap(true, Ordering::AcqRel) {
+            return Err("the closure has not returned from an earlier evaluation".to_owned());
+        }
+        let (closure, engine) = (self.clone(), engine.clone());
+        let store = Arc::clone(threads.store);
+        let (answer, answered) = mpsc::sync_channel(1);
+        let thread = std::thread::Builder::new().name("obs-closure".to_owned());
+        let started = thread.spawn(move || {
+            crate::own_thread::mark();
+            let view = MetricsView::new(&engine, &store, Control::default(), now);
+            let verdict = closure.ask(&view);
+            closure.is_running.store(false, Ordering::Release);
+            // Nobody may be waiting any more.
+            let _ = answer.send(verdict);
+        });
+        if let Err(error) = started {
+            self.is_running.store(false, Ordering::Release);
+            return Err(format!("the closure's thread cannot be started: {error}"));
+        }
+        answered.recv_timeout(threads.patience).unwrap_or_else(|_| {
+            let patience = threads.patience;
+            Err(format!("the closure has not returned within {patience:?}"))
+        })
     }
 
     /// Asks the closure. A panic, and a query that failed, are errors.
     pub(crate) fn ask(&self, view: &MetricsView<'_>) -> Result<Verdict, String> {
         // What a panic can leave half done is the closure's own: the view is dropped.
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(view)));
+        let answer = catch_unwind(AssertUnwindSafe(|| (self.function)(view)));
         let is_met =
             answer.map_err(|panic| format!("the closure panicked: {}", text_of(&*panic)))?;
         let seen = view.seen.take();
@@ -147,7 +198,7 @@ impl<'a> MetricsView<'a> {
 impl PartialEq for WhenClosure {
     /// Whether both are the same closure.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.function, &other.function)
     }
 }
 

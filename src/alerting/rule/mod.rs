@@ -7,7 +7,7 @@
 
 mod alert_rule;
 mod behaviour;
-mod closure;
+pub(super) mod closure;
 pub(super) mod compile;
 mod defaults;
 

@@ -26,7 +26,8 @@ use self::{raised::Raised, signals::Signals};
 use super::{Core, milliseconds};
 use crate::{
     alerting::{
-        Alert, Evaluation, Notifications, RuleGroups, Runner, SavedAlert, SavedState, Source,
+        Alert, ClosureThreads, Evaluation, Notifications, RuleGroups, Runner, SavedAlert,
+        SavedState, Source,
     },
     query::engine::Control,
 };
@@ -35,6 +36,9 @@ use crate::{
 const SAVED_RULES: &str = "rules";
 /// Milliseconds between two saves of alerts that did not change: a restart must know that the outage was short.
 const SAVE_INTERVAL: i64 = 60_000;
+
+/// Time that a rule's closure may take; one that takes longer is its rule's error.
+const CLOSURE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Rules, and those who are told.
 pub(crate) struct Alerting {
@@ -137,7 +141,12 @@ impl Alerting {
             clock: Some(&clock),
             cancel: None,
         };
-        let source = Source::new(&core.query.engine, &core.query.store).with_control(control);
+        let source = Source::new(&core.query.engine, &core.query.store)
+            .with_control(control)
+            .with_closure_threads(ClosureThreads {
+                store: &core.query.store,
+                patience: CLOSURE_PATIENCE,
+            });
         let mut rules = self.rules();
         let evaluation = rules.evaluate_due(&source, now);
         let took = core.now().saturating_sub(start);
