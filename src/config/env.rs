@@ -152,6 +152,10 @@ const VARIABLES: &[(&str, Setter)] = &[
         )
     }),
     #[cfg(feature = "alerting")]
+    ("OBSERVATORY_AGGREGATION_WINDOW", |config, value| {
+        set(&mut config.alerting.aggregation_window, duration(value))
+    }),
+    #[cfg(feature = "alerting")]
     ("OBSERVATORY_TOKEN", |config, value| {
         set(&mut config.alerting.api_token, Ok(Some(Secret::new(value))))
     }),

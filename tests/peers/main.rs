@@ -11,6 +11,8 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 #[cfg(feature = "alerting")]
+mod alerts;
+#[cfg(feature = "alerting")]
 mod api;
 mod openai;
 mod parsers;

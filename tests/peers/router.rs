@@ -35,6 +35,11 @@ pub(crate) struct Router {
 }
 
 pub(crate) fn start(arguments: &[&str]) -> Router {
+    start_with(arguments, &[])
+}
+
+/// A router in this environment.
+pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Router {
     let (address, monitor) = (
         format!("127.0.0.1:{}", free_port()),
         format!("127.0.0.1:{}", free_port()),
@@ -51,6 +56,7 @@ pub(crate) fn start(arguments: &[&str]) -> Router {
         .args(arguments)
         .env("RUST_LOG", "warn")
         .env("OBSERVATORY_TICK", "500ms")
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

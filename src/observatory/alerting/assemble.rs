@@ -19,6 +19,8 @@ use crate::{
 pub(super) const DEFAULTS: &str = "defaults";
 /// The receiver of alerts whose rule names no channel.
 const EVERYBODY: &str = "default";
+/// Time that a new group waits for more alerts: Alertmanager's.
+const GROUP_WAIT: Duration = Duration::from_secs(30);
 /// The channel that is there where no other is: an alert must go somewhere.
 const CONSOLE: &str = "console";
 
@@ -247,7 +249,9 @@ impl Routes {
     pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
         let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
         let base = self.routing.clone().unwrap_or_else(|| {
-            let route = Route::to(EVERYBODY).with_group_by(["alertname"]);
+            let mut route = Route::to(EVERYBODY).with_group_by(["alertname"]);
+            route.group_wait = Some(self.window.min(GROUP_WAIT));
+            route.group_interval = Some(self.window);
             Routing::to_receiver(everybody).with_route(route)
         });
         let simple = rules
