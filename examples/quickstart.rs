@@ -1,9 +1,9 @@
-//! Install, annotate one function, emit a token event, look at `/metrics`.
+//! Install, annotate one function, emit a token event, be told when it is busy, look at `/metrics`.
 //!
 //! `cargo run --example quickstart`, then open what it prints.
 use std::{thread::sleep, time::Duration};
 
-use llm_observatory::{Config, Observatory};
+use llm_observatory::{Config, Observatory, alerting::AlertRule};
 use tracing::{Span, field::Empty, info, instrument};
 
 #[instrument(
@@ -25,10 +25,12 @@ fn generate(prompt: &str) -> String {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let observatory = Observatory::install(Config::load()?)?;
-    info!(
-        "serving http://{}/metrics",
-        observatory.listen_address().ok_or("no server")?
-    );
+    let busy = "sum(rate(llm_router_dev_tokens_generated_total[1m])) > 10";
+    observatory
+        .alerts()
+        .add_rule(AlertRule::new("busy").expr(busy))?; // told on standard error, half a minute on
+    let address = observatory.listen_address().ok_or("no server")?;
+    info!("serving http://{address}/metrics and /api/v1/alerts");
     loop {
         generate("What does a monitoring system do?");
     }

@@ -55,7 +55,8 @@
 //!
 //! Events: `first_token` and `token` (with a `count`) inside an inference; `cache_size` (`cache_type`, `bytes`);
 //! `model_quality` (`score`); `response_similarity` (`comparison_model`, `similarity`); and metric events,
-//! `info!(monotonic_counter.jobs = 1, kind = "import")`, also `counter.`, `gauge.` and `histogram.`. An event is
+//! `info!(monotonic_counter.jobs = 1, kind = "import")`, also `counter.`, `gauge.` and `histogram.`; and alerts:
+//! `alert.rule = "name"` (with `alert.severity`, a message, labels) raises one, `alert.resolve = "name"` takes it back. An event is
 //! known by its name (`info!(name: "token", count = 1)`) or by its message (`info!("token")`).
 //!
 //! # Features
@@ -65,7 +66,7 @@
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
-//! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), Prometheus's HTTP API | yes |
+//! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -76,6 +77,7 @@
 //!                              └─► Sink ─► registry ◄─ metrics::counter!(…)
 //!                                             ├─► /metrics
 //!                                             └─► tick ─► series store ─► PromQL ─► query(…), /api/v1/…
+//!                                                                           └─► rules ─► groups ─► outbox ─► channels
 //! ```
 //!
 //! What holds everywhere, and is held by tests where a test can:
@@ -84,7 +86,8 @@
 //! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
 //!   dropped is counted.
 //! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds nothing while foreign code runs.
-//! - The observatory runs on two threads of its own, which the Layer knows and does not observe.
+//! - The observatory runs on threads of its own, which the Layer knows and does not observe: one serves, one works
+//!   (samples, evaluates), one sends, so that no evaluation holds a message up and no receiver an evaluation.
 //! - Labels are bounded: every metric has a series limit with a visible overflow series. Prompts, completions, user
 //!   and request ids are never labels.
 //! - Time enters as an argument; only `config` reads the environment; only `install` touches globals.

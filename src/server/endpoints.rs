@@ -127,6 +127,15 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Html<String> {
             "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",
             "any PromQL question; Grafana can ask, too",
         ),
+        #[cfg(feature = "alerting")]
+        row("/api/v1/alerts", "what is pending or fires"),
+        #[cfg(feature = "alerting")]
+        row("/api/v1/rules", "what is watched"),
+        #[cfg(feature = "alerting")]
+        row(
+            "/api/observatory/alerts/history",
+            "who was told what, and when",
+        ),
     ];
     let page = include_str!("index.html")
         .replace("{service}", &escape(&status.service))
