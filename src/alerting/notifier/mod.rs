@@ -6,11 +6,15 @@
 
 mod alertmanager;
 mod console;
+mod content;
 mod error;
 mod http;
 mod message;
+mod pagerduty;
 mod payload;
 mod secret;
+mod slack;
+mod template;
 mod webhook;
 
 use std::{fmt, pin::Pin};
@@ -22,7 +26,9 @@ pub use self::{
     error::{FailureClass, NotifyError},
     http::{HttpClient, HttpClientError, HttpOptions},
     message::{Message, MessageAlert, Reason, Status},
+    pagerduty::PagerDutyOptions,
     secret::Secret,
+    slack::SlackOptions,
     webhook::{Webhook, WebhookOptions},
 };
 
