@@ -66,6 +66,7 @@
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
 //! | `alerting` | the series store and the `PromQL` engine (`query`), on which alert rules will stand; not wired to the observatory yet | no |
+//! | `email` | alerts by e-mail | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture

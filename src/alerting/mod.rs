@@ -38,6 +38,8 @@ pub use self::notifier::{
     MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt, Secret,
     SlackOptions, Status, Webhook, WebhookOptions,
 };
+#[cfg(feature = "email")]
+pub use self::notifier::{EmailOptions, Encryption};
 pub use self::outbox::{Backoff, StoreError};
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,

@@ -7,6 +7,8 @@
 mod alertmanager;
 mod console;
 mod content;
+#[cfg(feature = "email")]
+mod email;
 mod error;
 mod http;
 mod message;
@@ -19,6 +21,8 @@ mod webhook;
 
 use std::{fmt, pin::Pin};
 
+#[cfg(feature = "email")]
+pub use self::email::{EmailOptions, Encryption};
 pub(crate) use self::message::hex;
 pub use self::{
     alertmanager::AlertmanagerPeer,

@@ -35,7 +35,7 @@ pub(super) enum Escape {
     /// As it is.
     Plain,
     /// For HTML.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "email"))]
     Html,
     /// As JSON: quoted, unless it is marked safe.
     Json,
@@ -124,7 +124,7 @@ fn environment(escape: Escape) -> Environment<'static> {
     environment.set_fuel(Some(MAX_STEPS));
     environment.set_auto_escape_callback(move |_| match escape {
         Escape::Plain => AutoEscape::None,
-        #[cfg(test)]
+        #[cfg(any(test, feature = "email"))]
         Escape::Html => AutoEscape::Html,
         Escape::Json => AutoEscape::Json,
         Escape::Slack => AutoEscape::Custom("slack".into()),
