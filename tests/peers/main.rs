@@ -1,4 +1,5 @@
-//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client.
+//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client, exim, aiosmtpd,
+//! Slack's and `PagerDuty`'s packages.
 //!
 //! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
 #![cfg(feature = "server")]
@@ -10,6 +11,12 @@
 )]
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[cfg(feature = "email")]
+mod channels_mail;
+#[cfg(feature = "alerting")]
+mod channels_sink;
+#[cfg(feature = "alerting")]
+mod channels_support;
 mod openai;
 mod parsers;
 mod process;

@@ -75,20 +75,19 @@ impl Server {
             None,
         );
         let mut connection = self.step(Step::Connect, deadline, connect).await?;
+        // Where this fails, lettre has no connection left that could be said goodbye to.
+        self.start_tls(&mut connection, deadline).await?;
         let answer = self.talk(&mut connection, deadline, from, to, mail).await;
         // The answer is there, whatever comes of the goodbye.
         let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
         answer
     }
 
-    async fn talk(
+    async fn start_tls(
         &self,
         connection: &mut AsyncSmtpConnection,
         deadline: Instant,
-        from: &Address,
-        to: &Address,
-        mail: &[u8],
-    ) -> Result<Receipt, NotifyError> {
+    ) -> Result<(), NotifyError> {
         if let (Encryption::StartTls, Some(tls)) = (self.encryption, &self.tls) {
             if !connection.can_starttls() {
                 let text = format!(
@@ -100,6 +99,17 @@ impl Server {
             let start = connection.starttls(tls.clone(), &self.hello);
             self.step(Step::StartTls, deadline, start).await?;
         }
+        Ok(())
+    }
+
+    async fn talk(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        deadline: Instant,
+        from: &Address,
+        to: &Address,
+        mail: &[u8],
+    ) -> Result<Receipt, NotifyError> {
         if let Some((username, password)) = &self.login {
             let credentials = Credentials::new(username.clone(), password.expose().to_owned());
             let login = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
@@ -159,7 +169,12 @@ impl Server {
             let text = format!("{name}: the server offers neither PLAIN nor LOGIN");
             return NotifyError::new(FailureClass::AuthError, text);
         }
-        let cause = error.source().map_or_else(|| error.to_string(), chain);
+        // lettre wraps its own errors in each other; none of those says more than that.
+        let mut cause = error.source();
+        while let Some(own) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
+            cause = own.source();
+        }
+        let cause = cause.map_or_else(|| error.to_string(), chain);
         if is_tls(error) || error.is_tls() {
             let text = format!("TLS with {}:{} failed: {cause}", self.host, self.port);
             return NotifyError::new(FailureClass::Other, text);
