@@ -68,7 +68,7 @@ fn listens(port: u16) {
 }
 
 /// STARTTLS and AUTH, one mailbox for everybody but `gone`.
-const EXIM: &str = r#"
+const EXIM: &str = r"
 primary_hostname = mail.example
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = PORT
@@ -106,7 +106,7 @@ plain:
   public_name = AUTH
   server_prompts = PROMPTS
   server_condition = ${if and{{eq{USER}{router}}{eq{PASSWORD}{hunter2}}}}
-"#;
+";
 
 /// How exim says that it lets in with PLAIN or LOGIN.
 const PLAIN: [(&str, &str); 4] = [

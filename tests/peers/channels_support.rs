@@ -82,7 +82,7 @@ pub(crate) fn two_alerts(status: Status) -> Message {
         ("runbook_url", "https://runbooks.example/high_error_rate"),
         ("trace_url", "https://traces.example/4bf92f3577b34da6"),
     ]);
-    message.external_url = "http://observatory.example:9090".to_owned();
+    message.external_url = String::from("http://observatory.example:9090");
     message
 }
 

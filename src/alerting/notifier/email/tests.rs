@@ -267,3 +267,24 @@ fn what_is_wrong_is_named_and_the_password_is_not_shown() {
     let error = NotifyError::new(FailureClass::AuthError, "535 not hunter2");
     assert_eq!(server.redacted(error).text, "535 not ***");
 }
+
+/// What the screenshot in `docs/alert-email.png` shows: `ALERT_EMAIL_HTML=/tmp/mail.html cargo test --features email`.
+#[test]
+fn the_page_is_whole_and_without_pictures() {
+    let mut message = reference(Status::Firing);
+    for (name, url) in [
+        ("runbook_url", "https://runbooks.example/high_error_rate"),
+        ("trace_url", "https://traces.example/4bf92f3577b34da6"),
+    ] {
+        message
+            .common_annotations
+            .insert(name.to_owned(), url.to_owned());
+    }
+    let content = super::super::content::Content::new(&message, 20);
+    let page = html::of(&content, &Rendered::default());
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    assert!(!page.contains("<img") && !page.contains("url("), "{page}");
+    if let Ok(path) = std::env::var("ALERT_EMAIL_HTML") {
+        std::fs::write(path, page).unwrap();
+    }
+}
