@@ -67,6 +67,7 @@
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
+//! | `email` | alerts by e-mail | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture

@@ -35,9 +35,11 @@ pub use self::history::{
 };
 pub use self::notifier::{
     AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
-    MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Secret, Status, Webhook,
-    WebhookOptions,
+    MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt, Secret,
+    SlackOptions, Status, Webhook, WebhookOptions,
 };
+#[cfg(feature = "email")]
+pub use self::notifier::{EmailOptions, Encryption};
 pub use self::outbox::{Backoff, StoreError};
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,

@@ -98,7 +98,7 @@ fn faults_fire_an_alert_that_pages_once_and_resolves_when_they_stop() {
         bodies.iter().filter(is_ours).cloned().collect()
     };
     let told = |count: usize| {
-        wait_for("a message", Duration::from_secs(60), || {
+        wait_for("a message", Duration::from_mins(1), || {
             let told = of_this_rule(&bodies.lock().unwrap());
             (told.len() >= count).then_some(told)
         })

@@ -1,4 +1,5 @@
-//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client.
+//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client, exim, aiosmtpd,
+//! Slack's and `PagerDuty`'s packages.
 //!
 //! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
 #![cfg(feature = "server")]
@@ -14,6 +15,12 @@
 mod alerts;
 #[cfg(feature = "alerting")]
 mod api;
+#[cfg(feature = "email")]
+mod channels_mail;
+#[cfg(feature = "alerting")]
+mod channels_sink;
+#[cfg(feature = "alerting")]
+mod channels_support;
 mod openai;
 mod parsers;
 mod process;

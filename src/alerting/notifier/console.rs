@@ -1,24 +1,37 @@
 //! Writes messages for whoever reads the process's output.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, IsTerminal as _, Write},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
-    FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status, payload,
+    FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status,
+    content::lines,
+    payload,
+    template::{Escape, Slot, Templates},
 };
-use crate::alerting::Severity;
+use crate::alerting::{RoutingError, Severity};
 
 /// Alerts of one message that are written out.
 const MAX_ALERTS: usize = 20;
+/// Characters of a template's text.
+const MAX_TEXT_CHARS: usize = 16_384;
+
+/// The text that a template can give.
+const SLOTS: [Slot; 1] = [Slot {
+    name: "text",
+    escape: Escape::Plain,
+}];
 
 /// Writes each message as a few lines.
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
     is_coloured: bool,
+    templates: Templates,
 }
 
 impl Console {
@@ -28,6 +41,7 @@ impl Console {
         Self {
             writer: Arc::new(Mutex::new(io::stderr())),
             is_coloured: io::stderr().is_terminal(),
+            templates: Templates::default(),
         }
     }
 
@@ -37,11 +51,29 @@ impl Console {
         Self {
             writer: Arc::new(Mutex::new(writer)),
             is_coloured: false,
+            templates: Templates::default(),
         }
     }
 
+    /// Uses a template for `text`; see `docs/alert-templates.md`.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn with_template(mut self, source: impl Into<String>) -> Result<Self, RoutingError> {
+        let sources = BTreeMap::from([("text".to_owned(), source.into())]);
+        self.templates = Templates::new("console", &SLOTS, &sources)?;
+        Ok(self)
+    }
+
     fn write(&self, message: &Message) -> io::Result<()> {
-        let text = render(message, self.is_coloured);
+        let rendered = self.templates.render(message);
+        let mut text = rendered.get("text").map_or_else(
+            || render(message, self.is_coloured),
+            |text| lines(text, MAX_TEXT_CHARS) + "\n",
+        );
+        if !rendered.note.is_empty() {
+            text.extend(["  ", &rendered.note, "\n"]);
+        }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.write_all(text.as_bytes())?;
         writer.flush()
@@ -178,5 +210,24 @@ mod tests {
              firing  since 1970-01-01T00:00:00Z\n"
         );
         assert!(render(&message, true).starts_with("\x1b[1;31m[FIRING:2]"));
+    }
+
+    #[test]
+    fn a_template_replaces_the_text_and_its_failure_is_noted() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let console = |source: &str| Console {
+            writer: Arc::clone(&written) as Arc<Mutex<dyn Write + Send>>,
+            ..Console::stderr().with_template(source).unwrap()
+        };
+        console("{{ receiver }}\x1b[2J")
+            .write(&Message::test("all", 0))
+            .unwrap();
+        console("{{ a.b.c }}")
+            .write(&Message::test("all", 0))
+            .unwrap();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("all\u{fffd}[2J\n"), "{text}");
+        assert!(text.contains("[FIRING:1] ObservatoryTest (info)"), "{text}");
+        assert!(text.contains("\n  A template failed: "), "{text}");
     }
 }

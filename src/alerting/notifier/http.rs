@@ -6,7 +6,7 @@
 
 use std::{
     error::Error,
-    fmt,
+    fmt, io,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -42,6 +42,14 @@ const AGENT: &str = concat!("llm-observatory/", env!("CARGO_PKG_VERSION"));
 pub struct HttpClient {
     inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     timeout: Duration,
+}
+
+/// What a peer answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) first_line: String,
 }
 
 /// How the client connects.
@@ -131,6 +139,16 @@ impl HttpClient {
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Receipt, NotifyError> {
+        self.ask(url, headers, body).await?.judge()
+    }
+
+    /// Posts JSON; an answer is one whatever its status.
+    pub(super) async fn ask(
+        &self,
+        url: &Secret,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, NotifyError> {
         let uri: Uri = url
             .expose()
             .parse()
@@ -150,7 +168,7 @@ impl HttpClient {
         mut uri: Uri,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Receipt, NotifyError> {
+    ) -> Result<Answer, NotifyError> {
         let mut followed = 0;
         loop {
             let mut request = Request::post(uri.clone());
@@ -164,7 +182,8 @@ impl HttpClient {
                 .map_err(|error| NotifyError::new(FailureClass::Other, chain(&error)))?;
             let sent = self.inner.request(request).await;
             let response = sent.map_err(|error| {
-                let failure = NotifyError::new(FailureClass::Other, chain(&error)).retryable();
+                let text = explain(&error, error.is_connect());
+                let failure = NotifyError::new(FailureClass::Other, text).retryable();
                 if error.is_connect() {
                     failure
                 } else {
@@ -173,29 +192,41 @@ impl HttpClient {
             })?;
             match redirect(&uri, &response) {
                 Some(next) if followed < MAX_REDIRECTS => uri = next,
-                _ => return read(response).await,
+                _ => return Ok(Answer::read(response).await),
             }
             followed += 1;
         }
     }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Receipt, NotifyError> {
-    let status = response.status();
-    let retry_after = retry_after(response.headers());
-    let line = first_line(response.into_body()).await;
-    let answer = if line.is_empty() {
-        status.to_string()
-    } else {
-        format!("{status}: {line}")
-    };
-    match class_of(status) {
-        None => Ok(Receipt::new(answer)),
-        Some((class, true)) => {
-            let error = NotifyError::new(class, answer).retryable();
-            Err(error.after(retry_after))
+impl Answer {
+    async fn read(response: Response<Incoming>) -> Self {
+        Self {
+            status: response.status(),
+            retry_after: retry_after(response.headers()),
+            first_line: first_line(response.into_body()).await,
         }
-        Some((class, false)) => Err(NotifyError::new(class, answer)),
+    }
+
+    /// Status and first line, for a person.
+    pub(super) fn text(&self) -> String {
+        if self.first_line.is_empty() {
+            self.status.to_string()
+        } else {
+            format!("{}: {}", self.status, self.first_line)
+        }
+    }
+
+    /// What the status means.
+    pub(super) fn judge(&self) -> Result<Receipt, NotifyError> {
+        match class_of(self.status) {
+            None => Ok(Receipt::new(self.text())),
+            Some((class, true)) => {
+                let error = NotifyError::new(class, self.text()).retryable();
+                Err(error.after(self.retry_after))
+            }
+            Some((class, false)) => Err(NotifyError::new(class, self.text())),
+        }
     }
 }
 
@@ -286,8 +317,33 @@ fn tls(authorities: &[Vec<u8>]) -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// What went wrong with a request: no trust, no connection (the cause says whether it was the name), or a broken one.
+fn explain(error: &(dyn Error + 'static), is_connect: bool) -> String {
+    let step = if is_tls(error) {
+        "TLS failed"
+    } else if is_connect {
+        "cannot connect"
+    } else {
+        "the connection broke"
+    };
+    // The client's own words say no more than that.
+    let cause = error.source().map_or_else(|| error.to_string(), chain);
+    format!("{step}: {cause}")
+}
+
+/// Whether rustls is among the causes. An I/O error hides its own from `source`.
+pub(super) fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
+}
+
 /// An error and its causes in one line.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

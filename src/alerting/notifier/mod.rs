@@ -6,15 +6,23 @@
 
 mod alertmanager;
 mod console;
+mod content;
+#[cfg(feature = "email")]
+mod email;
 mod error;
 mod http;
 mod message;
+mod pagerduty;
 mod payload;
 mod secret;
+mod slack;
+mod template;
 mod webhook;
 
 use std::{fmt, pin::Pin};
 
+#[cfg(feature = "email")]
+pub use self::email::{EmailOptions, Encryption};
 pub(crate) use self::message::hex;
 pub use self::{
     alertmanager::AlertmanagerPeer,
@@ -22,7 +30,9 @@ pub use self::{
     error::{FailureClass, NotifyError},
     http::{HttpClient, HttpClientError, HttpOptions},
     message::{Message, MessageAlert, Reason, Status},
+    pagerduty::PagerDutyOptions,
     secret::Secret,
+    slack::SlackOptions,
     webhook::{Webhook, WebhookOptions},
 };
 

@@ -15,6 +15,7 @@ use ring::hmac;
 
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex, payload,
+    template::{Escape, Rendered, Slot, Templates},
 };
 use crate::alerting::RoutingError;
 
@@ -24,6 +25,14 @@ const TIMESTAMP_HEADER: &str = "x-observatory-timestamp";
 const SIGNATURE_HEADER: &str = "x-observatory-signature";
 /// The group's dedup key.
 const DEDUP_HEADER: &str = "x-observatory-dedup-key";
+/// Why the body is not the template's.
+const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
+
+/// The text that a template can give.
+const SLOTS: [Slot; 1] = [Slot {
+    name: "body",
+    escape: Escape::Json,
+}];
 
 /// A webhook channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,10 +46,13 @@ pub struct WebhookOptions {
     pub signing_key: Option<Secret>,
     /// Alerts in one message at most; 0 for all. Default: all.
     pub max_alerts: usize,
+    /// A template for `body`, which must give JSON; see `docs/alert-templates.md`.
+    pub templates: BTreeMap<String, String>,
 }
 
 /// One URL of a webhook channel.
 pub struct Webhook {
+    templates: Templates,
     url: Secret,
     headers: HeaderMap,
     key: Option<hmac::Key>,
@@ -57,7 +69,15 @@ impl WebhookOptions {
             headers: BTreeMap::new(),
             signing_key: None,
             max_alerts: 0,
+            templates: BTreeMap::new(),
         }
+    }
+
+    /// Uses a template for a text.
+    #[must_use]
+    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
+        self.templates.insert(text.into(), source.into());
+        self
     }
 
     /// Adds a header.
@@ -105,10 +125,12 @@ impl WebhookOptions {
                 return error("url", format!("number {}: {problem}", at + 1));
             }
         }
+        let templates = Templates::new(name, &SLOTS, &self.templates)?;
         let key = self.signing_key.as_ref();
         let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()));
         let webhooks = self.urls.iter().map(|url| {
             let webhook = Webhook {
+                templates: templates.clone(),
                 url: url.clone(),
                 headers: headers.clone(),
                 key: key.clone(),
@@ -164,13 +186,24 @@ impl Notifier for Webhook {
                     format!("cannot write the body: {error}"),
                 )
             };
-            let body = payload::webhook(&message.truncated(self.max_alerts))
-                .map_err(|error| wrong(&error))?;
+            let message = message.truncated(self.max_alerts);
+            let (body, note) = match own_body(&self.templates.render(&message)) {
+                Ok(body) => (body, String::new()),
+                Err(note) => {
+                    let body = payload::webhook(&message).map_err(|error| wrong(&error))?;
+                    (body, note)
+                }
+            };
             let mut headers = self.headers.clone();
             let mut set = |name: &'static str, value: String| {
                 HeaderValue::try_from(value).map(|value| headers.insert(name, value))
             };
             set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| wrong(&error))?;
+            if !note.is_empty() {
+                // A header takes ASCII.
+                let note = note.replace(|c: char| !matches!(c, ' '..='~'), "?");
+                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| wrong(&error))?;
+            }
             if let Some(key) = &self.key {
                 let since = SystemTime::now()
                     .duration_since(UNIX_EPOCH)
@@ -195,6 +228,20 @@ impl fmt::Debug for Webhook {
     }
 }
 
+/// The template's body; else what was wrong with it, or nothing where there is no template.
+fn own_body(rendered: &Rendered) -> Result<Vec<u8>, String> {
+    let Some(body) = rendered.get("body") else {
+        return Err(rendered.note.clone());
+    };
+    match serde_json::from_str::<serde::de::IgnoredAny>(body) {
+        Ok(_) => Ok(body.as_bytes().to_vec()),
+        Err(error) => {
+            tracing::warn!(%error, "a webhook's template gave no JSON");
+            Err(format!("The template gave no JSON: {error}"))
+        }
+    }
+}
+
 fn sign(key: &hmac::Key, seconds: &str, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(seconds.as_bytes());
@@ -214,6 +261,24 @@ mod tests {
         // printf '1.{}' | openssl dgst -sha256 -hmac key
         let expected = hmac::sign(&key, b"1.{}");
         assert_eq!(sign(&key, "1", b"{}"), hex(expected.as_ref()));
+    }
+
+    #[test]
+    fn a_template_gives_the_body_if_it_gives_json() {
+        let body = |source: &str| {
+            let sources = BTreeMap::from([("body".to_owned(), source.to_owned())]);
+            let templates = Templates::new("ops", &SLOTS, &sources).unwrap();
+            own_body(&templates.render(&Message::test("all", 0)))
+        };
+        let ours = body("{\"who\": {{ receiver }}, \"labels\": {{ common_labels }}}").unwrap();
+        let ours: serde_json::Value = serde_json::from_slice(&ours).unwrap();
+        assert_eq!(ours["who"], "all");
+        assert_eq!(ours["labels"]["alertname"], "ObservatoryTest");
+        let note = body("{").unwrap_err();
+        assert!(note.starts_with("The template gave no JSON"), "{note}");
+        let note = body("{{ a.b.c }}").unwrap_err();
+        assert!(note.starts_with("A template failed"), "{note}");
+        assert_eq!(own_body(&Rendered::default()), Err(String::new()));
     }
 
     #[test]

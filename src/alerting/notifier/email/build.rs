@@ -1,0 +1,138 @@
+//! Options that are right, or what is wrong with them.
+
+use std::{net::IpAddr, sync::Arc};
+
+use lettre::{
+    message::Mailbox,
+    transport::smtp::{
+        client::{Certificate, CertificateStore, TlsParameters},
+        extension::ClientId,
+    },
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    super::{Notifier, template::Templates},
+    Email, EmailOptions, Encryption, SLOTS, Shared,
+    smtp::Server,
+};
+use crate::alerting::RoutingError;
+
+impl EmailOptions {
+    /// The notifiers of the channel with this name: one for each recipient.
+    ///
+    /// # Errors
+    /// When the server, an address, an authority or a template is none, or a password would travel unprotected.
+    pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
+        let error = |key: &'static str, problem: String| {
+            RoutingError::new(format!("channel {name:?}"), key, problem)
+        };
+        let host = self.host.trim();
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            let problem = format!("is {host:?}, but must be the name of a mail server");
+            return Err(error("host", problem));
+        }
+        let from = mailbox(&self.from).map_err(|problem| error("from", problem))?;
+        if self.to.is_empty() {
+            return Err(error("to", "must name a recipient".to_owned()));
+        }
+        let to = self.to.iter().map(|address| mailbox(address));
+        let to = to
+            .collect::<Result<Vec<Mailbox>, String>>()
+            .map_err(|problem| error("to", problem))?;
+        let login = self.login().map_err(|(key, problem)| error(key, problem))?;
+        let tls = match self.effective_encryption() {
+            Encryption::None => None,
+            Encryption::Implicit | Encryption::StartTls => {
+                let tls = self.tls(host);
+                Some(tls.map_err(|problem| error("authorities", problem))?)
+            }
+        };
+        let hello_name = self.hello_name.as_deref();
+        let hello_name = hello_name.unwrap_or_else(|| from.email.domain());
+        if hello_name.contains(|c: char| !c.is_ascii_graphic()) || hello_name.is_empty() {
+            let problem = format!("is {hello_name:?}, but must be a host name");
+            return Err(error("hello_name", problem));
+        }
+        let server = Server {
+            host: host.to_owned(),
+            port: self.port,
+            encryption: self.effective_encryption(),
+            tls,
+            hello: ClientId::Domain(hello_name.to_owned()),
+            login,
+            timeout: self.timeout,
+        };
+        let shared = Arc::new(Shared {
+            from,
+            to,
+            max_alerts: self.max_alerts,
+            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            server,
+            connections: Semaphore::new(self.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
+        });
+        let recipients = shared.to.iter().map(|to| {
+            let email = Email {
+                to: to.email.clone(),
+                shared: Arc::clone(&shared),
+            };
+            Arc::new(email) as Arc<dyn Notifier>
+        });
+        Ok(recipients.collect())
+    }
+
+    fn login(&self) -> Result<super::smtp::Login, (&'static str, String)> {
+        match (&self.username, &self.password) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(("password", "must be set, since `username` is".to_owned())),
+            (None, Some(_)) => Err(("username", "must be set, since `password` is".to_owned())),
+            (Some(_), Some(_))
+                if self.effective_encryption() == Encryption::None && !is_local(&self.host) =>
+            {
+                let problem =
+                    "is `none`, but must be `starttls` or `implicit` where a password is sent";
+                Err(("encryption", problem.to_owned()))
+            }
+            (Some(username), Some(password)) => Ok(Some((username.clone(), password.clone()))),
+        }
+    }
+
+    fn tls(&self, host: &str) -> Result<TlsParameters, String> {
+        let mut tls = TlsParameters::builder(host.to_owned());
+        if !self.authorities.is_empty() {
+            tls = tls.certificate_store(CertificateStore::None);
+        } else if rustls_native_certs::load_native_certs().certs.is_empty() {
+            // This machine names no authorities: Mozilla's, as for the other channels.
+            tls = tls.certificate_store(CertificateStore::WebpkiRoots);
+        }
+        for (at, der) in self.authorities.iter().enumerate() {
+            let certificate = Certificate::from_der(der.clone());
+            tls = tls.add_root_certificate(
+                certificate.map_err(|error| format!("number {}: {error}", at + 1))?,
+            );
+        }
+        tls.build_rustls().map_err(|error| error.to_string())
+    }
+}
+
+/// An address that any mail server takes: of those that are not ASCII, few do.
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    let mailbox: Mailbox = text
+        .trim()
+        .parse()
+        .map_err(|error| format!("is {text:?}, but must be an address: {error}"))?;
+    let address: &str = mailbox.email.as_ref();
+    if !address.is_ascii() {
+        return Err(format!(
+            "is {text:?}, but must be ASCII (a domain in its `xn--` form)"
+        ));
+    }
+    Ok(mailbox)
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}

@@ -1,0 +1,156 @@
+//! The mail: header, text and HTML.
+//!
+//! Header injection is impossible twice over: no line break is left in a subject, and lettre encodes what is not
+//! plain ASCII. The body is quoted-printable or base64, so that no line of it can be taken for a command.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use lettre::message::{
+    Message as Mail, MultiPart, SinglePart,
+    header::{ContentType, HeaderName, HeaderValue},
+};
+
+use super::{
+    super::{
+        Message, Status,
+        content::{Content, ContentAlert, ContentLabel, lines, one_line},
+        payload,
+        template::Rendered,
+    },
+    Shared, html,
+};
+use crate::alerting::Severity;
+
+/// Characters of a subject: more is shown nowhere.
+const MAX_SUBJECT_CHARS: usize = 200;
+/// Bytes of our HTML: Gmail cuts a mail's off after 102 KB.
+const MAX_HTML_BYTES: usize = 90_000;
+/// Characters of a text that a template gives.
+const MAX_TEXT_CHARS: usize = 100_000;
+
+/// The mail's bytes. The same for every recipient.
+pub(super) fn mail(
+    message: &Message,
+    shared: &Shared,
+    rendered: &Rendered,
+    now_ms: i64,
+) -> Result<Vec<u8>, lettre::error::Error> {
+    let (content, html) = fitting(message, shared.max_alerts, rendered);
+    let text = rendered.get("text").map_or_else(
+        || text(&content, &rendered.note),
+        |text| lines(text, MAX_TEXT_CHARS),
+    );
+    let domain = shared.from.email.domain();
+    let root = thread_id(message, now_ms, domain);
+    let mut mail = Mail::builder()
+        .from(shared.from.clone())
+        .subject(one_line(&content.title, MAX_SUBJECT_CHARS))
+        .message_id(Some(message_id(message, now_ms, domain)))
+        .in_reply_to(root.clone())
+        .references(root)
+        .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0)));
+    for to in &shared.to {
+        mail = mail.to(to.clone());
+    }
+    let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN);
+    let rich = SinglePart::builder().header(ContentType::TEXT_HTML);
+    // The last alternative is the one that a client prefers.
+    let mut mail = mail.multipart(
+        MultiPart::alternative()
+            .singlepart(plain.body(text))
+            .singlepart(rich.body(html)),
+    )?;
+    let mut set = |name: &'static str, value: &str| {
+        let name = HeaderName::new_from_ascii_str(name);
+        mail.headers_mut()
+            .insert_raw(HeaderValue::new(name, value.to_owned()));
+    };
+    // RFC 3834: nobody's holiday reply is wanted.
+    set("Auto-Submitted", "auto-generated");
+    if message.status == Status::Firing && message.severity == Severity::Critical {
+        set("Importance", "high");
+    }
+    Ok(mail.formatted())
+}
+
+/// What is said and its HTML, with as many alerts as a client shows.
+fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Content, String) {
+    let mut max_alerts = max_alerts.min(message.alerts.len());
+    loop {
+        let mut content = Content::new(message, max_alerts);
+        if let Some(subject) = rendered.get("subject") {
+            content.title = one_line(subject, MAX_SUBJECT_CHARS);
+        }
+        let html = html::of(&content, rendered);
+        let is_own = rendered.get("html").is_some();
+        if html.len() <= MAX_HTML_BYTES || is_own || max_alerts == 0 {
+            return (content, html);
+        }
+        max_alerts /= 2;
+    }
+}
+
+/// What all mails of a day about a group answer to, so that a client shows them as one conversation. No mail has it
+/// as its own id: whichever comes first, the others find the same root.
+fn thread_id(message: &Message, now_ms: i64, domain: &str) -> String {
+    let day: String = payload::time(now_ms).chars().take(10).collect();
+    format!("<{}.{day}@{domain}>", key(message))
+}
+
+/// Never the same twice: a server may drop what has the id of something that it had already, and a repeat of an
+/// alert must not be lost.
+fn message_id(message: &Message, now_ms: i64, domain: &str) -> String {
+    format!("<{}.{now_ms}@{domain}>", key(message))
+}
+
+/// Half of the key is enough to be unique, and keeps the header to one line.
+fn key(message: &Message) -> &str {
+    message.dedup_key.get(..32).unwrap_or(&message.dedup_key)
+}
+
+fn text(content: &Content, note: &str) -> String {
+    let mut text = String::new();
+    let mut add = |part: &str| {
+        if !part.is_empty() {
+            text.extend([part, "\n\n"]);
+        }
+    };
+    add(&content.title);
+    add(&content.why);
+    add(&content.summary);
+    add(&content.description);
+    add(&listed(&content.labels));
+    for alert in &content.alerts {
+        add(&alert_text(alert));
+    }
+    if content.more > 0 {
+        add(&format!("and {} more", content.more));
+    }
+    let links = content.links.iter();
+    let links = links.map(|link| format!("{}: {}\n", link.label, link.url));
+    add(links.collect::<String>().trim_end());
+    add(note);
+    text
+}
+
+fn alert_text(alert: &ContentAlert) -> String {
+    let mut text = format!("* {} {}", alert.status.as_str(), alert.when);
+    let mut add = |part: &str| {
+        for line in part.lines() {
+            text.extend(["\n  ", line]);
+        }
+    };
+    add(&alert.summary);
+    add(&alert.description);
+    add(&listed(&alert.labels));
+    if !alert.value.is_empty() {
+        add(&format!("value: {}", alert.value));
+    }
+    text
+}
+
+fn listed(labels: &[ContentLabel]) -> String {
+    let labels = labels.iter();
+    let labels = labels.map(|label| format!("{}: {}", label.name, label.value));
+    labels.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,97 @@
+//! Sends mail to people, over a server that must be who it says it is.
+//!
+//! Each recipient is an address of its own: whatever a server says about one of them, the others get theirs. Every
+//! mail names them all in its header, so that they can answer each other.
+
+mod build;
+mod compose;
+mod html;
+mod options;
+mod smtp;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use lettre::{Address, message::Mailbox};
+use tokio::sync::Semaphore;
+
+pub use self::options::{EmailOptions, Encryption};
+use self::smtp::Server;
+use super::{
+    FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    template::{Escape, Slot, Templates},
+};
+
+/// The texts that a template can give.
+const SLOTS: [Slot; 3] = [
+    Slot {
+        name: "subject",
+        escape: Escape::Plain,
+    },
+    Slot {
+        name: "text",
+        escape: Escape::Plain,
+    },
+    Slot {
+        name: "html",
+        escape: Escape::Html,
+    },
+];
+
+/// One recipient.
+struct Email {
+    to: Address,
+    shared: Arc<Shared>,
+}
+
+/// What the recipients of a channel share.
+struct Shared {
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    max_alerts: usize,
+    templates: Templates,
+    server: Server,
+    connections: Semaphore,
+}
+
+impl Notifier for Email {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let shared = &*self.shared;
+            let rendered = shared.templates.render(message);
+            let mail = compose::mail(message, shared, &rendered, now_ms()).map_err(|error| {
+                let text = format!("cannot write the mail: {error}");
+                NotifyError::new(FailureClass::Other, text)
+            })?;
+            // A semaphore that nobody closes always grants.
+            let _turn = shared.connections.acquire().await.ok();
+            let sent = shared
+                .server
+                .deliver(&shared.from.email, &self.to, &mail)
+                .await;
+            sent.map_err(|error| shared.server.redacted(error))
+        })
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Email")
+            .field("to", &self.to)
+            .field("server", &self.shared.server)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

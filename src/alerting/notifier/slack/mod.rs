@@ -1,0 +1,101 @@
+//! Posts to a Slack incoming webhook, at the pace that Slack takes.
+
+mod compose;
+mod options;
+mod pace;
+
+use std::{fmt, sync::Arc};
+
+use hyper::header::HeaderMap;
+
+pub use self::options::SlackOptions;
+use self::pace::Pace;
+use super::{
+    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Receipt,
+    http::Answer,
+    template::{Escape, Slot, Templates},
+};
+
+/// The texts that a template can give.
+const SLOTS: [Slot; 3] = [
+    Slot {
+        name: "title",
+        escape: Escape::Slack,
+    },
+    Slot {
+        name: "text",
+        escape: Escape::Slack,
+    },
+    Slot {
+        name: "fallback",
+        escape: Escape::Slack,
+    },
+];
+
+/// One incoming webhook.
+struct Slack {
+    options: SlackOptions,
+    templates: Templates,
+    pace: Pace,
+    client: HttpClient,
+}
+
+impl Notifier for Slack {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let rendered = self.templates.render(message);
+            let body = compose::body(message, &self.options, &rendered);
+            let body = serde_json::to_vec(&body).map_err(|error| {
+                let text = format!("cannot write the body: {error}");
+                NotifyError::new(FailureClass::Other, text)
+            })?;
+            self.pace.wait().await;
+            let url = &self.options.url;
+            let answer = self.client.ask(url, HeaderMap::new(), body).await?;
+            judge(&answer).map_err(|error| error.without(url))
+        })
+    }
+}
+
+/// Slack says `ok`; a proxy or a login page that answers 200 does not.
+fn judge(answer: &Answer) -> Result<Receipt, NotifyError> {
+    let receipt = answer.judge()?;
+    if answer.first_line == "ok" {
+        return Ok(receipt);
+    }
+    let text = format!("{}, where Slack says `ok`", answer.text());
+    Err(NotifyError::new(FailureClass::ClientError, text))
+}
+
+impl fmt::Debug for Slack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slack")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SlackOptions {
+    /// The notifier of the channel with this name.
+    ///
+    /// # Errors
+    /// When the URL is none, the icon is neither an emoji nor a URL, or a template does not parse. The error does not
+    /// show the URL.
+    pub fn build(
+        &self,
+        name: &str,
+        client: &HttpClient,
+    ) -> Result<Vec<Arc<dyn Notifier>>, crate::alerting::RoutingError> {
+        self.check(name)?;
+        let slack = Slack {
+            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            pace: Pace::new(self.min_interval),
+            options: self.clone(),
+            client: client.clone(),
+        };
+        Ok(vec![Arc::new(slack)])
+    }
+}
+
+#[cfg(test)]
+mod tests;

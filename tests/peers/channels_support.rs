@@ -1,0 +1,118 @@
+//! What the channels' tests share: an authority of their own, and the group of `reference/payloads`.
+
+use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
+
+use llm_observatory::{
+    alerting::{Alert, Message, Notifier, NotifyError, Receipt, Status},
+    query::Labels,
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::Value;
+
+/// An authority, and a certificate for `localhost` that it signed.
+pub(crate) struct Certificates {
+    pub(crate) authority_der: Vec<u8>,
+    pub(crate) certificate_pem: String,
+    pub(crate) certificate_der: Vec<u8>,
+    pub(crate) key: KeyPair,
+}
+
+impl Certificates {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let params = CertificateParams::new(names).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        Self {
+            authority_der: authority.der().to_vec(),
+            certificate_pem: certificate.pem(),
+            certificate_der: certificate.der().to_vec(),
+            key,
+        }
+    }
+}
+
+/// Two alerts of one rule, with a hostile label each.
+pub(crate) fn two_alerts(status: Status) -> Message {
+    const START: i64 = 1_795_462_834_028;
+    let mut message = Message::test("all", START);
+    let blank = message.alerts[0].clone();
+    message.alerts = ["gpt-3.5-turbo <b>&", "llama-7b שלום"]
+        .map(|model| {
+            let labels = [
+                ("alertname", "HighErrorRate"),
+                ("component", "router"),
+                ("model_id", model),
+                ("severity", "critical"),
+            ];
+            let mut alert = Alert::new(Labels::from_pairs(labels), START);
+            let description = format!("{model} fails too often.\n.\nIts error rate is 12.3 %.");
+            alert
+                .annotations
+                .insert("description".to_owned(), description);
+            if status == Status::Resolved {
+                alert.ends_at = START + 50_000;
+            }
+            let mut own = blank.clone();
+            own.status = status;
+            own.fingerprint = alert.fingerprint();
+            own.alert = Arc::new(alert);
+            own
+        })
+        .to_vec();
+    message.status = status;
+    message.severity = "critical".parse().unwrap();
+    message.reason = llm_observatory::alerting::Reason::New;
+    let own = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    message.common_labels = own(&[
+        ("alertname", "HighErrorRate"),
+        ("component", "router"),
+        ("severity", "critical"),
+    ]);
+    message.common_annotations = own(&[
+        ("summary", "Error rate > 5 %"),
+        ("runbook_url", "https://runbooks.example/high_error_rate"),
+        ("trace_url", "https://traces.example/4bf92f3577b34da6"),
+    ]);
+    message.external_url = String::from("http://observatory.example:9090");
+    message
+}
+
+/// One attempt, on a runtime of its own.
+pub(crate) fn send(
+    notifier: &Arc<dyn Notifier>,
+    message: &Message,
+) -> Result<Receipt, NotifyError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(notifier.notify(message))
+}
+
+/// What a Python script prints when it is given `input`, as JSON.
+pub(crate) fn python(python: &str, script: &str, input: &str) -> Value {
+    let mut child = Command::new(python)
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the script failed");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
