@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::alerting::{Routing, Secret, WebhookOptions};
+#[cfg(feature = "email")]
+use crate::alerting::EmailOptions;
+use crate::alerting::{PagerDutyOptions, Routing, Secret, SlackOptions, WebhookOptions};
 
 /// Which rules there are, who is told, where state is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,13 @@ pub struct ChannelConfig {
 pub enum ChannelKind {
     /// Lines on standard error.
     Console,
+    /// An incoming webhook of Slack.
+    Slack(SlackOptions),
+    /// `PagerDuty`'s Events API v2.
+    PagerDuty(PagerDutyOptions),
+    /// E-mail.
+    #[cfg(feature = "email")]
+    Email(EmailOptions),
     /// A POST of the body that Alertmanager's webhook has.
     Webhook(WebhookOptions),
     /// Alertmanagers, all of which get every alert: grouping and silences are then theirs.
@@ -104,6 +113,25 @@ impl ChannelConfig {
         Self::new(ChannelKind::Console)
     }
 
+    /// An incoming webhook of Slack.
+    #[must_use]
+    pub const fn slack(options: SlackOptions) -> Self {
+        Self::new(ChannelKind::Slack(options))
+    }
+
+    /// `PagerDuty`'s Events API v2.
+    #[must_use]
+    pub const fn pagerduty(options: PagerDutyOptions) -> Self {
+        Self::new(ChannelKind::PagerDuty(options))
+    }
+
+    /// E-mail.
+    #[cfg(feature = "email")]
+    #[must_use]
+    pub const fn email(options: EmailOptions) -> Self {
+        Self::new(ChannelKind::Email(options))
+    }
+
     /// A webhook.
     #[must_use]
     pub const fn webhook(options: WebhookOptions) -> Self {
@@ -143,15 +171,31 @@ impl ChannelConfig {
     /// What it lacks to be of use, as the name of a variable; `None` where it has all.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         match &self.kind {
+            ChannelKind::Slack(options) if options.url.expose().is_empty() => {
+                Some("SLACK_WEBHOOK_URL")
+            }
+            ChannelKind::PagerDuty(options) if options.routing_key.expose().is_empty() => {
+                Some("PAGERDUTY_ROUTING_KEY")
+            }
+            #[cfg(feature = "email")]
+            ChannelKind::Email(options) if options.host.is_empty() => Some("SMTP_HOST"),
+            #[cfg(feature = "email")]
+            ChannelKind::Email(options) if options.from.is_empty() => Some("ALERT_FROM_EMAIL"),
+            #[cfg(feature = "email")]
+            ChannelKind::Email(options) if options.to.is_empty() => Some("ALERT_TO_EMAILS"),
+            #[cfg(feature = "email")]
+            ChannelKind::Email(_) => None,
             ChannelKind::Webhook(options) if options.urls.is_empty() => {
                 Some("MONITORING_WEBHOOK_URL")
             }
             ChannelKind::Alertmanager { urls, .. } if urls.is_empty() => {
                 Some("OBSERVATORY_ALERTMANAGERS")
             }
-            ChannelKind::Console | ChannelKind::Webhook(_) | ChannelKind::Alertmanager { .. } => {
-                None
-            }
+            ChannelKind::Console
+            | ChannelKind::Slack(_)
+            | ChannelKind::PagerDuty(_)
+            | ChannelKind::Webhook(_)
+            | ChannelKind::Alertmanager { .. } => None,
         }
     }
 }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 #[cfg(feature = "alerting")]
 use super::ChannelConfig;
+#[cfg(feature = "email")]
+use super::ChannelKind;
 use super::{Config, ConfigError, Preset};
+#[cfg(feature = "email")]
+use crate::alerting::EmailOptions;
 #[cfg(feature = "alerting")]
-use crate::alerting::{Secret, WebhookOptions};
+use crate::alerting::{PagerDutyOptions, Secret, SlackOptions, WebhookOptions};
 use crate::metrics::Side;
 
 /// Variables of ours begin so.
@@ -110,6 +114,61 @@ const VARIABLES: &[(&str, Setter)] = &[
         set(&mut config.alerting.enabled, boolean(value))
     }),
     #[cfg(feature = "alerting")]
+    ("SLACK_WEBHOOK_URL", |config, value| {
+        let slack = ChannelConfig::slack(SlackOptions::new(value));
+        config.alerting.channels.insert("slack".to_owned(), slack);
+        Ok(())
+    }),
+    #[cfg(feature = "alerting")]
+    ("PAGERDUTY_ROUTING_KEY", |config, value| {
+        let source = config.service.name.clone();
+        let pager = PagerDutyOptions::new(value).with_source(source);
+        let pager = ChannelConfig::pagerduty(pager);
+        config
+            .alerting
+            .channels
+            .insert("pagerduty".to_owned(), pager);
+        Ok(())
+    }),
+    // Many a service sends mail: only who gets alerts makes it a channel of ours.
+    #[cfg(not(feature = "email"))]
+    ("ALERT_TO_EMAILS", |_, _| {
+        Err("unset, or the feature `email` added")
+    }),
+    #[cfg(feature = "email")]
+    ("ALERT_TO_EMAILS", |config, value| {
+        let names = value
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        let to = names.map(str::to_owned).collect();
+        let make = || ChannelConfig::email(EmailOptions::default());
+        let channels = &mut config.alerting.channels;
+        channels.entry("email".to_owned()).or_insert_with(make);
+        of_mail(config, |mail| mail.to = to)
+    }),
+    #[cfg(feature = "email")]
+    ("ALERT_FROM_EMAIL", |config, value| {
+        of_mail(config, |mail| value.clone_into(&mut mail.from))
+    }),
+    #[cfg(feature = "email")]
+    ("SMTP_HOST", |config, value| {
+        of_mail(config, |mail| value.clone_into(&mut mail.host))
+    }),
+    #[cfg(feature = "email")]
+    ("SMTP_PORT", |config, value| {
+        let port = value.parse().map_err(|_| "a port, `587`, say")?;
+        of_mail(config, |mail| mail.port = port)
+    }),
+    #[cfg(feature = "email")]
+    ("SMTP_USER", |config, value| {
+        of_mail(config, |mail| mail.username = Some(value.to_owned()))
+    }),
+    #[cfg(feature = "email")]
+    ("SMTP_PASS", |config, value| {
+        of_mail(config, |mail| mail.password = Some(Secret::new(value)))
+    }),
+    #[cfg(feature = "alerting")]
     ("MONITORING_WEBHOOK_URL", |config, value| {
         let webhook = ChannelConfig::webhook(WebhookOptions::new([value]));
         config
@@ -173,6 +232,18 @@ const VARIABLES: &[(&str, Setter)] = &[
         set(&mut config.prometheus.gen_ai, side)
     }),
 ];
+
+/// Sets something of the e-mail channel, where there is one.
+#[cfg(feature = "email")]
+#[expect(clippy::unnecessary_wraps, reason = "the form of every setter")]
+fn of_mail(config: &mut Config, set: impl FnOnce(&mut EmailOptions)) -> Result<(), &'static str> {
+    if let Some(channel) = config.alerting.channels.get_mut("email")
+        && let ChannelKind::Email(options) = &mut channel.kind
+    {
+        set(options);
+    }
+    Ok(())
+}
 
 /// Chooses the preset; read before all others.
 const PRESET: &str = "OBSERVATORY_ENV";
@@ -321,6 +392,37 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[cfg(feature = "email")]
+    #[test]
+    fn channels_come_from_their_variables_and_show_no_secret() {
+        let config = config(&[
+            ("SLACK_WEBHOOK_URL", "https://hooks.example/canary-slack"),
+            ("PAGERDUTY_ROUTING_KEY", "canary-key"),
+            ("MONITORING_WEBHOOK_URL", "https://hook.example/canary-hook"),
+            ("SMTP_HOST", "mail.example"),
+            ("SMTP_PASS", "canary-password"),
+            ("ALERT_TO_EMAILS", "a@example.com, b@example.com"),
+            ("OBSERVATORY_TOKEN", "canary-token"),
+        ])
+        .unwrap();
+        let channels = &config.alerting.channels;
+        let names: Vec<&str> = channels.keys().map(String::as_str).collect();
+        assert_eq!(names, ["console", "email", "pagerduty", "slack", "webhook"]);
+        assert_eq!(channels["email"].missing(), Some("ALERT_FROM_EMAIL"));
+        assert_eq!(channels["slack"].missing(), None);
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[cfg(feature = "alerting")]
+    #[test]
+    fn a_presets_channel_without_its_secret_names_the_variable() {
+        let config = config(&[("OBSERVATORY_ENV", "production")]).unwrap();
+        let slack = &config.alerting.channels["slack"];
+        assert_eq!(slack.missing(), Some("SLACK_WEBHOOK_URL"));
+        assert!(!config.alerting.channels.contains_key("console"));
     }
 
     #[test]

@@ -66,11 +66,25 @@ pub(super) fn config(preset: Preset) -> Config {
 #[cfg(feature = "alerting")]
 fn alerting(preset: Preset, config: &mut Config) {
     use super::ChannelConfig;
-    use crate::alerting::WebhookOptions;
+    use crate::alerting::{PagerDutyOptions, SlackOptions, WebhookOptions};
 
+    // Without its address or key a channel is off, and says once which variable it lacks.
     let channels = &mut config.alerting.channels;
+    if matches!(preset, Preset::Production | Preset::Enterprise) {
+        let slack = ChannelConfig::slack(SlackOptions::default());
+        let pager = ChannelConfig::pagerduty(PagerDutyOptions::default());
+        channels.insert("slack".to_owned(), slack);
+        channels.insert("pagerduty".to_owned(), pager);
+        #[cfg(feature = "email")]
+        channels.insert(
+            "email".to_owned(),
+            ChannelConfig::email(crate::alerting::EmailOptions::default()),
+        );
+    }
+    if preset != Preset::Development {
+        channels.remove("console");
+    }
     if matches!(preset, Preset::Vps | Preset::Enterprise) {
-        // Without an address it is off; `MONITORING_WEBHOOK_URL` gives one.
         let webhook = ChannelConfig::webhook(WebhookOptions::new::<String>([]));
         channels.insert("webhook".to_owned(), webhook);
     }

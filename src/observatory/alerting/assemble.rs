@@ -201,11 +201,19 @@ fn made(
 ) -> Result<Option<(String, Channel)>, RoutingError> {
     let channel = match &config.kind {
         ChannelKind::Console => Channel::new(Console::stderr()),
+        ChannelKind::Slack(options) => Channel::from_notifiers(options.build(name, client)?),
+        ChannelKind::PagerDuty(options) => Channel::from_notifiers(options.build(name, client)?),
+        #[cfg(feature = "email")]
+        ChannelKind::Email(options) => Channel::from_notifiers(options.build(name)?),
         ChannelKind::Webhook(options) => Channel::from_notifiers(options.build(name, client)?),
         ChannelKind::Alertmanager { .. } => return Ok(None),
     };
     let mut traits = ChannelTraits::default().with_send_resolved(config.send_resolved);
     traits.fallback.clone_from(&config.fallback);
+    if matches!(config.kind, ChannelKind::PagerDuty(_)) {
+        // Its incidents know who has acknowledged.
+        traits = traits.with_acknowledgements();
+    }
     Ok(Some((name.to_owned(), channel.with_traits(traits))))
 }
 
@@ -234,7 +242,7 @@ fn exported_as(config: &ChannelConfig) -> ExportedChannel {
             send_resolved: config.send_resolved,
             max_alerts: options.max_alerts,
         },
-        ChannelKind::Console | ChannelKind::Alertmanager { .. } => ExportedChannel::LeftOut,
+        _ => ExportedChannel::LeftOut,
     }
 }
 
