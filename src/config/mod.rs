@@ -5,8 +5,11 @@
 
 mod env;
 mod error;
+mod otel;
 mod preset;
 mod query;
+mod secret;
+mod traces;
 mod validate;
 
 use std::{
@@ -15,10 +18,18 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "otlp")]
+pub(crate) use self::otel::percent_decoded;
 pub use self::{
     error::ConfigError,
     preset::Preset,
     query::{QueryConfig, RetentionConfig},
+    secret::Secret,
+    traces::{
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
+        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TraceExporter,
+        TracesConfig,
+    },
 };
 use crate::{
     layer::Mapping,
@@ -55,8 +66,12 @@ pub struct Config {
     pub health: HealthConfig,
     /// What is kept of every series, and what a query may use.
     pub query: QueryConfig,
+    /// Traces: which are kept, and where they go.
+    pub traces: TracesConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
+    /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Who is observed.
@@ -69,6 +84,8 @@ pub struct ServiceConfig {
     pub version: Option<String>,
     /// `deployment.environment.name`: the preset's name. Default: none.
     pub environment: Option<String>,
+    /// Further attributes of the resource. Default: none.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Metrics, and where they are served.
@@ -117,6 +134,7 @@ impl Default for Config {
                 name: "llm-router".to_owned(),
                 version: None,
                 environment: None,
+                attributes: BTreeMap::new(),
             },
             prometheus: PrometheusConfig::default(),
             health: HealthConfig {
@@ -124,7 +142,9 @@ impl Default for Config {
                 endpoint: "/health".to_owned(),
             },
             query: QueryConfig::default(),
+            traces: TracesConfig::default(),
             mapping: Mapping::default(),
+            notices: Vec::new(),
         }
     }
 }
@@ -258,6 +278,36 @@ impl Config {
     pub fn with_retention(mut self, time: Duration, bytes: usize) -> Self {
         self.query.retention.time = time;
         self.query.retention.bytes = bytes;
+        self
+    }
+
+    /// Sets what becomes of spans; this also turns traces on.
+    #[must_use]
+    pub fn with_traces(mut self, traces: TracesConfig) -> Self {
+        self.traces = traces;
+        self.traces.enabled = true;
+        self
+    }
+
+    /// Sets where traces go; this also turns them on.
+    #[must_use]
+    pub fn with_trace_exporters(mut self, exporters: impl Into<Vec<TraceExporter>>) -> Self {
+        self.traces.exporters = exporters.into();
+        self.traces.enabled = true;
+        self
+    }
+
+    /// Sets the share of the traces that begin here and are kept, 0 to 1.
+    #[must_use]
+    pub fn with_sampling_ratio(mut self, ratio: f64) -> Self {
+        self.traces.sampling.ratio = ratio;
+        self
+    }
+
+    /// Turns traces off.
+    #[must_use]
+    pub fn without_traces(mut self) -> Self {
+        self.traces.enabled = false;
         self
     }
 

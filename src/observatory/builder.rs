@@ -6,6 +6,8 @@ use tracing::Subscriber;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{BuildError, Core, Inner, Observatory};
+#[cfg(feature = "otlp")]
+use crate::traces::Traces;
 use crate::{
     clock::Clock,
     config::Config,
@@ -70,6 +72,18 @@ impl ObservatoryBuilder {
         } else {
             ObservatoryLayer::off()
         };
+        for notice in &config.notices {
+            registry.diagnostics().notice(notice.clone());
+        }
+        #[cfg(feature = "otlp")]
+        let traces = (config.enabled && config.traces.enabled)
+            .then(|| Traces::new(&config, &registry))
+            .transpose()?;
+        #[cfg(feature = "otlp")]
+        let layer = match &traces {
+            Some(traces) => layer.with_gate(traces.gate(clock.clone())),
+            None => layer,
+        };
         let labels = [
             ("version", env!("CARGO_PKG_VERSION")),
             ("service_name", &config.service.name),
@@ -80,6 +94,8 @@ impl ObservatoryBuilder {
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
             query,
+            #[cfg(feature = "otlp")]
+            traces,
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),

@@ -14,6 +14,10 @@ pub enum BuildError {
     /// Configured buckets cannot be used.
     #[error("the configured buckets cannot be used")]
     Buckets(#[from] BucketsError),
+    /// Traces cannot be set up.
+    #[cfg(feature = "otlp")]
+    #[error("traces cannot be set up")]
+    Traces(#[from] crate::traces::TracesError),
     /// It could not be started.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -61,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) derived: Derived,
     #[cfg(feature = "alerting")]
     pub(crate) query: query::Query,
+    #[cfg(feature = "otlp")]
+    traces: Option<crate::traces::Traces>,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,
@@ -127,6 +129,13 @@ impl Observatory {
             name: work::NAME,
             source,
         })?;
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &core.traces {
+            traces.start().map_err(|source| StartError::Thread {
+                name: "obs-traces",
+                source,
+            })?;
+        }
         *running = Some(Running {
             #[cfg(feature = "server")]
             server,
@@ -316,6 +325,10 @@ impl Inner {
         #[cfg(feature = "server")]
         if let Some(server) = running.server {
             server.stop(deadline);
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.core.traces {
+            traces.stop(deadline);
         }
         join(running.work.into_thread(), deadline);
     }
