@@ -17,3 +17,5 @@ mod server;
 mod stack;
 mod stress;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;
