@@ -18,3 +18,5 @@ mod process;
 mod prometheus;
 mod router;
 mod scrape;
+#[cfg(feature = "otlp")]
+mod traces;
