@@ -42,6 +42,12 @@ enum Command {
     },
     /// 100,000 counters and as many histograms: render time and memory.
     Render,
+    /// Spans of traces that are kept and of traces that are not: instructions and allocations.
+    Traces {
+        /// Ends with 1 unless every target is met.
+        #[arg(long)]
+        gate: bool,
+    },
     /// A disabled `trace!`.
     Disabled,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
@@ -98,12 +104,16 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
         }
         Command::Render => report.render()?,
+        Command::Traces { gate } => is_within = report.traces()? || !gate,
         Command::Disabled => report.disabled()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;
             report.render()?;
             report.disabled()?;
+            if !variants::TRACES.is_empty() {
+                report.traces()?;
+            }
             report.save()?;
         }
         Command::Worker { name, counted } => {

@@ -180,7 +180,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         self.edge_count.fetch_add(1, Relaxed);
     }
 
-    #[inline]
+    // These stay functions of their own: inlined into the Layer's callbacks, their registers would be saved for every
+    // span of a service without traces.
+    #[inline(never)]
     pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
@@ -290,7 +292,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         self.inner.on_new_span(&contextual, id, context.clone());
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
         if self.is_through(id) {
             self.inner.on_record(id, values, context.clone());
@@ -318,7 +320,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
         let current = if event.is_contextual() {
             context.current_span().id().cloned()
@@ -335,7 +337,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     /// The ids of a sampled span that is entered for the first time.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
         self.decide_if_waiting(id);
         if self.is_through(id) {
@@ -379,7 +381,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
         if self.is_through(id) {
             return self.inner.on_exit(id, context.clone());
@@ -387,7 +389,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         attached::detach(id.into_u64());
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_waiting(id);
         let number = id.into_u64();
