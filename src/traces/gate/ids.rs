@@ -19,6 +19,8 @@ const WAYS: usize = 4;
 /// A set of span ids. An id has one owner at a time, so it is in at most one place.
 pub(super) struct Ids {
     places: Box<[[AtomicU64; WAYS]]>,
+    /// How many there are: where hardly anything is sampled, mostly none, and that is quickly seen.
+    count: AtomicUsize,
     /// Ids that found no place.
     spilled: AtomicUsize,
     spill: Mutex<HashSet<u64>>,
@@ -30,6 +32,7 @@ impl Ids {
             places: (0..PLACES / WAYS)
                 .map(|_| [const { AtomicU64::new(0) }; WAYS])
                 .collect(),
+            count: AtomicUsize::new(0),
             spilled: AtomicUsize::new(0),
             spill: Mutex::default(),
         }
@@ -37,6 +40,16 @@ impl Ids {
 
     #[inline]
     pub(super) fn contains(&self, id: u64) -> bool {
+        !self.is_empty() && self.finds(id)
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    #[inline]
+    fn finds(&self, id: u64) -> bool {
         self.places(id)
             .iter()
             .any(|place| place.load(Relaxed) == id)
@@ -44,6 +57,7 @@ impl Ids {
     }
 
     pub(super) fn insert(&self, id: u64) {
+        self.count.fetch_add(1, Relaxed);
         let found_a_place = self.places(id).iter().any(|place| {
             place.load(Relaxed) == 0 && place.compare_exchange(0, id, AcqRel, Relaxed).is_ok()
         });
@@ -55,6 +69,14 @@ impl Ids {
     /// True for the one caller that took it out.
     #[inline]
     pub(super) fn remove(&self, id: u64) -> bool {
+        let is_there = !self.is_empty() && self.takes_out(id);
+        if is_there {
+            self.count.fetch_sub(1, Relaxed);
+        }
+        is_there
+    }
+
+    fn takes_out(&self, id: u64) -> bool {
         let was_in_place = self.places(id).iter().any(|place| {
             place.load(Relaxed) == id && place.compare_exchange(id, 0, AcqRel, Relaxed).is_ok()
         });
@@ -94,6 +116,6 @@ mod tests {
         assert!(!ids.contains(3 * PLACES as u64 + 1));
         assert!(all.clone().all(|id| ids.remove(id)));
         assert!(all.clone().all(|id| !ids.remove(id) && !ids.contains(id)));
-        assert_eq!(ids.spilled.load(Relaxed), 0);
+        assert_eq!((ids.spilled.load(Relaxed), ids.is_empty()), (0, true));
     }
 }

@@ -24,10 +24,7 @@ mod sampler;
 
 use std::{
     any::TypeId,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -67,12 +64,10 @@ pub(crate) struct Gate<S> {
     origin: u64,
     /// Spans that are recorded.
     sampled: Ids,
-    /// First spans that are not decided yet, and how many there are.
+    /// First spans that are not decided yet.
     undecided: Ids,
-    waiting: AtomicUsize,
-    /// Spans at the edge of unsampled traces, and how many there are.
+    /// Spans at the edge of unsampled traces.
     edges: Ids,
-    edge_count: AtomicUsize,
     dispatch: OnceLock<WeakDispatch>,
     lookup: Lookup,
 }
@@ -97,9 +92,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             clock,
             sampled: Ids::new(),
             undecided: Ids::new(),
-            waiting: AtomicUsize::new(0),
             edges: Ids::new(),
-            edge_count: AtomicUsize::new(0),
             dispatch: OnceLock::new(),
             lookup: Lookup {
                 context_of: Self::context_of,
@@ -135,14 +128,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline]
     fn is_through(&self, id: &Id) -> bool {
         let id = id.into_u64();
-        self.sampled.contains(id)
-            || (self.edge_count.load(Relaxed) > 0 && self.edges.contains(id))
-            || (self.waiting.load(Relaxed) > 0 && self.undecided.contains(id))
+        self.sampled.contains(id) || self.edges.contains(id) || self.undecided.contains(id)
     }
 
     #[inline]
     fn decide_if_waiting(&self, id: &Id) {
-        if self.waiting.load(Relaxed) > 0 {
+        if !self.undecided.is_empty() {
             self.decide(id);
         }
     }
@@ -154,7 +145,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if !self.undecided.remove(number) {
             return;
         }
-        self.waiting.fetch_sub(1, Relaxed);
         let dispatch = self.dispatch();
         let context = dispatch
             .as_ref()
@@ -166,18 +156,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if context.is_sampled() {
             return self.sampled.insert(number);
         }
-        self.keep_edge(number);
+        self.edges.insert(number);
         if let Some(span) = dispatch
             .downcast_ref::<S>()
             .and_then(|registry| registry.span(id))
         {
             span.extensions_mut().replace(Identity(context));
         }
-    }
-
-    fn keep_edge(&self, id: u64) {
-        self.edges.insert(id);
-        self.edge_count.fetch_add(1, Relaxed);
     }
 
     // These stay functions of their own: inlined into the Layer's callbacks, their registers would be saved for every
@@ -223,7 +208,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let is_kept = self.sampler.begins(attributes, || self.now());
         if is_edge(attributes.metadata()) {
             self.undecided.insert(number);
-            self.waiting.fetch_add(1, Relaxed);
             let under = if attributes.is_contextual() {
                 OtelContext::current()
             } else {
@@ -259,7 +243,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         context: &Context<'_, S>,
     ) {
         if is_edge(attributes.metadata()) {
-            self.keep_edge(id.into_u64());
+            self.edges.insert(id.into_u64());
             return self.inner.on_new_span(attributes, id, context.clone());
         }
         // The first span here of a trace that began elsewhere goes by its id.
@@ -273,7 +257,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     fn let_edge_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         if let Some(parent) = identity::unsampled(&span, &self.sampler) {
-            self.keep_edge(id.into_u64());
+            self.edges.insert(id.into_u64());
             let under = OtelContext::new().with_remote_span_context(parent);
             self.pass(under, attributes, id, context);
         }
@@ -396,8 +380,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if self.sampled.remove(number) {
             return self.inner.on_close(id.clone(), context.clone());
         }
-        if self.edge_count.load(Relaxed) > 0 && self.edges.remove(number) {
-            self.edge_count.fetch_sub(1, Relaxed);
+        if self.edges.remove(number) {
             self.inner.on_close(id.clone(), context.clone());
         }
     }
