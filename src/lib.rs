@@ -68,6 +68,7 @@
 //! | `health` | process and machine metrics | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `email` | alerts by e-mail | no |
+//! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -83,12 +84,14 @@
 //!
 //! What holds everywhere, and is held by tests where a test can:
 //!
-//! - `observation` names neither `tracing` nor any exporter; only `layer` names spans.
+//! - `observation` names neither `tracing` nor any exporter; only `layer` and `traces` name spans.
+//! - Metrics do not depend on the sampling of traces. Every span of a sampled trace is exported, or counted as dropped
+//!   or failed; what users and models say does not leave the process unless configuration says so.
 //! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
 //!   dropped is counted.
 //! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds nothing while foreign code runs.
 //! - The observatory runs on threads of its own, which the Layer knows and does not observe: one serves, one works
-//!   (samples, evaluates), one sends, so that no evaluation holds a message up and no receiver an evaluation.
+//!   (samples, evaluates), one sends (and one sends traces, where they are on), so that no evaluation holds a message up and no receiver an evaluation.
 //! - Labels are bounded: every metric has a series limit with a visible overflow series. Prompts, completions, user
 //!   and request ids are never labels.
 //! - Time enters as an argument; only `config` reads the environment; only `install` touches globals.
@@ -113,12 +116,18 @@ pub mod query;
 #[cfg(feature = "server")]
 mod server;
 mod system;
+#[cfg(feature = "otlp")]
+mod traces;
 
+#[cfg(feature = "otlp")]
+pub use crate::traces::{TracesError, propagation};
 pub use crate::{
     clock::{Clock, ManualClock},
     config::{
-        Config, ConfigError, HealthConfig, Preset, PrometheusConfig, QueryConfig, RetentionConfig,
-        ServiceConfig,
+        BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
+        OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
+        RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
+        SpanLimits, TraceExporter, TracesConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

@@ -43,6 +43,12 @@ enum Command {
     },
     /// 100,000 counters and as many histograms: render time and memory.
     Render,
+    /// Spans of traces that are kept and of traces that are not: instructions and allocations.
+    Traces {
+        /// Ends with 1 unless every target is met.
+        #[arg(long)]
+        gate: bool,
+    },
     /// A disabled `trace!`.
     Disabled,
     /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
@@ -101,6 +107,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
         }
         Command::Render => report.render()?,
+        Command::Traces { gate } => is_within = report.traces()? || !gate,
         Command::Disabled => report.disabled()?,
         Command::Rules => report.rules()?,
         Command::Document => {
@@ -109,6 +116,9 @@ fn run(command: Command) -> Result<bool, Failure> {
             report.render()?;
             report.disabled()?;
             report.rules()?;
+            if !variants::TRACES.is_empty() {
+                report.traces()?;
+            }
             report.save()?;
         }
         Command::Worker { name, counted } => {

@@ -15,7 +15,7 @@ use crate::{
     Failure, disabled,
     hot_path::{
         instructions, time,
-        variants::{BASELINE, OURS, RIVAL, VARIANTS},
+        variants::{BASELINE, OURS, RIVAL, TRACES, VARIANTS},
     },
     render::{self, Kind, Library},
 };
@@ -28,6 +28,12 @@ const MOST_CONTENDED: f64 = 1.5;
 const MOST_RENDER: f64 = 0.5;
 /// Bytes per counter and per 12-bucket histogram at most: those of prometheus-client, when the targets were set.
 const MOST_BYTES: [(Kind, f64); 2] = [(Kind::Counter, 298.0), (Kind::Histogram, 764.0)];
+
+/// Instructions of a span that is sampled out at most.
+const MOST_SAMPLED_OUT: f64 = 1_800.0;
+/// What a tree that is sampled out, and one that is sampled in, costs at most in what it costs tracing-opentelemetry.
+const MOST_OUT_TREE: f64 = 0.2;
+const MOST_IN_TREE: f64 = 1.1;
 
 /// The command that all others begin with.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
@@ -173,6 +179,58 @@ impl Report {
             self.line(format_args!("| {} | {median:.2} |", stack.about()));
         }
         Ok(())
+    }
+
+    /// Counts spans of traces; whether ours are within their targets.
+    pub(crate) fn traces(&mut self) -> Result<bool, Failure> {
+        if TRACES.is_empty() {
+            return Err("traces are measured with `--features traces`: cargo run --release -p llm-observatory-benches --features traces -- traces".into());
+        }
+        self.line("\n## Traces\n\n`cargo run --release -p llm-observatory-benches --features traces -- traces`\n");
+        self.line("Counted by callgrind on the thread that makes the spans.\n");
+        self.line("| variant | instructions | allocations | what it is |\n|---|---:|---:|---|");
+        let mut counts = Vec::new();
+        for variant in TRACES {
+            let count = instructions::count(variant)?;
+            self.line(format_args!(
+                "| `{}` | {:.0} | {:.2} | {} |",
+                variant.name, count.instructions, count.allocations, variant.about
+            ));
+            counts.push(count);
+        }
+        self.line("");
+        let [out, _, out_tree, their_out_tree, in_tree, their_in_tree] = counts[..] else {
+            return Err("there are other variants than those that are judged".into());
+        };
+        let is_short = self.target(
+            format_args!(
+                "a span that is sampled out takes at most {MOST_SAMPLED_OUT} instructions"
+            ),
+            format_args!("{:.0}", out.instructions),
+            out.instructions <= MOST_SAMPLED_OUT,
+        );
+        let is_free = self.target(
+            "and no allocation",
+            format_args!("{:.2}", out.allocations),
+            out.allocations < 0.001,
+        );
+        let ratio = out_tree.instructions / their_out_tree.instructions;
+        let is_cheap = self.target(
+            format_args!(
+                "a tree that is sampled out takes at most {MOST_OUT_TREE} × tracing-opentelemetry's"
+            ),
+            format_args!("× {ratio:.2}"),
+            ratio <= MOST_OUT_TREE,
+        );
+        let ratio = in_tree.instructions / their_in_tree.instructions;
+        let is_near = self.target(
+            format_args!(
+                "a tree that is sampled in takes at most {MOST_IN_TREE} × tracing-opentelemetry's"
+            ),
+            format_args!("× {ratio:.2}"),
+            ratio <= MOST_IN_TREE,
+        );
+        Ok(is_short && is_free && is_cheap && is_near)
     }
 
     /// Writes docs/benchmarks.md and docs/benchmarks.svg.

@@ -2,15 +2,21 @@
 
 use std::net::SocketAddr;
 
-use llm_observatory::{Config, Observatory};
+use llm_observatory::{Config, Observatory, TraceExporter};
 
 /// A failure to start, from whatever layer it comes.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes over spans and events, and serves `/metrics` on `listen`.
 pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
-    let config = Config::load()?
+    let mut config = Config::load()?
         .with_prefix("llm_router_")
         .with_listen(listen);
+    // A span on standard output for each of thousands of requests is for nobody; a Collector takes them.
+    config
+        .traces
+        .exporters
+        .retain(|exporter| *exporter != TraceExporter::Console);
+    config.traces.enabled &= !config.traces.exporters.is_empty();
     Ok(Observatory::install(config)?)
 }

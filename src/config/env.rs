@@ -255,7 +255,7 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
         expected,
     };
     // A variable that is set to nothing is as good as unset, as OpenTelemetry's specification says.
-    let get = |key| environment.get(key).filter(|value| !value.is_empty());
+    let get = |key: &str| environment.get(key).filter(|value| !value.is_empty());
     let preset = match get(PRESET) {
         None => Preset::default(),
         Some(name) => Preset::named(&name).ok_or_else(|| {
@@ -275,6 +275,7 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
             set(&mut config, &value).map_err(|expected| invalid(key, value, expected))?;
         }
     }
+    super::otel::apply(&mut config, &get);
     config.validate()?;
     Ok(config)
 }

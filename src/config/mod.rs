@@ -7,8 +7,11 @@
 mod alerting;
 mod env;
 mod error;
+mod otel;
 mod preset;
 mod query;
+mod secret;
+mod traces;
 mod validate;
 
 use std::{
@@ -19,10 +22,18 @@ use std::{
 
 #[cfg(feature = "alerting")]
 pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
+#[cfg(feature = "otlp")]
+pub(crate) use self::otel::percent_decoded;
 pub use self::{
     error::ConfigError,
     preset::Preset,
     query::{QueryConfig, RetentionConfig},
+    secret::Secret,
+    traces::{
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
+        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TraceExporter,
+        TracesConfig,
+    },
 };
 use crate::{
     layer::Mapping,
@@ -62,8 +73,12 @@ pub struct Config {
     /// Which alert rules there are, who is told, where state is kept.
     #[cfg(feature = "alerting")]
     pub alerting: AlertingConfig,
+    /// Traces: which are kept, and where they go.
+    pub traces: TracesConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
+    /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Who is observed.
@@ -76,6 +91,8 @@ pub struct ServiceConfig {
     pub version: Option<String>,
     /// `deployment.environment.name`: the preset's name. Default: none.
     pub environment: Option<String>,
+    /// Further attributes of the resource. Default: none.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Metrics, and where they are served.
@@ -124,6 +141,7 @@ impl Default for Config {
                 name: "llm-router".to_owned(),
                 version: None,
                 environment: None,
+                attributes: BTreeMap::new(),
             },
             prometheus: PrometheusConfig::default(),
             health: HealthConfig {
@@ -133,7 +151,9 @@ impl Default for Config {
             query: QueryConfig::default(),
             #[cfg(feature = "alerting")]
             alerting: AlertingConfig::default(),
+            traces: TracesConfig::default(),
             mapping: Mapping::default(),
+            notices: Vec::new(),
         }
     }
 }
@@ -307,6 +327,36 @@ impl Config {
     #[must_use]
     pub fn without_alerting(mut self) -> Self {
         self.alerting.enabled = false;
+        self
+    }
+
+    /// Sets what becomes of spans; this also turns traces on.
+    #[must_use]
+    pub fn with_traces(mut self, traces: TracesConfig) -> Self {
+        self.traces = traces;
+        self.traces.enabled = true;
+        self
+    }
+
+    /// Sets where traces go; this also turns them on.
+    #[must_use]
+    pub fn with_trace_exporters(mut self, exporters: impl Into<Vec<TraceExporter>>) -> Self {
+        self.traces.exporters = exporters.into();
+        self.traces.enabled = true;
+        self
+    }
+
+    /// Sets the share of the traces that begin here and are kept, 0 to 1.
+    #[must_use]
+    pub fn with_sampling_ratio(mut self, ratio: f64) -> Self {
+        self.traces.sampling.ratio = ratio;
+        self
+    }
+
+    /// Turns traces off.
+    #[must_use]
+    pub fn without_traces(mut self) -> Self {
+        self.traces.enabled = false;
         self
     }
 

@@ -1,6 +1,6 @@
 //! The presets: what a service of each kind starts from.
 
-use super::Config;
+use super::{Config, TraceExporter};
 
 /// A kind of deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,6 +57,15 @@ pub(super) fn config(preset: Preset) -> Config {
         .with_prefix(prefix)
         .with_service_name(format!("llm-router{suffix}"));
     config.service.environment = Some(preset.as_str().to_owned());
+    let (exporter, ratio) = match preset {
+        Preset::Development => (TraceExporter::Console, 1.0),
+        Preset::Production => (TraceExporter::Jaeger, 0.1),
+        Preset::Vps => (TraceExporter::Console, 0.5),
+        Preset::Enterprise => (TraceExporter::Jaeger, 0.05),
+    };
+    config.traces.enabled = cfg!(feature = "otlp");
+    config.traces.exporters = vec![exporter];
+    config.traces.sampling.ratio = ratio;
     #[cfg(feature = "alerting")]
     alerting(preset, &mut config);
     config

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use super::{Config, ConfigError, PrometheusConfig, QueryConfig};
+use super::{Config, ConfigError, PrometheusConfig, QueryConfig, TraceExporter, TracesConfig};
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
@@ -51,6 +51,9 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     }
     #[cfg(feature = "alerting")]
     alerting(&config.alerting)?;
+    if config.traces.enabled {
+        traces(&config.traces)?;
+    }
     names(&config.mapping)
 }
 
@@ -96,6 +99,79 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         )?;
     }
     Ok(())
+}
+
+fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
+    const SHARE: &str = "a share from 0 to 1";
+    compiled_in(
+        true,
+        cfg!(feature = "otlp"),
+        "traces.enabled",
+        "false, or the feature `otlp` added",
+    )?;
+    let sampling = &traces.sampling;
+    let shares = sampling.rules.iter().map(|rule| rule.ratio);
+    for share in shares.chain([sampling.ratio]) {
+        check(
+            (0.0..=1.0).contains(&share),
+            "traces.sampling.ratio",
+            &share,
+            SHARE,
+        )?;
+    }
+    check(
+        sampling.traces_per_second.is_none_or(|most| most > 0.0),
+        "traces.sampling.traces_per_second",
+        &sampling.traces_per_second,
+        "above 0",
+    )?;
+    let batch = &traces.batch;
+    check(
+        batch.queue_size > 0,
+        "traces.batch.queue_size",
+        &batch.queue_size,
+        "above 0",
+    )?;
+    check(
+        (1..=batch.queue_size).contains(&batch.batch_size),
+        "traces.batch.batch_size",
+        &batch.batch_size,
+        "above 0, and no more than traces.batch.queue_size",
+    )?;
+    for exporter in &traces.exporters {
+        exporter_can_be_had(*exporter, traces)?;
+    }
+    Ok(())
+}
+
+fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
+    const URL: &str = "a URL, `http://collector:4318/v1/traces`, say";
+    let is_url = |url: &str| {
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        rest.is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic())
+        })
+    };
+    match exporter {
+        TraceExporter::Console => Ok(()),
+        TraceExporter::Otlp => {
+            let endpoint = &traces.otlp.endpoint;
+            let is_right = endpoint.as_deref().is_none_or(is_url);
+            check(is_right, "traces.otlp.endpoint", endpoint, URL)
+        }
+        TraceExporter::Jaeger => {
+            let endpoint = &traces.jaeger.endpoint;
+            check(is_url(endpoint), "traces.jaeger.endpoint", endpoint, URL)?;
+            check(
+                !traces.jaeger.is_thrift(),
+                "traces.jaeger.endpoint",
+                endpoint,
+                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35: Thrift is not part of this version",
+            )
+        }
+    }
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -19,6 +19,8 @@ mod values;
 mod visit;
 mod watch;
 
+#[cfg(feature = "otlp")]
+use std::any::TypeId;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use tracing::{
@@ -37,6 +39,8 @@ use self::{callsite::Interest as PlanInterest, watch::Watch};
 pub(crate) use self::{
     fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
 };
+#[cfg(feature = "otlp")]
+use crate::traces::Gate;
 use crate::{clock::Clock, observation::Sink};
 
 /// The interpretation of spans and events, for a [`Sink`].
@@ -56,6 +60,9 @@ use crate::{clock::Clock, observation::Sink};
 pub struct ObservatoryLayer<S = Registry> {
     watch: Option<Watch>,
     registered: Registered,
+    /// Traces. In a box, so that a Layer without them stays small.
+    #[cfg(feature = "otlp")]
+    gate: Option<Box<Gate<S>>>,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -70,6 +77,8 @@ impl<S> ObservatoryLayer<S> {
         Self {
             watch: Some(Watch::new(sink, mapping, clock)),
             registered: Registered::default(),
+            #[cfg(feature = "otlp")]
+            gate: None,
             subscriber: PhantomData,
         }
     }
@@ -80,8 +89,17 @@ impl<S> ObservatoryLayer<S> {
         Self {
             watch: None,
             registered: Registered::default(),
+            #[cfg(feature = "otlp")]
+            gate: None,
             subscriber: PhantomData,
         }
+    }
+
+    /// Spans go through this gate, too.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_gate(mut self, gate: Gate<S>) -> Self {
+        self.gate = Some(Box::new(gate));
+        self
     }
 
     /// The subscriber that it will be part of.
@@ -101,6 +119,17 @@ impl<S> fmt::Debug for ObservatoryLayer<S> {
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         self.registered.set(subscriber);
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_register_dispatch(subscriber);
+        }
+    }
+
+    #[cfg(feature = "otlp")]
+    fn on_layer(&mut self, subscriber: &mut S) {
+        if let Some(gate) = &mut self.gate {
+            gate.on_layer(subscriber);
+        }
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
@@ -113,7 +142,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     }
 
     #[inline]
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_new_span(attributes, id, &context);
+        }
+        #[cfg(not(feature = "otlp"))]
+        let _ = &context;
         let Some(watch) = &self.watch else { return };
         let plan = watch.callsites.plan(attributes.metadata());
         if plan.interest == PlanInterest::Span(Kind::Inference) {
@@ -128,6 +163,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_record(id, values, &context);
+        }
         let Some(watch) = &self.watch else { return };
         if let Some(state) = watch.open.get(id.into_u64()) {
             return watch.record_inference(state, values);
@@ -137,6 +176,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_event(event, &context);
+        }
         let Some(watch) = &self.watch else { return };
         let plan = watch.callsites.plan(event.metadata());
         if let PlanInterest::Event(event_plan) = &plan.interest {
@@ -144,8 +187,32 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         }
     }
 
+    #[cfg(feature = "otlp")]
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        if let Some(gate) = &self.gate {
+            gate.on_follows_from(id, follows, &context);
+        }
+    }
+
+    #[cfg(feature = "otlp")]
     #[inline]
-    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(gate) = &self.gate
+            && let Some(entered) = gate.on_enter(id, &context)
+            && let Some(watch) = &self.watch
+        {
+            watch.is_traced(id, entered.trace_id, entered.span_id);
+        }
+    }
+
+    #[inline]
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_exit(id, &context);
+        }
+        #[cfg(not(feature = "otlp"))]
+        let _ = &context;
         if std::thread::panicking()
             && let Some(watch) = &self.watch
         {
@@ -155,11 +222,25 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(watch) = &self.watch else { return };
-        if let Some(state) = watch.open.get(id.into_u64()) {
-            watch.close_inference(state);
-            return state.free();
+        if let Some(watch) = &self.watch {
+            watch.close(&id, &context);
         }
-        watch.close_elsewhere(&id, &context);
+        #[cfg(feature = "otlp")]
+        if let Some(gate) = &self.gate {
+            gate.on_close(&id, &context);
+        }
+    }
+
+    #[cfg(feature = "otlp")]
+    #[expect(
+        unsafe_code,
+        reason = "OpenTelemetrySpanExt finds its layer by this, and the trait declares it unsafe"
+    )]
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        // SAFETY: the pointer leads into the gate, which lives as long as `self`.
+        self.gate.as_ref()?.downcast(id)
     }
 }

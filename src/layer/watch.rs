@@ -282,7 +282,38 @@ impl Watch {
         self.sink.close(state.handle(), end, Some(&failure));
     }
 
-    pub(super) fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
+    #[inline]
+    pub(super) fn close<S>(&self, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        if let Some(state) = self.open.get(id.into_u64()) {
+            self.close_inference(state);
+            return state.free();
+        }
+        self.close_elsewhere(id, context);
+    }
+
+    /// A span belongs to a sampled trace: what is measured of it names that.
+    #[cfg(feature = "otlp")]
+    pub(super) fn is_traced(&self, id: &Id, trace_id: u128, span_id: u64) {
+        use super::values::Target as _;
+        let id = id.into_u64();
+        let is_inference = self
+            .with_inference(id, |mut state| {
+                state.trace_id(trace_id);
+                state.span_id(span_id);
+            })
+            .is_some();
+        if !is_inference {
+            self.elsewhere.operation(id, |operation| {
+                operation.values.trace_id(trace_id);
+                operation.values.span_id(span_id);
+            });
+        }
+    }
+
+    fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {

@@ -8,6 +8,8 @@ use tracing_subscriber::registry::LookupSpan;
 #[cfg(feature = "alerting")]
 use super::alerting::{self, ObservatorySink};
 use super::{BuildError, Core, Inner, Observatory};
+#[cfg(feature = "otlp")]
+use crate::traces::Traces;
 use crate::{
     clock::Clock,
     config::Config,
@@ -91,6 +93,18 @@ impl ObservatoryBuilder {
         } else {
             ObservatoryLayer::off()
         };
+        for notice in &config.notices {
+            registry.diagnostics().notice(notice.clone());
+        }
+        #[cfg(feature = "otlp")]
+        let traces = (config.enabled && config.traces.enabled)
+            .then(|| Traces::new(&config, &registry))
+            .transpose()?;
+        #[cfg(feature = "otlp")]
+        let layer = match &traces {
+            Some(traces) => layer.with_gate(traces.gate(clock.clone())),
+            None => layer,
+        };
         let labels = [
             ("version", env!("CARGO_PKG_VERSION")),
             ("service_name", &config.service.name),
@@ -117,6 +131,8 @@ impl ObservatoryBuilder {
             query,
             #[cfg(feature = "alerting")]
             alerting,
+            #[cfg(feature = "otlp")]
+            traces,
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),

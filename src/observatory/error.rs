@@ -18,6 +18,10 @@ pub enum BuildError {
     #[cfg(feature = "alerting")]
     #[error("alerting cannot be set up: {0}")]
     Alerting(#[from] super::AlertingError),
+    /// Traces cannot be set up.
+    #[cfg(feature = "otlp")]
+    #[error("traces cannot be set up")]
+    Traces(#[from] crate::traces::TracesError),
     /// It could not be started.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -69,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) query: query::Query,
     #[cfg(feature = "alerting")]
     pub(crate) alerting: alerting::Alerting,
+    #[cfg(feature = "otlp")]
+    traces: Option<crate::traces::Traces>,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,
@@ -148,6 +150,13 @@ impl Observatory {
             name: "obs-notify",
             source,
         })?;
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &core.traces {
+            traces.start().map_err(|source| StartError::Thread {
+                name: "obs-traces",
+                source,
+            })?;
+        }
         *running = Some(Running {
             #[cfg(feature = "server")]
             server,
@@ -339,6 +348,10 @@ impl Inner {
         #[cfg(feature = "server")]
         if let Some(server) = running.server {
             server.stop(deadline);
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.core.traces {
+            traces.stop(deadline);
         }
         join(running.work.into_thread(), deadline);
         // Last: what the others have decided is sent, or kept.

@@ -18,3 +18,5 @@ mod server;
 mod stack;
 mod stress;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;

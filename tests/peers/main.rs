@@ -27,3 +27,5 @@ mod process;
 mod prometheus;
 mod router;
 mod scrape;
+#[cfg(feature = "otlp")]
+mod traces;

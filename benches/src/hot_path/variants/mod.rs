@@ -7,6 +7,8 @@ mod metrics_facade;
 mod opentelemetry;
 mod ours;
 mod prometheus_crate;
+#[cfg(feature = "traces")]
+mod traces;
 
 use super::workload::Operation;
 
@@ -64,7 +66,49 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
 ];
 
+/// Spans of traces: none in a build without them.
+#[cfg(not(feature = "traces"))]
+pub(crate) const TRACES: &[Variant] = &[];
+
+/// Spans of traces: ours and tracing-opentelemetry's in turns.
+#[cfg(feature = "traces")]
+pub(crate) const TRACES: &[Variant] = &[
+    Variant {
+        name: "out-ours",
+        about: "a span that is sampled out",
+        install: traces::ours_out,
+    },
+    Variant {
+        name: "out-tracing-opentelemetry",
+        about: "the same, AlwaysOff",
+        install: traces::theirs_out,
+    },
+    Variant {
+        name: "out-tree-ours",
+        about: "ten spans and nine events, sampled out",
+        install: traces::ours_out_tree,
+    },
+    Variant {
+        name: "out-tree-tracing-opentelemetry",
+        about: "the same, AlwaysOff",
+        install: traces::theirs_out_tree,
+    },
+    Variant {
+        name: "in-tree-ours",
+        about: "ten spans and nine events, sampled in",
+        install: traces::ours_in_tree,
+    },
+    Variant {
+        name: "in-tree-tracing-opentelemetry",
+        about: "the same, AlwaysOn and the SDK's batch processor",
+        install: traces::theirs_in_tree,
+    },
+];
+
 /// The variant of this name.
 pub(crate) fn named(name: &str) -> Option<&'static Variant> {
-    VARIANTS.iter().find(|variant| variant.name == name)
+    VARIANTS
+        .iter()
+        .chain(TRACES)
+        .find(|variant| variant.name == name)
 }

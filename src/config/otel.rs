@@ -1,0 +1,401 @@
+//! OpenTelemetry's variables. As its specification says, a value that cannot be used is left at its default, with a
+//! warning; the SDK reads few of them, so we do.
+
+use std::{fmt::Display, str::FromStr, time::Duration};
+
+use super::{Compression, Config, OtlpProtocol, Propagator, TraceExporter};
+
+/// What is to be said, without the value: it may be a secret in the wrong place.
+fn warn(config: &mut Config, key: &str, expected: impl Display) {
+    config.notices.push(format!(
+        "{key} cannot be used and was left out; it must be {expected}"
+    ));
+}
+
+pub(super) fn apply(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    if get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        config.traces.enabled = false;
+    }
+    resource(config, get);
+    exporters(config, get);
+    sampler(config, get);
+    batch(config, get);
+    otlp(config, get);
+    propagators(config, get);
+    if let Some(endpoint) = get("OTEL_EXPORTER_JAEGER_ENDPOINT") {
+        config.traces.jaeger.endpoint = endpoint;
+    }
+}
+
+/// `key=value` pairs between commas, values percent-encoded as in baggage. `OTEL_SERVICE_NAME` stands over the name.
+fn resource(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    let Some(text) = get(KEY) else { return };
+    // The specification: on any error the whole value is discarded.
+    let Some(pairs) = pairs(&text) else {
+        return warn(config, KEY, "`key=value` pairs between commas");
+    };
+    let has_name = get("OTEL_SERVICE_NAME").is_some();
+    for (key, value) in pairs {
+        let service = &mut config.service;
+        match key.as_str() {
+            "service.name" if has_name => {}
+            "service.name" => service.name = value,
+            "service.version" => service.version = Some(value),
+            "deployment.environment.name" => service.environment = Some(value),
+            _ => drop(service.attributes.insert(key, value)),
+        }
+    }
+}
+
+fn exporters(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_TRACES_EXPORTER";
+    let Some(text) = get(KEY) else { return };
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    if names == ["none"] {
+        config.traces.enabled = false;
+        return;
+    }
+    let known = |name: &&str| match *name {
+        "logging" => Some(TraceExporter::Console),
+        name => TraceExporter::ALL
+            .into_iter()
+            .find(|exporter| exporter.as_str() == name),
+    };
+    let mut found: Vec<TraceExporter> = names.iter().filter_map(known).collect();
+    if found.len() < names.len() {
+        warn(config, KEY, "of `otlp`, `jaeger`, `console`, or `none`");
+    }
+    found.dedup();
+    if !found.is_empty() {
+        config.traces.exporters = found;
+        let is_disabled =
+            get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        config.traces.enabled = !is_disabled;
+    }
+}
+
+fn sampler(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_TRACES_SAMPLER";
+    const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+    let Some(name) = get(KEY) else { return };
+    let (base, respects_parent) = match name.strip_prefix("parentbased_") {
+        Some(base) => (base, true),
+        None => (name.as_str(), false),
+    };
+    let ratio = match base {
+        "always_on" => 1.0,
+        "always_off" => 0.0,
+        "traceidratio" => match get(ARGUMENT).map(|text| text.parse()) {
+            None => 1.0,
+            Some(Ok(ratio)) if (0.0..=1.0).contains(&ratio) => ratio,
+            Some(_) => {
+                warn(config, ARGUMENT, "a share from 0 to 1");
+                1.0
+            }
+        },
+        _ => {
+            return warn(
+                config,
+                KEY,
+                "`always_on`, `always_off`, `traceidratio`, or one of them with `parentbased_` before it",
+            );
+        }
+    };
+    config.traces.sampling.ratio = ratio;
+    config.traces.sampling.respects_parent = respects_parent;
+}
+
+fn batch(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0_usize);
+    let mut batch = config.traces.batch.clone();
+    let mut limits = config.traces.limits.clone();
+    read(
+        config,
+        get,
+        "OTEL_BSP_SCHEDULE_DELAY",
+        milliseconds,
+        &mut batch.delay,
+    );
+    read(
+        config,
+        get,
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        milliseconds,
+        &mut batch.timeout,
+    );
+    read(
+        config,
+        get,
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        number,
+        &mut batch.queue_size,
+    );
+    read(
+        config,
+        get,
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        number,
+        &mut batch.batch_size,
+    );
+    // "Must be less than or equal to" the queue's size.
+    batch.batch_size = batch.batch_size.min(batch.queue_size);
+    read(
+        config,
+        get,
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        parsed,
+        &mut limits.attributes,
+    );
+    read(
+        config,
+        get,
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        parsed,
+        &mut limits.events,
+    );
+    read(
+        config,
+        get,
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        parsed,
+        &mut limits.links,
+    );
+    for key in [
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    ] {
+        let some = |text: &str| text.parse().ok().map(Some);
+        read(config, get, key, some, &mut limits.value_length);
+    }
+    config.traces.batch = batch;
+    config.traces.limits = limits;
+}
+
+fn otlp(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    // What is said of traces stands over what is said of all signals.
+    let find = |name: &str| {
+        let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{name}");
+        let of_all = format!("OTEL_EXPORTER_OTLP_{name}");
+        get(&of_traces)
+            .map(|value| (of_traces, value))
+            .or_else(|| Some((of_all.clone(), get(&of_all)?)))
+    };
+    let mut otlp = config.traces.otlp.clone();
+    if let Some((key, value)) = find("PROTOCOL") {
+        match value.as_str() {
+            "grpc" => otlp.protocol = OtlpProtocol::Grpc,
+            "http/protobuf" => otlp.protocol = OtlpProtocol::HttpProtobuf,
+            _ => warn(config, &key, "`grpc` or `http/protobuf`"),
+        }
+    }
+    if let Some((key, value)) = find("COMPRESSION") {
+        match value.as_str() {
+            "gzip" => otlp.compression = Compression::Gzip,
+            "none" => otlp.compression = Compression::None,
+            _ => warn(config, &key, "`gzip` or `none`"),
+        }
+    }
+    if let Some((key, value)) = find("TIMEOUT") {
+        match value.parse() {
+            Ok(milliseconds) => otlp.timeout = Duration::from_millis(milliseconds),
+            Err(_) => warn(config, &key, "a number of milliseconds"),
+        }
+    }
+    if let Some((key, value)) = find("HEADERS") {
+        match pairs(&value) {
+            Some(pairs) => {
+                otlp.headers = pairs
+                    .into_iter()
+                    .map(|(name, value)| (name, value.into()))
+                    .collect();
+            }
+            None => warn(config, &key, "`name=value` pairs between commas"),
+        }
+    }
+    if let Some((_, path)) = find("CERTIFICATE") {
+        otlp.certificate = Some(path.into());
+    }
+    // An endpoint for all signals is where the paths of each begin; one for traces is taken as it is.
+    if let Some(endpoint) = get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+        otlp.endpoint = Some(endpoint);
+    } else if let Some(endpoint) = get("OTEL_EXPORTER_OTLP_ENDPOINT") {
+        otlp.endpoint = Some(match otlp.protocol {
+            OtlpProtocol::Grpc => endpoint,
+            OtlpProtocol::HttpProtobuf => format!("{}/v1/traces", endpoint.trim_end_matches('/')),
+        });
+    }
+    config.traces.otlp = otlp;
+}
+
+fn propagators(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_PROPAGATORS";
+    let Some(text) = get(KEY) else { return };
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    if names == ["none"] {
+        config.traces.propagators.clear();
+        return;
+    }
+    let known = |name: &&str| {
+        Propagator::ALL
+            .into_iter()
+            .find(|propagator| propagator.as_str() == *name)
+    };
+    let mut found: Vec<Propagator> = names.iter().filter_map(known).collect();
+    if found.len() < names.len() {
+        warn(
+            config,
+            KEY,
+            "of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, or `none`",
+        );
+    }
+    found.dedup();
+    if !found.is_empty() {
+        config.traces.propagators = found;
+    }
+}
+
+fn read<T>(
+    config: &mut Config,
+    get: &impl Fn(&str) -> Option<String>,
+    key: &str,
+    parse: impl Fn(&str) -> Option<T>,
+    place: &mut T,
+) {
+    let Some(text) = get(key) else { return };
+    match parse(text.trim()) {
+        Some(value) => *place = value,
+        None => warn(config, key, "a whole number"),
+    }
+}
+
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// `key=value` pairs between commas; values are percent-encoded.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty()).then_some(())?;
+        Some((key.to_owned(), percent_decoded(value.trim())?))
+    };
+    text.split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(pair)
+        .collect()
+}
+
+/// `None` for an escape that is none, or bytes that are no text.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let mut config = Config::default();
+        apply(&mut config, &|key: &str| {
+            let found = variables.iter().find(|(known, _)| *known == key)?;
+            Some(found.1.to_owned())
+        });
+        config
+    }
+
+    #[test]
+    fn the_specification_s_variables_are_read() {
+        let config = config(&[
+            (
+                "OTEL_RESOURCE_ATTRIBUTES",
+                "service.name=no,host.name=a%20b,service.version=1.2",
+            ),
+            ("OTEL_SERVICE_NAME", "mine"),
+            ("OTEL_TRACES_EXPORTER", "otlp, console"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "250"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s%3Dt, x = y"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_PROPAGATORS", "b3,baggage"),
+            ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "80"),
+        ]);
+        assert_eq!(config.notices, Vec::<String>::new());
+        assert_eq!(config.service.attributes["host.name"], "a b");
+        assert_eq!(config.service.version.as_deref(), Some("1.2"));
+        assert_ne!(config.service.name, "no");
+        let traces = &config.traces;
+        assert!(traces.enabled && traces.sampling.respects_parent);
+        assert_eq!(
+            traces.exporters,
+            [TraceExporter::Otlp, TraceExporter::Console]
+        );
+        assert_eq!(traces.sampling.ratio, 0.25);
+        assert_eq!(
+            (traces.batch.queue_size, traces.batch.batch_size),
+            (100, 100)
+        );
+        assert_eq!(traces.batch.delay, Duration::from_millis(250));
+        assert_eq!(
+            traces.otlp.endpoint.as_deref(),
+            Some("http://collector:4318/v1/traces")
+        );
+        assert_eq!(traces.otlp.headers["api-key"].expose(), "s=t");
+        assert_eq!(traces.otlp.headers["x"].expose(), "y");
+        assert_eq!(traces.propagators, [Propagator::B3, Propagator::Baggage]);
+        assert_eq!(traces.limits.value_length, Some(80));
+    }
+
+    #[test]
+    fn a_bad_number_or_name_warns_and_keeps_the_default() {
+        for (key, value) in [
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "-1"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
+            ("OTEL_PROPAGATORS", "smoke"),
+            ("OTEL_TRACES_EXPORTER", "paper"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
+        ] {
+            let found = config(&[(key, value)]);
+            assert!(
+                found.notices.iter().any(|notice| notice.contains(key)),
+                "{key}"
+            );
+            assert!(!found.notices.concat().contains("s3cret"));
+            let mut quiet = found;
+            quiet.notices.clear();
+            assert_eq!(quiet, Config::default(), "{key}");
+        }
+    }
+
+    #[test]
+    fn off_is_off_whatever_else_is_said() {
+        let of = |pairs: &[(&str, &str)]| config(pairs).traces.enabled;
+        assert!(of(&[("OTEL_TRACES_EXPORTER", "otlp")]));
+        assert!(!of(&[("OTEL_TRACES_EXPORTER", "none")]));
+        assert!(!of(&[
+            ("OTEL_TRACES_EXPORTER", "otlp"),
+            ("OTEL_SDK_DISABLED", "true")
+        ]));
+    }
+}

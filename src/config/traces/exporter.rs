@@ -1,0 +1,123 @@
+//! Where traces go.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::config::Secret;
+
+/// Somewhere that traces go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TraceExporter {
+    /// A Collector, or whatever takes OTLP.
+    Otlp,
+    /// Jaeger, over OTLP.
+    Jaeger,
+    /// Standard output.
+    Console,
+}
+
+impl TraceExporter {
+    /// Every exporter.
+    pub const ALL: [Self; 3] = [Self::Otlp, Self::Jaeger, Self::Console];
+
+    /// Its name in `OTEL_TRACES_EXPORTER`, and its label in `observatory_spans_total`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Otlp => "otlp",
+            Self::Jaeger => "jaeger",
+            Self::Console => "console",
+        }
+    }
+}
+
+/// How OTLP is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OtlpConfig {
+    /// Where. Default: port 4318 of this machine over HTTP with the path `/v1/traces`, port 4317 over gRPC.
+    pub endpoint: Option<String>,
+    /// How. Default: protobuf over HTTP.
+    pub protocol: OtlpProtocol,
+    /// Headers of every request; a key for an account, say. Default: none.
+    pub headers: BTreeMap<String, Secret>,
+    /// Time that a batch may take, with every retry. Default: 10 s.
+    pub timeout: Duration,
+    /// How bodies are compressed. Default: not at all.
+    pub compression: Compression,
+    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    pub certificate: Option<PathBuf>,
+}
+
+/// How OTLP is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// Protobuf over HTTP.
+    #[default]
+    HttpProtobuf,
+    /// gRPC.
+    Grpc,
+}
+
+/// How bodies are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// With gzip.
+    Gzip,
+}
+
+/// How Jaeger is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JaegerConfig {
+    /// Where it takes OTLP over gRPC. Default: `http://localhost:4317`.
+    pub endpoint: String,
+    /// Time that a batch may take. Default: 10 s.
+    pub timeout: Duration,
+}
+
+impl JaegerConfig {
+    /// Whether the endpoint is one for Thrift over HTTP.
+    #[must_use]
+    pub fn is_thrift(&self) -> bool {
+        self.endpoint.trim_end_matches('/').ends_with("/api/traces")
+    }
+}
+
+/// How spans are written to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConsoleFormat {
+    /// A line for people, with what belongs to the span below it.
+    #[default]
+    Pretty,
+    /// A JSON object on a line.
+    Json,
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            protocol: OtlpProtocol::HttpProtobuf,
+            headers: BTreeMap::new(),
+            timeout: Duration::from_secs(10),
+            compression: Compression::None,
+            certificate: None,
+        }
+    }
+}
+
+impl Default for JaegerConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://localhost:4317".to_owned(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}

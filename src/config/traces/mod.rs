@@ -1,0 +1,152 @@
+//! Traces: which are kept, what of them may leave the process, and where they go.
+
+mod exporter;
+mod redaction;
+mod sampling;
+
+use std::time::Duration;
+
+pub use self::{
+    exporter::{Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter},
+    redaction::RedactionConfig,
+    sampling::{SamplingConfig, SamplingRule},
+};
+
+/// Traces: which are kept, what of them may leave the process, and where they go.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TracesConfig {
+    /// Whether spans become traces; off is free. Default: false; the presets turn it on where the feature `otlp` is
+    /// compiled in.
+    pub enabled: bool,
+    /// Where traces go; each exporter has a queue of its own. Default: OTLP.
+    pub exporters: Vec<TraceExporter>,
+    /// Which traces are kept.
+    pub sampling: SamplingConfig,
+    /// How spans are gathered before they are sent.
+    pub batch: BatchConfig,
+    /// What a span may hold.
+    pub limits: SpanLimits,
+    /// What of a span may leave the process.
+    pub redaction: RedactionConfig,
+    /// The exporter `otlp`.
+    pub otlp: OtlpConfig,
+    /// The exporter `jaeger`.
+    pub jaeger: JaegerConfig,
+    /// The exporter `console`. Default: pretty.
+    pub console: ConsoleFormat,
+    /// Headers that carry a trace from one service to the next. Default: W3C trace context and baggage.
+    pub propagators: Vec<Propagator>,
+    /// Names of baggage entries that every span gets as attributes. Default: none.
+    pub baggage_attributes: Vec<String>,
+}
+
+/// How spans are gathered before they are sent: `OTEL_BSP_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchConfig {
+    /// Spans that wait for one exporter at most; those beyond are dropped and counted. Default: 2,048.
+    pub queue_size: usize,
+    /// Spans that are sent at once at most. Default: 512.
+    pub batch_size: usize,
+    /// Time that a span waits for others at most. Default: 5 s.
+    pub delay: Duration,
+    /// Time that a batch may take, with every retry. Default: 30 s; an exporter's own timeout counts where it is
+    /// shorter.
+    pub timeout: Duration,
+}
+
+/// What a span may hold; what is beyond is dropped, and the span says how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpanLimits {
+    /// Attributes of a span. Default: 128.
+    pub attributes: u32,
+    /// Events of a span. Default: 128.
+    pub events: u32,
+    /// Links of a span. Default: 128.
+    pub links: u32,
+    /// Characters of an attribute's value; longer ones are cut. Default: none.
+    pub value_length: Option<usize>,
+}
+
+/// A format of the headers that carry a trace from one service to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Propagator {
+    /// W3C Trace Context: `traceparent`, `tracestate`.
+    TraceContext,
+    /// W3C Baggage: `baggage`.
+    Baggage,
+    /// B3 in one header: `b3`.
+    B3,
+    /// B3 in several headers: `x-b3-traceid` and its like.
+    B3Multi,
+    /// Jaeger's: `uber-trace-id`, `uberctx-*`.
+    Jaeger,
+}
+
+impl Propagator {
+    /// Every format.
+    pub const ALL: [Self; 5] = [
+        Self::TraceContext,
+        Self::Baggage,
+        Self::B3,
+        Self::B3Multi,
+        Self::Jaeger,
+    ];
+
+    /// Its name in `OTEL_PROPAGATORS`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TraceContext => "tracecontext",
+            Self::Baggage => "baggage",
+            Self::B3 => "b3",
+            Self::B3Multi => "b3multi",
+            Self::Jaeger => "jaeger",
+        }
+    }
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            exporters: vec![TraceExporter::Otlp],
+            sampling: SamplingConfig::default(),
+            batch: BatchConfig::default(),
+            limits: SpanLimits::default(),
+            redaction: RedactionConfig::default(),
+            otlp: OtlpConfig::default(),
+            jaeger: JaegerConfig::default(),
+            console: ConsoleFormat::Pretty,
+            propagators: vec![Propagator::TraceContext, Propagator::Baggage],
+            baggage_attributes: Vec::new(),
+        }
+    }
+}
+
+/// The defaults of OpenTelemetry's specification.
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self {
+            queue_size: 2_048,
+            batch_size: 512,
+            delay: Duration::from_secs(5),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The defaults of OpenTelemetry's specification.
+impl Default for SpanLimits {
+    fn default() -> Self {
+        Self {
+            attributes: 128,
+            events: 128,
+            links: 128,
+            value_length: None,
+        }
+    }
+}

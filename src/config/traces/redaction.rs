@@ -1,0 +1,27 @@
+//! What of a span may leave the process.
+
+/// What of a span may leave the process. It is applied once, before every exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedactionConfig {
+    /// Patterns of attributes that are content (prompts, completions, tool arguments, headers) and may leave all the
+    /// same. A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
+    pub allow: Vec<String>,
+    /// Patterns of attributes that must not leave, whatever else is said. Default: none.
+    pub deny: Vec<String>,
+    /// Whether keys, e-mail addresses and card numbers are masked in every text. Default: true.
+    pub masks: bool,
+    /// Regular expressions whose matches are masked, too. Default: none.
+    pub patterns: Vec<String>,
+}
+
+impl Default for RedactionConfig {
+    fn default() -> Self {
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            masks: true,
+            patterns: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Spans on standard output: for people, or a JSON object on each line.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    time::SystemTime,
+};
+
+use opentelemetry::{
+    KeyValue, SpanId, Value,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+use serde_json::{Map, json};
+
+use super::{Encoded, ExportError};
+use crate::config::ConsoleFormat;
+
+/// Writes spans to standard output.
+pub(in crate::traces) struct Console(ConsoleFormat);
+
+impl Console {
+    pub(super) fn new(format: ConsoleFormat) -> Self {
+        Self(format)
+    }
+
+    pub(super) fn encode(&self, spans: &[SpanData]) -> Encoded {
+        let mut text = String::new();
+        for span in spans {
+            match self.0 {
+                ConsoleFormat::Pretty => pretty(span, &mut text),
+                ConsoleFormat::Json => {
+                    // Writing to a string cannot fail.
+                    let _ = writeln!(text, "{}", json_of(span));
+                }
+            }
+        }
+        Encoded { body: text.into() }
+    }
+}
+
+/// In one piece, so that lines of others do not come between.
+pub(super) fn write(encoded: &Encoded) -> Result<usize, ExportError> {
+    let mut out = io::stdout().lock();
+    out.write_all(&encoded.body)
+        .and_then(|()| out.flush())
+        .map_err(|error| ExportError::Io(error.to_string()))?;
+    Ok(0)
+}
+
+fn pretty(span: &SpanData, out: &mut String) {
+    let took = span.end_time.duration_since(span.start_time);
+    let status = match &span.status {
+        Status::Unset => String::new(),
+        Status::Ok => "  ok".to_owned(),
+        Status::Error { description } => format!("  error {description}"),
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "{} {} {:?}{status}\n  trace {:?} span {:?}{}",
+        kind(&span.span_kind),
+        span.name,
+        took.unwrap_or_default(),
+        span.span_context.trace_id(),
+        span.span_context.span_id(),
+        parent(span).map_or(String::new(), |id| format!(" parent {id}")),
+    );
+    for KeyValue { key, value, .. } in &span.attributes {
+        let _ = writeln!(out, "  {key} = {value}");
+    }
+    for event in &span.events.events {
+        let after = event.timestamp.duration_since(span.start_time);
+        let _ = writeln!(out, "  +{:?} {}", after.unwrap_or_default(), event.name);
+    }
+}
+
+fn json_of(span: &SpanData) -> serde_json::Value {
+    let events: Vec<_> = span
+        .events
+        .iter()
+        .map(|event| {
+            json!({
+                "name": event.name,
+                "timeUnixNano": nanoseconds(event.timestamp),
+                "attributes": attributes(&event.attributes),
+            })
+        })
+        .collect();
+    let links: Vec<_> = span
+        .links
+        .iter()
+        .map(|link| {
+            json!({
+                "traceId": format!("{:?}", link.span_context.trace_id()),
+                "spanId": format!("{:?}", link.span_context.span_id()),
+            })
+        })
+        .collect();
+    let (status, message) = match &span.status {
+        Status::Unset => ("unset", None),
+        Status::Ok => ("ok", None),
+        Status::Error { description } => ("error", Some(description)),
+    };
+    json!({
+        "traceId": format!("{:?}", span.span_context.trace_id()),
+        "spanId": format!("{:?}", span.span_context.span_id()),
+        "parentSpanId": parent(span),
+        "name": span.name,
+        "kind": kind(&span.span_kind),
+        "startTimeUnixNano": nanoseconds(span.start_time),
+        "endTimeUnixNano": nanoseconds(span.end_time),
+        "attributes": attributes(&span.attributes),
+        "events": events,
+        "links": links,
+        "status": { "code": status, "message": message },
+    })
+}
+
+fn parent(span: &SpanData) -> Option<String> {
+    (span.parent_span_id != SpanId::INVALID).then(|| format!("{:?}", span.parent_span_id))
+}
+
+fn kind(kind: &SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Client => "client",
+        SpanKind::Server => "server",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal => "internal",
+    }
+}
+
+/// As a string: JSON's numbers are not that exact everywhere.
+fn nanoseconds(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_nanos().to_string()
+}
+
+fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
+    let value = |value: &Value| match value {
+        Value::Bool(value) => json!(value),
+        Value::I64(value) => json!(value),
+        Value::F64(value) => json!(value),
+        // Arrays, too: as OpenTelemetry displays them.
+        other => json!(other.to_string()),
+    };
+    attributes
+        .iter()
+        .map(|pair| (pair.key.to_string(), value(&pair.value)))
+        .collect()
+}

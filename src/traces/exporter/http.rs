@@ -1,0 +1,134 @@
+//! One request over HTTP/1.1 or HTTP/2. TLS is rustls with ring, given as an argument: nothing is installed for the
+//! whole process, and no client of the application's is changed.
+
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{HeaderMap, Request, StatusCode, body::Bytes};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+
+use super::ExportError;
+use crate::traces::TracesError;
+
+/// Time for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read: it says no more than what was refused.
+const MOST_ANSWER: usize = 64 * 1024;
+
+/// How we call ourselves.
+pub(super) const AGENT: &str = concat!("llm-observatory/", env!("CARGO_PKG_VERSION"));
+
+/// What an answer says.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) trailers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The version of HTTP that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+/// Sends requests.
+pub(super) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl HttpClient {
+    /// A client for `endpoint`. The platform's authorities are only read where it needs TLS.
+    pub(super) fn new(
+        endpoint: &hyper::Uri,
+        version: Version,
+        certificate: Option<&PathBuf>,
+    ) -> Result<Self, TracesError> {
+        let is_secure = endpoint.scheme_str() == Some("https");
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?;
+        let tls = match certificate {
+            Some(path) => builder
+                .with_root_certificates(authorities(path)?)
+                .with_no_client_auth(),
+            None if is_secure => builder
+                .with_native_roots()
+                .map_err(TracesError::Platform)?
+                .with_no_client_auth(),
+            None => builder
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth(),
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT_WITHIN));
+        let https = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http();
+        let https = match version {
+            Version::One => https.enable_http1().wrap_connector(tcp),
+            Version::Two => https.enable_http2().wrap_connector(tcp),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .http2_only(version == Version::Two)
+            .build(https);
+        Ok(Self(client))
+    }
+
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, ExportError> {
+        let answer = self
+            .0
+            .request(request)
+            .await
+            .map_err(|error| ExportError::Unreachable(innermost(&error)))?;
+        let (head, body) = answer.into_parts();
+        let read = Limited::new(body, MOST_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| ExportError::Unreachable(innermost(&*error)))?;
+        let trailers = read.trailers().cloned().unwrap_or_default();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            trailers,
+            body: read.to_bytes(),
+        })
+    }
+}
+
+fn authorities(path: &PathBuf) -> Result<RootCertStore, TracesError> {
+    let unreadable = |reason: String| TracesError::Certificate {
+        path: path.clone(),
+        reason,
+    };
+    let mut store = RootCertStore::empty();
+    let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
+    for certificate in found {
+        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| unreadable(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(unreadable("there is no certificate in it".to_owned()));
+    }
+    Ok(store)
+}
+
+/// The cause behind all others: `Connection refused`, where the outermost says `client error`.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

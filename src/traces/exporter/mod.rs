@@ -1,0 +1,109 @@
+//! Where spans go, and what comes back. The only part of `traces` that does I/O.
+
+mod console;
+mod http;
+mod otlp;
+pub(super) mod retry;
+
+use std::time::Duration;
+
+use opentelemetry_sdk::{Resource, trace::SpanData};
+
+use self::{console::Console, otlp::Otlp};
+use super::TracesError;
+use crate::config::{TraceExporter, TracesConfig};
+
+/// Somewhere that spans go.
+pub(super) enum Exporter {
+    Otlp(Box<Otlp>),
+    Console(Console),
+    /// Of a test.
+    #[cfg(test)]
+    Test(Box<dyn Fn(usize) -> Result<usize, ExportError> + Send + Sync>),
+}
+
+/// Why a batch was not exported. It says nothing of the spans, the headers or the answer: either may hold secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExportError {
+    /// Nobody is there, or they hung up.
+    #[error("cannot reach the receiver: {0}")]
+    Unreachable(String),
+    /// There was no answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The receiver may take it later.
+    #[error("the receiver answered {status}")]
+    Later {
+        status: String,
+        /// When, if it said so.
+        after: Option<Duration>,
+    },
+    /// The receiver does not want it.
+    #[error("the receiver answered {0}")]
+    Refused(String),
+    /// It could not be written.
+    #[error("cannot write: {0}")]
+    Io(String),
+}
+
+impl Exporter {
+    pub(super) fn new(
+        kind: TraceExporter,
+        config: &TracesConfig,
+        resource: &Resource,
+    ) -> Result<Self, TracesError> {
+        Ok(match kind {
+            TraceExporter::Otlp => Self::Otlp(Box::new(Otlp::new(&config.otlp, resource)?)),
+            TraceExporter::Jaeger => {
+                Self::Otlp(Box::new(Otlp::for_jaeger(&config.jaeger, resource)?))
+            }
+            TraceExporter::Console => Self::Console(Console::new(config.console)),
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Otlp(otlp) => otlp.name(),
+            Self::Console(_) => TraceExporter::Console.as_str(),
+            #[cfg(test)]
+            Self::Test(_) => "test",
+        }
+    }
+
+    /// Time that a batch may take, with every retry.
+    pub(super) fn timeout(&self) -> Duration {
+        match self {
+            Self::Otlp(otlp) => otlp.timeout(),
+            Self::Console(_) => Duration::MAX,
+            #[cfg(test)]
+            Self::Test(_) => Duration::MAX,
+        }
+    }
+
+    /// What is sent for these spans; made once, however often it is sent.
+    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
+        match self {
+            Self::Otlp(otlp) => otlp.encode(spans),
+            Self::Console(console) => console.encode(&spans),
+            #[cfg(test)]
+            Self::Test(_) => Encoded {
+                body: vec![0; spans.len()].into(),
+            },
+        }
+    }
+
+    /// Sends it once. `Ok` says how many of the spans the receiver refused.
+    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+        match self {
+            Self::Otlp(otlp) => otlp.send(encoded).await,
+            Self::Console(_) => console::write(encoded),
+            #[cfg(test)]
+            Self::Test(send) => send(encoded.body.len()),
+        }
+    }
+}
+
+/// A batch as it goes over the wire.
+pub(super) struct Encoded {
+    pub(super) body: hyper::body::Bytes,
+}

@@ -1,0 +1,100 @@
+//! OTLP over HTTP: headers of the request, and what an answer means.
+
+use std::time::Duration;
+
+use hyper::{
+    HeaderMap, Uri,
+    header::{self, HeaderValue},
+};
+
+use super::refused;
+use crate::traces::exporter::{
+    ExportError,
+    http::{AGENT, Answer},
+};
+
+/// Where traces go where nothing is said.
+const DEFAULT: &str = "http://localhost:4318/v1/traces";
+
+pub(super) fn uri(endpoint: Option<&str>) -> Uri {
+    endpoint
+        .and_then(|endpoint| endpoint.parse().ok())
+        .unwrap_or_else(|| Uri::from_static(DEFAULT))
+}
+
+pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-protobuf"),
+    );
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+    if is_gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+}
+
+/// OTLP/HTTP, "Failures": 429, 502, 503 and 504 may pass, and `Retry-After` says when.
+pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
+    match answer.status.as_u16() {
+        200..=299 => Ok(refused(&answer.body)),
+        429 | 502 | 503 | 504 => Err(ExportError::Later {
+            status: answer.status.to_string(),
+            after: retry_after(&answer.headers),
+        }),
+        _ => Err(ExportError::Refused(answer.status.to_string())),
+    }
+}
+
+/// Seconds, as receivers write it. A date is left to the backoff.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+
+    fn answer(status: u16, retry_after: Option<&'static str>) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+        }
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            trailers: HeaderMap::new(),
+            body: Vec::new().into(),
+        }
+    }
+
+    #[test]
+    fn a_status_says_whether_it_is_worth_another_attempt() {
+        assert_eq!(interpret(&answer(200, None)), Ok(0));
+        for status in [429, 502, 503, 504] {
+            let found = interpret(&answer(status, Some("7")));
+            assert!(
+                matches!(found, Err(ExportError::Later { after: Some(after), .. }) if after == Duration::from_secs(7)),
+                "{found:?}"
+            );
+        }
+        for status in [400, 401, 404, 408, 500, 501] {
+            assert!(matches!(
+                interpret(&answer(status, None)),
+                Err(ExportError::Refused(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn what_a_receiver_refused_of_a_batch_it_took_is_counted() {
+        // partial_success { rejected_spans: 3 }
+        let taken = Answer {
+            body: vec![0x0a, 0x02, 0x08, 0x03].into(),
+            ..answer(200, None)
+        };
+        assert_eq!(interpret(&taken), Ok(3));
+    }
+}

@@ -1,0 +1,156 @@
+//! OTLP, over HTTP with protobuf and over gRPC.
+//!
+//! Messages are those of `opentelemetry-proto`. The two transports are one HTTP client of our own: a unary gRPC call is
+//! one request over HTTP/2 with five bytes before its message, so tonic, and its TLS, are not needed for it.
+
+mod grpc;
+mod http;
+
+use std::{io::Write as _, time::Duration};
+
+use flate2::{Compression as Level, write::GzEncoder};
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Request, Uri,
+    body::Bytes,
+    header::{HeaderName, HeaderValue},
+};
+use opentelemetry_proto::{
+    tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+    transform::{
+        common::tonic::ResourceAttributesWithSchema,
+        trace::tonic::group_spans_by_resource_and_scope,
+    },
+};
+use opentelemetry_sdk::{Resource, trace::SpanData};
+use prost::Message as _;
+
+use super::{
+    Encoded, ExportError,
+    http::{HttpClient, Version},
+};
+use crate::config::{Compression, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter};
+use crate::traces::TracesError;
+
+/// Sends spans by OTLP.
+pub(in crate::traces) struct Otlp {
+    kind: TraceExporter,
+    client: HttpClient,
+    uri: Uri,
+    protocol: OtlpProtocol,
+    headers: HeaderMap,
+    compression: Compression,
+    timeout: Duration,
+    resource: ResourceAttributesWithSchema,
+}
+
+impl Otlp {
+    pub(super) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, TracesError> {
+        let uri = match config.protocol {
+            OtlpProtocol::HttpProtobuf => http::uri(config.endpoint.as_deref()),
+            OtlpProtocol::Grpc => grpc::uri(config.endpoint.as_deref()),
+        };
+        let version = match config.protocol {
+            OtlpProtocol::HttpProtobuf => Version::One,
+            OtlpProtocol::Grpc => Version::Two,
+        };
+        Ok(Self {
+            kind: TraceExporter::Otlp,
+            client: HttpClient::new(&uri, version, config.certificate.as_ref())?,
+            uri,
+            protocol: config.protocol,
+            headers: headers(config.headers.iter()),
+            compression: config.compression,
+            timeout: config.timeout,
+            resource: resource.into(),
+        })
+    }
+
+    /// Jaeger takes OTLP since 1.35.
+    pub(super) fn for_jaeger(
+        config: &JaegerConfig,
+        resource: &Resource,
+    ) -> Result<Self, TracesError> {
+        let otlp = OtlpConfig {
+            endpoint: Some(config.endpoint.clone()),
+            protocol: OtlpProtocol::Grpc,
+            timeout: config.timeout,
+            ..OtlpConfig::default()
+        };
+        Ok(Self {
+            kind: TraceExporter::Jaeger,
+            ..Self::new(&otlp, resource)?
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
+        let message = ExportTraceServiceRequest {
+            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
+        };
+        let message = message.encode_to_vec();
+        let message = match self.compression {
+            Compression::None => message,
+            Compression::Gzip => gzip(&message),
+        };
+        let body = match self.protocol {
+            OtlpProtocol::HttpProtobuf => message,
+            OtlpProtocol::Grpc => grpc::frame(&message, self.compression == Compression::Gzip),
+        };
+        Encoded { body: body.into() }
+    }
+
+    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+        let mut request = Request::new(Full::new(encoded.body.clone()));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let is_gzip = self.compression == Compression::Gzip;
+        match self.protocol {
+            OtlpProtocol::HttpProtobuf => {
+                http::add_headers(request.headers_mut(), is_gzip);
+                http::interpret(&self.client.send(request).await?)
+            }
+            OtlpProtocol::Grpc => {
+                *request.version_mut() = hyper::Version::HTTP_2;
+                grpc::add_headers(request.headers_mut(), is_gzip, self.timeout);
+                grpc::interpret(&self.client.send(request).await?)
+            }
+        }
+    }
+}
+
+/// Headers that the user set; those that cannot be sent were refused when the configuration was checked.
+fn headers<'a>(configured: impl Iterator<Item = (&'a String, &'a Secret)>) -> HeaderMap {
+    configured
+        .filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            let mut value = HeaderValue::try_from(value.expose()).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        })
+        .collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Level::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+/// How many spans a receiver that took the request refused.
+fn refused(message: &[u8]) -> usize {
+    // An answer that cannot be read is no refusal: the status said that it was taken.
+    ExportTraceServiceResponse::decode(Bytes::copy_from_slice(message))
+        .ok()
+        .and_then(|response| response.partial_success)
+        .map_or(0, |partial| partial.rejected_spans.max(0) as usize)
+}

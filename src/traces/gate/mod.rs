@@ -1,0 +1,426 @@
+//! Lets the spans of sampled traces through to tracing-opentelemetry's layer, and no others.
+//!
+//! That layer costs the same whether a span is sampled or not, so it must not see those that are not. A per-layer
+//! filter cannot do it: it sees neither explicit parents nor OpenTelemetry's context. So this wraps it, decides at the
+//! first span of a trace, and has children follow. Only ids of spans that are let through are kept, in a lock-free set;
+//! a span that is not there is unsampled, and leaves nothing behind.
+//!
+//! - A span's parent is OpenTelemetry's current context where there is one, as it is for that layer; else the span
+//!   around it. What began elsewhere goes by its flag.
+//! - A span whose callsite says `otel.kind`, or names an HTTP or RPC request, stands at the process's edge: foreign code
+//!   calls `set_parent` on it when it exists already, or asks for its context to send it on. The first of a trace is
+//!   let through and decided at its first enter, child or event; one inside an unsampled trace is let through as a
+//!   span that records nothing, so that its context says so.
+//! - An unsampled trace has one id, made when somebody asks. An unsampled span that is entered where a sampled one is
+//!   current takes its place there.
+//!
+//! Known limit: `Span::context()` of tracing-opentelemetry answers an empty context for an unsampled span that does not
+//! stand at the edge. `propagation` does not.
+
+mod attached;
+mod identity;
+mod ids;
+mod sampler;
+
+use std::{
+    any::TypeId,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use opentelemetry::{
+    Context as OtelContext,
+    trace::{SpanContext, TraceContextExt as _},
+};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::{
+    Dispatch, Event, Metadata, Subscriber,
+    dispatcher::WeakDispatch,
+    span::{Attributes, Id, Record},
+};
+use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+pub(super) use self::sampler::{GateIds, GateSampler};
+use self::{
+    identity::Identity,
+    ids::Ids,
+    sampler::{NotKept, is_sampled},
+};
+use super::sampling::HeadSampler;
+use crate::{clock::Clock, own_thread};
+
+/// What the ids of a span that was entered for the first time are.
+pub(crate) struct Entered {
+    pub(crate) trace_id: u128,
+    pub(crate) span_id: u64,
+}
+
+/// The gate in front of tracing-opentelemetry's layer.
+pub(crate) struct Gate<S> {
+    inner: OpenTelemetryLayer<S, SdkTracer>,
+    sampler: Arc<HeadSampler>,
+    clock: Clock,
+    origin: u64,
+    /// Spans that are recorded.
+    sampled: Ids,
+    /// First spans that are not decided yet.
+    undecided: Ids,
+    /// Spans at the edge of unsampled traces.
+    edges: Ids,
+    dispatch: OnceLock<WeakDispatch>,
+    lookup: Lookup,
+}
+
+/// Finds the gate of a subscriber, whose type the one who asks does not know.
+pub(crate) struct Lookup {
+    context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
+}
+
+/// What others are to be told of a span: its own ids, or those of its unsampled trace.
+pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
+    let lookup = dispatch.downcast_ref::<Lookup>()?;
+    (lookup.context_of)(dispatch, id)
+}
+
+impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
+    pub(super) fn new(tracer: SdkTracer, sampler: Arc<HeadSampler>, clock: Clock) -> Self {
+        Self {
+            inner: OpenTelemetryLayer::new(tracer),
+            sampler,
+            origin: clock.raw(),
+            clock,
+            sampled: Ids::new(),
+            undecided: Ids::new(),
+            edges: Ids::new(),
+            dispatch: OnceLock::new(),
+            lookup: Lookup {
+                context_of: Self::context_of,
+            },
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.between(self.origin, self.clock.raw())
+    }
+
+    fn dispatch(&self) -> Option<Dispatch> {
+        self.dispatch.get()?.upgrade()
+    }
+
+    fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
+        let gate = dispatch.downcast_ref::<Self>()?;
+        gate.decide_if_waiting(id);
+        if gate.is_through(id) {
+            // Starts the span, which whoever sends its id on wants.
+            return Some(
+                get_otel_context(id, dispatch)?
+                    .span()
+                    .span_context()
+                    .clone(),
+            );
+        }
+        let registry = dispatch.downcast_ref::<S>()?;
+        identity::unsampled(&registry.span(id)?, &gate.sampler)
+    }
+
+    /// Whether the inner layer knows this span.
+    #[inline]
+    fn is_through(&self, id: &Id) -> bool {
+        let id = id.into_u64();
+        self.sampled.contains(id) || self.edges.contains(id) || self.undecided.contains(id)
+    }
+
+    #[inline]
+    fn decide_if_waiting(&self, id: &Id) {
+        if !self.undecided.is_empty() {
+            self.decide(id);
+        }
+    }
+
+    /// Starts an undecided span, if it is one: from here on a parent that is set comes too late.
+    #[cold]
+    fn decide(&self, id: &Id) {
+        let number = id.into_u64();
+        if !self.undecided.remove(number) {
+            return;
+        }
+        let dispatch = self.dispatch();
+        let context = dispatch
+            .as_ref()
+            .and_then(|dispatch| get_otel_context(id, dispatch));
+        let (Some(context), Some(dispatch)) = (context, dispatch) else {
+            return;
+        };
+        let context = context.span().span_context().clone();
+        if context.is_sampled() {
+            return self.sampled.insert(number);
+        }
+        self.edges.insert(number);
+        if let Some(span) = dispatch
+            .downcast_ref::<S>()
+            .and_then(|registry| registry.span(id))
+        {
+            span.extensions_mut().replace(Identity(context));
+        }
+    }
+
+    // These stay functions of their own: inlined into the Layer's callbacks, their registers would be saved for every
+    // span of a service without traces.
+    #[inline(never)]
+    pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        if own_thread::is_marked() {
+            return;
+        }
+        let number = id.into_u64();
+        if attributes.is_contextual() {
+            // Copied only where it is sampled: the others need its flag alone.
+            let current = OtelContext::map_current(|current| {
+                current
+                    .has_active_span()
+                    .then(|| current.span().span_context().clone())
+                    .filter(SpanContext::is_valid)
+            });
+            if let Some(parent) = current {
+                if is_sampled(&self.sampler, &parent) {
+                    return self.let_through(attributes, id, context);
+                }
+                return self.unsampled_below(parent, attributes, id, context);
+            }
+        }
+        let current = if attributes.is_contextual() {
+            context.current_span().id().cloned()
+        } else {
+            None
+        };
+        if let Some(parent) = attributes.parent().or(current.as_ref()) {
+            self.decide_if_waiting(parent);
+            if self.sampled.contains(parent.into_u64()) {
+                self.let_through(attributes, id, context);
+            } else if is_edge(attributes.metadata()) {
+                self.let_edge_through(attributes, id, context);
+            }
+            return;
+        }
+        let is_kept = self.sampler.begins(attributes, || self.now());
+        if is_edge(attributes.metadata()) {
+            self.undecided.insert(number);
+            let under = if attributes.is_contextual() {
+                OtelContext::current()
+            } else {
+                OtelContext::new()
+            };
+            self.pass(
+                if is_kept {
+                    under
+                } else {
+                    under.with_value(NotKept)
+                },
+                attributes,
+                id,
+                context,
+            );
+        } else if is_kept {
+            self.let_through(attributes, id, context);
+        }
+    }
+
+    fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
+        self.sampled.insert(id.into_u64());
+        self.inner.on_new_span(attributes, id, context.clone());
+    }
+
+    /// The parent of this span, which OpenTelemetry's current context names, is not sampled.
+    #[cold]
+    fn unsampled_below(
+        &self,
+        parent: SpanContext,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) {
+        if is_edge(attributes.metadata()) {
+            self.edges.insert(id.into_u64());
+            return self.inner.on_new_span(attributes, id, context.clone());
+        }
+        // The first span here of a trace that began elsewhere goes by its id.
+        if let Some(span) = context.span(id).filter(|span| span.parent().is_none()) {
+            span.extensions_mut().replace(Identity(parent));
+        }
+    }
+
+    /// A span at the edge of an unsampled trace: it records nothing, and its context says so.
+    #[cold]
+    fn let_edge_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(parent) = identity::unsampled(&span, &self.sampler) {
+            self.edges.insert(id.into_u64());
+            let under = OtelContext::new().with_remote_span_context(parent);
+            self.pass(under, attributes, id, context);
+        }
+    }
+
+    /// Lets a span through as a child of `under`.
+    fn pass(
+        &self,
+        under: OtelContext,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) {
+        let _current = under.attach();
+        let contextual = Attributes::new(attributes.metadata(), attributes.values());
+        self.inner.on_new_span(&contextual, id, context.clone());
+    }
+
+    #[inline(never)]
+    pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
+        if self.is_through(id) {
+            self.inner.on_record(id, values, context.clone());
+        }
+    }
+
+    pub(crate) fn on_follows_from(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
+        self.decide_if_waiting(id);
+        self.decide_if_waiting(follows);
+        if !self.sampled.contains(id.into_u64()) {
+            return;
+        }
+        if self.is_through(follows) {
+            return self.inner.on_follows_from(id, follows, context.clone());
+        }
+        // A link towards an unsampled span names its trace.
+        let linked = context
+            .span(follows)
+            .and_then(|span| identity::unsampled(&span, &self.sampler));
+        let own = self
+            .dispatch()
+            .and_then(|dispatch| get_otel_context(id, &dispatch));
+        if let (Some(linked), Some(own)) = (linked, own) {
+            own.span().add_link(linked, Vec::new());
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
+        let current = if event.is_contextual() {
+            context.current_span().id().cloned()
+        } else {
+            None
+        };
+        let Some(id) = event.parent().or(current.as_ref()) else {
+            return;
+        };
+        self.decide_if_waiting(id);
+        if self.sampled.contains(id.into_u64()) {
+            self.inner.on_event(event, context.clone());
+        }
+    }
+
+    /// The ids of a sampled span that is entered for the first time.
+    #[inline(never)]
+    pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
+        self.decide_if_waiting(id);
+        if self.is_through(id) {
+            self.inner.on_enter(id, context.clone());
+            return self.first_enter(id, context);
+        }
+        let is_inside_a_sampled_one = OtelContext::map_current(|current| {
+            current.has_active_span() && current.span().span_context().is_sampled()
+        });
+        if is_inside_a_sampled_one {
+            self.take_its_place(id, context);
+        }
+        None
+    }
+
+    fn first_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
+        let span = context.span(id)?;
+        if span.extensions().get::<Identity>().is_some() {
+            return None;
+        }
+        // The inner layer has just made it current.
+        let own = OtelContext::map_current(|current| current.span().span_context().clone());
+        if !own.is_sampled() || !self.sampled.contains(id.into_u64()) {
+            return None;
+        }
+        let entered = Entered {
+            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
+        };
+        span.extensions_mut().replace(Identity(own));
+        Some(entered)
+    }
+
+    #[cold]
+    fn take_its_place(&self, id: &Id, context: &Context<'_, S>) {
+        let unsampled = context
+            .span(id)
+            .and_then(|span| identity::unsampled(&span, &self.sampler));
+        if let Some(unsampled) = unsampled {
+            attached::attach(id.into_u64(), unsampled);
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
+        if self.is_through(id) {
+            return self.inner.on_exit(id, context.clone());
+        }
+        attached::detach(id.into_u64());
+    }
+
+    #[inline(never)]
+    pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
+        self.decide_if_waiting(id);
+        let number = id.into_u64();
+        if self.sampled.remove(number) {
+            return self.inner.on_close(id.clone(), context.clone());
+        }
+        if self.edges.remove(number) {
+            self.inner.on_close(id.clone(), context.clone());
+        }
+    }
+
+    pub(crate) fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // A layer is part of one subscriber.
+        let _ = self.dispatch.set(dispatch.downgrade());
+        self.inner.on_register_dispatch(dispatch);
+    }
+
+    pub(crate) fn on_layer(&mut self, subscriber: &mut S) {
+        self.inner.on_layer(subscriber);
+    }
+
+    /// As [`Layer::downcast_raw`].
+    #[expect(
+        unsafe_code,
+        reason = "OpenTelemetrySpanExt finds its layer by this, and the trait declares it unsafe"
+    )]
+    pub(crate) fn downcast(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        if id == TypeId::of::<Lookup>() {
+            return Some(std::ptr::from_ref(&self.lookup).cast());
+        }
+        // SAFETY: it only compares type ids and hands out pointers into itself, which live as long as `self`.
+        unsafe { self.inner.downcast_raw(id) }
+    }
+}
+
+/// Whether a span stands at the process's edge, as its callsite says.
+fn is_edge(metadata: &Metadata<'_>) -> bool {
+    metadata.fields().iter().any(|field| {
+        matches!(
+            field.name(),
+            "otel.kind" | "http.request.method" | "rpc.system"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! What the SDK is told about spans that the gate lets through.
+
+use std::{fmt, sync::Arc};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Link, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceId},
+};
+use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, SamplingResult, ShouldSample};
+
+use crate::traces::sampling::{HeadSampler, random};
+
+/// In a context: a trace that begins under it is not kept. (It may still turn out not to begin here.)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NotKept;
+
+/// A parent's flag counts; a trace that begins here is kept, because the gate let it through, unless its context says
+/// that it is not.
+#[derive(Clone, Debug)]
+pub(in crate::traces) struct GateSampler(pub(in crate::traces) Arc<HeadSampler>);
+
+impl ShouldSample for GateSampler {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        _: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let span = parent
+            .filter(|context| context.has_active_span())
+            .map(|context| context.span().span_context().clone())
+            .filter(SpanContext::is_valid);
+        let is_kept = match &span {
+            Some(span) => is_sampled(&self.0, span),
+            None => parent.is_none_or(|context| context.get::<NotKept>().is_none()),
+        };
+        SamplingResult {
+            decision: if is_kept {
+                SamplingDecision::RecordAndSample
+            } else {
+                SamplingDecision::Drop
+            },
+            attributes: Vec::new(),
+            trace_state: span.map_or_else(Default::default, |span| span.trace_state().clone()),
+        }
+    }
+}
+
+/// Whether the children of a span are sampled. What began elsewhere is the sampler's to judge.
+pub(super) fn is_sampled(sampler: &HeadSampler, parent: &SpanContext) -> bool {
+    if !parent.is_remote() {
+        return parent.is_sampled();
+    }
+    let trace_id = u128::from_be_bytes(parent.trace_id().to_bytes());
+    sampler.continues(trace_id, parent.is_sampled())
+}
+
+/// Ids of which others that draw by trace id say the same.
+#[derive(Clone)]
+pub(in crate::traces) struct GateIds(pub(in crate::traces) Arc<HeadSampler>);
+
+impl IdGenerator for GateIds {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::from(self.0.trace_id(true))
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        SpanId::from(random().max(1))
+    }
+}
+
+impl fmt::Debug for GateIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GateIds")
+    }
+}

@@ -1,0 +1,243 @@
+//! The gate in a stack, and what came out of it.
+
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::{
+    Context as OtelContext, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, TraceContextExt as _, TraceState, TracerProvider as _},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
+use tracing::{Dispatch, Span as TracingSpan, field::Empty, info, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::prelude::*;
+
+use super::*;
+use crate::{FnSink, ObservatoryLayer, config::SamplingConfig};
+
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut Span, _: &OtelContext) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().push(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// The spans that end in `work`, where this share of traces is kept, by name.
+fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
+    let config = SamplingConfig {
+        ratio,
+        ..SamplingConfig::default()
+    };
+    let sampler = Arc::new(HeadSampler::new(&config));
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ended.clone())
+        .with_sampler(GateSampler(Arc::clone(&sampler)))
+        .with_id_generator(GateIds(Arc::clone(&sampler)))
+        .build();
+    let gate = Gate::new(provider.tracer("test"), sampler, Clock::system());
+    let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::dispatcher::with_default(&Dispatch::new(subscriber), work);
+    let mut spans = std::mem::take(&mut *ended.0.lock().unwrap());
+    spans.sort_by(|a, b| a.name.cmp(&b.name));
+    spans
+}
+
+fn names(spans: &[SpanData]) -> Vec<&str> {
+    spans.iter().map(|span| &*span.name).collect()
+}
+
+fn remote(is_sampled: bool) -> OtelContext {
+    let flags = TraceFlags::default().with_sampled(is_sampled);
+    let (trace, span) = (TraceId::from(7_u128), SpanId::from(9_u64));
+    let context = SpanContext::new(trace, span, flags, true, TraceState::default());
+    OtelContext::new().with_remote_span_context(context)
+}
+
+fn told(span: &TracingSpan) -> SpanContext {
+    span.with_subscriber(|(id, dispatch)| context_of(dispatch, id))
+        .flatten()
+        .unwrap()
+}
+
+fn tree() {
+    let root = info_span!("a");
+    root.in_scope(|| {
+        info_span!("b").in_scope(|| info!("inside"));
+        let explicit = info_span!(parent: &root, "c");
+        explicit.follows_from(&root);
+    });
+}
+
+#[test]
+fn a_kept_trace_comes_out_whole_and_another_not_at_all() {
+    let kept = spans(1.0, tree);
+    assert_eq!(names(&kept), ["a", "b", "c"]);
+    let [a, b, c] = &kept[..] else { panic!() };
+    assert_eq!(
+        (b.parent_span_id, c.parent_span_id),
+        (a.span_context.span_id(), a.span_context.span_id())
+    );
+    assert!(
+        kept.iter()
+            .all(|span| span.span_context.trace_id() == a.span_context.trace_id())
+    );
+    assert_eq!((b.events.events.len(), c.links.links.len()), (1, 1));
+    assert!(spans(0.0, tree).is_empty());
+}
+
+#[test]
+fn a_remote_parent_s_flag_counts_however_it_comes() {
+    for is_sampled in [true, false] {
+        // The draw would say the opposite.
+        let ratio = if is_sampled { 0.0 } else { 1.0 };
+        let attached = spans(ratio, || {
+            let _attached = remote(is_sampled).attach();
+            info_span!("a").in_scope(|| drop(info_span!("b")));
+        });
+        let set = spans(ratio, || {
+            let root = info_span!("a", otel.kind = "server");
+            root.set_parent(remote(is_sampled)).unwrap();
+            root.in_scope(|| drop(info_span!("b")));
+        });
+        for found in [attached, set] {
+            let expected: &[&str] = if is_sampled { &["a", "b"] } else { &[] };
+            assert_eq!(names(&found), expected);
+            assert!(
+                found
+                    .iter()
+                    .all(|span| span.span_context.trace_id() == TraceId::from(7_u128))
+            );
+        }
+    }
+}
+
+#[test]
+fn an_edge_without_a_parent_goes_by_the_draw() {
+    let work = || {
+        let root = info_span!("a", otel.kind = "server", late = Empty);
+        root.record("late", 1);
+        root.in_scope(|| drop(info_span!("b")));
+    };
+    assert_eq!(names(&spans(1.0, work)), ["a", "b"]);
+    assert!(spans(0.0, work).is_empty());
+    // Asked for its context before anybody has entered it.
+    assert!(
+        spans(0.0, || drop(
+            info_span!("a", otel.kind = "server").context()
+        ))
+        .is_empty()
+    );
+}
+
+#[test]
+fn an_unsampled_trace_has_one_id_and_says_so_to_foreign_code_too() {
+    let found = spans(0.0, || {
+        let root = info_span!("a");
+        let _entered = root.enter();
+        let inner = info_span!("b");
+        let _inner = inner.enter();
+        let client = info_span!("c", otel.kind = "client");
+        let explicit = info_span!(parent: &inner, "d", otel.kind = "client");
+        let own = told(&root);
+        assert!(own.is_valid() && !own.is_sampled());
+        assert_eq!(told(&inner), own);
+        for edge in [client, explicit] {
+            let foreign = edge.context().span().span_context().clone();
+            assert_eq!(
+                (foreign.trace_id(), foreign.is_sampled()),
+                (own.trace_id(), false)
+            );
+            assert_eq!(told(&edge).trace_id(), own.trace_id());
+        }
+    });
+    assert!(found.is_empty());
+}
+
+#[test]
+fn what_came_in_unsampled_goes_on_with_its_own_id() {
+    let found = spans(1.0, || {
+        let attached = remote(false).attach();
+        let root = info_span!("a");
+        drop(attached);
+        let _entered = root.enter();
+        assert_eq!(told(&info_span!("b")).trace_id(), TraceId::from(7_u128));
+    });
+    assert!(found.is_empty());
+}
+
+#[test]
+fn an_unsampled_trace_inside_a_sampled_span_takes_its_place() {
+    // One root is sampled by its parent, the other drawn.
+    let found = spans(0.0, || {
+        let attached = remote(true).attach();
+        let sampled = info_span!("a");
+        drop(attached);
+        let _outer = sampled.enter();
+        let unsampled = info_span!(parent: None, "b");
+        {
+            let _inner = unsampled.enter();
+            let current = OtelContext::map_current(|c| c.span().span_context().clone());
+            assert_eq!(current, told(&unsampled).clone());
+            drop(info_span!("c"));
+        }
+        drop(info_span!("d"));
+        sampled.follows_from(&unsampled);
+    });
+    assert_eq!(names(&found), ["a", "d"]);
+    let link = &found[0].links.links[0].span_context;
+    assert!(link.is_valid() && !link.is_sampled());
+    assert_ne!(link.trace_id(), found[0].span_context.trace_id());
+}
+
+#[test]
+fn the_observatory_s_own_threads_are_not_traced() {
+    let found = spans(1.0, || {
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        let thread = std::thread::spawn(move || {
+            own_thread::mark();
+            tracing::dispatcher::with_default(&dispatch, tree);
+        });
+        thread.join().unwrap();
+    });
+    assert!(found.is_empty());
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let config = SamplingConfig {
+        ratio: 0.5,
+        ..SamplingConfig::default()
+    };
+    let sampler = Arc::new(HeadSampler::new(&config));
+    let provider = SdkTracerProvider::builder().build();
+    let gate = Gate::new(provider.tracer("test"), sampler, Clock::system());
+    let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    tracing::dispatcher::with_default(&dispatch, || {
+        for _ in 0..200 {
+            tree();
+            info_span!("s", otel.kind = "server").in_scope(tree);
+            drop(info_span!("s", otel.kind = "server"));
+        }
+    });
+    let gate = dispatch
+        .downcast_ref::<Gate<tracing_subscriber::Registry>>()
+        .unwrap();
+    assert!(gate.undecided.is_empty() && gate.edges.is_empty() && gate.sampled.is_empty());
+}

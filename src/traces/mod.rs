@@ -1,0 +1,94 @@
+//! Turns the spans of sampled traces into what collectors take.
+//!
+//! ```text
+//! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► queue ─► exporter (one each)
+//! ```
+//!
+//! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
+//! not depend on any of this.
+
+mod account;
+mod error;
+mod exporter;
+mod gate;
+mod pattern;
+mod pipeline;
+pub mod propagation;
+mod provider;
+mod redaction;
+mod sampling;
+
+use std::{io, sync::Arc, time::Instant};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
+use tracing_subscriber::registry::LookupSpan;
+
+pub use self::error::TracesError;
+pub(crate) use self::gate::Gate;
+use self::{
+    account::Account,
+    exporter::Exporter,
+    pipeline::{Intake, Pipeline},
+    redaction::Redaction,
+    sampling::HeadSampler,
+};
+use crate::{clock::Clock, config::Config, metrics::Registry};
+
+/// Traces of one observatory: from the gate to the exporters.
+pub(crate) struct Traces {
+    pipeline: Pipeline,
+    provider: SdkTracerProvider,
+    sampler: Arc<HeadSampler>,
+}
+
+impl Traces {
+    /// Everything but the thread.
+    pub(crate) fn new(config: &Config, registry: &Registry) -> Result<Self, TracesError> {
+        let traces = &config.traces;
+        let resource = provider::resource(config);
+        let exporters = traces
+            .exporters
+            .iter()
+            .map(|kind| {
+                let exporter = Exporter::new(*kind, traces, &resource)?;
+                let account = Account::new(registry, exporter.name());
+                Ok((exporter, account))
+            })
+            .collect::<Result<Vec<_>, TracesError>>()?;
+        let redaction = Redaction::new(&traces.redaction, &traces.limits)
+            .map_err(|pattern| TracesError::Pattern { pattern })?;
+        let pipeline = Pipeline::new(exporters, redaction, &traces.batch);
+        let sampler = Arc::new(HeadSampler::new(&traces.sampling));
+        let intake = Intake::new(
+            Arc::clone(&pipeline.stream),
+            traces.baggage_attributes.clone(),
+        );
+        let provider = provider::provider(intake, &sampler, &traces.limits);
+        Ok(Self {
+            pipeline,
+            provider,
+            sampler,
+        })
+    }
+
+    /// The gate for a Layer.
+    pub(crate) fn gate<S>(&self, clock: Clock) -> Gate<S>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let tracer = self.provider.tracer(env!("CARGO_PKG_NAME"));
+        Gate::new(tracer, Arc::clone(&self.sampler), clock)
+    }
+
+    /// Starts the thread that exports.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        self.pipeline.start()
+    }
+
+    /// Exports what there is until `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        self.pipeline.stop(deadline);
+    }
+}

@@ -1,0 +1,63 @@
+//! Takes spans that ended on the application's threads; the SDK's end of the pipeline.
+
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::{Context, KeyValue, baggage::BaggageExt as _, trace::Span as _};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{Span, SpanData, SpanProcessor},
+};
+
+use super::{Refused, Stream};
+
+/// Gives spans that ended to the pipeline. It never waits: what there is no room for is dropped and counted.
+#[derive(Debug)]
+pub(in crate::traces) struct Intake {
+    stream: Arc<Stream>,
+    /// Baggage entries that every span gets as attributes.
+    baggage: Vec<String>,
+}
+
+impl Intake {
+    pub(in crate::traces) fn new(stream: Arc<Stream>, baggage: Vec<String>) -> Self {
+        Self { stream, baggage }
+    }
+}
+
+impl SpanProcessor for Intake {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        for key in &self.baggage {
+            if let Some(value) = context.baggage().get(key) {
+                span.set_attribute(KeyValue::new(key.clone(), value.clone()));
+            }
+        }
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        if let Err(refused) = self.stream.queue.put(span) {
+            self.stream.dropped(refused);
+        }
+    }
+
+    /// The observatory flushes, within its own deadline.
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    /// As [`SpanProcessor::force_flush`].
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// One span less for everybody.
+    fn dropped(&self, refused: Refused) {
+        for account in &self.accounts {
+            account.dropped(refused.into(), 1);
+        }
+    }
+}

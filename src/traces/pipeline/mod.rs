@@ -1,0 +1,215 @@
+//! Brings spans that ended to the exporters: in batches, within deadlines, and counted.
+//!
+//! ```text
+//! application's threads          the thread `obs-traces`
+//! span ends ─► queue ─┬─► redaction ─┬─► queue ─► worker ─► exporter
+//!                     │              └─► queue ─► worker ─► exporter
+//! ```
+//!
+//! The thread has a current-thread runtime of its own, so it needs none of the application's, cannot be blocked by it
+//! and cannot deadlock with it at the end. One exporter that hangs leaves the others alone: only its own queue fills.
+
+mod intake;
+mod queue;
+mod worker;
+
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use opentelemetry_sdk::trace::SpanData;
+use tokio::sync::watch;
+
+pub(super) use self::intake::Intake;
+use self::{
+    queue::{Queue, Refused},
+    worker::Worker,
+};
+use super::{
+    account::{Account, DropReason},
+    exporter::Exporter,
+    redaction::Redaction,
+};
+use crate::{config::BatchConfig, observatory::join, own_thread};
+
+/// Its name; Linux shows fifteen characters of it.
+const NAME: &str = "obs-traces";
+
+impl From<Refused> for DropReason {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => Self::QueueFull,
+            Refused::Closed => Self::Shutdown,
+        }
+    }
+}
+
+/// Spans on their way, and who counts what becomes of them.
+pub(super) struct Stream {
+    queue: Queue<SpanData>,
+    accounts: Vec<Arc<Account>>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+/// The way from spans that ended to the exporters.
+pub(super) struct Pipeline {
+    pub(super) stream: Arc<Stream>,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Not started yet; spans wait.
+    Ready(Parts),
+    Running {
+        thread: JoinHandle<()>,
+        deadline: watch::Sender<Option<Instant>>,
+    },
+    Ended,
+}
+
+/// What the thread works with.
+struct Parts {
+    workers: Vec<Worker>,
+    redaction: Redaction,
+    batch: BatchConfig,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        exporters: Vec<(Exporter, Account)>,
+        redaction: Redaction,
+        batch: &BatchConfig,
+    ) -> Self {
+        let mut accounts = Vec::new();
+        let mut workers = Vec::new();
+        for (exporter, account) in exporters {
+            let account = Arc::new(account);
+            accounts.push(Arc::clone(&account));
+            workers.push(Worker::new(exporter, account, batch));
+        }
+        let queue = Queue::new(batch.queue_size, batch.batch_size);
+        Self {
+            stream: Arc::new(Stream { queue, accounts }),
+            state: Mutex::new(State::Ready(Parts {
+                workers,
+                redaction,
+                batch: batch.clone(),
+            })),
+        }
+    }
+
+    /// Starts the thread, unless it runs or has run.
+    pub(super) fn start(&self) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, State::Ready(_)) {
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            // Names are looked up there.
+            .max_blocking_threads(2)
+            .thread_name("obs-resolve")
+            .on_thread_start(own_thread::mark)
+            .build()?;
+        let State::Ready(parts) = std::mem::replace(&mut *state, State::Ended) else {
+            return Ok(());
+        };
+        let (deadline, ends) = watch::channel(None);
+        let stream = Arc::clone(&self.stream);
+        let thread = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || {
+                own_thread::mark();
+                runtime.block_on(run(&stream, parts, ends));
+                runtime.shutdown_background();
+            })?;
+        *state = State::Running { thread, deadline };
+        Ok(())
+    }
+
+    /// Sends what there is until `deadline`; what is left then is dropped and counted.
+    pub(super) fn stop(&self, deadline: Instant) {
+        self.stream.queue.close();
+        let state = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Ended)
+        };
+        if let State::Running {
+            thread,
+            deadline: ends,
+        } = state
+        {
+            // The thread may have ended by itself.
+            let _ = ends.send(Some(deadline));
+            // A moment to count what is left.
+            join(thread, deadline + std::time::Duration::from_millis(200));
+        }
+        let left = self.stream.queue.take(usize::MAX).len();
+        for account in &self.stream.accounts {
+            account.dropped(DropReason::Shutdown, left);
+        }
+    }
+}
+
+/// Until the stream is closed and everything has been sent, or the deadline has passed.
+async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant>>) {
+    let Parts {
+        workers,
+        redaction,
+        batch,
+    } = parts;
+    let queues: Vec<_> = workers
+        .iter()
+        .map(|worker| Arc::clone(&worker.queue))
+        .collect();
+    let tasks: Vec<_> = workers
+        .into_iter()
+        .map(|worker| tokio::spawn(worker.run(ends.clone())))
+        .collect();
+    // Workers wait for full batches; here spans only pass through.
+    let delay = batch.delay.min(std::time::Duration::from_millis(500));
+    while let Some(spans) = stream.queue.next(batch.batch_size, delay).await {
+        for mut span in spans {
+            // Whatever a span holds, the next one is sent.
+            let redacted = catch_unwind(AssertUnwindSafe(|| redaction.apply(&mut span)));
+            let Ok(()) = redacted else {
+                stream.lost();
+                continue;
+            };
+            let span = Arc::new(span);
+            for (queue, account) in queues.iter().zip(&stream.accounts) {
+                if let Err(refused) = queue.put(Arc::clone(&span)) {
+                    account.dropped(refused.into(), 1);
+                }
+            }
+        }
+        // Workers are on this thread, too.
+        tokio::task::yield_now().await;
+    }
+    for queue in &queues {
+        queue.close();
+    }
+    for task in tasks {
+        // One that panicked has ended.
+        let _ = task.await;
+    }
+}
+
+impl Stream {
+    /// A span that could not be redacted is not sent to anybody.
+    fn lost(&self) {
+        for account in &self.accounts {
+            account.sent(1, 1, std::time::Duration::ZERO);
+        }
+    }
+}

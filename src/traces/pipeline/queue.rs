@@ -1,0 +1,129 @@
+//! A bounded queue of spans: who puts one in never waits, and who takes them waits for enough of them, or long enough.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+/// A bounded queue.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    most: usize,
+    /// As many as are worth waking somebody up for.
+    enough: usize,
+    bell: Notify,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: VecDeque<T>,
+    is_closed: bool,
+}
+
+/// Why something was not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    Closed,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(most: usize, enough: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                is_closed: false,
+            }),
+            most,
+            enough: enough.min(most),
+            bell: Notify::new(),
+        }
+    }
+
+    pub(super) fn put(&self, item: T) -> Result<(), Refused> {
+        let waiting = {
+            let mut state = self.state();
+            if state.is_closed {
+                return Err(Refused::Closed);
+            }
+            if state.waiting.len() >= self.most {
+                return Err(Refused::Full);
+            }
+            state.waiting.push_back(item);
+            state.waiting.len()
+        };
+        if waiting == self.enough {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Nothing more is taken in. What is there can still be taken out.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.bell.notify_one();
+    }
+
+    /// Some that wait, in their order.
+    pub(super) fn take(&self, most: usize) -> Vec<T> {
+        let mut state = self.state();
+        let count = most.min(state.waiting.len());
+        state.waiting.drain(..count).collect()
+    }
+
+    /// The next batch: a full one, or what is there `delay` from now. `None`: closed and empty.
+    pub(super) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
+        let due = Instant::now() + delay;
+        loop {
+            let (waiting, is_closed) = {
+                let state = self.state();
+                (state.waiting.len(), state.is_closed)
+            };
+            if is_closed && waiting == 0 {
+                return None;
+            }
+            if is_closed || waiting >= most.min(self.enough) {
+                return Some(self.take(most));
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = tokio::time::sleep_until(due) => return Some(self.take(most)),
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_comes_when_it_is_full_or_due_and_the_last_at_once() {
+        let queue = Queue::new(4, 2);
+        let start = Instant::now();
+        let delay = Duration::from_secs(5);
+        queue.put(1).unwrap();
+        assert_eq!(queue.next(2, delay).await, Some(vec![1]));
+        assert_eq!(start.elapsed(), delay);
+        for item in 2..6 {
+            queue.put(item).unwrap();
+        }
+        assert_eq!(queue.put(6), Err(Refused::Full));
+        assert_eq!(queue.next(2, delay).await, Some(vec![2, 3]));
+        assert_eq!(queue.next(2, delay).await, Some(vec![4, 5]));
+        queue.put(7).unwrap();
+        queue.close();
+        assert_eq!(queue.put(8), Err(Refused::Closed));
+        assert_eq!(queue.next(2, delay).await, Some(vec![7]));
+        assert_eq!(queue.next(2, delay).await, None);
+        assert_eq!(start.elapsed(), delay);
+    }
+}

@@ -1,0 +1,65 @@
+//! The SDK's provider, with the gate's sampler, limits, and resource.
+
+use std::sync::Arc;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SdkTracerProvider, SpanLimits},
+};
+
+use super::{
+    gate::{GateIds, GateSampler},
+    pipeline::Intake,
+    sampling::HeadSampler,
+};
+use crate::config::{Config, SpanLimits as Limits};
+
+pub(super) fn provider(
+    intake: Intake,
+    sampler: &Arc<HeadSampler>,
+    limits: &Limits,
+) -> SdkTracerProvider {
+    SdkTracerProvider::builder()
+        .with_span_processor(intake)
+        .with_sampler(GateSampler(Arc::clone(sampler)))
+        .with_id_generator(GateIds(Arc::clone(sampler)))
+        .with_span_limits(SpanLimits {
+            max_events_per_span: limits.events,
+            max_attributes_per_span: limits.attributes,
+            max_links_per_span: limits.links,
+            ..SpanLimits::default()
+        })
+        // Exporters are given the resource themselves.
+        .with_resource(Resource::builder_empty().build())
+        .build()
+}
+
+/// Who sends: the service, and what else is said of it. What is said of the service itself stands over that.
+pub(super) fn resource(config: &Config) -> Resource {
+    let service = &config.service;
+    let named = [
+        ("service.name", Some(&service.name)),
+        ("service.version", service.version.as_ref()),
+        ("deployment.environment.name", service.environment.as_ref()),
+    ];
+    let sdk = [
+        ("telemetry.sdk.name", "opentelemetry"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
+        ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
+    ];
+    let attributes = service
+        .attributes
+        .iter()
+        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let named = named
+        .into_iter()
+        .filter_map(|(key, value)| Some(KeyValue::new(key, value?.clone())));
+    let sdk = sdk.map(|(key, value)| KeyValue::new(key, value));
+    Resource::builder_empty()
+        .with_attributes(sdk)
+        .with_attributes(attributes)
+        .with_attributes(named)
+        .build()
+}

@@ -1,0 +1,63 @@
+//! Which traces are kept, decided where a trace begins, before anything is done for it.
+
+mod limit;
+mod random;
+mod ratio;
+mod rule;
+
+use std::time::Duration;
+
+use tracing::span::Attributes;
+
+use self::{limit::RateLimit, rule::Rule};
+pub(in crate::traces) use self::{random::random, ratio::Ratio};
+use crate::config::SamplingConfig;
+
+/// Decides which traces are kept.
+#[derive(Debug)]
+pub(in crate::traces) struct HeadSampler {
+    ratio: Ratio,
+    respects_parent: bool,
+    rules: Vec<Rule>,
+    limit: Option<RateLimit>,
+}
+
+impl HeadSampler {
+    pub(in crate::traces) fn new(config: &SamplingConfig) -> Self {
+        Self {
+            ratio: Ratio::new(config.ratio),
+            respects_parent: config.respects_parent,
+            rules: config.rules.iter().map(Rule::new).collect(),
+            limit: config.traces_per_second.map(RateLimit::new),
+        }
+    }
+
+    /// Whether a trace that begins with this span is kept; `now` is asked only where there is a limit.
+    #[inline]
+    pub(in crate::traces) fn begins(
+        &self,
+        attributes: &Attributes<'_>,
+        now: impl FnOnce() -> Duration,
+    ) -> bool {
+        let ratio = if self.rules.is_empty() {
+            self.ratio
+        } else {
+            rule::first_match(&self.rules, attributes).unwrap_or(self.ratio)
+        };
+        ratio.draw() && self.limit.as_ref().is_none_or(|limit| limit.allows(now()))
+    }
+
+    /// Whether a trace that began elsewhere is kept.
+    pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: bool) -> bool {
+        if self.respects_parent {
+            is_sampled
+        } else {
+            self.ratio.holds(trace_id)
+        }
+    }
+
+    /// A new id for a trace that is kept, or is not.
+    pub(in crate::traces) fn trace_id(&self, is_sampled: bool) -> u128 {
+        self.ratio.trace_id(is_sampled)
+    }
+}

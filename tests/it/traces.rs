@@ -1,0 +1,295 @@
+//! Traces from spans to a receiver on loopback, and what became of each span.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use llm_observatory::{
+    BatchConfig, Compression, Config, Format, Observatory, OtlpConfig, TraceExporter, TracesConfig,
+};
+use tracing_subscriber::prelude::*;
+
+use super::support::sum;
+
+/// How a receiver behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Takes,
+    /// Takes the connection, and says nothing.
+    Hangs,
+    /// Answers with this status.
+    Answers(u16),
+    /// Answers 503 at first.
+    ComesBack,
+}
+
+/// A receiver of OTLP over HTTP.
+struct Receiver {
+    address: String,
+    requests: Arc<AtomicUsize>,
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Receiver {
+    fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (requests, bodies) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+        let (counted, kept) = (Arc::clone(&requests), Arc::clone(&bodies));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (counted, kept) = (Arc::clone(&counted), Arc::clone(&kept));
+                std::thread::spawn(move || serve(stream.unwrap(), manner, &counted, &kept));
+            }
+        });
+        Self {
+            address,
+            requests,
+            bodies,
+        }
+    }
+}
+
+/// One request for each connection.
+fn serve(
+    mut stream: TcpStream,
+    manner: Manner,
+    requests: &AtomicUsize,
+    bodies: &Mutex<Vec<Vec<u8>>>,
+) {
+    let mut bytes = Vec::new();
+    let mut part = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut part).unwrap_or(0);
+        bytes.extend(&part[..read]);
+        let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            if read == 0 {
+                return;
+            }
+            continue;
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let length = text.split("content-length: ").nth(1).unwrap();
+        let length: usize = length.lines().next().unwrap().parse().unwrap();
+        if bytes.len() >= head + 4 + length {
+            break;
+        }
+    }
+    let earlier = requests.fetch_add(1, Ordering::SeqCst);
+    let status = match manner {
+        Manner::Hangs => return std::thread::sleep(Duration::from_mins(1)),
+        Manner::Answers(status) => status,
+        Manner::ComesBack if earlier == 0 => 503,
+        Manner::ComesBack | Manner::Takes => 200,
+    };
+    if status == 200 {
+        bodies.lock().unwrap().push(bytes);
+    }
+    let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = stream.write_all(answer.as_bytes());
+}
+
+fn traces(address: &str) -> TracesConfig {
+    let mut traces = TracesConfig::default();
+    traces.otlp.endpoint = Some(format!("http://{address}/v1/traces"));
+    traces.otlp.timeout = Duration::from_secs(1);
+    traces.batch.delay = Duration::from_millis(20);
+    traces
+}
+
+fn config(traces: TracesConfig) -> Config {
+    let mut config = Config::default().without_server().with_traces(traces);
+    config.shutdown_timeout = Duration::from_secs(3);
+    config
+}
+
+/// Runs `work` traced, and says what became of its spans: exported, dropped, failed.
+fn results(config: Config, exporter: &str, work: impl FnOnce()) -> [u64; 3] {
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    ["exported", "dropped", "failed"].map(|result| {
+        let labels = format!("exporter=\"{exporter}\",result=\"{result}\"");
+        sum(&text, "observatory_spans_total", &labels) as u64
+    })
+}
+
+fn ten_spans() {
+    for turn in 0..10 {
+        tracing::info_span!(
+            "step",
+            turn,
+            prompt = "tell me a s3cret",
+            note = "key sk-abcdef0123456789"
+        )
+        .in_scope(|| ());
+    }
+}
+
+#[test]
+fn the_last_spans_arrive_without_a_runtime_and_content_does_not() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    // Nobody waits so long: it is the end that sends them.
+    traces.batch.delay = Duration::from_mins(10);
+    let start = Instant::now();
+    assert_eq!(results(config(traces), "otlp", ten_spans), [10, 0, 0]);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    let bodies = receiver.bodies.lock().unwrap();
+    let text = String::from_utf8_lossy(&bodies.concat()).into_owned();
+    assert!(
+        text.contains("POST /v1/traces")
+            && text.contains("[withheld]")
+            && text.contains("service.name")
+    );
+    assert!(
+        !text.contains("s3cret") && !text.contains("sk-abcdef"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_last_spans_arrive_on_a_current_thread_runtime_too() {
+    let receiver = Receiver::start(Manner::Takes);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let exported =
+        runtime.block_on(async { results(config(traces(&receiver.address)), "otlp", ten_spans) });
+    assert_eq!(exported, [10, 0, 0]);
+}
+
+#[test]
+fn a_span_is_exported_or_counted_whatever_the_receiver_does() {
+    let of = |manner| {
+        let receiver = Receiver::start(manner);
+        let found = results(config(traces(&receiver.address)), "otlp", ten_spans);
+        (found, receiver.requests.load(Ordering::SeqCst))
+    };
+    assert_eq!(of(Manner::ComesBack), ([10, 0, 0], 2), "tried again");
+    assert_eq!(of(Manner::Answers(500)).0, [0, 0, 10]);
+    assert_eq!(of(Manner::Answers(400)), ([0, 0, 10], 1), "not tried again");
+    assert_eq!(of(Manner::Hangs).0, [0, 0, 10]);
+    // Nobody there.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_eq!(
+        results(config(traces(&port.to_string())), "otlp", ten_spans),
+        [0, 0, 10]
+    );
+}
+
+#[test]
+fn what_a_full_queue_drops_is_counted_and_the_end_keeps_its_deadline() {
+    let receiver = Receiver::start(Manner::Hangs);
+    let mut traces = traces(&receiver.address);
+    traces.otlp.timeout = Duration::from_mins(1);
+    let mut batch = BatchConfig::default();
+    batch.queue_size = 64;
+    batch.batch_size = 16;
+    batch.delay = Duration::from_millis(1);
+    traces.batch = batch;
+    let start = Instant::now();
+    let [exported, dropped, failed] = results(config(traces), "otlp", || {
+        for _ in 0..100 {
+            ten_spans();
+        }
+    });
+    assert_eq!((exported, dropped + failed), (0, 1_000));
+    assert!(
+        dropped > 800 && failed <= 16,
+        "{dropped} dropped, {failed} failed"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn an_exporter_that_hangs_leaves_the_others_alone() {
+    let (hangs, takes) = (
+        Receiver::start(Manner::Hangs),
+        Receiver::start(Manner::Takes),
+    );
+    let mut traces = traces(&takes.address);
+    traces.exporters = vec![TraceExporter::Jaeger, TraceExporter::Otlp];
+    traces.jaeger.endpoint = format!("http://{}", hangs.address);
+    traces.jaeger.timeout = Duration::from_millis(300);
+    let (layer, observatory) = Observatory::builder(config(traces)).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), ten_spans);
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |labels: &str| sum(&text, "observatory_spans_total", labels);
+    assert_eq!(of("exporter=\"otlp\",result=\"exported\""), 10.0);
+    assert_eq!(of("exporter=\"jaeger\",result=\"failed\""), 10.0);
+}
+
+#[test]
+fn bodies_are_compressed_and_headers_sent_where_they_are_asked_for() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    let mut otlp = OtlpConfig::default();
+    otlp.endpoint = traces.otlp.endpoint.take();
+    otlp.compression = Compression::Gzip;
+    otlp.headers.insert("x-account".to_owned(), "mine".into());
+    traces.otlp = otlp;
+    assert_eq!(results(config(traces), "otlp", ten_spans), [10, 0, 0]);
+    let bodies = receiver.bodies.lock().unwrap().concat();
+    let head = bodies
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap();
+    let text = String::from_utf8_lossy(&bodies[..head]).into_owned();
+    assert!(
+        text.contains("content-encoding: gzip") && text.contains("x-account: mine"),
+        "{text}"
+    );
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&bodies[head + 4..])
+        .read_to_end(&mut plain)
+        .unwrap();
+    assert!(String::from_utf8_lossy(&plain).contains("service.name"));
+}
+
+#[test]
+fn nothing_is_exported_of_traces_that_are_not_kept_and_metrics_are_the_same() {
+    let receiver = Receiver::start(Manner::Takes);
+    let config = config(traces(&receiver.address)).with_sampling_ratio(0.0);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::info_span!("inference", model_id = "a").in_scope(|| ());
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    assert_eq!(sum(&text, "llm_router_model_inference_total", ""), 1.0);
+    assert_eq!(sum(&text, "observatory_spans_total", ""), 0.0);
+}
+
+#[test]
+fn histograms_name_the_traces_that_are_kept() {
+    let receiver = Receiver::start(Manner::Takes);
+    let exemplars = |ratio| {
+        let config = config(traces(&receiver.address)).with_sampling_ratio(ratio);
+        let (layer, observatory) = Observatory::builder(config).build().unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info_span!("inference", model_id = "a").in_scope(|| ());
+        });
+        observatory
+            .export_metrics(Format::OpenMetrics)
+            .matches("trace_id=")
+            .count()
+    };
+    assert!(exemplars(1.0) > 0);
+    assert_eq!(exemplars(0.0), 0);
+}
