@@ -427,16 +427,19 @@ mod tests {
             "mapping.fields",
             "modelid",
         );
-        check_refused(
-            &config().with_retention(Duration::from_secs(1), 64 << 20),
-            "query.retention.time",
-            "1s",
-        );
-        check_refused(
-            &config().with_retention(Duration::from_hours(1), 64),
-            "query.retention.bytes",
-            "64",
-        );
+        // Without the feature nothing is kept, so nothing can be wrong with it.
+        if cfg!(feature = "alerting") {
+            check_refused(
+                &config().with_retention(Duration::from_secs(1), 64 << 20),
+                "query.retention.time",
+                "1s",
+            );
+            check_refused(
+                &config().with_retention(Duration::from_hours(1), 64),
+                "query.retention.bytes",
+                "64",
+            );
+        }
         let mut same = config();
         same.health.endpoint = "/metrics".into();
         check_refused(&same, "different paths", "/metrics");
