@@ -125,7 +125,7 @@ pub use crate::{
     clock::{Clock, ManualClock},
     config::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
-        OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
+        LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
         RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
         SpanLimits, TraceExporter, TracesConfig,
     },

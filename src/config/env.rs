@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ChannelConfig;
 #[cfg(feature = "email")]
 use super::ChannelKind;
-use super::{Config, ConfigError, Preset};
+use super::{Config, ConfigError, LogFormat, Preset};
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
 #[cfg(feature = "alerting")]
@@ -79,6 +79,14 @@ const VARIABLES: &[(&str, Setter)] = &[
                 .parse()
                 .map_err(|_| "an address with a port, `127.0.0.1:9091`, say"),
         )
+    }),
+    ("OBSERVATORY_LOG_FORMAT", |config, value| {
+        let format = match value {
+            "pretty" => Ok(LogFormat::Pretty),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("`pretty` or `json`"),
+        };
+        set(&mut config.log_format, format)
     }),
     ("OBSERVATORY_PREFIX", |config, value| {
         set(&mut config.prometheus.prefix, Ok(value.to_owned()))

@@ -62,6 +62,8 @@ pub struct Config {
     /// What is logged by `install`, in the syntax of `RUST_LOG`. A directive that cannot be read is left out, with a
     /// line on standard error: a misspelt log level is no reason not to start. Default: `info`.
     pub log_filter: String,
+    /// How `install` writes log lines where traces are on; without them they are for people. Default: pretty.
+    pub log_format: LogFormat,
     /// Who is observed.
     pub service: ServiceConfig,
     /// Metrics, and where they are served.
@@ -79,6 +81,17 @@ pub struct Config {
     pub mapping: Mapping,
     /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
     pub(crate) notices: Vec<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// A JSON object on each line.
+    Json,
 }
 
 /// Who is observed.
@@ -137,6 +150,7 @@ impl Default for Config {
             tick: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
             log_filter: "info".to_owned(),
+            log_format: LogFormat::Pretty,
             service: ServiceConfig {
                 name: "llm-router".to_owned(),
                 version: None,
@@ -216,6 +230,13 @@ impl Config {
     #[must_use]
     pub fn with_log_filter(mut self, filter: impl Into<String>) -> Self {
         self.log_filter = filter.into();
+        self
+    }
+
+    /// Sets how `install` writes log lines where traces are on.
+    #[must_use]
+    pub fn with_log_format(mut self, format: LogFormat) -> Self {
+        self.log_format = format;
         self
     }
 

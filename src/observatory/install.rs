@@ -1,9 +1,6 @@
 //! The one place that touches globals: subscriber, recorder, `log` bridge.
 
-use std::{
-    io::{self, IsTerminal as _},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{Metadata, level_filters::LevelFilter};
 use tracing_log::AsLog as _;
@@ -45,9 +42,8 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
     let (layer, observatory) = Observatory::builder(config)
         .build()
         .map_err(InstallError::Build)?;
-    let log = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+    let log = observatory
+        .log_layer()
         .with_filter(filter.and(filter_fn(is_for_people)));
     let subscriber = tracing_subscriber::registry()
         .with(layer)

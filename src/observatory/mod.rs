@@ -16,11 +16,15 @@ mod work;
 
 use std::{
     fmt,
+    io::{self, IsTerminal as _},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
+
+use tracing::Subscriber;
+use tracing_subscriber::{Layer, registry::LookupSpan};
 
 #[cfg(feature = "alerting")]
 pub use self::alerting::{
@@ -225,6 +229,25 @@ impl Observatory {
     pub fn export_metrics(&self, format: Format) -> String {
         let core = &self.0.core;
         exposition::to_string(&core.registry, format, &core.moment())
+    }
+
+    /// The log that `install` writes, on standard error, for a subscriber of your own. Put it above the observatory's
+    /// Layer: `registry().with(layer).with(observatory.log_layer())`.
+    ///
+    /// Where traces are on, every line inside a span names trace and span, and the redaction of traces is applied.
+    #[must_use]
+    pub fn log_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
+    {
+        let is_ansi = io::stderr().is_terminal();
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &self.0.core.traces {
+            let format = self.0.core.config.log_format;
+            return Box::new(traces.log_layer(format, is_ansi));
+        }
+        let log = tracing_subscriber::fmt::layer();
+        Box::new(log.with_writer(io::stderr).with_ansi(is_ansi))
     }
 
     /// How it is.

@@ -11,6 +11,7 @@ mod account;
 mod error;
 mod exporter;
 mod gate;
+mod log;
 mod pattern;
 mod pipeline;
 pub mod propagation;
@@ -23,24 +24,30 @@ use std::{io, sync::Arc, time::Instant};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use self::error::TracesError;
 pub(crate) use self::gate::Gate;
 use self::{
     account::Account,
     exporter::Exporter,
+    gate::Sampled,
+    log::Lines,
     pipeline::{Intake, Pipeline},
     redaction::Redaction,
     sampling::HeadSampler,
 };
-use crate::{clock::Clock, config::Config, metrics::Registry};
+use crate::{
+    clock::Clock,
+    config::{Config, LogFormat},
+    metrics::Registry,
+};
 
 /// Traces of one observatory: from the gate to the exporters.
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
-    sampler: Arc<HeadSampler>,
+    lines: Lines,
 }
 
 impl Traces {
@@ -59,7 +66,8 @@ impl Traces {
             .collect::<Result<Vec<_>, TracesError>>()?;
         let redaction = Redaction::new(&traces.redaction, &traces.limits)
             .map_err(|pattern| TracesError::Pattern { pattern })?;
-        let pipeline = Pipeline::new(exporters, redaction, &traces.batch);
+        let redaction = Arc::new(redaction);
+        let pipeline = Pipeline::new(exporters, Arc::clone(&redaction), &traces.batch);
         let sampler = Arc::new(HeadSampler::new(&traces.sampling));
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
@@ -69,7 +77,11 @@ impl Traces {
         Ok(Self {
             pipeline,
             provider,
-            sampler,
+            lines: Lines {
+                sampled: Arc::new(Sampled::new()),
+                sampler,
+                redaction,
+            },
         })
     }
 
@@ -79,7 +91,18 @@ impl Traces {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let tracer = self.provider.tracer(env!("CARGO_PKG_NAME"));
-        Gate::new(tracer, Arc::clone(&self.sampler), clock)
+        let Lines {
+            sampler, sampled, ..
+        } = &self.lines;
+        Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
+    }
+
+    /// A layer for log lines, on standard error, that name the traces they belong to.
+    pub(crate) fn log_layer<S>(&self, format: LogFormat, is_ansi: bool) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        self.lines.layer(format, is_ansi)
     }
 
     /// Starts the thread that exports.

@@ -155,5 +155,8 @@ fn victoria_metrics_imports_the_same_text() {
     }
     // Every sample line became a series.
     let samples = text.lines().filter(|line| !line.starts_with('#')).count() as f64;
-    assert_eq!(query(&url, r#"count({__name__!=""})"#), Some(samples));
+    wait_for("every series", PATIENCE, || {
+        get(&format!("{url}/internal/force_flush"));
+        query(&url, r#"count({__name__!=""})"#).filter(|count| *count == samples)
+    });
 }

@@ -6,11 +6,28 @@ use opentelemetry::{
 };
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
+use super::ids::Ids;
 use crate::traces::sampling::{HeadSampler, random};
 
 /// In the extensions of a span of a sampled trace, from its first enter on; and in those of the first span of an
 /// unsampled one, once somebody asked: all its spans go by it.
 pub(super) struct Identity(pub(super) SpanContext);
+
+/// The ids that a log line inside a span names; `None` for a span that is sampled and has none yet, since nobody has
+/// entered it.
+pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
+    span: &SpanRef<'a, R>,
+    recorded: &Ids,
+    sampler: &HeadSampler,
+) -> Option<SpanContext> {
+    if let Some(Identity(context)) = span.extensions().get() {
+        return Some(context.clone());
+    }
+    if recorded.contains(span.id().into_u64()) {
+        return None;
+    }
+    unsampled(span, sampler)
+}
 
 /// The identity of the unsampled trace that a span belongs to; made when it is asked for first, and then the same.
 pub(super) fn unsampled<'a, R: LookupSpan<'a>>(

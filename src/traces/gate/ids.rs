@@ -17,7 +17,7 @@ const PLACES: usize = 8192;
 const WAYS: usize = 4;
 
 /// A set of span ids. An id has one owner at a time, so it is in at most one place.
-pub(super) struct Ids {
+pub(in crate::traces) struct Ids {
     places: Box<[[AtomicU64; WAYS]]>,
     /// How many there are: where hardly anything is sampled, mostly none, and that is quickly seen.
     count: AtomicUsize,
@@ -27,7 +27,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) fn new() -> Self {
+    pub(in crate::traces) fn new() -> Self {
         Self {
             places: (0..PLACES / WAYS)
                 .map(|_| [const { AtomicU64::new(0) }; WAYS])

@@ -41,11 +41,15 @@ use tracing::{
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-pub(super) use self::sampler::{GateIds, GateSampler};
 use self::{
     identity::Identity,
     ids::Ids,
     sampler::{NotKept, is_sampled},
+};
+pub(super) use self::{
+    identity::ids_of,
+    ids::Ids as Sampled,
+    sampler::{GateIds, GateSampler},
 };
 use super::sampling::HeadSampler;
 use crate::{clock::Clock, own_thread};
@@ -63,7 +67,7 @@ pub(crate) struct Gate<S> {
     clock: Clock,
     origin: u64,
     /// Spans that are recorded.
-    sampled: Ids,
+    sampled: Arc<Ids>,
     /// First spans that are not decided yet.
     undecided: Ids,
     /// Spans at the edge of unsampled traces.
@@ -84,13 +88,18 @@ pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<Span
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
-    pub(super) fn new(tracer: SdkTracer, sampler: Arc<HeadSampler>, clock: Clock) -> Self {
+    pub(super) fn new(
+        tracer: SdkTracer,
+        sampler: Arc<HeadSampler>,
+        recorded: Arc<Sampled>,
+        clock: Clock,
+    ) -> Self {
         Self {
             inner: OpenTelemetryLayer::new(tracer),
             sampler,
             origin: clock.raw(),
             clock,
-            sampled: Ids::new(),
+            sampled: recorded,
             undecided: Ids::new(),
             edges: Ids::new(),
             dispatch: OnceLock::new(),

@@ -49,7 +49,12 @@ fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
         .with_sampler(GateSampler(Arc::clone(&sampler)))
         .with_id_generator(GateIds(Arc::clone(&sampler)))
         .build();
-    let gate = Gate::new(provider.tracer("test"), sampler, Clock::system());
+    let gate = Gate::new(
+        provider.tracer("test"),
+        sampler,
+        Arc::new(Sampled::new()),
+        Clock::system(),
+    );
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::dispatcher::with_default(&Dispatch::new(subscriber), work);
@@ -226,7 +231,12 @@ fn nothing_is_left_behind() {
     };
     let sampler = Arc::new(HeadSampler::new(&config));
     let provider = SdkTracerProvider::builder().build();
-    let gate = Gate::new(provider.tracer("test"), sampler, Clock::system());
+    let gate = Gate::new(
+        provider.tracer("test"),
+        sampler,
+        Arc::new(Sampled::new()),
+        Clock::system(),
+    );
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     tracing::dispatcher::with_default(&dispatch, || {

@@ -79,14 +79,14 @@ enum State {
 /// What the thread works with.
 struct Parts {
     workers: Vec<Worker>,
-    redaction: Redaction,
+    redaction: Arc<Redaction>,
     batch: BatchConfig,
 }
 
 impl Pipeline {
     pub(super) fn new(
         exporters: Vec<(Exporter, Account)>,
-        redaction: Redaction,
+        redaction: Arc<Redaction>,
         batch: &BatchConfig,
     ) -> Self {
         let mut accounts = Vec::new();

@@ -7,7 +7,10 @@
 mod content;
 mod masks;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
@@ -67,8 +70,19 @@ impl Redaction {
         }
     }
 
+    /// What may be shown of a text of this name. If it cannot be judged, it is withheld.
+    pub(super) fn shown<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        let judge = || {
+            if self.is_withheld(key) {
+                return Cow::Borrowed(WITHHELD);
+            }
+            self.cleaned(text).map_or(Cow::Borrowed(text), Cow::Owned)
+        };
+        catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
+    }
+
     /// Denied first, then allowed, then content.
-    fn is_withheld(&self, key: &str) -> bool {
+    pub(super) fn is_withheld(&self, key: &str) -> bool {
         let is_among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(key));
         is_among(&self.deny) || (content::is_content(key) && !is_among(&self.allow))
     }
