@@ -64,7 +64,7 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(settled) = results.recv() => self.settle_all(settled, &mut results),
+                Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
                 () = self.shared.wake.notified() => {}
                 () = sleep(self.until_next()) => {}
             }
@@ -166,10 +166,10 @@ impl Runner {
     }
 
     /// Takes note of all that is settled by now, so that one transaction writes it.
-    fn settle_all(&self, first: Settled, results: &mut mpsc::Receiver<Settled>) {
+    fn settle_all(&self, first: &Settled, results: &mut mpsc::Receiver<Settled>) {
         let now = (self.shared.time)();
         let mut core = self.shared.core();
-        core.settle(&first, now);
+        core.settle(first, now);
         while let Ok(settled) = results.try_recv() {
             core.settle(&settled, now);
         }
@@ -198,14 +198,14 @@ impl Runner {
         loop {
             tokio::select! {
                 biased;
-                Some(settled) = results.recv() => self.settle_all(settled, &mut results),
+                Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
                 ended = tasks.join_next() => if ended.is_none() { break },
                 () = sleep_until(end) => break,
             }
         }
         tasks.shutdown().await;
         while let Ok(settled) = results.try_recv() {
-            self.settle_all(settled, &mut results);
+            self.settle_all(&settled, &mut results);
         }
         let now = (self.shared.time)();
         let writes = {

@@ -1,0 +1,107 @@
+//! What we export, Alertmanager's own checker accepts.
+
+use std::{collections::BTreeMap, fs, process::Command, time::Duration};
+
+use llm_observatory::alerting::{
+    ChannelTraits, Escalation, ExportedChannel, Receiver, Router, Routing, SimpleRule,
+};
+
+use crate::notify_support::{Directory, program};
+
+const TREE: &str = r#"
+route:
+  receiver: default
+  group_by: [alertname, model_id]
+  routes:
+    - matchers: ['team=~"ml|web"', 'env!=dev', 'quote="a\"b\\c"']
+      receiver: ml
+      continue: true
+      group_wait: 1m30s
+      routes:
+        - matchers: [severity=critical]
+          receiver: ml
+          group_by: ['...']
+          mute_time_intervals: [nights]
+          active_time_intervals: [office]
+inhibit_rules:
+  - { source_matchers: ['severity="critical"'], target_matchers: ['severity=~"warning|info"'], equal: [alertname] }
+receivers:
+  - { name: default, channels: [hook] }
+  - { name: ml, channels: [hook, pager] }
+time_intervals:
+  - name: nights
+    time_intervals:
+      - { times: [{ start_time: '00:00', end_time: '06:00' }], location: Europe/Berlin }
+  - name: office
+    time_intervals:
+      - { weekdays: ['monday:friday'], days_of_month: ['1:-1'], months: ['january:march', '5'], years: ['2026:2030'] }
+      - {}
+"#;
+
+#[test]
+fn amtool_accepts_the_exported_configuration() {
+    let Some(amtool) = program("amtool") else {
+        return;
+    };
+    let mut routing: Routing = serde_saphyr::from_str(TREE).unwrap();
+    routing = routing.with_rules(&[
+        SimpleRule::new("high_error_rate", ["hook", "pager"])
+            .with_aggregation("error_rate", Duration::from_mins(5))
+            .with_escalation(Escalation::after(Duration::from_mins(15)).with_step(["pager"])),
+        SimpleRule::new("odd \"name\" (1.0)", ["hook"]),
+    ]);
+    routing = routing.with_receiver(Receiver::new("nobody", Vec::<String>::new()));
+    let traits = ["hook", "pager"].map(|name| (name.to_owned(), ChannelTraits::default()));
+    Router::new(&routing, traits.into()).unwrap();
+    let hook = ExportedChannel::Webhook {
+        urls: vec![
+            "http://127.0.0.1:1/a".to_owned(),
+            "http://127.0.0.1:1/b".to_owned(),
+        ],
+        send_resolved: true,
+        max_alerts: 20,
+    };
+    let channels = BTreeMap::from([
+        ("hook".to_owned(), hook),
+        ("pager".to_owned(), ExportedChannel::LeftOut),
+    ]);
+    let text = routing.to_alertmanager_yaml(&channels).unwrap();
+    let directory = Directory::new("export");
+    let file = directory.path().join("alertmanager.yml");
+    fs::write(&file, &text).unwrap();
+    let output = Command::new(&amtool)
+        .arg("check-config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{complained}\n{text}");
+    assert!(
+        said.contains("5 receivers") && said.contains("1 inhibit rules"),
+        "{said}"
+    );
+
+    // And it routes as we do.
+    for labels in [
+        "alertname=high_error_rate",
+        "team=ml severity=critical quote=a\"b\\c",
+        "team=ops",
+    ] {
+        let pairs = labels.split(' ').map(|pair| pair.split_once('=').unwrap());
+        let set = llm_observatory::query::Labels::from_pairs(pairs);
+        let traits = ["hook", "pager"].map(|name| (name.to_owned(), ChannelTraits::default()));
+        let router = Router::new(&routing, traits.into()).unwrap();
+        let output = Command::new(&amtool)
+            .args(["config", "routes", "test", "--config.file"])
+            .arg(&file)
+            .args(labels.split(' ').map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap();
+                format!("{name}={value:?}")
+            }))
+            .output()
+            .unwrap();
+        let theirs = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert_eq!(router.receivers_of(&set).join(","), theirs, "{labels}");
+    }
+}
