@@ -12,4 +12,6 @@ mod notify_cluster;
 mod notify_crash;
 mod notify_export;
 mod notify_misbehave;
+mod notify_storm;
 mod notify_support;
+mod notify_tls;

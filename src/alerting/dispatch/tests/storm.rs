@@ -43,6 +43,21 @@ fn ten_thousand_alerts_are_one_message_in_one_short_round() {
 }
 
 #[test]
+fn alerts_and_groups_that_are_over_make_room() {
+    let options = DispatchOptions::default().with_limits(2, 2);
+    let mut world = World::with_options(router("hook"), options);
+    for round in 0..10 {
+        let name = format!("rule{round}/x");
+        world.fire(&[&name]);
+        assert_eq!(world.hear(MINUTE).len(), 1, "{name}");
+        world.resolve(&[&name]);
+        assert_eq!(world.hear(5 * MINUTE).len(), 1, "{name}");
+    }
+    let counts = world.dispatcher.suppressed();
+    assert_eq!((counts.alerts_over_limit, counts.groups_over_limit), (0, 0));
+}
+
+#[test]
 fn alerts_and_groups_beyond_the_limits_are_counted() {
     let options = DispatchOptions::default().with_limits(3, 2);
     let mut world = World::with_options(router("hook"), options);
