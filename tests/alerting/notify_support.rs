@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
@@ -60,7 +60,10 @@ impl Recorder {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received: Arc<Mutex<Vec<Received>>> = Arc::default();
         let state = (Arc::clone(&received), answer);
-        let router = Router::new().fallback(record).with_state(state);
+        let router = Router::new()
+            .fallback(record)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(state);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, received }
     }
@@ -191,7 +194,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
             !is_ci,
             "{name} is missing: apt-get install prometheus-alertmanager"
         );
-        eprintln!("skipped: {name} is missing (apt-get install prometheus-alertmanager)");
+        eprintln!("skipped: {name} is missing");
     }
     found
 }

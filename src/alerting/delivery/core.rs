@@ -95,13 +95,6 @@ impl Core {
             Err(error) => {
                 *counts.failed.entry(error.class).or_default() += 1;
                 counts.failed_attempts += u64::from(settled.attempts);
-                tracing::error!(
-                    channel = notification.destination(),
-                    reason = error.class.as_str(),
-                    attempts = settled.attempts,
-                    %error,
-                    "an alert could not be delivered"
-                );
                 let failed = DeliveryOutcome::Failed {
                     reason: error.class.as_str().to_owned(),
                     error: error.text.clone(),

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,12 +36,20 @@ pub struct Notifications {
 /// What the handle and the runner share.
 pub(super) struct Shared {
     core: Mutex<Core>,
-    pub(super) store: Mutex<Store>,
+    store: Mutex<Store>,
+    pub(super) store_health: StoreHealth,
     pub(super) channels: BTreeMap<String, Channel>,
     pub(super) peers: Vec<Arc<PeerQueue>>,
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
     pub(super) attempt_timeout: Duration,
+}
+
+/// What the store said last, to be read while it waits for the disk.
+#[derive(Debug, Default)]
+pub(super) struct StoreHealth {
+    failures: AtomicU64,
+    is_degraded: AtomicBool,
 }
 
 /// What one address said to a test.
@@ -104,6 +115,7 @@ impl Notifications {
         let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
+            store_health: StoreHealth::of(&store),
             store: Mutex::new(store),
             channels,
             peers: peers.collect(),
@@ -133,7 +145,7 @@ impl Notifications {
         self.shared.wake.notify_one();
     }
 
-    /// Uses another routing; all or nothing.
+    /// Uses another routing over the same channels; all or nothing.
     ///
     /// # Errors
     /// When it is wrong; the old one stays then.
@@ -240,10 +252,7 @@ impl Notifications {
         let peers = peers
             .map(|peer| (peer.name().to_owned(), peer.counts()))
             .collect();
-        let (store_failures, is_store_degraded) = {
-            let store = self.shared.store();
-            (store.failures(), store.is_degraded())
-        };
+        let health = &self.shared.store_health;
         let core = self.shared.core();
         NotificationCounts {
             channels: core.channels.clone(),
@@ -251,8 +260,8 @@ impl Notifications {
             suppressed: core.dispatcher.suppressed(),
             outbox_depth: core.outbox.len(),
             active_alerts: core.dispatcher.firing_count(now),
-            store_failures,
-            is_store_degraded,
+            store_failures: health.failures.load(Ordering::Relaxed),
+            is_store_degraded: health.is_degraded(),
         }
     }
 
@@ -336,8 +345,30 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Blocks for as long as the disk does.
+    pub(super) fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = work(&mut store);
+        self.store_health.update(&store);
+        answer
+    }
+}
+
+impl StoreHealth {
+    fn of(store: &Store) -> Self {
+        let health = Self::default();
+        health.update(store);
+        health
+    }
+
+    fn update(&self, store: &Store) {
+        self.failures.store(store.failures(), Ordering::Relaxed);
+        self.is_degraded
+            .store(store.is_degraded(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_degraded(&self) -> bool {
+        self.is_degraded.load(Ordering::Relaxed)
     }
 }
 

@@ -12,12 +12,30 @@ use tokio::sync::mpsc;
 use super::{TimeSource, unwind::attempt};
 use crate::alerting::{Backoff, FailureClass, Notification, Notifier, NotifyError, Receipt};
 
+/// The longest wait that a peer can ask for: one that names next year must not silence its channel until then.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
 /// What became of a notification.
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) notification: Arc<Notification>,
     pub(super) attempts: u32,
     pub(super) outcome: Result<Receipt, NotifyError>,
+}
+
+impl Settled {
+    /// Says so when it failed. Never under a lock: whoever listens to the log may call us.
+    pub(super) fn log(&self) {
+        if let Err(error) = &self.outcome {
+            tracing::error!(
+                channel = self.notification.destination(),
+                reason = error.class.as_str(),
+                attempts = self.attempts,
+                %error,
+                "an alert could not be delivered"
+            );
+        }
+    }
 }
 
 /// One address and how to treat it.
@@ -56,7 +74,7 @@ impl Lane {
                 continue;
             }
             self.give_up_late(&mut queue, not_before).await;
-            self.wait(&queue, not_before).await;
+            self.wait(&mut queue, not_before).await;
             if (self.time)() < not_before {
                 continue;
             }
@@ -70,7 +88,8 @@ impl Lane {
                 Err(error) if error.is_retryable => {
                     failures += 1;
                     let wait = self.backoff.wait(failures, random());
-                    let wait = error.retry_after.map_or(wait, |asked| asked.max(wait));
+                    let asked = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+                    let wait = asked.max(wait);
                     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                     not_before = (self.time)().saturating_add(wait_ms);
                     job.maybe_received |= error.maybe_received;
@@ -108,14 +127,17 @@ impl Lane {
         }
     }
 
-    /// Waits until the peer may be asked again.
-    async fn wait(&self, queue: &VecDeque<Job>, not_before: i64) {
+    /// Waits until the peer may be asked again, or another message comes: that one may have to be given up earlier.
+    async fn wait(&mut self, queue: &mut VecDeque<Job>, not_before: i64) {
         let now = (self.time)();
         if queue.is_empty() || not_before <= now {
             return;
         }
         let ms = u64::try_from(not_before.saturating_sub(now)).unwrap_or(0);
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+            Some(notification) = self.incoming.recv() => queue.push_back(Job::new(notification)),
+        }
     }
 
     async fn settle(&self, job: Job, outcome: Result<Receipt, NotifyError>) {

@@ -43,7 +43,8 @@ impl Runner {
     /// Runs until `shutdown` resolves, then for as long as the shutdown may take. What is not accepted by then is
     /// in the outbox for the next start.
     ///
-    /// Needs a tokio runtime with time and I/O; a current-thread one will do.
+    /// Needs a tokio runtime with time and I/O; a current-thread one will do. The store is written on the runtime's
+    /// blocking threads.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut tasks = JoinSet::new();
         let (settled, mut results) = mpsc::channel(MAX_SETTLED);
@@ -105,7 +106,7 @@ impl Runner {
     }
 
     async fn write(&mut self, writes: Vec<Write>, now: i64) {
-        let is_degraded = self.shared.store().is_degraded();
+        let is_degraded = self.shared.store_health.is_degraded();
         if is_degraded && now >= self.next_recovery {
             self.next_recovery = now.saturating_add(RECOVERY_INTERVAL_MS);
             // The round's own writes are in what everything is made of.
@@ -113,15 +114,15 @@ impl Runner {
             let mut all = writes;
             all.extend(everything);
             self.blocking(move |shared| {
-                let mut store = shared.store();
-                if store.recover(&all).is_ok() {
+                let recovered = shared.with_store(|store| store.recover(&all));
+                if recovered.is_ok() {
                     tracing::info!("alert state is on disk again");
                 }
             })
             .await;
         } else if !writes.is_empty() {
             self.blocking(move |shared| {
-                if let Err(error) = shared.store().commit(&writes) {
+                if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         "alert state is kept in memory only: a crash would forget it"
@@ -135,10 +136,7 @@ impl Runner {
     /// The disk may take its time; the other channels' answers must not wait for it on this thread.
     async fn blocking(&self, work: impl FnOnce(&Shared) + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        let done = spawn_blocking(move || {
-            crate::own_thread::mark();
-            work(&shared);
-        });
+        let done = spawn_blocking(move || work(&shared));
         if let Err(error) = done.await {
             tracing::error!(%error, "writing alert state failed");
         }
@@ -160,6 +158,7 @@ impl Runner {
                 outcome: Err(NotifyError::new(FailureClass::Other, problem)),
             };
             let now = (self.shared.time)();
+            settled.log();
             self.shared.core().settle(&settled, now);
             self.shared.wake.notify_one();
         }
@@ -168,10 +167,11 @@ impl Runner {
     /// Takes note of all that is settled by now, so that one transaction writes it.
     fn settle_all(&self, first: &Settled, results: &mut mpsc::Receiver<Settled>) {
         let now = (self.shared.time)();
-        let mut core = self.shared.core();
-        core.settle(first, now);
+        first.log();
+        self.shared.core().settle(first, now);
         while let Ok(settled) = results.try_recv() {
-            core.settle(&settled, now);
+            settled.log();
+            self.shared.core().settle(&settled, now);
         }
     }
 

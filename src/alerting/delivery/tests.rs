@@ -200,6 +200,32 @@ async fn retry_after_is_honoured_by_the_whole_channel() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_the_peers_wait_would_make_late_falls_back_at_once() {
+    let limited = NotifyError::new(FailureClass::RateLimited, "429")
+        .retryable()
+        .after(Some(Duration::from_hours(24)));
+    let peer = Peer::new(Answer::Accept).first([Answer::Refuse(limited)]);
+    let backup = Peer::new(Answer::Accept);
+    let traits = ChannelTraits::default().with_fallback("backup");
+    let channels = [
+        ("peer", Channel::new(peer.clone()).with_traits(traits)),
+        ("backup", Channel::new(backup.clone())),
+    ];
+    let running = Running::start(to(&["peer"]), &channels);
+    running.fire("slow");
+    pass(MINUTE).await;
+    running.fire("down");
+    pass(MINUTE).await;
+    // A day is cut to an hour, which is still beyond the five minutes of a delivery.
+    let rules = ["[FIRING:1] slow (error)", "[FIRING:1] down (error)"];
+    assert_eq!(backup.titles(), rules);
+    assert_eq!(peer.heard().len(), 1);
+    pass(70 * MINUTE).await;
+    assert!(peer.titles().len() >= 3, "{:?}", peer.heard());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_for_good_is_not_repeated_but_falls_back() {
     let refusal = NotifyError::new(FailureClass::ClientError, "400 Bad Request: no");
     let (primary, backup) = (

@@ -80,7 +80,7 @@ impl AlertTable {
             if alert.is_resolved_at(now) {
                 return Put::Unknown;
             }
-            if self.by_fingerprint.len() >= self.max {
+            if self.is_full() {
                 return Put::Full;
             }
             self.insert(fingerprint, alert, now);
@@ -119,25 +119,27 @@ impl AlertTable {
         }
     }
 
-    /// Forgets alerts that are over, in no group, and too old to flap; returns which.
-    pub(super) fn collect_garbage(&mut self, members: &HashSet<u64>, now: i64) -> Vec<u64> {
-        let window = self
-            .damping
+    pub(super) fn is_full(&self) -> bool {
+        self.by_fingerprint.len() >= self.max
+    }
+
+    /// How long an alert that is over is remembered, since it may flap.
+    pub(super) fn window_ms(&self) -> i64 {
+        self.damping
             .as_ref()
-            .map_or(0, |damping| to_ms(damping.window));
-        let old: Vec<u64> = self
-            .iter()
-            .filter(|(fingerprint, entry)| {
-                entry.is_resolved_at(now)
-                    && !members.contains(fingerprint)
-                    && now.saturating_sub(entry.alert.ends_at) > window
-            })
-            .map(|(fingerprint, _)| fingerprint)
-            .collect();
-        for fingerprint in &old {
+            .map_or(0, |damping| to_ms(damping.window))
+    }
+
+    /// Forgets alerts that were over before then and are in no group; returns which.
+    pub(super) fn forget(&mut self, members: &HashSet<u64>, before: i64) -> Vec<u64> {
+        let over = self.iter().filter(|(fingerprint, entry)| {
+            entry.is_resolved_at(before) && !members.contains(fingerprint)
+        });
+        let over: Vec<u64> = over.map(|(fingerprint, _)| fingerprint).collect();
+        for fingerprint in &over {
             self.by_fingerprint.remove(fingerprint);
         }
-        old
+        over
     }
 
     fn insert(&mut self, fingerprint: u64, alert: Alert, now: i64) {

@@ -11,7 +11,7 @@ use crate::{
     alerting::{
         Message, MessageAlert, Reason, Severity, Status,
         outbox::saved,
-        route::{Destination, Sources, to_ms},
+        route::{Destination, Sources, are_met, to_ms},
     },
     query::Labels,
 };
@@ -92,7 +92,8 @@ impl Dispatcher {
 
     /// The alerts of a group that may be heard, in Alertmanager's order: inhibition, the hour, silences.
     pub(super) fn speech(&mut self, group: &Group, sources: &Sources, now: i64) -> Speech {
-        let (router, silences) = (&self.router, &self.silences);
+        let router = &self.router;
+        let silences = self.silences.active_at(now);
         let is_muted = group
             .route
             .is_some_and(|at| router.is_muted(router.node(at), now));
@@ -106,7 +107,7 @@ impl Dispatcher {
                 self.counts.inhibition += 1;
             } else if is_muted {
                 self.counts.mute_interval += 1;
-            } else if silences.muting(labels, now).is_some() {
+            } else if silences.iter().any(|matchers| are_met(matchers, labels)) {
                 self.counts.silence += 1;
             } else {
                 let status = if entry.is_resolved_at(now) {

@@ -163,6 +163,11 @@ impl Group {
     /// Forgets what was told long ago; returns whether nothing is left.
     pub(super) fn forget(&mut self, now: i64) -> bool {
         self.log.retain(|_, entry| entry.expires_at > now);
-        self.members.is_empty() && self.in_flight.is_empty() && self.log.is_empty()
+        self.is_over() && self.log.is_empty()
+    }
+
+    /// Whether nothing fires, and nothing is under way.
+    pub(super) fn is_over(&self) -> bool {
+        self.members.is_empty() && self.in_flight.is_empty()
     }
 }

@@ -71,6 +71,8 @@ pub struct Dispatcher {
     pending: Vec<Notification>,
     next_id: u64,
     next_garbage: i64,
+    /// No group could be forgotten to make room, as far as this round of alerts knows.
+    is_full_of_open: bool,
     dirty: Dirty,
 }
 
@@ -97,6 +99,7 @@ impl Dispatcher {
             pending: Vec::new(),
             next_id: 1,
             next_garbage: i64::MIN,
+            is_full_of_open: false,
             dirty: Dirty::default(),
         }
     }
@@ -104,9 +107,14 @@ impl Dispatcher {
     /// Takes alerts in, as Prometheus posts them: those that fire say until when they hold good, and are sent again
     /// before that; those that are over say since when.
     pub fn put(&mut self, alerts: impl IntoIterator<Item = Alert>, now: i64) {
+        let mut is_room_made = false;
+        self.is_full_of_open = false;
         for alert in alerts {
-            let put = self.alerts.put(alert, now);
-            let (fingerprint, is_changed) = match put {
+            if self.alerts.is_full() && !is_room_made {
+                is_room_made = true;
+                self.forget_alerts(now, 0);
+            }
+            let (fingerprint, is_changed) = match self.alerts.put(alert, now) {
                 Put::Full => {
                     self.counts.alerts_over_limit += 1;
                     continue;
@@ -211,19 +219,18 @@ impl Dispatcher {
         let (labels, starts_at) = (entry.alert.labels.clone(), entry.alert.starts_at);
         let is_firing = !entry.is_resolved_at(now);
         for at in self.router.routes_of(&labels) {
-            let node = self.router.node(at);
-            let key = (at, node.group_labels(&labels));
+            let key = (at, self.router.node(at).group_labels(&labels));
             let known = self.ids.get(&key).map(Arc::clone);
             let id = match known {
                 Some(id) => id,
                 // Nobody has been told of a group that does not exist: a resolved alert has no business in it.
                 None if !is_firing => continue,
-                None if self.groups.len() >= self.options.max_groups => {
+                None if !self.has_room_for_group() => {
                     self.counts.groups_over_limit += 1;
                     continue;
                 }
                 None => {
-                    let group = Group::new(at, node, &key.1);
+                    let group = Group::new(at, self.router.node(at), &key.1);
                     let id = Arc::clone(&group.id);
                     self.groups.entry(Arc::clone(&id)).or_insert(group);
                     self.ids.insert(key, Arc::clone(&id));
@@ -236,12 +243,35 @@ impl Dispatcher {
             };
             let is_new = group.join(fingerprint, is_firing, now);
             if is_new {
-                group.schedule(node, starts_at, now, damping);
+                group.schedule(self.router.node(at), starts_at, now, damping);
             }
             if is_new || (is_changed && is_firing && group.forget_acknowledgement(fingerprint)) {
                 self.dirty.groups.insert(id);
             }
         }
+    }
+
+    /// Makes room for a group, where there is none, by forgetting what was told of groups that are over: the oldest
+    /// tenth at once, so that a storm of new groups does not look for one each.
+    fn has_room_for_group(&mut self) -> bool {
+        if self.groups.len() < self.options.max_groups {
+            return true;
+        }
+        if self.is_full_of_open {
+            return false;
+        }
+        let over = self.groups.values().filter(|group| group.is_over());
+        let mut over: Vec<(i64, Arc<str>)> = over
+            .map(|group| (group.last_notified, Arc::clone(&group.id)))
+            .collect();
+        over.sort();
+        for (_, id) in over.into_iter().take(self.options.max_groups / 10 + 1) {
+            self.groups.remove(&id);
+            self.dirty.groups.insert(id);
+        }
+        self.ids.retain(|_, id| self.groups.contains_key(id));
+        self.is_full_of_open = self.groups.len() >= self.options.max_groups;
+        !self.is_full_of_open
     }
 
     /// The addresses that a group's messages go to.
@@ -273,13 +303,17 @@ impl Dispatcher {
             keep
         });
         self.ids.retain(|_, id| self.groups.contains_key(id));
+        self.forget_alerts(now, self.alerts.window_ms());
+    }
+
+    /// Forgets alerts that are over, in no group, and older than that.
+    fn forget_alerts(&mut self, now: i64, age_ms: i64) {
         let members: HashSet<u64> = self
             .groups
             .values()
             .flat_map(|group| group.members.iter().copied())
             .collect();
-        self.dirty
-            .alerts
-            .extend(self.alerts.collect_garbage(&members, now));
+        let forgotten = self.alerts.forget(&members, now.saturating_sub(age_ms));
+        self.dirty.alerts.extend(forgotten);
     }
 }

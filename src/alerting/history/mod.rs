@@ -158,8 +158,8 @@ impl History {
                 return;
             };
             if self.latest.get(&record.fingerprint) == Some(&id) {
+                // It may fire on: it stays in `open`, so that the next re-send does not begin it again.
                 self.latest.remove(&record.fingerprint);
-                // Still firing, but no longer remembered: it must not begin again with the next re-send.
             }
             self.changed.insert(id);
         }

@@ -1,8 +1,13 @@
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
+
+use redb::{Database, StorageBackend, backends::InMemoryBackend};
 
 use super::{open::Loaded, *};
 use crate::alerting::{Silence, SilenceRequest, Silences, dispatch::Change};
@@ -107,6 +112,81 @@ fn a_damaged_file_is_put_aside_and_a_new_one_begun() {
         });
         assert_eq!(aside.count(), 1, "damage {at}");
     }
+}
+
+/// A disk that is full from some moment on.
+#[derive(Debug)]
+struct Disk {
+    memory: InMemoryBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Disk {
+    fn check(&self) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check()?;
+        self.memory.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check()?;
+        self.memory.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check()?;
+        self.memory.write(offset, data)
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_is_counted_and_everything_is_written_once_it_has_room() {
+    let directory = Directory::new();
+    let is_full = Arc::new(AtomicBool::new(false));
+    let disk = Disk {
+        memory: InMemoryBackend::new(),
+        is_full: Arc::clone(&is_full),
+    };
+    let database = Database::builder().create_with_backend(disk).unwrap();
+    let path = directory.path().join("alerting.redb");
+    let mut store = Store::on_disk(path, database);
+    store
+        .commit(&[put("1"), Write::PutSlot("rules".to_owned(), vec![1])])
+        .unwrap();
+    is_full.store(true, Ordering::Relaxed);
+    let error = store.commit(&[put("2")]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot use ") && error.ends_with("alerting.redb"),
+        "{error}"
+    );
+    assert!(store.is_degraded());
+    assert_eq!(store.failures(), 1);
+    // Goes on in memory.
+    store
+        .commit(&[put("3"), Write::PutSlot("rules".to_owned(), vec![3])])
+        .unwrap();
+    store.recover(&[put("1"), put("2"), put("3")]).unwrap();
+    assert!(!store.is_degraded());
+    drop(store);
+    let (_, loaded) = Store::open(Some(directory.path())).unwrap();
+    assert_eq!(ids(&loaded), ["1", "2", "3"]);
+    assert_eq!(loaded.slots["rules"], [3]);
 }
 
 #[test]

@@ -122,6 +122,15 @@ impl Silences {
             .map(|(silence, _)| silence.id.as_str())
     }
 
+    /// The matchers of the silences that hold at `now`: for asking about many label sets.
+    pub(crate) fn active_at(&self, now: i64) -> Vec<&[Matcher]> {
+        let active = self.by_id.values();
+        active
+            .filter(|(silence, _)| silence.state_at(now) == SilenceState::Active)
+            .map(|(_, matchers)| matchers.as_slice())
+            .collect()
+    }
+
     /// Forgets those that have been over for the retention; returns their ids.
     pub(crate) fn collect_garbage(&mut self, now: i64) -> Vec<String> {
         let is_old = |silence: &Silence| now.saturating_sub(silence.ends_at) > RETENTION_MS;
