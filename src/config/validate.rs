@@ -89,6 +89,13 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         &alerting.max_history,
         "a whole number above 0",
     )?;
+    let is_token = |token: &crate::alerting::Secret| !token.expose().is_empty();
+    check(
+        alerting.api_token.as_ref().is_none_or(is_token),
+        "alerting.api_token",
+        &"empty",
+        "a token, or none at all",
+    )?;
     for (name, channel) in &alerting.channels {
         let is_known = |fallback: &String| alerting.channels.contains_key(fallback);
         check(

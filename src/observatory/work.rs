@@ -101,6 +101,9 @@ fn run(core: &Core, bell: &Bell, mut hands: Hands) {
             drop(core.clock.wait(is_rung, &bell.rung, wait));
         }
     }
+    // What was said in the last second of a process is often why it ends.
+    #[cfg(feature = "alerting")]
+    core.alerting.take_signals(core);
 }
 
 /// Evaluates what is due; returns the time until something is again.

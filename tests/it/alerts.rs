@@ -231,12 +231,13 @@ fn a_rule_in_code_is_added_switched_and_removed_while_others_run() {
 fn events_raise_and_take_back_alerts() {
     let mut watched = watched(quiet());
     watched.tick();
-    let subscriber = tracing_subscriber::registry().with(watched.layer.take().unwrap());
-    tracing::subscriber::with_default(subscriber, || {
+    let dispatch =
+        tracing::Dispatch::new(tracing_subscriber::registry().with(watched.layer.take().unwrap()));
+    tracing::dispatcher::with_default(&dispatch, || {
         tracing::warn!(
             alert.rule = "disk_failing",
             alert.severity = "error",
-            disk = "sda",
+            disk.name = "sda",
             "reallocated sectors: {}",
             17
         );
@@ -247,7 +248,7 @@ fn events_raise_and_take_back_alerts() {
         .iter()
         .find(|alert| alert.labels.get("alertname") == Some("disk_failing"))
         .unwrap();
-    assert_eq!(alert.labels.get("disk"), Some("sda"));
+    assert_eq!(alert.labels.get("disk_name"), Some("sda"));
     assert_eq!(alert.labels.get("severity"), Some("error"));
     assert_eq!(alert.annotations["summary"], "reallocated sectors: 17");
     watched.pass(Duration::from_secs(40));
@@ -255,8 +256,13 @@ fn events_raise_and_take_back_alerts() {
         watched.mailbox.titles() == ["[FIRING:1] disk_failing (error)"]
     });
     let alerts = watched.observatory.alerts();
-    assert_eq!(alerts.resolve("disk_failing", &[("disk", "sdb")]), 0);
-    assert_eq!(alerts.resolve("disk_failing", &[]), 1);
+    assert_eq!(alerts.resolve("disk_failing", &[("disk.name", "sdb")]), 0);
+    // Longer than an alert holds good that nobody speaks of again.
+    watched.pass(Duration::from_mins(6));
+    assert_eq!(watched.mailbox.titles().len(), 1);
+    tracing::dispatcher::with_default(&dispatch, || {
+        tracing::info!(alert.resolve = "disk_failing", disk.name = "sda");
+    });
     watched.pass(Duration::from_mins(6));
     watched.until("the all-clear", || {
         watched.mailbox.titles().last().map(String::as_str)
@@ -348,4 +354,65 @@ fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
     let error = hangs.last_error.as_deref().unwrap();
     assert!(error.contains("has not returned"), "{error}");
     assert!(alerts.status().failing_rules >= 2);
+}
+
+#[test]
+fn what_fires_after_a_stop_and_a_start_is_told() {
+    let watched = watched(quiet());
+    watched.tick();
+    watched.observatory.shutdown_blocking();
+    watched.observatory.start().unwrap();
+    let alerts = watched.observatory.alerts();
+    alerts.trigger("again", Severity::Error, "", &[]).unwrap();
+    watched.pass(Duration::from_secs(40));
+    watched.until("a page", || {
+        watched.mailbox.titles() == ["[FIRING:1] again (error)"]
+    });
+}
+
+#[test]
+fn firing_state_survives_a_restart_on_disk() {
+    let folder = std::env::temp_dir().join(format!("llm-observatory-it-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let rules = folder.join("rules.yml");
+    std::fs::write(
+        &rules,
+        "groups: [{name: g, interval: 10s, rules: [{alert: Up, expr: vector(1)}]}]",
+    )
+    .unwrap();
+    let config = || {
+        quiet()
+            .with_rule_file(&rules)
+            .with_data_dir(folder.join("data"))
+    };
+    let first = watched(config());
+    first.pass(Duration::from_secs(60));
+    first.until("a page", || first.mailbox.titles().len() == 1);
+    // A second one cannot have the same folder, and says so.
+    let locked = Observatory::builder(config().without_server())
+        .build::<tracing_subscriber::Registry>()
+        .unwrap_err();
+    let data = folder.join("data").display().to_string();
+    assert!(locked.to_string().contains(&data), "{locked}");
+    let clock = first.clock.clone();
+    first.observatory.shutdown_blocking();
+    drop(first);
+    let mailbox = Mailbox::default();
+    let (_layer, observatory) = Observatory::builder(config().without_server())
+        .clock(clock.clock())
+        .channel("mailbox", Channel::new(mailbox.clone()))
+        .build::<tracing_subscriber::Registry>()
+        .unwrap();
+    let second = Watched {
+        observatory,
+        clock,
+        mailbox,
+        layer: None,
+    };
+    assert_eq!(second.state_of("Up"), Some(AlertState::Firing));
+    second.pass(Duration::from_mins(6));
+    assert!(second.mailbox.titles().is_empty(), "nobody is told twice");
+    drop(second);
+    let _ = std::fs::remove_dir_all(&folder);
 }

@@ -43,6 +43,7 @@ pub(super) struct Shared {
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
     pub(super) attempt_timeout: Duration,
+    options: NotificationOptions,
 }
 
 /// What the store said last, to be read while it waits for the disk.
@@ -122,6 +123,7 @@ impl Notifications {
             time,
             wake: Notify::new(),
             attempt_timeout: options.attempt_timeout,
+            options: options.clone(),
         });
         let runner = Runner::new(Arc::clone(&shared), options);
         Ok((Self { shared }, runner))
@@ -138,6 +140,12 @@ impl Notifications {
         let now = self.now();
         self.shared.core().put(alerts, now);
         self.shared.wake.notify_one();
+    }
+
+    /// Another runner, for when the first has ended.
+    #[must_use]
+    pub fn runner(&self) -> Runner {
+        Runner::new(Arc::clone(&self.shared), self.shared.options.clone())
     }
 
     /// Has the runner look whether something is due: its own sleep does not know a clock that is moved by hand.

@@ -65,6 +65,11 @@ impl PeerQueue {
         self.wake.notify_one();
     }
 
+    /// Undoes [`PeerQueue::close`], for a runner that starts after another has ended.
+    pub(super) fn open(&self) {
+        self.state().is_closed = false;
+    }
+
     /// Lets the task end once the queue is empty or its peer fails.
     pub(super) fn close(&self) {
         self.state().is_closed = true;

@@ -50,6 +50,7 @@ impl Runner {
         let (settled, mut results) = mpsc::channel(MAX_SETTLED);
         let lanes = self.start_lanes(&mut tasks, settled);
         for peer in &self.shared.peers {
+            peer.open();
             tasks.spawn(Arc::clone(peer).run(self.options.backoff.clone()));
         }
         let waiting: Vec<Arc<Notification>> = {

@@ -322,8 +322,9 @@ impl Alerting {
         let severity = signal
             .severity
             .unwrap_or_else(|| self.severity_of(&signal.rule));
-        let alert = self.raised().raise(signal, severity, now)?;
-        self.put(vec![alert]);
+        // Told under the lock, so that nobody who takes it back is overtaken.
+        let mut raised = self.raised();
+        self.put(vec![raised.raise(signal, severity, now)?]);
         Ok(())
     }
 
@@ -334,9 +335,8 @@ impl Alerting {
         store: &crate::query::store::SeriesStore,
         now: i64,
     ) -> usize {
-        let over = self
-            .raised()
-            .resolve(&signal.rule, &signal.labels, store, now);
+        let mut raised = self.raised();
+        let over = raised.resolve(&signal.rule, &signal.labels, store, now);
         let count = over.len();
         self.put(over);
         count

@@ -121,7 +121,8 @@ impl Assembled {
             known.insert(CONSOLE.to_owned());
         }
         let routes = Routes {
-            routing: alerting.routing.clone(),
+            // Where nothing is told, nothing can be wrong with where it would go.
+            routing: alerting.routing.clone().filter(|_| is_on),
             window: alerting.aggregation_window,
             enabled: channels.keys().cloned().collect(),
             known,
@@ -182,7 +183,8 @@ fn rules(
         };
         rules.load(DEFAULTS, groups, &source, now)?;
     }
-    for path in rule_files {
+    // Where alerting is off, a rule file that is not there is no reason not to start.
+    for path in rule_files.iter().filter(|_| config.enabled && *enabled) {
         let groups = load_rule_file(path)?;
         for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
             routes.check(rule)?;

@@ -98,8 +98,12 @@ impl Alerting {
 
     /// Starts to send; `None` where that was done before.
     pub(super) fn start(&self) -> std::io::Result<Option<Notifying>> {
-        let runner = lock(&self.runner).take().filter(|_| self.is_on);
-        runner.map(Notifying::start).transpose()
+        if !self.is_on {
+            return Ok(None);
+        }
+        let first = lock(&self.runner).take();
+        let runner = first.unwrap_or_else(|| self.notifications.runner());
+        Notifying::start(runner).map(Some)
     }
 
     pub(crate) fn rules(&self) -> MutexGuard<'_, RuleGroups> {
@@ -127,13 +131,13 @@ impl Alerting {
         if !self.is_on {
             return;
         }
+        self.take_signals(core);
         let now = milliseconds(core.clock.wall());
-        for signal in self.signals.take() {
-            if signal.is_over {
-                self.take_back(&signal, &core.query.store, now);
-            } else if let Err(error) = self.signalled(&signal, now) {
-                tracing::warn!(target: "llm_observatory", "an event speaks of an alert: {error}");
-            }
+        {
+            // Under the lock, so that what is taken back meanwhile is not overtaken.
+            let mut raised = self.raised();
+            self.put(raised.again(now));
+            raised.write_when_due(&core.query.store, now);
         }
         let start = core.now();
         let clock = || core.now();
@@ -152,12 +156,24 @@ impl Alerting {
         let took = core.now().saturating_sub(start);
         if evaluation.rules > 0 {
             self.save(&rules, now);
-            drop(rules);
-            self.raised().write(&core.query.store, now);
             lock(&self.counts).evaluated(&core.registry, &evaluation, took);
         }
+        // Under the rules' lock: a rule that is removed meanwhile ends its alerts after this, not before.
         self.tell(evaluation);
+        drop(rules);
         self.notifications.wake();
+    }
+
+    /// Does what events have said of alerts since this was last asked.
+    pub(super) fn take_signals(&self, core: &Core) {
+        let now = milliseconds(core.clock.wall());
+        for signal in self.signals.take() {
+            if signal.is_over {
+                self.take_back(&signal, &core.query.store, now);
+            } else if let Err(error) = self.signalled(&signal, now) {
+                tracing::warn!(target: "llm_observatory", "an event speaks of an alert: {error}");
+            }
+        }
     }
 
     /// Whether rules are evaluated.

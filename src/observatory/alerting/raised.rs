@@ -1,7 +1,7 @@
 //! Alerts that the application raised itself, by a call or an event, until it takes them back.
 //!
 //! They have no expression, so nothing but the application knows when they are over. They do not outlive the
-//! process: whoever was told hears that they are over a while after a restart, unless they are raised again.
+//! process: whoever was told hears that they are over some minutes after a restart, unless they are raised again.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,19 @@ use crate::{
 /// Alerts that are raised at one time, at most.
 const MOST_RAISED: usize = 10_000;
 
+/// Milliseconds between two times that an alert is told again, and for which it holds good: Prometheus's.
+const RESEND: i64 = 60_000;
+const GOOD_FOR: i64 = 4 * RESEND;
+/// Milliseconds between two samples of `ALERTS`.
+const WRITE: i64 = 10_000;
+
 /// The alerts that are raised now.
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
+    /// When all of them are told again.
+    next_again: i64,
+    next_write: i64,
 }
 
 /// Why an alert was not raised.
@@ -51,6 +60,7 @@ impl Raised {
             .alerts
             .entry(labels.clone())
             .or_insert_with(|| Alert::new(labels, now));
+        alert.ends_at = now.saturating_add(GOOD_FOR);
         if !signal.message.is_empty() {
             let summary = signal.message.clone();
             alert.annotations.insert("summary".to_owned(), summary);
@@ -67,7 +77,10 @@ impl Raised {
         now: i64,
     ) -> Vec<Alert> {
         let is_meant = |known: &Labels, _: &mut Alert| {
-            let has = |(name, value): &(String, String)| known.get(name) == Some(value);
+            // As they were raised: under clean names, and without those that are empty.
+            let has = |(name, value): &(String, String)| {
+                known.get(&label_name(name)).unwrap_or_default() == value
+            };
             known.get("alertname") == Some(rule) && labels.iter().all(has)
         };
         let over = self.alerts.extract_if(.., is_meant);
@@ -79,8 +92,28 @@ impl Raised {
         over.collect()
     }
 
+    /// What must be told again: as the alerts of rules, each holds good for four minutes from now. Who is told
+    /// nothing more, because the process is gone, takes it for over then.
+    pub(super) fn again(&mut self, now: i64) -> Vec<Alert> {
+        if now < self.next_again {
+            return Vec::new();
+        }
+        self.next_again = now.saturating_add(RESEND);
+        let alerts = self.alerts.values_mut();
+        alerts
+            .map(|alert| {
+                alert.ends_at = now.saturating_add(GOOD_FOR);
+                alert.clone()
+            })
+            .collect()
+    }
+
     /// Writes the series `ALERTS` of each, as those of rules are written.
-    pub(super) fn write(&self, store: &SeriesStore, now: i64) {
+    pub(super) fn write_when_due(&mut self, store: &SeriesStore, now: i64) {
+        if now < self.next_write {
+            return;
+        }
+        self.next_write = now.saturating_add(WRITE);
         for labels in self.alerts.keys() {
             store.append(&series_of(labels), now, 1.0);
         }
