@@ -169,3 +169,133 @@ fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
         "{error}"
     );
 }
+
+#[cfg(feature = "alerting")]
+mod actions {
+    use super::*;
+
+    /// Status line and body of the answer to a request.
+    fn ask(address: SocketAddr, request: &str, headers: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{request} HTTP/1.0\r\nhost: {address}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    const JSON: &str = "content-type: application/json\r\n";
+
+    #[test]
+    fn rules_are_switched_and_alerts_silenced_over_http() {
+        let (_observatory, address) = serving();
+        let rule = "POST /api/observatory/rules/high_error_rate";
+        let (status, body) = ask(address, rule, JSON, r#"{"enabled": false}"#);
+        assert!(status.contains("200"), "{status} {body}");
+        let (_, rules) = ask(
+            address,
+            "GET /api/v1/rules?rule_name[]=high_error_rate",
+            "",
+            "",
+        );
+        assert!(rules.contains("\"enabled\":false"), "{rules}");
+        let unknown = "POST /api/observatory/rules/nothing";
+        let (status, body) = ask(address, unknown, JSON, r#"{"enabled": false}"#);
+        assert!(
+            status.contains("404") && body.contains("nothing"),
+            "{status} {body}"
+        );
+        let silence = r#"{"matchers": ["alertname=x"], "startsAt": 0, "endsAt": 99999999999999, "createdBy": "me", "comment": "why"}"#;
+        let set = "POST /api/observatory/silences";
+        let (status, body) = ask(address, set, JSON, silence);
+        assert!(status.contains("200"), "{status} {body}");
+        let id = body.split('"').nth(3).unwrap().to_owned();
+        let (_, silences) = ask(address, "GET /api/observatory/silences", "", "");
+        assert!(silences.contains(&id), "{silences}");
+        let expire = format!("DELETE /api/observatory/silences/{id}");
+        assert!(ask(address, &expire, "", "").0.contains("200"));
+        let (status, body) = ask(address, set, JSON, &silence.replace("alertname=x", "=x"));
+        assert!(
+            status.contains("400") && body.contains("matchers"),
+            "{status} {body}"
+        );
+        let (status, body) = ask(
+            address,
+            "POST /api/observatory/alerts/acknowledge",
+            JSON,
+            r#"{"matchers": "alertname=\"x\"", "by": "me"}"#,
+        );
+        assert!(
+            status.contains("400") && body.contains("nothing that fires"),
+            "{body}"
+        );
+        let (status, body) = ask(
+            address,
+            "POST /api/observatory/channels/console/test",
+            JSON,
+            "",
+        );
+        assert!(
+            status.contains("200") && body.contains("\"ok\": true"),
+            "{status} {body}"
+        );
+        for (path, expected) in [
+            ("/api/observatory/alerts", "\"groups\""),
+            ("/api/observatory/alerts/history?limit=5", "["),
+            ("/api/observatory/alerts/statistics", "noisiest"),
+            ("/api/observatory/export/rules", "groups:"),
+            ("/api/observatory/export/alertmanager", "route:"),
+            ("/api/v1/alerts", "\"alerts\":[]"),
+        ] {
+            let (status, body) = ask(address, &format!("GET {path}"), "", "");
+            assert!(
+                status.contains("200") && body.contains(expected),
+                "{path}: {status} {body}"
+            );
+        }
+        let (status, body) = ask(
+            address,
+            "GET /api/observatory/alerts/history?severity=bad",
+            "",
+            "",
+        );
+        assert!(
+            status.contains("400") && body.contains("critical"),
+            "{status} {body}"
+        );
+    }
+
+    #[test]
+    fn what_changes_something_needs_the_token_or_this_machine_and_json() {
+        let (_observatory, address) = serving();
+        let rule = "POST /api/observatory/rules/high_error_rate";
+        let form = "content-type: application/x-www-form-urlencoded\r\n";
+        assert!(ask(address, rule, form, "enabled=false").0.contains("415"));
+        let mut config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
+        config.alerting.api_token = Some(llm_observatory::alerting::Secret::new("canary"));
+        let (_, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
+        let address = observatory.listen_address().unwrap();
+        let off = r#"{"enabled": false}"#;
+        let with = |token: &str| format!("{JSON}authorization: Bearer {token}\r\n");
+        assert!(ask(address, rule, JSON, off).0.contains("401"));
+        assert!(ask(address, rule, &with("canari"), off).0.contains("401"));
+        assert!(ask(address, rule, &with("canary"), off).0.contains("200"));
+        // Beyond this machine, without a token: refused.
+        let config = Config::default().with_listen("0.0.0.0:0".parse().unwrap());
+        let (_, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
+        let port = observatory.listen_address().unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let (status, body) = ask(address, rule, JSON, off);
+        assert!(
+            status.contains("403") && body.contains("OBSERVATORY_TOKEN"),
+            "{status} {body}"
+        );
+        let (_, status) = ask(address, "GET /status", "", "");
+        assert!(!status.contains("canary"), "{status}");
+    }
+}
