@@ -279,13 +279,45 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
     }
     let mut config = Config::preset(preset);
     for (key, set) in VARIABLES {
-        if let Some(value) = get(key) {
+        let value = match get(key) {
+            None if SECRETS.contains(key) => from_file(get, key)?,
+            value => value,
+        };
+        if let Some(value) = value {
             set(&mut config, &value).map_err(|expected| invalid(key, value, expected))?;
         }
     }
     super::otel::apply(&mut config, &get);
     config.validate()?;
     Ok(config)
+}
+
+/// Variables whose value may stand in a file instead, which `…_FILE` names: a secret that is mounted, say.
+const SECRETS: [&str; 5] = [
+    "SLACK_WEBHOOK_URL",
+    "PAGERDUTY_ROUTING_KEY",
+    "MONITORING_WEBHOOK_URL",
+    "SMTP_PASS",
+    "OBSERVATORY_TOKEN",
+];
+
+/// The secret in the file that `…_FILE` names, without the line's end.
+fn from_file(
+    get: impl Fn(&str) -> Option<String>,
+    key: &str,
+) -> Result<Option<String>, ConfigError> {
+    let key = format!("{key}_FILE");
+    let Some(path) = get(&key) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(error) => Err(ConfigError::Invalid {
+            key,
+            value: format!("{path:?} ({error})"),
+            expected: "the path of a file that can be read",
+        }),
+    }
 }
 
 /// A variable that must be one of ours spelt wrong, and that one.
@@ -423,6 +455,26 @@ mod tests {
         assert_eq!(channels["slack"].missing(), None);
         let shown = format!("{config:?}");
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[cfg(feature = "alerting")]
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let path = std::env::temp_dir().join(format!("observatory-secret-{}", std::process::id()));
+        std::fs::write(&path, "https://hooks.example/x\n").unwrap();
+        let text = path.display().to_string().leak();
+        let found = config(&[("SLACK_WEBHOOK_URL_FILE", text)]).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let crate::config::ChannelKind::Slack(slack) = &found.alerting.channels["slack"].kind
+        else {
+            panic!("no Slack");
+        };
+        assert_eq!(slack.url.expose(), "https://hooks.example/x");
+        let error = config(&[("SLACK_WEBHOOK_URL_FILE", text)]).unwrap_err();
+        assert!(
+            error.contains("SLACK_WEBHOOK_URL_FILE") && error.contains("can be read"),
+            "{error}"
+        );
     }
 
     #[cfg(feature = "alerting")]
