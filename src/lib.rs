@@ -123,9 +123,10 @@ pub use crate::{
     },
     observation::{
         CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation, Dropped,
-        ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label, Labels,
-        MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
-        RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
+        ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest, HttpRequest, InFlight, Inference,
+        InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation,
+        Outcome, QueueOperation, RoutingDecision, Rpc, RpcStatus, Sink, TokenSource, Tokens,
+        TraceReference,
     },
     observatory::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
