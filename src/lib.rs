@@ -38,7 +38,8 @@
 //! |---|---|
 //! | `inference`, `model_inference`, or any with `gen_ai.operation.name` | `model_id`, `model_type`, `engine`; `tokens` / `token_count` / `completion_tokens` / `output_tokens`, `prompt_tokens` / `input_tokens`, `cached_tokens`, `token_source`; `status`, `streaming`, `queue_seconds`, `error.type`; `gen_ai.*`, `llm.*` |
 //! | `model_load`, `model_unload` | `model_id`, `model_type`, `engine` |
-//! | `http_request`, or any with `http.request.method` | `method`, `route`, `status_code`, `request_size`, `response_size`; `http.*` |
+//! | `http_request`, or any with `http.request.method` | `method`, `route`, `status_code`, `request_size`, `response_size`; `http.*`, `url.scheme`; with `otel.kind = "client"` also `peer.service` |
+//! | `grpc_request` | `rpc.method`, `rpc.response.status_code`, `rpc.messages.received`, `rpc.messages.sent`; those of `http_request` |
 //! | `cache` | `operation`, `cache_type`, `hit` |
 //! | `db_query`, `database-query`, or any with `db.operation.name` | `operation`, `table`; `db.*` |
 //! | `queue` | `queue`, `operation` |
@@ -58,6 +59,9 @@
 //! `info!(monotonic_counter.jobs = 1, kind = "import")`, also `counter.`, `gauge.` and `histogram.`. An event is
 //! known by its name (`info!(name: "token", count = 1)`) or by its message (`info!("token")`).
 //!
+//! Wrappers that open the right spans, and end them once, are in [`instrument`]: calls of models, streams of tokens,
+//! databases, caches, queues. HTTP and gRPC, served and called, are in `middleware`.
+//!
 //! # Features
 //!
 //! | Feature | Gives | Default |
@@ -66,6 +70,8 @@
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), Prometheus's HTTP API | yes |
+//! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |
+//! | `grpc` | `middleware` for tonic servers and clients | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -80,7 +86,7 @@
 //!
 //! What holds everywhere, and is held by tests where a test can:
 //!
-//! - `observation` names neither `tracing` nor any exporter; only `layer` names spans.
+//! - `observation` names neither `tracing` nor any exporter; only `layer`, `instrument` and `middleware` name spans.
 //! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
 //!   dropped is counted.
 //! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds nothing while foreign code runs.
@@ -98,9 +104,12 @@
 pub mod alerting;
 mod clock;
 mod config;
+pub mod instrument;
 mod interner;
 mod layer;
 mod metrics;
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub mod middleware;
 mod observation;
 mod observatory;
 mod own_thread;

@@ -7,6 +7,8 @@
 mod builder;
 mod error;
 mod install;
+#[cfg(all(feature = "http", feature = "server"))]
+mod mount;
 #[cfg(feature = "alerting")]
 mod query;
 mod status;
