@@ -1,4 +1,5 @@
-//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client.
+//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
+//! llmock and fakellm as upstreams.
 //!
 //! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
 #![cfg(feature = "server")]
@@ -12,9 +13,14 @@
 
 #[cfg(feature = "alerting")]
 mod api;
+mod clients;
+mod crowd;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod openai;
 mod parsers;
 mod process;
 mod prometheus;
 mod router;
 mod scrape;
+mod upstreams;
