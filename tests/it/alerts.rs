@@ -387,7 +387,7 @@ fn firing_state_survives_a_restart_on_disk() {
             .with_data_dir(folder.join("data"))
     };
     let first = watched(config());
-    first.pass(Duration::from_secs(60));
+    first.pass(Duration::from_mins(1));
     first.until("a page", || first.mailbox.titles().len() == 1);
     // A second one cannot have the same folder, and says so.
     let locked = Observatory::builder(config().without_server())
