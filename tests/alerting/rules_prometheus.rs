@@ -289,19 +289,25 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
     let _ = std::fs::remove_dir_all(directory);
 }
 
-/// `…:05.123456789Z` → `…:05.123Z`
+/// `…:05.123456789Z` → `…:05.123Z`, and `…:05.540001Z` → `…:05.54Z`, as a time of milliseconds is written.
 fn cut_fraction(line: &str) -> String {
-    let mut out = String::new();
-    let mut digits_after_dot: Option<usize> = None;
-    for c in line.chars() {
-        digits_after_dot = match (c, digits_after_dot) {
-            ('.', _) => Some(0),
-            (c, Some(count)) if c.is_ascii_digit() => Some(count + 1),
-            _ => None,
-        };
-        if digits_after_dot.is_none_or(|count| count <= 3) {
-            out.push(c);
+    let mut parts = line.split('.');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (fraction, rest) = part.split_at(digits);
+        if !rest.starts_with('Z') {
+            // No time: a number, say.
+            out.push('.');
+            out.push_str(part);
+            continue;
         }
+        let fraction = fraction[..digits.min(3)].trim_end_matches('0');
+        if !fraction.is_empty() {
+            out.push('.');
+            out.push_str(fraction);
+        }
+        out.push_str(rest);
     }
     out
 }
