@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures_util::{Stream, StreamExt as _};
-use llm_observatory::middleware::http::HttpMonitorLayer;
 use serde_json::{Value, json};
 
 use crate::cache::Cache;
@@ -77,8 +76,7 @@ pub(crate) fn app(service: Arc<Service>) -> Router {
                 "this path takes another method",
             )
         })
-        .layer(HttpMonitorLayer::new())
-        .layer(middleware::from_fn_with_state(ledger, http::account))
+        .layer(middleware::from_fn_with_state(ledger, http::monitor))
         .with_state(service)
 }
 

@@ -166,8 +166,6 @@ impl<'r, T: Target> Reader<'r, T> {
             Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
             Role::RequestSize => values.request_size(value),
             Role::ResponseSize => values.response_size(value),
-            Role::MessagesReceived => values.messages_received(value),
-            Role::MessagesSent => values.messages_sent(value),
             Role::SpanId => values.span_id(value),
             Role::Amount => values.amount(value as f64),
             Role::Status if self.kind == Kind::HttpRequest => {
@@ -228,8 +226,6 @@ impl<'r, T: Target> Reader<'r, T> {
             | Role::QueueSeconds
             | Role::RequestSize
             | Role::ResponseSize
-            | Role::MessagesReceived
-            | Role::MessagesSent
             | Role::Amount => match value.parse() {
                 Ok(number) => self.number(field, number),
                 Err(_) => match value.parse() {

@@ -10,14 +10,7 @@ mod alerts;
 mod differential;
 mod events;
 mod exposition;
-#[cfg(feature = "grpc")]
-mod grpc;
 mod hostile;
-#[cfg(feature = "http")]
-mod http;
-#[cfg(feature = "http")]
-mod http_client;
-mod instrument;
 mod layer;
 mod lifecycle;
 mod query;

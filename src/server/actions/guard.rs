@@ -20,10 +20,7 @@ pub(super) async fn guard(
         return next.run(request).await;
     }
     let token = answers.core.config.alerting.api_token.as_ref();
-    // Of a server of the application's nothing is known: it may listen anywhere.
-    let is_loopback = answers
-        .address
-        .is_some_and(|address| address.ip().is_loopback());
+    let is_loopback = answers.address.ip().is_loopback();
     match token {
         Some(token) if !has_token(request.headers(), token.expose()) => {
             return refuse(
