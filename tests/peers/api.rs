@@ -88,7 +88,7 @@ fn shape(value: &Value) -> String {
     }
 }
 
-/// Without what a scrape adds.
+/// Without what a scrape adds, and in one order.
 fn without_target(mut value: Value) -> Value {
     fn walk(value: &mut Value) {
         match value {
@@ -97,7 +97,11 @@ fn without_target(mut value: Value) -> Value {
                 map.remove("instance");
                 map.values_mut().for_each(walk);
             }
-            Value::Array(list) => list.iter_mut().for_each(walk),
+            Value::Array(list) => {
+                list.iter_mut().for_each(walk);
+                // The elements of an instant vector come in no particular order.
+                list.sort_by_key(Value::to_string);
+            }
             _ => {}
         }
     }
