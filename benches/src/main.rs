@@ -8,8 +8,10 @@
 
 mod disabled;
 mod hot_path;
+mod middleware;
 mod render;
 mod report;
+mod router;
 mod statistics;
 
 use std::{error::Error, process::ExitCode};
@@ -44,6 +46,10 @@ enum Command {
     Render,
     /// A disabled `trace!`.
     Disabled,
+    /// One HTTP request through a layer.
+    Http,
+    /// The example router under wrk, with the observatory on and off.
+    Router,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -56,6 +62,8 @@ enum Command {
         library: render::Library,
         kind: render::Kind,
     },
+    #[command(hide = true)]
+    HttpWorker { variant: middleware::Variant },
     #[command(hide = true)]
     DisabledWorker { stack: disabled::Stack },
 }
@@ -99,11 +107,15 @@ fn run(command: Command) -> Result<bool, Failure> {
         }
         Command::Render => report.render()?,
         Command::Disabled => report.disabled()?,
+        Command::Http => report.http()?,
+        Command::Router => report.router()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;
             report.render()?;
             report.disabled()?;
+            report.http()?;
+            report.router()?;
             report.save()?;
         }
         Command::Worker { name, counted } => {
@@ -114,6 +126,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
         }
         Command::RenderWorker { library, kind } => render::run_worker(library, kind)?,
+        Command::HttpWorker { variant } => middleware::run_worker(variant)?,
         Command::DisabledWorker { stack } => disabled::run_worker(stack),
     }
     print!("{}", report.text());

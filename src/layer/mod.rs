@@ -126,12 +126,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     }
 
     #[inline]
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
         let Some(watch) = &self.watch else { return };
         if let Some(state) = watch.open.get(id.into_u64()) {
             return watch.record_inference(state, values);
         }
-        watch.record_elsewhere(id, values, &context);
+        watch.record_elsewhere(id, values);
     }
 
     #[inline]
@@ -153,12 +153,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     }
 
     #[inline]
-    fn on_close(&self, id: Id, context: Context<'_, S>) {
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
         let Some(watch) = &self.watch else { return };
         if let Some(state) = watch.open.get(id.into_u64()) {
             watch.close_inference(state);
             return state.free();
         }
-        watch.close_elsewhere(&id, &context);
+        watch.close_elsewhere(&id);
     }
 }

@@ -79,6 +79,11 @@ impl<'r, T: Target> Reader<'r, T> {
         Some(labels)
     }
 
+    /// The labels that were read, and those of a failure.
+    pub(super) fn recorded(&self) -> impl Iterator<Item = &Labels> {
+        self.labels.iter().chain(self.failure.as_deref())
+    }
+
     /// All labels, none where none was read, and values.
     pub(super) fn into_parts(mut self) -> (Labels, T) {
         self.labels();

@@ -2,15 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::{
-    Metadata, Subscriber,
-    span::{Attributes, Id, Record},
-};
-use tracing_subscriber::{layer::Context, registry::LookupSpan};
+use tracing::span::{Attributes, Id, Record};
 
 use super::{
-    callsite::{Callsites, Interest, Mapping, Plan},
-    elsewhere::{Elsewhere, Entry},
+    callsite::{Callsites, Mapping, Plan},
+    elsewhere::{Elsewhere, Entry, Found},
     kind::Kind,
     open::{OpenTable, State},
     operation::Operation,
@@ -121,21 +117,24 @@ impl Watch {
             was_opened_in_panic: std::thread::panicking(),
             declares_status: plan.declares_status,
             under_way: None,
+            plan: plan.number,
         });
-        let under_way = operation.begins_as();
-        operation.under_way.clone_from(&under_way);
+        operation.under_way = operation
+            .begins_as()
+            .map(|request| self.sink.request_began(request));
+        let under_way = operation.under_way;
         let connection_type = operation.connection_type().map(str::to_owned);
         if !self
             .elsewhere
             .insert(id.into_u64(), Entry::Operation(operation))
         {
+            if let Some(handle) = under_way {
+                self.sink.request_ended(handle);
+            }
             return self.too_many();
         }
         if let Some(connection_type) = connection_type {
             self.connection(&connection_type, true);
-        }
-        if let Some(under_way) = under_way {
-            self.sink.request_began(under_way.in_flight());
         }
     }
 
@@ -217,27 +216,26 @@ impl Watch {
         lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn record_elsewhere<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let Some(plan) = self.plan_of_span(id, context) else {
-            return;
-        };
+    pub(super) fn record_elsewhere(&self, id: &Id, values: &Record<'_>) {
         let number = id.into_u64();
-        if let Some(state) = self.elsewhere.inference(number) {
-            return self.record_inference(&state, values);
-        }
-        let Some(kind) = self.elsewhere.operation(number, |operation| operation.kind) else {
+        let (kind, plan) = match self.elsewhere.find(number) {
+            None => return,
+            Some(Found::Inference(state)) => return self.record_inference(&state, values),
+            Some(Found::Operation { kind, plan }) => (kind, plan),
+        };
+        let Some(plan) = self.callsites.numbered(plan) else {
             return;
         };
         let mut reader = Reader::late(plan, &self.sink, kind, Values::new());
         values.record(&mut reader);
-        let (labels, values) = reader.into_parts();
+        // Looked at first, as it reports what was cut, which nothing may be held for.
+        reader.labels();
         let types = self.elsewhere.operation(number, |operation| {
             let before = operation.connection_type().map(str::to_owned);
-            operation.labels.extend(&labels);
-            operation.values.extend(&values);
+            for labels in reader.recorded() {
+                operation.labels.extend(labels);
+            }
+            operation.values.extend(&reader.values);
             (before, operation.connection_type().map(str::to_owned))
         });
         if let Some((Some(before), Some(now))) = types
@@ -246,16 +244,6 @@ impl Watch {
             self.connection(&before, false);
             self.connection(&now, true);
         }
-    }
-
-    /// The plan of a span, if it is one of ours.
-    fn plan_of_span<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<&Plan>
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let metadata: &'static Metadata<'static> = context.metadata(id)?;
-        let plan = self.callsites.plan(metadata);
-        (plan.interest != Interest::Nothing).then_some(plan)
     }
 
     #[inline(always)]
@@ -288,25 +276,19 @@ impl Watch {
         self.sink.close(state.handle(), end, Some(&failure));
     }
 
-    pub(super) fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        if self.plan_of_span(id, context).is_none() {
-            return;
-        }
+    pub(super) fn close_elsewhere(&self, id: &Id) {
         match self.elsewhere.remove(id.into_u64()) {
             None => {}
             Some(Entry::Inference(state)) => self.close_inference(&state),
-            Some(Entry::Operation(operation)) => self.close_operation(*operation),
+            Some(Entry::Operation(mut operation)) => self.close_operation(&mut operation),
         }
     }
 
-    fn close_operation(&self, mut operation: Operation) {
+    fn close_operation(&self, operation: &mut Operation) {
         operation.closed(std::thread::panicking());
         let duration = self.clock.between(operation.start, self.clock.raw());
-        if let Some(under_way) = &operation.under_way {
-            self.sink.request_ended(under_way.in_flight());
+        if let Some(handle) = operation.under_way {
+            self.sink.request_ended(handle);
         }
         if let Some(observation) = operation.observation(duration, &self.clock) {
             self.sink.record(&observation);
