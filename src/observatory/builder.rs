@@ -111,7 +111,7 @@ impl ObservatoryBuilder {
         ];
         registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
         #[cfg(feature = "alerting")]
-        let query = super::query::Query::new(&config.query);
+        let query = super::query::Query::new(&config);
         #[cfg(feature = "alerting")]
         let alerting = {
             let time = alerting::time_source(&clock);

@@ -1,7 +1,7 @@
 //! Questions to the observatory about its own series, in `PromQL`.
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::SystemTime,
 };
 
@@ -20,24 +20,30 @@ use crate::{
 pub(crate) struct Query {
     pub(crate) store: Arc<SeriesStore>,
     pub(crate) engine: Engine,
+    /// What feeds the store, where it is to be fed. Not the working thread's own: a series that was known before a
+    /// stop is no newborn after the start that follows.
+    collector: Option<Mutex<Collector>>,
 }
 
 impl Query {
-    pub(super) fn new(config: &QueryConfig) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let QueryConfig {
+            enabled, retention, ..
+        } = &config.query;
+        let store = Arc::new(SeriesStore::new(retention.into()));
+        let feed = || Mutex::new(Collector::new(Arc::clone(&store), config.tick));
         Self {
-            store: Arc::new(SeriesStore::new((&config.retention).into())),
-            engine: Engine::new(config.into()),
+            collector: enabled.then(feed),
+            store,
+            engine: Engine::new((&config.query).into()),
         }
     }
 
-    /// What feeds the store, where it is to be fed.
-    pub(super) fn collector(&self, config: &Config) -> Option<Collector> {
-        let feed = || Collector::new(Arc::clone(&self.store), config.tick);
-        config.query.enabled.then(feed)
-    }
-
     /// Copies every series as of now, and shows how the store is.
-    pub(super) fn collect(&self, core: &Core, collector: &mut Collector) {
+    pub(super) fn collect(&self, core: &Core) {
+        let Some(collector) = &self.collector else {
+            return;
+        };
         let moment = core.moment();
         let now = i64::try_from(moment.wall.as_millis()).unwrap_or(i64::MAX);
         let stats = self.store.stats();
@@ -55,6 +61,8 @@ impl Query {
         ] {
             registry.counter(counter, &[]).raise_to(value);
         }
+        // Only the working thread takes it.
+        let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
         collector.collect(registry, &moment, now);
     }
 }

@@ -9,8 +9,6 @@ use std::{
 };
 
 use super::Core;
-#[cfg(feature = "alerting")]
-use crate::query::collector::Collector;
 use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
 
 /// Its name; Linux shows fifteen characters of it.
@@ -42,8 +40,6 @@ impl Work {
         // Made here, not there: it looks at the runtime that this is called in.
         let hands = Hands {
             sampler: core.config.health.enabled.then(Sampler::new),
-            #[cfg(feature = "alerting")]
-            collector: core.query.collector(&core.config),
             question: Question::default(),
         };
         let thread = std::thread::Builder::new()
@@ -72,8 +68,6 @@ impl Work {
 /// What a tick works with.
 struct Hands {
     sampler: Option<Sampler>,
-    #[cfg(feature = "alerting")]
-    collector: Option<Collector>,
     question: Question,
 }
 
@@ -142,9 +136,7 @@ fn tick(core: &Core, hands: &mut Hands) {
     #[cfg(feature = "alerting")]
     {
         core.alerting.tick(core);
-        if let Some(collector) = &mut hands.collector {
-            core.query.collect(core, collector);
-        }
+        core.query.collect(core);
     }
     hands.question.ask(core);
     let duration = core.clock.between(start, core.clock.raw());

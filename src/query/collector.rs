@@ -70,7 +70,9 @@ impl Collector {
         }
         self.is_to_register_again = false;
         let interval = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX);
-        let before = self.before.unwrap_or_else(|| now.saturating_sub(interval));
+        // A tick earlier, or the tick before where that is later; after a pause there was none in between.
+        let earlier = now.saturating_sub(interval);
+        let before = self.before.map_or(earlier, |before| before.max(earlier));
         if !self.tick.zeros.is_empty() && before < now {
             self.store.append_tick(before, &self.tick.zeros);
         }

@@ -80,6 +80,33 @@ fn what_was_recorded_can_be_asked_at_the_next_tick() {
 }
 
 #[test]
+fn a_stop_and_a_start_make_no_increase() {
+    let (observatory, clock) = observed();
+    tick(&observatory, &clock);
+    let error = ErrorEvent {
+        error_type: "timeout",
+        component: "db",
+    };
+    observatory.record_error(error);
+    tick(&observatory, &clock);
+    observatory.shutdown_blocking();
+    clock.advance(Duration::from_mins(1));
+    observatory.start().unwrap();
+    tick(&observatory, &clock);
+    let resets = "resets(llm_router_errors_total{component=\"db\"}[5m])";
+    assert_eq!(value(&observatory, &clock, resets), Some(0.0));
+    // One that is born after the pause has its zero a tick earlier, not before the pause.
+    observatory.record_error(ErrorEvent {
+        component: "queue",
+        ..error
+    });
+    tick(&observatory, &clock);
+    let increase = "increase(llm_router_errors_total{component=\"queue\"}[20s])";
+    let increase = value(&observatory, &clock, increase).unwrap();
+    assert!(increase >= 1.0, "{increase}");
+}
+
+#[test]
 fn a_question_that_cannot_be_answered_says_where_it_is_wrong() {
     let (observatory, clock) = observed();
     let error = observatory
