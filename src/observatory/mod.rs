@@ -11,6 +11,7 @@ mod error;
 mod install;
 #[cfg(feature = "alerting")]
 mod query;
+mod running;
 mod status;
 mod work;
 
@@ -32,7 +33,7 @@ pub use self::alerting::{
 };
 #[cfg(feature = "alerting")]
 pub(crate) use self::query::milliseconds;
-use self::work::Work;
+use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
@@ -90,16 +91,6 @@ pub(crate) type CoreSink = alerting::ObservatorySink;
 #[cfg(not(feature = "alerting"))]
 pub(crate) type CoreSink = crate::metrics::MetricsSink;
 
-/// The threads, once started.
-struct Running {
-    #[cfg(feature = "server")]
-    server: Option<crate::server::Running>,
-    work: Work,
-    #[cfg(feature = "alerting")]
-    notifying: Option<alerting::Notifying>,
-    listen: Option<SocketAddr>,
-}
-
 impl Observatory {
     /// An observatory that is put together by hand.
     pub fn builder(config: Config) -> ObservatoryBuilder {
@@ -134,41 +125,7 @@ impl Observatory {
         if running.is_some() || !core.is_on {
             return Ok(());
         }
-        #[cfg(feature = "server")]
-        let server = core
-            .config
-            .prometheus
-            .enabled
-            .then(|| crate::server::start(core))
-            .transpose()?;
-        #[cfg(feature = "server")]
-        let listen = server.as_ref().map(|server| server.address);
-        #[cfg(not(feature = "server"))]
-        let listen = None;
-        let work = Work::start(core).map_err(|source| StartError::Thread {
-            name: work::NAME,
-            source,
-        })?;
-        #[cfg(feature = "alerting")]
-        let notifying = core.alerting.start().map_err(|source| StartError::Thread {
-            name: "obs-notify",
-            source,
-        })?;
-        #[cfg(feature = "otlp")]
-        if let Some(traces) = &core.traces {
-            traces.start().map_err(|source| StartError::Thread {
-                name: "obs-traces",
-                source,
-            })?;
-        }
-        *running = Some(Running {
-            #[cfg(feature = "server")]
-            server,
-            work,
-            #[cfg(feature = "alerting")]
-            notifying,
-            listen,
-        });
+        *running = Some(Running::begin(core)?);
         Ok(())
     }
 
@@ -203,7 +160,7 @@ impl Observatory {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()?
-            .listen
+            .listen()
     }
 
     /// Whether anything is observed.
@@ -366,22 +323,7 @@ impl Inner {
         else {
             return;
         };
-        let deadline = Instant::now() + self.core.config.shutdown_timeout;
-        running.work.end();
-        #[cfg(feature = "server")]
-        if let Some(server) = running.server {
-            server.stop(deadline);
-        }
-        #[cfg(feature = "otlp")]
-        if let Some(traces) = &self.core.traces {
-            traces.stop(deadline);
-        }
-        join(running.work.into_thread(), deadline);
-        // Last: what the others have decided is sent, or kept.
-        #[cfg(feature = "alerting")]
-        if let Some(notifying) = running.notifying {
-            notifying.stop(deadline);
-        }
+        running.end(&self.core);
     }
 }
 

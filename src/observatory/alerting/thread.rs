@@ -6,10 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::{alerting::Runner, observatory::join, own_thread};
 
-/// Its name; Linux shows fifteen characters of it.
-const NAME: &str = "obs-notify";
-/// Threads for the disk.
-const DISK_THREADS: usize = 2;
+/// Threads for the disk, for looking names up and for the console: one that hangs must not hold the others up.
+const BLOCKING_THREADS: usize = 64;
 
 /// The thread, and what ends it.
 pub(crate) struct Notifying {
@@ -18,17 +16,20 @@ pub(crate) struct Notifying {
 }
 
 impl Notifying {
+    /// Its name; Linux shows fifteen characters of it.
+    pub(crate) const NAME: &str = "obs-notify";
+
     pub(super) fn start(runner: Runner) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(DISK_THREADS)
-            .thread_name("obs-disk")
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("obs-wait")
             .on_thread_start(own_thread::mark)
             .build()?;
         let (stop, is_stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
-            .name(NAME.to_owned())
+            .name(Self::NAME.to_owned())
             .spawn(move || {
                 own_thread::mark();
                 // Sent or dropped: either is an end.

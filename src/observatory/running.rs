@@ -1,0 +1,89 @@
+//! The threads of an observatory that runs: begun together, ended together.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+#[cfg(feature = "alerting")]
+use super::alerting;
+use super::{
+    Core, StartError, join,
+    work::{self, Work},
+};
+
+/// The threads, as far as they have begun.
+#[derive(Default)]
+pub(super) struct Running {
+    #[cfg(feature = "server")]
+    server: Option<crate::server::Running>,
+    work: Option<Work>,
+    #[cfg(feature = "alerting")]
+    notifying: Option<alerting::Notifying>,
+    #[cfg(feature = "otlp")]
+    has_traces: bool,
+}
+
+impl Running {
+    /// Begins all of them; what cannot is an error, and nothing runs then.
+    pub(super) fn begin(core: &Arc<Core>) -> Result<Self, StartError> {
+        let mut running = Self::default();
+        match running.begin_each(core) {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                running.end(core);
+                Err(error)
+            }
+        }
+    }
+
+    /// What can be refused from outside, the address, comes first.
+    fn begin_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
+        let thread = |name| move |source| StartError::Thread { name, source };
+        #[cfg(feature = "server")]
+        if core.config.prometheus.enabled {
+            self.server = Some(crate::server::start(core)?);
+        }
+        #[cfg(feature = "alerting")]
+        {
+            let notifying = core.alerting.start();
+            self.notifying = notifying.map_err(thread(alerting::Notifying::NAME))?;
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = &core.traces {
+            traces.start().map_err(thread("obs-traces"))?;
+            self.has_traces = true;
+        }
+        self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
+        Ok(())
+    }
+
+    /// Where the server listens.
+    pub(super) fn listen(&self) -> Option<SocketAddr> {
+        #[cfg(feature = "server")]
+        return self.server.as_ref().map(|server| server.address);
+        #[cfg(not(feature = "server"))]
+        None
+    }
+
+    /// Ends those that have begun, within the configured time.
+    pub(super) fn end(self, core: &Core) {
+        let deadline = Instant::now() + core.config.shutdown_timeout;
+        if let Some(work) = &self.work {
+            work.end();
+        }
+        #[cfg(feature = "server")]
+        if let Some(server) = self.server {
+            server.stop(deadline);
+        }
+        #[cfg(feature = "otlp")]
+        if let (true, Some(traces)) = (self.has_traces, &core.traces) {
+            traces.stop(deadline);
+        }
+        if let Some(work) = self.work {
+            join(work.into_thread(), deadline);
+        }
+        // Last: what the others have decided is sent, or kept.
+        #[cfg(feature = "alerting")]
+        if let Some(notifying) = self.notifying {
+            notifying.stop(deadline);
+        }
+    }
+}
