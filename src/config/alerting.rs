@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
-use crate::alerting::{PagerDutyOptions, Routing, Secret, SlackOptions, WebhookOptions};
+use crate::alerting::{AlertRule, PagerDutyOptions, Routing, Secret, SlackOptions, WebhookOptions};
 
 /// Which rules there are, who is told, where state is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,9 @@ pub struct AlertingConfig {
     pub evaluation_interval: Duration,
     /// Whether the default rules are there, with those of the preset. Default: true.
     pub default_rules: bool,
+    /// Rules of the application's own that are there from the beginning: what fired by them before a restart fires on.
+    /// Default: none.
+    pub rules: Vec<AlertRule>,
     /// Files of rules in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
     /// Who can be told, by name. Default: `console`.
@@ -82,6 +85,7 @@ impl Default for AlertingConfig {
             enabled: true,
             evaluation_interval: Duration::from_secs(10),
             default_rules: true,
+            rules: Vec::new(),
             rule_files: Vec::new(),
             channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
             routing: None,

@@ -319,6 +319,14 @@ impl Config {
         self
     }
 
+    /// Adds an alert rule that is there from the beginning.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_rule(mut self, rule: crate::alerting::AlertRule) -> Self {
+        self.alerting.rules.push(rule);
+        self
+    }
+
     /// Adds a file of rules in Prometheus's format.
     #[cfg(feature = "alerting")]
     #[must_use]

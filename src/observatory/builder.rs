@@ -123,6 +123,7 @@ impl ObservatoryBuilder {
                 own: channels,
                 time,
                 signals,
+                diagnostics: registry.diagnostics(),
             })?;
             alerting::Alerting::new(assembled, now)
         };

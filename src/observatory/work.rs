@@ -41,6 +41,7 @@ impl Work {
         let hands = Hands {
             sampler: core.config.health.enabled.then(Sampler::new),
             question: Question::default(),
+            has_ticked: false,
         };
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
@@ -69,6 +70,7 @@ impl Work {
 struct Hands {
     sampler: Option<Sampler>,
     question: Question,
+    has_ticked: bool,
 }
 
 fn run(core: &Core, bell: &Bell, mut hands: Hands) {
@@ -130,8 +132,11 @@ fn tick(core: &Core, hands: &mut Hands) {
     }
     core.derived.update(&core.registry, core.now());
     crate::system::account_own_cpu(&core.registry);
-    for notice in core.registry.diagnostics().take_notices() {
-        tracing::warn!(target: "llm_observatory", "{notice}");
+    // At the first tick the subscriber may just be on its way to being global: nobody would hear it.
+    if std::mem::replace(&mut hands.has_ticked, true) {
+        for notice in core.registry.diagnostics().take_notices() {
+            tracing::warn!(target: "llm_observatory", "{notice}");
+        }
     }
     #[cfg(feature = "alerting")]
     {

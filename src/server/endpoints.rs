@@ -5,14 +5,14 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     extract::{Query, State},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse as _, Response},
     routing::get,
 };
 use serde_json::json;
 
 use super::metrics;
-use crate::observatory::Core;
+use crate::observatory::{Core, Status};
 
 /// What the endpoints answer from.
 #[derive(Clone)]
@@ -90,7 +90,17 @@ async fn health(State(Answers { core, .. }): State<Answers>, headers: HeaderMap)
 }
 
 async fn status(State(Answers { core, address, .. }): State<Answers>) -> Response {
-    json_response("application/json", &core.status(true, Some(address)))
+    match status_on_pool(&core, Some(address)).await {
+        Ok(status) => json_response("application/json", &status),
+        Err(refused) => refused,
+    }
+}
+
+/// The status, from a thread of the pool: it may wait for an evaluation of rules, which nobody else has to.
+async fn status_on_pool(core: &Arc<Core>, address: Option<SocketAddr>) -> Result<Status, Response> {
+    let core = Arc::clone(core);
+    let read = tokio::task::spawn_blocking(move || core.status(true, address)).await;
+    read.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response())
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
@@ -106,8 +116,11 @@ fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> R
         .into_response()
 }
 
-async fn index(State(Answers { core, .. }): State<Answers>) -> Html<String> {
-    let status = core.status(true, None);
+async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
+    let status = match status_on_pool(&core, None).await {
+        Ok(status) => status,
+        Err(refused) => return refused,
+    };
     let row = |path: &str, what: &str| {
         format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>")
     };
@@ -143,7 +156,7 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Html<String> {
         .replace("{series}", &status.series.to_string())
         .replace("{observations}", &status.observations.to_string())
         .replace("{rows}", &rows.concat());
-    Html(page)
+    Html(page).into_response()
 }
 
 fn escape(text: &str) -> String {
@@ -159,5 +172,5 @@ async fn not_found(State(Answers { core, .. }): State<Answers>) -> Response {
         "not here; there are /, {}, {} and {STATUS}\n",
         config.prometheus.endpoint, config.health.endpoint
     );
-    (axum::http::StatusCode::NOT_FOUND, text).into_response()
+    (StatusCode::NOT_FOUND, text).into_response()
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use llm_observatory::{
-    AlertsError, Config, Inference, InferenceEnd, ManualClock, Model, Observatory, Outcome,
+    AlertsError, ChannelConfig, Config, Inference, InferenceEnd, ManualClock, Model, Observatory,
+    Outcome,
     alerting::{
         AcknowledgeTarget, AlertRule, AlertState, Channel, Escalation, HistoryQuery, Message,
-        Notifier, NotifyFuture, Receipt, Severity, SilenceRequest, Status,
+        Notifier, NotifyFuture, Receipt, Receiver, Routing, Severity, SilenceRequest, Status,
     },
     query::engine::Value,
 };
@@ -368,6 +369,64 @@ fn what_fires_after_a_stop_and_a_start_is_told() {
     watched.until("a page", || {
         watched.mailbox.titles() == ["[FIRING:1] again (error)"]
     });
+}
+
+#[test]
+fn a_rule_of_the_configuration_fires_on_after_a_restart() {
+    let folder = std::env::temp_dir().join(format!("llm-observatory-rule-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let clock = ManualClock::new();
+    let build = |mailbox: &Mailbox| {
+        let config = quiet()
+            .with_rule(AlertRule::new("always").expr("vector(1)"))
+            .with_data_dir(&folder);
+        let (layer, observatory) = Observatory::builder(config.without_server())
+            .clock(clock.clock())
+            .channel("mailbox", Channel::new(mailbox.clone()))
+            .build()
+            .unwrap();
+        Watched {
+            observatory,
+            clock: clock.clone(),
+            mailbox: mailbox.clone(),
+            layer: Some(layer),
+        }
+    };
+    let mailbox = Mailbox::default();
+    let first = build(&mailbox);
+    first.pass(Duration::from_mins(1));
+    first.until("a page", || mailbox.titles().len() == 1);
+    first.observatory.shutdown_blocking();
+    drop(first);
+    let second = build(&mailbox);
+    second.pass(Duration::from_mins(6));
+    assert_eq!(second.state_of("always"), Some(AlertState::Firing));
+    assert_eq!(mailbox.titles().len(), 1, "{:?}", mailbox.titles());
+    drop(second);
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_tree_that_names_a_channel_without_its_address_tells_the_others() {
+    let slack = llm_observatory::alerting::SlackOptions::default();
+    let tree = |channel: &str| Routing::to_receiver(Receiver::new("people", [channel, "mailbox"]));
+    let config = |channel| {
+        quiet()
+            .with_channel("slack", ChannelConfig::slack(slack.clone()))
+            .with_routing(tree(channel))
+    };
+    let watched = watched(config("slack"));
+    let alerts = watched.observatory.alerts();
+    alerts.trigger("x", None, "", &[]).unwrap();
+    watched.pass(Duration::from_mins(1));
+    watched.until("a page", || watched.mailbox.titles().len() == 1);
+    // One that there is not is an error all the same; where nothing is told, it is none.
+    let build = |config: Config| {
+        Observatory::builder(config.without_server()).build::<tracing_subscriber::Registry>()
+    };
+    let error = build(config("slakc")).unwrap_err().to_string();
+    assert!(error.contains("slakc"), "{error}");
+    build(config("slakc").without_alerting()).unwrap();
 }
 
 #[test]

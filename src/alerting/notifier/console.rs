@@ -4,8 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::{self, IsTerminal as _, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+use tokio::task::spawn_blocking;
 
 use super::{
     FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status,
@@ -30,6 +35,8 @@ const SLOTS: [Slot; 1] = [Slot {
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
+    /// Whether a thread is still at it: a pipe that nobody reads, a terminal that was stopped.
+    is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,
 }
@@ -40,6 +47,7 @@ impl Console {
     pub fn stderr() -> Self {
         Self {
             writer: Arc::new(Mutex::new(io::stderr())),
+            is_writing: Arc::default(),
             is_coloured: io::stderr().is_terminal(),
             templates: Templates::default(),
         }
@@ -50,6 +58,7 @@ impl Console {
     pub fn writer(writer: impl Write + Send + 'static) -> Self {
         Self {
             writer: Arc::new(Mutex::new(writer)),
+            is_writing: Arc::default(),
             is_coloured: false,
             templates: Templates::default(),
         }
@@ -65,7 +74,7 @@ impl Console {
         Ok(self)
     }
 
-    fn write(&self, message: &Message) -> io::Result<()> {
+    fn text(&self, message: &Message) -> String {
         let rendered = self.templates.render(message);
         let mut text = rendered.get("text").map_or_else(
             || render(message, self.is_coloured),
@@ -74,20 +83,42 @@ impl Console {
         if !rendered.note.is_empty() {
             text.extend(["  ", &rendered.note, "\n"]);
         }
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(text.as_bytes())?;
-        writer.flush()
+        text
+    }
+
+    /// Writes on a thread that may wait, so that no other channel does.
+    async fn write(&self, text: String) -> io::Result<()> {
+        if self.is_writing.swap(true, Ordering::AcqRel) {
+            return Err(io::Error::other("the message before is not taken yet"));
+        }
+        let (writer, is_writing) = (Arc::clone(&self.writer), Arc::clone(&self.is_writing));
+        let written = spawn_blocking(move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let written = writer
+                .write_all(text.as_bytes())
+                .and_then(|()| writer.flush());
+            drop(writer);
+            is_writing.store(false, Ordering::Release);
+            written
+        });
+        written.await.unwrap_or_else(|error| {
+            // A writer of the application's own that panics.
+            self.is_writing.store(false, Ordering::Release);
+            Err(io::Error::other(error))
+        })
     }
 }
 
 impl Notifier for Console {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
-        let written = self.write(message);
-        let answer = match written {
-            Ok(()) => Ok(Receipt::new("written")),
-            Err(error) => Err(NotifyError::new(FailureClass::Other, error.to_string())),
-        };
-        Box::pin(std::future::ready(answer))
+        Box::pin(async move {
+            match self.write(self.text(message)).await {
+                Ok(()) => Ok(Receipt::new("written")),
+                Err(error) => {
+                    Err(NotifyError::new(FailureClass::Other, error.to_string()).retryable())
+                }
+            }
+        })
     }
 }
 
@@ -214,20 +245,47 @@ mod tests {
 
     #[test]
     fn a_template_replaces_the_text_and_its_failure_is_noted() {
-        let written = Arc::new(Mutex::new(Vec::new()));
-        let console = |source: &str| Console {
-            writer: Arc::clone(&written) as Arc<Mutex<dyn Write + Send>>,
-            ..Console::stderr().with_template(source).unwrap()
+        let console = |source: &str| {
+            let console = Console::stderr().with_template(source).unwrap();
+            console.text(&Message::test("all", 0))
         };
-        console("{{ receiver }}\x1b[2J")
-            .write(&Message::test("all", 0))
-            .unwrap();
-        console("{{ a.b.c }}")
-            .write(&Message::test("all", 0))
-            .unwrap();
-        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let text = console("{{ receiver }}\x1b[2J") + &console("{{ a.b.c }}");
         assert!(text.starts_with("all\u{fffd}[2J\n"), "{text}");
         assert!(text.contains("[FIRING:1] ObservatoryTest (info)"), "{text}");
         assert!(text.contains("\n  A template failed: "), "{text}");
+    }
+
+    /// Takes nothing until it is dropped.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // An end of the sender's is an end.
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn output_that_nobody_reads_holds_up_no_other_channel() {
+        let (free, held) = std::sync::mpsc::channel();
+        let stuck = Console::writer(Stuck(held));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let message = Message::test("all", 0);
+            let wait = std::time::Duration::from_millis(20);
+            let first = tokio::time::timeout(wait, stuck.notify(&message)).await;
+            assert!(first.is_err(), "it waits on a thread of its own");
+            let second = stuck.notify(&message).await.unwrap_err();
+            assert!(second.is_retryable, "{second:?}");
+        });
+        drop(free);
     }
 }

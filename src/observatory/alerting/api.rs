@@ -81,6 +81,10 @@ impl Alerts {
 
     /// Adds a rule, or replaces the one of its id that was added before.
     ///
+    /// Give those that are there from the beginning to [`Config::with_rule`](crate::Config::with_rule):
+    /// what fired by them before a restart fires on, while what fired by a rule that is added later is over, and may
+    /// fire anew.
+    ///
     /// # Errors
     ///
     /// When the rule is wrong or names a channel that is not configured; nothing has changed then.
@@ -294,6 +298,7 @@ impl Alerts {
     /// Tells what a change of rules has ended, and makes the routes anew.
     fn changed(&self, over: Vec<Alert>) -> Result<(), AlertsError> {
         let alerting = self.alerting();
+        let _one_at_a_time = super::lock(&alerting.routing);
         let (routing, selectors) = {
             let rules = alerting.rules();
             (alerting.routes.routing(&rules), rules.long_selectors())

@@ -12,6 +12,7 @@ use crate::{
         load_rule_file, preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
+    metrics::registry::Diagnostics,
     query::{engine::Engine, store::SeriesStore},
 };
 
@@ -61,7 +62,6 @@ pub(crate) struct Assembled {
     pub(super) runner: Runner,
     pub(super) signals: Signals,
     pub(super) routes: Routes,
-    pub(super) notices: Vec<String>,
     pub(super) is_on: bool,
 }
 
@@ -87,6 +87,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) own: BTreeMap<String, Channel>,
     pub(crate) time: TimeSource,
     pub(crate) signals: Signals,
+    /// What a person should know of the configuration goes there.
+    pub(crate) diagnostics: &'a Diagnostics,
 }
 
 impl Assembled {
@@ -96,7 +98,6 @@ impl Assembled {
         } = parts;
         let alerting = &config.alerting;
         let is_on = config.enabled && alerting.enabled;
-        let mut notices = Vec::new();
         let mut channels = own;
         let mut peers = Vec::new();
         let mut exported = BTreeMap::new();
@@ -106,7 +107,7 @@ impl Assembled {
             let client = HttpClient::new(&HttpOptions::default())?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
-                    notices.push(format!(
+                    parts.diagnostics.notice(format!(
                         "the alert channel {name} is off: it needs an address ({variable})"
                     ));
                 } else if channel.enabled && !channels.contains_key(name) {
@@ -115,6 +116,11 @@ impl Assembled {
                     exported.insert(name.clone(), exported_as(channel));
                 }
             }
+        }
+        let told: BTreeSet<String> = channels.keys().cloned().collect();
+        for channel in channels.values_mut() {
+            // The validation has seen that it is configured; it may be off for want of an address.
+            channel.traits.fallback.take_if(|name| !told.contains(name));
         }
         if channels.is_empty() && peers.is_empty() {
             channels.insert(CONSOLE.to_owned(), Channel::new(Console::stderr()));
@@ -130,6 +136,7 @@ impl Assembled {
         };
         let now = time();
         let rules = rules(config, parts.engine, parts.store, &routes, now)?;
+        parts.store.keep_long(rules.long_selectors());
         let dispatch = DispatchOptions::default().with_external_url(external_url(config));
         let mut options = NotificationOptions::new(routes.routing(&rules))
             .with_dispatch(dispatch)
@@ -143,7 +150,6 @@ impl Assembled {
             runner,
             signals: parts.signals,
             routes,
-            notices,
             is_on,
         })
     }
@@ -191,7 +197,10 @@ fn rules(
         }
         rules.load(&path.display().to_string(), groups, &source, now)?;
     }
-    store.keep_long(rules.long_selectors());
+    for rule in &config.alerting.rules {
+        routes.check(rule)?;
+        rules.add_rule(rule.clone(), &source, now)?;
+    }
     Ok(rules)
 }
 
@@ -258,7 +267,17 @@ impl Routes {
     /// says, or to everybody.
     pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
         let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
-        let base = self.routing.clone().unwrap_or_else(|| {
+        let written = self.routing.clone().map(|mut tree| {
+            for receiver in &mut tree.receivers {
+                let steps = receiver.escalation.iter_mut().flat_map(|e| &mut e.steps);
+                let lists = steps.map(|step| &mut step.channels);
+                lists
+                    .chain([&mut receiver.channels])
+                    .for_each(|list| self.leave_out_silent(list));
+            }
+            tree
+        });
+        let base = written.unwrap_or_else(|| {
             let mut route = Route::to(EVERYBODY).with_group_by(["alertname"]);
             route.group_wait = Some(self.window.min(GROUP_WAIT));
             route.group_interval = Some(self.window);
@@ -284,6 +303,16 @@ impl Routes {
                 simple
             });
         base.with_rules(&simple.collect::<Vec<_>>())
+    }
+
+    /// Leaves out the channels that are off for want of an address. A receiver that had none has none; where none is
+    /// left, everybody is told. One that there is not stays: it is an error.
+    fn leave_out_silent(&self, channels: &mut Vec<String>) {
+        let had_some = !channels.is_empty();
+        channels.retain(|name| self.enabled.contains(name) || !self.known.contains(name));
+        if had_some && channels.is_empty() {
+            channels.extend(self.enabled.iter().cloned());
+        }
     }
 
     /// Leaves out the channels that are off; where none is left, everybody is told.

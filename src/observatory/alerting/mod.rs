@@ -10,7 +10,10 @@ mod raised;
 mod signals;
 mod thread;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 pub use self::{
     api::{Alerts, AlertsError, AlertsStatus},
@@ -38,7 +41,7 @@ const SAVED_RULES: &str = "rules";
 const SAVE_INTERVAL: i64 = 60_000;
 
 /// Time that a rule's closure may take; one that takes longer is its rule's error.
-const CLOSURE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+const CLOSURE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Rules, and those who are told.
 pub(crate) struct Alerting {
@@ -49,10 +52,10 @@ pub(crate) struct Alerting {
     runner: Mutex<Option<Runner>>,
     signals: Signals,
     routes: assemble::Routes,
-    /// What a person should know of the configuration; said once, when somebody can hear it.
-    notices: Mutex<Vec<String>>,
     saved: Mutex<Saved>,
-    counts: Mutex<counts::Shown>,
+    said: Mutex<counts::Said>,
+    /// Held while routes are made of rules and put to use: of two changes at once, the later one counts.
+    routing: Mutex<()>,
     is_on: bool,
 }
 
@@ -72,7 +75,6 @@ impl Alerting {
             runner,
             signals,
             routes,
-            notices,
             is_on,
         } = assembled;
         let saved = notifications
@@ -89,14 +91,14 @@ impl Alerting {
             runner: Mutex::new(Some(runner)),
             signals,
             routes,
-            notices: Mutex::new(notices),
             saved: Mutex::default(),
-            counts: Mutex::default(),
+            said: Mutex::default(),
+            routing: Mutex::default(),
             is_on,
         }
     }
 
-    /// Starts to send; `None` where that was done before.
+    /// Starts to send; `None` where alerting is off.
     pub(super) fn start(&self) -> std::io::Result<Option<Notifying>> {
         if !self.is_on {
             return Ok(None);
@@ -156,10 +158,10 @@ impl Alerting {
         let took = core.now().saturating_sub(start);
         if evaluation.rules > 0 {
             self.save(&rules, now);
-            lock(&self.counts).evaluated(&core.registry, &evaluation, took);
+            counts::evaluated(&core.registry, &evaluation, took);
         }
         // Under the rules' lock: a rule that is removed meanwhile ends its alerts after this, not before.
-        self.tell(evaluation);
+        self.tell(evaluation, core.now());
         drop(rules);
         self.notifications.wake();
     }
@@ -181,21 +183,18 @@ impl Alerting {
         self.is_on
     }
 
-    /// Says once what the configuration lacks, and shows how things are.
+    /// Shows how things are.
     pub(super) fn tick(&self, core: &Core) {
         if !self.is_on {
             return;
         }
-        for notice in lock(&self.notices).drain(..) {
-            tracing::warn!(target: "llm_observatory", "{notice}");
-        }
-        lock(&self.counts).show(&core.registry, self);
+        counts::show(&core.registry, self);
     }
 
-    fn tell(&self, evaluation: Evaluation) {
+    fn tell(&self, evaluation: Evaluation, now: Duration) {
+        let mut said = lock(&self.said);
         for failure in &evaluation.failures {
-            let is_new = lock(&self.counts).is_news(failure);
-            if is_new {
+            if said.is_news(failure, now) {
                 tracing::warn!(
                     target: "llm_observatory",
                     "the alert rule {} of group {} failed: {}",
@@ -205,6 +204,7 @@ impl Alerting {
                 );
             }
         }
+        drop(said);
         self.put(evaluation.alerts);
     }
 

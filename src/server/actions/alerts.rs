@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{bad, json as answer, refuse, yaml};
+use super::{bad, json as answer, on_pool, refuse, yaml};
 use crate::{
     alerting::{AcknowledgeTarget, HistoryQuery, parse_matchers},
     observatory::Alerts,
@@ -23,8 +23,10 @@ const PAGE: usize = 100;
 
 /// The groups that have alerts.
 pub(super) async fn groups(State(answers): State<Answers>) -> Response {
-    let alerts = alerts(&answers);
-    answer(&json!({ "status": alerts.status(), "groups": alerts.groups() }))
+    on_pool(&answers, |alerts| {
+        answer(&json!({ "status": alerts.status(), "groups": alerts.groups() }))
+    })
+    .await
 }
 
 /// `?since=&until=&rule=&severity=&active=&match=&limit=`; times in milliseconds since the epoch.
@@ -34,8 +36,11 @@ pub(super) async fn history(
 ) -> Response {
     match history_query(&asked) {
         Ok(query) => {
-            let records = alerts(&answers).history(&query);
-            answer(&records.iter().map(|record| &**record).collect::<Vec<_>>())
+            on_pool(&answers, move |alerts| {
+                let records = alerts.history(&query);
+                answer(&records.iter().map(|record| &**record).collect::<Vec<_>>())
+            })
+            .await
         }
         Err(error) => bad(error),
     }
@@ -72,7 +77,7 @@ fn history_query(asked: &HashMap<String, String>) -> Result<HistoryQuery, String
 
 /// The history in numbers.
 pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
-    answer(&alerts(&answers).statistics())
+    on_pool(&answers, |alerts| answer(&alerts.statistics())).await
 }
 
 #[derive(Deserialize)]
@@ -111,10 +116,13 @@ pub(super) async fn acknowledge(
         },
         _ => return bad("exactly one of group, dedup_key and matchers must be given"),
     };
-    match alerts(&answers).acknowledge(&target, &by, &comment) {
-        Ok(groups) => answer(&json!({ "groups": groups })),
-        Err(error) => bad(error),
-    }
+    on_pool(&answers, move |alerts| {
+        match alerts.acknowledge(&target, &by, &comment) {
+            Ok(groups) => answer(&json!({ "groups": groups })),
+            Err(error) => bad(error),
+        }
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -133,10 +141,13 @@ pub(super) async fn switch(
         Ok(body) => body,
         Err(error) => return bad(error),
     };
-    match alerts(&answers).set_enabled(&id, enabled) {
-        Ok(()) => answer(&json!({ "rule": id, "enabled": enabled })),
-        Err(error) => refuse(StatusCode::NOT_FOUND, error),
-    }
+    on_pool(&answers, move |alerts| {
+        match alerts.set_enabled(&id, enabled) {
+            Ok(()) => answer(&json!({ "rule": id, "enabled": enabled })),
+            Err(error) => refuse(StatusCode::NOT_FOUND, error),
+        }
+    })
+    .await
 }
 
 /// Sends a test to every address of a channel.
@@ -144,7 +155,7 @@ pub(super) async fn test_channel(
     State(answers): State<Answers>,
     Path(name): Path<String>,
 ) -> Response {
-    match alerts(&answers).send_test(&name).await {
+    match Alerts::of(&answers.core).send_test(&name).await {
         Ok(results) => {
             let results = results.into_iter().map(|result| match result.outcome {
                 Ok(receipt) => json!({
@@ -162,17 +173,14 @@ pub(super) async fn test_channel(
 
 /// All rules as a rule file of Prometheus.
 pub(super) async fn export_rules(State(answers): State<Answers>) -> Response {
-    yaml(alerts(&answers).export_rules().yaml)
+    on_pool(&answers, |alerts| yaml(alerts.export_rules().yaml)).await
 }
 
 /// The routes as a configuration of Alertmanager.
 pub(super) async fn export_routing(State(answers): State<Answers>) -> Response {
-    match alerts(&answers).export_routing() {
+    on_pool(&answers, |alerts| match alerts.export_routing() {
         Ok(text) => yaml(text),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error),
-    }
-}
-
-fn alerts(answers: &Answers) -> Alerts {
-    Alerts::of(&answers.core)
+    })
+    .await
 }

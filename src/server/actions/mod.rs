@@ -17,6 +17,7 @@ use axum::{
 use serde::Serialize;
 
 use super::endpoints::Answers;
+use crate::observatory::Alerts;
 
 /// The routes below `/api/observatory`.
 pub(super) fn router(answers: &Answers) -> Router<Answers> {
@@ -50,6 +51,16 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
             get(alerts::export_routing),
         )
         .merge(changes)
+}
+
+/// Lets `work` run on a thread of the pool: it may wait for an evaluation of rules, which nobody else has to.
+async fn on_pool(
+    answers: &Answers,
+    work: impl FnOnce(Alerts) -> Response + Send + 'static,
+) -> Response {
+    let alerts = Alerts::of(&answers.core);
+    let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
+    worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error))
 }
 
 fn json(value: &impl Serialize) -> Response {

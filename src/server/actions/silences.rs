@@ -8,16 +8,15 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{bad, json as answer, refuse};
+use super::{bad, json as answer, on_pool, refuse};
 use crate::{
     alerting::{SilenceError, SilenceRequest},
-    observatory::Alerts,
     server::endpoints::Answers,
 };
 
 /// All silences, the active ones first.
 pub(super) async fn list(State(answers): State<Answers>) -> Response {
-    answer(&Alerts::of(&answers.core).silences())
+    on_pool(&answers, |alerts| answer(&alerts.silences())).await
 }
 
 /// Creates a silence, or changes the one whose `id` is given.
@@ -29,18 +28,20 @@ pub(super) async fn set(
         Ok(Json(request)) => request,
         Err(error) => return bad(error),
     };
-    match Alerts::of(&answers.core).silence(request) {
+    on_pool(&answers, move |alerts| match alerts.silence(request) {
         Ok(id) => answer(&json!({ "silenceID": id })),
         Err(error) => refused(&error),
-    }
+    })
+    .await
 }
 
 /// Ends a silence.
 pub(super) async fn expire(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
-    match Alerts::of(&answers.core).expire_silence(&id) {
+    on_pool(&answers, move |alerts| match alerts.expire_silence(&id) {
         Ok(()) => answer(&json!({ "silenceID": id })),
         Err(error) => refused(&error),
-    }
+    })
+    .await
 }
 
 fn refused(error: &SilenceError) -> Response {
