@@ -169,6 +169,7 @@ impl HttpClient {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, NotifyError> {
+        let hidden = secrets(&uri, &headers);
         let mut followed = 0;
         loop {
             let mut request = Request::post(uri.clone());
@@ -192,7 +193,7 @@ impl HttpClient {
             })?;
             match redirect(&uri, &response) {
                 Some(next) if followed < MAX_REDIRECTS => uri = next,
-                _ => return Ok(Answer::read(response).await),
+                _ => return Ok(Answer::read(response, &hidden).await),
             }
             followed += 1;
         }
@@ -200,11 +201,11 @@ impl HttpClient {
 }
 
 impl Answer {
-    async fn read(response: Response<Incoming>) -> Self {
+    async fn read(response: Response<Incoming>, hidden: &[String]) -> Self {
         Self {
             status: response.status(),
             retry_after: retry_after(response.headers()),
-            first_line: first_line(response.into_body()).await,
+            first_line: first_line(response.into_body(), hidden).await,
         }
     }
 
@@ -260,7 +261,27 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
 }
 
-async fn first_line(mut body: Incoming) -> String {
+/// Letters from which on a part of a URL or a header is taken for a secret: shorter ones are words.
+const SECRET_CHARS: usize = 8;
+
+/// What a peer must not be shown to repeat: parts of the path and the query, and the headers.
+fn secrets(uri: &Uri, headers: &HeaderMap) -> Vec<String> {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    let parts = path.split(['/', '?', '&', '=']);
+    let values = headers.values().filter_map(|value| value.to_str().ok());
+    // `Bearer …`: the peer may repeat the token alone.
+    let values = values.flat_map(|value| value.split(' '));
+    let mut found: Vec<String> = parts
+        .chain(values)
+        .filter(|part| part.len() >= SECRET_CHARS)
+        .map(str::to_owned)
+        .collect();
+    // One may be part of another.
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    found
+}
+
+async fn first_line(mut body: Incoming, hidden: &[String]) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < MAX_ANSWER_BYTES {
         match body.frame().await {
@@ -268,12 +289,18 @@ async fn first_line(mut body: Incoming) -> String {
             Some(Err(_)) | None => break,
         }
     }
-    let text = String::from_utf8_lossy(&bytes);
+    shown(&String::from_utf8_lossy(&bytes), hidden)
+}
+
+/// The first line that says something, without what must not be shown. Cut last: half a secret is one, too.
+fn shown(text: &str, hidden: &[String]) -> String {
     let line = text
         .lines()
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
-    let printable = line.trim().chars().filter(|c| !c.is_control());
+    let hide = |line: String, secret: &String| line.replace(secret, "***");
+    let line = hidden.iter().fold(line.trim().to_owned(), hide);
+    let printable = line.chars().filter(|c| !c.is_control());
     printable.take(MAX_ANSWER_CHARS).collect()
 }
 
@@ -381,6 +408,26 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn a_secret_that_a_peer_repeats_is_not_shown() {
+        let uri: Uri = "https://h.example/hook/canary-path?token=canary-query"
+            .parse()
+            .unwrap();
+        let bearer = HeaderValue::from_static("Bearer canary-header");
+        let headers = HeaderMap::from_iter([(hyper::header::AUTHORIZATION, bearer)]);
+        let hidden = secrets(&uri, &headers);
+        let long = format!("{}canary-path", "x".repeat(MAX_ANSWER_CHARS - 4));
+        for said in [
+            "Route POST:/hook/canary-path?token=canary-query not found",
+            "\n unknown token canary-header",
+            &long,
+        ] {
+            let shown = shown(said, &hidden);
+            assert!(!shown.contains("cana"), "{shown}");
+        }
+        assert_eq!(shown("no such hook\nmore", &hidden), "no such hook");
     }
 
     #[test]
