@@ -155,12 +155,15 @@ impl Observatory {
     /// The address that the server listens on; `None` where it does not run.
     #[must_use]
     pub fn listen_address(&self) -> Option<SocketAddr> {
-        self.0
+        let running = self
+            .0
             .running
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()?
-            .listen()
+            .unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "server")]
+        return running.as_ref()?.listen();
+        #[cfg(not(feature = "server"))]
+        running.as_ref().and(None)
     }
 
     /// Whether anything is observed.

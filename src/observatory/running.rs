@@ -1,6 +1,6 @@
 //! The threads of an observatory that runs: begun together, ended together.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 #[cfg(feature = "alerting")]
 use super::alerting;
@@ -56,11 +56,9 @@ impl Running {
     }
 
     /// Where the server listens.
-    pub(super) fn listen(&self) -> Option<SocketAddr> {
-        #[cfg(feature = "server")]
-        return self.server.as_ref().map(|server| server.address);
-        #[cfg(not(feature = "server"))]
-        None
+    #[cfg(feature = "server")]
+    pub(super) fn listen(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(|server| server.address)
     }
 
     /// Ends those that have begun, within the configured time.

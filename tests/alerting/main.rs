@@ -20,6 +20,9 @@ mod notify_misbehave;
 mod notify_storm;
 mod notify_support;
 mod notify_tls;
+#[path = "../query/prometheus.rs"]
+#[allow(dead_code, reason = "shared with tests/query, which asks it more")]
+mod prometheus;
 mod rules_files;
 mod rules_prometheus;
 mod rules_promtool;

@@ -5,8 +5,6 @@
 //! evaluated at those very times.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llm_observatory::alerting::{RuleGroups, RuleOptions, Source, parse_rule_file};
@@ -15,7 +13,8 @@ use llm_observatory::query::engine::{Engine, EngineOptions};
 use llm_observatory::query::store::SeriesStore;
 use serde_json::Value;
 
-use crate::rules_promtool::scratch;
+use crate::notify_support::program;
+use crate::prometheus::{Prometheus, Series};
 
 const RULES: &str = r"
 groups:
@@ -38,131 +37,6 @@ groups:
   - alert: Never
     expr: load > 100
 ";
-
-struct Prometheus {
-    child: Child,
-    base: String,
-    client: reqwest::Client,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    async fn start(directory: &std::path::Path) -> Option<Self> {
-        std::fs::write(directory.join("rules.yml"), RULES).unwrap();
-        std::fs::write(
-            directory.join("prometheus.yml"),
-            "global: {evaluation_interval: 1s}\nrule_files: [rules.yml]\n",
-        )
-        .unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let spawned = Command::new("prometheus")
-            .arg(format!(
-                "--config.file={}",
-                directory.join("prometheus.yml").display()
-            ))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                directory.join("data").display()
-            ))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match spawned {
-            Ok(child) => child,
-            Err(error) => {
-                assert!(std::env::var_os("CI").is_none(), "prometheus: {error}");
-                eprintln!("prometheus is not installed: skipped");
-                return None;
-            }
-        };
-        let client = reqwest::Client::new();
-        let base = format!("http://127.0.0.1:{port}");
-        let prometheus = Self {
-            child,
-            base,
-            client,
-        };
-        for _ in 0..300 {
-            let answer = prometheus
-                .client
-                .get(format!("{}/-/ready", prometheus.base))
-                .send()
-                .await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Some(prometheus);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("Prometheus did not become ready");
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let answer = self
-            .client
-            .get(format!("{}/api/v1/{path}", self.base))
-            .send()
-            .await
-            .unwrap();
-        answer.json().await.unwrap()
-    }
-
-    async fn write(&self, samples: &[(&str, &str, i64, f64)]) {
-        let mut request = Vec::new();
-        for (job, model, at, value) in samples {
-            let mut series = Vec::new();
-            for (name, value) in [("__name__", "load"), ("job", job), ("model", model)] {
-                let mut label = Vec::new();
-                field(&mut label, 1, name.as_bytes());
-                field(&mut label, 2, value.as_bytes());
-                field(&mut series, 1, &label);
-            }
-            let mut sample = vec![0x09];
-            sample.extend_from_slice(&value.to_bits().to_le_bytes());
-            sample.push(0x10);
-            varint(&mut sample, *at as u64);
-            field(&mut series, 2, &sample);
-            field(&mut request, 1, &series);
-        }
-        let body = snap::raw::Encoder::new().compress_vec(&request).unwrap();
-        let answer = self
-            .client
-            .post(format!("{}/api/v1/write", self.base))
-            .header("Content-Encoding", "snappy")
-            .header("Content-Type", "application/x-protobuf")
-            .header("X-Prometheus-Remote-Write-Version", "0.1.0")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        assert!(answer.status().is_success(), "{}", answer.status());
-    }
-}
-
-fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    out.push(number << 3 | 2);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
 
 /// Labels of a series, and its samples by time.
 type Matrix = BTreeMap<String, BTreeMap<i64, f64>>;
@@ -199,10 +73,10 @@ fn alerts(answer: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_same_rules_and_samples_give_the_same_alerts() {
-    let directory = scratch("prometheus");
-    let Some(prometheus) = Prometheus::start(&directory).await else {
+    if program("prometheus").is_none() {
         return;
-    };
+    }
+    let prometheus = Prometheus::start_with_rules(Some(RULES)).await.unwrap();
     let now = || {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -226,7 +100,16 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
         tokio::time::sleep(Duration::from_millis((at - now()).max(0) as u64)).await;
         // Between two evaluations: none of them sees half of it.
         let samples = [("router", "x", at, x), ("router", "y", at, y)];
-        prometheus.write(&samples).await;
+        let series = samples.map(|(job, model, at, value)| {
+            let labels = [("__name__", "load"), ("job", job), ("model", model)];
+            Series {
+                labels: labels
+                    .map(|(name, value)| (name, value.to_owned()))
+                    .to_vec(),
+                samples: vec![(at, value)],
+            }
+        });
+        prometheus.write(&series).await;
         written.push((now(), samples));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -286,7 +169,6 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
     let theirs_listed = strip(alerts(&listed["data"]["alerts"]));
     let ours_listed = strip(alerts(&serde_json::to_value(rules.alerts()).unwrap()));
     assert_eq!(ours_listed, theirs_listed);
-    let _ = std::fs::remove_dir_all(directory);
 }
 
 /// `…:05.123456789Z` → `…:05.123Z`, and `…:05.540001Z` → `…:05.54Z`, as a time of milliseconds is written.

@@ -72,8 +72,6 @@ impl Prometheus {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        // The client asks for a TLS provider even where it speaks plain HTTP; a second one is refused, and is no harm.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let Ok(child) = child else {
             let _ = std::fs::remove_dir_all(&directory);
             return None;
