@@ -34,7 +34,9 @@ pub(super) struct Entry {
 /// What became of an alert that was put in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Put {
-    /// It began, ended, or began again.
+    /// It began, or began again.
+    Begun(u64),
+    /// It ended, or an alert that flaps came or went while it counts as firing.
     Changed(u64),
     /// It only holds good for longer.
     Same(u64),
@@ -84,9 +86,10 @@ impl AlertTable {
                 return Put::Full;
             }
             self.insert(fingerprint, alert, now);
-            return Put::Changed(fingerprint);
+            return Put::Begun(fingerprint);
         };
         let was_resolved = old.alert.is_resolved_at(now);
+        let was_quiet = old.is_resolved_at(now);
         let merged = merge(&old.alert, alert, now);
         let is_resolved = merged.is_resolved_at(now);
         let has_new_start = merged.starts_at != old.alert.starts_at;
@@ -107,7 +110,12 @@ impl AlertTable {
             old.held_until = now.saturating_add(to_ms(damping.hold));
             self.held += 1;
         }
-        Put::Changed(fingerprint)
+        // One that was held for flapping has never been over, as far as anybody was told.
+        if !is_resolved && (was_quiet || !was_resolved) {
+            Put::Begun(fingerprint)
+        } else {
+            Put::Changed(fingerprint)
+        }
     }
 
     /// Takes an alert as it was before a restart.

@@ -9,6 +9,7 @@ impl Dispatcher {
     /// What is kept back at that moment (by a silence, by another alert, by the hour) is not escalated behind that:
     /// the step's delay begins again.
     pub(super) fn escalate(&mut self, group: &mut Group, sources: &Sources, now: i64) {
+        self.pay_owed(group, sources, now);
         if group
             .escalation
             .as_ref()
@@ -53,9 +54,32 @@ impl Dispatcher {
         for destination in &step.destinations {
             if !group.in_flight.contains_key(destination) {
                 self.emit(group, destination, &speech, Reason::Escalation, now);
+            } else if let Some(state) = group.escalation.as_mut() {
+                state.owed.insert(destination.clone());
             }
         }
         group.last_notified = now;
+    }
+
+    /// Tells the addresses that were busy when a step was taken, unless there is nothing to escalate any more.
+    fn pay_owed(&mut self, group: &mut Group, sources: &Sources, now: i64) {
+        let Some(state) = &group.escalation else {
+            return;
+        };
+        let free: Vec<_> = group.free_of_owed(state).cloned().collect();
+        if free.is_empty() {
+            return;
+        }
+        let speech = self.speech(group, sources, now);
+        let is_moot = speech.firing.is_empty() || group.is_acknowledged(&speech.firing);
+        for destination in free {
+            if let Some(state) = group.escalation.as_mut() {
+                state.owed.remove(&destination);
+            }
+            if !is_moot {
+                self.emit(group, &destination, &speech, Reason::Escalation, now);
+            }
+        }
     }
 
     /// An alert that nobody has acknowledged has joined an acknowledged group: the clock starts again.

@@ -1,6 +1,6 @@
 //! Looks at the groups that are due, and makes their messages.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
 use super::{
     Dispatcher, Notification,
@@ -23,6 +23,8 @@ pub(super) struct Speech {
     pub(super) alerts: Vec<MessageAlert>,
     pub(super) firing: Vec<u64>,
     pub(super) resolved: Vec<u64>,
+    /// Somebody has yet to hear of an end that cannot be told now.
+    pub(super) is_holding: bool,
 }
 
 impl Dispatcher {
@@ -52,8 +54,8 @@ impl Dispatcher {
         group.has_flushed = true;
         group.flushed_revision = self.alerts.revision();
         group.flushed_at = now;
-        group.is_behind = false;
         let speech = self.speech(group, sources, now);
+        group.is_behind = speech.is_holding;
         self.restart_escalation(group, &speech, now);
         if self.has_firing_members(group, now) {
             group.keep_log(now);
@@ -91,6 +93,11 @@ impl Dispatcher {
     }
 
     /// The alerts of a group that may be heard, in Alertmanager's order: inhibition, the hour, silences.
+    ///
+    /// A silence and an inhibition keep back that an alert fires, not that one is over of which somebody was told:
+    /// Alertmanager forgets that end, and the incident it opened stays open for ever. It is held only while others
+    /// that were told still fire unheard, since a message that speaks of ends alone says that the group is over;
+    /// and while the hour forbids every message.
     pub(super) fn speech(&mut self, group: &Group, sources: &Sources, now: i64) -> Speech {
         let router = &self.router;
         let silences = self.silences.active_at(now);
@@ -98,31 +105,49 @@ impl Dispatcher {
             .route
             .is_some_and(|at| router.is_muted(router.node(at), now));
         let mut alerts = Vec::with_capacity(group.members.len());
+        let mut unheard_ends = Vec::new();
+        let mut fires_unheard = false;
         for fingerprint in &group.members {
             let Some(entry) = self.alerts.get(*fingerprint) else {
                 continue;
             };
             let labels = &entry.alert.labels;
-            if sources.inhibit(&router.inhibit_rules, labels) {
-                self.counts.inhibition += 1;
-            } else if is_muted {
-                self.counts.mute_interval += 1;
-            } else if silences.iter().any(|matchers| are_met(matchers, labels)) {
-                self.counts.silence += 1;
-            } else {
-                let status = if entry.is_resolved_at(now) {
+            let is_resolved = entry.is_resolved_at(now);
+            let alert = MessageAlert {
+                status: if is_resolved {
                     Status::Resolved
                 } else {
                     Status::Firing
-                };
-                alerts.push(MessageAlert {
-                    status,
-                    alert: Arc::clone(&entry.alert),
-                    fingerprint: *fingerprint,
-                });
+                },
+                alert: Arc::clone(&entry.alert),
+                fingerprint: *fingerprint,
+            };
+            let count = if sources.inhibit(&router.inhibit_rules, labels) {
+                &mut self.counts.inhibition
+            } else if is_muted {
+                &mut self.counts.mute_interval
+            } else if silences.iter().any(|matchers| are_met(matchers, labels)) {
+                &mut self.counts.silence
+            } else {
+                alerts.push(alert);
+                continue;
+            };
+            match (is_resolved, group.was_told_of(*fingerprint)) {
+                (true, true) => unheard_ends.push(alert),
+                (is_resolved, was_told) => {
+                    *count += 1;
+                    fires_unheard |= was_told && !is_resolved;
+                }
             }
         }
-        Speech::new(alerts)
+        let is_holding = !unheard_ends.is_empty() && (fires_unheard || is_muted);
+        if !is_holding {
+            alerts.append(&mut unheard_ends);
+        }
+        Speech {
+            is_holding,
+            ..Speech::new(alerts)
+        }
     }
 
     /// Makes the message for one address, if it must be told; returns whether it is.
@@ -244,6 +269,7 @@ impl Dispatcher {
                 highest: 0,
                 next_at: now.saturating_add(step.delay_ms),
                 is_paused: false,
+                owed: BTreeSet::new(),
             });
         }
     }
@@ -262,6 +288,7 @@ impl Speech {
             firing: of(Status::Firing),
             resolved: of(Status::Resolved),
             alerts,
+            is_holding: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A group of alerts, its clock, and what each address has been told of it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -57,6 +57,9 @@ pub(crate) struct EscalationState {
     pub(super) next_at: i64,
     /// Somebody has acknowledged.
     pub(super) is_paused: bool,
+    /// Addresses of a step that were busy with another message when it was taken: they hear of it after that.
+    #[serde(default)]
+    pub(super) owed: BTreeSet<Destination>,
 }
 
 impl Group {
@@ -96,8 +99,22 @@ impl Group {
         if self.members.is_empty() {
             return i64::MAX;
         }
-        let escalation = self.escalation.as_ref();
-        escalation.map_or(self.next_flush, |state| state.next_at.min(self.next_flush))
+        let Some(state) = &self.escalation else {
+            return self.next_flush;
+        };
+        if self.free_of_owed(state).next().is_some() {
+            return i64::MIN;
+        }
+        state.next_at.min(self.next_flush)
+    }
+
+    /// Addresses that a step of the escalation still owes its message, and that are no longer busy.
+    pub(super) fn free_of_owed<'g>(
+        &'g self,
+        state: &'g EscalationState,
+    ) -> impl Iterator<Item = &'g Destination> {
+        let owed = state.owed.iter();
+        owed.filter(|to| !self.in_flight.contains_key(*to))
     }
 
     /// Takes an alert in; returns whether it is new here. One that is over does not enter.
@@ -130,6 +147,16 @@ impl Group {
             let reopens_at = self.last_notified.saturating_add(node.group_interval_ms);
             self.next_flush = self.next_flush.max(reopens_at);
         }
+    }
+
+    /// Whether anybody was told, or may have been, that this alert fires.
+    pub(super) fn was_told_of(&self, fingerprint: u64) -> bool {
+        self.log.values().any(|entry| {
+            let lists = [&entry.firing, &entry.maybe];
+            lists
+                .iter()
+                .any(|list| list.binary_search(&fingerprint).is_ok())
+        })
     }
 
     /// Whether somebody has acknowledged all that fires.

@@ -8,6 +8,8 @@
 //! Where this differs from Alertmanager:
 //! - **One log per address, and a failure that may have arrived counts as told** for the resolve, so that a resolve
 //!   reaches everyone who may have been told.
+//! - **A silence and an inhibition keep back that an alert fires, not its end**: whoever was told that it fires hears
+//!   that it is over. Alertmanager forgets that end, and the incident stays open.
 //! - **An acknowledgement** covers the alerts that fire when it is given. It stops repeats and escalation while
 //!   every firing alert of the group is covered. An alert that joins later is news: it is told at once, and the
 //!   escalation begins anew. An alert that resolves leaves the acknowledgement.
@@ -114,19 +116,23 @@ impl Dispatcher {
                 is_room_made = true;
                 self.forget_alerts(now, 0);
             }
-            let (fingerprint, is_changed) = match self.alerts.put(alert, now) {
+            let (fingerprint, has_begun) = match self.alerts.put(alert, now) {
                 Put::Full => {
                     self.counts.alerts_over_limit += 1;
                     continue;
                 }
                 Put::Unknown => continue,
                 Put::Same(fingerprint) => (fingerprint, false),
-                Put::Changed(fingerprint) => (fingerprint, true),
+                Put::Changed(fingerprint) => {
+                    self.dirty.alerts.insert(fingerprint);
+                    (fingerprint, false)
+                }
+                Put::Begun(fingerprint) => {
+                    self.dirty.alerts.insert(fingerprint);
+                    (fingerprint, true)
+                }
             };
-            if is_changed {
-                self.dirty.alerts.insert(fingerprint);
-            }
-            self.join_groups(fingerprint, is_changed, now);
+            self.join_groups(fingerprint, has_begun, now);
         }
         self.counts.flapping += self.alerts.take_held();
     }
@@ -212,7 +218,7 @@ impl Dispatcher {
     }
 
     /// Puts an alert into the groups of its routes; a new alert may open them.
-    fn join_groups(&mut self, fingerprint: u64, is_changed: bool, now: i64) {
+    fn join_groups(&mut self, fingerprint: u64, has_begun: bool, now: i64) {
         let Some(entry) = self.alerts.get(fingerprint) else {
             return;
         };
@@ -245,7 +251,7 @@ impl Dispatcher {
             if is_new {
                 group.schedule(self.router.node(at), starts_at, now, damping);
             }
-            if is_new || (is_changed && is_firing && group.forget_acknowledgement(fingerprint)) {
+            if is_new || (has_begun && group.forget_acknowledgement(fingerprint)) {
                 self.dirty.groups.insert(id);
             }
         }

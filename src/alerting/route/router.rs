@@ -6,6 +6,8 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Routing, RoutingError};
 use super::{
     inhibit::{CompiledRule, are_met},
@@ -60,10 +62,24 @@ pub(crate) struct CompiledStep {
 }
 
 /// One address of a channel: what is delivered on its own, retried on its own, and logged on its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(String, u16)", into = "(String, u16)")]
 pub(crate) struct Destination {
     pub(crate) channel: Arc<str>,
     pub(crate) index: u16,
+}
+
+impl From<(String, u16)> for Destination {
+    fn from((channel, index): (String, u16)) -> Self {
+        let channel = channel.into();
+        Self { channel, index }
+    }
+}
+
+impl From<Destination> for (String, u16) {
+    fn from(destination: Destination) -> Self {
+        (destination.channel.to_string(), destination.index)
+    }
 }
 
 impl Router {
