@@ -55,7 +55,7 @@ pub mod rule_test;
 mod state;
 mod template;
 
-pub(crate) use self::rule::closure::ClosureThreads;
+pub(crate) use self::{evaluate::CODE, rule::closure::ClosureThreads};
 pub use self::{
     evaluate::{
         AlertStatus, Evaluation, GroupStatus, RuleFailure, RuleGroups, RuleOptions, RuleStatus,

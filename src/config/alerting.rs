@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
-use crate::alerting::{AlertRule, PagerDutyOptions, Routing, Secret, SlackOptions, WebhookOptions};
+use crate::alerting::{
+    AlertRule, PagerDutyOptions, Routing, RuleGroup, Secret, SlackOptions, WebhookOptions,
+};
 
 /// Which rules there are, who is told, where state is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct AlertingConfig {
     /// Rules of the application's own that are there from the beginning: what fired by them before a restart fires on.
     /// Default: none.
     pub rules: Vec<AlertRule>,
+    /// Groups of alerting and recording rules. Default: none.
+    pub rule_groups: Vec<RuleGroup>,
     /// Files of rules in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
     /// Who can be told, by name. Default: `console`.
@@ -86,6 +90,7 @@ impl Default for AlertingConfig {
             evaluation_interval: Duration::from_secs(10),
             default_rules: true,
             rules: Vec::new(),
+            rule_groups: Vec::new(),
             rule_files: Vec::new(),
             channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
             routing: None,

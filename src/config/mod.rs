@@ -327,6 +327,18 @@ impl Config {
         self
     }
 
+    /// Adds groups of alerting and recording rules that are there from the beginning, such as those of
+    /// [`slo_rules`](crate::alerting::slo_rules). Their file, in the status and in errors, is `configuration`.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_rule_groups(
+        mut self,
+        groups: impl IntoIterator<Item = crate::alerting::RuleGroup>,
+    ) -> Self {
+        self.alerting.rule_groups.extend(groups);
+        self
+    }
+
     /// Adds a file of rules in Prometheus's format.
     #[cfg(feature = "alerting")]
     #[must_use]

@@ -3,7 +3,10 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -25,6 +28,8 @@ pub(super) struct Work {
 struct Bell {
     is_rung: Mutex<bool>,
     rung: Condvar,
+    /// The same, for whoever looks in the midst of work.
+    is_ending: AtomicBool,
 }
 
 impl Bell {
@@ -58,6 +63,7 @@ impl Work {
             .is_rung
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = true;
+        self.bell.is_ending.store(true, Ordering::Relaxed);
         self.bell.rung.notify_all();
     }
 
@@ -88,7 +94,7 @@ fn run(core: &Core, bell: &Bell, mut hands: Hands) {
             due = next_due(due, core.now(), core.config.tick);
         }
         #[cfg(feature = "alerting")]
-        let wait = alerts(core).min(due.saturating_sub(core.now()));
+        let wait = alerts(core, &bell.is_ending).min(due.saturating_sub(core.now()));
         #[cfg(not(feature = "alerting"))]
         let wait = due.saturating_sub(core.now());
         let wait = wait.max(Duration::from_millis(1));
@@ -104,10 +110,10 @@ fn run(core: &Core, bell: &Bell, mut hands: Hands) {
 
 /// Evaluates what is due; returns the time until something is again.
 #[cfg(feature = "alerting")]
-fn alerts(core: &Core) -> Duration {
+fn alerts(core: &Core, is_ending: &AtomicBool) -> Duration {
     /// What events say of alerts is looked for so often.
     const SIGNALS: Duration = Duration::from_secs(1);
-    let worked = catch_unwind(AssertUnwindSafe(|| core.alerting.work(core)));
+    let worked = catch_unwind(AssertUnwindSafe(|| core.alerting.work(core, is_ending)));
     if worked.is_err() {
         tracing::error!(target: "llm_observatory", "an evaluation of alert rules panicked; the next one will be tried");
     }

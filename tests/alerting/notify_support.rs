@@ -154,6 +154,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let done = tokio::spawn(runner.run(async move {
             let _ = stopped.await;
+            None
         }));
         Self {
             notifications,

@@ -10,8 +10,9 @@ use llm_observatory::{
     AlertsError, ChannelConfig, Config, Inference, InferenceEnd, ManualClock, Model, Observatory,
     Outcome,
     alerting::{
-        AcknowledgeTarget, AlertRule, AlertState, Channel, Escalation, HistoryQuery, Message,
-        Notifier, NotifyFuture, Receipt, Receiver, Routing, Severity, SilenceRequest, Status,
+        AcknowledgeTarget, AlertRule, AlertState, Channel, Escalation, GroupStatus, HistoryQuery,
+        Message, Notifier, NotifyFuture, Receipt, Receiver, RecordingRule, Routing, RuleGroup,
+        Severity, SilenceRequest, Status,
     },
     query::engine::Value,
 };
@@ -456,7 +457,8 @@ fn firing_state_survives_a_restart_on_disk() {
     assert!(locked.to_string().contains(&data), "{locked}");
     let clock = first.clock.clone();
     first.observatory.shutdown_blocking();
-    drop(first);
+    // What is shut down has let go of the folder, whoever still has a clone.
+    let _clone = first.observatory.clone();
     let mailbox = Mailbox::default();
     let (_layer, observatory) = Observatory::builder(config().without_server())
         .clock(clock.clock())
@@ -474,4 +476,82 @@ fn firing_state_survives_a_restart_on_disk() {
     assert!(second.mailbox.titles().is_empty(), "nobody is told twice");
     drop(second);
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn a_rule_whose_alerts_can_go_nowhere_changes_nothing() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    let rule = AlertRule::new("always").expr("vector(1)");
+    alerts.add_rule(rule.clone().channels(["mailbox"])).unwrap();
+    watched.pass(Duration::from_mins(1));
+    watched.until("a page", || watched.mailbox.titles().len() == 1);
+    let never = Escalation::after(Duration::ZERO).with_step(["mailbox"]);
+    let error = alerts
+        .add_rule(rule.channels(["mailbox"]).escalation(never))
+        .unwrap_err();
+    assert!(matches!(error, AlertsError::Routing(_)), "{error}");
+    // The rule is as it was, and so is its alert.
+    let of_it = |groups: Vec<GroupStatus>| {
+        let rules = groups.into_iter().flat_map(|group| group.rules);
+        rules.filter(|rule| rule.name == "always").count()
+    };
+    assert_eq!(of_it(alerts.rules()), 1);
+    watched.pass(Duration::from_mins(6));
+    assert_eq!(watched.state_of("always"), Some(AlertState::Firing));
+    assert_eq!(watched.mailbox.titles().len(), 1);
+}
+
+#[test]
+fn groups_are_loaded_and_unloaded_by_name() {
+    let recorded = |name: &str, value: &str| {
+        RuleGroup::new("g")
+            .interval(Duration::from_secs(10))
+            .rule(RecordingRule::new("a:b", "vector(7)"))
+            .rule(AlertRule::new(name).expr(format!("a:b > {value}")))
+    };
+    let of_configuration = AlertRule::new("configured").expr("vector(1)");
+    let watched = watched(quiet().with_rule_groups([RuleGroup::new("c").rule(of_configuration)]));
+    let alerts = watched.observatory.alerts();
+    alerts
+        .load_groups("mine", vec![recorded("high", "5")])
+        .unwrap();
+    watched.pass(Duration::from_secs(30));
+    assert_eq!(watched.state_of("high"), Some(AlertState::Firing));
+    assert_eq!(watched.state_of("configured"), Some(AlertState::Firing));
+    // Another of the same name takes its place.
+    alerts
+        .load_groups("mine", vec![recorded("higher", "9")])
+        .unwrap();
+    assert_eq!(watched.state_of("high"), None);
+    alerts.unload("mine").unwrap();
+    alerts.unload("configuration").unwrap();
+    assert_eq!(watched.state_of("configured"), None);
+    for (name, groups) in [
+        ("code", vec![recorded("x", "1")]),
+        ("bad", vec![recorded("x", ")")]),
+    ] {
+        alerts.load_groups(name, groups).unwrap_err();
+    }
+    let error = alerts.unload("bad").unwrap_err().to_string();
+    assert!(error.contains("\"bad\""), "{error}");
+}
+
+#[test]
+fn a_raised_alert_is_bounded_whatever_is_passed() {
+    let watched = watched(quiet());
+    let alerts = watched.observatory.alerts();
+    let long = "é".repeat(1_000_000);
+    let names: Vec<String> = (0..100).map(|number| format!("label{number}")).collect();
+    let labels: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*long)).collect();
+    alerts.trigger(&long, None, &long, &labels).unwrap();
+    alerts.trigger(&long, None, &long, &labels).unwrap();
+    let active = alerts.active();
+    assert_eq!(active.len(), 1);
+    let labels: Vec<_> = active[0].labels.iter().collect();
+    assert_eq!(labels.len(), 34);
+    assert!(labels.iter().all(|label| label.value().len() <= 1_024));
+    assert!(active[0].annotations["summary"].len() <= 4_096);
+    // What it was raised by takes it back.
+    assert_eq!(alerts.resolve(&long, &[(&names[3], &long)]), 1);
 }

@@ -51,6 +51,7 @@ pub(super) struct Shared {
 pub(super) struct StoreHealth {
     failures: AtomicU64,
     is_degraded: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 /// What one address said to a test.
@@ -158,11 +159,20 @@ impl Notifications {
     /// # Errors
     /// When it is wrong; the old one stays then.
     pub fn set_routing(&self, routing: &Routing) -> Result<(), RoutingError> {
-        let router = router(routing, &self.shared.channels)?;
+        self.use_router(self.compile(routing)?);
+        Ok(())
+    }
+
+    /// Checks a routing against the channels.
+    pub(crate) fn compile(&self, routing: &Routing) -> Result<Router, RoutingError> {
+        router(routing, &self.shared.channels)
+    }
+
+    /// Uses a routing that [`Notifications::compile`] has checked.
+    pub(crate) fn use_router(&self, router: Router) {
         let now = self.now();
         self.shared.core().dispatcher.reconfigure(router, now);
         self.shared.wake.notify_one();
-        Ok(())
     }
 
     /// Creates or changes a silence; returns its id.
@@ -373,6 +383,11 @@ impl StoreHealth {
         self.failures.store(store.failures(), Ordering::Relaxed);
         self.is_degraded
             .store(store.is_degraded(), Ordering::Relaxed);
+        self.is_closed.store(store.is_closed(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_degraded(&self) -> bool {

@@ -13,12 +13,17 @@ use super::{
     handle::Shared,
     lane::{Lane, Settled},
 };
-use crate::alerting::{FailureClass, Notification, NotifyError, outbox::Write};
+use crate::alerting::{
+    FailureClass, Notification, NotifyError,
+    outbox::{Store, Write},
+};
 
 /// The longest sleep: the wall clock may be set, and a machine may be suspended.
 const MAX_SLEEP_MS: i64 = 5_000;
 /// Time between two tries to write to a disk that failed.
 const RECOVERY_INTERVAL_MS: i64 = 60_000;
+/// Time that a shutdown keeps for the last transaction.
+const LAST_WRITE: Duration = Duration::from_millis(500);
 /// Settled notifications that wait for the runner at most; a lane waits when there are more.
 const MAX_SETTLED: usize = 1_024;
 
@@ -40,18 +45,23 @@ impl Runner {
         }
     }
 
-    /// Runs until `shutdown` resolves, then for as long as the shutdown may take. What is not accepted by then is
-    /// in the outbox for the next start.
+    /// Runs until `shutdown` resolves, then for as long as the shutdown may take, and no longer than until the
+    /// moment that it resolves to, if it names one. What is not accepted by then is in the outbox for the next start.
     ///
     /// Needs a tokio runtime with time and I/O; a current-thread one will do. The store is written on the runtime's
     /// blocking threads.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    ///
+    /// From its end until another runner begins, the file is free for another process.
+    pub async fn run(mut self, shutdown: impl Future<Output = Option<std::time::Instant>>) {
         let mut tasks = JoinSet::new();
         let (settled, mut results) = mpsc::channel(MAX_SETTLED);
         let lanes = self.start_lanes(&mut tasks, settled);
         for peer in &self.shared.peers {
             peer.open();
             tasks.spawn(Arc::clone(peer).run(self.options.backoff.clone()));
+        }
+        if self.shared.store_health.is_closed() {
+            self.recover(Vec::new()).await;
         }
         let waiting: Vec<Arc<Notification>> = {
             let core = self.shared.core();
@@ -61,17 +71,19 @@ impl Runner {
         };
         self.hand_out(&lanes, &waiting);
         let mut shutdown = std::pin::pin!(shutdown);
-        loop {
+        let deadline = loop {
             self.round(&lanes).await;
             tokio::select! {
                 biased;
-                () = &mut shutdown => break,
+                deadline = &mut shutdown => break deadline,
                 Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
                 () = self.shared.wake.notified() => {}
                 () = sleep(self.until_next()) => {}
             }
-        }
-        self.stop(lanes, tasks, results).await;
+        };
+        let latest = Instant::now() + self.options.shutdown_timeout;
+        let end = deadline.map_or(latest, |end| Instant::from_std(end).min(latest));
+        self.stop(lanes, tasks, results, end).await;
     }
 
     fn start_lanes(&self, tasks: &mut JoinSet<()>, settled: mpsc::Sender<Settled>) -> Lanes {
@@ -110,17 +122,7 @@ impl Runner {
         let is_degraded = self.shared.store_health.is_degraded();
         if is_degraded && now >= self.next_recovery {
             self.next_recovery = now.saturating_add(RECOVERY_INTERVAL_MS);
-            // The round's own writes are in what everything is made of.
-            let everything = self.shared.core().everything();
-            let mut all = writes;
-            all.extend(everything);
-            self.blocking(move |shared| {
-                let recovered = shared.with_store(|store| store.recover(&all));
-                if recovered.is_ok() {
-                    tracing::info!("alert state is on disk again");
-                }
-            })
-            .await;
+            self.recover(writes).await;
         } else if !writes.is_empty() {
             self.blocking(move |shared| {
                 if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
@@ -132,6 +134,27 @@ impl Runner {
             })
             .await;
         }
+    }
+
+    /// Opens the file again and writes everything anew; the round's own writes are in what everything is made of.
+    async fn recover(&self, writes: Vec<Write>) {
+        let everything = self.shared.core().everything();
+        let mut all = writes;
+        all.extend(everything);
+        self.blocking(move |shared| {
+            match shared.with_store(|store| store.recover(&all)) {
+                Ok(silences) => {
+                    shared.core().dispatcher.adopt_silences(silences);
+                    tracing::info!("alert state is on disk again");
+                }
+                // Tried again each minute: no news for the log.
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "alert state is still kept in memory only"
+                ),
+            }
+        })
+        .await;
     }
 
     /// The disk may take its time; the other channels' answers must not wait for it on this thread.
@@ -189,19 +212,22 @@ impl Runner {
         lanes: Lanes,
         mut tasks: JoinSet<()>,
         mut results: mpsc::Receiver<Settled>,
+        end: Instant,
     ) {
         self.round(&lanes).await;
         drop(lanes);
         for peer in &self.shared.peers {
             peer.close();
         }
-        let end = Instant::now() + self.options.shutdown_timeout;
+        // What came of it is to be on the disk by the end.
+        let left = end.saturating_duration_since(Instant::now());
+        let last_answer = end - (left / 4).min(LAST_WRITE);
         loop {
             tokio::select! {
                 biased;
                 Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
                 ended = tasks.join_next() => if ended.is_none() { break },
-                () = sleep_until(end) => break,
+                () = sleep_until(last_answer) => break,
             }
         }
         tasks.shutdown().await;
@@ -222,6 +248,8 @@ impl Runner {
             writes
         };
         self.write(writes, now).await;
+        self.blocking(|shared| shared.with_store(Store::close))
+            .await;
         let left = self.shared.core().outbox.len();
         if left > 0 {
             tracing::warn!(left, "notifications are left in the outbox");

@@ -189,6 +189,16 @@ impl Dispatcher {
         Ok(id)
     }
 
+    /// Takes in silences that an earlier process had, and that were found late.
+    pub(crate) fn adopt_silences(&mut self, silences: Vec<Silence>) {
+        for silence in silences {
+            let id = silence.id.clone();
+            if self.silences.adopt(silence) {
+                self.dirty.silences.insert(id);
+            }
+        }
+    }
+
     /// Ends a silence.
     ///
     /// # Errors

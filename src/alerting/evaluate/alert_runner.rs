@@ -70,7 +70,13 @@ impl AlertRunner {
             keep_firing_for: duration::to_milliseconds(rule.keep_firing_for),
             limit: at.limit,
         };
-        let (results, unmet, error) = match self.find(at) {
+        let found = self.find(at);
+        // Whoever cancels wants to be gone: it is no failure, and nothing is known of the alerts.
+        let is_canceled = || at.surroundings.source.control.is_canceled();
+        if is_canceled() {
+            return Err(QueryError::Canceled.to_string());
+        }
+        let (results, unmet, error) = match found {
             Ok(found) if found.no_data => match rule.no_data {
                 NoData::Ok => (self.expand(&found, at, None), Unmet::End, None),
                 NoData::Alert => {
@@ -92,6 +98,9 @@ impl AlertRunner {
                 (results, unmet, Some(error))
             }
         };
+        if is_canceled() {
+            return Err(QueryError::Canceled.to_string());
+        }
         self.state
             .advance(results, unmet, &timing)
             .map_err(|error| error.to_string())?;

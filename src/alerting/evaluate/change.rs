@@ -19,7 +19,7 @@ struct Checks<'a> {
 }
 
 /// The file of rules that code adds.
-const CODE: &str = "code";
+pub(crate) const CODE: &str = "code";
 /// Their group.
 const CODE_GROUP: &str = "rules";
 

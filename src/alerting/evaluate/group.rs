@@ -135,13 +135,20 @@ impl Group {
             limit: self.written.limit.unwrap_or(around.options.limit),
         };
         let group_started = clock();
+        let control = around.source.control;
         for runner in &mut self.rules {
+            if control.is_canceled() {
+                return;
+            }
             let started = clock();
             let outcome = match runner {
                 Runner::Alert(runner) if runner.enabled => runner.evaluate(&at),
                 Runner::Record(runner) if runner.enabled => runner.evaluate(&at),
                 Runner::Alert(_) | Runner::Record(_) => continue,
             };
+            if outcome.is_err() && control.is_canceled() {
+                return;
+            }
             let took = clock().saturating_sub(started);
             out.rules += 1;
             let outcome = outcome.map(|samples| out.samples += samples);

@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::change::CODE;
 use self::group::Group;
 pub use self::{
     options::RuleOptions,

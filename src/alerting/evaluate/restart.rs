@@ -20,7 +20,7 @@ impl RuleGroups {
             for runner in &group.rules {
                 if let Runner::Alert(runner) = runner {
                     let rule = &runner.compiled.rule;
-                    let alerts = runner.state.save(group.name(), &rule.id, &rule.labels);
+                    let alerts = runner.state.save(group.name(), &rule.id, &rule.labels, now);
                     saved.alerts.extend(alerts);
                 }
             }

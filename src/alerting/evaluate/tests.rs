@@ -433,3 +433,27 @@ fn status_has_the_shape_of_prometheus() {
         "1970-01-01T00:00:01.5Z"
     );
 }
+
+#[test]
+fn an_evaluation_that_is_cancelled_leaves_every_alert_as_it_was() {
+    let rule = |id: &str| {
+        AlertRule::new(id)
+            .expr("up == 0")
+            .on_error(OnError::Alert)
+            .no_data(NoData::Alert)
+    };
+    let mut bench = Bench::new(vec![RuleGroup::new("g").rule(rule("a")).rule(rule("b"))]);
+    bench.set("up", "m", 0, 0.0);
+    assert_eq!(names(&bench.evaluate(0).alerts, 0), ["m firing"; 2]);
+    let cancel = std::sync::atomic::AtomicBool::new(true);
+    let control = Control {
+        clock: None,
+        cancel: Some(&cancel),
+    };
+    let source = Source::new(&bench.engine, &bench.store).with_control(control);
+    let evaluation = bench.rules.evaluate_all(&source, 2 * MINUTE);
+    assert!(evaluation.alerts.is_empty() && evaluation.failures.is_empty());
+    assert_eq!(bench.rules.count(AlertState::Firing), 2);
+    let of_g = &bench.rules.status()[0].rules;
+    assert!(of_g.iter().all(|rule| rule.health == "ok"));
+}

@@ -13,7 +13,7 @@ use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, S
 use serde::de::DeserializeOwned;
 
 use super::store::{ALERTS, GROUPS, HISTORY, OUTBOX, SILENCES, SLOTS, Store};
-use crate::alerting::{dispatch::Saved, history::HistoryRecord};
+use crate::alerting::{Silence, dispatch::Saved, history::HistoryRecord};
 
 /// The file in the data directory.
 const FILE_NAME: &str = "alerting.redb";
@@ -99,10 +99,7 @@ fn open_file(directory: &Path, path: &Path) -> Result<(Database, Loaded), StoreE
     })?;
     let opened = match read_file(path) {
         Err(Problem::Damaged(problem)) => {
-            let aside = put_aside(path).map_err(|source| StoreError::Directory {
-                path: path.to_owned(),
-                source,
-            })?;
+            let aside = put_aside(path, "damaged")?;
             tracing::error!(
                 problem,
                 aside = %aside.display(),
@@ -137,6 +134,36 @@ fn open_file(directory: &Path, path: &Path) -> Result<(Database, Loaded), StoreE
 pub(super) fn reopen(path: &Path) -> Result<Database, StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     open_file(directory, path).map(|(database, _)| database)
+}
+
+/// As [`reopen`], for a file that was never read: what it holds is kept under another name, and its silences count.
+pub(super) fn reopen_unread(path: &Path) -> Result<(Database, Vec<Silence>), StoreError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let (database, loaded) = open_file(directory, path)?;
+    if loaded.is_empty() {
+        return Ok((database, Vec::new()));
+    }
+    drop(database);
+    let aside = put_aside(path, "unread")?;
+    tracing::warn!(
+        aside = %aside.display(),
+        "the alert store can be read again: what it held was put aside, but for its silences"
+    );
+    let (database, _) = open_file(directory, path)?;
+    Ok((database, loaded.saved.silences))
+}
+
+impl Loaded {
+    fn is_empty(&self) -> bool {
+        let saved = &self.saved;
+        saved.alerts.is_empty()
+            && saved.groups.is_empty()
+            && saved.silences.is_empty()
+            && saved.outbox.is_empty()
+            && self.history.is_empty()
+            && self.slots.is_empty()
+            && self.unreadable == 0
+    }
 }
 
 enum Problem {
@@ -226,14 +253,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], unreadable: &mut usize) -> Option<T>
     parsed.ok()
 }
 
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
+fn put_aside(path: &Path, why: &str) -> Result<PathBuf, StoreError> {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".damaged-{}", since.as_millis()));
+    name.push(format!(".{why}-{}", since.as_millis()));
     let aside = PathBuf::from(name);
-    fs::rename(path, &aside)?;
+    fs::rename(path, &aside).map_err(|source| StoreError::Directory {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(aside)
 }
 

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use redb::{Database, TableDefinition, WriteTransaction};
 use serde::Serialize;
 
-use super::open::{StoreError, reopen};
+use super::open::{StoreError, reopen, reopen_unread};
 use crate::alerting::{
+    Silence,
     dispatch::{Change, Notification},
     history::HistoryRecord,
 };
@@ -27,6 +28,10 @@ pub(crate) struct Store {
     database: Option<Database>,
     slots: BTreeMap<String, Vec<u8>>,
     failures: u64,
+    /// What an earlier process has left in the file was never read.
+    is_unread: bool,
+    /// Another process may have the file.
+    is_closed: bool,
 }
 
 /// One thing to be written down.
@@ -47,6 +52,8 @@ impl Store {
             database: None,
             slots: BTreeMap::new(),
             failures: 0,
+            is_unread: false,
+            is_closed: false,
         }
     }
 
@@ -62,13 +69,25 @@ impl Store {
         Self {
             path: Some(path),
             failures: 1,
+            is_unread: true,
             ..Self::in_memory()
         }
     }
 
     /// Whether there should be a file, and is none that can be written.
     pub(crate) fn is_degraded(&self) -> bool {
-        self.path.is_some() && self.database.is_none()
+        self.path.is_some() && self.database.is_none() && !self.is_closed
+    }
+
+    /// Lets go of the file; what is committed until [`Store::recover`] stays in memory.
+    pub(crate) fn close(&mut self) {
+        self.database = None;
+        self.is_closed = self.path.is_some();
+    }
+
+    /// Whether it has let go of the file.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// How often writing has failed.
@@ -90,20 +109,30 @@ impl Store {
 
     /// Opens the file again and writes everything anew.
     ///
+    /// Where the file could not be read when it was first opened, and can be now, it is put aside, and the silences
+    /// that it held come back: everything else of it is about alerts that this process has found anew.
+    ///
     /// # Errors
-    /// When the disk still does not take it.
-    pub(crate) fn recover(&mut self, everything: &[Write]) -> Result<(), StoreError> {
+    /// When the disk still does not take it, or another process has the file.
+    pub(crate) fn recover(&mut self, everything: &[Write]) -> Result<Vec<Silence>, StoreError> {
         let Some(path) = &self.path else {
-            return Ok(());
+            return Ok(Vec::new());
         };
+        self.is_closed = false;
         let slots = self.slots.iter();
         let slots = slots.map(|(name, bytes)| Write::PutSlot(name.clone(), bytes.clone()));
         let mut writes: Vec<Write> = slots.collect();
         writes.extend_from_slice(everything);
-        let database = reopen(path).inspect_err(|_| self.failures += 1)?;
+        let (database, silences) = if self.is_unread {
+            reopen_unread(path)
+        } else {
+            reopen(path).map(|database| (database, Vec::new()))
+        }
+        .inspect_err(|_| self.failures += 1)?;
+        self.is_unread = false;
         write_all(&database, &writes, Begin::Anew).map_err(|error| self.fail(error))?;
         self.database = Some(database);
-        Ok(())
+        Ok(silences)
     }
 
     pub(super) fn make_tables(database: &Database) -> Result<(), redb::Error> {

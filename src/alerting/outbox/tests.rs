@@ -210,3 +210,52 @@ fn a_disk_that_takes_nothing_leaves_the_store_in_memory_until_it_does() {
     assert_eq!(ids(&loaded), ["1"]);
     assert_eq!(loaded.slots["rules"], [7]);
 }
+
+#[test]
+fn a_file_that_could_not_be_read_at_first_is_kept_when_it_can() {
+    let directory = Directory::new();
+    let data = directory.path().join("data");
+    let (mut store, _) = Store::open(Some(&data)).unwrap();
+    store.commit(&[put("old")]).unwrap();
+    drop(store);
+    // A mount that comes late.
+    let away = directory.path().join("away");
+    fs::rename(&data, &away).unwrap();
+    fs::write(&data, "").unwrap();
+    let (mut store, _) = Store::open(Some(&data)).unwrap();
+    assert!(store.is_degraded());
+    fs::remove_file(&data).unwrap();
+    fs::rename(&away, &data).unwrap();
+    let silences = store.recover(&[put("new")]).unwrap();
+    assert_eq!(silences.len(), 1);
+    assert_eq!(silences[0].id, "old");
+    drop(store);
+    let (_, loaded) = Store::open(Some(&data)).unwrap();
+    assert_eq!(ids(&loaded), ["new"]);
+    let mut names = fs::read_dir(&data)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let aside = names.find(|name| name.to_string_lossy().contains(".unread-"));
+    let aside = aside.unwrap();
+    fs::rename(data.join(aside), data.join("alerting.redb")).unwrap();
+    let (_, loaded) = Store::open(Some(&data)).unwrap();
+    assert_eq!(ids(&loaded), ["old"]);
+}
+
+#[test]
+fn a_store_that_is_closed_lets_another_process_in_and_can_be_opened_again() {
+    let directory = Directory::new();
+    let (mut store, _) = Store::open(Some(directory.path())).unwrap();
+    store.commit(&[put("1")]).unwrap();
+    store.close();
+    assert!(store.is_closed() && !store.is_degraded());
+    let (other, loaded) = Store::open(Some(directory.path())).unwrap();
+    assert_eq!(ids(&loaded), ["1"]);
+    assert!(store.recover(&[put("1")]).is_err(), "the other has it");
+    assert!(store.is_degraded());
+    drop(other);
+    store.recover(&[put("1"), put("2")]).unwrap();
+    drop(store);
+    let (_, loaded) = Store::open(Some(directory.path())).unwrap();
+    assert_eq!(ids(&loaded), ["1", "2"]);
+}

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{Escalation, Receiver, Route, Routing};
+use crate::{alerting::alert::fingerprint, query::Labels};
 
 /// What a rule says about its own notifications.
 ///
 /// Rules with the same aggregation key, channels, window and escalation become one group: one message for all of
-/// them. A rule without a key is a group by itself.
+/// them. A rule without a key is a group by itself. Of two with one id, the later counts: an alert is known by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimpleRule {
@@ -67,12 +68,40 @@ impl SimpleRule {
             && self.escalation == other.escalation
     }
 
+    /// A number for what rules must have in common, beside the key, to be told of together.
+    fn shape(&self) -> u64 {
+        let lists = |lists: &[&[String]]| {
+            let lists = lists.iter().map(|list| list.join("\u{1f}"));
+            lists.collect::<Vec<_>>().join("\u{1e}")
+        };
+        let mut labels = vec![
+            ("channels", lists(&[&self.channels])),
+            ("group_by", lists(&[&self.group_by])),
+            ("window", self.aggregation_window.as_millis().to_string()),
+        ];
+        if let Some(escalation) = &self.escalation {
+            let steps = escalation.steps.iter();
+            let channels: Vec<&[String]> = steps.clone().map(|s| &*s.channels).collect();
+            let delays = steps.map(|step| step.delay.unwrap_or(escalation.delay).as_millis());
+            labels.push(("steps", lists(&channels)));
+            labels.push(("delays", format!("{:?}", delays.collect::<Vec<_>>())));
+            labels.push(("repeat", escalation.repeat.to_string()));
+        }
+        fingerprint(&Labels::from_pairs(labels)) & 0xffff_ffff
+    }
+
     /// The route and the receiver of rules that are told of together.
     fn compile(rules: &[&Self]) -> Option<(Route, Receiver)> {
         let first = rules.first()?;
-        let name = match &first.aggregation_key {
-            Some(key) => format!("aggregation:{key}:{}", first.rule),
-            None => format!("rule:{}", first.rule),
+        // Nothing of it depends on which rules there are: one that comes or goes must not make a new group of those
+        // that stay, which would be told again.
+        let (name, key) = match &first.aggregation_key {
+            Some(key) => {
+                let name = format!("{key}:{:08x}", first.shape());
+                let route_key = format!("{{aggregation={name:?}}}");
+                (format!("aggregation:{name}"), Some(route_key))
+            }
+            None => (format!("rule:{}", first.rule), None),
         };
         let names: Vec<String> = rules.iter().map(|rule| quote(&rule.rule)).collect();
         let matcher = format!("alertname=~\"{}\"", names.join("|"));
@@ -84,6 +113,7 @@ impl SimpleRule {
         let mut route = Route::to(name)
             .with_matcher(matcher)
             .with_group_by(first.group_by.iter().cloned());
+        route.key = key;
         route.group_wait = Some(first.aggregation_window.min(Duration::from_secs(30)));
         route.group_interval = Some(first.aggregation_window.max(Duration::from_secs(1)));
         Some((route, receiver))
@@ -95,7 +125,10 @@ impl Routing {
     #[must_use]
     pub fn with_rules(mut self, rules: &[SimpleRule]) -> Self {
         let mut groups: Vec<Vec<&SimpleRule>> = Vec::new();
-        for rule in rules {
+        for (at, rule) in rules.iter().enumerate() {
+            if rules[at + 1..].iter().any(|later| later.rule == rule.rule) {
+                continue;
+            }
             match groups
                 .iter_mut()
                 .find(|group| group[0].shares_route_with(rule))
@@ -137,10 +170,7 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        alerting::{ChannelTraits, Router},
-        query::Labels,
-    };
+    use crate::alerting::{ChannelTraits, Router};
 
     #[test]
     fn rules_with_one_key_share_a_route_and_others_have_their_own() {
@@ -158,8 +188,9 @@ mod tests {
             let labels = Labels::from_pairs([("alertname", name)]);
             router.receivers_of(&labels).join(" ")
         };
-        assert_eq!(receivers("slow.a"), "aggregation:performance:slow.a");
-        assert_eq!(receivers("slow+b"), "aggregation:performance:slow.a");
+        let together = receivers("slow.a");
+        assert!(together.starts_with("aggregation:performance:"));
+        assert_eq!(receivers("slow+b"), together);
         assert_eq!(receivers("slowxa"), "default");
         assert_eq!(receivers("down"), "rule:down");
         let node = router.node(1);
@@ -167,6 +198,37 @@ mod tests {
             (node.group_wait_ms, node.group_interval_ms),
             (30_000, 60_000)
         );
+    }
+
+    #[test]
+    fn a_rule_that_comes_or_goes_leaves_the_others_their_group() {
+        let minute = Duration::from_mins(1);
+        let rule = |id| SimpleRule::new(id, ["slack"]).with_aggregation("performance", minute);
+        let keys = |rules: &[SimpleRule]| {
+            let routing = Routing::to_receiver(Receiver::new("default", ["slack"]));
+            let channels = [("slack".to_owned(), ChannelTraits::default())].into();
+            let router = Router::new(&routing.with_rules(rules), channels).unwrap();
+            let node = router.node(1);
+            (node.key.clone(), node.receiver.to_string())
+        };
+        let both = keys(&[rule("a"), rule("b")]);
+        assert_eq!(keys(&[rule("b")]), both);
+        assert_eq!(keys(&[rule("c"), rule("b"), rule("a")]), both);
+        let elsewhere = SimpleRule::new("a", ["slack"]).with_aggregation("performance", minute * 2);
+        assert_ne!(keys(&[elsewhere]), both);
+    }
+
+    #[test]
+    fn of_two_rules_with_one_id_the_later_says_where_its_alerts_go() {
+        let routing = Routing::to_receiver(Receiver::new("default", ["slack"]));
+        let routing = routing.with_rules(&[
+            SimpleRule::new("a", ["slack"]),
+            SimpleRule::new("a", ["pager"]),
+        ]);
+        let names = ["slack", "pager"].map(|n| (n.to_owned(), ChannelTraits::default()));
+        Router::new(&routing, names.into()).unwrap();
+        let receivers: Vec<_> = routing.receivers.iter().map(|r| &*r.channels).collect();
+        assert_eq!(receivers, [["slack"], ["pager"]]);
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub struct Route {
     pub active_time_intervals: Vec<String>,
     /// Routes that are tried before this one.
     pub routes: Vec<Route>,
+    /// What groups of this route are known by, where that is not its matchers.
+    #[serde(skip)]
+    pub(crate) key: Option<String>,
 }
 
 /// Which labels make a group.

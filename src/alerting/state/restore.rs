@@ -27,7 +27,7 @@ pub(crate) struct RestoreOptions {
 /// An alert that was pending before a restart.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    active_at: i64,
+    alert: SavedAlert,
     saved_at: i64,
     grace: i64,
     pub(super) until: i64,
@@ -40,10 +40,10 @@ impl Remembered {
         if timing.hold_for < self.grace {
             return timing.now;
         }
-        let spent = self.saved_at.saturating_sub(self.active_at);
+        let spent = self.saved_at.saturating_sub(self.alert.active_at);
         let remaining = timing.hold_for.saturating_sub(spent);
         if remaining <= 0 {
-            self.active_at
+            self.alert.active_at
         } else if remaining < self.grace {
             timing
                 .now
@@ -52,8 +52,16 @@ impl Remembered {
         } else {
             // The time while nobody looked does not count.
             let down = timing.now.saturating_sub(self.saved_at);
-            self.active_at.saturating_add(down)
+            self.alert.active_at.saturating_add(down)
         }
+    }
+
+    /// As it is written down again before it was met: the time since it was saved first does not count.
+    fn again(&self, now: i64) -> SavedAlert {
+        let mut alert = self.alert.clone();
+        let unseen = now.saturating_sub(self.saved_at);
+        alert.active_at = alert.active_at.saturating_add(unseen);
+        alert
     }
 }
 
@@ -70,7 +78,7 @@ impl RuleState {
             let age = options.now.saturating_sub(options.saved_at);
             if age <= options.outage_tolerance {
                 let remembered = Remembered {
-                    active_at: saved.active_at,
+                    alert: saved.clone(),
                     saved_at: options.saved_at,
                     grace: options.grace,
                     until,
@@ -95,12 +103,13 @@ impl RuleState {
         self.alerts.insert(labels, alert);
     }
 
-    /// Writes every alert down.
+    /// Writes every alert down, those included that were pending before a restart and are still waited for.
     pub(crate) fn save(
         &self,
         group: &str,
         rule: &str,
         rule_labels: &BTreeMap<String, String>,
+        now: i64,
     ) -> Vec<SavedAlert> {
         let text = |text: &str| text.to_owned();
         let saved = |alert: &Instance| SavedAlert {
@@ -120,6 +129,8 @@ impl RuleState {
             keep_firing_since: alert.keep_firing_since,
             value: alert.value,
         };
-        self.alerts.values().map(saved).collect()
+        let waited_for = self.remembered.values().filter(|one| now < one.until);
+        let waited_for = waited_for.map(|one| one.again(now));
+        self.alerts.values().map(saved).chain(waited_for).collect()
     }
 }

@@ -235,7 +235,11 @@ fn series_carry_the_state_and_the_start() {
 }
 
 fn saved(state: &RuleState) -> Vec<SavedAlert> {
-    state.save("g", "A", &BTreeMap::new())
+    saved_at(state, 0)
+}
+
+fn saved_at(state: &RuleState, now: i64) -> Vec<SavedAlert> {
+    state.save("g", "A", &BTreeMap::new(), now)
 }
 
 fn restore_options(now: i64, saved_at: i64) -> RestoreOptions {
@@ -270,6 +274,41 @@ fn a_firing_alert_is_firing_after_a_restart_and_ends_only_once_the_store_is_full
         .advance(met(&[]), Unmet::End, &timing(start + 5 * MINUTE))
         .unwrap();
     assert_eq!(state_of(&after, "a"), Some(Inactive));
+}
+
+#[test]
+fn what_was_pending_outlives_two_restarts_in_quick_succession() {
+    let hour = |now| Timing {
+        hold_for: 60 * MINUTE,
+        ..timing(now)
+    };
+    let mut first = RuleState::default();
+    first.advance(met(&["a"]), Unmet::End, &hour(0)).unwrap();
+    first
+        .advance(met(&["a"]), Unmet::End, &hour(40 * MINUTE))
+        .unwrap();
+    let restarted = |before: &RuleState, saved_at_ms: i64, now: i64| {
+        let mut after = RuleState::default();
+        for alert in &saved_at(before, saved_at_ms) {
+            after.restore(alert, &restore_options(now, saved_at_ms));
+        }
+        after
+    };
+    let second = restarted(&first, 40 * MINUTE, 42 * MINUTE);
+    // It saves, and ends, before its first evaluation.
+    let mut third = restarted(&second, 43 * MINUTE, 44 * MINUTE);
+    third
+        .advance(met(&["a"]), Unmet::End, &hour(45 * MINUTE))
+        .unwrap();
+    // Four minutes went by in which nobody looked: twenty are to go, as before.
+    third
+        .advance(met(&["a"]), Unmet::End, &hour(64 * MINUTE))
+        .unwrap();
+    assert_eq!(state_of(&third, "a"), Some(Pending));
+    third
+        .advance(met(&["a"]), Unmet::End, &hour(65 * MINUTE))
+        .unwrap();
+    assert_eq!(state_of(&third, "a"), Some(Firing));
 }
 
 /// Saved after `spent` of `for: 1h`, up again after `down`, met at once: when it fires, counted from then.

@@ -1,25 +1,25 @@
 //! What the application asks of its alerts.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{Alerting, assemble::UnknownRuleChannel, raised::RaiseError, signals::Signal};
 use crate::{
     alerting::{
-        AcknowledgeError, AcknowledgeTarget, Alert, AlertRule, AlertState, AlertStatus,
-        ExportedRules, GroupStatus, GroupView, HistoryQuery, HistoryRecord, HistoryStatistics,
-        Routing, RuleErrors, Severity, Silence, SilenceError, SilenceRequest, Source, TestResult,
-        UnknownChannel, export_rules, load_rule_file,
+        AcknowledgeError, AcknowledgeTarget, AlertRule, AlertState, AlertStatus, ExportedRules,
+        GroupStatus, GroupView, HistoryQuery, HistoryRecord, HistoryStatistics, Routing,
+        RuleErrors, Severity, Silence, SilenceError, SilenceRequest, TestResult, UnknownChannel,
+        export_rules,
     },
     observatory::{Core, Observatory, milliseconds},
-    query::Labels,
+    query::{Label, Labels, LabelsBuilder},
 };
 
 /// The alerts of an observatory: rules, what fires, who was told.
 #[derive(Clone)]
 pub struct Alerts {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
 }
 
 /// A change of rules or alerts that was not made.
@@ -38,6 +38,12 @@ pub enum AlertsError {
     /// There is no rule of this name.
     #[error("there is no alert rule {0:?}")]
     UnknownRule(String),
+    /// Nothing was loaded under this name.
+    #[error("no rules were loaded under the name {0:?}")]
+    UnknownFile(String),
+    /// Rules of this name cannot be loaded.
+    #[error("the name {0:?} is that of rules that are added one by one; choose another")]
+    ReservedName(String),
     /// The routes cannot be made.
     #[error(transparent)]
     Routing(#[from] crate::alerting::RoutingError),
@@ -79,68 +85,6 @@ impl Alerts {
         }
     }
 
-    /// Adds a rule, or replaces the one of its id that was added before.
-    ///
-    /// Give those that are there from the beginning to [`Config::with_rule`](crate::Config::with_rule):
-    /// what fired by them before a restart fires on, while what fired by a rule that is added later is over, and may
-    /// fire anew.
-    ///
-    /// # Errors
-    ///
-    /// When the rule is wrong or names a channel that is not configured; nothing has changed then.
-    pub fn add_rule(&self, rule: AlertRule) -> Result<(), AlertsError> {
-        self.alerting().routes.check(&rule)?;
-        let now = self.now();
-        let query = &self.core.query;
-        let source = Source::new(&query.engine, &query.store);
-        let over = self.alerting().rules().add_rule(rule, &source, now)?;
-        self.changed(over)
-    }
-
-    /// Removes a rule; what fired by it is over.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such rule.
-    pub fn remove_rule(&self, id: &str) -> Result<(), AlertsError> {
-        let over = self.alerting().rules().remove_rule(id, self.now());
-        self.changed(over.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?)
-    }
-
-    /// Switches a rule on or off; what fired by one that is switched off is over.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such rule.
-    pub fn set_enabled(&self, id: &str, enabled: bool) -> Result<(), AlertsError> {
-        let over = self.alerting().rules().set_enabled(id, enabled, self.now());
-        self.changed(over.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?)
-    }
-
-    /// Loads a file of rules in Prometheus's format, in place of what it held before.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong with it, with group, rule and line; nothing has changed then.
-    pub fn load_rules(&self, path: impl AsRef<Path>) -> Result<(), AlertsError> {
-        let path = path.as_ref();
-        let groups = load_rule_file(path)?;
-        for rule in groups
-            .iter()
-            .flat_map(crate::alerting::RuleGroup::alert_rules)
-        {
-            self.alerting().routes.check(rule)?;
-        }
-        let query = &self.core.query;
-        let source = Source::new(&query.engine, &query.store);
-        let file = path.display().to_string();
-        let over = self
-            .alerting()
-            .rules()
-            .load(&file, groups, &source, self.now())?;
-        self.changed(over)
-    }
-
     /// Every rule with its alerts, as `/api/v1/rules` shows them.
     #[must_use]
     pub fn rules(&self) -> Vec<GroupStatus> {
@@ -155,6 +99,8 @@ impl Alerts {
 
     /// Raises an alert by hand, until [`Alerts::resolve`]; raising it again says anew what is said about it.
     ///
+    /// It has 32 labels at most, of 256 bytes each and 1,024 in the value; of the message 4,096 bytes are kept.
+    ///
     /// The id need not be that of a rule; where it is, the alert takes that rule's severity unless it has its own.
     ///
     /// # Errors
@@ -167,7 +113,7 @@ impl Alerts {
         message: &str,
         labels: &[(&str, &str)],
     ) -> Result<(), AlertsError> {
-        let signal = signal(id, severity.into(), message, labels);
+        let signal = Signal::new(id, severity.into(), message, labels);
         Ok(self.alerting().signalled(&signal, self.now())?)
     }
 
@@ -177,7 +123,7 @@ impl Alerts {
         reason = "what it does matters more than what it returns"
     )]
     pub fn resolve(&self, id: &str, labels: &[(&str, &str)]) -> usize {
-        let signal = signal(id, None, "", labels);
+        let signal = Signal::new(id, None, "", labels);
         self.alerting()
             .take_back(&signal, &self.core.query.store, self.now())
     }
@@ -251,12 +197,12 @@ impl Alerts {
         self.alerting().notifications().send_test(channel).await
     }
 
-    /// Walks every step of the escalation of a rule's alerts, with test messages.
+    /// Walks every step of the escalation of a rule's alerts, with test messages. They go where an alert with the
+    /// rule's own labels goes; labels that its expression would give are not known.
     ///
     /// Needs a tokio runtime with time and I/O.
     pub async fn test_escalation(&self, rule: &str) -> Vec<TestResult> {
-        let severity = self.alerting().severity_of(rule);
-        let labels = Labels::from_pairs([("alertname", rule), ("severity", severity.as_str())]);
+        let labels = self.labels_of(rule);
         self.alerting()
             .notifications()
             .test_escalation(&labels)
@@ -287,27 +233,30 @@ impl Alerts {
         Ok(routing.to_alertmanager_yaml(alerting.routes.exported())?)
     }
 
-    fn alerting(&self) -> &Alerting {
+    /// The labels that every alert of this rule has, as far as they do not depend on what it finds.
+    fn labels_of(&self, rule: &str) -> Labels {
+        let severity = self.alerting().severity_of(rule);
+        let mut labels = LabelsBuilder::default();
+        for (name, value) in &self.core.config.prometheus.labels {
+            labels.set(Label::new(name.as_str(), value.as_str()));
+        }
+        let rules = self.alerting().rules();
+        if let Some(found) = rules.alert_rules().find(|known| known.id == rule) {
+            for (name, value) in found.labels.iter().filter(|(_, v)| !v.contains("{{")) {
+                labels.set(Label::new(name.as_str(), value.as_str()));
+            }
+        }
+        labels.set(Label::new("alertname", rule));
+        labels.set(Label::new("severity", severity.as_str()));
+        labels.build()
+    }
+
+    pub(super) fn alerting(&self) -> &Alerting {
         &self.core.alerting
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         milliseconds(self.core.clock.wall())
-    }
-
-    /// Tells what a change of rules has ended, and makes the routes anew.
-    fn changed(&self, over: Vec<Alert>) -> Result<(), AlertsError> {
-        let alerting = self.alerting();
-        let _one_at_a_time = super::lock(&alerting.routing);
-        let (routing, selectors) = {
-            let rules = alerting.rules();
-            (alerting.routes.routing(&rules), rules.long_selectors())
-        };
-        self.core.query.store.keep_long(selectors);
-        // Before the routes change, so that those who were told hear of the end.
-        alerting.put(over);
-        alerting.notifications().set_routing(&routing)?;
-        Ok(())
     }
 }
 
@@ -378,17 +327,6 @@ impl Alerting {
             outbox: counts.outbox_depth,
             is_store_degraded: counts.is_store_degraded,
         }
-    }
-}
-
-fn signal(id: &str, severity: Option<Severity>, message: &str, labels: &[(&str, &str)]) -> Signal {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Signal {
-        rule: id.to_owned(),
-        is_over: false,
-        severity,
-        message: message.to_owned(),
-        labels: labels.iter().map(own).collect(),
     }
 }
 

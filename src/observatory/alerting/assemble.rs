@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::signals::Signals;
+use super::{
+    change::{is_default, of_rules},
+    signals::Signals,
+};
 use crate::{
     alerting::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
@@ -18,6 +21,8 @@ use crate::{
 
 /// The file, in status and errors, of the rules that come with the crate.
 pub(super) const DEFAULTS: &str = "defaults";
+/// The file of groups that the configuration holds.
+const CONFIGURED: &str = "configuration";
 /// The receiver of alerts whose rule names no channel.
 const EVERYBODY: &str = "default";
 /// Time that a new group waits for more alerts: Alertmanager's.
@@ -197,6 +202,11 @@ fn rules(
         }
         rules.load(&path.display().to_string(), groups, &source, now)?;
     }
+    let groups = &config.alerting.rule_groups;
+    for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
+        routes.check(rule)?;
+    }
+    rules.load(CONFIGURED, groups.clone(), &source, now)?;
     for rule in &config.alerting.rules {
         routes.check(rule)?;
         rules.add_rule(rule.clone(), &source, now)?;
@@ -266,6 +276,14 @@ impl Routes {
     /// Where alerts go: each rule to the channels that it names and that are told, the others as the configured tree
     /// says, or to everybody.
     pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
+        self.routing_of(of_rules(rules))
+    }
+
+    /// As [`Routes::routing`], for rules that are not there yet, each with its file.
+    pub(super) fn routing_of<'r>(
+        &self,
+        rules: impl Iterator<Item = (&'r str, &'r AlertRule)>,
+    ) -> Routing {
         let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
         let written = self.routing.clone().map(|mut tree| {
             for receiver in &mut tree.receivers {
@@ -284,11 +302,9 @@ impl Routes {
             Routing::to_receiver(everybody).with_route(route)
         });
         let simple = rules
-            .groups()
             // A tree that somebody wrote stands over what the default rules say.
-            .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
-            .flat_map(|(_, group)| group.alert_rules())
-            .filter_map(|rule| rule.routing(self.window))
+            .filter(|(file, _)| self.routing.is_none() || !is_default(file))
+            .filter_map(|(_, rule)| rule.routing(self.window))
             .map(|mut simple| {
                 self.keep_told(&mut simple.channels);
                 if let Some(escalation) = &mut simple.escalation {

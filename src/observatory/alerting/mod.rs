@@ -5,13 +5,14 @@
 
 mod api;
 mod assemble;
+mod change;
 mod counts;
 mod raised;
 mod signals;
 mod thread;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -128,8 +129,8 @@ impl Alerting {
         self.rules().next_evaluation(now)
     }
 
-    /// Takes in what the application has raised, and evaluates the rules that are due.
-    pub(super) fn work(&self, core: &Core) {
+    /// Takes in what the application has raised, and evaluates the rules that are due, until it is to end.
+    pub(super) fn work(&self, core: &Core, is_ending: &AtomicBool) {
         if !self.is_on {
             return;
         }
@@ -145,7 +146,7 @@ impl Alerting {
         let clock = || core.now();
         let control = Control {
             clock: Some(&clock),
-            cancel: None,
+            cancel: Some(is_ending),
         };
         let source = Source::new(&core.query.engine, &core.query.store)
             .with_control(control)

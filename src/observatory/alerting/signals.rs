@@ -18,7 +18,14 @@ use crate::{
 /// Signals that wait at most; what comes beyond is dropped, and counted.
 const MOST_WAITING: usize = 1_024;
 
-/// What the application said of an alert.
+/// Labels of an alert at most, and bytes of a name, a value and a message: all of it is kept, shown and sent, and
+/// whoever passes a request's body by mistake must not fill the memory with it.
+const MOST_LABELS: usize = 32;
+const LONGEST_NAME: usize = 256;
+const LONGEST_VALUE: usize = 1_024;
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// What the application said of an alert, cut to what an alert may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
     pub(crate) rule: String,
@@ -53,18 +60,40 @@ impl ObservatorySink {
             }
             severity
         });
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let is_over = signal.is_over;
         let signal = Signal {
-            rule: signal.rule.to_owned(),
-            is_over: signal.is_over,
-            severity,
-            message: signal.message.to_owned(),
-            labels: signal.labels.iter().map(own).collect(),
+            is_over,
+            ..Signal::new(signal.rule, severity, signal.message, signal.labels)
         };
         if self.signals.try_send(signal).is_err() {
             self.metrics.dropped(Dropped::TooManyAlerts, "alert.rule");
         }
     }
+}
+
+impl Signal {
+    pub(super) fn new(
+        rule: &str,
+        severity: Option<Severity>,
+        message: &str,
+        labels: &[(&str, &str)],
+    ) -> Self {
+        let labels = labels.iter().take(MOST_LABELS);
+        let cut_both =
+            |(name, value): &(&str, &str)| (cut(name, LONGEST_NAME), cut(value, LONGEST_VALUE));
+        Self {
+            rule: cut(rule, LONGEST_NAME),
+            is_over: false,
+            severity,
+            message: cut(message, LONGEST_MESSAGE),
+            labels: labels.map(cut_both).collect(),
+        }
+    }
+}
+
+/// As much of a text as fits, at a character's border.
+fn cut(text: &str, longest: usize) -> String {
+    text[..text.floor_char_boundary(longest)].to_owned()
 }
 
 impl Signals {

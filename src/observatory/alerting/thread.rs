@@ -12,7 +12,7 @@ const BLOCKING_THREADS: usize = 64;
 /// The thread, and what ends it.
 pub(crate) struct Notifying {
     thread: JoinHandle<()>,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Instant>,
 }
 
 impl Notifying {
@@ -33,9 +33,7 @@ impl Notifying {
             .spawn(move || {
                 own_thread::mark();
                 // Sent or dropped: either is an end.
-                runtime.block_on(runner.run(async {
-                    let _ = is_stopped.await;
-                }));
+                runtime.block_on(runner.run(async { is_stopped.await.ok() }));
                 runtime.shutdown_background();
             })?;
         Ok(Self { thread, stop })
@@ -44,7 +42,7 @@ impl Notifying {
     /// Lets what is under way finish, until `deadline`; the rest is in the outbox for the next start.
     pub(crate) fn stop(self, deadline: Instant) {
         // The thread may have ended by itself.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(deadline);
         join(self.thread, deadline);
     }
 }

@@ -16,6 +16,13 @@ pub struct Control<'a> {
     pub cancel: Option<&'a AtomicBool>,
 }
 
+impl Control<'_> {
+    /// Whether the run was cancelled.
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control")
@@ -71,11 +78,7 @@ impl<'a> Budget<'a> {
 
     pub(super) fn check(&mut self) -> Result<(), QueryError> {
         self.unchecked = 0;
-        if self
-            .control
-            .cancel
-            .is_some_and(|flag| flag.load(Ordering::Relaxed))
-        {
+        if self.control.is_canceled() {
             return Err(QueryError::Canceled);
         }
         if let (Some(now), Some(deadline)) = (self.control.clock, self.deadline)

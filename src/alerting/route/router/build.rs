@@ -207,7 +207,8 @@ fn add(
     }
     let matchers = sorted_matchers(route, place)?;
     let texts: Vec<String> = matchers.iter().map(matchers::to_text).collect();
-    let own_key = format!("{{{}}}", texts.join(","));
+    let own_key = route.key.clone();
+    let own_key = own_key.unwrap_or_else(|| format!("{{{}}}", texts.join(",")));
     let node = Node {
         key: inherited.map_or(own_key.clone(), |parent| {
             format!("{}/{own_key}", parent.key)

@@ -27,6 +27,17 @@ impl Silences {
         Self { by_id }
     }
 
+    /// Takes in a silence of another list, unless there is one with its id, or it cannot be read; returns whether it did.
+    pub(crate) fn adopt(&mut self, silence: Silence) -> bool {
+        let Ok(matchers) = compile(&silence.matchers) else {
+            return false;
+        };
+        let entry = self.by_id.entry(silence.id.clone());
+        let is_new = matches!(entry, std::collections::btree_map::Entry::Vacant(_));
+        entry.or_insert((silence, matchers));
+        is_new
+    }
+
     /// Creates a silence, or changes one; returns its id, which is `new_id` unless an old one could be kept.
     ///
     /// # Errors
