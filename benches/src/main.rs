@@ -12,6 +12,7 @@ mod render;
 mod report;
 mod rules;
 mod statistics;
+mod storm;
 
 use std::{error::Error, process::ExitCode};
 
@@ -53,6 +54,12 @@ enum Command {
     Disabled,
     /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
     Rules,
+    /// 10,000 alerts that fire at once: the rounds that find them.
+    Storm {
+        /// Ends with 1 unless the target is met.
+        #[arg(long)]
+        gate: bool,
+    },
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -110,12 +117,14 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Traces { gate } => is_within = report.traces()? || !gate,
         Command::Disabled => report.disabled()?,
         Command::Rules => report.rules()?,
+        Command::Storm { gate } => is_within = report.storm()? || !gate,
         Command::Document => {
             report.instructions()?;
             report.time()?;
             report.render()?;
             report.disabled()?;
             report.rules()?;
+            report.storm()?;
             if !variants::TRACES.is_empty() {
                 report.traces()?;
             }

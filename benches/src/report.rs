@@ -2,6 +2,7 @@
 
 mod plot;
 mod rules;
+mod storm;
 
 use std::{
     env,

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
-use llm_observatory::alerting::{
-    ChannelTraits, Escalation, ExportedChannel, Receiver, Router, Routing, SimpleRule,
+use llm_observatory::{
+    ChannelConfig, Config, Observatory, Preset,
+    alerting::{
+        AlertRule, ChannelTraits, Escalation, ExportedChannel, Receiver, Router, Routing,
+        SimpleRule, WebhookOptions,
+    },
 };
 
 use crate::notify_support::{Directory, program};
@@ -104,4 +108,45 @@ fn amtool_accepts_the_exported_configuration() {
         let theirs = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert_eq!(router.receivers_of(&set).join(","), theirs, "{labels}");
     }
+}
+
+#[test]
+fn what_an_observatory_exports_prometheus_and_alertmanager_accept() {
+    let directory = Directory::new("facade");
+    let rule = AlertRule::new("token_limit")
+        .expr("sum(increase(llm_router_tokens_generated_total[10m])) > 1e6")
+        .hold_for(Duration::from_mins(1))
+        .channels(["hook"])
+        .escalation(Escalation::after(Duration::from_mins(15)).with_step(["hook"]));
+    let hook = WebhookOptions::new(["https://hooks.example/secret-path"]);
+    let config = Config::preset(Preset::Production)
+        .with_channel("hook", ChannelConfig::webhook(hook))
+        .with_rule(rule)
+        .with_data_dir(directory.path().join("data"))
+        .without_server();
+    let (_layer, observatory) = Observatory::builder(config)
+        .build::<tracing_subscriber::Registry>()
+        .unwrap();
+    let alerts = observatory.alerts();
+    let check = |name: &str, arguments: &[&str], file: &str, text: &str| {
+        assert!(!text.contains("secret-path"), "{text}");
+        let Some(program) = program(name) else {
+            return;
+        };
+        let path = directory.path().join(file);
+        fs::write(&path, text).unwrap();
+        let output = Command::new(program)
+            .args(arguments)
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}{complained}\n{text}");
+    };
+    let rules = alerts.export_rules().yaml;
+    assert!(rules.contains("token_limit") && rules.contains("high_error_rate"));
+    check("promtool", &["check", "rules"], "rules.yml", &rules);
+    let routes = alerts.export_routing().unwrap();
+    check("amtool", &["check-config"], "alertmanager.yml", &routes);
 }

@@ -1,7 +1,5 @@
 //! Ten thousand alerts at once.
 
-use std::time::Instant;
-
 use llm_observatory::alerting::{AlertRule, AlertState, RuleGroup, RuleGroups, Severity, Source};
 use llm_observatory::query::Labels;
 use llm_observatory::query::engine::Engine;
@@ -29,7 +27,7 @@ fn rules(engine: &Engine, store: &SeriesStore) -> RuleGroups {
     groups
 }
 
-fn feed(store: &SeriesStore, now: i64) {
+fn feed(store: &SeriesStore, now: i64, load: f64) {
     for at in 0..ALERTS {
         let model = format!("model-{at}");
         let labels = [
@@ -37,46 +35,36 @@ fn feed(store: &SeriesStore, now: i64) {
             ("job", "router"),
             ("model_id", model.as_str()),
         ];
-        store.append(&Labels::from_pairs(labels), now, 0.9);
+        store.append(&Labels::from_pairs(labels), now, load);
     }
 }
 
-/// `cargo test --release --all-features --test alerting -- --ignored --nocapture rules_scale`
+/// The time of a round is the bench's: `cargo run --release -p llm-observatory-benches -- storm`.
 #[test]
-#[ignore = "a measurement: it needs a quiet machine and a release build"]
-fn a_round_over_ten_thousand_firing_alerts_takes_less_than_200_ms() {
+fn ten_thousand_alerts_fire_are_told_and_end() {
     let engine = Engine::default();
     let store = SeriesStore::default();
     let mut groups = rules(&engine, &store);
-    for round in 0..6 {
+    for round in 0..3 {
         let now = round * 60_001;
-        feed(&store, now);
-        let start = Instant::now();
+        feed(&store, now, 0.9);
         let evaluation = groups.evaluate_all(&Source::new(&engine, &store), now);
-        let took = start.elapsed();
-        eprintln!(
-            "round {round}: {took:?}, {} told, {} samples",
-            evaluation.alerts.len(),
-            evaluation.samples
-        );
         assert_eq!(evaluation.alerts.len(), ALERTS);
-        assert!(took.as_millis() < 200, "{took:?}");
     }
-    let start = Instant::now();
-    let saved = groups.save(0);
-    eprintln!(
-        "saved {} alerts in {:?}",
-        saved.alerts.len(),
-        start.elapsed()
-    );
-    eprintln!("store: {:?}", store.stats());
+    assert_eq!(groups.save(0).alerts.len(), ALERTS);
+    assert!(store.stats().bytes < 64 << 20, "{:?}", store.stats());
+    let now = 3 * 60_001;
+    feed(&store, now, 0.1);
+    let evaluation = groups.evaluate_all(&Source::new(&engine, &store), now);
+    let over = evaluation.alerts.iter().filter(|a| a.is_resolved_at(now));
+    assert_eq!(over.count(), ALERTS);
 }
 
 #[test]
 fn a_rule_has_no_more_alerts_than_its_limit() {
     let engine = Engine::default();
     let store = SeriesStore::default();
-    feed(&store, 0);
+    feed(&store, 0, 0.9);
     let group = RuleGroup::new("g")
         .limit(100)
         .rule(AlertRule::new("storm").expr("load > 0.5"));

@@ -7,6 +7,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 mod alerts;
+mod alerts_defaults;
+mod alerts_rules;
+mod alerts_support;
 mod differential;
 mod events;
 mod exposition;

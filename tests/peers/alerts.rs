@@ -33,7 +33,7 @@ groups:
 "#;
 
 /// Takes posts, and keeps their bodies.
-fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
+pub(super) fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let bodies = Arc::new(Mutex::new(Vec::new()));

@@ -12,6 +12,8 @@
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 #[cfg(feature = "alerting")]
+mod alert_chain;
+#[cfg(feature = "alerting")]
 mod alerts;
 #[cfg(feature = "alerting")]
 mod api;
@@ -26,6 +28,8 @@ mod parsers;
 mod process;
 mod prometheus;
 mod router;
+#[cfg(feature = "alerting")]
+mod rule_tests;
 mod scrape;
 #[cfg(feature = "otlp")]
 mod traces;

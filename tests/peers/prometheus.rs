@@ -17,11 +17,16 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// A server that scrapes `target` four times a second.
     pub(crate) fn scraping(target: &str, name: &str) -> Self {
+        Self::configured(target, name, "")
+    }
+
+    /// The same, with more in its configuration.
+    pub(crate) fn configured(target: &str, name: &str, more: &str) -> Self {
         let folder = Folder::new(name);
         let config = folder.file(
             "prometheus.yml",
             &format!(
-                "scrape_configs:\n- job_name: observatory\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n  static_configs:\n  - targets: ['{target}']\n"
+                "{more}scrape_configs:\n- job_name: observatory\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n  static_configs:\n  - targets: ['{target}']\n"
             ),
         );
         let port = free_port();

@@ -20,11 +20,16 @@ const SPEED: &str = "60";
 
 /// The example, built by the same `cargo test`.
 pub(crate) fn example() -> PathBuf {
+    example_named("llm_router")
+}
+
+pub(crate) fn example_named(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent()
         .and_then(|deps| deps.parent())
         .unwrap()
-        .join("examples/llm_router")
+        .join("examples")
+        .join(name)
 }
 
 /// A router that runs, its address and its monitor's.

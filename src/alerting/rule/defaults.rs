@@ -311,3 +311,72 @@ fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
     }
     rules
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        reason = "a test that cannot go on says so by panicking"
+    )]
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        Preset,
+        alerting::{Condition, preset_rules},
+        metrics::catalog::CATALOG,
+    };
+
+    /// Series of the health checks, of prices, of the runtime's watchdog and of authentication: their rules wait for
+    /// them, and say nothing until then.
+    const TO_COME: [&str; 4] = [
+        "P_inference_cost_usd_total",
+        "P_unpriced_inferences_total",
+        "observatory_health_status",
+        "observatory_runtime_blocked_seconds",
+    ];
+
+    #[test]
+    fn every_series_that_a_rule_looks_at_is_in_the_catalog() {
+        let known: BTreeSet<String> = CATALOG
+            .iter()
+            .map(|metric| {
+                let prefix = if metric.is_prefixed { "P_" } else { "" };
+                format!("{prefix}{}", metric.name)
+            })
+            .collect();
+        let name = regex::Regex::new(r"\b(?:P_|observatory_|system_|process_)\w+").unwrap();
+        let text = regex::Regex::new(r#""[^"]*""#).unwrap();
+        let options = DefaultRules::new("P_")
+            .with_hourly_cost_usd(1.0)
+            .with_daily_cost_usd(1.0);
+        let mut missing = BTreeSet::new();
+        for preset in Preset::ALL {
+            for group in preset_rules(preset, &options) {
+                for rule in group.alert_rules() {
+                    let Some(Condition::Expr(expr)) = &rule.condition else {
+                        panic!("{} has no expression", rule.id);
+                    };
+                    let expr = text.replace_all(expr, "\"\"");
+                    let names: Vec<&str> = name.find_iter(&expr).map(|n| n.as_str()).collect();
+                    assert!(!names.is_empty(), "{expr}");
+                    missing.extend(
+                        names
+                            .into_iter()
+                            .filter(|name| {
+                                let stem = ["_bucket", "_sum", "_count"]
+                                    .iter()
+                                    .find_map(|end| name.strip_suffix(end));
+                                !known.contains(*name)
+                                    && stem.is_none_or(|stem| !known.contains(stem))
+                            })
+                            .map(str::to_owned),
+                    );
+                }
+            }
+        }
+        let missing: Vec<String> = missing.into_iter().collect();
+        assert_eq!(missing, TO_COME);
+    }
+}
