@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
@@ -119,3 +119,52 @@ fn faults_fire_an_alert_that_pages_once_and_resolves_when_they_stop() {
     );
     assert_eq!(resolved["alerts"].as_array().unwrap().len(), 1);
 }
+
+/// The rules as they come, in real time: a fifth of the answers fail for 75 s, and a model's alert waits a minute.
+/// It ends when the failures are less than a tenth of all, after twice that time.
+#[test]
+fn a_default_rule_pages_after_its_minute_and_resolves_in_real_time() {
+    let (url, bodies) = receiver();
+    let start = SystemTime::now();
+    let _router = start_with(
+        &[
+            "--speed",
+            "20",
+            "--fault-rate",
+            "0.2",
+            "--fault-for",
+            "75s",
+            "--exit-after",
+            "300s",
+        ],
+        &[
+            ("MONITORING_WEBHOOK_URL", &url),
+            ("OBSERVATORY_AGGREGATION_WINDOW", "10s"),
+        ],
+    );
+    // The first group that is over, and what it was told before.
+    let told = wait_for("the all-clear", Duration::from_mins(5), || {
+        let bodies = bodies.lock().unwrap();
+        let of_models = |body: &&Value| body["commonLabels"]["alertname"] == RULE;
+        let over = bodies
+            .iter()
+            .filter(of_models)
+            .find(|body| body["status"] == "resolved")?;
+        let is_same = |body: &&Value| body["groupKey"] == over["groupKey"];
+        Some(bodies.iter().filter(is_same).cloned().collect::<Vec<_>>())
+    });
+    let statuses: Vec<_> = told.iter().map(|body| &body["status"]).collect();
+    assert_eq!(statuses, ["firing", "resolved"]);
+    let firing = &told[0];
+    let model = firing["groupLabels"]["model_id"].as_str().unwrap();
+    let summary = firing["commonAnnotations"]["summary"].as_str().unwrap();
+    assert!(summary.contains(model), "{summary}");
+    assert!(firing["commonAnnotations"]["runbook_url"].is_string());
+    let began = firing["alerts"][0]["startsAt"].as_str().unwrap();
+    let began = humantime::parse_rfc3339_weak(began).unwrap();
+    let waited = began.duration_since(start).unwrap();
+    assert!(waited > Duration::from_mins(1), "{waited:?}");
+    assert!(waited < Duration::from_mins(2), "{waited:?}");
+}
+
+const RULE: &str = "model_inference_failures";
