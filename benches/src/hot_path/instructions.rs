@@ -13,6 +13,11 @@ use crate::Failure;
 /// Turns of the shorter run, a multiple of the number of models; the longer one has twice as many.
 const TURNS: usize = 5_000;
 
+/// Turns between two drains, a multiple of the number of models. Ten spans each are half of a batch queue.
+pub(crate) const PIECE: usize = 100;
+/// Pieces as often as series need to exist, and branch predictors to be warm.
+const WARM_UP: usize = 30;
+
 /// What one operation costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
@@ -22,27 +27,17 @@ pub(crate) struct Count {
 
 /// Counts a variant.
 pub(crate) fn count(variant: &Variant) -> Result<Count, Failure> {
-    let (short, long) = (profile(variant, TURNS)?, profile(variant, 2 * TURNS)?);
-    let of_one = |short: u64, long: u64| long.saturating_sub(short) as f64 / TURNS as f64;
+    count_over(variant, TURNS)
+}
+
+/// Counts a variant over so many turns in the shorter run.
+pub(crate) fn count_over(variant: &Variant, turns: usize) -> Result<Count, Failure> {
+    let (short, long) = (profile(variant, turns)?, profile(variant, 2 * turns)?);
+    let of_one = |short: u64, long: u64| long.saturating_sub(short) as f64 / turns as f64;
     Ok(Count {
         instructions: of_one(instructions(&short)?, instructions(&long)?),
         allocations: of_one(allocations(&short), allocations(&long)),
     })
-}
-
-/// The least of three counts, for a variant whose allocations another thread frees: what the allocator finds, and so
-/// what it does, depends on the moment.
-pub(crate) fn least(variant: &Variant) -> Result<Count, Failure> {
-    let mut least = count(variant)?;
-    if least.allocations > 0.0 {
-        for _ in 0..2 {
-            let again = count(variant)?;
-            if again.instructions < least.instructions {
-                least = again;
-            }
-        }
-    }
-    Ok(least)
 }
 
 /// The profile of a variant that runs in a process of its own.
@@ -100,8 +95,15 @@ fn allocations(profile: &str) -> u64 {
 /// What runs under callgrind.
 pub(crate) fn run_counted(variant: &Variant, turns: usize) {
     let operation = (variant.install)();
-    operation.warm_up();
-    measured_loop(&operation, turns, 1);
+    for _ in 0..WARM_UP {
+        operation.warm_up(PIECE);
+    }
+    // What a peer's own thread is to do, it does between two pieces: how far it comes meanwhile, and what it leaves to
+    // the allocator, would otherwise depend on the moment.
+    for _ in 0..turns / PIECE {
+        measured_loop(&operation, PIECE, 1);
+        (operation.drain)();
+    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl Drop for Worker {
 /// The worker's own side: answers until nobody asks any more.
 pub(crate) fn serve(variant: &Variant) -> Result<(), Failure> {
     let operation = (variant.install)();
-    operation.warm_up();
+    operation.warm_up(3_000);
     for question in std::io::stdin().lines() {
         println!("{}", time::answer(&operation, &question?.parse()?));
     }

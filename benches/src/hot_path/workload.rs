@@ -128,10 +128,10 @@ impl Operation {
         self
     }
 
-    /// As often as series need to exist, and branch predictors to be warm.
+    /// So many turns that are not measured, and a drain.
     #[inline(never)]
-    pub(crate) fn warm_up(&self) {
-        for turn in 0..3_000 {
+    pub(crate) fn warm_up(&self, turns: usize) {
+        for turn in 0..turns {
             (self.run)(black_box(turn));
         }
         (self.drain)();

@@ -8,6 +8,8 @@ mod opentelemetry;
 mod ours;
 mod prometheus_crate;
 #[cfg(feature = "traces")]
+mod sink;
+#[cfg(feature = "traces")]
 mod traces;
 
 use super::workload::Operation;

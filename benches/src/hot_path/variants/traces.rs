@@ -1,15 +1,26 @@
 //! Spans of traces that are kept and of traces that are not: ours, and tracing-opentelemetry by itself.
 
-use llm_observatory::{Config, Observatory, TracesConfig};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use llm_observatory::{Config, Observatory, OtlpProtocol, TraceExporter, TracesConfig};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter},
+    trace::{
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+    },
 };
 use tracing::{info, info_span};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::hot_path::workload::{Operation, model_of};
+use super::sink::Sink;
+use crate::hot_path::{
+    instructions::PIECE,
+    workload::{Operation, model_of},
+};
 
 /// Takes spans, and does nothing with them.
 #[derive(Debug)]
@@ -21,35 +32,58 @@ impl SpanExporter for Nowhere {
     }
 }
 
-/// Everything but exporters, so that what is measured is the way to them.
-fn install_ours(ratio: f64) -> Box<dyn Fn() + Send + Sync> {
-    let mut traces = TracesConfig::default();
-    traces.exporters.clear();
+/// Spans that one piece of turns makes: one batch, which is exported when the last of them has ended.
+const BATCH: usize = 10 * PIECE;
+
+/// Sampled in: OTLP to a collector on this machine, and every batch is there before the next piece begins.
+fn install_ours(ratio: f64, mut traces: TracesConfig) -> Box<dyn Fn() + Send + Sync> {
+    let sink = Sink::start().expect("a port of this machine's own");
+    traces.exporters = vec![TraceExporter::Otlp];
+    traces.otlp.endpoint = Some(sink.url.clone());
+    traces.otlp.protocol = OtlpProtocol::HttpProtobuf;
+    traces.batch.queue_size = 4 * BATCH;
+    traces.batch.batch_size = BATCH;
+    traces.batch.delay = Duration::from_hours(1);
     let mut config = Config::default()
         .with_traces(traces)
         .with_sampling_ratio(ratio);
     config.prometheus.enabled = false;
     config.health.enabled = false;
     config.query.enabled = false;
+    config.alerting.enabled = false;
     let (layer, observatory) = Observatory::builder(config)
         .build()
         .expect("there is nothing to refuse");
+    observatory.start().expect("there is nothing to refuse");
     tracing_subscriber::registry().with(layer).init();
+    let pieces = AtomicUsize::new(0);
     Box::new(move || {
         let _ = &observatory;
+        if ratio > 0.0 {
+            sink.wait_for(pieces.fetch_add(1, Ordering::Relaxed) + 1);
+        }
     })
 }
 
 fn install_theirs(sampler: Sampler) -> Box<dyn Fn() + Send + Sync> {
+    // As ours: a batch is a piece's spans, and gone before the next piece begins.
+    let batch = BatchConfigBuilder::default()
+        .with_max_queue_size(4 * BATCH)
+        .with_max_export_batch_size(BATCH)
+        .with_scheduled_delay(Duration::from_hours(1))
+        .build();
+    let processor = BatchSpanProcessor::builder(Nowhere)
+        .with_batch_config(batch)
+        .build();
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampler)
-        .with_batch_exporter(Nowhere)
+        .with_span_processor(processor)
         .build();
     tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("bench")))
         .init();
     Box::new(move || {
-        let _ = &provider;
+        provider.force_flush().expect("nowhere takes everything");
     })
 }
 
@@ -76,7 +110,7 @@ fn tree(turn: usize) {
 }
 
 pub(super) fn ours_out() -> Operation {
-    let keep = install_ours(0.0);
+    let keep = install_ours(0.0, TracesConfig::default());
     Operation::new(span).with_drain(keep)
 }
 
@@ -86,7 +120,7 @@ pub(super) fn theirs_out() -> Operation {
 }
 
 pub(super) fn ours_out_tree() -> Operation {
-    let keep = install_ours(0.0);
+    let keep = install_ours(0.0, TracesConfig::default());
     Operation::new(tree).with_drain(keep)
 }
 
@@ -96,7 +130,7 @@ pub(super) fn theirs_out_tree() -> Operation {
 }
 
 pub(super) fn ours_in_tree() -> Operation {
-    let keep = install_ours(1.0);
+    let keep = install_ours(1.0, TracesConfig::default());
     Operation::new(tree).with_drain(keep)
 }
 
