@@ -150,11 +150,12 @@ impl Labels {
     #[inline]
     fn push(&mut self, label: u8, value: &[u8]) -> bool {
         let number = label + 1;
-        self.last = if number > self.last {
-            number
+        if number > self.last {
+            self.last = number;
         } else {
-            UNORDERED
-        };
+            std::hint::cold_path();
+            self.last = UNORDERED;
+        }
         // A length of this size overflows nothing, so all of it takes two comparisons.
         if value.len() <= INLINE {
             let start = usize::from(self.len);
@@ -270,10 +271,15 @@ impl Labels {
 
     #[inline]
     fn packed(&self) -> &[u8] {
-        match &self.long {
-            None => self.inline.get(..usize::from(self.len)).unwrap_or_default(),
-            Some(long) => long,
+        match self.inline.get(..usize::from(self.len)) {
+            Some(inline) => inline,
+            None => self.spilled(),
         }
+    }
+
+    #[cold]
+    fn spilled(&self) -> &[u8] {
+        self.long.as_deref().unwrap_or_default()
     }
 
     /// Sets a value that is too long for `inline`; it may be too long altogether.
