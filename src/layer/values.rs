@@ -1,5 +1,6 @@
 //! What fields say, beside labels, and where it is put.
 
+use super::kind::Kind;
 use crate::observation::{CacheResult, Outcome, TokenSource};
 
 /// A number that was not recorded.
@@ -8,6 +9,9 @@ pub(super) const UNSET: u64 = u64::MAX;
 /// Where a [`Reader`](super::visit::Reader) puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
 /// open inference, or into [`Values`] for everything else.
 pub(super) trait Target {
+    /// What is known of the kind when a reader is compiled.
+    type Kind: Copy + Into<Kind>;
+
     /// Tokens are below [`UNSET`].
     fn output_tokens(&mut self, tokens: u64);
     fn input_tokens(&mut self, tokens: u64);
@@ -108,6 +112,8 @@ impl Values {
 }
 
 impl Target for Values {
+    type Kind = Kind;
+
     fn output_tokens(&mut self, tokens: u64) {
         self.output = tokens;
         self.amount = Some(tokens as f64);

@@ -1,6 +1,6 @@
 //! Where observations go.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Inference, InferenceEnd, Labels, Observation};
 use crate::interner::Interner;
@@ -39,6 +39,39 @@ pub trait Sink: Send + Sync {
 
     /// An observation, or a part of one, could not be used; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
+}
+
+/// A sink that is shared.
+impl<T: Sink + ?Sized> Sink for Arc<T> {
+    #[inline]
+    fn open(&self, labels: &mut Labels) -> Handle {
+        T::open(self, labels)
+    }
+
+    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
+        T::relabel(self, handle, later)
+    }
+
+    fn chunk(&self, handle: Handle, gap: Duration) {
+        T::chunk(self, handle, gap);
+    }
+
+    #[inline]
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
+        T::close(self, handle, end, failure);
+    }
+
+    fn record(&self, observation: &Observation<'_>) {
+        T::record(self, observation);
+    }
+
+    fn abandon(&self, handle: Handle) {
+        T::abandon(self, handle);
+    }
+
+    fn dropped(&self, reason: Dropped, what: &str) {
+        T::dropped(self, reason, what);
+    }
 }
 
 /// Why an observation, or a part of one, was not used; the label `reason` of
