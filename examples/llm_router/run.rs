@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use llm_observatory::middleware::http::MonitorConnections;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -88,7 +89,8 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
     });
-    let serving = axum::serve(listener, app(service)).with_graceful_shutdown(wait(stopped));
+    let app = MonitorConnections::new(app(service).into_make_service(), "http");
+    let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped));
     let serving = tokio::spawn(serving.into_future());
     eprint!("{}", greeting(server, monitor, cli));
 

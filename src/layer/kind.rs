@@ -35,6 +35,7 @@ const NAMES: &[(&str, Kind)] = &[
     ("model_unload", Kind::ModelUnload),
     ("unload_model", Kind::ModelUnload),
     ("http_request", Kind::HttpRequest),
+    ("grpc_request", Kind::HttpRequest),
     ("cache", Kind::Cache),
     ("db_query", Kind::Database),
     ("database-query", Kind::Database),

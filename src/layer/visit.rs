@@ -205,6 +205,8 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
             Role::RequestSize => values.request_size(value),
             Role::ResponseSize => values.response_size(value),
+            Role::MessagesReceived => values.messages_received(value),
+            Role::MessagesSent => values.messages_sent(value),
             Role::SpanId => values.span_id(value),
             Role::Amount => values.amount(value as f64),
             Role::Status if self.kind.into() == Kind::HttpRequest => {
@@ -265,6 +267,8 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             | Role::QueueSeconds
             | Role::RequestSize
             | Role::ResponseSize
+            | Role::MessagesReceived
+            | Role::MessagesSent
             | Role::Amount => match value.parse() {
                 Ok(number) => self.number(field, number),
                 Err(_) => match value.parse() {

@@ -156,7 +156,7 @@ impl Watch {
         let mut reader = Reader::new(plan, self, kind, Values::new());
         attributes.record(&mut reader);
         let (labels, values) = reader.into_parts();
-        let operation = Box::new(Operation {
+        let mut operation = Box::new(Operation {
             kind,
             start,
             labels,
@@ -164,7 +164,10 @@ impl Watch {
             has_panicked: false,
             was_opened_in_panic: std::thread::panicking(),
             declares_status: plan.declares_status,
+            under_way: None,
         });
+        let under_way = operation.begins_as();
+        operation.under_way.clone_from(&under_way);
         let connection_type = operation.connection_type().map(str::to_owned);
         if !self
             .elsewhere
@@ -174,6 +177,9 @@ impl Watch {
         }
         if let Some(connection_type) = connection_type {
             self.connection(&connection_type, true);
+        }
+        if let Some(under_way) = under_way {
+            self.sink.request_began(under_way.in_flight());
         }
     }
 
@@ -374,6 +380,9 @@ impl Watch {
     fn close_operation(&self, mut operation: Operation) {
         operation.closed(std::thread::panicking());
         let duration = self.clock.between(operation.start, self.clock.raw());
+        if let Some(under_way) = &operation.under_way {
+            self.sink.request_ended(under_way.in_flight());
+        }
         if let Some(observation) = operation.observation(duration, &self.clock) {
             self.sink.record(&observation);
         }

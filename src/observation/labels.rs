@@ -95,6 +95,14 @@ labels! {
     ConnectionType = "connection_type", true;
     /// The model a response was compared with.
     ComparisonModel = "comparison_model", false;
+    /// `http` or `https`.
+    UrlScheme = "url_scheme", true;
+    /// The configured name of a server that is called.
+    Peer = "peer_service", false;
+    /// `package.Service/Method`.
+    RpcMethod = "rpc_method", false;
+    /// gRPC status, `DEADLINE_EXCEEDED`.
+    RpcStatus = "rpc_response_status_code", true;
 }
 
 /// The value that stands for all values beyond a metric's series limit.

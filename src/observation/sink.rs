@@ -9,6 +9,17 @@ use crate::interner::Interner;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
 
+/// An HTTP request that is under way, served or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight<'a> {
+    /// Method; one that HTTP does not define becomes `_OTHER`.
+    pub method: &'a str,
+    /// `https`; `http` where empty.
+    pub scheme: &'a str,
+    /// Whom it was sent to; `None` where it is served here.
+    pub peer: Option<&'a str>,
+}
+
 /// Takes observations.
 ///
 /// Called on the application's own threads, in the middle of its work: an implementation must not block,
@@ -36,6 +47,13 @@ pub trait Sink: Send + Sync {
 
     /// An open inference is not watched any more: it is in flight no longer, and how it ends is not known.
     fn abandon(&self, _handle: Handle) {}
+
+    /// An HTTP request began. Its end comes as [`request_ended`](Sink::request_ended), with the same facts, and as an
+    /// observation.
+    fn request_began(&self, _request: InFlight<'_>) {}
+
+    /// An HTTP request is under way no longer.
+    fn request_ended(&self, _request: InFlight<'_>) {}
 
     /// An observation, or a part of one, could not be used; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
@@ -67,6 +85,14 @@ impl<T: Sink + ?Sized> Sink for Arc<T> {
 
     fn abandon(&self, handle: Handle) {
         T::abandon(self, handle);
+    }
+
+    fn request_began(&self, request: InFlight<'_>) {
+        T::request_began(self, request);
+    }
+
+    fn request_ended(&self, request: InFlight<'_>) {
+        T::request_ended(self, request);
     }
 
     fn dropped(&self, reason: Dropped, what: &str) {

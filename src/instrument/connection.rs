@@ -1,0 +1,30 @@
+//! Connections that are open.
+
+use tracing::{Span, info_span};
+
+/// A connection that is open; it is closed when this is dropped, so `active_connections` never drifts.
+///
+/// ```
+/// use llm_observatory::instrument::ConnectionGuard;
+///
+/// let open = ConnectionGuard::open("websocket");
+/// // … as long as the connection lives
+/// drop(open);
+/// ```
+#[derive(Debug)]
+#[must_use = "the connection counts as open until this is dropped"]
+pub struct ConnectionGuard(Span);
+
+impl ConnectionGuard {
+    /// A connection of this type, `http`, `grpc` or `websocket`, was opened.
+    pub fn open(connection_type: &str) -> Self {
+        // A root: whatever is current where a connection is accepted has nothing to do with it.
+        Self(info_span!(parent: None, "connection", connection_type))
+    }
+
+    /// The span that lives as long as the connection.
+    #[must_use]
+    pub const fn span(&self) -> &Span {
+        &self.0
+    }
+}

@@ -1,0 +1,32 @@
+//! gRPC, served and called, with tonic: unary and streaming both ways.
+//!
+//! ```ignore
+//! Server::builder()
+//!     .layer(GrpcMonitorLayer::new())
+//!     .add_service(greeter)
+//!     .serve(address)
+//!     .await?;
+//! let channel = ServiceBuilder::new().layer(GrpcClientLayer::new("greeter")).service(channel);
+//! ```
+//!
+//! A call is an HTTP request whose route is its method and whose status code is the one that says the same as its
+//! gRPC status (`google/rpc/code.proto`), so rules and panels for HTTP hold for it too; beside that stand the
+//! conventions' `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds` with gRPC's own status, and
+//! `grpc_messages_total`. The status is that of the trailers. A call whose client leaves is `CANCELLED`.
+//!
+//! A method that the server does not have, `UNIMPLEMENTED` without any message, is `_OTHER`, its route `unmatched`:
+//! anyone can think of names.
+
+mod call;
+mod client;
+mod frames;
+mod future;
+mod server;
+
+pub use self::{
+    call::Call,
+    client::{GrpcClient, GrpcClientLayer},
+    frames::Messages,
+    future::GrpcFuture,
+    server::{GrpcMonitor, GrpcMonitorLayer},
+};
