@@ -8,8 +8,10 @@
 
 mod disabled;
 mod hot_path;
+mod middleware;
 mod render;
 mod report;
+mod router;
 mod rules;
 mod statistics;
 
@@ -53,6 +55,10 @@ enum Command {
     Disabled,
     /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
     Rules,
+    /// One HTTP request through a layer.
+    Http,
+    /// The example router under wrk, with the observatory on and off.
+    Router,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -65,6 +71,8 @@ enum Command {
         library: render::Library,
         kind: render::Kind,
     },
+    #[command(hide = true)]
+    HttpWorker { variant: middleware::Variant },
     #[command(hide = true)]
     DisabledWorker { stack: disabled::Stack },
 }
@@ -110,6 +118,8 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Traces { gate } => is_within = report.traces()? || !gate,
         Command::Disabled => report.disabled()?,
         Command::Rules => report.rules()?,
+        Command::Http => report.http()?,
+        Command::Router => report.router()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;
@@ -119,6 +129,8 @@ fn run(command: Command) -> Result<bool, Failure> {
             if !variants::TRACES.is_empty() {
                 report.traces()?;
             }
+            report.http()?;
+            report.router()?;
             report.save()?;
         }
         Command::Worker { name, counted } => {
@@ -129,6 +141,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
         }
         Command::RenderWorker { library, kind } => render::run_worker(library, kind)?,
+        Command::HttpWorker { variant } => middleware::run_worker(variant)?,
         Command::DisabledWorker { stack } => disabled::run_worker(stack),
     }
     print!("{}", report.text());

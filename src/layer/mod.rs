@@ -174,7 +174,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         match &self.parts {
-            Parts::Metrics(watch) => watch.on_record(id, values, context),
+            Parts::Metrics(watch) => watch.on_record(id, values),
             Parts::Traces(traced) => traced.on_record(id, values, context),
             Parts::Nothing => {}
         }
@@ -216,7 +216,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         match &self.parts {
-            Parts::Metrics(watch) => watch.on_close(&id, context),
+            Parts::Metrics(watch) => watch.on_close(&id),
             Parts::Traces(traced) => traced.on_close(&id, context),
             Parts::Nothing => {}
         }

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::observation::{
-    CacheOperation, CacheResult, DatabaseOperation, HttpClientRequest, HttpRequest, InFlight,
-    Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation, RoutingDecision, Rpc,
-    RpcStatus, TraceReference, known_method,
+    CacheOperation, CacheResult, DatabaseOperation, Handle, HttpClientRequest, HttpRequest,
+    InFlight, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
+    RoutingDecision, Rpc, RpcStatus, TraceReference,
 };
 
 /// What is known of one open span.
@@ -24,25 +24,9 @@ pub(super) struct Operation {
     pub(super) was_opened_in_panic: bool,
     pub(super) declares_status: bool,
     /// What it was counted as when it was opened, where it is an HTTP request: it leaves as what it came.
-    pub(super) under_way: Option<UnderWay>,
-}
-
-/// An HTTP request under way, by what it was opened with.
-#[derive(Clone)]
-pub(super) struct UnderWay {
-    method: &'static str,
-    is_https: bool,
-    peer: Option<Box<str>>,
-}
-
-impl UnderWay {
-    pub(super) fn in_flight(&self) -> InFlight<'_> {
-        InFlight {
-            method: self.method,
-            scheme: if self.is_https { "https" } else { "http" },
-            peer: self.peer.as_deref(),
-        }
-    }
+    pub(super) under_way: Option<Handle>,
+    /// Of its callsite's plan.
+    pub(super) plan: u32,
 }
 
 impl Operation {
@@ -51,21 +35,23 @@ impl Operation {
         let Self { labels, values, .. } = self;
         let error_type = self.error_type();
         let outcome = self.outcome();
-        let model = Model::new(
-            labels.value(Label::ModelId),
-            labels.value(Label::ModelType),
-            labels.value(Label::Engine),
-        );
+        let model = || {
+            Model::new(
+                labels.value(Label::ModelId),
+                labels.value(Label::ModelType),
+                labels.value(Label::Engine),
+            )
+        };
         Some(match self.kind {
             Kind::ModelLoad => ModelLoad {
-                model,
+                model: model(),
                 outcome,
                 duration,
                 error_type,
             }
             .into(),
             Kind::ModelUnload if outcome == Outcome::Success => Observation::ModelUnload {
-                model_type: model.model_type,
+                model_type: model().model_type,
             },
             // An inference has its own way; a model that was not unloaded is still there.
             Kind::Inference | Kind::ModelUnload => return None,
@@ -145,14 +131,11 @@ impl Operation {
     }
 
     /// What it counts as while it is open; `None` for what is no HTTP request.
-    pub(super) fn begins_as(&self) -> Option<UnderWay> {
-        (self.kind == Kind::HttpRequest).then(|| UnderWay {
-            method: known_method(self.method()),
-            is_https: self
-                .labels
-                .value(Label::UrlScheme)
-                .eq_ignore_ascii_case("https"),
-            peer: self.values.is_client.then(|| self.peer().into()),
+    pub(super) fn begins_as(&self) -> Option<InFlight<'_>> {
+        (self.kind == Kind::HttpRequest).then(|| InFlight {
+            method: self.method(),
+            scheme: self.labels.value(Label::UrlScheme),
+            peer: self.values.is_client.then(|| self.peer()),
         })
     }
 

@@ -35,7 +35,7 @@ impl<S: Seen> Traced<S> {
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         self.gate.on_record(id, values, &context);
         if let Some(watch) = &self.watch {
-            watch.on_record(id, values, context);
+            watch.on_record(id, values);
         }
     }
 
@@ -67,7 +67,7 @@ impl<S: Seen> Traced<S> {
     #[inline(never)]
     pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
         if let Some(watch) = &self.watch {
-            watch.on_close(id, context.clone());
+            watch.on_close(id);
         }
         self.gate.on_close(id, &context);
     }

@@ -34,7 +34,7 @@ pub(super) struct Reader<'r, T: Target, W> {
     kind: T::Kind,
     /// Labels and failures.
     pub(super) words: W,
-    values: T,
+    pub(super) values: T,
 }
 
 /// Where a [`Reader`] puts what is no number.
@@ -66,6 +66,11 @@ impl Read {
             report_truncated(sink, self.labels.truncated());
         }
         &mut self.labels
+    }
+
+    /// The labels that were read, and those of a failure.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Labels> {
+        std::iter::once(&self.labels).chain(self.failure.as_deref())
     }
 }
 

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event,
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{layer::Context, registry::LookupSpan};
+use tracing_subscriber::layer::Context;
 
 use super::{
     Seen,
     callsite::{Callsites, Interest, Mapping, Plan},
-    elsewhere::{Elsewhere, Entry},
+    elsewhere::{Elsewhere, Entry, Found},
     kind::{AnInference, Kind},
     open::{OpenTable, State},
     operation::Operation,
@@ -68,12 +68,11 @@ impl Watch {
         }
     }
 
-    // A context by value stays in registers; one behind a reference would have to be written down.
     #[inline]
-    pub(super) fn on_record<S: Seen>(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+    pub(super) fn on_record(&self, id: &Id, values: &Record<'_>) {
         match self.open.get(id.into_u64()) {
             Some(state) => self.record_inference(state, values),
-            None => self.record_elsewhere(id, values, context),
+            None => self.record_elsewhere(id, values),
         }
     }
 
@@ -93,13 +92,13 @@ impl Watch {
     }
 
     #[inline]
-    pub(super) fn on_close<S: Seen>(&self, id: &Id, context: Context<'_, S>) {
+    pub(super) fn on_close(&self, id: &Id) {
         match self.open.get(id.into_u64()) {
             Some(state) => {
                 self.close_inference(state);
                 state.free();
             }
-            None => self.close_elsewhere(id, context),
+            None => self.close_elsewhere(id),
         }
     }
 
@@ -165,21 +164,24 @@ impl Watch {
             was_opened_in_panic: std::thread::panicking(),
             declares_status: plan.declares_status,
             under_way: None,
+            plan: plan.number,
         });
-        let under_way = operation.begins_as();
-        operation.under_way.clone_from(&under_way);
+        operation.under_way = operation
+            .begins_as()
+            .map(|request| self.sink.request_began(request));
+        let under_way = operation.under_way;
         let connection_type = operation.connection_type().map(str::to_owned);
         if !self
             .elsewhere
             .insert(id.into_u64(), Entry::Operation(operation))
         {
+            if let Some(handle) = under_way {
+                self.sink.request_ended(handle);
+            }
             return self.too_many();
         }
         if let Some(connection_type) = connection_type {
             self.connection(&connection_type, true);
-        }
-        if let Some(under_way) = under_way {
-            self.sink.request_began(under_way.in_flight());
         }
     }
 
@@ -263,27 +265,28 @@ impl Watch {
     }
 
     #[inline(never)]
-    fn record_elsewhere<S>(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let Some(plan) = self.plan_of_span(id, &context) else {
-            return;
-        };
+    fn record_elsewhere(&self, id: &Id, values: &Record<'_>) {
         let number = id.into_u64();
-        if let Some(state) = self.elsewhere.inference(number) {
-            return self.record_inference(&state, values);
-        }
-        let Some(kind) = self.elsewhere.operation(number, |operation| operation.kind) else {
+        let (kind, plan) = match self.elsewhere.find(number) {
+            None => return,
+            Some(Found::Inference(state)) => return self.record_inference(&state, values),
+            Some(Found::Operation { kind, plan }) => (kind, plan),
+        };
+        let Some(plan) = self.callsites.numbered(plan) else {
             return;
         };
         let mut reader = Reader::late(plan, self, kind, Values::new());
         values.record(&mut reader);
-        let (labels, values) = reader.into_parts();
+        // Looked at first, as it reports what was cut, which nothing may be held for.
+        if let Some(read) = &mut reader.words {
+            read.checked(&*self.sink);
+        }
         let types = self.elsewhere.operation(number, |operation| {
             let before = operation.connection_type().map(str::to_owned);
-            operation.labels.extend(&labels);
-            operation.values.extend(&values);
+            for labels in reader.words.iter().flat_map(Read::all) {
+                operation.labels.extend(labels);
+            }
+            operation.values.extend(&reader.values);
             (before, operation.connection_type().map(str::to_owned))
         });
         if let Some((Some(before), Some(now))) = types
@@ -292,16 +295,6 @@ impl Watch {
             self.connection(&before, false);
             self.connection(&now, true);
         }
-    }
-
-    /// The plan of a span, if it is one of ours.
-    fn plan_of_span<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<&Plan>
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let metadata: &'static Metadata<'static> = context.metadata(id)?;
-        let plan = self.callsites.plan(metadata);
-        (plan.interest != Interest::Nothing).then_some(plan)
     }
 
     #[inline(always)]
@@ -363,25 +356,19 @@ impl Watch {
     }
 
     #[inline(never)]
-    fn close_elsewhere<S>(&self, id: &Id, context: Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        if self.plan_of_span(id, &context).is_none() {
-            return;
-        }
+    fn close_elsewhere(&self, id: &Id) {
         match self.elsewhere.remove(id.into_u64()) {
             None => {}
             Some(Entry::Inference(state)) => self.close_inference(&state),
-            Some(Entry::Operation(operation)) => self.close_operation(*operation),
+            Some(Entry::Operation(mut operation)) => self.close_operation(&mut operation),
         }
     }
 
-    fn close_operation(&self, mut operation: Operation) {
+    fn close_operation(&self, operation: &mut Operation) {
         operation.closed(std::thread::panicking());
         let duration = self.clock.between(operation.start, self.clock.raw());
-        if let Some(under_way) = &operation.under_way {
-            self.sink.request_ended(under_way.in_flight());
+        if let Some(handle) = operation.under_way {
+            self.sink.request_ended(handle);
         }
         if let Some(observation) = operation.observation(duration, &self.clock) {
             self.sink.record(&observation);

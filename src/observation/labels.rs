@@ -193,11 +193,18 @@ impl Labels {
     /// The value of `label`, if it was set.
     #[must_use]
     pub fn get(&self, label: Label) -> Option<&str> {
-        self.iter()
-            .filter(|(found, _)| *found == label)
-            .last()
-            .map(|(_, value)| value)
-            .filter(|value| !value.is_empty())
+        // The values that are passed over are not looked at: that they are text was checked when they came.
+        let mut packed = Unpack {
+            rest: self.packed(),
+        };
+        let mut last = None;
+        while let Some((number, value)) = packed.next_raw() {
+            if number == label as u8 {
+                last = Some(value);
+            }
+        }
+        let value = std::str::from_utf8(last?).unwrap_or_default();
+        (!value.is_empty()).then_some(value)
     }
 
     /// The value of `label`, or the empty string.

@@ -48,12 +48,14 @@ pub trait Sink: Send + Sync {
     /// An open inference is not watched any more: it is in flight no longer, and how it ends is not known.
     fn abandon(&self, _handle: Handle) {}
 
-    /// An HTTP request began. Its end comes as [`request_ended`](Sink::request_ended), with the same facts, and as an
-    /// observation.
-    fn request_began(&self, _request: InFlight<'_>) {}
+    /// An HTTP request began. What is returned comes back with [`request_ended`](Sink::request_ended), whatever was
+    /// recorded meanwhile; how it went comes as an observation.
+    fn request_began(&self, _request: InFlight<'_>) -> Handle {
+        Handle::default()
+    }
 
     /// An HTTP request is under way no longer.
-    fn request_ended(&self, _request: InFlight<'_>) {}
+    fn request_ended(&self, _handle: Handle) {}
 
     /// An observation, or a part of one, could not be used; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
@@ -87,11 +89,11 @@ impl<T: Sink + ?Sized> Sink for Arc<T> {
         T::abandon(self, handle);
     }
 
-    fn request_began(&self, request: InFlight<'_>) {
-        T::request_began(self, request);
+    fn request_began(&self, request: InFlight<'_>) -> Handle {
+        T::request_began(self, request)
     }
 
-    fn request_ended(&self, request: InFlight<'_>) {
+    fn request_ended(&self, request: Handle) {
         T::request_ended(self, request);
     }
 

@@ -213,7 +213,7 @@ pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
         .map(RpcStatus::http_status)
         .or(request.status_code.filter(|code| (100..600).contains(code)));
     match (code, request.outcome) {
-        (Some(code), _) => labels.set_fmt(Label::StatusCode, format_args!("{code}")),
+        (Some(code), _) => labels.set(Label::StatusCode, itoa::Buffer::new().format(code)),
         // nginx's code for a client that left.
         (None, Outcome::Cancelled) => labels.set(Label::StatusCode, "499"),
         (None, Outcome::Timeout) => labels.set(Label::StatusCode, "504"),
@@ -245,7 +245,7 @@ pub(super) fn http_client_labels(request: &HttpClientRequest<'_>) -> Labels {
     // gRPC answers 200, whatever it says; without an answer there is no code.
     let code = request.status_code.filter(|_| request.rpc.is_none());
     if let Some(code) = code.filter(|code| (100..600).contains(code)) {
-        labels.set_fmt(Label::StatusCode, format_args!("{code}"));
+        labels.set(Label::StatusCode, itoa::Buffer::new().format(code));
     }
     labels.set(Label::Peer, request.peer);
     let status = request.rpc.map(|rpc| rpc_status(&rpc, request.outcome));

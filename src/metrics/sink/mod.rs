@@ -130,12 +130,12 @@ macro_rules! delegate {
                     self.0.abandon(handle);
                 }
 
-                fn request_began(&self, request: InFlight<'_>) {
-                    self.0.under_way(request, 1.0);
+                fn request_began(&self, request: InFlight<'_>) -> Handle {
+                    self.0.request_began(request)
                 }
 
-                fn request_ended(&self, request: InFlight<'_>) {
-                    self.0.under_way(request, -1.0);
+                fn request_ended(&self, handle: Handle) {
+                    self.0.request_ended(handle);
                 }
 
                 fn dropped(&self, reason: Dropped, what: &str) {

@@ -332,16 +332,22 @@ impl<B: Backend> SeriesSink<B> {
         self.failed_in(decision.outcome, decision.error_type, "routing");
     }
 
-    /// An HTTP request began, or ended.
-    pub(super) fn under_way(&self, request: InFlight<'_>, change: f64) {
-        self.series(&self.in_flight, http::in_flight_labels(request))
-            .level
-            .add(change);
+    pub(super) fn request_began(&self, request: InFlight<'_>) -> Handle {
+        let mut labels = http::in_flight_labels(request);
+        let interned = self.resolve(&self.in_flight, &mut labels);
+        interned.value.level.add(1.0);
+        Handle(interned.number)
+    }
+
+    pub(super) fn request_ended(&self, handle: Handle) {
+        if let Some(series) = self.in_flight.get(handle.0) {
+            series.level.add(-1.0);
+        }
     }
 
     fn http_request(&self, request: &HttpRequest<'_>) {
-        let labels = http::http_labels(request);
-        let series = self.series(&self.http, labels.clone());
+        let mut labels = http::http_labels(request);
+        let series = self.resolve(&self.http, &mut labels).value;
         series.record(&self.backend, &labels, request);
         let Some(error_type) = http::failure(request, &labels) else {
             return record(
@@ -365,8 +371,8 @@ impl<B: Backend> SeriesSink<B> {
     }
 
     fn http_client_request(&self, request: &HttpClientRequest<'_>) {
-        let labels = http::http_client_labels(request);
-        let series = self.series(&self.http_clients, labels.clone());
+        let mut labels = http::http_client_labels(request);
+        let series = self.resolve(&self.http_clients, &mut labels).value;
         series.record(&self.backend, &labels, request);
         let Some(error_type) = http::client_failure(request, &labels) else {
             return record(&series.duration, request.duration, request.trace.as_ref());
@@ -394,12 +400,20 @@ impl<B: Backend> SeriesSink<B> {
         of: &'s Interner<T>,
         mut labels: Labels,
     ) -> &'s T {
-        self.report_truncated(&labels);
-        let interned = of.resolve(&mut labels, |labels| T::new(&self.backend, labels));
+        self.resolve(of, &mut labels).value
+    }
+
+    fn resolve<'s, T: OperationSeries<B>>(
+        &'s self,
+        of: &'s Interner<T>,
+        labels: &mut Labels,
+    ) -> Interned<'s, T> {
+        self.report_truncated(labels);
+        let interned = of.resolve(labels, |labels| T::new(&self.backend, labels));
         if interned.found == Found::Overflow {
             self.backend.overflowed(T::METRICS);
         }
-        interned.value
+        interned
     }
 
     fn failed_in(&self, outcome: Outcome, error_type: &str, component: &str) {

@@ -105,11 +105,11 @@ impl Sink for ObservatorySink {
         self.metrics.abandon(handle);
     }
 
-    fn request_began(&self, request: InFlight<'_>) {
-        self.metrics.request_began(request);
+    fn request_began(&self, request: InFlight<'_>) -> Handle {
+        self.metrics.request_began(request)
     }
 
-    fn request_ended(&self, request: InFlight<'_>) {
+    fn request_ended(&self, request: Handle) {
         self.metrics.request_ended(request);
     }
 
