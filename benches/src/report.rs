@@ -270,21 +270,24 @@ impl Report {
     pub(crate) fn router(&mut self) -> Result<(), Failure> {
         self.section("The router, with the observatory on and off", "router");
         self.line("The example router (`cargo build --release --features http --example llm_router`) under wrk with 128 connections, each request a streamed answer of 64 tokens; 12 pairs A B B A of 2 s each. On means all of it: spans, metrics, its threads; off is `OBSERVATORY_ENABLED=false`, with the same code compiled in.\n");
-        let compared = router::compare()?;
-        self.line("| | off | on | on / off |\n|---|---:|---:|---:|");
-        self.line(format_args!(
-            "| requests per second | {:.0} | {:.0} | {:.3} |",
-            compared.off_per_second, compared.on_per_second, compared.throughput
-        ));
-        self.line(format_args!(
-            "| requests per second of the router's CPU time | | | {:.3} |",
-            compared.per_cpu_second
-        ));
+        self.line("| | off, per second | on, per second | on / off | on / off, per second of the router's CPU time |\n|---|---:|---:|---:|---:|");
+        let mut least = f64::INFINITY;
+        for (speed, meaning) in router::LOADS {
+            let compared = router::compare(speed)?;
+            self.line(format_args!(
+                "| {meaning} (speed {speed}) | {:.0} | {:.0} | {:.3} | {:.3} |",
+                compared.off_per_second,
+                compared.on_per_second,
+                compared.throughput,
+                compared.per_cpu_second
+            ));
+            least = least.min(compared.throughput.value);
+        }
         self.line("");
         self.target(
-            format_args!("at least {LEAST_THROUGHPUT} of the throughput"),
-            format_args!("{:.3}", compared.throughput),
-            compared.throughput.value >= LEAST_THROUGHPUT,
+            format_args!("at least {LEAST_THROUGHPUT} of the throughput, in both"),
+            format_args!("{least:.3}"),
+            least >= LEAST_THROUGHPUT,
         );
         Ok(())
     }

@@ -21,7 +21,13 @@ const PAIRS: usize = 12;
 const SECONDS: u32 = 2;
 const CONNECTIONS: &str = "128";
 
-/// A streamed answer of 64 tokens; the router runs at 20 times the speed of real engines.
+/// How much faster than real engines the router's are, and what that means.
+pub(crate) const LOADS: [(&str, &str); 2] = [
+    ("20", "engines are the limit"),
+    ("1000", "the machine is the limit"),
+];
+
+/// A streamed answer of 64 tokens.
 const SCRIPT: &str = r#"
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
@@ -52,7 +58,7 @@ impl Drop for Router {
 }
 
 impl Router {
-    fn start(is_on: bool) -> Result<Self, Failure> {
+    fn start(is_on: bool, speed: &str) -> Result<Self, Failure> {
         let example =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/examples/llm_router");
         if !example.exists() {
@@ -62,7 +68,7 @@ impl Router {
         }
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let process = Command::new(example)
-            .args(["--no-client", "--speed", "20", "--listen", &address])
+            .args(["--no-client", "--speed", speed, "--listen", &address])
             .args(["--monitor", "127.0.0.1:0"])
             .env("OBSERVATORY_ENABLED", is_on.to_string())
             .env("RUST_LOG", "error")
@@ -124,10 +130,11 @@ impl Router {
     }
 }
 
-pub(crate) fn compare() -> Result<Compared, Failure> {
+/// Compares at this speed of the engines.
+pub(crate) fn compare(speed: &str) -> Result<Compared, Failure> {
     let mut script = tempfile::NamedTempFile::new()?;
     script.write_all(SCRIPT.as_bytes())?;
-    let (off, on) = (Router::start(false)?, Router::start(true)?);
+    let (off, on) = (Router::start(false, speed)?, Router::start(true, speed)?);
     // Both are warm.
     off.load(script.path())?;
     on.load(script.path())?;

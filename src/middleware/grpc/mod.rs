@@ -1,12 +1,15 @@
 //! gRPC, served and called, with tonic: unary and streaming both ways.
 //!
-//! ```ignore
-//! Server::builder()
-//!     .layer(GrpcMonitorLayer::new())
-//!     .add_service(greeter)
-//!     .serve(address)
-//!     .await?;
-//! let channel = ServiceBuilder::new().layer(GrpcClientLayer::new("greeter")).service(channel);
+//! ```no_run
+//! use llm_observatory::middleware::grpc::{GrpcClientLayer, GrpcMonitorLayer};
+//! use tonic::transport::{Endpoint, Server};
+//! use tower::Layer as _;
+//!
+//! # async fn example() {
+//! let server = Server::builder().layer(GrpcMonitorLayer::new()); // .add_service(…).serve(…)
+//! let channel = Endpoint::from_static("http://127.0.0.1:50051").connect_lazy();
+//! let channel = GrpcClientLayer::new("greeter").layer(channel); // GreeterClient::new(channel)
+//! # }
 //! ```
 //!
 //! A call is an HTTP request whose route is its method and whose status code is the one that says the same as its
