@@ -46,7 +46,8 @@
 //! | `route_selection` | `strategy`, `selected_model`, `reason` |
 //! | `connection` | `connection_type` |
 //!
-//! A span's field `observatory.kind` says what it is, whatever its name. Fields may be given at creation or
+//! A span's field `observatory.kind` says what it is, whatever its name; `observatory.ended = true`, recorded, that
+//! what it watched is over, though a clone of it or a task begun inside it lives on. Fields may be given at creation or
 //! recorded later, as any type; names of your own are mapped with [`Config::with_span_name`] and
 //! [`Config::with_field_name`].
 //!

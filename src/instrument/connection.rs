@@ -1,6 +1,8 @@
 //! Connections that are open.
 
-use tracing::{Span, info_span};
+use tracing::{Span, field::Empty, info_span};
+
+use super::owned::Owned;
 
 /// A connection that is open; it is closed when this is dropped, so `active_connections` never drifts.
 ///
@@ -13,18 +15,23 @@ use tracing::{Span, info_span};
 /// ```
 #[derive(Debug)]
 #[must_use = "the connection counts as open until this is dropped"]
-pub struct ConnectionGuard(Span);
+pub struct ConnectionGuard(Owned);
 
 impl ConnectionGuard {
     /// A connection of this type, `http`, `grpc` or `websocket`, was opened.
     pub fn open(connection_type: &str) -> Self {
         // A root: whatever is current where a connection is accepted has nothing to do with it.
-        Self(info_span!(parent: None, "connection", connection_type))
+        Self(Owned::new(info_span!(
+            parent: None,
+            "connection",
+            connection_type,
+            observatory.ended = Empty
+        )))
     }
 
     /// The span that lives as long as the connection.
     #[must_use]
-    pub const fn span(&self) -> &Span {
+    pub fn span(&self) -> &Span {
         &self.0
     }
 }

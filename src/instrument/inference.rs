@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{Level, Span, event, field::Empty, info_span};
 
-use super::stream::TokenStream;
+use super::{owned::Owned, stream::TokenStream};
 use crate::observation::{GenAi, Model, Tokens};
 
 /// Who is called: what is known of an inference before it begins.
@@ -86,8 +86,11 @@ impl<'a> InferenceCall<'a> {
             token_source = Empty,
             queue_seconds = Empty,
             status = Empty,
+            observatory.ended = Empty,
         );
-        ActiveInference { span }
+        ActiveInference {
+            span: Owned::new(span),
+        }
     }
 }
 
@@ -120,13 +123,13 @@ fn known(value: &str) -> Option<&str> {
 #[derive(Debug)]
 #[must_use = "an inference that is dropped without an end was cancelled"]
 pub struct ActiveInference {
-    span: Span,
+    span: Owned,
 }
 
 impl ActiveInference {
     /// Its span: to instrument what it waits for, and to give spans inside it their parent.
     #[must_use]
-    pub const fn span(&self) -> &Span {
+    pub fn span(&self) -> &Span {
         &self.span
     }
 
@@ -137,13 +140,13 @@ impl ActiveInference {
 
     /// The first content token came, where tokens are not told one by one.
     pub fn first_token(&self) {
-        event!(name: "first_token", parent: &self.span, Level::INFO, {});
+        event!(name: "first_token", parent: &*self.span, Level::INFO, {});
     }
 
     /// So many content tokens came now; none is a framing chunk, and changes nothing.
     pub fn tokens(&self, count: u64) {
         if count > 0 {
-            event!(name: "token", parent: &self.span, Level::INFO, count);
+            event!(name: "token", parent: &*self.span, Level::INFO, count);
         }
     }
 

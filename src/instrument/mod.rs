@@ -36,6 +36,7 @@ mod inference;
 mod judged;
 mod monitored;
 mod operations;
+mod owned;
 mod routing;
 mod sse;
 mod stream;

@@ -5,6 +5,7 @@ use tracing::{Span, field::Empty, info_span};
 use super::{
     inference::{ActiveInference, InferenceCall},
     monitored::{Classify, Ends, Monitored, Unclassified, sealed::Sealed},
+    owned::Owned,
 };
 use crate::observation::{CacheResult, Model, Tokens};
 
@@ -99,7 +100,7 @@ impl<T, E, U: Usage<T>, C: Classify<E>> Ends<Result<T, E>> for InferenceEnding<U
 /// How an operation ends that succeeds or fails.
 #[derive(Debug)]
 pub struct ResultEnding<C> {
-    span: Span,
+    span: Owned,
     classify: C,
 }
 
@@ -141,13 +142,14 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let ending = ResultEnding {
-        span: span.clone(),
+        span: Owned::new(span.clone()),
         classify: Unclassified,
     };
     Monitored::new(future, span, ending)
 }
 
 fn at_once<T, E>(span: Span, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let span = Owned::new(span);
     let output = span.in_scope(work);
     let classify = Unclassified;
     ResultEnding { span, classify }.ended(&output);
@@ -160,7 +162,8 @@ fn database(operation: &str, table: &str) -> Span {
         operation,
         table,
         status = Empty,
-        error.r#type = Empty
+        error.r#type = Empty,
+        observatory.ended = Empty
     )
 }
 
@@ -170,7 +173,8 @@ fn queue(queue: &str, operation: &str) -> Span {
         queue,
         operation,
         status = Empty,
-        error.r#type = Empty
+        error.r#type = Empty,
+        observatory.ended = Empty
     )
 }
 
@@ -180,7 +184,8 @@ fn cache(operation: &str, cache_type: &str) -> Span {
         operation,
         cache_type,
         status = Empty,
-        error.r#type = Empty
+        error.r#type = Empty,
+        observatory.ended = Empty
     )
 }
 
@@ -253,7 +258,8 @@ where
         model_type,
         engine,
         error.r#type = Empty,
-        status = Empty
+        status = Empty,
+        observatory.ended = Empty
     );
     awaited(&span, future)
 }
@@ -277,7 +283,8 @@ where
         model_type,
         engine,
         error.r#type = Empty,
-        status = Empty
+        status = Empty,
+        observatory.ended = Empty
     );
     awaited(&span, future)
 }
@@ -320,7 +327,7 @@ impl<T: CacheAnswer, E> CacheAnswer for Result<T, E> {
 
 /// How an operation on a cache ends.
 #[derive(Debug)]
-pub struct CacheEnding(Span);
+pub struct CacheEnding(Owned);
 
 impl Sealed for CacheEnding {}
 
@@ -341,7 +348,7 @@ where
     F: Future<Output: CacheAnswer>,
 {
     let span = cache(operation, cache_type);
-    Monitored::new(future, &span, CacheEnding(span.clone()))
+    Monitored::new(future, &span, CacheEnding(Owned::new(span.clone())))
 }
 
 /// As [`monitor_cache`], for what is not awaited.
@@ -350,7 +357,7 @@ pub fn observe_cache<T: CacheAnswer>(
     cache_type: &str,
     work: impl FnOnce() -> T,
 ) -> T {
-    let span = cache(operation, cache_type);
+    let span = Owned::new(cache(operation, cache_type));
     let output = span.in_scope(work);
     CacheEnding(span).ended(&output);
     output

@@ -2,11 +2,13 @@
 
 use tracing::{Span, field::Empty, info_span};
 
+use super::owned::Owned;
+
 /// A model is being chosen; [`ActiveRouting::selected`] says which. A choice that is dropped before chose nothing, and
 /// is counted as no decision.
 #[derive(Debug)]
 #[must_use = "say which model was selected"]
-pub struct ActiveRouting(Span);
+pub struct ActiveRouting(Owned);
 
 /// Begins a choice by this strategy, `round_robin` or `cheapest`, say.
 ///
@@ -18,20 +20,21 @@ pub struct ActiveRouting(Span);
 /// choice.selected(model, "lowest_price");
 /// ```
 pub fn begin_routing(strategy: &str) -> ActiveRouting {
-    ActiveRouting(info_span!(
+    ActiveRouting(Owned::new(info_span!(
         "route_selection",
         strategy,
         selected_model = Empty,
         reason = Empty,
         status = Empty,
         error.r#type = Empty,
-    ))
+        observatory.ended = Empty,
+    )))
 }
 
 impl ActiveRouting {
     /// The span of the choice.
     #[must_use]
-    pub const fn span(&self) -> &Span {
+    pub fn span(&self) -> &Span {
         &self.0
     }
 

@@ -212,7 +212,9 @@ impl Callsites {
     pub(super) fn new(mapping: Mapping) -> Self {
         Self {
             mapping,
-            first: Box::new([const { OnceLock::new() }; PLACES]),
+            first: vacant(PLACES)
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("it has as many places")),
             beyond: OnceLock::new(),
         }
     }
@@ -276,11 +278,16 @@ impl Table {
     #[cold]
     fn behind(places: usize, offset: u32) -> Self {
         Self {
-            plans: (0..places * 2).map(|_| OnceLock::new()).collect(),
+            plans: vacant(places * 2),
             offset: offset + places as u32,
             beyond: OnceLock::new(),
         }
     }
+}
+
+/// Places on the heap, since a stack may not have room for them.
+fn vacant(places: usize) -> Box<[OnceLock<Plan>]> {
+    (0..places).map(|_| OnceLock::new()).collect()
 }
 
 /// Where a callsite's plan is, modulo the length of its table.

@@ -31,6 +31,8 @@ pub(super) enum Role {
     Hit,
     MessagesReceived,
     MessagesSent,
+    /// `observatory.ended`: what it watched is over, though its span may live on.
+    Ended,
     TraceId,
     SpanId,
     /// `observatory.kind`: what the span is, whatever its name.
@@ -160,6 +162,7 @@ const FIELDS: &[(&str, Role)] = &[
     ("trace_id", Role::TraceId),
     ("span_id", Role::SpanId),
     ("observatory.kind", Role::Kind),
+    ("observatory.ended", Role::Ended),
     ("otel.kind", Role::SpanKind),
     ("count", Role::Amount),
     ("bytes", Role::Amount),

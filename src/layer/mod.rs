@@ -72,6 +72,10 @@ pub struct ObservatoryLayer<S = Registry> {
 ///
 /// Tagged outright: a tag in a niche of the fields takes two questions.
 #[repr(u8)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a service has one of it, and a box would be a pointer to follow at each callback"
+)]
 enum Parts<S> {
     Nothing,
     Metrics(Watch),
@@ -183,7 +187,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         match &self.parts {
-            Parts::Metrics(watch) => watch.on_event(event, context),
+            Parts::Metrics(watch) => watch.on_event(event, &context),
             Parts::Traces(traced) => traced.on_event(event, context),
             Parts::Nothing => {}
         }

@@ -17,6 +17,10 @@ pub(super) struct Traced<S> {
     pub(super) gate: Gate<S>,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what is passed by reference would be written down for those who have no traces, too"
+)]
 impl<S: Seen> Traced<S> {
     #[inline(never)]
     pub(super) fn on_new_span(
@@ -43,7 +47,7 @@ impl<S: Seen> Traced<S> {
     pub(super) fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         self.gate.on_event(event, &context);
         if let Some(watch) = &self.watch {
-            watch.on_event(event, context);
+            watch.on_event(event, &context);
         }
     }
 

@@ -41,6 +41,7 @@ pub(super) struct Reader<'r, T: Target, W> {
 pub(super) trait Words {
     fn set(&mut self, label: Label, value: &str);
     fn set_failure(&mut self, label: Label, value: &str);
+    fn set_ended(&mut self);
     fn into_read(self) -> Read;
 }
 
@@ -48,6 +49,8 @@ pub(super) trait Words {
 pub(super) struct Read {
     pub(super) labels: Labels,
     pub(super) failure: Option<Box<Labels>>,
+    /// What the span watched is over.
+    pub(super) has_ended: bool,
 }
 
 impl Read {
@@ -56,6 +59,7 @@ impl Read {
         Self {
             labels: Labels::new(),
             failure: None,
+            has_ended: false,
         }
     }
 
@@ -86,6 +90,10 @@ impl Words for Read {
         self.failure.get_or_insert_default().set(label, value);
     }
 
+    fn set_ended(&mut self) {
+        self.has_ended = true;
+    }
+
     fn into_read(self) -> Read {
         self
     }
@@ -101,6 +109,11 @@ impl Words for Option<Read> {
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
         self.get_or_insert_with(Read::new).set_failure(label, value);
+    }
+
+    #[inline(never)]
+    fn set_ended(&mut self) {
+        self.get_or_insert_with(Read::new).has_ended = true;
     }
 
     fn into_read(self) -> Read {
@@ -225,6 +238,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             | Role::TokenSource
             | Role::Streaming
             | Role::Hit
+            | Role::Ended
             | Role::TraceId
             | Role::Kind
             | Role::SpanKind
@@ -265,7 +279,12 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
                 Some(code) => self.values.status_code(code),
                 None => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
             },
-            Role::None | Role::Kind | Role::Message | Role::Alert(_) | Role::Metric(_) => {}
+            Role::None
+            | Role::Ended
+            | Role::Kind
+            | Role::Message
+            | Role::Alert(_)
+            | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
             | Role::CachedTokens
@@ -366,6 +385,7 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
             Role::Streaming => self.values.streaming(value),
             Role::Hit => self.values.cache(cache_result(value)),
             Role::Error if value => self.values.failed(),
+            Role::Ended if value => self.words.set_ended(),
             Role::Label(label) => self.words.set(label, if value { "true" } else { "false" }),
             _ => {}
         }

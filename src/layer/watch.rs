@@ -70,17 +70,21 @@ impl Watch {
 
     #[inline]
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>) {
-        match self.open.get(id.into_u64()) {
+        let has_ended = match self.open.get(id.into_u64()) {
             Some(state) => self.record_inference(state, values),
             None => self.record_elsewhere(id, values),
+        };
+        if has_ended {
+            // Its span may live on, in a clone or in a task that it began: that is no time of its.
+            self.on_close(id);
         }
     }
 
     #[inline]
-    pub(super) fn on_event<S: Seen>(&self, event: &Event<'_>, context: Context<'_, S>) {
+    pub(super) fn on_event<S: Seen>(&self, event: &Event<'_>, context: &Context<'_, S>) {
         let plan = self.callsites.plan(event.metadata());
         if let Interest::Event(event_plan) = &plan.interest {
-            self.event(plan, event_plan, event, &context);
+            self.event(plan, event_plan, event, context);
         }
     }
 
@@ -220,20 +224,21 @@ impl Watch {
         clippy::inline_always,
         reason = "two callers, of which one is hot: a frame saved at each inference"
     )]
-    fn record_inference(&self, state: &State, values: &Record<'_>) {
+    fn record_inference(&self, state: &State, values: &Record<'_>) -> bool {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
-            return;
+            return false;
         };
         let mut reader = Reader::late(plan, self, AnInference, state);
         values.record(&mut reader);
-        if let Some(read) = reader.words {
-            self.recorded_more(state, read);
+        match reader.words {
+            None => false,
+            Some(read) => self.recorded_more(state, read),
         }
     }
 
     /// Labels or a failure were recorded: what few inferences record late.
     #[inline(never)]
-    fn recorded_more(&self, state: &State, mut read: Read) {
+    fn recorded_more(&self, state: &State, mut read: Read) -> bool {
         let labels = read.checked(&*self.sink);
         if !labels.is_empty() {
             self.relabel(state, labels);
@@ -241,6 +246,7 @@ impl Watch {
         if let Some(failure) = read.failure {
             self.note_failure(state, &failure);
         }
+        read.has_ended
     }
 
     /// Two threads that record labels into one span must not both leave the label set it had.
@@ -265,15 +271,15 @@ impl Watch {
     }
 
     #[inline(never)]
-    fn record_elsewhere(&self, id: &Id, values: &Record<'_>) {
+    fn record_elsewhere(&self, id: &Id, values: &Record<'_>) -> bool {
         let number = id.into_u64();
         let (kind, plan) = match self.elsewhere.find(number) {
-            None => return,
+            None => return false,
             Some(Found::Inference(state)) => return self.record_inference(&state, values),
             Some(Found::Operation { kind, plan }) => (kind, plan),
         };
         let Some(plan) = self.callsites.numbered(plan) else {
-            return;
+            return false;
         };
         let mut reader = Reader::late(plan, self, kind, Values::new());
         values.record(&mut reader);
@@ -295,6 +301,7 @@ impl Watch {
             self.connection(&before, false);
             self.connection(&now, true);
         }
+        reader.words.is_some_and(|read| read.has_ended)
     }
 
     #[inline(always)]

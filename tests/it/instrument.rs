@@ -331,3 +331,53 @@ fn without_a_subscriber_everything_passes_unchanged() {
     let stream = InferenceCall::new(GPT).begin().stream(chunks, |_: &&str| 1);
     assert_eq!(now(stream.count()), 1);
 }
+
+#[test]
+fn what_was_spawned_inside_does_not_hold_an_end_up() {
+    let watched = watched();
+    let mut outlive = Vec::new();
+    watched.run(|| {
+        let inference = InferenceCall::new(GPT).begin();
+        let routing = begin_routing("cheapest");
+        let open = ConnectionGuard::open("websocket");
+        for span in [inference.span(), routing.span(), open.span()] {
+            outlive.push(span.clone());
+            outlive.push(tracing::info_span!(parent: span, "background"));
+        }
+        let lookup = monitor_database("SELECT", "users", async {
+            Ok::<_, Infallible>(tracing::info_span!("background"))
+        });
+        outlive.push(now(lookup).unwrap());
+        watched.clock.advance(Duration::from_secs(1));
+        inference.succeed();
+        routing.selected("gpt-4o", "lowest_price");
+        drop(open);
+        watched.clock.advance(Duration::from_mins(1));
+        watched.check(&[
+            (&format!("llm_router_active_inferences{LABELS}"), 0.0),
+            (
+                r#"llm_router_active_connections{connection_type="websocket"}"#,
+                0.0,
+            ),
+        ]);
+        outlive.clear();
+    });
+    watched.check_outcomes([1, 0, 0, 0, 0]);
+    let text = watched.text();
+    for (metric, count, seconds) in [
+        ("llm_router_model_inference_duration_seconds", 1.0, 1.0),
+        ("llm_router_route_selection_duration_seconds", 1.0, 1.0),
+        ("llm_router_database_operation_duration_seconds", 1.0, 0.0),
+    ] {
+        assert_eq!(
+            sum(&text, &format!("{metric}_count"), ""),
+            count,
+            "{metric}"
+        );
+        assert_eq!(
+            sum(&text, &format!("{metric}_sum"), ""),
+            seconds,
+            "{metric}"
+        );
+    }
+}
