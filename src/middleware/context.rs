@@ -1,13 +1,22 @@
-//! The one place where a request's headers and its span meet: the seam for context propagation.
+//! The one place where a request's headers and its span meet: traces go on from service to service here.
 //!
-//! Every middleware comes here with its span and the headers, once per request. The traces module is to read a parent
-//! from them, and to write one into them; until it is there, headers pass as they are.
+//! Which formats are read and written is configured with the traces (`OTEL_PROPAGATORS`). Where traces are off, headers
+//! pass as they are.
 
-use http::HeaderMap;
-use tracing::Span;
+#[cfg(feature = "otlp")]
+pub(super) use crate::traces::propagation::{received as extract, sent as inject};
 
-/// A request came in: its span may have a parent elsewhere.
-pub(super) const fn extract(_span: &Span, _headers: &HeaderMap) {}
+#[cfg(not(feature = "otlp"))]
+mod untraced {
+    use http::HeaderMap;
+    use tracing::Span;
 
-/// A request goes out: its server may want to know the span.
-pub(super) const fn inject(_span: &Span, _headers: &mut HeaderMap) {}
+    /// A request came in; `is_kept` says whether its trace may be kept here.
+    pub(in crate::middleware) const fn extract(_: &Span, _: &HeaderMap, _is_kept: bool) {}
+
+    /// A request goes out: its server may want to know the span.
+    pub(in crate::middleware) const fn inject(_: &Span, _: &mut HeaderMap) {}
+}
+
+#[cfg(not(feature = "otlp"))]
+pub(super) use self::untraced::{extract, inject};

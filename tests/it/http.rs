@@ -433,3 +433,139 @@ fn instrument_watches_a_router_and_mounts_three_paths_before_it() {
         "{text}"
     );
 }
+
+#[test]
+fn a_task_that_a_handler_leaves_behind_is_no_part_of_its_request() {
+    let watched = watched();
+    let left = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let leaves = {
+        let left = std::sync::Arc::clone(&left);
+        move || {
+            *left.lock().unwrap() = Some(tracing::info_span!("background"));
+            async { "done" }
+        }
+    };
+    let app = Router::new()
+        .route("/leaves", get(leaves))
+        .layer(HttpMonitorLayer::new());
+    block_on(&watched, async {
+        let asked = request(Method::GET, "/leaves", "");
+        let answer = app.oneshot(asked).await.unwrap();
+        answer.into_body().collect().await.unwrap();
+        assert_eq!(count(&watched, "200"), 1.0);
+        check_none_in_flight(&watched);
+        drop(left.lock().unwrap().take());
+    });
+    assert_eq!(count(&watched, "200"), 1.0);
+}
+
+#[test]
+fn an_answer_that_declares_no_bytes_is_whole_without_being_read() {
+    let watched = watched();
+    let nothing = || async {
+        (
+            [(header::CONTENT_LENGTH, "0")],
+            Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()),
+        )
+    };
+    let app = Router::new()
+        .route("/nothing", get(nothing))
+        .layer(HttpMonitorLayer::new());
+    block_on(&watched, async {
+        // As hyper does, which sends the head and drops the body.
+        drop(
+            app.oneshot(request(Method::GET, "/nothing", ""))
+                .await
+                .unwrap(),
+        );
+    });
+    assert_eq!(count(&watched, "200"), 1.0);
+    assert_eq!(count(&watched, "499"), 0.0);
+}
+
+/// Traces of requests: what comes in goes on to where they are sent.
+#[cfg(feature = "otlp")]
+mod traces {
+    use std::{convert::Infallible, sync::Arc, sync::Mutex};
+
+    use axum::{Router, body::Body, http::HeaderMap, routing::get};
+    use llm_observatory::{
+        Config, Observatory, TracesConfig,
+        middleware::{
+            client::HttpClientLayer,
+            http::{HttpMonitorLayer, HttpOptions, Sampling},
+        },
+    };
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+    use tracing_subscriber::prelude::*;
+
+    const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    /// The `traceparent` with which a handler calls somebody else, asked with `incoming`.
+    fn forwarded(incoming: Option<&str>, sampling: Sampling) -> String {
+        let mut traces = TracesConfig::default();
+        traces.exporters.clear();
+        let mut config = Config::default()
+            .with_traces(traces)
+            .with_sampling_ratio(1.0);
+        config.prometheus.enabled = false;
+        config.health.enabled = false;
+        config.query.enabled = false;
+        let (layer, observatory) = Observatory::builder(config).build().unwrap();
+        let seen = Arc::new(Mutex::new(String::new()));
+        let handler = {
+            let seen = Arc::clone(&seen);
+            move || async move {
+                let upstream = service_fn(|request: http::Request<Body>| {
+                    let seen = Arc::clone(&seen);
+                    async move {
+                        let headers: &HeaderMap = request.headers();
+                        let value = headers.get("traceparent").unwrap();
+                        seen.lock().unwrap().push_str(value.to_str().unwrap());
+                        Ok::<_, Infallible>(http::Response::new(Body::empty()))
+                    }
+                });
+                let upstream = HttpClientLayer::new("upstream").layer(upstream);
+                upstream
+                    .oneshot(http::Request::new(Body::empty()))
+                    .await
+                    .unwrap();
+            }
+        };
+        let options = HttpOptions::default().with_sampling(sampling);
+        let app: Router = Router::new()
+            .route("/", get(handler))
+            .layer(HttpMonitorLayer::with_options(options));
+        let mut request = http::Request::builder().uri("/");
+        if let Some(incoming) = incoming {
+            request = request.header("traceparent", incoming);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async { app.oneshot(request).await.unwrap() });
+        });
+        drop(observatory);
+        let seen = seen.lock().unwrap();
+        seen.clone()
+    }
+
+    #[test]
+    fn a_trace_that_comes_in_goes_on_with_spans_of_ours_between() {
+        let going = forwarded(Some(INCOMING), Sampling::ALL);
+        assert_eq!(going[..36], INCOMING[..36], "{going}");
+        assert_ne!(going[36..52], INCOMING[36..52], "{going}");
+        assert!(going.ends_with("-01"), "{going}");
+        assert!(forwarded(None, Sampling::ALL).ends_with("-01"));
+    }
+
+    #[test]
+    fn a_request_that_is_not_sampled_is_not_traced_whatever_comes_in() {
+        for incoming in [None, Some(INCOMING)] {
+            let going = forwarded(incoming, Sampling::NONE);
+            assert!(going.ends_with("-00"), "{going}");
+        }
+    }
+}

@@ -42,6 +42,7 @@ impl ClientCall {
             http.response.body.size = Empty,
             http.response.status_code = Empty,
             status = Empty,
+            observatory.ended = Empty,
         );
         context::inject(&span, headers);
         (!span.is_disabled()).then_some(Self {
@@ -80,6 +81,7 @@ impl ClientCall {
             End::Whole if code >= 500 => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     error.r#type = display(code),
                     http.response.body.size = response_size,
                     http.response.status_code = status_code,
@@ -89,6 +91,7 @@ impl ClientCall {
             End::Whole => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     http.response.body.size = response_size,
                     http.response.status_code = status_code,
                     status = "success",
@@ -97,6 +100,7 @@ impl ClientCall {
             End::Failed(class) => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     error.r#type = class,
                     http.response.body.size = response_size,
                     http.response.status_code = status_code,
@@ -110,6 +114,7 @@ impl ClientCall {
             End::Open => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     http.response.body.size = response_size,
                     http.response.status_code = status_code,
                     status = "cancelled",

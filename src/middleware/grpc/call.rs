@@ -59,6 +59,7 @@ macro_rules! call_span {
             http.request.body.size = Empty,
             http.response.body.size = Empty,
             status = Empty,
+            observatory.ended = Empty,
         )
     };
 }
@@ -69,7 +70,7 @@ impl Call {
         let method = method(path);
         let scheme = scheme.unwrap_or("http");
         let span = call_span!("server", method, url.scheme = scheme,);
-        context::extract(&span, headers);
+        context::extract(&span, headers, true);
         Self::new(span, Side::Server)
     }
 
@@ -169,6 +170,7 @@ impl Call {
         };
         record_all!(
             self.span,
+            observatory.ended = true,
             error.r#type = error_type.or(faulty.map(|_| status.as_str())),
             rpc.response.status_code = status.as_str(),
             rpc.messages.received = received,

@@ -63,8 +63,6 @@ impl Exchange {
             "http_request",
             otel.kind = "server",
             otel.name = display(format_args!("{method} {route}")),
-            // Read by the gate of traces: metrics do not depend on it.
-            observatory.sampled = (!is_sampled).then_some(false),
             error.r#type = Empty,
             http.request.method = method,
             http.route = route,
@@ -75,11 +73,12 @@ impl Exchange {
             http.request.headers = Empty,
             http.response.headers = Empty,
             status = Empty,
+            observatory.ended = Empty,
         );
         if span.is_disabled() {
             return None;
         }
-        context::extract(&span, &request.headers);
+        context::extract(&span, &request.headers, is_sampled);
         let capturing = (options.captures_headers && is_sampled).then(|| shared.clone());
         if let Some(shared) = &capturing {
             let headers = printed(shared, &request.headers);
@@ -120,12 +119,13 @@ impl Exchange {
             self.span.record("http.response.headers", display(headers));
         }
         let body = response.body();
-        if body.is_end_stream() || self.is_head || has_no_body(status) {
+        // A server that knows the length sends so much, and does not ask whether that was all.
+        self.expected_bytes = content_length(response.headers()).or(body.size_hint().exact());
+        let is_empty = body.is_end_stream() || self.expected_bytes == Some(0);
+        if is_empty || self.is_head || has_no_body(status) {
             self.end = End::Whole;
             return None;
         }
-        // A server that knows the length sends so much, and does not ask whether that was all.
-        self.expected_bytes = content_length(response.headers()).or(body.size_hint().exact());
         Some(self)
     }
 
@@ -143,6 +143,7 @@ impl Exchange {
             End::Whole => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
                     http.response.status_code = self.status_code,
@@ -151,6 +152,7 @@ impl Exchange {
             End::Failed(class) => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     error.r#type = class,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
@@ -167,6 +169,7 @@ impl Exchange {
             End::Open if has_panicked => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
                     http.response.status_code = StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
@@ -176,6 +179,7 @@ impl Exchange {
             End::Open => {
                 record_all!(
                     self.span,
+                    observatory.ended = true,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
                     http.response.status_code = CLIENT_CLOSED_REQUEST,

@@ -37,7 +37,17 @@ fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
         header::SET_COOKIE,
         header::WWW_AUTHENTICATE,
     ];
-    const PARTS: [&str; 6] = ["token", "secret", "password", "key", "auth", "session"];
+    const PARTS: [&str; 9] = [
+        "token",
+        "secret",
+        "password",
+        "key",
+        "auth",
+        "session",
+        "jwt",
+        "credential",
+        "signature",
+    ];
     value.is_sensitive()
         || NAMES.contains(name)
         || PARTS.iter().any(|part| name.as_str().contains(part))
