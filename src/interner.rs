@@ -155,22 +155,40 @@ impl<T> Storage<T> {
     /// The entry, or the free place in the index where it belongs.
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Result<(u32, &Entry<T>), usize> {
-        let mask = self.index.len() - 1;
-        let mut place = hash as usize & mask;
-        loop {
-            let found = self.index[place & mask].load(Ordering::Acquire);
-            if found == 0 {
-                return Err(place & mask);
-            }
-            let (found_hash, number) = (found >> 32, found as u32);
-            if found_hash == hash >> 32
-                && let Some(entry) = self.entry(number)
-                && *entry.key == *key
-            {
-                return Ok((number, entry));
-            }
-            place += 1;
+        let place = hash as usize & (self.index.len() - 1);
+        // Nearly always it is in the first place.
+        match self.at(place, hash, key) {
+            Some(found) => Ok(found),
+            None => self.find_from(place, hash, key),
         }
+    }
+
+    /// Looks in this place, and in those behind it up to a free one.
+    #[inline(never)]
+    fn find_from(
+        &self,
+        mut place: usize,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<(u32, &Entry<T>), usize> {
+        while self.index[place].load(Ordering::Acquire) != 0 {
+            if let Some(found) = self.at(place, hash, key) {
+                return Ok(found);
+            }
+            place = (place + 1) & (self.index.len() - 1);
+        }
+        Err(place)
+    }
+
+    /// The entry in this place, if it has this key. (A free place has no hash that could be looked for.)
+    #[inline]
+    fn at(&self, place: usize, hash: u64, key: &[u8]) -> Option<(u32, &Entry<T>)> {
+        let found = self.index[place].load(Ordering::Acquire);
+        if found >> 32 != hash >> 32 {
+            return None;
+        }
+        let entry = self.entry(found as u32)?;
+        (*entry.key == *key).then_some((found as u32, entry))
     }
 
     /// Makes an entry, or finds the one that a set beyond the limit folds into.

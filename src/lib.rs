@@ -38,14 +38,16 @@
 //! |---|---|
 //! | `inference`, `model_inference`, or any with `gen_ai.operation.name` | `model_id`, `model_type`, `engine`; `tokens` / `token_count` / `completion_tokens` / `output_tokens`, `prompt_tokens` / `input_tokens`, `cached_tokens`, `token_source`; `status`, `streaming`, `queue_seconds`, `error.type`; `gen_ai.*`, `llm.*` |
 //! | `model_load`, `model_unload` | `model_id`, `model_type`, `engine` |
-//! | `http_request`, or any with `http.request.method` | `method`, `route`, `status_code`, `request_size`, `response_size`; `http.*` |
+//! | `http_request`, or any with `http.request.method` | `method`, `route`, `status_code`, `request_size`, `response_size`; `http.*`, `url.scheme`; with `otel.kind = "client"` also `peer.service` |
+//! | `grpc_request` | `rpc.method`, `rpc.response.status_code`, `rpc.messages.received`, `rpc.messages.sent`; those of `http_request` |
 //! | `cache` | `operation`, `cache_type`, `hit` |
 //! | `db_query`, `database-query`, or any with `db.operation.name` | `operation`, `table`; `db.*` |
 //! | `queue` | `queue`, `operation` |
 //! | `route_selection` | `strategy`, `selected_model`, `reason` |
 //! | `connection` | `connection_type` |
 //!
-//! A span's field `observatory.kind` says what it is, whatever its name. Fields may be given at creation or
+//! A span's field `observatory.kind` says what it is, whatever its name; `observatory.ended = true`, recorded, that
+//! what it watched is over, though a clone of it or a task begun inside it lives on. Fields may be given at creation or
 //! recorded later, as any type; names of your own are mapped with [`Config::with_span_name`] and
 //! [`Config::with_field_name`].
 //!
@@ -59,6 +61,9 @@
 //! `alert.rule = "name"` (with `alert.severity`, a message, labels) raises one, `alert.resolve = "name"` takes it back. An event is
 //! known by its name (`info!(name: "token", count = 1)`) or by its message (`info!("token")`).
 //!
+//! Wrappers that open the right spans, and end them once, are in [`instrument`]: calls of models, streams of tokens,
+//! databases, caches, queues. HTTP and gRPC, served and called, are in `middleware`.
+//!
 //! # Features
 //!
 //! | Feature | Gives | Default |
@@ -69,6 +74,8 @@
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
+//! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |
+//! | `grpc` | `middleware` for tonic servers and clients | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -84,7 +91,8 @@
 //!
 //! What holds everywhere, and is held by tests where a test can:
 //!
-//! - `observation` names neither `tracing` nor any exporter; only `layer` and `traces` name spans.
+//! - `observation` names neither `tracing` nor any exporter; only `layer`, `instrument`, `middleware` and
+//!   `traces` name spans.
 //! - Metrics do not depend on the sampling of traces. Every span of a sampled trace is exported, or counted as dropped
 //!   or failed; what users and models say does not leave the process unless configuration says so.
 //! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
@@ -105,9 +113,12 @@
 pub mod alerting;
 mod clock;
 mod config;
+pub mod instrument;
 mod interner;
 mod layer;
 mod metrics;
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub mod middleware;
 mod observation;
 mod observatory;
 mod own_thread;
@@ -136,9 +147,10 @@ pub use crate::{
     },
     observation::{
         AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
-        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpRequest, Inference, InferenceEnd, Label,
-        Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation,
-        RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
+        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest, HttpRequest, InFlight,
+        Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW,
+        Observation, Outcome, QueueOperation, RoutingDecision, Rpc, RpcStatus, Sink, TokenSource,
+        Tokens, TraceReference,
     },
     observatory::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,

@@ -8,8 +8,10 @@
 
 mod disabled;
 mod hot_path;
+mod middleware;
 mod render;
 mod report;
+mod router;
 mod rules;
 mod statistics;
 mod storm;
@@ -60,6 +62,10 @@ enum Command {
         #[arg(long)]
         gate: bool,
     },
+    /// One HTTP request through a layer.
+    Http,
+    /// The example router under wrk, with the observatory on and off.
+    Router,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -72,6 +78,8 @@ enum Command {
         library: render::Library,
         kind: render::Kind,
     },
+    #[command(hide = true)]
+    HttpWorker { variant: middleware::Variant },
     #[command(hide = true)]
     DisabledWorker { stack: disabled::Stack },
 }
@@ -118,6 +126,8 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Disabled => report.disabled()?,
         Command::Rules => report.rules()?,
         Command::Storm { gate } => is_within = report.storm()? || !gate,
+        Command::Http => report.http()?,
+        Command::Router => report.router()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;
@@ -128,6 +138,8 @@ fn run(command: Command) -> Result<bool, Failure> {
             if !variants::TRACES.is_empty() {
                 report.traces()?;
             }
+            report.http()?;
+            report.router()?;
             report.save()?;
         }
         Command::Worker { name, counted } => {
@@ -138,6 +150,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
         }
         Command::RenderWorker { library, kind } => render::run_worker(library, kind)?,
+        Command::HttpWorker { variant } => middleware::run_worker(variant)?,
         Command::DisabledWorker { stack } => disabled::run_worker(stack),
     }
     print!("{}", report.text());

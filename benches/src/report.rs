@@ -18,7 +18,9 @@ use crate::{
         instructions, time,
         variants::{BASELINE, OURS, RIVAL, TRACES, VARIANTS},
     },
+    middleware,
     render::{self, Kind, Library},
+    router,
 };
 
 /// Instructions of ours at most, in those of the baseline.
@@ -37,6 +39,8 @@ const MOST_SAMPLED_OUT: f64 = 1_800.0;
 /// What a tree that is sampled out, and one that is sampled in, costs at most in what it costs tracing-opentelemetry.
 const MOST_OUT_TREE: f64 = 0.2;
 const MOST_IN_TREE: f64 = 1.1;
+/// Throughput of the router with the observatory on, at least, in that with it off.
+const LEAST_THROUGHPUT: f64 = 0.97;
 
 /// The command that all others begin with.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
@@ -234,6 +238,61 @@ impl Report {
             ratio <= MOST_IN_TREE,
         );
         Ok(is_short && is_free && is_cheap && is_near)
+    }
+
+    pub(crate) fn http(&mut self) -> Result<(), Failure> {
+        self.section("One HTTP request", "http");
+        self.line("CPU time of one GET through an axum router, its body read to the end, without a socket; 20 blocks A B B A beside axum alone (5 pairs of processes, 4 blocks each).\n");
+        self.line("| around the router | ns | added, ns | what it does |\n|---|---:|---:|---|");
+        let (mut ours, mut rival) = (f64::NAN, f64::INFINITY);
+        for compared in middleware::compare_all()? {
+            let variant = compared.variant;
+            self.line(format_args!(
+                "| `{}` | {:.0} | {:.0} | {} |",
+                variant.name(),
+                compared.nanoseconds,
+                compared.added,
+                variant.about()
+            ));
+            if variant == middleware::Variant::Ours {
+                ours = compared.added.value;
+            }
+            if variant.is_rival() {
+                rival = rival.min(compared.added.value);
+            }
+        }
+        self.line("");
+        self.target(
+            "ours adds the least of those that record metrics",
+            format_args!("{ours:.0} ns beside {rival:.0} ns"),
+            ours < rival,
+        );
+        Ok(())
+    }
+
+    pub(crate) fn router(&mut self) -> Result<(), Failure> {
+        self.section("The router, with the observatory on and off", "router");
+        self.line("The example router (`cargo build --release --features http --example llm_router`) under wrk with 128 connections, each request a streamed answer of 64 tokens; 12 pairs A B B A of 2 s each. On means all of it: spans, metrics, its threads; off is `OBSERVATORY_ENABLED=false`, with the same code compiled in.\n");
+        self.line("| | off, per second | on, per second | on / off | on / off, per second of the router's CPU time |\n|---|---:|---:|---:|---:|");
+        let mut least = f64::INFINITY;
+        for (speed, meaning) in router::LOADS {
+            let compared = router::compare(speed)?;
+            self.line(format_args!(
+                "| {meaning} (speed {speed}) | {:.0} | {:.0} | {:.3} | {:.3} |",
+                compared.off_per_second,
+                compared.on_per_second,
+                compared.throughput,
+                compared.per_cpu_second
+            ));
+            least = least.min(compared.throughput.value);
+        }
+        self.line("");
+        self.target(
+            format_args!("at least {LEAST_THROUGHPUT} of the throughput, in both"),
+            format_args!("{least:.3}"),
+            least >= LEAST_THROUGHPUT,
+        );
+        Ok(())
     }
 
     /// Writes docs/benchmarks.md and docs/benchmarks.svg.

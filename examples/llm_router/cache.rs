@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
-use tracing::{Span, instrument};
+use llm_observatory::instrument::observe_cache;
 
 /// Answers held at most; the oldest makes room.
 const CAPACITY: usize = 1_000;
@@ -24,16 +24,11 @@ struct Entries {
 
 impl Cache {
     /// Looks an answer up.
-    #[instrument(
-        name = "cache",
-        skip_all,
-        fields(operation = "get", cache_type = "response", hit)
-    )]
     pub(crate) fn get(&self, request: &Bytes) -> Option<Bytes> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = entries.answers.get(request).cloned();
-        Span::current().record("hit", answer.is_some());
-        answer
+        observe_cache("get", "response", || {
+            let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.answers.get(request).cloned()
+        })
     }
 
     /// Keeps an answer.

@@ -1,17 +1,14 @@
-//! Annotates HTTP exchanges: a span that lives until the last byte of the response is out, or the client is gone.
+//! Counts HTTP exchanges for the ledger; watching them is one line in `server.rs`.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_LENGTH;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use futures_util::{Stream, StreamExt as _};
-use tracing::field::Empty;
-use tracing::{Instrument as _, Span, info_span};
+use http_body::{Frame, SizeHint};
 
 use crate::ledger::{Ledger, OpenExchange};
 
@@ -20,89 +17,68 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// One exchange; it ends when this is dropped.
 struct Exchange {
+    /// What the client got, if it got all of it.
     status_code: u16,
-    response_bytes: u64,
+    is_whole: bool,
     ledger: Arc<Ledger>,
-    span: Span,
-    /// The last field: dropped when the span is closed, so that "none open" means "all recorded".
     _open: OpenExchange,
 }
 
-/// A response body that carries its exchange.
-struct MonitoredBody {
-    body: BodyDataStream,
+/// A response body that carries its exchange. The monitored body in it is dropped first, so that "none open" means
+/// "all recorded".
+struct AccountedBody {
+    body: Body,
     exchange: Exchange,
 }
 
-/// Middleware around all routes.
-pub(crate) async fn monitor(
+/// Middleware around the monitored routes.
+pub(crate) async fn account(
     State(ledger): State<Arc<Ledger>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let open = ledger.open_exchange();
-    let span = info_span!(
-        "http_request",
-        method = request.method().as_str(),
-        // The pattern and never the path, which has no bound.
-        route = request
-            .extensions()
-            .get::<MatchedPath>()
-            .map_or("unmatched", MatchedPath::as_str),
-        request_size = content_length(&request),
-        status_code = Empty,
-        response_size = Empty,
-    );
-    let status_code = CLIENT_CLOSED_REQUEST;
     let mut exchange = Exchange {
-        status_code,
-        response_bytes: 0,
+        status_code: CLIENT_CLOSED_REQUEST,
+        is_whole: false,
+        _open: ledger.open_exchange(),
         ledger,
-        span: span.clone(),
-        _open: open,
     };
-
-    let response = next.run(request).instrument(span).await;
-
+    let response = next.run(request).await;
     exchange.status_code = response.status().as_u16();
-    let (mut parts, body) = response.into_parts();
-    // A stream has no known size any more, so say it before.
-    if let Some(size) = body.size_hint().exact() {
-        parts.headers.entry(CONTENT_LENGTH).or_insert(size.into());
-    }
-    let body = MonitoredBody {
-        body: body.into_data_stream(),
-        exchange,
-    };
-    Response::from_parts(parts, Body::from_stream(body))
+    response.map(|body| {
+        exchange.is_whole = body.is_end_stream();
+        Body::new(AccountedBody { body, exchange })
+    })
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.ledger.count_response(self.status_code);
-        self.span.record("status_code", self.status_code);
-        self.span.record("response_size", self.response_bytes);
+        self.ledger.count_response(if self.is_whole {
+            self.status_code
+        } else {
+            CLIENT_CLOSED_REQUEST
+        });
     }
 }
 
-impl Stream for MonitoredBody {
-    type Item = Result<Bytes, axum::Error>;
+impl HttpBody for AccountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let item = ready!(self.body.poll_next_unpin(context));
-        if let Some(Ok(bytes)) = &item {
-            self.exchange.response_bytes += bytes.len() as u64;
-        }
-        Poll::Ready(item)
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.exchange.is_whole = frame.is_none() || self.body.is_end_stream();
+        Poll::Ready(frame)
     }
-}
 
-fn content_length(request: &Request) -> Option<u64> {
-    request
-        .headers()
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,14 +1,15 @@
 //! An OpenAI-compatible LLM router, watched by `llm-observatory`, that checks its own metrics.
 //!
 //! ```text
-//! cargo run --release --example llm_router                        until Ctrl-C, drawn traffic
-//! cargo run --release --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
-//! cargo run --release --example llm_router -- --no-client         for your own clients
+//! cargo run --release --features http --example llm_router                        until Ctrl-C, drawn traffic
+//! cargo run --release --features http --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
+//! cargo run --release --features http --example llm_router -- --no-client         for your own clients
 //! ```
 //!
-//! To see what annotating a service takes, read `inference.rs` and `http.rs`, then the `#[instrument]`
-//! lines in `routing.rs`, `cache.rs` and `models.rs`. `monitor.rs` installs the observatory. The rest
-//! is a router, its traffic (`client/`) and the comparison at the end (`ledger.rs`, `report/`).
+//! To see what monitoring a service takes, read `inference.rs`, the layer in `server.rs`, the client in
+//! `engine/upstream.rs` and the wrappers in `routing.rs` and `cache.rs`; `models.rs` does without, by `#[instrument]`.
+//! `monitor.rs` installs the observatory. The rest is a router, its traffic (`client/`) and the comparison at the end
+//! (`http.rs`, `ledger.rs`, `report/`).
 
 mod cache;
 mod cli;

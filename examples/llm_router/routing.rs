@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::ValueEnum;
-use tracing::{Span, instrument};
+use llm_observatory::instrument::begin_routing;
 
 use crate::models::Model;
 
@@ -20,6 +20,17 @@ pub(crate) enum Strategy {
     Cheapest,
     /// The best model that has room.
     QualityFirst,
+}
+
+impl Strategy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastBusy => "least_busy",
+            Self::Cheapest => "cheapest",
+            Self::QualityFirst => "quality_first",
+        }
+    }
 }
 
 /// The models, and the strategy that chooses among them.
@@ -63,35 +74,21 @@ impl Router {
         Ok(self.select(Some(named)))
     }
 
-    #[instrument(
-        name = "route_selection",
-        skip_all,
-        fields(strategy, selected_model, reason)
-    )]
     fn select<'a>(&'a self, named: Option<&'a Arc<Model>>) -> &'a Arc<Model> {
-        let (strategy, (model, reason)) = match (named, self.strategy) {
-            (Some(model), _) => ("direct", (model, "named_by_client")),
-            (None, Strategy::RoundRobin) => ("round_robin", (self.next_in_turn(), "next_in_turn")),
-            (None, Strategy::LeastBusy) => (
-                "least_busy",
-                self.first_by(Model::load_permille, "lowest_load"),
+        let choice = begin_routing(named.map_or(self.strategy.name(), |_| "direct"));
+        let (model, reason) = match (named, self.strategy) {
+            (Some(model), _) => (model, "named_by_client"),
+            (None, Strategy::RoundRobin) => (self.next_in_turn(), "next_in_turn"),
+            (None, Strategy::LeastBusy) => self.first_by(Model::load_permille, "lowest_load"),
+            (None, Strategy::Cheapest) => self.first_by(
+                |model| model.traits.cents_per_million_tokens,
+                "lowest_price",
             ),
-            (None, Strategy::Cheapest) => (
-                "cheapest",
-                self.first_by(
-                    |model| model.traits.cents_per_million_tokens,
-                    "lowest_price",
-                ),
-            ),
-            (None, Strategy::QualityFirst) => (
-                "quality_first",
-                self.first_by(|model| usize::MAX - model.traits.quality, "best_quality"),
-            ),
+            (None, Strategy::QualityFirst) => {
+                self.first_by(|model| usize::MAX - model.traits.quality, "best_quality")
+            }
         };
-        let span = Span::current();
-        span.record("strategy", strategy);
-        span.record("selected_model", model.id.as_str());
-        span.record("reason", reason);
+        choice.selected(&model.id, reason);
         model
     }
 

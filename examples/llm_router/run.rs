@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use llm_observatory::middleware::http::MonitorConnections;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -48,7 +49,10 @@ pub(crate) enum StartError {
 
 /// Runs the router until its traffic ends or the user interrupts it, and compares.
 pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report, Error> {
-    let monitor = monitor.ok_or(StartError::NoMonitor)?;
+    // Where only others' clients are served there need be nothing to compare with.
+    if monitor.is_none() && !cli.no_client {
+        return Err(StartError::NoMonitor.into());
+    }
     // What can fail for a wrong option fails before anything is served.
     let workload = cli
         .trace
@@ -88,7 +92,8 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
     });
-    let serving = axum::serve(listener, app(service)).with_graceful_shutdown(wait(stopped));
+    let app = MonitorConnections::new(app(service).into_make_service(), "http");
+    let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped));
     let serving = tokio::spawn(serving.into_future());
     eprint!("{}", greeting(server, monitor, cli));
 
@@ -117,6 +122,7 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
         ended??;
     }
     drain(&ledger).await;
+    let monitor = monitor.ok_or(StartError::NoMonitor)?;
     let mut report = compare(memory.as_ref(), &ledger, &scrape(monitor).await?);
     report.took(took);
     Ok(report)
@@ -189,7 +195,8 @@ async fn scrape(monitor: SocketAddr) -> Result<Scrape, Error> {
         .map_err(|line| format!("/metrics has a line that is no sample: {line}").into())
 }
 
-fn greeting(server: SocketAddr, monitor: SocketAddr, cli: &Cli) -> String {
+fn greeting(server: SocketAddr, monitor: Option<SocketAddr>, cli: &Cli) -> String {
+    let monitor = monitor.map_or_else(|| "(off)".to_owned(), |monitor| monitor.to_string());
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _infallible = writeln!(

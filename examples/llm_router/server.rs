@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures_util::{Stream, StreamExt as _};
+use llm_observatory::middleware::http::HttpMonitorLayer;
 use serde_json::{Value, json};
 
 use crate::cache::Cache;
@@ -76,7 +77,8 @@ pub(crate) fn app(service: Arc<Service>) -> Router {
                 "this path takes another method",
             )
         })
-        .layer(middleware::from_fn_with_state(ledger, http::monitor))
+        .layer(HttpMonitorLayer::new())
+        .layer(middleware::from_fn_with_state(ledger, http::account))
         .with_state(service)
 }
 

@@ -3,7 +3,10 @@
 //! A lookup is a pointer's hash and, nearly always, one comparison; no lock. A table that is full is followed by
 //! a larger one, so every callsite has its plan.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 use tracing::{Level, Metadata};
 
@@ -39,13 +42,19 @@ impl Mapping {
     }
 }
 
+/// What each field means. Any byte is a place in it, so nothing is checked: a callsite with more fields than that has
+/// none that are read.
+type Roles = [Role; 1 << 8];
+
 /// What is to be done with the spans or events of one callsite.
 #[derive(Debug)]
 pub(super) struct Plan {
     key: usize,
     pub(super) number: u32,
     pub(super) interest: Interest,
-    roles: Box<[Role]>,
+    roles: Arc<Roles>,
+    /// What most spans are that are asked about; it stands in `interest`, too.
+    pub(super) is_inference: bool,
     /// A span that declares `status` and closes without it was cancelled.
     pub(super) declares_status: bool,
 }
@@ -82,12 +91,12 @@ pub(super) struct EventPlan {
 impl Plan {
     #[inline]
     pub(super) fn role(&self, index: usize) -> Role {
-        self.roles.get(index).copied().unwrap_or(Role::None)
+        self.roles[usize::from(index as u8)]
     }
 
     fn new(metadata: &'static Metadata<'static>, number: u32, mapping: &Mapping) -> Self {
         let fields = || metadata.fields().iter().map(|field| field.name());
-        let roles: Box<[Role]> = fields()
+        let roles: Vec<Role> = fields()
             .map(|name| fields::role(name, &mapping.fields))
             .collect();
         let interest = if metadata.is_event() {
@@ -104,8 +113,9 @@ impl Plan {
         Self {
             key: key(metadata),
             number,
+            is_inference: interest == Interest::Span(Kind::Inference),
             interest,
-            roles,
+            roles: places(&roles),
             declares_status,
         }
     }
@@ -117,7 +127,8 @@ impl Plan {
             key: 0,
             number,
             interest: Interest::Nothing,
-            roles: Box::default(),
+            is_inference: false,
+            roles: places(&[]),
             declares_status: false,
         }
     }
@@ -161,17 +172,35 @@ impl Plan {
     }
 }
 
+/// Roles in their places. Most callsites have none, and share one.
+fn places(roles: &[Role]) -> Arc<Roles> {
+    static NONE: LazyLock<Arc<Roles>> = LazyLock::new(|| Arc::new([Role::None; _]));
+    let mut places = [Role::None; _];
+    match places.get_mut(..roles.len()) {
+        Some(place) if roles.iter().any(|role| *role != Role::None) => {
+            place.copy_from_slice(roles);
+            Arc::new(places)
+        }
+        _ => Arc::clone(&NONE),
+    }
+}
+
 /// The plans of all callsites seen so far.
 pub(super) struct Callsites {
     mapping: Mapping,
-    first: Table,
+    /// Of a length that the compiler knows, so that a place in it needs no check.
+    first: Box<[OnceLock<Plan>; PLACES]>,
+    beyond: Beyond,
 }
+
+/// The tables behind one.
+type Beyond = OnceLock<Box<Table>>;
 
 struct Table {
     plans: Box<[OnceLock<Plan>]>,
     /// Number of the plan in place 0.
     offset: u32,
-    next: OnceLock<Box<Table>>,
+    beyond: Beyond,
 }
 
 /// Places in the first table; each further one has twice as many.
@@ -183,7 +212,10 @@ impl Callsites {
     pub(super) fn new(mapping: Mapping) -> Self {
         Self {
             mapping,
-            first: Table::new(PLACES, 0),
+            first: vacant(PLACES)
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("it has as many places")),
+            beyond: OnceLock::new(),
         }
     }
 
@@ -191,7 +223,7 @@ impl Callsites {
     #[inline]
     pub(super) fn plan(&self, metadata: &'static Metadata<'static>) -> &Plan {
         let key = key(metadata);
-        match self.first.first_choice(key) {
+        match self.first[hash(key) % PLACES].get() {
             Some(plan) if plan.key == key => plan,
             _ => self.search(key, metadata),
         }
@@ -200,12 +232,18 @@ impl Callsites {
     /// The plan of a callsite that is new, or met another one in its place.
     #[inline(never)]
     fn search(&self, key: usize, metadata: &'static Metadata<'static>) -> &Plan {
-        let mut table = &self.first;
+        let (mut plans, mut offset, mut beyond) = (&self.first[..], 0, &self.beyond);
         loop {
-            if let Some(plan) = table.plan(key, metadata, &self.mapping) {
-                return plan;
+            for probe in 0..PROBES {
+                let place = (hash(key) + probe) & (plans.len() - 1);
+                let make = || Plan::new(metadata, offset + place as u32, &self.mapping);
+                let plan = plans[place].get_or_init(make);
+                if plan.key == key {
+                    return plan;
+                }
             }
-            table = table.next();
+            let table = beyond.get_or_init(|| Box::new(Table::behind(plans.len(), offset)));
+            (plans, offset, beyond) = (&table.plans, table.offset, &table.beyond);
         }
     }
 
@@ -217,7 +255,7 @@ impl Callsites {
     /// The plan with this number.
     #[inline]
     pub(super) fn numbered(&self, number: u32) -> Option<&Plan> {
-        match self.first.plans.get(number as usize) {
+        match self.first.get(number as usize) {
             Some(plan) => plan.get(),
             None => self.numbered_beyond(number),
         }
@@ -227,65 +265,35 @@ impl Callsites {
     #[cold]
     #[inline(never)]
     fn numbered_beyond(&self, number: u32) -> Option<&Plan> {
-        let mut table = &self.first;
-        let mut place = number as usize;
-        while place >= table.plans.len() {
-            place -= table.plans.len();
-            table = table.next.get()?;
+        let mut table = self.beyond.get()?;
+        while (number - table.offset) as usize >= table.plans.len() {
+            table = table.beyond.get()?;
         }
-        table.plans.get(place)?.get()
+        table.plans[(number - table.offset) as usize].get()
     }
 }
 
 impl Table {
-    fn new(places: usize, offset: u32) -> Self {
-        Self {
-            plans: (0..places).map(|_| OnceLock::new()).collect(),
-            offset,
-            next: OnceLock::new(),
-        }
-    }
-
-    /// The plan in the place where that of `key` is, unless another came first.
-    #[inline]
-    fn first_choice(&self, key: usize) -> Option<&Plan> {
-        self.plans.get(self.place(key, 0))?.get()
-    }
-
-    #[inline]
-    fn place(&self, key: usize, probe: usize) -> usize {
-        let start = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        (start + probe) & (self.plans.len() - 1)
-    }
-
-    fn plan(
-        &self,
-        key: usize,
-        metadata: &'static Metadata<'static>,
-        mapping: &Mapping,
-    ) -> Option<&Plan> {
-        for probe in 0..PROBES {
-            let place = self.place(key, probe);
-            let plan = self.plans.get(place)?;
-            let plan = match plan.get() {
-                Some(plan) => plan,
-                None => {
-                    plan.get_or_init(|| Plan::new(metadata, self.offset + place as u32, mapping))
-                }
-            };
-            if plan.key == key {
-                return Some(plan);
-            }
-        }
-        None
-    }
-
+    /// The one behind a table of `places` whose first plan has number `offset`.
     #[cold]
-    fn next(&self) -> &Self {
-        let places = self.plans.len();
-        self.next
-            .get_or_init(|| Box::new(Self::new(places * 2, self.offset + places as u32)))
+    fn behind(places: usize, offset: u32) -> Self {
+        Self {
+            plans: vacant(places * 2),
+            offset: offset + places as u32,
+            beyond: OnceLock::new(),
+        }
     }
+}
+
+/// Places on the heap, since a stack may not have room for them.
+fn vacant(places: usize) -> Box<[OnceLock<Plan>]> {
+    (0..places).map(|_| OnceLock::new()).collect()
+}
+
+/// Where a callsite's plan is, modulo the length of its table.
+#[inline]
+fn hash(key: usize) -> usize {
+    key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
 }
 
 /// Metadata is static, so its address is a callsite's identity.

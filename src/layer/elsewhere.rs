@@ -14,7 +14,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{open::State, operation::Operation};
+use super::{kind::Kind, open::State, operation::Operation};
 
 /// Spans that are kept here at most; one that is never closed stays for ever.
 const MOST: usize = 65_536;
@@ -26,6 +26,12 @@ pub(super) enum Entry {
     Inference(Arc<State>),
     /// Anything else.
     Operation(Box<Operation>),
+}
+
+/// What an open span is.
+pub(super) enum Found {
+    Inference(Arc<State>),
+    Operation { kind: Kind, plan: u32 },
 }
 
 #[derive(Default)]
@@ -65,6 +71,20 @@ impl Elsewhere {
             Entry::Inference(state) => Some(Arc::clone(state)),
             Entry::Operation(_) => None,
         }
+    }
+
+    /// What this span is, if it is here.
+    pub(super) fn find(&self, id: u64) -> Option<Found> {
+        if self.is_empty() {
+            return None;
+        }
+        Some(match self.shard(id).get(&id)? {
+            Entry::Inference(state) => Found::Inference(Arc::clone(state)),
+            Entry::Operation(operation) => Found::Operation {
+                kind: operation.kind,
+                plan: operation.plan,
+            },
+        })
     }
 
     /// What `with` makes of an operation.

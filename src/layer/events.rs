@@ -138,7 +138,7 @@ impl Watch {
 
     /// The labels of an event, and its number.
     fn read(&self, plan: &Plan, event: &Event<'_>) -> (Labels, Option<f64>) {
-        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, Values::new());
+        let mut reader = Reader::new(plan, self, Kind::Inference, Values::new());
         event.record(&mut reader);
         let (labels, values) = reader.into_parts();
         (labels, values.amount)

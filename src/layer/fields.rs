@@ -29,6 +29,10 @@ pub(super) enum Role {
     RequestSize,
     ResponseSize,
     Hit,
+    MessagesReceived,
+    MessagesSent,
+    /// `observatory.ended`: what it watched is over, though its span may live on.
+    Ended,
     TraceId,
     SpanId,
     /// `observatory.kind`: what the span is, whatever its name.
@@ -66,6 +70,8 @@ impl Role {
                 | Self::CachedTokens
                 | Self::RequestSize
                 | Self::ResponseSize
+                | Self::MessagesReceived
+                | Self::MessagesSent
                 | Self::Amount
         )
     }
@@ -94,6 +100,13 @@ const FIELDS: &[(&str, Role)] = &[
     ("http.method", Role::Label(Label::Method)),
     ("route", Role::Label(Label::Route)),
     ("http.route", Role::Label(Label::Route)),
+    ("url.scheme", Role::Label(Label::UrlScheme)),
+    ("http.scheme", Role::Label(Label::UrlScheme)),
+    ("peer.service", Role::Label(Label::Peer)),
+    ("service.peer.name", Role::Label(Label::Peer)),
+    ("rpc.method", Role::Label(Label::RpcMethod)),
+    ("rpc.response.status_code", Role::Label(Label::RpcStatus)),
+    ("rpc.grpc.status_code", Role::Label(Label::RpcStatus)),
     ("operation", Role::Label(Label::Operation)),
     ("db.operation.name", Role::Label(Label::Operation)),
     ("db.operation", Role::Label(Label::Operation)),
@@ -144,9 +157,12 @@ const FIELDS: &[(&str, Role)] = &[
     ("response_size", Role::ResponseSize),
     ("http.response.body.size", Role::ResponseSize),
     ("hit", Role::Hit),
+    ("rpc.messages.received", Role::MessagesReceived),
+    ("rpc.messages.sent", Role::MessagesSent),
     ("trace_id", Role::TraceId),
     ("span_id", Role::SpanId),
     ("observatory.kind", Role::Kind),
+    ("observatory.ended", Role::Ended),
     ("otel.kind", Role::SpanKind),
     ("count", Role::Amount),
     ("bytes", Role::Amount),

@@ -16,6 +16,17 @@ pub(crate) enum Kind {
     Connection,
 }
 
+/// The kind of what can be nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct AnInference;
+
+impl From<AnInference> for Kind {
+    #[inline]
+    fn from(_: AnInference) -> Self {
+        Self::Inference
+    }
+}
+
 const NAMES: &[(&str, Kind)] = &[
     ("inference", Kind::Inference),
     ("model_inference", Kind::Inference),
@@ -24,6 +35,7 @@ const NAMES: &[(&str, Kind)] = &[
     ("model_unload", Kind::ModelUnload),
     ("unload_model", Kind::ModelUnload),
     ("http_request", Kind::HttpRequest),
+    ("grpc_request", Kind::HttpRequest),
     ("cache", Kind::Cache),
     ("db_query", Kind::Database),
     ("database-query", Kind::Database),

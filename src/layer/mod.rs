@@ -15,13 +15,18 @@ mod open;
 mod operation;
 mod probe;
 mod registered;
+#[cfg(feature = "otlp")]
+mod traced;
+#[cfg(not(feature = "otlp"))]
+#[path = "untraced.rs"]
+mod traced;
 mod values;
 mod visit;
 mod watch;
 
 #[cfg(feature = "otlp")]
 use std::any::TypeId;
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData};
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
@@ -35,10 +40,10 @@ use tracing_subscriber::{
 };
 
 pub use self::callsite::Mapping;
-use self::{callsite::Interest as PlanInterest, watch::Watch};
 pub(crate) use self::{
     fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
 };
+use self::{traced::Traced, watch::Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
 use crate::{clock::Clock, observation::Sink};
@@ -58,39 +63,50 @@ use crate::{clock::Clock, observation::Sink};
 /// It never vetoes a callsite: what it does not want it leaves to others. In a stack without an outer level
 /// filter that keeps disabled `trace!`s from tracing's fastest path; put a `LevelFilter` around the stack.
 pub struct ObservatoryLayer<S = Registry> {
-    watch: Option<Watch>,
+    parts: Parts<S>,
     registered: Registered,
-    /// Traces. In a box, so that a Layer without them stays small.
-    #[cfg(feature = "otlp")]
-    gate: Option<Box<Gate<S>>>,
     subscriber: PhantomData<fn(S)>,
+}
+
+/// What a Layer is made of. One question at each callback: metrics alone do not pay for traces.
+///
+/// Tagged outright: a tag in a niche of the fields takes two questions.
+#[repr(u8)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a service has one of it, and a box would be a pointer to follow at each callback"
+)]
+enum Parts<S> {
+    Nothing,
+    Metrics(Watch),
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(dead_code, reason = "it gives the type its parameter")
+    )]
+    Traces(Box<Traced<S>>),
 }
 
 impl<S> ObservatoryLayer<S> {
     /// A Layer that gives what it observes to `sink`.
     pub fn new(sink: impl Sink + 'static) -> Self {
-        Self::with_options(Arc::new(sink), Mapping::default(), Clock::system())
+        Self::with_options(sink, Mapping::default(), Clock::system())
     }
 
     /// A Layer with names of the application's own mapped, and with a clock.
-    pub fn with_options(sink: Arc<dyn Sink>, mapping: Mapping, clock: Clock) -> Self {
-        Self {
-            watch: Some(Watch::new(sink, mapping, clock)),
-            registered: Registered::default(),
-            #[cfg(feature = "otlp")]
-            gate: None,
-            subscriber: PhantomData,
-        }
+    pub fn with_options(sink: impl Sink + 'static, mapping: Mapping, clock: Clock) -> Self {
+        Self::of(Parts::Metrics(Watch::new(Box::new(sink), mapping, clock)))
     }
 
     /// A Layer that does nothing, and costs nothing.
     #[must_use]
     pub fn off() -> Self {
+        Self::of(Parts::Nothing)
+    }
+
+    fn of(parts: Parts<S>) -> Self {
         Self {
-            watch: None,
+            parts,
             registered: Registered::default(),
-            #[cfg(feature = "otlp")]
-            gate: None,
             subscriber: PhantomData,
         }
     }
@@ -98,7 +114,12 @@ impl<S> ObservatoryLayer<S> {
     /// Spans go through this gate, too.
     #[cfg(feature = "otlp")]
     pub(crate) fn with_gate(mut self, gate: Gate<S>) -> Self {
-        self.gate = Some(Box::new(gate));
+        let watch = match self.parts {
+            Parts::Nothing => None,
+            Parts::Metrics(watch) => Some(watch),
+            Parts::Traces(traced) => traced.watch,
+        };
+        self.parts = Parts::Traces(Box::new(Traced { watch, gate }));
         self
     }
 
@@ -111,123 +132,97 @@ impl<S> ObservatoryLayer<S> {
 impl<S> fmt::Debug for ObservatoryLayer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObservatoryLayer")
-            .field("is_on", &self.watch.is_some())
+            .field("is_on", &!matches!(self.parts, Parts::Nothing))
             .finish_non_exhaustive()
     }
 }
+
+/// A subscriber whose spans a Layer can look up.
+trait Seen: Subscriber + for<'l> LookupSpan<'l> {}
+
+impl<S: Subscriber + for<'l> LookupSpan<'l>> Seen for S {}
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         self.registered.set(subscriber);
         #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_register_dispatch(subscriber);
+        if let Parts::Traces(traced) = &self.parts {
+            traced.gate.on_register_dispatch(subscriber);
         }
     }
 
     #[cfg(feature = "otlp")]
     fn on_layer(&mut self, subscriber: &mut S) {
-        if let Some(gate) = &mut self.gate {
-            gate.on_layer(subscriber);
+        if let Parts::Traces(traced) = &mut self.parts {
+            traced.gate.on_layer(subscriber);
         }
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         // `always` here and a filtered layer beside us, and spans are lost (tokio-rs/tracing#2519).
-        if self.watch.is_some() {
-            Interest::sometimes()
-        } else {
-            Interest::always()
+        match &self.parts {
+            Parts::Nothing => Interest::always(),
+            Parts::Metrics(_) | Parts::Traces(_) => Interest::sometimes(),
         }
     }
 
     #[inline]
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_new_span(attributes, id, &context);
-        }
-        #[cfg(not(feature = "otlp"))]
-        let _ = &context;
-        let Some(watch) = &self.watch else { return };
-        let plan = watch.callsites.plan(attributes.metadata());
-        if plan.interest == PlanInterest::Span(Kind::Inference) {
-            return watch.open_inference(plan, attributes, id);
-        }
-        match plan.interest {
-            PlanInterest::Span(kind) => watch.open_operation(plan, kind, attributes, id),
-            PlanInterest::SpanByField => watch.open_by_field(plan, attributes, id),
-            PlanInterest::Nothing | PlanInterest::Event(_) => {}
+        match &self.parts {
+            Parts::Metrics(watch) => watch.on_new_span(attributes, id),
+            Parts::Traces(traced) => traced.on_new_span(attributes, id, context),
+            Parts::Nothing => {}
         }
     }
 
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_record(id, values, &context);
+        match &self.parts {
+            Parts::Metrics(watch) => watch.on_record(id, values),
+            Parts::Traces(traced) => traced.on_record(id, values, context),
+            Parts::Nothing => {}
         }
-        let Some(watch) = &self.watch else { return };
-        if let Some(state) = watch.open.get(id.into_u64()) {
-            return watch.record_inference(state, values);
-        }
-        watch.record_elsewhere(id, values, &context);
     }
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_event(event, &context);
-        }
-        let Some(watch) = &self.watch else { return };
-        let plan = watch.callsites.plan(event.metadata());
-        if let PlanInterest::Event(event_plan) = &plan.interest {
-            watch.event(plan, event_plan, event, &context);
+        match &self.parts {
+            Parts::Metrics(watch) => watch.on_event(event, &context),
+            Parts::Traces(traced) => traced.on_event(event, context),
+            Parts::Nothing => {}
         }
     }
 
     #[cfg(feature = "otlp")]
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
-        if let Some(gate) = &self.gate {
-            gate.on_follows_from(id, follows, &context);
+        if let Parts::Traces(traced) = &self.parts {
+            traced.gate.on_follows_from(id, follows, &context);
         }
     }
 
     #[cfg(feature = "otlp")]
     #[inline]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(gate) = &self.gate
-            && let Some(entered) = gate.on_enter(id, &context)
-            && let Some(watch) = &self.watch
-        {
-            watch.is_traced(id, entered.trace_id, entered.span_id);
+        if let Parts::Traces(traced) = &self.parts {
+            traced.on_enter(id, context);
         }
     }
 
     #[inline]
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_exit(id, &context);
-        }
-        #[cfg(not(feature = "otlp"))]
-        let _ = &context;
-        if std::thread::panicking()
-            && let Some(watch) = &self.watch
-        {
-            watch.panicked(id);
+        match &self.parts {
+            Parts::Metrics(watch) => watch.on_exit(id),
+            Parts::Traces(traced) => traced.on_exit(id, context),
+            Parts::Nothing => {}
         }
     }
 
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if let Some(watch) = &self.watch {
-            watch.close(&id, &context);
-        }
-        #[cfg(feature = "otlp")]
-        if let Some(gate) = &self.gate {
-            gate.on_close(&id, &context);
+        match &self.parts {
+            Parts::Metrics(watch) => watch.on_close(&id),
+            Parts::Traces(traced) => traced.on_close(&id, context),
+            Parts::Nothing => {}
         }
     }
 
@@ -241,6 +236,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
             return Some(std::ptr::from_ref(self).cast());
         }
         // SAFETY: the pointer leads into the gate, which lives as long as `self`.
-        self.gate.as_ref()?.downcast(id)
+        match &self.parts {
+            Parts::Traces(traced) => traced.gate.downcast(id),
+            Parts::Nothing | Parts::Metrics(_) => None,
+        }
     }
 }

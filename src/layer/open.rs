@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     callsite::Plan,
+    kind::AnInference,
     values::{Target, UNSET},
 };
 use crate::{
@@ -74,6 +75,9 @@ const HAS_MORE: u8 = 64;
 /// Class or component of its failure is known.
 const HAS_FAILURE: u8 = 128;
 
+/// As it is kept in `status`.
+const SUCCESS: u8 = Outcome::Success as u8 + 1;
+
 impl State {
     const fn vacant() -> Self {
         const fn unset() -> AtomicU64 {
@@ -101,8 +105,8 @@ impl State {
         }
     }
 
-    /// Forgets what few inferences say.
-    fn forget_more(&self) {
+    /// Forgets what few inferences say; the rest goes when the next one begins.
+    pub(super) fn forget(&self) {
         for number in [
             &self.cached,
             &self.queue_seconds,
@@ -115,6 +119,7 @@ impl State {
             number.store(UNSET, Relaxed);
         }
         self.counted.store(0, Relaxed);
+        self.failure.store(0, Relaxed);
         self.source.store(0, Relaxed);
     }
 
@@ -128,16 +133,14 @@ impl State {
     /// Takes the place for a span, if it is free.
     #[inline]
     fn claim(&self, id: u64) -> bool {
-        self.id.load(Relaxed) == 0 && self.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
+        self.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
     }
 
     /// Takes a vacant place, or one that was given back.
     #[inline]
     fn begin(&self, start: u64, plan: &Plan) {
         self.start.store(start, Relaxed);
-        self.handle.store(0, Relaxed);
         self.plan.store(plan.number, Relaxed);
-        self.failure.store(0, Relaxed);
         self.output.store(UNSET, Relaxed);
         self.input.store(UNSET, Relaxed);
         self.status.store(0, Relaxed);
@@ -147,12 +150,9 @@ impl State {
         self.flags.store(flags, Relaxed);
     }
 
-    /// Gives its place in the table back; call it after everything has been read.
+    /// Gives its place in the table back; call it after everything has been read, and forgotten.
     #[inline]
     pub(super) fn free(&self) {
-        if self.has_more() {
-            self.forget_more();
-        }
         self.id.store(0, Release);
     }
 
@@ -181,7 +181,6 @@ impl State {
     }
 
     /// Whether there is more to say of its end than a status.
-    #[inline]
     pub(super) fn has_failed(&self) -> bool {
         self.flags.load(Relaxed) & (FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) != 0
     }
@@ -250,10 +249,10 @@ impl State {
         }
     }
 
-    /// Whether there is something for [`State::add_more`] to add.
+    /// Whether [`State::end`] says it all: there is nothing for [`State::add_more`] to add, and it did not fail.
     #[inline]
-    pub(super) fn has_more(&self) -> bool {
-        self.flags.load(Relaxed) & HAS_MORE != 0
+    pub(super) fn is_plain(&self) -> bool {
+        self.flags.load(Relaxed) & (HAS_MORE | FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) == 0
     }
 
     /// Adds what most inferences do not say.
@@ -286,6 +285,8 @@ impl State {
     #[inline]
     fn outcome(&self, flags: u8) -> Outcome {
         let status = match self.status.load(Relaxed) {
+            // Nearly all are this one.
+            SUCCESS if flags & (FAILED | TIMED_OUT | PANICKED) == 0 => return Outcome::Success,
             0 => None,
             number => Outcome::ALL.get(usize::from(number - 1)).copied(),
         };
@@ -339,6 +340,8 @@ pub(super) fn outcome(
 
 /// What is recorded goes straight to where it is kept.
 impl Target for &State {
+    type Kind = AnInference;
+
     #[inline]
     fn output_tokens(&mut self, tokens: u64) {
         self.output.store(tokens, Relaxed);
@@ -399,18 +402,26 @@ impl Target for &State {
 }
 
 /// Open inferences by span id.
-pub(super) struct OpenTable(Box<[[State; PLACES]]>);
+pub(super) struct OpenTable(Box<Rows>);
+
+/// Of a length that the compiler knows, so that a row in it needs no check.
+type Rows = [[State; PLACES]; SLOTS / PLACES];
 
 impl OpenTable {
     pub(super) fn new() -> Self {
         let row = |_| [const { State::vacant() }; PLACES];
-        Self((0..SLOTS / PLACES).map(row).collect())
+        // Made on the heap, since a stack may not have room for it.
+        let rows: Box<[_]> = (0..SLOTS / PLACES).map(row).collect();
+        Self(
+            rows.try_into()
+                .unwrap_or_else(|_| unreachable!("it has as many rows")),
+        )
     }
 
     /// A free place for an inference, if there is one; nothing is known of it yet but its start.
     #[inline]
     pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
-        let [first, second] = self.places(id)?;
+        let [first, second] = self.places(id);
         let state = if first.claim(id) {
             first
         } else if second.claim(id) {
@@ -424,7 +435,7 @@ impl OpenTable {
 
     #[inline]
     pub(super) fn get(&self, id: u64) -> Option<&State> {
-        let [first, second] = self.places(id)?;
+        let [first, second] = self.places(id);
         if first.id.load(Relaxed) == id {
             return Some(first);
         }
@@ -432,10 +443,10 @@ impl OpenTable {
     }
 
     #[inline]
-    fn places(&self, id: u64) -> Option<&[State; PLACES]> {
-        // The product's high bits are the well-mixed ones. The row is there; `?` is cheaper than a panic's code.
+    fn places(&self, id: u64) -> &[State; PLACES] {
+        // The product's high bits are the well-mixed ones.
         let hash = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        self.0.get(hash % (SLOTS / PLACES))
+        &self.0[hash % (SLOTS / PLACES)]
     }
 }
 

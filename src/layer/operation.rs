@@ -9,8 +9,9 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::observation::{
-    CacheOperation, CacheResult, DatabaseOperation, HttpRequest, Label, Labels, Model, ModelLoad,
-    Observation, Outcome, QueueOperation, RoutingDecision, TraceReference,
+    CacheOperation, CacheResult, DatabaseOperation, Handle, HttpClientRequest, HttpRequest,
+    InFlight, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
+    RoutingDecision, Rpc, RpcStatus, TraceReference,
 };
 
 /// What is known of one open span.
@@ -22,6 +23,10 @@ pub(super) struct Operation {
     pub(super) has_panicked: bool,
     pub(super) was_opened_in_panic: bool,
     pub(super) declares_status: bool,
+    /// What it was counted as when it was opened, where it is an HTTP request: it leaves as what it came.
+    pub(super) under_way: Option<Handle>,
+    /// Of its callsite's plan.
+    pub(super) plan: u32,
 }
 
 impl Operation {
@@ -30,45 +35,52 @@ impl Operation {
         let Self { labels, values, .. } = self;
         let error_type = self.error_type();
         let outcome = self.outcome();
-        let model = Model::new(
-            labels.value(Label::ModelId),
-            labels.value(Label::ModelType),
-            labels.value(Label::Engine),
-        );
+        let model = || {
+            Model::new(
+                labels.value(Label::ModelId),
+                labels.value(Label::ModelType),
+                labels.value(Label::Engine),
+            )
+        };
         Some(match self.kind {
             Kind::ModelLoad => ModelLoad {
-                model,
+                model: model(),
                 outcome,
                 duration,
                 error_type,
             }
             .into(),
             Kind::ModelUnload if outcome == Outcome::Success => Observation::ModelUnload {
-                model_type: model.model_type,
+                model_type: model().model_type,
             },
             // An inference has its own way; a model that was not unloaded is still there.
             Kind::Inference | Kind::ModelUnload => return None,
             // What a client span measures is somebody else's server.
-            Kind::HttpRequest if values.is_client => return None,
+            Kind::HttpRequest if values.is_client => HttpClientRequest {
+                peer: self.peer(),
+                method: self.method(),
+                status_code: values.status_code,
+                duration,
+                request_size: values.request_size,
+                response_size: values.response_size,
+                outcome: self.http_outcome(),
+                error_type,
+                rpc: self.rpc(),
+                trace: trace(values, clock),
+            }
+            .into(),
             Kind::HttpRequest => HttpRequest {
-                method: labels.value(Label::Method),
+                method: self.method(),
                 route: labels.value(Label::Route),
                 status_code: values.status_code,
                 duration,
                 request_size: values.request_size,
                 response_size: values.response_size,
-                // A status code is an end: such a span was not given up.
-                outcome: if values.status_code.is_some()
-                    && values.status.is_none()
-                    && !values.has_failed
-                    && !self.has_panicked
-                {
-                    Outcome::Success
-                } else {
-                    outcome
-                },
+                outcome: self.http_outcome(),
                 error_type,
                 component: labels.value(Label::Component),
+                scheme: labels.value(Label::UrlScheme),
+                rpc: self.rpc(),
                 trace: trace(values, clock),
             }
             .into(),
@@ -118,6 +130,58 @@ impl Operation {
             .then(|| self.labels.get(Label::ConnectionType).unwrap_or("other"))
     }
 
+    /// What it counts as while it is open; `None` for what is no HTTP request.
+    pub(super) fn begins_as(&self) -> Option<InFlight<'_>> {
+        (self.kind == Kind::HttpRequest).then(|| InFlight {
+            method: self.method(),
+            scheme: self.labels.value(Label::UrlScheme),
+            peer: self.values.is_client.then(|| self.peer()),
+        })
+    }
+
+    /// The name that the configuration gives a server, else its address.
+    fn peer(&self) -> &str {
+        self.labels
+            .get(Label::Peer)
+            .unwrap_or(self.labels.value(Label::ServerAddress))
+    }
+
+    /// gRPC knows no other method than POST.
+    fn method(&self) -> &str {
+        let otherwise = if self.labels.get(Label::RpcMethod).is_some() {
+            "POST"
+        } else {
+            ""
+        };
+        self.labels.get(Label::Method).unwrap_or(otherwise)
+    }
+
+    fn rpc(&self) -> Option<Rpc<'_>> {
+        let status = self.labels.get(Label::RpcStatus).and_then(RpcStatus::parse);
+        let method = self.labels.get(Label::RpcMethod);
+        (method.is_some() || status.is_some()).then(|| Rpc {
+            method: method.unwrap_or("_OTHER"),
+            status,
+            received: self.values.messages_received,
+            sent: self.values.messages_sent,
+        })
+    }
+
+    /// A status code, or gRPC's, is an end: such a span was not given up.
+    fn http_outcome(&self) -> Outcome {
+        let has_ended =
+            self.values.status_code.is_some() || self.labels.get(Label::RpcStatus).is_some();
+        if has_ended
+            && self.values.status.is_none()
+            && !self.values.has_failed
+            && !self.has_panicked
+        {
+            Outcome::Success
+        } else {
+            self.outcome()
+        }
+    }
+
     /// An ERROR event came inside it.
     pub(super) fn fail(&mut self, labels: &Labels) {
         self.values.has_failed = true;
@@ -134,7 +198,11 @@ impl Operation {
 
     /// It closes. If it had said how it ended before the thread panicked, it was merely still held.
     pub(super) fn closed(&mut self, in_panic: bool) {
-        if in_panic && self.values.status.is_none() && self.values.status_code.is_none() {
+        if in_panic
+            && self.values.status.is_none()
+            && self.values.status_code.is_none()
+            && self.labels.get(Label::RpcStatus).is_none()
+        {
             self.panicked();
         }
     }
@@ -144,7 +212,6 @@ impl Operation {
         let component = match self.kind {
             Kind::Connection => "connection",
             Kind::ModelUnload => "model_unload",
-            Kind::HttpRequest if self.values.is_client => "http_client",
             _ => return None,
         };
         self.outcome()

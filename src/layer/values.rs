@@ -1,5 +1,6 @@
 //! What fields say, beside labels, and where it is put.
 
+use super::kind::Kind;
 use crate::observation::{CacheResult, Outcome, TokenSource};
 
 /// A number that was not recorded.
@@ -8,6 +9,9 @@ pub(super) const UNSET: u64 = u64::MAX;
 /// Where a [`Reader`](super::visit::Reader) puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
 /// open inference, or into [`Values`] for everything else.
 pub(super) trait Target {
+    /// What is known of the kind when a reader is compiled.
+    type Kind: Copy + Into<Kind>;
+
     /// Tokens are below [`UNSET`].
     fn output_tokens(&mut self, tokens: u64);
     fn input_tokens(&mut self, tokens: u64);
@@ -28,6 +32,8 @@ pub(super) trait Target {
     fn response_size(&mut self, _: u64) {}
     fn cache(&mut self, _: CacheResult) {}
     fn client(&mut self, _: bool) {}
+    fn messages_received(&mut self, _: u64) {}
+    fn messages_sent(&mut self, _: u64) {}
     fn amount(&mut self, _: f64) {}
 }
 
@@ -52,6 +58,8 @@ pub(super) struct Values {
     pub(super) response_size: Option<u64>,
     pub(super) cache: Option<CacheResult>,
     pub(super) is_client: bool,
+    pub(super) messages_received: Option<u64>,
+    pub(super) messages_sent: Option<u64>,
     pub(super) amount: Option<f64>,
 }
 
@@ -75,6 +83,8 @@ impl Values {
             response_size: None,
             cache: None,
             is_client: false,
+            messages_received: None,
+            messages_sent: None,
             amount: None,
         }
     }
@@ -103,11 +113,15 @@ impl Values {
         self.response_size = later.response_size.or(self.response_size);
         self.cache = later.cache.or(self.cache);
         self.is_client |= later.is_client;
+        self.messages_received = later.messages_received.or(self.messages_received);
+        self.messages_sent = later.messages_sent.or(self.messages_sent);
         self.amount = later.amount.or(self.amount);
     }
 }
 
 impl Target for Values {
+    type Kind = Kind;
+
     fn output_tokens(&mut self, tokens: u64) {
         self.output = tokens;
         self.amount = Some(tokens as f64);
@@ -173,6 +187,14 @@ impl Target for Values {
 
     fn client(&mut self, is_client: bool) {
         self.is_client = is_client;
+    }
+
+    fn messages_received(&mut self, messages: u64) {
+        self.messages_received = Some(messages);
+    }
+
+    fn messages_sent(&mut self, messages: u64) {
+        self.messages_sent = Some(messages);
     }
 
     fn amount(&mut self, amount: f64) {

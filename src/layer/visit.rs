@@ -6,7 +6,6 @@
 use std::{
     fmt::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
 };
 
 use tracing::field::{Field, Visit};
@@ -16,6 +15,7 @@ use super::{
     fields::Role,
     kind::Kind,
     values::{Target, UNSET},
+    watch::Watch,
 };
 use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Text, TokenSource};
 
@@ -23,84 +23,141 @@ use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Tex
 const MOST: u64 = 1 << 40;
 
 /// Reads fields by the roles that a plan gives them.
-pub(super) struct Reader<'r, T> {
+///
+/// What is known of the target when this is compiled is not asked at each field: which kind it is, whether there
+/// are labels already.
+pub(super) struct Reader<'r, T: Target, W> {
     plan: &'r Plan,
-    /// Hardly ever needed, so not even its address is computed until it is.
-    sink: &'r Arc<dyn Sink>,
+    /// Its sink is hardly ever needed, so not even that one's address is computed until it is.
+    watch: &'r Watch,
     /// Some fields mean different things to different kinds.
-    kind: Kind,
-    /// `None` until there is a label: what is recorded late is mostly numbers.
-    labels: Option<Labels>,
-    /// Class and component of a failure, which are no part of who was called.
-    pub(super) failure: Option<Box<Labels>>,
+    kind: T::Kind,
+    /// Labels and failures.
+    pub(super) words: W,
     pub(super) values: T,
 }
 
-impl<'r, T: Target> Reader<'r, T> {
-    /// A reader of what is likely to have labels.
+/// Where a [`Reader`] puts what is no number.
+pub(super) trait Words {
+    fn set(&mut self, label: Label, value: &str);
+    fn set_failure(&mut self, label: Label, value: &str);
+    fn set_ended(&mut self);
+    fn into_read(self) -> Read;
+}
+
+/// Labels, and the class and component of a failure, which are no part of who was called.
+pub(super) struct Read {
+    pub(super) labels: Labels,
+    pub(super) failure: Option<Box<Labels>>,
+    /// What the span watched is over.
+    pub(super) has_ended: bool,
+}
+
+impl Read {
     #[inline]
-    pub(super) fn new(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
+    const fn new() -> Self {
         Self {
-            plan,
-            sink,
-            kind,
-            labels: Some(Labels::new()),
+            labels: Labels::new(),
             failure: None,
-            values,
+            has_ended: false,
         }
     }
 
-    /// A reader of what is likely to have none.
+    /// The labels; reports what was cut of them.
     #[inline]
-    pub(super) fn late(plan: &'r Plan, sink: &'r Arc<dyn Sink>, kind: Kind, values: T) -> Self {
-        Self {
-            plan,
-            sink,
-            kind,
-            labels: None,
-            failure: None,
-            values,
+    pub(super) fn checked(&mut self, sink: &dyn Sink) -> &mut Labels {
+        if self.labels.truncated() > 0 {
+            report_truncated(sink, self.labels.truncated());
         }
+        &mut self.labels
     }
 
-    /// Whether everything it read is where it belongs: it has neither labels nor a failure.
-    #[inline]
-    pub(super) fn is_done(&self) -> bool {
-        self.labels.is_none() && self.failure.is_none()
+    /// The labels that were read, and those of a failure.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Labels> {
+        std::iter::once(&self.labels).chain(self.failure.as_deref())
     }
+}
 
-    /// The labels, if there are any; reports what was cut of them.
-    #[inline]
-    pub(super) fn labels(&mut self) -> Option<&mut Labels> {
-        let labels = self.labels.as_mut()?;
-        if labels.truncated() > 0 {
-            report_truncated(&**self.sink, labels.truncated());
-        }
-        Some(labels)
-    }
-
-    /// All labels, none where none was read, and values.
-    pub(super) fn into_parts(mut self) -> (Labels, T) {
-        self.labels();
-        let mut labels = self.labels.unwrap_or_default();
-        if let Some(failure) = self.failure {
-            labels.extend(&failure);
-        }
-        (labels, self.values)
-    }
-
+/// Of what is likely to have labels.
+impl Words for Read {
     #[inline]
     fn set(&mut self, label: Label, value: &str) {
-        match &mut self.labels {
-            Some(labels) => labels.set(label, value),
-            None => self.set_first(label, value),
-        }
+        self.labels.set(label, value);
     }
 
     #[cold]
+    fn set_failure(&mut self, label: Label, value: &str) {
+        self.failure.get_or_insert_default().set(label, value);
+    }
+
+    fn set_ended(&mut self) {
+        self.has_ended = true;
+    }
+
+    fn into_read(self) -> Read {
+        self
+    }
+}
+
+/// Of what is likely to have none: what is recorded late is mostly numbers.
+impl Words for Option<Read> {
     #[inline(never)]
-    fn set_first(&mut self, label: Label, value: &str) {
-        self.labels.insert(Labels::new()).set(label, value);
+    fn set(&mut self, label: Label, value: &str) {
+        self.get_or_insert_with(Read::new).set(label, value);
+    }
+
+    #[cold]
+    fn set_failure(&mut self, label: Label, value: &str) {
+        self.get_or_insert_with(Read::new).set_failure(label, value);
+    }
+
+    #[inline(never)]
+    fn set_ended(&mut self) {
+        self.get_or_insert_with(Read::new).has_ended = true;
+    }
+
+    fn into_read(self) -> Read {
+        self.unwrap_or(Read::new())
+    }
+}
+
+impl<'r, T: Target> Reader<'r, T, Read> {
+    /// A reader of what is likely to have labels.
+    #[inline]
+    pub(super) fn new(plan: &'r Plan, watch: &'r Watch, kind: T::Kind, values: T) -> Self {
+        Self {
+            plan,
+            watch,
+            kind,
+            words: Read::new(),
+            values,
+        }
+    }
+}
+
+impl<'r, T: Target> Reader<'r, T, Option<Read>> {
+    /// A reader of what is likely to have none.
+    #[inline]
+    pub(super) fn late(plan: &'r Plan, watch: &'r Watch, kind: T::Kind, values: T) -> Self {
+        Self {
+            plan,
+            watch,
+            kind,
+            words: None,
+            values,
+        }
+    }
+}
+
+impl<T: Target, W: Words> Reader<'_, T, W> {
+    /// All labels, none where none was read, and values.
+    pub(super) fn into_parts(self) -> (Labels, T) {
+        let mut read = self.words.into_read();
+        read.checked(&*self.watch.sink);
+        if let Some(failure) = read.failure {
+            read.labels.extend(&failure);
+        }
+        (read.labels, self.values)
     }
 
     #[inline]
@@ -110,7 +167,7 @@ impl<'r, T: Target> Reader<'r, T> {
 
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
-        self.failure.get_or_insert_default().set(label, value);
+        self.words.set_failure(label, value);
         if label == Label::ErrorType && !value.is_empty() {
             self.values.failed_with(value == "timeout");
         }
@@ -118,7 +175,7 @@ impl<'r, T: Target> Reader<'r, T> {
 
     #[inline]
     fn status(&mut self, status: &str) {
-        match self.kind {
+        match self.kind.into() {
             Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
             // Nearly all are this one.
             _ if status == "success" => self.values.outcome(Outcome::Success),
@@ -128,14 +185,14 @@ impl<'r, T: Target> Reader<'r, T> {
 
     #[inline(never)]
     fn status_or_result(&mut self, status: &str) {
-        if self.kind == Kind::Cache
+        if self.kind.into() == Kind::Cache
             && let Some(result) = CacheResult::ALL
                 .into_iter()
                 .find(|result| result.as_str().eq_ignore_ascii_case(status))
         {
             return self.values.cache(result);
         }
-        if self.kind == Kind::HttpRequest
+        if self.kind.into() == Kind::HttpRequest
             && let Some(code) = status_code(status)
         {
             return self.values.status_code(code);
@@ -148,14 +205,14 @@ impl<'r, T: Target> Reader<'r, T> {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
-            self.sink.dropped(Dropped::UnknownStatus, status);
+            self.watch.sink.dropped(Dropped::UnknownStatus, status);
         }
     }
 
     fn number(&mut self, field: &Field, value: u64) {
         let role = self.plan.role(field.index());
         if value > MOST && role.is_count() {
-            return self.sink.dropped(Dropped::OutOfRange, field.name());
+            return self.watch.sink.dropped(Dropped::OutOfRange, field.name());
         }
         let values = &mut self.values;
         match role {
@@ -166,19 +223,22 @@ impl<'r, T: Target> Reader<'r, T> {
             Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
             Role::RequestSize => values.request_size(value),
             Role::ResponseSize => values.response_size(value),
+            Role::MessagesReceived => values.messages_received(value),
+            Role::MessagesSent => values.messages_sent(value),
             Role::SpanId => values.span_id(value),
             Role::Amount => values.amount(value as f64),
-            Role::Status if self.kind == Kind::HttpRequest => {
+            Role::Status if self.kind.into() == Kind::HttpRequest => {
                 values.status_code(u16::try_from(value).unwrap_or(0));
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
-            Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
+            Role::Label(label) => self.words.set(label, itoa::Buffer::new().format(value)),
             Role::Failure(label) => self.set_failure(label, itoa::Buffer::new().format(value)),
             Role::Error => values.failed(),
             Role::None
             | Role::TokenSource
             | Role::Streaming
             | Role::Hit
+            | Role::Ended
             | Role::TraceId
             | Role::Kind
             | Role::SpanKind
@@ -191,7 +251,7 @@ impl<'r, T: Target> Reader<'r, T> {
     #[inline(never)]
     fn text(&mut self, field: &Field, value: &str) {
         match self.role(field) {
-            Role::Label(label) => self.set(label, value),
+            Role::Label(label) => self.words.set(label, value),
             Role::Failure(label) => self.set_failure(label, value),
             Role::Status => self.status(value),
             Role::Error if value.is_empty() => {}
@@ -217,20 +277,27 @@ impl<'r, T: Target> Reader<'r, T> {
             Role::SpanKind => self.values.client(value.eq_ignore_ascii_case("client")),
             Role::StatusCode => match status_code(value) {
                 Some(code) => self.values.status_code(code),
-                None => self.sink.dropped(Dropped::NotNumeric, field.name()),
+                None => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
             },
-            Role::None | Role::Kind | Role::Message | Role::Alert(_) | Role::Metric(_) => {}
+            Role::None
+            | Role::Ended
+            | Role::Kind
+            | Role::Message
+            | Role::Alert(_)
+            | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
             | Role::CachedTokens
             | Role::QueueSeconds
             | Role::RequestSize
             | Role::ResponseSize
+            | Role::MessagesReceived
+            | Role::MessagesSent
             | Role::Amount => match value.parse() {
                 Ok(number) => self.number(field, number),
                 Err(_) => match value.parse() {
                     Ok(number) => self.record_f64(field, number),
-                    Err(_) => self.sink.dropped(Dropped::NotNumeric, field.name()),
+                    Err(_) => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
                 },
             },
         }
@@ -257,12 +324,12 @@ const fn cache_result(is_hit: bool) -> CacheResult {
     }
 }
 
-impl<T: Target> Visit for Reader<'_, T> {
+impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::None => {}
-            Role::Label(label) => self.set(label, value),
+            Role::Label(label) => self.words.set(label, value),
             Role::Status => self.status(value),
             _ => self.text(field, value),
         }
@@ -283,8 +350,8 @@ impl<T: Target> Visit for Reader<'_, T> {
             Ok(value) => self.number(field, value),
             Err(_) => match self.role(field) {
                 Role::None | Role::Message | Role::Alert(_) => {}
-                Role::Label(label) => self.set(label, itoa::Buffer::new().format(value)),
-                _ => self.sink.dropped(Dropped::Negative, field.name()),
+                Role::Label(label) => self.words.set(label, itoa::Buffer::new().format(value)),
+                _ => self.watch.sink.dropped(Dropped::Negative, field.name()),
             },
         }
     }
@@ -299,15 +366,15 @@ impl<T: Target> Visit for Reader<'_, T> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         match self.role(field) {
             Role::None | Role::Message | Role::Alert(_) => {}
-            _ if !value.is_finite() => self.sink.dropped(Dropped::NotANumber, field.name()),
+            _ if !value.is_finite() => self.watch.sink.dropped(Dropped::NotANumber, field.name()),
             // A score out of range is the sink's to judge.
             Role::Amount => self.values.amount(value),
             Role::Label(label) => {
                 let mut text = Text::new();
                 print(&mut text, &format_args!("{value}"));
-                self.set(label, text.as_str());
+                self.words.set(label, text.as_str());
             }
-            _ if value < 0.0 => self.sink.dropped(Dropped::Negative, field.name()),
+            _ if value < 0.0 => self.watch.sink.dropped(Dropped::Negative, field.name()),
             Role::QueueSeconds => self.values.queue_seconds(value),
             _ => self.number(field, value.round() as u64),
         }
@@ -318,7 +385,8 @@ impl<T: Target> Visit for Reader<'_, T> {
             Role::Streaming => self.values.streaming(value),
             Role::Hit => self.values.cache(cache_result(value)),
             Role::Error if value => self.values.failed(),
-            Role::Label(label) => self.set(label, if value { "true" } else { "false" }),
+            Role::Ended if value => self.words.set_ended(),
+            Role::Label(label) => self.words.set(label, if value { "true" } else { "false" }),
             _ => {}
         }
     }
@@ -331,7 +399,9 @@ impl<T: Target> Visit for Reader<'_, T> {
             _ => {
                 let mut text = Text::new();
                 if !print(&mut text, value) {
-                    self.sink.dropped(Dropped::PanickingField, field.name());
+                    self.watch
+                        .sink
+                        .dropped(Dropped::PanickingField, field.name());
                 }
                 // `?"text"` prints quotes.
                 let text = text.as_str();

@@ -3,20 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::{
-    Metadata, Subscriber,
+    Event,
     span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{layer::Context, registry::LookupSpan};
+use tracing_subscriber::layer::Context;
 
 use super::{
+    Seen,
     callsite::{Callsites, Interest, Mapping, Plan},
-    elsewhere::{Elsewhere, Entry},
-    kind::Kind,
+    elsewhere::{Elsewhere, Entry, Found},
+    kind::{AnInference, Kind},
     open::{OpenTable, State},
     operation::Operation,
     probe,
     values::Values,
-    visit::{KindReader, Reader},
+    visit::{KindReader, Read, Reader},
 };
 use crate::{
     clock::Clock,
@@ -30,7 +31,8 @@ const RELABELLINGS: usize = 16;
 
 /// The interpretation of spans and events, under way.
 pub(super) struct Watch {
-    pub(super) sink: Arc<dyn Sink>,
+    /// In a box: an `Arc` computes where its content is at each call.
+    pub(super) sink: Box<dyn Sink>,
     pub(super) clock: Clock,
     pub(super) callsites: Callsites,
     pub(super) open: OpenTable,
@@ -41,7 +43,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(sink: Arc<dyn Sink>, mapping: Mapping, clock: Clock) -> Self {
+    pub(super) fn new(sink: Box<dyn Sink>, mapping: Mapping, clock: Clock) -> Self {
         Self {
             sink,
             clock,
@@ -54,7 +56,58 @@ impl Watch {
     }
 
     #[inline]
-    pub(super) fn open_inference(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+    pub(super) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id) {
+        let plan = self.callsites.plan(attributes.metadata());
+        if plan.is_inference {
+            return self.open_inference(plan, attributes, id);
+        }
+        match plan.interest {
+            Interest::Span(kind) => self.open_operation(plan, kind, attributes, id),
+            Interest::SpanByField => self.open_by_field(plan, attributes, id),
+            Interest::Nothing | Interest::Event(_) => {}
+        }
+    }
+
+    #[inline]
+    pub(super) fn on_record(&self, id: &Id, values: &Record<'_>) {
+        let has_ended = match self.open.get(id.into_u64()) {
+            Some(state) => self.record_inference(state, values),
+            None => self.record_elsewhere(id, values),
+        };
+        if has_ended {
+            // Its span may live on, in a clone or in a task that it began: that is no time of its.
+            self.on_close(id);
+        }
+    }
+
+    #[inline]
+    pub(super) fn on_event<S: Seen>(&self, event: &Event<'_>, context: &Context<'_, S>) {
+        let plan = self.callsites.plan(event.metadata());
+        if let Interest::Event(event_plan) = &plan.interest {
+            self.event(plan, event_plan, event, context);
+        }
+    }
+
+    #[inline]
+    pub(super) fn on_exit(&self, id: &Id) {
+        if std::thread::panicking() {
+            self.panicked(id);
+        }
+    }
+
+    #[inline]
+    pub(super) fn on_close(&self, id: &Id) {
+        match self.open.get(id.into_u64()) {
+            Some(state) => {
+                self.close_inference(state);
+                state.free();
+            }
+            None => self.close_elsewhere(id),
+        }
+    }
+
+    #[inline]
+    fn open_inference(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
         if own_thread::is_marked() {
             return probe::saw(attributes.metadata());
         }
@@ -88,31 +141,25 @@ impl Watch {
         reason = "two callers, of which one is hot: a frame saved at each inference"
     )]
     fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
-        let mut reader = Reader::new(plan, &self.sink, Kind::Inference, state);
+        let mut reader = Reader::new(plan, self, AnInference, state);
         attributes.record(&mut reader);
-        if let Some(labels) = reader.labels() {
-            state.set_handle(self.sink.open(labels));
-        }
-        if let Some(failure) = &reader.failure {
-            self.note_failure(state, failure);
+        // Where they were read they stay: moved out they would be copied.
+        let labels = reader.words.checked(&*self.sink);
+        state.set_handle(self.sink.open(labels));
+        if let Some(failure) = reader.words.failure {
+            self.note_failure(state, &failure);
         }
     }
 
-    pub(super) fn open_operation(
-        &self,
-        plan: &Plan,
-        kind: Kind,
-        attributes: &Attributes<'_>,
-        id: &Id,
-    ) {
+    fn open_operation(&self, plan: &Plan, kind: Kind, attributes: &Attributes<'_>, id: &Id) {
         if own_thread::is_marked() {
             return probe::saw(attributes.metadata());
         }
         let start = self.clock.raw();
-        let mut reader = Reader::new(plan, &self.sink, kind, Values::new());
+        let mut reader = Reader::new(plan, self, kind, Values::new());
         attributes.record(&mut reader);
         let (labels, values) = reader.into_parts();
-        let operation = Box::new(Operation {
+        let mut operation = Box::new(Operation {
             kind,
             start,
             labels,
@@ -120,12 +167,21 @@ impl Watch {
             has_panicked: false,
             was_opened_in_panic: std::thread::panicking(),
             declares_status: plan.declares_status,
+            under_way: None,
+            plan: plan.number,
         });
+        operation.under_way = operation
+            .begins_as()
+            .map(|request| self.sink.request_began(request));
+        let under_way = operation.under_way;
         let connection_type = operation.connection_type().map(str::to_owned);
         if !self
             .elsewhere
             .insert(id.into_u64(), Entry::Operation(operation))
         {
+            if let Some(handle) = under_way {
+                self.sink.request_ended(handle);
+            }
             return self.too_many();
         }
         if let Some(connection_type) = connection_type {
@@ -134,7 +190,7 @@ impl Watch {
     }
 
     #[cold]
-    pub(super) fn open_by_field(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+    fn open_by_field(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
         let mut reader = KindReader {
             plan,
             name: Text::new(),
@@ -168,26 +224,29 @@ impl Watch {
         clippy::inline_always,
         reason = "two callers, of which one is hot: a frame saved at each inference"
     )]
-    pub(super) fn record_inference(&self, state: &State, values: &Record<'_>) {
+    fn record_inference(&self, state: &State, values: &Record<'_>) -> bool {
         let Some(plan) = self.callsites.numbered(state.plan()) else {
-            return;
+            return false;
         };
-        let mut reader = Reader::late(plan, &self.sink, Kind::Inference, state);
+        let mut reader = Reader::late(plan, self, AnInference, state);
         values.record(&mut reader);
-        if !reader.is_done() {
-            self.recorded_more(state, &mut reader);
+        match reader.words {
+            None => false,
+            Some(read) => self.recorded_more(state, read),
         }
     }
 
     /// Labels or a failure were recorded: what few inferences record late.
     #[inline(never)]
-    fn recorded_more(&self, state: &State, reader: &mut Reader<'_, &State>) {
-        if let Some(labels) = reader.labels() {
+    fn recorded_more(&self, state: &State, mut read: Read) -> bool {
+        let labels = read.checked(&*self.sink);
+        if !labels.is_empty() {
             self.relabel(state, labels);
         }
-        if let Some(failure) = &reader.failure {
-            self.note_failure(state, failure);
+        if let Some(failure) = read.failure {
+            self.note_failure(state, &failure);
         }
+        read.has_ended
     }
 
     /// Two threads that record labels into one span must not both leave the label set it had.
@@ -211,27 +270,29 @@ impl Watch {
         lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn record_elsewhere<S>(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let Some(plan) = self.plan_of_span(id, context) else {
-            return;
-        };
+    #[inline(never)]
+    fn record_elsewhere(&self, id: &Id, values: &Record<'_>) -> bool {
         let number = id.into_u64();
-        if let Some(state) = self.elsewhere.inference(number) {
-            return self.record_inference(&state, values);
-        }
-        let Some(kind) = self.elsewhere.operation(number, |operation| operation.kind) else {
-            return;
+        let (kind, plan) = match self.elsewhere.find(number) {
+            None => return false,
+            Some(Found::Inference(state)) => return self.record_inference(&state, values),
+            Some(Found::Operation { kind, plan }) => (kind, plan),
         };
-        let mut reader = Reader::late(plan, &self.sink, kind, Values::new());
+        let Some(plan) = self.callsites.numbered(plan) else {
+            return false;
+        };
+        let mut reader = Reader::late(plan, self, kind, Values::new());
         values.record(&mut reader);
-        let (labels, values) = reader.into_parts();
+        // Looked at first, as it reports what was cut, which nothing may be held for.
+        if let Some(read) = &mut reader.words {
+            read.checked(&*self.sink);
+        }
         let types = self.elsewhere.operation(number, |operation| {
             let before = operation.connection_type().map(str::to_owned);
-            operation.labels.extend(&labels);
-            operation.values.extend(&values);
+            for labels in reader.words.iter().flat_map(Read::all) {
+                operation.labels.extend(labels);
+            }
+            operation.values.extend(&reader.values);
             (before, operation.connection_type().map(str::to_owned))
         });
         if let Some((Some(before), Some(now))) = types
@@ -240,16 +301,7 @@ impl Watch {
             self.connection(&before, false);
             self.connection(&now, true);
         }
-    }
-
-    /// The plan of a span, if it is one of ours.
-    fn plan_of_span<S>(&self, id: &Id, context: &Context<'_, S>) -> Option<&Plan>
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        let metadata: &'static Metadata<'static> = context.metadata(id)?;
-        let plan = self.callsites.plan(metadata);
-        (plan.interest != Interest::Nothing).then_some(plan)
+        reader.words.is_some_and(|read| read.has_ended)
     }
 
     #[inline(always)]
@@ -257,20 +309,29 @@ impl Watch {
         clippy::inline_always,
         reason = "two callers, of which one is hot: a frame saved at each inference"
     )]
-    pub(super) fn close_inference(&self, state: &State) {
+    fn close_inference(&self, state: &State) {
         let now = self.clock.raw();
         if std::thread::panicking() {
             state.closed_in_panic();
         }
         // Where it is made it stays: given back by a function of its own it would be copied.
         let mut end = state.end(&self.clock, now);
-        if state.has_more() {
-            state.add_more(&mut end, &self.clock);
+        if state.is_plain() {
+            return self.sink.close(state.handle(), &end, None);
         }
+        self.close_with_more(state, &mut end);
+        state.forget();
+    }
+
+    /// There is more to say of its end than most inferences say.
+    #[inline(never)]
+    fn close_with_more(&self, state: &State, end: &mut InferenceEnd) {
+        state.add_more(end, &self.clock);
         if state.has_failed() {
-            return self.close_failed(state, &end);
+            self.close_failed(state, end);
+        } else {
+            self.sink.close(state.handle(), end, None);
         }
-        self.sink.close(state.handle(), &end, None);
     }
 
     #[cold]
@@ -280,18 +341,6 @@ impl Watch {
             failure.set(Label::ErrorType, "panic");
         }
         self.sink.close(state.handle(), end, Some(&failure));
-    }
-
-    #[inline]
-    pub(super) fn close<S>(&self, id: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        if let Some(state) = self.open.get(id.into_u64()) {
-            self.close_inference(state);
-            return state.free();
-        }
-        self.close_elsewhere(id, context);
     }
 
     /// A span belongs to a sampled trace: what is measured of it names that.
@@ -313,23 +362,21 @@ impl Watch {
         }
     }
 
-    fn close_elsewhere<S>(&self, id: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        if self.plan_of_span(id, context).is_none() {
-            return;
-        }
+    #[inline(never)]
+    fn close_elsewhere(&self, id: &Id) {
         match self.elsewhere.remove(id.into_u64()) {
             None => {}
             Some(Entry::Inference(state)) => self.close_inference(&state),
-            Some(Entry::Operation(operation)) => self.close_operation(*operation),
+            Some(Entry::Operation(mut operation)) => self.close_operation(&mut operation),
         }
     }
 
-    fn close_operation(&self, mut operation: Operation) {
+    fn close_operation(&self, operation: &mut Operation) {
         operation.closed(std::thread::panicking());
         let duration = self.clock.between(operation.start, self.clock.raw());
+        if let Some(handle) = operation.under_way {
+            self.sink.request_ended(handle);
+        }
         if let Some(observation) = operation.observation(duration, &self.clock) {
             self.sink.record(&observation);
         }
@@ -346,7 +393,7 @@ impl Watch {
     }
 
     #[cold]
-    pub(super) fn panicked(&self, id: &Id) {
+    fn panicked(&self, id: &Id) {
         if self
             .with_inference(id.into_u64(), State::panicked)
             .is_none()

@@ -129,6 +129,10 @@ const GEN_AI_TOKENS: &[f64] = &[
     16_777_216.0,
     67_108_864.0,
 ];
+/// The conventions' for durations of HTTP requests and remote procedure calls.
+const CONVENTION_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
 const TICK_SECONDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
 /// Buckets of an application's histogram without configured ones: those of the Prometheus clients.
@@ -150,6 +154,16 @@ catalog! {
     HTTP_DURATION = Metric::histogram("http_request_duration_seconds", "Time from an HTTP request to the end of its response body, in seconds.", HTTP_SECONDS);
     HTTP_REQUEST_SIZE = Metric::histogram("http_request_size_bytes", "Size of HTTP request bodies, in bytes.", BODY_BYTES);
     HTTP_RESPONSE_SIZE = Metric::histogram("http_response_size_bytes", "Size of HTTP response bodies, in bytes.", BODY_BYTES);
+
+    HTTP_SERVER_DURATION = Metric::histogram("http_server_request_duration_seconds", "Duration of HTTP server requests, in seconds.", CONVENTION_SECONDS).as_is();
+    HTTP_SERVER_ACTIVE = Metric::gauge("http_server_active_requests", "HTTP server requests in flight.").as_is();
+    HTTP_CLIENT_DURATION = Metric::histogram("http_client_request_duration_seconds", "Duration of HTTP client requests, in seconds.", CONVENTION_SECONDS).as_is();
+    HTTP_CLIENT_ACTIVE = Metric::gauge("http_client_active_requests", "HTTP client requests in flight.").as_is();
+    HTTP_CLIENT_REQUEST_SIZE = Metric::histogram("http_client_request_body_size_bytes", "Size of HTTP client request bodies, in bytes.", BODY_BYTES).as_is();
+    HTTP_CLIENT_RESPONSE_SIZE = Metric::histogram("http_client_response_body_size_bytes", "Size of HTTP client response bodies, in bytes.", BODY_BYTES).as_is();
+    RPC_SERVER_DURATION = Metric::histogram("rpc_server_call_duration_seconds", "Duration of incoming remote procedure calls, in seconds.", CONVENTION_SECONDS).as_is();
+    RPC_CLIENT_DURATION = Metric::histogram("rpc_client_call_duration_seconds", "Duration of outgoing remote procedure calls, in seconds.", CONVENTION_SECONDS).as_is();
+    GRPC_MESSAGES = Metric::counter("grpc_messages_total", "gRPC messages, by method, side (server, client) and direction (received, sent).");
 
     INFERENCES = Metric::counter("model_inference_total", "Inferences that ended, by model and status (success, error, timeout, cancelled).");
     INFERENCE_DURATION = Metric::histogram("model_inference_duration_seconds", "Time from an inference's start to its end, in seconds.", INFERENCE_SECONDS);

@@ -95,6 +95,14 @@ labels! {
     ConnectionType = "connection_type", true;
     /// The model a response was compared with.
     ComparisonModel = "comparison_model", false;
+    /// `http` or `https`.
+    UrlScheme = "url_scheme", true;
+    /// The configured name of a server that is called.
+    Peer = "peer_service", false;
+    /// `package.Service/Method`.
+    RpcMethod = "rpc_method", false;
+    /// gRPC status, `DEADLINE_EXCEEDED`.
+    RpcStatus = "rpc_response_status_code", true;
 }
 
 /// The value that stands for all values beyond a metric's series limit.
@@ -150,11 +158,12 @@ impl Labels {
     #[inline]
     fn push(&mut self, label: u8, value: &[u8]) -> bool {
         let number = label + 1;
-        self.last = if number > self.last {
-            number
+        if number > self.last {
+            self.last = number;
         } else {
-            UNORDERED
-        };
+            std::hint::cold_path();
+            self.last = UNORDERED;
+        }
         // A length of this size overflows nothing, so all of it takes two comparisons.
         if value.len() <= INLINE {
             let start = usize::from(self.len);
@@ -184,11 +193,18 @@ impl Labels {
     /// The value of `label`, if it was set.
     #[must_use]
     pub fn get(&self, label: Label) -> Option<&str> {
-        self.iter()
-            .filter(|(found, _)| *found == label)
-            .last()
-            .map(|(_, value)| value)
-            .filter(|value| !value.is_empty())
+        // The values that are passed over are not looked at: that they are text was checked when they came.
+        let mut packed = Unpack {
+            rest: self.packed(),
+        };
+        let mut last = None;
+        while let Some((number, value)) = packed.next_raw() {
+            if number == label as u8 {
+                last = Some(value);
+            }
+        }
+        let value = std::str::from_utf8(last?).unwrap_or_default();
+        (!value.is_empty()).then_some(value)
     }
 
     /// The value of `label`, or the empty string.
@@ -270,10 +286,15 @@ impl Labels {
 
     #[inline]
     fn packed(&self) -> &[u8] {
-        match &self.long {
-            None => self.inline.get(..usize::from(self.len)).unwrap_or_default(),
-            Some(long) => long,
+        match self.inline.get(..usize::from(self.len)) {
+            Some(inline) => inline,
+            None => self.spilled(),
         }
+    }
+
+    #[cold]
+    fn spilled(&self) -> &[u8] {
+        self.long.as_deref().unwrap_or_default()
     }
 
     /// Sets a value that is too long for `inline`; it may be too long altogether.

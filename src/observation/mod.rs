@@ -4,18 +4,22 @@
 //! `record_*()` call makes them by hand. A [`Sink`] takes them. Nothing here knows spans, exporters or
 //! registries.
 
+mod http;
 mod labels;
 mod outcome;
+mod rpc;
 mod sink;
 mod tokens;
 
 use std::time::{Duration, SystemTime};
 
-pub(crate) use self::labels::Text;
+pub(crate) use self::{http::known_method, labels::Text};
 pub use self::{
+    http::{HttpClientRequest, HttpRequest},
     labels::{Label, Labels, MAX_VALUE_BYTES, OVERFLOW},
     outcome::Outcome,
-    sink::{Dropped, FnSink, Handle, Sink},
+    rpc::{Rpc, RpcStatus},
+    sink::{Dropped, FnSink, Handle, InFlight, Sink},
     tokens::{TokenSource, Tokens},
 };
 
@@ -34,6 +38,8 @@ pub enum Observation<'a> {
     },
     /// One HTTP request was served.
     HttpRequest(HttpRequest<'a>),
+    /// One HTTP request was sent, and answered or not.
+    HttpClientRequest(HttpClientRequest<'a>),
     /// One operation on a cache.
     CacheOperation(CacheOperation<'a>),
     /// The size of a cache.
@@ -89,6 +95,7 @@ impl Observation<'_> {
             Self::ModelLoad(_) => "model_load",
             Self::ModelUnload { .. } => "model_unload",
             Self::HttpRequest(_) => "http_request",
+            Self::HttpClientRequest(_) => "http_client",
             Self::CacheOperation(_) | Self::CacheSize { .. } => "cache",
             Self::DatabaseOperation(_) => "database",
             Self::QueueOperation(_) => "queue",
@@ -322,31 +329,6 @@ pub struct ModelLoad<'a> {
     pub error_type: &'a str,
 }
 
-/// One HTTP request was served.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HttpRequest<'a> {
-    /// Method; one that HTTP does not define becomes `_OTHER`.
-    pub method: &'a str,
-    /// Route, never the raw path; `unmatched` where there is none.
-    pub route: &'a str,
-    /// Status code; `None` where the request ended without one.
-    pub status_code: Option<u16>,
-    /// To the end of the response body.
-    pub duration: Duration,
-    /// Bytes of the request body.
-    pub request_size: Option<u64>,
-    /// Bytes of the response body.
-    pub response_size: Option<u64>,
-    /// How it ended, beside its status code.
-    pub outcome: Outcome,
-    /// The class of the error, where it failed; the status code where empty.
-    pub error_type: &'a str,
-    /// The part of the service that a failure is counted for; `http_request` where empty.
-    pub component: &'a str,
-    /// The trace it belongs to, for exemplars.
-    pub trace: Option<TraceReference>,
-}
-
 /// What a cache answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -487,6 +469,7 @@ into_observation! {
     Inference => Inference,
     ModelLoad => ModelLoad,
     HttpRequest => HttpRequest,
+    HttpClientRequest => HttpClientRequest,
     CacheOperation => CacheOperation,
     DatabaseOperation => DatabaseOperation,
     QueueOperation => QueueOperation,

@@ -1,6 +1,6 @@
 //! Where observations go.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Inference, InferenceEnd, Labels, Observation};
 use crate::interner::Interner;
@@ -8,6 +8,17 @@ use crate::interner::Interner;
 /// What a [`Sink`] gave out when an inference began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
+
+/// An HTTP request that is under way, served or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight<'a> {
+    /// Method; one that HTTP does not define becomes `_OTHER`.
+    pub method: &'a str,
+    /// `https`; `http` where empty.
+    pub scheme: &'a str,
+    /// Whom it was sent to; `None` where it is served here.
+    pub peer: Option<&'a str>,
+}
 
 /// Takes observations.
 ///
@@ -37,8 +48,58 @@ pub trait Sink: Send + Sync {
     /// An open inference is not watched any more: it is in flight no longer, and how it ends is not known.
     fn abandon(&self, _handle: Handle) {}
 
+    /// An HTTP request began. What is returned comes back with [`request_ended`](Sink::request_ended), whatever was
+    /// recorded meanwhile; how it went comes as an observation.
+    fn request_began(&self, _request: InFlight<'_>) -> Handle {
+        Handle::default()
+    }
+
+    /// An HTTP request is under way no longer.
+    fn request_ended(&self, _handle: Handle) {}
+
     /// An observation, or a part of one, could not be used; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
+}
+
+/// A sink that is shared.
+impl<T: Sink + ?Sized> Sink for Arc<T> {
+    #[inline]
+    fn open(&self, labels: &mut Labels) -> Handle {
+        T::open(self, labels)
+    }
+
+    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
+        T::relabel(self, handle, later)
+    }
+
+    fn chunk(&self, handle: Handle, gap: Duration) {
+        T::chunk(self, handle, gap);
+    }
+
+    #[inline]
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
+        T::close(self, handle, end, failure);
+    }
+
+    fn record(&self, observation: &Observation<'_>) {
+        T::record(self, observation);
+    }
+
+    fn abandon(&self, handle: Handle) {
+        T::abandon(self, handle);
+    }
+
+    fn request_began(&self, request: InFlight<'_>) -> Handle {
+        T::request_began(self, request)
+    }
+
+    fn request_ended(&self, request: Handle) {
+        T::request_ended(self, request);
+    }
+
+    fn dropped(&self, reason: Dropped, what: &str) {
+        T::dropped(self, reason, what);
+    }
 }
 
 /// Why an observation, or a part of one, was not used; the label `reason` of

@@ -15,7 +15,6 @@ use crate::{
     config::Config,
     layer::ObservatoryLayer,
     metrics::{MetricsSink, Registry, catalog, derived::Derived},
-    observation::Sink,
 };
 
 /// Puts an observatory together.
@@ -85,11 +84,7 @@ impl ObservatoryBuilder {
         let (sink, signals) = ObservatorySink::new(sink);
         let sink = Arc::new(sink);
         let layer = if config.enabled {
-            ObservatoryLayer::with_options(
-                Arc::clone(&sink) as Arc<dyn Sink>,
-                config.mapping.clone(),
-                clock.clone(),
-            )
+            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
         } else {
             ObservatoryLayer::off()
         };

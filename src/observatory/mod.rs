@@ -9,6 +9,8 @@ mod alerting;
 mod builder;
 mod error;
 mod install;
+#[cfg(all(feature = "http", feature = "server"))]
+mod mount;
 #[cfg(feature = "alerting")]
 mod query;
 mod running;

@@ -18,7 +18,8 @@ use crate::observatory::{Core, Status};
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) core: Arc<Core>,
-    pub(super) address: SocketAddr,
+    /// Of the server; `None` where the application's serves them.
+    pub(super) address: Option<SocketAddr>,
     scrapes: metrics::Scrapes,
     #[cfg(feature = "alerting")]
     pub(super) questions: super::api::Questions,
@@ -29,27 +30,50 @@ const STATUS: &str = "/status";
 
 /// The routes of the server.
 pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
-    let metrics_path = core.config.prometheus.endpoint.clone();
-    let health_path = core.config.health.endpoint.clone();
-    let answers = Answers {
-        core,
-        address,
-        scrapes: metrics::Scrapes::default(),
-        #[cfg(feature = "alerting")]
-        questions: super::api::Questions::default(),
-    };
-    let router = Router::new();
+    let answers = Answers::new(core, Some(address));
+    routes(&answers).fallback(not_found).with_state(answers)
+}
+
+/// The same routes, for a server of the application's.
+#[cfg(feature = "http")]
+pub(crate) fn mounted(core: Arc<Core>) -> Router {
+    let answers = Answers::new(core, None);
+    routes(&answers).with_state(answers)
+}
+
+/// Metrics, health and status alone, for a server of the application's.
+#[cfg(feature = "http")]
+pub(crate) fn mounted_essentials(core: Arc<Core>) -> Router {
+    let answers = Answers::new(core, None);
+    essentials(&answers.core).with_state(answers)
+}
+
+fn routes(answers: &Answers) -> Router<Answers> {
+    let router = essentials(&answers.core).route("/", get(index));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
-        .merge(super::actions::router(&answers));
+        .merge(super::actions::router(answers));
     router
-        .route("/", get(index))
-        .route(&metrics_path, get(scrape))
-        .route(&health_path, get(health))
+}
+
+fn essentials(core: &Core) -> Router<Answers> {
+    Router::new()
+        .route(&core.config.prometheus.endpoint, get(scrape))
+        .route(&core.config.health.endpoint, get(health))
         .route(STATUS, get(status))
-        .fallback(not_found)
-        .with_state(answers)
+}
+
+impl Answers {
+    fn new(core: Arc<Core>, address: Option<SocketAddr>) -> Self {
+        Self {
+            core,
+            address,
+            scrapes: metrics::Scrapes::default(),
+            #[cfg(feature = "alerting")]
+            questions: super::api::Questions::default(),
+        }
+    }
 }
 
 async fn scrape(
@@ -90,7 +114,7 @@ async fn health(State(Answers { core, .. }): State<Answers>, headers: HeaderMap)
 }
 
 async fn status(State(Answers { core, address, .. }): State<Answers>) -> Response {
-    match status_on_pool(&core, Some(address)).await {
+    match status_on_pool(&core, address).await {
         Ok(status) => json_response("application/json", &status),
         Err(refused) => refused,
     }

@@ -24,6 +24,8 @@ use hyper_util::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+#[cfg(feature = "http")]
+pub(crate) use self::endpoints::{mounted, mounted_essentials};
 use crate::{
     observatory::{Core, StartError, join},
     own_thread,

@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, time::Duration};
 
-use crate::metrics::{Registry, catalog};
+use crate::{
+    metrics::{Registry, catalog},
+    own_thread,
+};
 
 thread_local! {
     /// What this thread has accounted for.
@@ -12,6 +15,10 @@ thread_local! {
 /// Adds what the calling thread, one of the observatory's own, has used since it last did so. Each adds its own
 /// share, so threads that do it at once lose and double nothing.
 pub(crate) fn account_own_cpu(registry: &Registry) {
+    // The endpoints may be mounted in the application's server, and answer on its threads.
+    if !own_thread::is_marked() {
+        return;
+    }
     let Some(used) = thread_time() else { return };
     let more = used.saturating_sub(ACCOUNTED.replace(used));
     // A duration is neither negative nor infinite.

@@ -39,7 +39,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    config::{Config, LogFormat},
+    config::{Config, LogFormat, Propagator},
     metrics::Registry,
 };
 
@@ -48,6 +48,7 @@ pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
     lines: Lines,
+    propagators: Vec<Propagator>,
 }
 
 impl Traces {
@@ -82,6 +83,7 @@ impl Traces {
                 sampler,
                 redaction,
             },
+            propagators: traces.propagators.clone(),
         })
     }
 
@@ -95,6 +97,7 @@ impl Traces {
             sampler, sampled, ..
         } = &self.lines;
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
+            .with_propagators(&self.propagators)
     }
 
     /// A layer for log lines, on standard error, that name the traces they belong to.

@@ -13,7 +13,14 @@ mod alerts_support;
 mod differential;
 mod events;
 mod exposition;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod hostile;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod http_client;
+mod instrument;
 mod layer;
 mod lifecycle;
 mod query;

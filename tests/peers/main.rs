@@ -1,5 +1,5 @@
-//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`, the `openai` client, exim, aiosmtpd,
-//! Slack's and `PagerDuty`'s packages.
+//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
+//! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel.
 //!
 //! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
 #![cfg(feature = "server")]
@@ -23,6 +23,10 @@ mod channels_mail;
 mod channels_sink;
 #[cfg(feature = "alerting")]
 mod channels_support;
+mod clients;
+mod crowd;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod openai;
 mod parsers;
 mod process;
@@ -33,3 +37,4 @@ mod rule_tests;
 mod scrape;
 #[cfg(feature = "otlp")]
 mod traces;
+mod upstreams;

@@ -55,6 +55,26 @@ pub(crate) fn python_with(packages: &str) -> Option<String> {
     skip_unless(has_them, &what).then_some(python)
 }
 
+/// A program that comes with a Python package.
+pub(crate) fn python_script(name: &str) -> Option<PathBuf> {
+    let python = python_with(name)?;
+    let beside = Path::new(&python).parent()?.join(name);
+    let program = if beside.exists() { beside } else { name.into() };
+    is_here(program.to_str()?).then_some(program)
+}
+
+/// The sum over all series of a metric whose labels contain `labels`.
+pub(crate) fn total(text: &str, metric: &str, labels: &str) -> f64 {
+    let of_metric = text.lines().filter(|line| {
+        line.strip_prefix(metric)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    });
+    of_metric
+        .filter(|line| line.contains(labels))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")

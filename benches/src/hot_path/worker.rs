@@ -21,8 +21,13 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts it; it is warm when it answers.
     pub(super) fn start(variant: &Variant) -> Result<Self, Failure> {
+        Self::with_arguments(&["worker", variant.name])
+    }
+
+    /// Starts this program with other arguments.
+    pub(crate) fn with_arguments(arguments: &[&str]) -> Result<Self, Failure> {
         let mut child = Command::new(env::current_exe()?)
-            .args(["worker", variant.name])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -37,7 +42,7 @@ impl Worker {
     }
 
     /// Has it measure once.
-    pub(super) fn ask(&mut self, question: &str) -> Result<f64, Failure> {
+    pub(crate) fn ask(&mut self, question: &str) -> Result<f64, Failure> {
         writeln!(self.questions, "{question}")?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;

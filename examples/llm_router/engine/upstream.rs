@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt as _;
+use llm_observatory::middleware::client::MonitoredClient;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Upstream {
     base: String,
-    client: reqwest::Client,
+    client: MonitoredClient,
 }
 
 /// The other server does not look like one that can be routed to.
@@ -67,7 +68,8 @@ impl Upstream {
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(PATIENCE);
         let client = builder.build().map_err(unreachable)?;
-        let answer = client.get(format!("{base}/v1/models")).send().await;
+        let client = MonitoredClient::new(client, "upstream");
+        let answer = client.send(client.get(format!("{base}/v1/models"))).await;
         let list: Value = answer
             .and_then(reqwest::Response::error_for_status)
             .map_err(unreachable)?
@@ -103,7 +105,11 @@ impl Upstream {
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
             .body(with_model(&job)?);
-        let answer = request.send().await.map_err(|error| broken(&error))?;
+        let answer = self
+            .client
+            .send(request)
+            .await
+            .map_err(|error| broken(&error))?;
         if !answer.status().is_success() {
             let status =
                 StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);

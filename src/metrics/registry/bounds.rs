@@ -98,7 +98,18 @@ impl Bounds {
     pub(crate) fn bucket(&self, value: f64) -> usize {
         // Sign and exponent; a negative value's lead into the table's second half, which is all 0.
         let leading = (value.to_bits() >> 52) as usize;
-        let mut bucket = usize::from(self.first[leading]);
+        let first = usize::from(self.first[leading]);
+        // Mostly it is this one; beside a loop that turns at least once, that is cheaper to find out.
+        if value > self.upper[first % PLACES] {
+            self.bucket_behind(first, value)
+        } else {
+            first
+        }
+    }
+
+    #[inline]
+    fn bucket_behind(&self, first: usize, value: f64) -> usize {
+        let mut bucket = first + 1;
         while value > self.upper[bucket % PLACES] {
             bucket += 1;
         }

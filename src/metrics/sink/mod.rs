@@ -6,6 +6,7 @@
 
 mod backend;
 mod facade;
+mod http;
 mod inference;
 mod operations;
 mod origin;
@@ -15,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use self::{backend::Backend as _, facade::Facade, series::SeriesSink};
 use super::registry::Registry;
-use crate::observation::{Dropped, Handle, InferenceEnd, Labels, Observation, Sink};
+use crate::observation::{Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink};
 
 /// Which of the `GenAI` conventions' metrics a service has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -127,6 +128,14 @@ macro_rules! delegate {
 
                 fn abandon(&self, handle: Handle) {
                     self.0.abandon(handle);
+                }
+
+                fn request_began(&self, request: InFlight<'_>) -> Handle {
+                    self.0.request_began(request)
+                }
+
+                fn request_ended(&self, handle: Handle) {
+                    self.0.request_ended(handle);
                 }
 
                 fn dropped(&self, reason: Dropped, what: &str) {

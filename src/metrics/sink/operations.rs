@@ -1,11 +1,11 @@
-//! The series of everything that is not an inference: HTTP, caches, databases, queues, routing, models.
+//! The series of everything that is neither an inference nor HTTP: caches, databases, queues, routing, models.
 
 use std::sync::OnceLock;
 
 use super::backend::{Backend, Count, Distribution, Level};
 use crate::{
     metrics::catalog::{self, Metric},
-    observation::{CacheOperation, CacheResult, HttpRequest, Label, Labels, Outcome},
+    observation::{CacheOperation, CacheResult, Labels},
 };
 
 /// Series of one label set of some kind of operation.
@@ -14,82 +14,6 @@ pub(super) trait OperationSeries<B: Backend> {
     const METRICS: &'static [Metric];
 
     fn new(backend: &B, labels: &Labels) -> Self;
-}
-
-/// Served HTTP requests of one method, route and status code.
-pub(super) struct HttpSeries<B: Backend> {
-    requests: B::Counter,
-    duration: B::Histogram,
-    request_size: OnceLock<B::Histogram>,
-    response_size: OnceLock<B::Histogram>,
-}
-
-impl<B: Backend> OperationSeries<B> for HttpSeries<B> {
-    const METRICS: &'static [Metric] = &[catalog::HTTP_REQUESTS, catalog::HTTP_DURATION];
-
-    fn new(backend: &B, labels: &Labels) -> Self {
-        Self {
-            requests: backend.counter(&catalog::HTTP_REQUESTS, &pairs(labels)),
-            duration: backend.histogram(&catalog::HTTP_DURATION, &pairs(labels)),
-            request_size: OnceLock::new(),
-            response_size: OnceLock::new(),
-        }
-    }
-}
-
-impl<B: Backend> HttpSeries<B> {
-    pub(super) fn record(&self, backend: &B, labels: &Labels, request: &HttpRequest<'_>) {
-        self.requests.add(1);
-        let seconds = request.duration.as_secs_f64();
-        self.duration.record(seconds);
-        if let Some(trace) = &request.trace {
-            self.duration.exemplify(seconds, trace);
-        }
-        if let Some(bytes) = request.request_size {
-            let find = || backend.histogram(&catalog::HTTP_REQUEST_SIZE, &pairs(labels));
-            self.request_size.get_or_init(find).record(bytes as f64);
-        }
-        if let Some(bytes) = request.response_size {
-            let find = || backend.histogram(&catalog::HTTP_RESPONSE_SIZE, &pairs(labels));
-            self.response_size.get_or_init(find).record(bytes as f64);
-        }
-    }
-}
-
-/// The labels of a request. Only what HTTP defines gets through: method and status code are bounded labels.
-pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
-    let mut labels = Labels::new();
-    labels.set(Label::Method, known_method(request.method));
-    labels.set(
-        Label::Route,
-        if request.route.is_empty() {
-            "unmatched"
-        } else {
-            request.route
-        },
-    );
-    match (request.status_code, request.outcome) {
-        (Some(code), _) if (100..600).contains(&code) => {
-            labels.set_fmt(Label::StatusCode, format_args!("{code}"));
-        }
-        // nginx's code for a client that left.
-        (_, Outcome::Cancelled) => labels.set(Label::StatusCode, "499"),
-        (_, Outcome::Timeout) => labels.set(Label::StatusCode, "504"),
-        (_, Outcome::Error) => labels.set(Label::StatusCode, "500"),
-        (_, Outcome::Success | Outcome::Other) => labels.set(Label::StatusCode, "unknown"),
-    }
-    labels
-}
-
-/// `_OTHER` for what HTTP does not define, as the semantic conventions say.
-fn known_method(method: &str) -> &'static str {
-    const KNOWN: [&str; 10] = [
-        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(method))
-        .unwrap_or("_OTHER")
 }
 
 /// Operations of one kind on one cache; its counters stand at 0 before their first event.

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{
     Side, SinkOptions,
-    backend::{Backend, Count as _, Distribution as _, Level as _},
+    backend::{Backend, Count as _, Distribution, Level as _},
+    http::{self, HttpClientSeries, HttpSeries, InFlightSeries},
     inference::{self, InferenceSeries},
     operations::{
-        self, CacheSeries, CacheSizeSeries, ConnectionSeries, DatabaseSeries, DecisionSeries,
-        ErrorSeries, HttpSeries, LoadedSeries, LoadingSeries, OperationSeries, QualitySeries,
-        QueueSeries, SelectionSeries, SimilaritySeries,
+        CacheSeries, CacheSizeSeries, ConnectionSeries, DatabaseSeries, DecisionSeries,
+        ErrorSeries, LoadedSeries, LoadingSeries, OperationSeries, QualitySeries, QueueSeries,
+        SelectionSeries, SimilaritySeries,
     },
     origin::Origin,
 };
@@ -17,17 +18,19 @@ use crate::{
     interner::{Found, Interned, Interner},
     metrics::catalog,
     observation::{
-        DatabaseOperation, Dropped, Handle, HttpRequest, InferenceEnd, Label, Labels, Model,
-        Observation, Outcome, QueueOperation, RoutingDecision,
+        DatabaseOperation, Dropped, Handle, HttpClientRequest, HttpRequest, InFlight, InferenceEnd,
+        Label, Labels, Model, Observation, Outcome, QueueOperation, RoutingDecision,
+        TraceReference,
     },
 };
 
 /// Kinds of observation, as `observatory_observations_total` names them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "inference",
     "model_load",
     "model_unload",
     "http_request",
+    "http_client",
     "cache",
     "database",
     "queue",
@@ -48,6 +51,10 @@ pub(super) struct SeriesSink<B: Backend> {
     pub(super) inferences: Interner<InferenceSeries<B>>,
     failed_durations: Interner<B::Histogram>,
     http: Interner<HttpSeries<B>>,
+    http_failed: Interner<B::Histogram>,
+    http_clients: Interner<HttpClientSeries<B>>,
+    http_clients_failed: Interner<B::Histogram>,
+    in_flight: Interner<InFlightSeries<B>>,
     caches: Interner<CacheSeries<B>>,
     cache_sizes: Interner<CacheSizeSeries<B>>,
     databases: Interner<DatabaseSeries<B>>,
@@ -72,6 +79,10 @@ impl<B: Backend> SeriesSink<B> {
             inferences: Interner::new(limit),
             failed_durations: Interner::new(limit),
             http: Interner::new(limit),
+            http_failed: Interner::new(limit),
+            http_clients: Interner::new(limit),
+            http_clients_failed: Interner::new(limit),
+            in_flight: Interner::new(limit),
             caches: Interner::new(limit),
             cache_sizes: Interner::new(limit),
             databases: Interner::new(limit),
@@ -214,6 +225,7 @@ impl<B: Backend> SeriesSink<B> {
             // The one was recorded above; of the other, more than a count is not a matter of metrics.
             Observation::Inference(_) | Observation::Alert(_) => {}
             Observation::HttpRequest(request) => self.http_request(request),
+            Observation::HttpClientRequest(request) => self.http_client_request(request),
             Observation::ModelLoad(load) => {
                 self.series(&self.loading, model_labels(load.model))
                     .duration
@@ -320,28 +332,57 @@ impl<B: Backend> SeriesSink<B> {
         self.failed_in(decision.outcome, decision.error_type, "routing");
     }
 
-    fn http_request(&self, request: &HttpRequest<'_>) {
-        let labels = operations::http_labels(request);
-        let code = labels.value(Label::StatusCode);
-        self.series(&self.http, labels.clone())
-            .record(&self.backend, &labels, request);
-        let is_failed = code.starts_with('5') || request.outcome.is_failure();
-        if is_failed {
-            let component = if request.component.is_empty() {
-                "http_request"
-            } else {
-                request.component
-            };
-            self.failed(
-                request.outcome,
-                if request.error_type.is_empty() {
-                    code
-                } else {
-                    request.error_type
-                },
-                component,
-            );
+    pub(super) fn request_began(&self, request: InFlight<'_>) -> Handle {
+        let mut labels = http::in_flight_labels(request);
+        let interned = self.resolve(&self.in_flight, &mut labels);
+        interned.value.level.add(1.0);
+        Handle(interned.number)
+    }
+
+    pub(super) fn request_ended(&self, handle: Handle) {
+        if let Some(series) = self.in_flight.get(handle.0) {
+            series.level.add(-1.0);
         }
+    }
+
+    fn http_request(&self, request: &HttpRequest<'_>) {
+        let mut labels = http::http_labels(request);
+        let series = self.resolve(&self.http, &mut labels).value;
+        series.record(&self.backend, &labels, request);
+        let Some(error_type) = http::failure(request, &labels) else {
+            return record(
+                &series.conventions,
+                request.duration,
+                request.trace.as_ref(),
+            );
+        };
+        // By themselves: a flood of error types must not cost a route its name.
+        let mut failed = labels.clone();
+        failed.set(Label::ErrorType, error_type);
+        let find = |labels: &Labels| http::server_duration(&self.backend, labels);
+        let histogram = self.http_failed.resolve(&mut failed, find).value;
+        record(histogram, request.duration, request.trace.as_ref());
+        let component = if request.component.is_empty() {
+            "http_request"
+        } else {
+            request.component
+        };
+        self.failed(request.outcome, error_type, component);
+    }
+
+    fn http_client_request(&self, request: &HttpClientRequest<'_>) {
+        let mut labels = http::http_client_labels(request);
+        let series = self.resolve(&self.http_clients, &mut labels).value;
+        series.record(&self.backend, &labels, request);
+        let Some(error_type) = http::client_failure(request, &labels) else {
+            return record(&series.duration, request.duration, request.trace.as_ref());
+        };
+        let mut failed = labels.clone();
+        failed.set(Label::ErrorType, error_type);
+        let find = |labels: &Labels| http::client_duration(&self.backend, labels);
+        let histogram = self.http_clients_failed.resolve(&mut failed, find).value;
+        record(histogram, request.duration, request.trace.as_ref());
+        self.failed_in(request.outcome, request.error_type, "http_client");
     }
 
     fn loaded_models(&self, model_type: &str) -> &LoadedSeries<B> {
@@ -359,12 +400,20 @@ impl<B: Backend> SeriesSink<B> {
         of: &'s Interner<T>,
         mut labels: Labels,
     ) -> &'s T {
-        self.report_truncated(&labels);
-        let interned = of.resolve(&mut labels, |labels| T::new(&self.backend, labels));
+        self.resolve(of, &mut labels).value
+    }
+
+    fn resolve<'s, T: OperationSeries<B>>(
+        &'s self,
+        of: &'s Interner<T>,
+        labels: &mut Labels,
+    ) -> Interned<'s, T> {
+        self.report_truncated(labels);
+        let interned = of.resolve(labels, |labels| T::new(&self.backend, labels));
         if interned.found == Found::Overflow {
             self.backend.overflowed(T::METRICS);
         }
-        interned.value
+        interned
     }
 
     fn failed_in(&self, outcome: Outcome, error_type: &str, component: &str) {
@@ -402,6 +451,14 @@ impl<B: Backend> SeriesSink<B> {
                 "a score",
             );
         }
+    }
+}
+
+fn record<D: Distribution>(histogram: &D, duration: Duration, trace: Option<&TraceReference>) {
+    let seconds = duration.as_secs_f64();
+    histogram.record(seconds);
+    if let Some(trace) = trace {
+        histogram.exemplify(seconds, trace);
     }
 }
 

@@ -12,7 +12,9 @@ use super::lock;
 use crate::{
     alerting::Severity,
     metrics::MetricsSink,
-    observation::{AlertSignal, Dropped, Handle, InferenceEnd, Labels, Observation, Sink},
+    observation::{
+        AlertSignal, Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink,
+    },
 };
 
 /// Signals that wait at most; what comes beyond is dropped, and counted.
@@ -130,6 +132,14 @@ impl Sink for ObservatorySink {
 
     fn abandon(&self, handle: Handle) {
         self.metrics.abandon(handle);
+    }
+
+    fn request_began(&self, request: InFlight<'_>) -> Handle {
+        self.metrics.request_began(request)
+    }
+
+    fn request_ended(&self, request: Handle) {
+        self.metrics.request_ended(request);
     }
 
     fn dropped(&self, reason: Dropped, what: &str) {

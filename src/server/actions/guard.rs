@@ -20,7 +20,10 @@ pub(super) async fn guard(
         return next.run(request).await;
     }
     let token = answers.core.config.alerting.api_token.as_ref();
-    let is_loopback = answers.address.ip().is_loopback();
+    // Of a server of the application's nothing is known: it may listen anywhere.
+    let is_loopback = answers
+        .address
+        .is_some_and(|address| address.ip().is_loopback());
     match token {
         Some(token) if !has_token(request.headers(), token.expose()) => {
             return refuse(

@@ -41,6 +41,8 @@ use tracing::{
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(super) use self::sampler::not_kept;
 use self::{
     identity::Identity,
     ids::Ids,
@@ -52,7 +54,7 @@ pub(super) use self::{
     sampler::{GateIds, GateSampler},
 };
 use super::sampling::HeadSampler;
-use crate::{clock::Clock, own_thread};
+use crate::{clock::Clock, config::Propagator, own_thread};
 
 /// What the ids of a span that was entered for the first time are.
 pub(crate) struct Entered {
@@ -79,6 +81,17 @@ pub(crate) struct Gate<S> {
 /// Finds the gate of a subscriber, whose type the one who asks does not know.
 pub(crate) struct Lookup {
     context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
+    /// Formats of headers that requests carry traces in.
+    propagators: Box<[Propagator]>,
+}
+
+/// What `with` makes of the configured formats of headers; `None` where there are no traces.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(in crate::traces) fn propagators_of<R>(
+    dispatch: &Dispatch,
+    with: impl FnOnce(&[Propagator]) -> R,
+) -> Option<R> {
+    Some(with(&dispatch.downcast_ref::<Lookup>()?.propagators))
 }
 
 /// What others are to be told of a span: its own ids, or those of its unsampled trace.
@@ -105,8 +118,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             dispatch: OnceLock::new(),
             lookup: Lookup {
                 context_of: Self::context_of,
+                propagators: Box::default(),
             },
         }
+    }
+
+    /// Sets the formats of headers that requests carry traces in.
+    pub(super) fn with_propagators(mut self, propagators: &[Propagator]) -> Self {
+        self.lookup.propagators = propagators.into();
+        self
     }
 
     fn now(&self) -> Duration {

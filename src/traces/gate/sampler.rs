@@ -14,6 +14,16 @@ use crate::traces::sampling::{HeadSampler, random};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NotKept;
 
+/// In a context: what is below it is not kept, whatever a parent elsewhere says.
+#[derive(Clone, Copy, Debug)]
+struct Thinned;
+
+/// The same context, for a trace that is not to be kept here.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(in crate::traces) fn not_kept(context: &Context) -> Context {
+    context.with_value(Thinned)
+}
+
 /// A parent's flag counts; a trace that begins here is kept, because the gate let it through, unless its context says
 /// that it is not.
 #[derive(Clone, Debug)]
@@ -33,10 +43,12 @@ impl ShouldSample for GateSampler {
             .filter(|context| context.has_active_span())
             .map(|context| context.span().span_context().clone())
             .filter(SpanContext::is_valid);
-        let is_kept = match &span {
-            Some(span) => is_sampled(&self.0, span),
-            None => parent.is_none_or(|context| context.get::<NotKept>().is_none()),
-        };
+        let is_thinned = parent.is_some_and(|context| context.get::<Thinned>().is_some());
+        let is_kept = !is_thinned
+            && match &span {
+                Some(span) => is_sampled(&self.0, span),
+                None => parent.is_none_or(|context| context.get::<NotKept>().is_none()),
+            };
         SamplingResult {
             decision: if is_kept {
                 SamplingDecision::RecordAndSample

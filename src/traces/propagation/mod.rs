@@ -131,6 +131,34 @@ pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) 
     }
 }
 
+/// A request came in for `span`, which nobody has entered yet: its trace may have begun elsewhere. `is_kept` is false
+/// where it is not to be kept here, whatever others say.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
+    let remote = span
+        .with_subscriber(|(_, dispatch)| {
+            gate::propagators_of(dispatch, |all| extract(headers, all))
+        })
+        .flatten();
+    let Some(Remote(context)) = remote else {
+        return;
+    };
+    // Without anything to say, a span around this one stays its parent.
+    if !is_kept {
+        let _ = span.set_parent(gate::not_kept(&context));
+    } else if context.has_active_span() || !context.baggage().is_empty() {
+        let _ = span.set_parent(context);
+    }
+}
+
+/// A request goes out for `span`: its server may want to know.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(crate) fn sent(span: &Span, headers: &mut HeaderMap) {
+    span.with_subscriber(|(_, dispatch)| {
+        gate::propagators_of(dispatch, |all| inject(span, headers, all));
+    });
+}
+
 /// The value of a header that stands there once.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();

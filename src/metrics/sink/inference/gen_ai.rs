@@ -8,7 +8,7 @@ use super::{
         backend::{Backend, Distribution as _},
         origin::{Origin, made},
     },
-    exemplify, with,
+    as_f64, exemplify, with,
 };
 use crate::{
     metrics::catalog::{self, Metric},
@@ -49,14 +49,11 @@ impl<B: Backend> GenAiSeries<B> {
         }
         if side == Side::Client {
             if let Some(tokens) = end.tokens.input {
-                made(&self.input, origin, |origin| usage(origin, "input")).record(tokens as f64);
+                made(&self.input, origin, |origin| usage(origin, "input")).record(as_f64(tokens));
             }
             if let Some(tokens) = end.tokens.output {
-                made(&self.output, origin, |origin| usage(origin, "output")).record(tokens as f64);
+                made(&self.output, origin, |origin| usage(origin, "output")).record(as_f64(tokens));
             }
-        }
-        if let Some(first) = end.time_to_first_token {
-            self.streamed(origin, side, end, first);
         }
     }
 
@@ -67,7 +64,13 @@ impl<B: Backend> GenAiSeries<B> {
     }
 
     /// The first token came after `first`.
-    fn streamed(&self, origin: Origin<'_, B>, side: Side, end: &InferenceEnd, first: Duration) {
+    pub(super) fn streamed(
+        &self,
+        origin: Origin<'_, B>,
+        side: Side,
+        end: &InferenceEnd,
+        first: Duration,
+    ) {
         if end.is_streaming || side == Side::Server {
             let metric = match side {
                 Side::Client => &catalog::GEN_AI_CLIENT_FIRST_CHUNK,

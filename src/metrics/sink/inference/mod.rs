@@ -86,6 +86,26 @@ impl<B: Backend> InferenceSeries<B> {
         if let (Some(gen_ai), Some(side)) = (&self.gen_ai, origin.side()) {
             gen_ai.ended(origin, side, end, seconds);
         }
+        if end.tokens.cached.is_some()
+            || end.queue_duration.is_some()
+            || end.time_to_first_token.is_some()
+            || end.trace.is_some()
+        {
+            self.ended_with_more(origin, end, seconds);
+        }
+    }
+
+    /// What most inferences do not say.
+    #[inline(never)]
+    fn ended_with_more(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
+        if let Some(model) = &self.model {
+            model.ended_with_more(origin, end);
+        }
+        if let (Some(gen_ai), Some(side), Some(first)) =
+            (&self.gen_ai, origin.side(), end.time_to_first_token)
+        {
+            gen_ai.streamed(origin, side, end, first);
+        }
         if let Some(trace) = &end.trace {
             self.exemplify(end, seconds, trace);
         }
@@ -99,6 +119,15 @@ impl<B: Backend> InferenceSeries<B> {
         if let Some(gen_ai) = &self.gen_ai {
             gen_ai.exemplify(end, seconds, trace);
         }
+    }
+}
+
+/// A count as a number. The processor converts signed ones; unsigned ones take half a dozen instructions.
+#[inline]
+fn as_f64(count: u64) -> f64 {
+    match i64::try_from(count) {
+        Ok(count) => count as f64,
+        Err(_) => count as f64,
     }
 }
 

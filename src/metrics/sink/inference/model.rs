@@ -7,7 +7,7 @@ use super::{
         backend::{Backend, Count as _, Distribution as _, Pairs},
         origin::{Origin, made},
     },
-    exemplify, with,
+    as_f64, exemplify, with,
 };
 use crate::{
     metrics::catalog::{self, Metric},
@@ -63,7 +63,10 @@ impl<B: Backend> ModelSeries<B> {
 
     #[inline]
     pub(super) fn ended(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
+        let [succeeded, ..] = &self.ended;
         let ended = match self.ended.get(end.outcome as usize) {
+            // Nearly all are this one.
+            _ if end.outcome == Outcome::Success => succeeded,
             Some(counter) => counter,
             None => made(&self.ended_otherwise, origin, |origin| {
                 let status = ("status", Outcome::Other.as_str());
@@ -77,8 +80,10 @@ impl<B: Backend> ModelSeries<B> {
         }
         if let Some(tokens) = end.tokens.output {
             self.tokens.add(tokens);
-            if tokens > 0 && seconds > 0.0 {
-                self.tokens_per_second.record(tokens as f64 / seconds);
+            let speed = as_f64(tokens) / seconds;
+            // Positive and finite: there were tokens, and they took time. Asked of its bits, that is one question.
+            if (1..f64::INFINITY.to_bits()).contains(&speed.to_bits()) {
+                self.tokens_per_second.record(speed);
             }
             let source = end.tokens.source;
             let find = move |origin| {
@@ -86,6 +91,10 @@ impl<B: Backend> ModelSeries<B> {
             };
             made(&self.sources[source as usize], origin, find).add(1);
         }
+    }
+
+    /// What most inferences do not say.
+    pub(super) fn ended_with_more(&self, origin: Origin<'_, B>, end: &InferenceEnd) {
         if let Some(tokens) = end.tokens.cached {
             let find = |origin: Origin<'_, B>| {
                 let labels = origin.labels();

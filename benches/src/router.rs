@@ -1,0 +1,157 @@
+//! The throughput of the example router, with the observatory on and off, under wrk.
+//!
+//! Both routers run all the time; they are loaded in turns A B B A. Beside requests per second, which what else the
+//! machine does disturbs, stands what a request costs the router's process in CPU time.
+
+use std::{
+    fs,
+    io::Write as _,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::param::clock_ticks_per_second;
+
+use crate::{Failure, statistics::Median};
+
+const PAIRS: usize = 12;
+const SECONDS: u32 = 2;
+const CONNECTIONS: &str = "128";
+
+/// How much faster than real engines the router's are, and what that means.
+pub(crate) const LOADS: [(&str, &str); 2] = [
+    ("20", "engines are the limit"),
+    ("1000", "the machine is the limit"),
+];
+
+/// A streamed answer of 64 tokens.
+const SCRIPT: &str = r#"
+wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = '{"model":"auto","stream":true,"max_tokens":64,"messages":[{"role":"user","content":"What does a monitoring system do?"}]}'
+"#;
+
+/// On beside off.
+pub(crate) struct Compared {
+    pub(crate) off_per_second: Median,
+    pub(crate) on_per_second: Median,
+    /// On to off, in the same pair.
+    pub(crate) throughput: Median,
+    /// Requests that a second of the router's CPU time answers, on to off.
+    pub(crate) per_cpu_second: Median,
+}
+
+struct Router {
+    process: Child,
+    url: String,
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // One that has ended already cannot be ended again; either way it is waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Router {
+    fn start(is_on: bool, speed: &str) -> Result<Self, Failure> {
+        let example =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/examples/llm_router");
+        if !example.exists() {
+            return Err(
+                "build it first: cargo build --release --features http --example llm_router".into(),
+            );
+        }
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let process = Command::new(example)
+            .args(["--no-client", "--speed", speed, "--listen", &address])
+            .args(["--monitor", "127.0.0.1:0"])
+            .env("OBSERVATORY_ENABLED", is_on.to_string())
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let router = Self {
+            process,
+            url: format!("http://{address}/v1/chat/completions"),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(&address).is_err() {
+            if Instant::now() > deadline {
+                return Err("the router does not start".into());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(router)
+    }
+
+    /// Requests per second, and per second of the process's CPU time.
+    fn load(&self, script: &Path) -> Result<(f64, f64), Failure> {
+        let before = self.cpu_seconds()?;
+        let output = Command::new("wrk")
+            .args(["--threads", "1", "--connections", CONNECTIONS])
+            .args(["--duration", &format!("{SECONDS}s"), "--script"])
+            .arg(script)
+            .arg(&self.url)
+            .output()?;
+        let used = self.cpu_seconds()? - before;
+        let text = String::from_utf8(output.stdout)?;
+        let field = |line: &str, name: &str| {
+            let rest = line.trim().strip_prefix(name)?;
+            rest.trim().parse::<f64>().ok()
+        };
+        let per_second = text
+            .lines()
+            .find_map(|line| field(line, "Requests/sec:"))
+            .ok_or_else(|| text.clone())?;
+        let done: f64 = text
+            .lines()
+            .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
+            .ok_or_else(|| text.clone())?;
+        Ok((per_second, done / used))
+    }
+
+    fn cpu_seconds(&self) -> Result<f64, Failure> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // After the name in brackets: state is the first, user and system time are the twelfth and thirteenth.
+        let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/PID/stat")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |place: usize| {
+            fields
+                .get(place)
+                .and_then(|field| field.parse::<f64>().ok())
+        };
+        let ticks = ticks(11).zip(ticks(12)).ok_or("no /proc/PID/stat")?;
+        Ok((ticks.0 + ticks.1) / clock_ticks_per_second() as f64)
+    }
+}
+
+/// Compares at this speed of the engines.
+pub(crate) fn compare(speed: &str) -> Result<Compared, Failure> {
+    let mut script = tempfile::NamedTempFile::new()?;
+    script.write_all(SCRIPT.as_bytes())?;
+    let (off, on) = (Router::start(false, speed)?, Router::start(true, speed)?);
+    // Both are warm.
+    off.load(script.path())?;
+    on.load(script.path())?;
+    let (mut offs, mut ons) = (Vec::new(), Vec::new());
+    let (mut throughput, mut per_cpu_second) = (Vec::new(), Vec::new());
+    for _ in 0..PAIRS {
+        let (a, b) = (off.load(script.path())?, on.load(script.path())?);
+        let (c, d) = (on.load(script.path())?, off.load(script.path())?);
+        offs.push(f64::midpoint(a.0, d.0));
+        ons.push(f64::midpoint(b.0, c.0));
+        throughput.push((b.0 + c.0) / (a.0 + d.0));
+        per_cpu_second.push((b.1 + c.1) / (a.1 + d.1));
+    }
+    Ok(Compared {
+        off_per_second: Median::of(offs),
+        on_per_second: Median::of(ons),
+        throughput: Median::of(throughput),
+        per_cpu_second: Median::of(per_cpu_second),
+    })
+}

@@ -1,0 +1,364 @@
+//! Calls that are awaited, or made at once, with the right span around them.
+
+use tracing::{Span, field::Empty, info_span};
+
+use super::{
+    inference::{ActiveInference, InferenceCall},
+    monitored::{Classify, Ends, Monitored, Unclassified, sealed::Sealed},
+    owned::Owned,
+};
+use crate::observation::{CacheResult, Model, Tokens};
+
+/// Tells what an answer used. Implemented for closures, and by [`OpenAi`](super::OpenAi) and
+/// [`Anthropic`](super::Anthropic) for a body that holds a whole answer.
+pub trait Usage<T: ?Sized> {
+    /// The tokens; [`Tokens::unknown`] where the answer does not say.
+    fn usage(&self, answer: &T) -> Tokens;
+}
+
+impl<T: ?Sized, F: Fn(&T) -> Tokens> Usage<T> for F {
+    fn usage(&self, answer: &T) -> Tokens {
+        self(answer)
+    }
+}
+
+/// Nothing is known of tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoUsage;
+
+impl<T: ?Sized> Usage<T> for NoUsage {
+    fn usage(&self, _: &T) -> Tokens {
+        Tokens::unknown()
+    }
+}
+
+/// How an inference ends: by its result.
+#[derive(Debug)]
+pub struct InferenceEnding<U, C> {
+    inference: ActiveInference,
+    usage: U,
+    classify: C,
+}
+
+/// Watches one call of a model, whose answer comes at once.
+///
+/// An `Ok` is a success, an `Err` a failure; dropped before its end, it was cancelled.
+/// [`usage`](Monitored::usage) reads tokens from the answer, [`classify`](Monitored::classify) the class from an error.
+pub fn monitor_inference<'a, F, T, E>(
+    call: impl Into<InferenceCall<'a>>,
+    future: F,
+) -> Monitored<F, InferenceEnding<NoUsage, Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let inference = call.into().begin();
+    let span = inference.span().clone();
+    let ending = InferenceEnding {
+        inference,
+        usage: NoUsage,
+        classify: Unclassified,
+    };
+    Monitored::new(future, &span, ending)
+}
+
+impl<F, U, C> Monitored<F, InferenceEnding<U, C>> {
+    /// Reads what was used from the answer.
+    pub fn usage<N>(self, usage: N) -> Monitored<F, InferenceEnding<N, C>> {
+        self.map_ending(|ending| InferenceEnding {
+            inference: ending.inference,
+            usage,
+            classify: ending.classify,
+        })
+    }
+
+    /// Tells classes of errors apart.
+    pub fn classify<N>(self, classify: N) -> Monitored<F, InferenceEnding<U, N>> {
+        self.map_ending(|ending| InferenceEnding {
+            inference: ending.inference,
+            usage: ending.usage,
+            classify,
+        })
+    }
+}
+
+impl<U, C> Sealed for InferenceEnding<U, C> {}
+
+impl<T, E, U: Usage<T>, C: Classify<E>> Ends<Result<T, E>> for InferenceEnding<U, C> {
+    fn ended(self, output: &Result<T, E>) {
+        match output {
+            Ok(answer) => {
+                self.inference.used(self.usage.usage(answer));
+                self.inference.succeed();
+            }
+            Err(error) => self
+                .inference
+                .fail(self.classify.class(error).unwrap_or("error")),
+        }
+    }
+}
+
+/// How an operation ends that succeeds or fails.
+#[derive(Debug)]
+pub struct ResultEnding<C> {
+    span: Owned,
+    classify: C,
+}
+
+impl<C> Sealed for ResultEnding<C> {}
+
+impl<T, E, C: Classify<E>> Ends<Result<T, E>> for ResultEnding<C> {
+    fn ended(self, output: &Result<T, E>) {
+        match output {
+            Ok(_) => {
+                self.span.record("status", "success");
+            }
+            Err(error) => fail(&self.span, self.classify.class(error)),
+        }
+    }
+}
+
+impl<F, C> Monitored<F, ResultEnding<C>> {
+    /// Tells classes of errors apart.
+    pub fn classify<N>(self, classify: N) -> Monitored<F, ResultEnding<N>> {
+        self.map_ending(|ending| ResultEnding {
+            span: ending.span,
+            classify,
+        })
+    }
+}
+
+fn fail(span: &Span, class: Option<&'static str>) {
+    let error_type = class.unwrap_or("error");
+    let status = if error_type == "timeout" {
+        "timeout"
+    } else {
+        "error"
+    };
+    tracing::record_all!(span, error.r#type = error_type, status = status);
+}
+
+fn awaited<F, T, E>(span: &Span, future: F) -> Monitored<F, ResultEnding<Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let ending = ResultEnding {
+        span: Owned::new(span.clone()),
+        classify: Unclassified,
+    };
+    Monitored::new(future, span, ending)
+}
+
+fn at_once<T, E>(span: Span, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let span = Owned::new(span);
+    let output = span.in_scope(work);
+    let classify = Unclassified;
+    ResultEnding { span, classify }.ended(&output);
+    output
+}
+
+fn database(operation: &str, table: &str) -> Span {
+    info_span!(
+        "db_query",
+        operation,
+        table,
+        status = Empty,
+        error.r#type = Empty,
+        observatory.ended = Empty
+    )
+}
+
+fn queue(queue: &str, operation: &str) -> Span {
+    info_span!(
+        "queue",
+        queue,
+        operation,
+        status = Empty,
+        error.r#type = Empty,
+        observatory.ended = Empty
+    )
+}
+
+fn cache(operation: &str, cache_type: &str) -> Span {
+    info_span!(
+        "cache",
+        operation,
+        cache_type,
+        status = Empty,
+        error.r#type = Empty,
+        observatory.ended = Empty
+    )
+}
+
+/// Watches an operation on a table or collection: `SELECT` on `users`.
+pub fn monitor_database<F, T, E>(
+    operation: &str,
+    table: &str,
+    future: F,
+) -> Monitored<F, ResultEnding<Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    awaited(&database(operation, table), future)
+}
+
+/// As [`monitor_database`], for what is not awaited.
+///
+/// # Errors
+///
+/// That of `work`.
+pub fn observe_database<T, E>(
+    operation: &str,
+    table: &str,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    at_once(database(operation, table), work)
+}
+
+/// Watches an operation on a queue: `publish` on `jobs`.
+pub fn monitor_queue<F, T, E>(
+    queue_name: &str,
+    operation: &str,
+    future: F,
+) -> Monitored<F, ResultEnding<Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    awaited(&queue(queue_name, operation), future)
+}
+
+/// As [`monitor_queue`], for what is not awaited.
+///
+/// # Errors
+///
+/// That of `work`.
+pub fn observe_queue<T, E>(
+    queue_name: &str,
+    operation: &str,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    at_once(queue(queue_name, operation), work)
+}
+
+/// Watches the loading of a model; one that was loaded counts in `loaded_models`.
+pub fn monitor_model_load<F, T, E>(
+    model: Model<'_>,
+    future: F,
+) -> Monitored<F, ResultEnding<Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let Model {
+        model_id,
+        model_type,
+        engine,
+    } = model;
+    let span = info_span!(
+        "model_load",
+        model_id,
+        model_type,
+        engine,
+        error.r#type = Empty,
+        status = Empty,
+        observatory.ended = Empty
+    );
+    awaited(&span, future)
+}
+
+/// Watches the unloading of a model; one that was unloaded counts in `loaded_models` no longer.
+pub fn monitor_model_unload<F, T, E>(
+    model: Model<'_>,
+    future: F,
+) -> Monitored<F, ResultEnding<Unclassified>>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let Model {
+        model_id,
+        model_type,
+        engine,
+    } = model;
+    let span = info_span!(
+        "model_unload",
+        model_id,
+        model_type,
+        engine,
+        error.r#type = Empty,
+        status = Empty,
+        observatory.ended = Empty
+    );
+    awaited(&span, future)
+}
+
+/// What a cache answered. Implemented for what caches return: an `Option` is a hit or a miss, and so is the `bool` of
+/// an `exists`; a `()` did what was asked; an `Err` is an error.
+pub trait CacheAnswer {
+    /// Hit, miss or error.
+    fn result(&self) -> CacheResult;
+}
+
+impl<T> CacheAnswer for Option<T> {
+    fn result(&self) -> CacheResult {
+        self.is_some().result()
+    }
+}
+
+impl CacheAnswer for bool {
+    fn result(&self) -> CacheResult {
+        if *self {
+            CacheResult::Hit
+        } else {
+            CacheResult::Miss
+        }
+    }
+}
+
+impl CacheAnswer for () {
+    fn result(&self) -> CacheResult {
+        CacheResult::Hit
+    }
+}
+
+impl<T: CacheAnswer, E> CacheAnswer for Result<T, E> {
+    fn result(&self) -> CacheResult {
+        self.as_ref()
+            .map_or(CacheResult::Error, CacheAnswer::result)
+    }
+}
+
+/// How an operation on a cache ends.
+#[derive(Debug)]
+pub struct CacheEnding(Owned);
+
+impl Sealed for CacheEnding {}
+
+impl<T: CacheAnswer> Ends<T> for CacheEnding {
+    fn ended(self, output: &T) {
+        match output.result() {
+            CacheResult::Error => fail(&self.0, None),
+            result => {
+                self.0.record("status", result.as_str());
+            }
+        }
+    }
+}
+
+/// Watches an operation on a cache, `get` on `response`, say: hit, miss or error, by what the future returns.
+pub fn monitor_cache<F>(operation: &str, cache_type: &str, future: F) -> Monitored<F, CacheEnding>
+where
+    F: Future<Output: CacheAnswer>,
+{
+    let span = cache(operation, cache_type);
+    Monitored::new(future, &span, CacheEnding(Owned::new(span.clone())))
+}
+
+/// As [`monitor_cache`], for what is not awaited.
+pub fn observe_cache<T: CacheAnswer>(
+    operation: &str,
+    cache_type: &str,
+    work: impl FnOnce() -> T,
+) -> T {
+    let span = Owned::new(cache(operation, cache_type));
+    let output = span.in_scope(work);
+    CacheEnding(span).ended(&output);
+    output
+}

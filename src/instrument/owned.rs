@@ -1,0 +1,30 @@
+//! A span that ends when its owner says so.
+
+use std::ops::Deref;
+
+use tracing::Span;
+
+/// A span whose callsite declares `observatory.ended`. What it watches is over when this is dropped, though the span
+/// may live on: in a clone, or in a task that was spawned inside it.
+#[derive(Debug)]
+pub(super) struct Owned(Span);
+
+impl Owned {
+    pub(super) const fn new(span: Span) -> Self {
+        Self(span)
+    }
+}
+
+impl Deref for Owned {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.0
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.record("observatory.ended", true);
+    }
+}

@@ -1,0 +1,162 @@
+//! One call of another server: its span, and what is known of it until it ends.
+
+use bytes::Buf;
+use http::{HeaderMap, StatusCode};
+use tracing::{Span, field::Empty, info_span, record_all};
+
+use crate::middleware::{body::Watch, context};
+
+/// A call under way. Dropped before its end, it was given up.
+#[derive(Debug)]
+pub struct ClientCall {
+    span: Span,
+    request_bytes: Option<u64>,
+    response_bytes: u64,
+    status_code: Option<u16>,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Open,
+    Whole,
+    Failed(&'static str),
+}
+
+impl ClientCall {
+    /// Opens the span of a call of `peer`, and puts its context into the headers; `None` where nobody wants it.
+    pub(super) fn begin(
+        peer: &str,
+        method: &str,
+        request_bytes: Option<u64>,
+        headers: &mut HeaderMap,
+    ) -> Option<Self> {
+        let span = info_span!(
+            "http_request",
+            otel.kind = "client",
+            otel.name = display(format_args!("{method} {peer}")),
+            error.r#type = Empty,
+            http.request.method = method,
+            peer.service = peer,
+            http.request.body.size = request_bytes,
+            http.response.body.size = Empty,
+            http.response.status_code = Empty,
+            status = Empty,
+            observatory.ended = Empty,
+        );
+        context::inject(&span, headers);
+        (!span.is_disabled()).then_some(Self {
+            span,
+            request_bytes,
+            response_bytes: 0,
+            status_code: None,
+            end: End::Open,
+        })
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status_code = Some(status.as_u16());
+    }
+
+    /// There is no answer, for a reason of this class.
+    pub(super) fn broke(mut self, class: &'static str) {
+        self.end = End::Failed(class);
+    }
+
+    /// All of the answer is there.
+    pub(super) fn complete(mut self) {
+        self.end = End::Whole;
+    }
+
+    fn settle(&self) {
+        let status_code = self.status_code;
+        let response_size = status_code.map(|_| self.response_bytes);
+        let code = status_code.unwrap_or(0);
+        match self.end {
+            End::Whole if code >= 500 => {
+                record_all!(
+                    self.span,
+                    observatory.ended = true,
+                    error.r#type = display(code),
+                    http.response.body.size = response_size,
+                    http.response.status_code = status_code,
+                    status = "error",
+                );
+            }
+            End::Whole => {
+                record_all!(
+                    self.span,
+                    observatory.ended = true,
+                    http.response.body.size = response_size,
+                    http.response.status_code = status_code,
+                    status = "success",
+                );
+            }
+            End::Failed(class) => {
+                record_all!(
+                    self.span,
+                    observatory.ended = true,
+                    error.r#type = class,
+                    http.response.body.size = response_size,
+                    http.response.status_code = status_code,
+                    status = if class == "timeout" {
+                        "timeout"
+                    } else {
+                        "error"
+                    },
+                );
+            }
+            End::Open => {
+                record_all!(
+                    self.span,
+                    observatory.ended = true,
+                    http.response.body.size = response_size,
+                    http.response.status_code = status_code,
+                    status = "cancelled",
+                );
+            }
+        }
+    }
+
+    /// Bytes of the request's body, where they were known.
+    #[must_use]
+    pub const fn request_bytes(&self) -> Option<u64> {
+        self.request_bytes
+    }
+}
+
+impl Drop for ClientCall {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl<D: Buf> Watch<D> for ClientCall {
+    fn span(&self) -> &Span {
+        &self.span
+    }
+
+    fn set_polling(&mut self, _: bool) {}
+
+    fn data(&mut self, data: &D) -> bool {
+        self.response_bytes += data.remaining() as u64;
+        false
+    }
+
+    fn trailers(&mut self, _: &HeaderMap) -> bool {
+        true
+    }
+
+    fn whole(self) {
+        self.complete();
+    }
+
+    fn failed(self, class: &'static str) {
+        self.broke(class);
+    }
+}

@@ -1,0 +1,133 @@
+//! A layer for HTTP clients that are tower services: hyper-util's, say.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::ClientCall;
+use crate::middleware::{body::MonitoredBody, class};
+
+/// Watches the HTTP requests that a client sends to one server.
+#[derive(Clone, Debug)]
+#[must_use = "put it on a client"]
+pub struct HttpClientLayer {
+    peer: Arc<str>,
+}
+
+impl HttpClientLayer {
+    /// Watches calls of this server: a name of yours, `openai`, from a small fixed set.
+    pub fn new(peer: impl Into<Arc<str>>) -> Self {
+        Self { peer: peer.into() }
+    }
+}
+
+impl<S> Layer<S> for HttpClientLayer {
+    type Service = HttpClient<S>;
+
+    fn layer(&self, inner: S) -> HttpClient<S> {
+        HttpClient {
+            inner,
+            peer: Arc::clone(&self.peer),
+        }
+    }
+}
+
+/// A client whose requests are watched; made by [`HttpClientLayer`].
+#[derive(Clone, Debug)]
+pub struct HttpClient<S> {
+    inner: S,
+    peer: Arc<str>,
+}
+
+impl<S, B, R> Service<Request<B>> for HttpClient<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
+    B: Body,
+    R: Body,
+{
+    type Response = Response<MonitoredBody<R, ClientCall>>;
+    type Error = S::Error;
+    type Future = HttpClientFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // Counted as it passes it would be a body of another type, and clients take one type only.
+        let size = request.body().size_hint().exact();
+        let method = request.method().clone();
+        let call = ClientCall::begin(&self.peer, method.as_str(), size, request.headers_mut());
+        let inner = match &call {
+            Some(call) => call.span().in_scope(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
+        HttpClientFuture { inner, call }
+    }
+}
+
+pin_project! {
+    /// The answer of a server, on its way.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct HttpClientFuture<F> {
+        #[pin]
+        inner: F,
+        call: Option<ClientCall>,
+    }
+}
+
+impl<F, B, E> Future for HttpClientFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    E: 'static,
+{
+    type Output = Result<Response<MonitoredBody<B, ClientCall>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = {
+            let _entered = this.call.as_ref().map(|call| call.span().enter());
+            ready!(this.inner.poll(context))
+        };
+        let call = this.call.take();
+        Poll::Ready(match answer {
+            Ok(response) => Ok(watched(response, call)),
+            Err(error) => {
+                if let Some(call) = call {
+                    call.broke(class::of(&error));
+                }
+                Err(error)
+            }
+        })
+    }
+}
+
+/// The answer with a body that is watched to its end.
+pub(super) fn watched<B: Body>(
+    response: Response<B>,
+    call: Option<ClientCall>,
+) -> Response<MonitoredBody<B, ClientCall>> {
+    let status = response.status();
+    response.map(|body| {
+        let call = call.and_then(|mut call| {
+            call.answered(status);
+            if !body.is_end_stream() {
+                return Some(call);
+            }
+            call.complete();
+            None
+        });
+        MonitoredBody::new(body, call)
+    })
+}

@@ -1,0 +1,26 @@
+//! HTTP that is sent: a tower layer, and a `reqwest::Client` that is watched.
+//!
+//! What is measured is the upstream server, by the name that you give it, never by its URL:
+//! `http_client_request_duration_seconds{server_address="openai",…}`, with what is in flight and the sizes of bodies
+//! beside it. An answer ends with the last byte of its body; one that is dropped before was `cancelled`. A transport
+//! that failed and a 5xx count in `errors_total{component="http_client"}`.
+//!
+//! ```no_run
+//! use llm_observatory::middleware::client::MonitoredClient;
+//!
+//! # async fn ask(client: reqwest::Client) -> Result<String, reqwest::Error> {
+//! let openai = MonitoredClient::new(client, "openai");
+//! let request = openai.get("http://127.0.0.1:8000/v1/models");
+//! openai.send(request).await?.text().await
+//! # }
+//! ```
+
+mod call;
+mod layer;
+mod reqwest_client;
+
+pub use self::{
+    call::ClientCall,
+    layer::{HttpClient, HttpClientFuture, HttpClientLayer},
+    reqwest_client::MonitoredClient,
+};

@@ -1,0 +1,263 @@
+//! One call: its span, and what is known of it until it ends.
+
+use http::{HeaderMap, Response, StatusCode};
+use tracing::{Span, field::Empty, info_span, record_all};
+
+use super::frames::{Frames, Messages};
+use crate::{
+    middleware::{body::Watch, context},
+    observation::RpcStatus,
+};
+
+/// What the conventions call a method that the server does not know.
+const UNKNOWN_METHOD: &str = "_OTHER";
+
+/// A call under way. Dropped before its end, its caller left.
+#[derive(Debug)]
+pub struct Call {
+    span: Span,
+    side: Side,
+    request: Messages,
+    response_bytes: u64,
+    response_messages: u64,
+    frames: Frames,
+    status: Option<RpcStatus>,
+    /// Somebody works on it: then its method is one that there is.
+    was_pending: bool,
+    is_polling: bool,
+    end: End,
+}
+
+/// Served here, or called elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Server,
+    Client,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Open,
+    Whole,
+    Failed(&'static str),
+}
+
+/// The fields of a call's span, on both sides.
+macro_rules! call_span {
+    ($kind:literal, $method:expr, $($peer:tt)*) => {
+        info_span!(
+            "grpc_request",
+            otel.kind = $kind,
+            otel.name = $method,
+            error.r#type = Empty,
+            $($peer)*
+            rpc.system.name = "grpc",
+            rpc.method = $method,
+            rpc.response.status_code = Empty,
+            rpc.messages.received = Empty,
+            rpc.messages.sent = Empty,
+            http.request.body.size = Empty,
+            http.response.body.size = Empty,
+            status = Empty,
+            observatory.ended = Empty,
+        )
+    };
+}
+
+impl Call {
+    /// Opens the span of a call that is served; `None` where nobody wants it.
+    pub(super) fn serve(path: &str, scheme: Option<&str>, headers: &HeaderMap) -> Option<Self> {
+        let method = method(path);
+        let scheme = scheme.unwrap_or("http");
+        let span = call_span!("server", method, url.scheme = scheme,);
+        context::extract(&span, headers, true);
+        Self::new(span, Side::Server)
+    }
+
+    /// Opens the span of a call of `peer`, and puts its context into the headers; `None` where nobody wants it.
+    pub(super) fn send(peer: &str, path: &str, headers: &mut HeaderMap) -> Option<Self> {
+        let method = method(path);
+        let span = call_span!("client", method, peer.service = peer,);
+        context::inject(&span, headers);
+        Self::new(span, Side::Client)
+    }
+
+    fn new(span: Span, side: Side) -> Option<Self> {
+        (!span.is_disabled()).then(|| Self {
+            span,
+            side,
+            request: Messages::default(),
+            response_bytes: 0,
+            response_messages: 0,
+            frames: Frames::default(),
+            status: None,
+            was_pending: false,
+            is_polling: false,
+            end: End::Open,
+        })
+    }
+
+    pub(super) const fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// What counts the messages of the request.
+    pub(super) fn request_counter(&self) -> Messages {
+        self.request.clone()
+    }
+
+    pub(super) const fn polling(&mut self, is_polling: bool) {
+        self.is_polling = is_polling;
+    }
+
+    pub(super) const fn pending(&mut self) {
+        self.was_pending = true;
+    }
+
+    /// The head of the answer is there; `None` where that was all.
+    pub(super) fn answered<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
+        if response.status() != StatusCode::OK {
+            self.status = Some(of_http(response.status()));
+        }
+        let said = status_of(response.headers());
+        self.status = said.or(self.status);
+        if self.side == Side::Server && said == Some(RpcStatus::Unimplemented) {
+            self.span.record("rpc.method", UNKNOWN_METHOD);
+        }
+        // The status among the headers: there is nothing to come.
+        if said.is_some() || response.body().is_end_stream() {
+            self.end = End::Whole;
+            return None;
+        }
+        self.was_pending = true;
+        Some(self)
+    }
+
+    /// There is no answer, for a reason of this class.
+    pub(super) fn broke(mut self, class: &'static str) {
+        self.end = End::Failed(class);
+    }
+
+    fn settle(&self) {
+        let has_panicked = self.is_polling || std::thread::panicking();
+        if self.side == Side::Server && matches!(self.end, End::Open) && !self.was_pending {
+            self.span.record("rpc.method", UNKNOWN_METHOD);
+        }
+        let (status, error_type, outcome) = match self.end {
+            // A stream that ends without a status is broken, says gRPC.
+            End::Whole => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
+            End::Failed("timeout") => (
+                RpcStatus::DeadlineExceeded,
+                Some("timeout"),
+                Some("timeout"),
+            ),
+            End::Failed(class) => {
+                let status = match self.side {
+                    Side::Server => RpcStatus::Unknown,
+                    Side::Client => RpcStatus::Unavailable,
+                };
+                (self.status.unwrap_or(status), Some(class), Some("error"))
+            }
+            End::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
+            End::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
+        };
+        // To a caller, what is the server's fault is a failure of the call, as a 5xx is.
+        let is_faulty = self.side == Side::Client && status.http_status() >= 500;
+        let faulty = is_faulty.then_some("error");
+        let (received, sent) = match self.side {
+            Side::Server => (self.request.messages(), self.response_messages),
+            Side::Client => (self.response_messages, self.request.messages()),
+        };
+        record_all!(
+            self.span,
+            observatory.ended = true,
+            error.r#type = error_type.or(faulty.map(|_| status.as_str())),
+            rpc.response.status_code = status.as_str(),
+            rpc.messages.received = received,
+            rpc.messages.sent = sent,
+            http.request.body.size = self.request.bytes(),
+            http.response.body.size = self.response_bytes,
+            status = outcome.or(faulty),
+        );
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl<D: AsRef<[u8]>> Watch<D> for Call {
+    fn span(&self) -> &Span {
+        &self.span
+    }
+
+    fn set_polling(&mut self, is_polling: bool) {
+        self.is_polling = is_polling;
+    }
+
+    fn data(&mut self, data: &D) -> bool {
+        let bytes = data.as_ref();
+        self.response_bytes += bytes.len() as u64;
+        self.response_messages += self.frames.count(bytes);
+        false
+    }
+
+    fn trailers(&mut self, trailers: &HeaderMap) -> bool {
+        self.status = status_of(trailers).or(self.status);
+        true
+    }
+
+    fn whole(mut self) {
+        self.end = End::Whole;
+    }
+
+    fn failed(mut self, class: &'static str) {
+        self.end = End::Failed(class);
+    }
+}
+
+/// `package.Service/Method` of a path that has this form.
+fn method(path: &str) -> &str {
+    let method = path.strip_prefix('/').unwrap_or(path);
+    match method.split_once('/') {
+        Some((service, name)) if !service.is_empty() && !name.is_empty() && !name.contains('/') => {
+            method
+        }
+        _ => UNKNOWN_METHOD,
+    }
+}
+
+fn status_of(headers: &HeaderMap) -> Option<RpcStatus> {
+    let status = headers.get("grpc-status")?.to_str().ok()?;
+    Some(RpcStatus::parse(status).unwrap_or(RpcStatus::Unknown))
+}
+
+/// What gRPC's `http-grpc-status-mapping` makes of an answer that is none of gRPC's.
+const fn of_http(status: StatusCode) -> RpcStatus {
+    match status.as_u16() {
+        400 => RpcStatus::Internal,
+        401 => RpcStatus::Unauthenticated,
+        403 => RpcStatus::PermissionDenied,
+        404 => RpcStatus::Unimplemented,
+        429 | 502 | 503 | 504 => RpcStatus::Unavailable,
+        _ => RpcStatus::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_service_and_its_method_are_a_method() {
+        assert_eq!(
+            method("/helloworld.Greeter/SayHello"),
+            "helloworld.Greeter/SayHello"
+        );
+        for path in ["/", "", "/a", "/a/", "//b", "/a/b/c"] {
+            assert_eq!(method(path), UNKNOWN_METHOD, "{path}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Counts gRPC's messages in bytes that pass, wherever they are cut. Content is skipped, never looked at.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::middleware::body::Count;
+
+/// A flag that says whether it is compressed, and its length.
+const HEADER_BYTES: usize = 5;
+
+/// Where in the stream of messages the bytes are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Frames {
+    header: [u8; HEADER_BYTES],
+    header_bytes: usize,
+    /// Bytes of the current message that have not come.
+    missing: u64,
+}
+
+impl Frames {
+    /// Takes bytes; how many messages began in them, as far as their header is whole.
+    pub(super) fn count(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut messages = 0;
+        loop {
+            let passed = usize::try_from(self.missing)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            self.missing -= passed as u64;
+            bytes = bytes.get(passed..).unwrap_or_default();
+            let Some((first, rest)) = bytes.split_first() else {
+                return messages;
+            };
+            if let Some(place) = self.header.get_mut(self.header_bytes) {
+                *place = *first;
+            }
+            self.header_bytes += 1;
+            bytes = rest;
+            if self.header_bytes == HEADER_BYTES {
+                let [_, length @ ..] = self.header;
+                self.missing = u64::from(u32::from_be_bytes(length));
+                self.header_bytes = 0;
+                messages += 1;
+            }
+        }
+    }
+}
+
+/// Counts what a request's body holds.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    counts: Arc<Counts>,
+    frames: Frames,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    messages: AtomicU64,
+}
+
+impl Messages {
+    /// Bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.counts.bytes.load(Relaxed)
+    }
+
+    /// Messages so far.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.counts.messages.load(Relaxed)
+    }
+}
+
+impl<D: AsRef<[u8]>> Count<D> for Messages {
+    fn data(&mut self, data: &D) {
+        let bytes = data.as_ref();
+        let messages = self.frames.count(bytes);
+        self.counts.bytes.fetch_add(bytes.len() as u64, Relaxed);
+        self.counts.messages.fetch_add(messages, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stream(lengths: &[usize]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for length in lengths {
+            bytes.push(0);
+            bytes.extend_from_slice(&(*length as u32).to_be_bytes());
+            bytes.extend(std::iter::repeat_n(0xAB, *length));
+        }
+        bytes
+    }
+
+    #[test]
+    fn messages_are_counted_wherever_they_are_cut() {
+        let bytes = stream(&[0, 1, 300, 0, 7]);
+        for cut in 0..=bytes.len() {
+            let mut frames = Frames::default();
+            let (left, right) = bytes.split_at(cut);
+            assert_eq!(frames.count(left) + frames.count(right), 5, "cut at {cut}");
+        }
+        let mut frames = Frames::default();
+        let single: u64 = bytes.chunks(1).map(|byte| frames.count(byte)).sum();
+        assert_eq!(single, 5);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_counted_and_any_cut_is_the_same(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            cut in 0_usize..200,
+        ) {
+            let (left, right) = bytes.split_at(cut.min(bytes.len()));
+            let mut whole = Frames::default();
+            let mut parts = Frames::default();
+            prop_assert_eq!(whole.count(&bytes), parts.count(left) + parts.count(right));
+        }
+    }
+}

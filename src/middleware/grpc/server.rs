@@ -1,0 +1,67 @@
+//! The layer for a server.
+
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{Call, GrpcFuture, Messages};
+use crate::middleware::body::{CountedBody, MonitoredBody};
+
+/// Watches the gRPC calls that a server answers; for `tonic::transport::Server::layer`.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "put it on a server"]
+pub struct GrpcMonitorLayer {
+    _private: (),
+}
+
+impl GrpcMonitorLayer {
+    /// Watches every call.
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+}
+
+impl<S> Layer<S> for GrpcMonitorLayer {
+    type Service = GrpcMonitor<S>;
+
+    fn layer(&self, inner: S) -> GrpcMonitor<S> {
+        GrpcMonitor { inner }
+    }
+}
+
+/// A server whose calls are watched; made by [`GrpcMonitorLayer`].
+#[derive(Clone, Debug)]
+pub struct GrpcMonitor<S> {
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for GrpcMonitor<S>
+where
+    S: Service<Request<CountedBody<B, Messages>>, Response = Response<R>>,
+    S::Error: 'static,
+    B: Body<Data: AsRef<[u8]>>,
+    R: Body,
+{
+    type Response = Response<MonitoredBody<R, Call>>;
+    type Error = S::Error;
+    type Future = GrpcFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let uri = request.uri();
+        let call = Call::serve(uri.path(), uri.scheme_str(), request.headers());
+        let counter = call.as_ref().map(Call::request_counter);
+        let request = request.map(|body| CountedBody::new(body, counter));
+        let inner = match &call {
+            Some(call) => call.span().in_scope(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
+        GrpcFuture::new(inner, call)
+    }
+}

@@ -1,0 +1,70 @@
+//! The future: the answer, on its way.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use super::Exchange;
+use crate::middleware::{body::MonitoredBody, class};
+
+pin_project! {
+    /// The answer to a request that is watched.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct HttpFuture<F> {
+        #[pin]
+        inner: F,
+        // Dropped after the handler, which may still have something to say.
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<F> HttpFuture<F> {
+    pub(super) const fn new(inner: F, exchange: Option<Exchange>) -> Self {
+        Self { inner, exchange }
+    }
+}
+
+impl<F, B, E> Future for HttpFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+    E: 'static,
+{
+    type Output = Result<Response<MonitoredBody<B, Exchange>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(exchange) = this.exchange.as_mut() else {
+            return this
+                .inner
+                .poll(context)
+                .map_ok(|response| response.map(|body| MonitoredBody::new(body, None)));
+        };
+        exchange.polling(true);
+        let polled = {
+            let _entered = exchange.span().enter();
+            this.inner.poll(context)
+        };
+        exchange.polling(false);
+        let answer = ready!(polled);
+        let exchange = this.exchange.take();
+        Poll::Ready(match answer {
+            Ok(response) => {
+                let exchange = exchange.and_then(|exchange| exchange.answered(&response));
+                Ok(response.map(|body| MonitoredBody::new(body, exchange)))
+            }
+            Err(error) => {
+                if let Some(exchange) = exchange {
+                    exchange.broke(class::of(&error));
+                }
+                Err(error)
+            }
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What the HTTP middleware does with which requests.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use http::HeaderName;
+
+/// A share of requests, `0.0..=1.0`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling(f64);
+
+impl Sampling {
+    /// Every request.
+    pub const ALL: Self = Self(1.0);
+    /// No request.
+    pub const NONE: Self = Self(0.0);
+
+    /// Returns `None` unless `share` lies in `0.0..=1.0`.
+    #[must_use]
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    /// Whether the request with this number is one of them. Numbers in a row are spread as dice would.
+    fn takes(self, number: u64) -> bool {
+        // splitmix64, and 53 bits of it as a number from 0 to 1.
+        let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+        ((mixed >> 11) as f64) < self.0 * (1_u64 << 53) as f64
+    }
+}
+
+/// What the HTTP middleware does with which requests.
+///
+/// ```
+/// use llm_observatory::middleware::http::{HttpOptions, Sampling};
+///
+/// let options = HttpOptions::default()
+///     .with_excluded_path("/internal/*")
+///     .with_sampling(Sampling::new(0.1).unwrap_or(Sampling::ALL))
+///     .with_captured_headers();
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// Paths that are neither counted nor traced: `/health`, or `/internal/*` for all below. Default: none.
+    pub excluded_paths: Vec<String>,
+    /// Share of requests that are traced and whose headers are captured. All are counted. Default: all.
+    pub sampling: Sampling,
+    /// Whether headers become fields of the span; never labels. Default: no.
+    pub captures_headers: bool,
+    /// Headers whose value is never captured, beside those that are known to carry secrets (`authorization`, `cookie`,
+    /// `x-api-key`, whatever has `token`, `secret`, `password` or `key` in its name). Default: none.
+    pub redacted_headers: Vec<HeaderName>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            excluded_paths: Vec::new(),
+            sampling: Sampling::ALL,
+            captures_headers: false,
+            redacted_headers: Vec::new(),
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Leaves a path out: `/health`, or `/internal/*` for all below.
+    #[must_use]
+    pub fn with_excluded_path(mut self, path: impl Into<String>) -> Self {
+        self.excluded_paths.push(path.into());
+        self
+    }
+
+    /// Sets the share of requests that are traced and whose headers are captured.
+    #[must_use]
+    pub const fn with_sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
+        self
+    }
+
+    /// Makes headers fields of the span, as far as they carry no secret.
+    #[must_use]
+    pub const fn with_captured_headers(mut self) -> Self {
+        self.captures_headers = true;
+        self
+    }
+
+    /// Keeps the value of one more header out.
+    #[must_use]
+    pub fn with_redacted_header(mut self, name: HeaderName) -> Self {
+        self.redacted_headers.push(name);
+        self
+    }
+
+    pub(super) fn excludes(&self, path: &str) -> bool {
+        self.excluded_paths
+            .iter()
+            .any(|excluded| match excluded.strip_suffix("/*") {
+                None => path == excluded,
+                Some(above) => path
+                    .strip_prefix(above)
+                    .is_some_and(|below| below.starts_with('/')),
+            })
+    }
+}
+
+/// Decides about requests, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Sampler {
+    requests: AtomicU64,
+}
+
+impl Sampler {
+    /// Whether the next request is sampled.
+    pub(super) fn takes_next(&self, sampling: Sampling) -> bool {
+        // Without a share to take there is nothing to count.
+        if sampling == Sampling::ALL {
+            return true;
+        }
+        sampling.takes(self.requests.fetch_add(1, Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_excludes_what_is_below_and_nothing_beside() {
+        let options = HttpOptions::default()
+            .with_excluded_path("/health")
+            .with_excluded_path("/internal/*");
+        for path in ["/health", "/internal/a", "/internal/a/b", "/internal/"] {
+            assert!(options.excludes(path), "{path}");
+        }
+        for path in ["/health/live", "/healthy", "/internal", "/internals/a", "/"] {
+            assert!(!options.excludes(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_requests_is_sampled() {
+        for share in [0.0, 0.1, 0.5, 1.0] {
+            let sampler = Sampler::default();
+            let sampling = Sampling::new(share).unwrap();
+            let taken = (0..10_000).filter(|_| sampler.takes_next(sampling)).count() as f64;
+            assert!(
+                (taken - share * 10_000.0).abs() < 200.0,
+                "{taken} of {share}"
+            );
+        }
+        assert_eq!(Sampling::new(1.1), None);
+        assert_eq!(Sampling::new(f64::NAN), None);
+    }
+}
