@@ -73,6 +73,12 @@ pub type NotifyFuture<'a> = Pin<Box<dyn Future<Output = Result<Receipt, NotifyEr
 pub trait Notifier: fmt::Debug + Send + Sync {
     /// Makes one attempt.
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a>;
+
+    /// Whether a message opens what only its end closes, such as an incident: a test is closed again then.
+    /// Default: false.
+    fn opens_incidents(&self) -> bool {
+        false
+    }
 }
 
 /// What a peer said when it accepted a message.

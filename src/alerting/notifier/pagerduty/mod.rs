@@ -47,6 +47,10 @@ impl Notifier for PagerDuty {
             sent.map_err(|error| self.patient(error).without(&self.options.routing_key))
         })
     }
+
+    fn opens_incidents(&self) -> bool {
+        true
+    }
 }
 
 impl PagerDuty {
