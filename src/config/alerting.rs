@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
 use crate::alerting::{
-    AlertRule, PagerDutyOptions, Routing, RuleGroup, Secret, SlackOptions, WebhookOptions,
+    AlertRule, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret, SlackOptions,
+    WebhookOptions,
 };
 
 /// Which rules there are, who is told, where state is kept.
@@ -40,6 +41,9 @@ pub struct AlertingConfig {
     pub max_history: usize,
     /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server.
     pub external_url: Option<String>,
+    /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
+    /// the platform's authorities, 5 s for a connection, 10 s for all.
+    pub http: HttpOptions,
     /// What a request that changes something must show. Without one, such requests are taken on a loopback address
     /// only. Default: none.
     pub api_token: Option<Secret>,
@@ -99,6 +103,7 @@ impl Default for AlertingConfig {
             data_dir: None,
             max_history: 10_000,
             external_url: None,
+            http: HttpOptions::default(),
             api_token: None,
         }
     }

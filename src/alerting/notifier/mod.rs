@@ -12,6 +12,7 @@ mod email;
 mod error;
 mod http;
 mod message;
+mod pace;
 mod pagerduty;
 mod payload;
 mod secret;

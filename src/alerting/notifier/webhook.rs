@@ -14,7 +14,9 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex, payload,
+    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex,
+    http::Post,
+    payload,
     template::{Escape, Rendered, Slot, Templates},
 };
 use crate::alerting::RoutingError;
@@ -213,7 +215,8 @@ impl Notifier for Webhook {
                 set(TIMESTAMP_HEADER, seconds).map_err(|error| wrong(&error))?;
                 set(SIGNATURE_HEADER, signature).map_err(|error| wrong(&error))?;
             }
-            self.client.post(&self.url, headers, body).await
+            let post = Post::new(&self.url, body).with_headers(headers);
+            self.client.post(post).await
         })
     }
 }

@@ -9,10 +9,10 @@ use super::{
 use crate::{
     alerting::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
-        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, HttpOptions,
-        NotificationOptions, Notifications, OpenError, Receiver, Route, Routing, RoutingError,
-        RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules,
-        load_rule_file, preset_rules,
+        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, NotificationOptions,
+        Notifications, OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup,
+        RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules, load_rule_file,
+        preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
     metrics::registry::Diagnostics,
@@ -109,7 +109,7 @@ impl Assembled {
         let mut known: BTreeSet<String> = channels.keys().cloned().collect();
         known.extend(alerting.channels.keys().cloned());
         if is_on {
-            let client = HttpClient::new(&HttpOptions::default())?;
+            let client = HttpClient::new(&alerting.http)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
                     parts.diagnostics.notice(format!(

@@ -6,11 +6,10 @@ mod options;
 
 use std::{fmt, sync::Arc};
 
-use hyper::header::HeaderMap;
-
 pub use self::options::PagerDutyOptions;
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture,
+    http::Post,
     template::{Escape, Slot, Templates},
 };
 use crate::alerting::RoutingError;
@@ -42,9 +41,9 @@ impl Notifier for PagerDuty {
                 let text = format!("cannot write the event: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            let url = &self.options.url;
-            let sent = self.client.post(url, HeaderMap::new(), body).await;
-            sent.map_err(|error| self.patient(error).without(&self.options.routing_key))
+            let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
+            let sent = self.client.post(post).await;
+            sent.map_err(|error| self.patient(error))
         })
     }
 

@@ -2,17 +2,14 @@
 
 mod compose;
 mod options;
-mod pace;
 
 use std::{fmt, sync::Arc};
 
-use hyper::header::HeaderMap;
-
 pub use self::options::SlackOptions;
-use self::pace::Pace;
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Receipt,
-    http::Answer,
+    http::{Answer, Post},
+    pace::Pace,
     template::{Escape, Slot, Templates},
 };
 
@@ -36,7 +33,7 @@ const SLOTS: [Slot; 3] = [
 struct Slack {
     options: SlackOptions,
     templates: Templates,
-    pace: Pace,
+    pace: Arc<Pace>,
     client: HttpClient,
 }
 
@@ -49,10 +46,13 @@ impl Notifier for Slack {
                 let text = format!("cannot write the body: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            self.pace.wait().await;
-            let url = &self.options.url;
-            let answer = self.client.ask(url, HeaderMap::new(), body).await?;
-            judge(&answer).map_err(|error| error.without(url))
+            self.pace.wait().await.map_err(|wait| {
+                let text = format!("the webhook's next turn is in {wait:.1?}");
+                let error = NotifyError::new(FailureClass::RateLimited, text);
+                error.retryable().after(Some(wait))
+            })?;
+            let post = Post::new(&self.options.url, body);
+            judge(&self.client.ask(post).await?)
         })
     }
 }
@@ -76,11 +76,11 @@ impl fmt::Debug for Slack {
 }
 
 impl SlackOptions {
-    /// The notifier of the channel with this name.
+    /// The notifier of the channel with this name. Channels on one webhook share its pace where they share the client.
     ///
     /// # Errors
-    /// When the URL is none, the icon is neither an emoji nor a URL, or a template does not parse. The error does not
-    /// show the URL.
+    /// When the URL is none, the interval is too long, the icon is neither an emoji nor a URL, or a template does not
+    /// parse. The error does not show the URL.
     pub fn build(
         &self,
         name: &str,
@@ -89,7 +89,7 @@ impl SlackOptions {
         self.check(name)?;
         let slack = Slack {
             templates: Templates::new(name, &SLOTS, &self.templates)?,
-            pace: Pace::new(self.min_interval),
+            pace: client.pace(&self.url, self.min_interval),
             options: self.clone(),
             client: client.clone(),
         };
