@@ -34,9 +34,9 @@ pub use self::history::{
     DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
 pub use self::notifier::{
-    AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
-    MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt, Secret,
-    SlackOptions, Status, Webhook, WebhookOptions,
+    AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
+    HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,
+    Reason, Receipt, Secret, SlackOptions, Status, Webhook, WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::notifier::{EmailOptions, Encryption};

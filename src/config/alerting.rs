@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
 use crate::alerting::{
-    AlertRule, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret, SlackOptions,
-    WebhookOptions,
+    AlertRule, ConsoleOptions, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret,
+    SlackOptions, WebhookOptions,
 };
 
 /// Which rules there are, who is told, where state is kept.
@@ -68,7 +68,7 @@ pub struct ChannelConfig {
 #[non_exhaustive]
 pub enum ChannelKind {
     /// Lines on standard error.
-    Console,
+    Console(ConsoleOptions),
     /// An incoming webhook of Slack.
     Slack(SlackOptions),
     /// `PagerDuty`'s Events API v2.
@@ -124,7 +124,7 @@ impl ChannelConfig {
     /// Lines on standard error.
     #[must_use]
     pub const fn console() -> Self {
-        Self::new(ChannelKind::Console)
+        Self::new(ChannelKind::Console(ConsoleOptions::new()))
     }
 
     /// An incoming webhook of Slack.
@@ -205,7 +205,7 @@ impl ChannelConfig {
             ChannelKind::Alertmanager { urls, .. } if urls.is_empty() => {
                 Some("OBSERVATORY_ALERTMANAGERS")
             }
-            ChannelKind::Console
+            ChannelKind::Console(_)
             | ChannelKind::Slack(_)
             | ChannelKind::PagerDuty(_)
             | ChannelKind::Webhook(_)

@@ -27,7 +27,7 @@ pub use self::email::{EmailOptions, Encryption};
 pub(crate) use self::message::hex;
 pub use self::{
     alertmanager::AlertmanagerPeer,
-    console::Console,
+    console::{Console, ConsoleOptions},
     error::{FailureClass, NotifyError},
     http::{HttpClient, HttpClientError, HttpOptions},
     message::{Message, MessageAlert, Reason, Status},

@@ -221,7 +221,7 @@ fn made(
     client: &HttpClient,
 ) -> Result<Option<(String, Channel)>, RoutingError> {
     let channel = match &config.kind {
-        ChannelKind::Console => Channel::new(Console::stderr()),
+        ChannelKind::Console(options) => Channel::from_notifiers(options.build(name)?),
         ChannelKind::Slack(options) => Channel::from_notifiers(options.build(name, client)?),
         ChannelKind::PagerDuty(options) => Channel::from_notifiers(options.build(name, client)?),
         #[cfg(feature = "email")]

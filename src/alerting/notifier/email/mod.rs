@@ -22,7 +22,7 @@ pub use self::options::{EmailOptions, Encryption};
 use self::smtp::Server;
 use super::{
     FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    template::{Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, Templates},
 };
 
 /// The texts that a template can give.
@@ -30,14 +30,17 @@ const SLOTS: [Slot; 3] = [
     Slot {
         name: "subject",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "text",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "html",
         escape: Escape::Html,
+        blank: Blank::Refused,
     },
 ];
 

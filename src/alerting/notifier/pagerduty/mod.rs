@@ -10,7 +10,7 @@ pub use self::options::PagerDutyOptions;
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture,
     http::Post,
-    template::{Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, Templates},
 };
 use crate::alerting::RoutingError;
 
@@ -19,10 +19,12 @@ const SLOTS: [Slot; 2] = [
     Slot {
         name: "summary",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "details",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
 ];
 

@@ -10,7 +10,7 @@ use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Receipt,
     http::{Answer, Post},
     pace::Pace,
-    template::{Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, Templates},
 };
 
 /// The texts that a template can give.
@@ -18,14 +18,17 @@ const SLOTS: [Slot; 3] = [
     Slot {
         name: "title",
         escape: Escape::Slack,
+        blank: Blank::Refused,
     },
     Slot {
         name: "text",
         escape: Escape::Slack,
+        blank: Blank::Allowed,
     },
     Slot {
         name: "fallback",
         escape: Escape::Slack,
+        blank: Blank::Refused,
     },
 ];
 
