@@ -33,6 +33,8 @@ pub use self::dispatch::{
 pub use self::history::{
     DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
+#[cfg(feature = "email")]
+pub(crate) use self::notifier::recipients;
 pub use self::notifier::{
     AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
     HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,

@@ -22,6 +22,8 @@ mod tests;
 mod trial;
 mod unwind;
 
+#[cfg(feature = "email")]
+pub(crate) use self::options::ATTEMPT_TIMEOUT;
 pub use self::{
     channel::Channel,
     counts::{ChannelCounts, NotificationCounts, PeerCounts},

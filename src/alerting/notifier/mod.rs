@@ -23,6 +23,8 @@ mod webhook;
 use std::{fmt, pin::Pin};
 
 #[cfg(feature = "email")]
+pub(crate) use self::email::recipients;
+#[cfg(feature = "email")]
 pub use self::email::{EmailOptions, Encryption};
 pub(crate) use self::message::hex;
 pub use self::{
