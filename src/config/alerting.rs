@@ -39,7 +39,8 @@ pub struct AlertingConfig {
     pub data_dir: Option<PathBuf>,
     /// Alerts that the history remembers. Default: 10,000.
     pub max_history: usize,
-    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server.
+    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server; where
+    /// only this machine can reach that, messages have no link to it.
     pub external_url: Option<String>,
     /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
     /// the platform's authorities, 5 s for a connection, 10 s for all.
