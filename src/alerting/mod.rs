@@ -33,10 +33,12 @@ pub use self::dispatch::{
 pub use self::history::{
     DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
+#[cfg(feature = "email")]
+pub(crate) use self::notifier::recipients;
 pub use self::notifier::{
-    AlertmanagerPeer, Console, FailureClass, HttpClient, HttpClientError, HttpOptions, Message,
-    MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt, Secret,
-    SlackOptions, Status, Webhook, WebhookOptions,
+    AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
+    HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,
+    Reason, Receipt, Secret, SlackOptions, Status, Webhook, WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::notifier::{EmailOptions, Encryption};

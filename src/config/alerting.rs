@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
 use crate::alerting::{
-    AlertRule, PagerDutyOptions, Routing, RuleGroup, Secret, SlackOptions, WebhookOptions,
+    AlertRule, ConsoleOptions, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret,
+    SlackOptions, WebhookOptions,
 };
 
 /// Which rules there are, who is told, where state is kept.
@@ -38,8 +39,12 @@ pub struct AlertingConfig {
     pub data_dir: Option<PathBuf>,
     /// Alerts that the history remembers. Default: 10,000.
     pub max_history: usize,
-    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server.
+    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server; where
+    /// only this machine can reach that, messages have no link to it.
     pub external_url: Option<String>,
+    /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
+    /// the platform's authorities, 5 s for a connection, 10 s for all.
+    pub http: HttpOptions,
     /// What a request that changes something must show. Without one, such requests are taken on a loopback address
     /// only. Default: none.
     pub api_token: Option<Secret>,
@@ -64,7 +69,7 @@ pub struct ChannelConfig {
 #[non_exhaustive]
 pub enum ChannelKind {
     /// Lines on standard error.
-    Console,
+    Console(ConsoleOptions),
     /// An incoming webhook of Slack.
     Slack(SlackOptions),
     /// `PagerDuty`'s Events API v2.
@@ -99,6 +104,7 @@ impl Default for AlertingConfig {
             data_dir: None,
             max_history: 10_000,
             external_url: None,
+            http: HttpOptions::default(),
             api_token: None,
         }
     }
@@ -119,7 +125,7 @@ impl ChannelConfig {
     /// Lines on standard error.
     #[must_use]
     pub const fn console() -> Self {
-        Self::new(ChannelKind::Console)
+        Self::new(ChannelKind::Console(ConsoleOptions::new()))
     }
 
     /// An incoming webhook of Slack.
@@ -200,7 +206,7 @@ impl ChannelConfig {
             ChannelKind::Alertmanager { urls, .. } if urls.is_empty() => {
                 Some("OBSERVATORY_ALERTMANAGERS")
             }
-            ChannelKind::Console
+            ChannelKind::Console(_)
             | ChannelKind::Slack(_)
             | ChannelKind::PagerDuty(_)
             | ChannelKind::Webhook(_)

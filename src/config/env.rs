@@ -8,7 +8,7 @@ use super::ChannelConfig;
 use super::ChannelKind;
 use super::{Config, ConfigError, LogFormat, Preset};
 #[cfg(feature = "email")]
-use crate::alerting::EmailOptions;
+use crate::alerting::{EmailOptions, recipients};
 #[cfg(feature = "alerting")]
 use crate::alerting::{PagerDutyOptions, Secret, SlackOptions, WebhookOptions};
 use crate::metrics::Side;
@@ -145,11 +145,7 @@ const VARIABLES: &[(&str, Setter)] = &[
     }),
     #[cfg(feature = "email")]
     ("ALERT_TO_EMAILS", |config, value| {
-        let names = value
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        let to = names.map(str::to_owned).collect();
+        let to = recipients(value);
         let make = || ChannelConfig::email(EmailOptions::default());
         let channels = &mut config.alerting.channels;
         channels.entry("email".to_owned()).or_insert_with(make);
@@ -357,6 +353,8 @@ fn duration(value: &str) -> Result<Duration, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "email")]
+    use crate::alerting::Encryption;
     use std::collections::BTreeMap;
 
     impl Environment for BTreeMap<&str, &str> {
@@ -455,6 +453,64 @@ mod tests {
         assert_eq!(channels["slack"].missing(), None);
         let shown = format!("{config:?}");
         assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[cfg(feature = "email")]
+    #[test]
+    fn mail_is_sent_as_its_variables_say() {
+        let mail = |variables: &[(&'static str, &'static str)]| {
+            let to = [(
+                "ALERT_TO_EMAILS",
+                "\"Doe, Jane\" <j@example.com>, a@example.com",
+            )];
+            let config = config(&[&to, variables].concat()).unwrap();
+            let ChannelKind::Email(mail) = config.alerting.channels["email"].kind.clone() else {
+                panic!("no mail");
+            };
+            mail
+        };
+        let found = mail(&[
+            ("SMTP_PORT", "465"),
+            ("SMTP_USER", "router"),
+            ("SMTP_PASS", "hunter2"),
+            ("ALERT_FROM_EMAIL", "alerts@example.com"),
+        ]);
+        assert_eq!(found.effective_encryption(), Encryption::Implicit);
+        assert_eq!(found.username.as_deref(), Some("router"));
+        assert_eq!(found.password, Some(Secret::new("hunter2")));
+        assert_eq!(found.from, "alerts@example.com");
+        assert_eq!(found.to, ["\"Doe, Jane\" <j@example.com>", "a@example.com"]);
+        let default = mail(&[]);
+        assert_eq!(
+            (default.port, default.effective_encryption()),
+            (587, Encryption::StartTls)
+        );
+        let error = config(&[("ALERT_TO_EMAILS", "a@b.example"), ("SMTP_PORT", "smtps")]);
+        let error = error.unwrap_err();
+        assert!(
+            error.contains("SMTP_PORT") && error.contains("587"),
+            "{error}"
+        );
+    }
+
+    #[cfg(feature = "alerting")]
+    #[test]
+    fn a_client_of_channels_has_times_that_fit_into_an_attempt() {
+        let mut config = Config::default();
+        let second = Duration::from_secs(1);
+        for (connect, whole, key) in [
+            (second, 21 * second, "alerting.http.timeout"),
+            (second, Duration::ZERO, "alerting.http.timeout"),
+            (Duration::ZERO, second, "alerting.http.connect_timeout"),
+        ] {
+            config.alerting.http =
+                crate::alerting::HttpOptions::default().with_timeouts(connect, whole);
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        config.alerting.http =
+            crate::alerting::HttpOptions::default().with_timeouts(second, 20 * second);
+        config.validate().unwrap();
     }
 
     #[cfg(feature = "alerting")]

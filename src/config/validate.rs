@@ -89,6 +89,19 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         &alerting.max_history,
         "a whole number above 0",
     )?;
+    check(
+        !alerting.http.connect_timeout.is_zero(),
+        "alerting.http.connect_timeout",
+        &alerting.http.connect_timeout,
+        "a duration above 0s",
+    )?;
+    // An attempt has 30 s, of which up to 10 s go to waiting for a turn.
+    check(
+        (Duration::from_millis(1)..=Duration::from_secs(20)).contains(&alerting.http.timeout),
+        "alerting.http.timeout",
+        &alerting.http.timeout,
+        "a duration above 0s and at most 20s",
+    )?;
     let is_token = |token: &crate::alerting::Secret| !token.expose().is_empty();
     check(
         alerting.api_token.as_ref().is_none_or(is_token),

@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError, Status,
+use llm_observatory::{
+    ChannelConfig,
+    alerting::{
+        EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier, NotifyError, Status,
+    },
 };
 use serde_json::Value;
 
 use crate::{
-    channels_support::{Certificates, python, send, two_alerts},
+    channels_support::{Certificates, hostile, observatory, python, send, tested, two_alerts},
     process::{Folder, Process, free_port, python_with, skip_unless, wait_for},
 };
 
@@ -269,6 +272,27 @@ fn exim_delivers_a_mail_over_tls_and_python_reads_it() {
 }
 
 #[test]
+fn what_a_hostile_alert_says_is_read_as_it_is_written() {
+    let Some(server) = exim("exim-hostile", PLAIN, true) else {
+        return;
+    };
+    let notifier = &notifiers(&server.options(&["ada@example.com"]))[0];
+    // An attempt whose answer got lost, and the next one.
+    send(notifier, &hostile()).unwrap();
+    send(notifier, &hostile()).unwrap();
+    let mails = inbox(&server.folder.0.join("inbox"), 2);
+    assert_eq!(mails[0]["defects"], serde_json::json!([]));
+    let headers = &mails[0]["headers"];
+    // An encoded word of somebody else's would be read as `All fine`.
+    assert_eq!(
+        headers["subject"],
+        "[FIRING:1] = ?utf-8?B?QWxsIGZpbmU= ?=  Bcc: everyone@example.com (critical)"
+    );
+    assert_eq!(headers.get("bcc"), None);
+    assert_eq!(headers["message-id"], mails[1]["headers"]["message-id"]);
+}
+
+#[test]
 fn exim_without_tls_gets_neither_password_nor_mail() {
     let Some(server) = exim("exim-without-tls", PLAIN, false) else {
         return;
@@ -424,6 +448,20 @@ fn each_answer_of_a_mail_server_is_understood() {
         error.text,
         "the sender was refused: 530 5.7.0 Authentication required"
     );
+}
+
+#[test]
+fn a_test_of_mail_says_what_each_recipients_server_said() {
+    let Some(server) = aiosmtpd("aiosmtpd-test", "starttls") else {
+        return;
+    };
+    let channel = ChannelConfig::email(server.options(&["ada@example.com", "spam@example.com"]));
+    let observatory = observatory("email", channel, HttpOptions::default());
+    let expected = [
+        "250 2.0.0 taken",
+        "the mail was not taken: 554 5.7.1 looks like spam",
+    ];
+    assert_eq!(tested(&observatory, "email"), expected);
 }
 
 #[test]

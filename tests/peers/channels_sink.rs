@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError, PagerDutyOptions,
-    Reason, SlackOptions, Status,
+use llm_observatory::{
+    ChannelConfig,
+    alerting::{
+        FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError, PagerDutyOptions,
+        Reason, SlackOptions, Status,
+    },
 };
 use serde_json::Value;
 use tokio::{
@@ -24,7 +27,9 @@ use tokio_rustls::{
 };
 
 use crate::{
-    channels_support::{Certificates, python, send, two_alerts},
+    channels_support::{
+        Certificates, hostile, observatory, python, send, storm, tested, two_alerts,
+    },
     process::{free_port, python_with},
 };
 
@@ -276,8 +281,13 @@ fn slack_sdk_builds_the_same_attachment() {
     let Some(with) = python_with("slack_sdk") else {
         return;
     };
-    for status in [Status::Firing, Status::Resolved] {
-        let body = arrived(Sink::slack, &two_alerts(status));
+    for message in [
+        two_alerts(Status::Firing),
+        two_alerts(Status::Resolved),
+        hostile(),
+        storm(50),
+    ] {
+        let body = arrived(Sink::slack, &message);
         let both = python(&with, SLACK, &body.to_string());
         assert_eq!(both[0], both[1]);
     }
@@ -324,15 +334,53 @@ fn the_pagerduty_client_sends_the_same_events() {
         by: "Ada".to_owned(),
         comment: String::new(),
     };
-    let mut trigger = arrived(Sink::pagerduty, &two_alerts(Status::Firing));
-    let acknowledge = arrived(Sink::pagerduty, &acknowledged);
-    let resolve = arrived(Sink::pagerduty, &two_alerts(Status::Resolved));
-    let input = serde_json::json!({
-        "trigger": trigger, "acknowledge": acknowledge, "resolve": resolve,
+    for message in [two_alerts(Status::Firing), hostile(), storm(1_000)] {
+        let mut trigger = arrived(Sink::pagerduty, &message);
+        let acknowledge = arrived(Sink::pagerduty, &acknowledged);
+        let resolve = arrived(Sink::pagerduty, &two_alerts(Status::Resolved));
+        let input = serde_json::json!({
+            "trigger": trigger, "acknowledge": acknowledge, "resolve": resolve,
+        });
+        let theirs = python(&with, PAGERDUTY, &input.to_string());
+        // The client cannot send these two, which the API takes.
+        let event = trigger.as_object_mut().unwrap();
+        assert!(event.remove("client").is_some() && event.remove("client_url").is_some());
+        assert_eq!(theirs, serde_json::json!([trigger, acknowledge, resolve]));
+    }
+}
+
+#[test]
+fn a_test_of_slack_says_what_it_said_with_the_authority_of_the_configuration() {
+    let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+    let channel = || ChannelConfig::slack(SlackOptions::new(sink.url()));
+    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let trusting = observatory("slack", channel(), http);
+    assert_eq!(tested(&trusting, "slack"), ["200 OK: ok"]);
+    let body = sink.bodies.recv().unwrap();
+    let attachment = &body["attachments"][0];
+    assert_eq!(attachment["title"], "[FIRING:1] ObservatoryTest (info)");
+    // Without a server, there is nothing to be linked.
+    assert_eq!(attachment.get("title_link"), None);
+    let doubting = observatory("slack", channel(), HttpOptions::default());
+    let expected = "TLS failed: invalid peer certificate: UnknownIssuer";
+    assert_eq!(tested(&doubting, "slack"), [expected]);
+}
+
+#[test]
+fn each_test_of_pagerduty_opens_an_incident_of_its_own_and_closes_it() {
+    let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"status\":\"success\"}";
+    let sink = Sink::start(answer);
+    let options = PagerDutyOptions::new(KEY).with_url(sink.url());
+    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let observatory = observatory("pagerduty", ChannelConfig::pagerduty(options), http);
+    let accepted = "202 Accepted: {\"status\":\"success\"}";
+    let keys = [(); 2].map(|()| {
+        assert_eq!(tested(&observatory, "pagerduty"), [accepted]);
+        let [opened, closed] = [(); 2].map(|()| sink.bodies.recv().unwrap());
+        assert_eq!(opened["event_action"], "trigger");
+        assert_eq!(closed["event_action"], "resolve");
+        assert_eq!(opened["dedup_key"], closed["dedup_key"]);
+        opened["dedup_key"].clone()
     });
-    let theirs = python(&with, PAGERDUTY, &input.to_string());
-    // The client cannot send these two, which the API takes.
-    let event = trigger.as_object_mut().unwrap();
-    assert!(event.remove("client").is_some() && event.remove("client_url").is_some());
-    assert_eq!(theirs, serde_json::json!([trigger, acknowledge, resolve]));
+    assert_ne!(keys[0], keys[1]);
 }

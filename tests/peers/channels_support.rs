@@ -3,11 +3,15 @@
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    alerting::{Alert, Message, Notifier, NotifyError, Receipt, Status},
+    ChannelConfig, Config, Observatory, ObservatoryLayer,
+    alerting::{Alert, HttpOptions, Message, Notifier, NotifyError, Receipt, Status, TestResult},
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
+use tracing_subscriber::Registry;
+
+const START: i64 = 1_795_462_834_028;
 
 /// An authority, and a certificate for `localhost` that it signed.
 pub(crate) struct Certificates {
@@ -37,7 +41,6 @@ impl Certificates {
 
 /// Two alerts of one rule, with a hostile label each.
 pub(crate) fn two_alerts(status: Status) -> Message {
-    const START: i64 = 1_795_462_834_028;
     let mut message = Message::test("all", START);
     let blank = message.alerts[0].clone();
     message.alerts = ["gpt-3.5-turbo <b>&", "llama-7b שלום"]
@@ -63,6 +66,9 @@ pub(crate) fn two_alerts(status: Status) -> Message {
             own
         })
         .to_vec();
+    if status == Status::Resolved {
+        message.created_at = START + 50_000;
+    }
     message.status = status;
     message.severity = "critical".parse().unwrap();
     message.reason = llm_observatory::alerting::Reason::New;
@@ -84,6 +90,90 @@ pub(crate) fn two_alerts(status: Status) -> Message {
     ]);
     message.external_url = String::from("http://observatory.example:9090");
     message
+}
+
+/// One alert whose every text is somebody's attack.
+pub(crate) fn hostile() -> Message {
+    let huge = "🔥<&>\"".repeat(1 << 16);
+    let labels = [
+        (
+            "alertname",
+            "=?utf-8?B?QWxsIGZpbmU=?=\r\nBcc: everyone@example.com",
+        ),
+        ("component", "<!channel> & <script>alert(1)</script>"),
+        ("huge", &huge),
+        ("model_id", "\"quoted\" 'single' `code` *bold*"),
+        ("severity", "critical"),
+        ("tenant", "\u{202e}gpj.exe שלום"),
+    ];
+    let mut message = Message::test("all", START);
+    let mut alert = Alert::new(Labels::from_pairs(labels), START);
+    for (name, text) in [
+        ("summary", "<img src=x onerror=alert(1)>\r\n.\r\nQUIT\r\n"),
+        ("description", huge.as_str()),
+        ("runbook_url", "javascript:alert(1)"),
+        ("dashboard_url", "https://example.com/\"><script>|\u{202e}x"),
+    ] {
+        alert.annotations.insert(name.to_owned(), text.to_owned());
+    }
+    message.common_labels = labels
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .into();
+    message.common_annotations = alert.annotations.clone();
+    message.severity = "critical".parse().unwrap();
+    message.alerts[0].alert = Arc::new(alert);
+    message
+}
+
+/// Many alerts with long texts.
+pub(crate) fn storm(count: usize) -> Message {
+    let mut message = Message::test("all", START);
+    let blank = message.alerts[0].clone();
+    let alerts = (0..count).map(|number| {
+        let instance = format!("{number}{}", "i".repeat(500));
+        let labels = [
+            ("alertname", "Slow"),
+            ("instance", &instance),
+            ("severity", "error"),
+        ];
+        let mut alert = Alert::new(Labels::from_pairs(labels), START);
+        let description = format!("{number}\n{}", "<&>".repeat(2_000));
+        alert
+            .annotations
+            .insert("description".to_owned(), description);
+        let mut own = blank.clone();
+        own.fingerprint = alert.fingerprint();
+        own.alert = Arc::new(alert);
+        own
+    });
+    message.alerts = alerts.collect();
+    message.common_annotations.clear();
+    message.external_url = String::from("http://observatory.example:9090");
+    message
+}
+
+/// A whole observatory with this channel only.
+pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: HttpOptions) -> Observatory {
+    let mut config = Config::default().without_server();
+    config.alerting.channels.clear();
+    config.alerting.http = http;
+    let built = Observatory::builder(config.with_channel(name, channel)).build();
+    let (_, observatory): (ObservatoryLayer<Registry>, _) = built.unwrap();
+    observatory
+}
+
+/// What each address says to a test: its answer, or what went wrong.
+pub(crate) fn tested(observatory: &Observatory, channel: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let results = runtime.block_on(observatory.alerts().send_test(channel));
+    let text = |result: TestResult| {
+        let outcome = result.outcome;
+        outcome.map_or_else(|error| error.to_string(), |receipt| receipt.answer)
+    };
+    results.unwrap().into_iter().map(text).collect()
 }
 
 /// One attempt, on a runtime of its own.

@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 
 use super::{
     Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
-    peer::PeerQueue, unwind::attempt,
+    peer::PeerQueue,
 };
 use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, Dispatcher, GroupView,
-        History, HistoryQuery, HistoryRecord, HistoryStatistics, Message, NotifyError, Receipt,
-        Router, Routing, RoutingError, Silence, SilenceError, SilenceRequest,
+        History, HistoryQuery, HistoryRecord, HistoryStatistics, Router, Routing, RoutingError,
+        Silence, SilenceError, SilenceRequest,
         outbox::{Store, Write},
         route::to_ms,
     },
@@ -52,26 +52,6 @@ pub(super) struct StoreHealth {
     failures: AtomicU64,
     is_degraded: AtomicBool,
     is_closed: AtomicBool,
-}
-
-/// What one address said to a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TestResult {
-    /// The address: `webhook`, or `webhook/1`.
-    pub destination: String,
-    /// The step of the escalation, from 1 on; 0 for those who are told at once.
-    pub step: usize,
-    /// Its answer, or precisely what went wrong.
-    pub outcome: Result<Receipt, NotifyError>,
-}
-
-/// There is no channel with this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no channel {name:?}; there are: {known}")]
-pub struct UnknownChannel {
-    name: String,
-    known: String,
 }
 
 impl Notifications {
@@ -302,58 +282,7 @@ impl Notifications {
         self.shared.wake.notify_one();
     }
 
-    /// Sends a test message through every address of a channel, one attempt each, past queue and backoff.
-    ///
-    /// # Errors
-    /// When there is no such channel.
-    pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
-        let Some(found) = self.shared.channels.get(channel) else {
-            let known: Vec<&str> = self.shared.channels.keys().map(String::as_str).collect();
-            return Err(UnknownChannel {
-                name: channel.to_owned(),
-                known: known.join(", "),
-            });
-        };
-        let message = Message::test("test", self.now());
-        let mut results = Vec::new();
-        for (index, notifier) in found.notifiers.iter().enumerate() {
-            let outcome = attempt(&**notifier, &message, self.shared.attempt_timeout).await;
-            results.push(TestResult {
-                destination: if index == 0 {
-                    channel.to_owned()
-                } else {
-                    format!("{channel}/{index}")
-                },
-                step: 0,
-                outcome,
-            });
-        }
-        Ok(results)
-    }
-
-    /// Walks every step of the escalation that an alert with these labels would take, without waiting: each address
-    /// gets a test message with the step and the severity that it would have.
-    pub async fn test_escalation(&self, labels: &Labels) -> Vec<TestResult> {
-        let now = self.now();
-        let steps = self.shared.core().dispatcher.test_messages(labels, now);
-        let mut results = Vec::new();
-        for (step, destination, message) in steps {
-            let channel = self.shared.channels.get(&*destination.channel);
-            let notifier =
-                channel.and_then(|channel| channel.notifiers.get(usize::from(destination.index)));
-            if let Some(notifier) = notifier {
-                let outcome = attempt(&**notifier, &message, self.shared.attempt_timeout).await;
-                results.push(TestResult {
-                    destination: destination.to_string(),
-                    step,
-                    outcome,
-                });
-            }
-        }
-        results
-    }
-
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         (self.shared.time)()
     }
 }
@@ -410,7 +339,7 @@ fn router(routing: &Routing, channels: &BTreeMap<String, Channel>) -> Result<Rou
 }
 
 /// A random UUID (version 4), as Alertmanager's silences have.
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     let mut bytes = [0u8; 16];
     if SystemRandom::new().fill(&mut bytes).is_err() {
         // No randomness: the address of a fresh allocation and its hash are unique enough within a process.

@@ -88,8 +88,7 @@ impl Lane {
                 Err(error) if error.is_retryable => {
                     failures += 1;
                     let wait = self.backoff.wait(failures, random());
-                    let asked = error.retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-                    let wait = asked.max(wait);
+                    let wait = longest(wait, error.retry_after);
                     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                     not_before = (self.time)().saturating_add(wait_ms);
                     job.maybe_received |= error.maybe_received;
@@ -181,6 +180,11 @@ impl Job {
     }
 }
 
+/// The wait of one's own, or the longer one that a peer asks for.
+pub(super) fn longest(own: Duration, asked: Option<Duration>) -> Duration {
+    asked.unwrap_or_default().min(MAX_RETRY_AFTER).max(own)
+}
+
 /// From 0 to 1.
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 4];
@@ -188,5 +192,20 @@ pub(super) fn random() -> f64 {
     match SystemRandom::new().fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
         Err(_) => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_can_ask_for_an_hour_at_most() {
+        let wait =
+            |asked: Option<u64>| longest(Duration::from_secs(5), asked.map(Duration::from_secs));
+        assert_eq!(wait(None), Duration::from_secs(5));
+        assert_eq!(wait(Some(1)), Duration::from_secs(5));
+        assert_eq!(wait(Some(70)), Duration::from_secs(70));
+        assert_eq!(wait(Some(u64::MAX)), Duration::from_hours(1));
     }
 }

@@ -19,12 +19,16 @@ mod peer;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod unwind;
 
+#[cfg(feature = "email")]
+pub(crate) use self::options::ATTEMPT_TIMEOUT;
 pub use self::{
     channel::Channel,
     counts::{ChannelCounts, NotificationCounts, PeerCounts},
-    handle::{Notifications, TestResult, UnknownChannel},
+    handle::Notifications,
     options::{NotificationOptions, OpenError, TimeSource},
     runner::Runner,
+    trial::{TestResult, UnknownChannel},
 };

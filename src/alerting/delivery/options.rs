@@ -4,6 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::alerting::{Backoff, DispatchOptions, Routing, RoutingError, StoreError};
 
+/// Time for one attempt, where nobody says. A notifier must have done its work, or given up, before that.
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Tells the wall clock, in milliseconds since the epoch. A test gives its own.
 pub type TimeSource = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -21,7 +24,8 @@ pub struct NotificationOptions {
     pub max_history: usize,
     /// How long to wait between attempts.
     pub backoff: Backoff,
-    /// Time for one attempt, whatever the notifier's own is. Default: 30 s.
+    /// Time for one attempt, whatever the notifier's own is. The channels of the crate are made for no less than the
+    /// default: what is cut off may come twice. Default: 30 s.
     pub attempt_timeout: Duration,
     /// Time that is left for what is under way when the observatory stops. Default: 5 s.
     pub shutdown_timeout: Duration,
@@ -49,7 +53,7 @@ impl NotificationOptions {
             dispatch: DispatchOptions::default(),
             max_history: 10_000,
             backoff: Backoff::default(),
-            attempt_timeout: Duration::from_secs(30),
+            attempt_timeout: ATTEMPT_TIMEOUT,
             shutdown_timeout: Duration::from_secs(5),
         }
     }

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{PeerCounts, lane::random};
+use super::{
+    PeerCounts,
+    lane::{longest, random},
+};
 use crate::alerting::{Alert, AlertmanagerPeer, Backoff};
 
 /// Prometheus: alerts in one request.
@@ -91,8 +94,7 @@ impl PeerQueue {
                 Err(error) if error.is_retryable => {
                     failures += 1;
                     self.put_back(batch);
-                    let wait = backoff.wait(failures, random());
-                    error.retry_after.map_or(wait, |asked| asked.max(wait))
+                    longest(backoff.wait(failures, random()), error.retry_after)
                 }
                 Err(error) => {
                     tracing::warn!(peer = self.name(), %error, "an Alertmanager refuses alerts");

@@ -332,6 +332,124 @@ async fn a_test_says_what_each_address_said() {
     running.stop().await;
 }
 
+/// Keeps incidents by their key, as `PagerDuty` does: what has the key of an open one opens none.
+#[derive(Clone, Debug, Default)]
+struct Incidents {
+    open: Arc<Mutex<BTreeMap<String, usize>>>,
+    paged: Arc<Mutex<Vec<String>>>,
+    refuses_ends: bool,
+}
+
+impl Notifier for Incidents {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        let key = message.dedup_key.clone();
+        let is_firing = message.status == crate::alerting::Status::Firing;
+        let mut open = self.open.lock().unwrap();
+        let answer = if is_firing {
+            if open.insert(key, 1).is_none() {
+                self.paged.lock().unwrap().push(message.title());
+            }
+            Ok(Receipt::new("202 Accepted"))
+        } else if self.refuses_ends {
+            Err(NotifyError::new(
+                FailureClass::ClientError,
+                "400 Bad Request",
+            ))
+        } else {
+            open.remove(&key);
+            Ok(Receipt::new("202 Accepted"))
+        };
+        Box::pin(async { answer })
+    }
+
+    fn opens_incidents(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_test_pages_and_none_stays_open() {
+    let service = Incidents::default();
+    let running = Running::start(
+        to(&["service"]),
+        &[("service", Channel::new(service.clone()))],
+    );
+    for _ in 0..2 {
+        let results = running.notifications.send_test("service").await.unwrap();
+        assert!(results[0].outcome.is_ok(), "{results:?}");
+    }
+    assert_eq!(service.paged.lock().unwrap().len(), 2);
+    assert!(service.open.lock().unwrap().is_empty());
+    let labels = Labels::from_pairs([("alertname", "slow"), ("severity", "error")]);
+    running.notifications.test_escalation(&labels).await;
+    assert!(service.open.lock().unwrap().is_empty());
+    // The alert that was rehearsed, in earnest.
+    running.fire("slow");
+    pass(40).await;
+    let paged = service.paged.lock().unwrap().clone();
+    assert_eq!(paged[2..], ["[FIRING:1] slow (error)"; 2]);
+    assert_eq!(service.open.lock().unwrap().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_that_stays_open_says_so() {
+    let service = Incidents {
+        refuses_ends: true,
+        ..Incidents::default()
+    };
+    let running = Running::start(to(&["service"]), &[("service", Channel::new(service))]);
+    let results = running.notifications.send_test("service").await.unwrap();
+    let error = results[0].outcome.as_ref().unwrap_err();
+    assert_eq!(
+        error.text,
+        "the test is delivered, but still open: 400 Bad Request"
+    );
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_are_tested_at_once() {
+    let hang: Vec<Arc<dyn Notifier>> = (0..20)
+        .map(|_| Arc::new(Peer::new(Answer::Hang)) as Arc<dyn Notifier>)
+        .collect();
+    let running = Running::start(to(&["ops"]), &[("ops", Channel::from_notifiers(hang))]);
+    let start = Instant::now();
+    let results = running.notifications.send_test("ops").await.unwrap();
+    assert_eq!(results[19].destination, "ops/19");
+    assert_eq!(start.elapsed(), Duration::from_secs(30));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_the_time_at_which_it_became_due_in_every_attempt() {
+    #[derive(Clone, Debug, Default)]
+    struct Times(Arc<Mutex<Vec<i64>>>);
+
+    impl Notifier for Times {
+        fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+            let mut times = self.0.lock().unwrap();
+            times.push(message.created_at);
+            let is_first = times.len() == 1;
+            Box::pin(async move {
+                let busy = NotifyError::new(FailureClass::ServerError, "503").retryable();
+                if is_first {
+                    Err(busy)
+                } else {
+                    Ok(Receipt::new("ok"))
+                }
+            })
+        }
+    }
+
+    let times = Times::default();
+    let running = Running::start(to(&["peer"]), &[("peer", Channel::new(times.clone()))]);
+    running.fire("slow");
+    pass(60).await;
+    assert_eq!(*times.0.lock().unwrap(), [BASE + 30_000; 2]);
+    running.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rehearsed_escalation_walks_every_step() {
     let (first, second) = (Peer::new(Answer::Accept), Peer::new(Answer::Accept));

@@ -211,6 +211,7 @@ impl Dispatcher {
         message.escalation_step = group.escalation.as_ref().map_or(0, |state| state.taken);
         message.severity = raised(message.severity, message.escalation_step);
         message.reason = reason;
+        message.created_at = now;
         let lasts_ms = group.interval_ms.max(to_ms(self.options.delivery_time));
         let notification = Notification {
             id: self.next_id,

@@ -10,9 +10,13 @@ use crate::{
 
 impl Dispatcher {
     /// The messages that an alert with these labels would cause if nobody ever acknowledged, each with its step.
+    ///
+    /// Their groups are those of this rehearsal, by its `id`: with the real group's key, an incident that a test has
+    /// opened would swallow the real alert.
     pub(crate) fn test_messages(
         &self,
         labels: &Labels,
+        id: &str,
         now: i64,
     ) -> Vec<(usize, Destination, Message)> {
         let mut messages = Vec::new();
@@ -21,7 +25,7 @@ impl Dispatcher {
             let Some(receiver) = self.router.receiver(&node.receiver) else {
                 continue;
             };
-            let key = format!("{}:{}", node.key, node.group_labels(labels));
+            let key = format!("test:{id}:{}:{}", node.key, node.group_labels(labels));
             let alert = Arc::new(Alert::new(labels.clone(), now));
             let first = std::iter::once(&receiver.destinations);
             let steps = first.chain(receiver.steps.iter().map(|step| &step.destinations));
@@ -31,6 +35,7 @@ impl Dispatcher {
                 message.severity = super::flush::raised(message.severity, step);
                 message.escalation_step = step;
                 message.reason = Reason::Test;
+                message.created_at = now;
                 let told = destinations.iter().cloned();
                 messages.extend(told.map(|destination| (step, destination, message.clone())));
             }

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use hyper::header::HeaderMap;
 
 use super::{
-    FailureClass, HttpClient, NotifyError, Receipt, Secret, payload,
+    FailureClass, HttpClient, NotifyError, Receipt, Secret,
+    http::Post,
+    payload,
     webhook::{check_url, headers},
 };
 use crate::alerting::{Alert, RoutingError};
@@ -67,9 +69,8 @@ impl AlertmanagerPeer {
                 format!("cannot write the body: {error}"),
             )
         })?;
-        self.client
-            .post(&self.url, self.headers.clone(), body)
-            .await
+        let post = Post::new(&self.url, body).with_headers(self.headers.clone());
+        self.client.post(post).await
     }
 }
 

@@ -14,12 +14,14 @@ use tokio::task::spawn_blocking;
 
 use super::{
     FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status,
-    content::lines,
+    content::{MAX_LABELS, lines, one_line},
     payload,
-    template::{Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
 
+/// Characters of a title, a label or another foreign text.
+const MAX_FOREIGN_CHARS: usize = 300;
 /// Alerts of one message that are written out.
 const MAX_ALERTS: usize = 20;
 /// Characters of a template's text.
@@ -29,7 +31,16 @@ const MAX_TEXT_CHARS: usize = 16_384;
 const SLOTS: [Slot; 1] = [Slot {
     name: "text",
     escape: Escape::Plain,
+    blank: Blank::Refused,
 }];
+
+/// A console channel: lines on standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsoleOptions {
+    /// A template for `text`; see `docs/alert-templates.md`.
+    pub templates: BTreeMap<String, String>,
+}
 
 /// Writes each message as a few lines.
 #[derive(Clone)]
@@ -39,6 +50,33 @@ pub struct Console {
     is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,
+}
+
+impl ConsoleOptions {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            templates: BTreeMap::new(),
+        }
+    }
+
+    /// Uses a template for a text.
+    #[must_use]
+    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
+        self.templates.insert(text.into(), source.into());
+        self
+    }
+
+    /// The notifier of the channel with this name.
+    ///
+    /// # Errors
+    /// When a template does not parse.
+    pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
+        let mut console = Console::stderr();
+        console.templates = Templates::new(name, &SLOTS, &self.templates)?;
+        Ok(vec![Arc::new(console)])
+    }
 }
 
 impl Console {
@@ -149,7 +187,8 @@ fn render(message: &Message, is_coloured: bool) -> String {
             message.common_labels.get(label.name()).map(String::as_str) != Some(label.value())
         });
         let own: Vec<String> = own
-            .map(|label| format!("{}={:?}", plain(label.name()), label.value()))
+            .take(MAX_LABELS)
+            .map(|label| format!("{}={:?}", plain(label.name()), plain(label.value())))
             .collect();
         let time = match alert.status {
             Status::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
@@ -196,17 +235,9 @@ fn why(message: &Message) -> String {
     }
 }
 
-/// A label may hold what moves the cursor or forges a line.
+/// A label may hold what moves the cursor or forges a line, and be a megabyte long.
 fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            plain.extend(c.escape_default());
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
+    one_line(text, MAX_FOREIGN_CHARS)
 }
 
 #[cfg(test)]
@@ -237,10 +268,36 @@ mod tests {
         assert_eq!(
             render(&message, false),
             "[FIRING:2] Slow (error): new\n  \
-             firing  since 1970-01-01T00:00:00Z  model_id=\"a\\nb\\u{1b}[2J\"  too\\rslow\n  \
+             firing  since 1970-01-01T00:00:00Z  model_id=\"a b\u{fffd}[2J\"  too slow\n  \
              firing  since 1970-01-01T00:00:00Z\n"
         );
         assert!(render(&message, true).starts_with("\x1b[1;31m[FIRING:2]"));
+    }
+
+    #[test]
+    fn a_foreign_text_of_any_length_is_a_line_that_can_be_read() {
+        let mut message = super::super::content::tests::hostile();
+        // As if another alert had none of its labels.
+        message.common_labels.clear();
+        let text = render(&message, false);
+        assert!(text.chars().count() < 4_000, "{}", text.chars().count());
+        assert!(
+            !text.contains('\u{202e}') && text.contains("שלום"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_channel_of_the_configuration_has_its_template() {
+        let options = ConsoleOptions::new().with_template("text", "{{ receiver }}");
+        assert_eq!(options.build("console").unwrap().len(), 1);
+        let error = ConsoleOptions::new().with_template("txt", "");
+        let error = error.build("console").unwrap_err().to_string();
+        assert!(
+            error.starts_with("channel \"console\": templates: \"txt\""),
+            "{error}"
+        );
     }
 
     #[test]

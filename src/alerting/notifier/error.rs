@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use super::Secret;
-
 /// An attempt that failed. Its text holds no secret and no URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -63,14 +61,6 @@ impl NotifyError {
     #[must_use]
     pub fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
-        self
-    }
-
-    /// Hides a secret that a peer repeats in its answer.
-    pub(super) fn without(mut self, secret: &Secret) -> Self {
-        if !secret.expose().is_empty() && self.text.contains(secret.expose()) {
-            self.text = self.text.replace(secret.expose(), "***");
-        }
         self
     }
 

@@ -19,13 +19,19 @@ use hyper::{
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, capture_connection},
+    },
     rt::{TokioExecutor, TokioTimer},
 };
 use jiff::{Timestamp, fmt::rfc2822};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 
-use super::{FailureClass, NotifyError, Receipt, Secret};
+use super::{
+    FailureClass, NotifyError, Receipt, Secret,
+    pace::{Pace, Paces},
+};
 
 /// Redirects that are followed at most.
 const MAX_REDIRECTS: usize = 5;
@@ -41,7 +47,19 @@ const AGENT: &str = concat!("llm-observatory/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connect_timeout: Duration,
     timeout: Duration,
+    /// The pace of each address that has one, whichever channels share it.
+    paces: Paces,
+}
+
+/// What is posted where.
+pub(super) struct Post<'a> {
+    url: &'a Secret,
+    headers: HeaderMap,
+    body: Bytes,
+    /// What its answer must not be shown to repeat, beside the URL and the headers.
+    secret: Option<&'a Secret>,
 }
 
 /// What a peer answered.
@@ -56,7 +74,7 @@ pub(super) struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// Time for a connection, TLS included. Default: 5 s.
+    /// Time for a connection, from the name to the end of TLS's handshake. Default: 5 s.
     pub connect_timeout: Duration,
     /// Time for a request and its answer. Default: 10 s.
     pub timeout: Duration,
@@ -127,33 +145,31 @@ impl HttpClient {
             .build(connector);
         Ok(Self {
             inner,
+            connect_timeout: options.connect_timeout,
             timeout: options.timeout,
+            paces: Paces::default(),
         })
+    }
+
+    /// The pace of an address: the same for all clones and channels. The longest interval is its own.
+    pub(super) fn pace(&self, url: &Secret, interval: Duration) -> Arc<Pace> {
+        self.paces.of(url, interval)
     }
 
     /// Posts JSON, and reads the answer as the table says: 2xx is success; no connection, 5xx and 429 are worth
     /// another attempt; anything else is not.
-    pub(super) async fn post(
-        &self,
-        url: &Secret,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<Receipt, NotifyError> {
-        self.ask(url, headers, body).await?.judge()
+    pub(super) async fn post(&self, post: Post<'_>) -> Result<Receipt, NotifyError> {
+        self.ask(post).await?.judge()
     }
 
     /// Posts JSON; an answer is one whatever its status.
-    pub(super) async fn ask(
-        &self,
-        url: &Secret,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<Answer, NotifyError> {
-        let uri: Uri = url
+    pub(super) async fn ask(&self, post: Post<'_>) -> Result<Answer, NotifyError> {
+        let uri: Uri = post
+            .url
             .expose()
             .parse()
             .map_err(|_| NotifyError::new(FailureClass::Other, "the URL cannot be read"))?;
-        let exchange = self.exchange(uri, headers, body.into());
+        let exchange = self.exchange(uri, post);
         tokio::time::timeout(self.timeout, exchange)
             .await
             .unwrap_or_else(|_| {
@@ -163,40 +179,92 @@ impl HttpClient {
             })
     }
 
-    async fn exchange(
-        &self,
-        mut uri: Uri,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Answer, NotifyError> {
-        let hidden = secrets(&uri, &headers);
+    async fn exchange(&self, mut uri: Uri, post: Post<'_>) -> Result<Answer, NotifyError> {
+        let hidden = post.hidden(&uri);
         let mut followed = 0;
         loop {
             let mut request = Request::post(uri.clone());
             if let Some(all) = request.headers_mut() {
                 all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 all.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-                all.extend(headers.clone());
+                all.extend(post.headers.clone());
             }
             let request = request
-                .body(Full::new(body.clone()))
+                .body(Full::new(post.body.clone()))
                 .map_err(|error| NotifyError::new(FailureClass::Other, chain(&error)))?;
-            let sent = self.inner.request(request).await;
-            let response = sent.map_err(|error| {
-                let text = explain(&error, error.is_connect());
-                let failure = NotifyError::new(FailureClass::Other, text).retryable();
-                if error.is_connect() {
-                    failure
-                } else {
-                    failure.maybe_received()
-                }
-            })?;
+            let response = self.send(request).await?;
             match redirect(&uri, &response) {
                 Some(next) if followed < MAX_REDIRECTS => uri = next,
                 _ => return Ok(Answer::read(response, &hidden).await),
             }
             followed += 1;
         }
+    }
+}
+
+impl HttpClient {
+    /// Sends one request, once there is a connection.
+    async fn send(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, NotifyError> {
+        let mut connection = capture_connection(&mut request);
+        let mut sent = std::pin::pin!(self.inner.request(request));
+        // The connector's own limit ends before TLS begins; one from the pool is there at once.
+        let connected = async {
+            connection.wait_for_connection_metadata().await;
+        };
+        let sent = tokio::select! {
+            biased;
+            answer = &mut sent => answer,
+            () = connected => sent.await,
+            () = tokio::time::sleep(self.connect_timeout) => {
+                let text = format!("cannot connect: no connection within {:?}", self.connect_timeout);
+                return Err(NotifyError::new(FailureClass::DeadlineExceeded, text).retryable());
+            }
+        };
+        sent.map_err(|error| {
+            let text = explain(&error, error.is_connect());
+            let failure = NotifyError::new(FailureClass::Other, text).retryable();
+            if error.is_connect() {
+                failure
+            } else {
+                failure.maybe_received()
+            }
+        })
+    }
+}
+
+impl<'a> Post<'a> {
+    /// JSON for a URL.
+    pub(super) fn new(url: &'a Secret, body: Vec<u8>) -> Self {
+        Self {
+            url,
+            headers: HeaderMap::new(),
+            body: body.into(),
+            secret: None,
+        }
+    }
+
+    /// Sends headers beside ours.
+    pub(super) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Names a secret that the body holds.
+    pub(super) fn hiding(mut self, secret: &'a Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    fn hidden(&self, uri: &Uri) -> Vec<String> {
+        let mut hidden = secrets(uri, &self.headers);
+        let whole = [Some(self.url), self.secret].into_iter().flatten();
+        hidden.extend(whole.map(|secret| secret.expose().to_owned()));
+        // One may be part of another.
+        hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        hidden
     }
 }
 
@@ -271,14 +339,11 @@ fn secrets(uri: &Uri, headers: &HeaderMap) -> Vec<String> {
     let values = headers.values().filter_map(|value| value.to_str().ok());
     // `Bearer …`: the peer may repeat the token alone.
     let values = values.flat_map(|value| value.split(' '));
-    let mut found: Vec<String> = parts
+    parts
         .chain(values)
         .filter(|part| part.len() >= SECRET_CHARS)
         .map(str::to_owned)
-        .collect();
-    // One may be part of another.
-    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    found
+        .collect()
 }
 
 async fn first_line(mut body: Incoming, hidden: &[String]) -> String {
@@ -417,17 +482,34 @@ mod tests {
             .unwrap();
         let bearer = HeaderValue::from_static("Bearer canary-header");
         let headers = HeaderMap::from_iter([(hyper::header::AUTHORIZATION, bearer)]);
-        let hidden = secrets(&uri, &headers);
+        let url = Secret::new(uri.to_string());
+        let key = Secret::new("canary-key");
+        let post = Post::new(&url, Vec::new()).with_headers(headers);
+        let hidden = post.hiding(&key).hidden(&uri);
         let long = format!("{}canary-path", "x".repeat(MAX_ANSWER_CHARS - 4));
         for said in [
             "Route POST:/hook/canary-path?token=canary-query not found",
             "\n unknown token canary-header",
+            "https://h.example/hook/canary-path?token=canary-query",
+            r#"{"routing_key":"canary-key"}"#,
             &long,
         ] {
             let shown = shown(said, &hidden);
             assert!(!shown.contains("cana"), "{shown}");
         }
         assert_eq!(shown("no such hook\nmore", &hidden), "no such hook");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_hangs_is_no_connection_and_nothing_was_received() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Secret::new(format!("https://{}/", silent.local_addr().unwrap()));
+        let options = HttpOptions::default()
+            .with_timeouts(Duration::from_millis(100), Duration::from_mins(1));
+        let client = HttpClient::new(&options).unwrap();
+        let error = client.post(Post::new(&url, Vec::new())).await.unwrap_err();
+        assert_eq!(error.text, "cannot connect: no connection within 100ms");
+        assert_eq!((error.is_retryable, error.maybe_received), (true, false));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub struct Message {
     pub dedup_key: String,
     /// Why this is sent now.
     pub reason: Reason,
+    /// When it became due, in milliseconds since the epoch: the same for every attempt. 0 where nobody knows.
+    #[serde(default)]
+    pub created_at: i64,
 }
 
 /// One alert of a message.
@@ -125,6 +128,7 @@ impl Message {
             escalation_step: 0,
             dedup_key: Self::dedup_key_of(&group_key),
             reason: Reason::New,
+            created_at: 0,
             group_key,
         }
     }
@@ -147,6 +151,28 @@ impl Message {
             Self::new(receiver, "{}:{alertname=\"ObservatoryTest\"}").with_alerts(vec![alert]);
         message.group_labels = message.common_labels.clone();
         message.reason = Reason::Test;
+        message.created_at = now;
+        message
+    }
+
+    /// The same about another group: what is told of it opens and closes nothing of anybody else's.
+    pub(crate) fn with_group_key(mut self, group_key: impl Into<String>) -> Self {
+        self.group_key = group_key.into();
+        self.dedup_key = Self::dedup_key_of(&self.group_key);
+        self
+    }
+
+    /// The same, once all of it is over.
+    pub(crate) fn over(&self, now: i64) -> Self {
+        let severity = self.severity;
+        let alerts = self.alerts.iter().map(|alert| {
+            let mut over = Alert::clone(&alert.alert);
+            over.ends_at = now;
+            MessageAlert::new(Arc::new(over), Status::Resolved)
+        });
+        let mut message = self.clone().with_alerts(alerts.collect());
+        message.severity = severity;
+        message.created_at = now;
         message
     }
 

@@ -12,6 +12,7 @@ mod email;
 mod error;
 mod http;
 mod message;
+mod pace;
 mod pagerduty;
 mod payload;
 mod secret;
@@ -22,11 +23,13 @@ mod webhook;
 use std::{fmt, pin::Pin};
 
 #[cfg(feature = "email")]
+pub(crate) use self::email::recipients;
+#[cfg(feature = "email")]
 pub use self::email::{EmailOptions, Encryption};
 pub(crate) use self::message::hex;
 pub use self::{
     alertmanager::AlertmanagerPeer,
-    console::Console,
+    console::{Console, ConsoleOptions},
     error::{FailureClass, NotifyError},
     http::{HttpClient, HttpClientError, HttpOptions},
     message::{Message, MessageAlert, Reason, Status},
@@ -73,6 +76,12 @@ pub type NotifyFuture<'a> = Pin<Box<dyn Future<Output = Result<Receipt, NotifyEr
 pub trait Notifier: fmt::Debug + Send + Sync {
     /// Makes one attempt.
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a>;
+
+    /// Whether a message opens what only its end closes, such as an incident: a test is closed again then.
+    /// Default: false.
+    fn opens_incidents(&self) -> bool {
+        false
+    }
 }
 
 /// What a peer said when it accepted a message.

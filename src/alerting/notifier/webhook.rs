@@ -14,8 +14,10 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex, payload,
-    template::{Escape, Rendered, Slot, Templates},
+    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex,
+    http::Post,
+    payload,
+    template::{Blank, Escape, Slot, Templates},
 };
 use crate::alerting::RoutingError;
 
@@ -32,6 +34,7 @@ const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
 const SLOTS: [Slot; 1] = [Slot {
     name: "body",
     escape: Escape::Json,
+    blank: Blank::Refused,
 }];
 
 /// A webhook channel.
@@ -187,21 +190,21 @@ impl Notifier for Webhook {
                 )
             };
             let message = message.truncated(self.max_alerts);
-            let (body, note) = match own_body(&self.templates.render(&message)) {
-                Ok(body) => (body, String::new()),
-                Err(note) => {
-                    let body = payload::webhook(&message).map_err(|error| wrong(&error))?;
-                    (body, note)
-                }
+            let rendered = self.templates.render(&message);
+            let body = match rendered.get("body") {
+                Some(body) => body.as_bytes().to_vec(),
+                None => payload::webhook(&message).map_err(|error| wrong(&error))?,
             };
             let mut headers = self.headers.clone();
             let mut set = |name: &'static str, value: String| {
                 HeaderValue::try_from(value).map(|value| headers.insert(name, value))
             };
             set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| wrong(&error))?;
-            if !note.is_empty() {
+            if !rendered.note.is_empty() {
                 // A header takes ASCII.
-                let note = note.replace(|c: char| !matches!(c, ' '..='~'), "?");
+                let note = rendered
+                    .note
+                    .replace(|c: char| !matches!(c, ' '..='~'), "?");
                 set(TEMPLATE_ERROR_HEADER, note).map_err(|error| wrong(&error))?;
             }
             if let Some(key) = &self.key {
@@ -213,7 +216,8 @@ impl Notifier for Webhook {
                 set(TIMESTAMP_HEADER, seconds).map_err(|error| wrong(&error))?;
                 set(SIGNATURE_HEADER, signature).map_err(|error| wrong(&error))?;
             }
-            self.client.post(&self.url, headers, body).await
+            let post = Post::new(&self.url, body).with_headers(headers);
+            self.client.post(post).await
         })
     }
 }
@@ -225,20 +229,6 @@ impl fmt::Debug for Webhook {
             .field("is_signed", &self.key.is_some())
             .field("max_alerts", &self.max_alerts)
             .finish_non_exhaustive()
-    }
-}
-
-/// The template's body; else what was wrong with it, or nothing where there is no template.
-fn own_body(rendered: &Rendered) -> Result<Vec<u8>, String> {
-    let Some(body) = rendered.get("body") else {
-        return Err(rendered.note.clone());
-    };
-    match serde_json::from_str::<serde::de::IgnoredAny>(body) {
-        Ok(_) => Ok(body.as_bytes().to_vec()),
-        Err(error) => {
-            tracing::warn!(%error, "a webhook's template gave no JSON");
-            Err(format!("The template gave no JSON: {error}"))
-        }
     }
 }
 
@@ -268,17 +258,21 @@ mod tests {
         let body = |source: &str| {
             let sources = BTreeMap::from([("body".to_owned(), source.to_owned())]);
             let templates = Templates::new("ops", &SLOTS, &sources).unwrap();
-            own_body(&templates.render(&Message::test("all", 0)))
+            let rendered = templates.render(&Message::test("all", 0));
+            let body = rendered.get("body").map(str::to_owned);
+            body.ok_or(rendered.note)
         };
         let ours = body("{\"who\": {{ receiver }}, \"labels\": {{ common_labels }}}").unwrap();
-        let ours: serde_json::Value = serde_json::from_slice(&ours).unwrap();
+        let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         assert_eq!(ours["who"], "all");
         assert_eq!(ours["labels"]["alertname"], "ObservatoryTest");
-        let note = body("{").unwrap_err();
-        assert!(note.starts_with("The template gave no JSON"), "{note}");
-        let note = body("{{ a.b.c }}").unwrap_err();
-        assert!(note.starts_with("A template failed"), "{note}");
-        assert_eq!(own_body(&Rendered::default()), Err(String::new()));
+        let check = |source: &str, expected: &str| {
+            let note = body(source).unwrap_err();
+            assert!(note.starts_with(expected), "{note}");
+        };
+        check("{", "A template failed: body gave no JSON: ");
+        check("{{ a.b.c }}", "A template failed: ");
+        check(" \n", "A template failed: body gave an empty text");
     }
 
     #[test]

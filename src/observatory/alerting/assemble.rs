@@ -9,10 +9,10 @@ use super::{
 use crate::{
     alerting::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
-        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, HttpOptions,
-        NotificationOptions, Notifications, OpenError, Receiver, Route, Routing, RoutingError,
-        RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules,
-        load_rule_file, preset_rules,
+        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, NotificationOptions,
+        Notifications, OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup,
+        RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules, load_rule_file,
+        preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
     metrics::registry::Diagnostics,
@@ -29,6 +29,10 @@ const EVERYBODY: &str = "default";
 const GROUP_WAIT: Duration = Duration::from_secs(30);
 /// The channel that is there where no other is: an alert must go somewhere.
 const CONSOLE: &str = "console";
+
+/// Said once, where a person would look for the link.
+const NO_LINK: &str = "alerts are sent without a link to the observatory, since only this machine reaches it: \
+                       OBSERVATORY_EXTERNAL_URL names where a browser finds it";
 
 /// Alerting cannot be put together. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +113,7 @@ impl Assembled {
         let mut known: BTreeSet<String> = channels.keys().cloned().collect();
         known.extend(alerting.channels.keys().cloned());
         if is_on {
-            let client = HttpClient::new(&HttpOptions::default())?;
+            let client = HttpClient::new(&alerting.http)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
                     parts.diagnostics.notice(format!(
@@ -142,11 +146,15 @@ impl Assembled {
         let now = time();
         let rules = rules(config, parts.engine, parts.store, &routes, now)?;
         parts.store.keep_long(rules.long_selectors());
-        let dispatch = DispatchOptions::default().with_external_url(external_url(config));
+        let url = browser_url(config);
+        if url.is_empty() && is_on && has_readers(&channels, config) {
+            parts.diagnostics.notice(NO_LINK.to_owned());
+        }
+        let dispatch = DispatchOptions::default().with_external_url(url);
         let mut options = NotificationOptions::new(routes.routing(&rules))
             .with_dispatch(dispatch)
-            .with_max_history(alerting.max_history)
-            .with_timeouts(Duration::from_secs(30), config.shutdown_timeout);
+            .with_max_history(alerting.max_history);
+        options.shutdown_timeout = config.shutdown_timeout;
         options.data_dir = alerting.data_dir.clone().filter(|_| is_on);
         let (notifications, runner) = Notifications::open(options, channels, peers, time)?;
         Ok(Self {
@@ -221,7 +229,7 @@ fn made(
     client: &HttpClient,
 ) -> Result<Option<(String, Channel)>, RoutingError> {
     let channel = match &config.kind {
-        ChannelKind::Console => Channel::new(Console::stderr()),
+        ChannelKind::Console(options) => Channel::from_notifiers(options.build(name)?),
         ChannelKind::Slack(options) => Channel::from_notifiers(options.build(name, client)?),
         ChannelKind::PagerDuty(options) => Channel::from_notifiers(options.build(name, client)?),
         #[cfg(feature = "email")]
@@ -270,6 +278,30 @@ fn exported_as(config: &ChannelConfig) -> ExportedChannel {
 fn external_url(config: &Config) -> String {
     let own = || format!("http://{}", config.prometheus.listen);
     config.alerting.external_url.clone().unwrap_or_else(own)
+}
+
+/// Where a person's browser finds the observatory; empty where only this machine could.
+fn browser_url(config: &Config) -> String {
+    let listen = config.prometheus.listen;
+    let is_here = listen.ip().is_loopback() || listen.ip().is_unspecified() || listen.port() == 0;
+    match &config.alerting.external_url {
+        None if is_here || !config.prometheus.enabled => String::new(),
+        _ => external_url(config),
+    }
+}
+
+/// Whether a channel whose messages have links is told.
+fn has_readers(told: &BTreeMap<String, Channel>, config: &Config) -> bool {
+    let channels = config.alerting.channels.iter();
+    let mut told = channels.filter(|(name, _)| told.contains_key(*name));
+    told.any(|(_, channel)| match channel.kind {
+        ChannelKind::Slack(_) | ChannelKind::PagerDuty(_) => true,
+        #[cfg(feature = "email")]
+        ChannelKind::Email(_) => true,
+        ChannelKind::Console(_) | ChannelKind::Webhook(_) | ChannelKind::Alertmanager { .. } => {
+            false
+        }
+    })
 }
 
 impl Routes {
@@ -365,4 +397,48 @@ impl Routes {
 pub(crate) fn time_source(clock: &crate::clock::Clock) -> TimeSource {
     let clock = clock.clone();
     Arc::new(move || super::super::milliseconds(clock.wall()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::SlackOptions;
+
+    fn listening(at: &str) -> Config {
+        Config::default().with_listen(at.parse().unwrap())
+    }
+
+    #[test]
+    fn a_link_that_only_this_machine_could_follow_is_given_to_nobody() {
+        for at in [
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "0.0.0.0:9090",
+            "[::]:9090",
+            "10.0.0.1:0",
+        ] {
+            assert_eq!(browser_url(&listening(at)), "", "{at}");
+        }
+        let mut config = listening("10.0.0.1:9090");
+        assert_eq!(browser_url(&config), "http://10.0.0.1:9090");
+        config.prometheus.enabled = false;
+        assert_eq!(browser_url(&config), "");
+        // Whoever says so means it.
+        config.alerting.external_url = Some("http://localhost:9090".to_owned());
+        assert_eq!(browser_url(&config), "http://localhost:9090");
+    }
+
+    #[test]
+    fn the_missing_link_is_said_where_somebody_would_follow_it() {
+        let slack = ChannelConfig::slack(SlackOptions::new("https://hooks.example/token"));
+        let config = Config::default()
+            .with_channel("slack", slack)
+            .with_channel("hook", ChannelConfig::alertmanagers(["http://a:9093"]));
+        let told = |names: &[&str]| {
+            let channel = |name: &&str| ((*name).to_owned(), Channel::new(Console::stderr()));
+            has_readers(&names.iter().map(channel).collect(), &config)
+        };
+        assert!(told(&["console", "slack"]));
+        assert!(!told(&["console", "hook"]) && !told(&[]));
+    }
 }

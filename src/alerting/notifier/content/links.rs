@@ -1,8 +1,11 @@
 //! Where a person goes from a message.
 
+use std::net::IpAddr;
+
+use hyper::Uri;
 use serde::Serialize;
 
-use super::super::Message;
+use super::super::{Message, hex};
 
 /// Characters of a URL: beyond this it is no link that a person or a browser wants.
 const MAX_URL_CHARS: usize = 2_000;
@@ -43,7 +46,11 @@ pub(in super::super) fn links(message: &Message) -> Vec<Link> {
     }
     add("Dashboard", &message.external_url);
     if let Some(alert) = message.alerts.first() {
-        add("Query", &alert.alert.generator_url);
+        let url = &alert.alert.generator_url;
+        // Somebody who says where a browser finds the observatory may mean this machine.
+        if !message.external_url.is_empty() || !is_of_this_machine(url) {
+            add("Query", url);
+        }
     }
     links
 }
@@ -56,23 +63,35 @@ fn checked(url: &str) -> Option<String> {
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme)) && url.len() > scheme.len()
     });
     let is_clean = |c: char| !c.is_control() && !c.is_whitespace();
-    if !is_web || url.chars().count() > MAX_URL_CHARS || !url.chars().all(is_clean) {
+    if !is_web || url.len() > MAX_URL_CHARS || !url.chars().all(is_clean) {
         return None;
     }
     let mut checked = String::with_capacity(url.len());
-    for c in url.chars() {
-        match c {
-            '<' => checked.push_str("%3C"),
-            '>' => checked.push_str("%3E"),
-            '|' => checked.push_str("%7C"),
-            '"' => checked.push_str("%22"),
-            '\'' => checked.push_str("%27"),
-            '`' => checked.push_str("%60"),
-            '\\' => checked.push_str("%5C"),
-            _ => checked.push(c),
+    for byte in url.bytes() {
+        match byte {
+            // Beyond ASCII there are characters that turn the direction of a text, or look like others; a browser
+            // reads the bytes all the same, in a host's name too.
+            b'<' | b'>' | b'|' | b'"' | b'\'' | b'`' | b'\\' | 0x80.. => {
+                checked.push('%');
+                checked.push_str(&hex(&[byte]).to_ascii_uppercase());
+            }
+            _ => checked.push(char::from(byte)),
         }
     }
-    Some(checked)
+    (checked.len() <= MAX_URL_CHARS).then_some(checked)
+}
+
+/// Whether a URL's host is this machine: nobody else gets anywhere with it, and nobody at all with port 0.
+fn is_of_this_machine(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let is_here = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+    host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(is_here)
+        || uri.port_u16() == Some(0)
 }
 
 #[cfg(test)]
@@ -99,7 +118,38 @@ mod tests {
         ] {
             assert_eq!(checked(url), None, "{url}");
         }
-        let long = format!("https://a/{}", "x".repeat(2_000));
-        assert_eq!(checked(&long), None);
+        for long in ["x".repeat(2_000), "ü".repeat(400)] {
+            assert_eq!(checked(&format!("https://a/{long}")), None);
+        }
+    }
+
+    #[test]
+    fn a_link_is_ascii_and_turns_no_text_around() {
+        assert_eq!(
+            checked("https://ü.example/\u{202e}fdp\u{2066}\u{200b}").as_deref(),
+            Some("https://%C3%BC.example/%E2%80%AEfdp%E2%81%A6%E2%80%8B")
+        );
+    }
+
+    #[test]
+    fn a_query_on_this_machine_is_linked_only_where_somebody_said_so() {
+        let mut message = super::super::tests::reference(crate::alerting::Status::Firing);
+        let labels = |message: &Message| -> Vec<&str> {
+            links(message).iter().map(|link| link.label).collect()
+        };
+        assert_eq!(labels(&message), ["Dashboard", "Query"]);
+        message.external_url = String::new();
+        assert_eq!(labels(&message), [""; 0]);
+        for (url, expected) in [
+            ("http://127.0.0.1:9090/graph", true),
+            ("http://[::1]:9090/graph", true),
+            ("http://0.0.0.0:9090/graph", true),
+            ("http://localhost/graph", true),
+            ("http://observatory.example:0/graph", true),
+            ("http://observatory.example:9090/graph", false),
+            ("http://10.0.0.1/graph", false),
+        ] {
+            assert_eq!(is_of_this_machine(url), expected, "{url}");
+        }
     }
 }

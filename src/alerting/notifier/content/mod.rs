@@ -9,6 +9,8 @@ mod text;
 
 use serde::Serialize;
 
+#[cfg(feature = "email")]
+pub(super) use self::text::cleaned;
 pub(super) use self::{
     links::{Link, links},
     text::{lines, one_line},
@@ -20,7 +22,7 @@ pub(super) const MAX_TITLE_CHARS: usize = 1_024;
 /// Characters of a label's name or value.
 const MAX_LABEL_CHARS: usize = 200;
 /// Labels that are shown, of the group and of each alert.
-const MAX_LABELS: usize = 20;
+pub(super) const MAX_LABELS: usize = 20;
 /// Characters of a summary, which is one line.
 const MAX_SUMMARY_CHARS: usize = 300;
 /// Characters of a description, which may be several.

@@ -16,18 +16,29 @@ pub(in super::super) fn one_line(text: &str, max_chars: usize) -> String {
 
 /// Lines of at most `max_chars` characters together; `\n` ends each, whatever did before.
 pub(in super::super) fn lines(text: &str, max_chars: usize) -> String {
+    let text = line_chars(text.trim());
+    let text = text.map(|c| if c == '\t' { ' ' } else { c });
+    collect(text, max_chars)
+}
+
+/// The whole text, tabs included, for what cannot be cut: HTML of an operator's own has the same foreign values in it.
+#[cfg(feature = "email")]
+pub(in super::super) fn cleaned(text: &str) -> String {
+    line_chars(text).collect()
+}
+
+fn line_chars(text: &str) -> impl Iterator<Item = char> {
     let mut is_after_return = false;
-    let text = text.trim().chars().filter_map(|c| {
+    text.chars().filter_map(move |c| {
         let is_second = is_after_return && c == '\n';
         is_after_return = c == '\r';
         match c {
             '\n' if is_second => None,
             '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some('\n'),
-            '\t' => Some(' '),
+            '\t' => Some(c),
             _ => Some(visible(c)),
         }
-    });
-    collect(text, max_chars)
+    })
 }
 
 /// A control character may move a cursor or end a header. One that sets the direction of the text makes what is said

@@ -1,9 +1,9 @@
 //! Options that are right, or what is wrong with them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use lettre::{
-    message::Mailbox,
+    message::{Mailbox, Mailboxes},
     transport::smtp::{
         client::{Certificate, CertificateStore, TlsParameters},
         extension::ClientId,
@@ -13,16 +13,18 @@ use tokio::sync::Semaphore;
 
 use super::{
     super::{Notifier, template::Templates},
-    Email, EmailOptions, Encryption, SLOTS, Shared,
-    smtp::Server,
+    Email, EmailOptions, Encryption, MAX_TIMEOUT, SLOTS, Shared,
+    compose::id_part,
+    smtp::{Server, hidden},
 };
 use crate::alerting::RoutingError;
 
 impl EmailOptions {
-    /// The notifiers of the channel with this name: one for each recipient.
+    /// The notifiers of the channel with this name: one for each recipient, who may be named twice.
     ///
     /// # Errors
-    /// When the server, an address, an authority or a template is none, or a password would travel unprotected.
+    /// When the server, an address, an authority or a template is none, the timeout is too long, or a password would
+    /// travel unprotected.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let error = |key: &'static str, problem: String| {
             RoutingError::new(format!("channel {name:?}"), key, problem)
@@ -37,9 +39,18 @@ impl EmailOptions {
             return Err(error("to", "must name a recipient".to_owned()));
         }
         let to = self.to.iter().map(|address| mailbox(address));
-        let to = to
+        let mut to = to
             .collect::<Result<Vec<Mailbox>, String>>()
             .map_err(|problem| error("to", problem))?;
+        let mut seen = HashSet::new();
+        to.retain(|mailbox| seen.insert(mailbox.email.clone()));
+        if self.timeout.is_zero() || self.timeout > MAX_TIMEOUT {
+            let problem = format!(
+                "is {:?}, but must be above 0s and at most {MAX_TIMEOUT:?}",
+                self.timeout
+            );
+            return Err(error("timeout", problem));
+        }
         let login = self.login().map_err(|(key, problem)| error(key, problem))?;
         let tls = match self.effective_encryption() {
             Encryption::None => None,
@@ -60,12 +71,14 @@ impl EmailOptions {
             encryption: self.effective_encryption(),
             tls,
             hello: ClientId::Domain(hello_name.to_owned()),
+            hidden: hidden(&login),
             login,
             timeout: self.timeout,
         };
         let shared = Arc::new(Shared {
             from,
             to,
+            channel: id_part(name),
             max_alerts: self.max_alerts,
             templates: Templates::new(name, &SLOTS, &self.templates)?,
             server,
@@ -128,6 +141,17 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
         ));
     }
     Ok(mailbox)
+}
+
+/// The addresses of a list that is separated by commas; a name in quotes may have some of its own.
+pub(crate) fn recipients(list: &str) -> Vec<String> {
+    if let Ok(mailboxes) = list.parse::<Mailboxes>() {
+        return mailboxes.iter().map(ToString::to_string).collect();
+    }
+    // What is wrong with one of them is named when the channel is built.
+    let parts = list.split(',').map(str::trim);
+    let parts = parts.filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
 }
 
 fn is_local(host: &str) -> bool {

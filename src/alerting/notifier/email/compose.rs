@@ -1,7 +1,9 @@
 //! The mail: header, text and HTML.
 //!
 //! Header injection is impossible twice over: no line break is left in a subject, and lettre encodes what is not
-//! plain ASCII. The body is quoted-printable or base64, so that no line of it can be taken for a command.
+//! plain ASCII. A word that is encoded already would be decoded by whoever reads the mail: it is taken apart. The body
+//! is sent as it is where it is ASCII of short lines, else as quoted-printable or base64; a line of it that is a full
+//! stop is doubled on the way, so that none can be taken for the mail's end.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,7 +16,7 @@ use super::{
     super::{
         Message, Status,
         content::{Content, ContentAlert, ContentLabel, lines, one_line},
-        payload,
+        hex, payload,
         template::Rendered,
     },
     Shared, html,
@@ -28,7 +30,7 @@ const MAX_HTML_BYTES: usize = 90_000;
 /// Characters of a text that a template gives.
 const MAX_TEXT_CHARS: usize = 100_000;
 
-/// The mail's bytes. The same for every recipient.
+/// The mail's bytes. The same for every recipient, and for every attempt where the message says when it was made.
 pub(super) fn mail(
     message: &Message,
     shared: &Shared,
@@ -41,14 +43,23 @@ pub(super) fn mail(
         |text| lines(text, MAX_TEXT_CHARS),
     );
     let domain = shared.from.email.domain();
-    let root = thread_id(message, now_ms, domain);
+    let at_ms = match message.created_at {
+        0 => now_ms,
+        created_at => created_at,
+    };
+    let root = thread_id(message, at_ms, domain);
+    // A retry has the id of the first attempt, so that a server that took that one can drop it; a repeat has its own.
     let mut mail = Mail::builder()
         .from(shared.from.clone())
-        .subject(one_line(&content.title, MAX_SUBJECT_CHARS))
-        .message_id(Some(message_id(message, now_ms, domain)))
+        .subject(subject(&content.title))
+        .message_id(Some(format!(
+            "<{}.{at_ms}.{}@{domain}>",
+            key(message),
+            shared.channel
+        )))
         .in_reply_to(root.clone())
         .references(root)
-        .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0)));
+        .date(UNIX_EPOCH + Duration::from_millis(u64::try_from(at_ms).unwrap_or(0)));
     for to in &shared.to {
         mail = mail.to(to.clone());
     }
@@ -73,6 +84,11 @@ pub(super) fn mail(
     Ok(mail.formatted())
 }
 
+/// One line, with no encoded word of somebody else's in it: lettre leaves ASCII as it is.
+fn subject(title: &str) -> String {
+    one_line(title, MAX_SUBJECT_CHARS).replace("=?", "= ?")
+}
+
 /// What is said and its HTML, with as many alerts as a client shows.
 fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Content, String) {
     let mut max_alerts = max_alerts.min(message.alerts.len());
@@ -92,15 +108,22 @@ fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Conten
 
 /// What all mails of a day about a group answer to, so that a client shows them as one conversation. No mail has it
 /// as its own id: whichever comes first, the others find the same root.
-fn thread_id(message: &Message, now_ms: i64, domain: &str) -> String {
-    let day: String = payload::time(now_ms).chars().take(10).collect();
+fn thread_id(message: &Message, at_ms: i64, domain: &str) -> String {
+    let day: String = payload::time(at_ms).chars().take(10).collect();
     format!("<{}.{day}@{domain}>", key(message))
 }
 
-/// Never the same twice: a server may drop what has the id of something that it had already, and a repeat of an
-/// alert must not be lost.
-fn message_id(message: &Message, now_ms: i64, domain: &str) -> String {
-    format!("<{}.{now_ms}@{domain}>", key(message))
+/// A channel's name as part of a Message-ID (RFC 5322, `dot-atom`): each channel's mail about a group is another one.
+pub(super) fn id_part(channel: &str) -> String {
+    let mut part = String::new();
+    for byte in channel.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+            part.push(char::from(byte));
+        } else {
+            part.extend(["%", &hex(&[byte])]);
+        }
+    }
+    part
 }
 
 /// Half of the key is enough to be unique, and keeps the header to one line.

@@ -12,32 +12,43 @@ mod smtp;
 use std::{
     fmt,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use lettre::{Address, message::Mailbox};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
+pub(crate) use self::build::recipients;
 pub use self::options::{EmailOptions, Encryption};
 use self::smtp::Server;
 use super::{
     FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    template::{Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, Templates},
 };
+use crate::alerting::delivery::ATTEMPT_TIMEOUT;
+
+/// The longest delivery: an attempt has 30 s ([`ATTEMPT_TIMEOUT`]), of which some go to a goodbye and to waiting.
+const MAX_TIMEOUT: Duration = ATTEMPT_TIMEOUT.saturating_sub(Duration::from_secs(2));
 
 /// The texts that a template can give.
 const SLOTS: [Slot; 3] = [
     Slot {
         name: "subject",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "text",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "html",
         escape: Escape::Html,
+        blank: Blank::Refused,
     },
 ];
 
@@ -51,6 +62,8 @@ struct Email {
 struct Shared {
     from: Mailbox,
     to: Vec<Mailbox>,
+    /// The channel's name, as part of a Message-ID.
+    channel: String,
     max_alerts: usize,
     templates: Templates,
     server: Server,
@@ -66,13 +79,24 @@ impl Notifier for Email {
                 let text = format!("cannot write the mail: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            // A semaphore that nobody closes always grants.
-            let _turn = shared.connections.acquire().await.ok();
-            let sent = shared
+            let _turn = shared.turn().await?;
+            shared
                 .server
                 .deliver(&shared.from.email, &self.to, &mail)
-                .await;
-            sent.map_err(|error| shared.server.redacted(error))
+                .await
+        })
+    }
+}
+
+impl Shared {
+    /// Waits for a connection of our own, for as long as there is then time for the whole delivery: one that is cut off
+    /// while its content is under way comes twice.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, NotifyError> {
+        let patience = MAX_TIMEOUT.saturating_sub(self.server.timeout);
+        let turn = timeout(patience, self.connections.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let text = format!("all connections to {} are in use", self.server.host);
+            NotifyError::new(FailureClass::DeadlineExceeded, text).retryable()
         })
     }
 }

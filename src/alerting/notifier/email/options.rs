@@ -27,7 +27,7 @@ pub struct EmailOptions {
     pub hello_name: Option<String>,
     /// Authorities to trust instead of the platform's, as DER.
     pub authorities: Vec<Vec<u8>>,
-    /// Time for one delivery. Default: 20 s.
+    /// Time for one delivery, at most 28 s: an attempt has 30 s, and one that is cut off comes twice. Default: 20 s.
     pub timeout: Duration,
     /// Connections to the server at once, whatever the number of recipients. Default: 4.
     pub max_connections: usize,
@@ -43,6 +43,10 @@ pub enum Encryption {
     /// TLS from the first byte, as on port 465.
     Implicit,
     /// TLS after a plain greeting; a server that does not offer it gets no mail.
+    ///
+    /// Somebody between us and the server can slip answers of theirs in before TLS begins, and lettre 0.11 reads them
+    /// as if they had come after it: they can make a mail fail or seem delivered, but not read it or the password.
+    /// [`Encryption::Implicit`] has no such moment: prefer port 465 where the server has it (RFC 8314 does, too).
     StartTls,
     /// None. A password is refused with it, except for a server on this machine.
     None,

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, fmt, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lettre::{
     Address,
     transport::smtp::{
@@ -39,6 +40,8 @@ pub(super) struct Server {
     pub(super) tls: Option<TlsParameters>,
     pub(super) hello: ClientId,
     pub(super) login: Login,
+    /// What no answer may be shown to repeat: the password, and the forms in which it travels.
+    pub(super) hidden: Vec<String>,
     pub(super) timeout: Duration,
 }
 
@@ -131,7 +134,7 @@ impl Server {
             answer.code(),
             answer.first_line().unwrap_or_default()
         );
-        Ok(Receipt::new(one_line(&text, MAX_ANSWER_CHARS)))
+        Ok(Receipt::new(self.shown(&text)))
     }
 
     async fn step<T>(
@@ -154,7 +157,7 @@ impl Server {
         let name = self.name(step);
         if let Some(code) = error.status() {
             let answer = error.source().map(ToString::to_string).unwrap_or_default();
-            let text = one_line(&format!("{name}: {code} {answer}"), MAX_ANSWER_CHARS);
+            let text = self.shown(&format!("{name}: {code} {answer}"));
             return match (error.is_transient(), step) {
                 (true, _) => NotifyError::new(FailureClass::ServerError, text).retryable(),
                 (false, Step::LogIn) => NotifyError::new(FailureClass::AuthError, text),
@@ -174,7 +177,7 @@ impl Server {
         while let Some(own) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
             cause = own.source();
         }
-        let cause = cause.map_or_else(|| error.to_string(), chain);
+        let cause = self.without_secrets(&cause.map_or_else(|| error.to_string(), chain));
         if is_tls(error) || error.is_tls() {
             let text = format!("TLS with {}:{} failed: {cause}", self.host, self.port);
             return NotifyError::new(FailureClass::Other, text);
@@ -197,13 +200,27 @@ impl Server {
         }
     }
 
-    /// Hides a password that a server repeats.
-    pub(super) fn redacted(&self, error: NotifyError) -> NotifyError {
-        match &self.login {
-            Some((_, password)) => error.without(password),
-            None => error,
-        }
+    /// A server's words. Cut last: half a password is a secret, too.
+    pub(super) fn shown(&self, text: &str) -> String {
+        one_line(&self.without_secrets(text), MAX_ANSWER_CHARS)
     }
+
+    fn without_secrets(&self, text: &str) -> String {
+        let hide = |text: String, secret: &String| text.replace(secret, "***");
+        self.hidden.iter().fold(text.to_owned(), hide)
+    }
+}
+
+/// The password, as it is and as AUTH LOGIN and AUTH PLAIN send it, the longest first.
+pub(super) fn hidden(login: &Login) -> Vec<String> {
+    let Some((username, password)) = login else {
+        return Vec::new();
+    };
+    let password = password.expose();
+    let plain = format!("\0{username}\0{password}");
+    let encoded = [plain.as_str(), password].map(|text| STANDARD.encode(text));
+    let all = encoded.into_iter().chain([password.to_owned()]);
+    all.filter(|secret| !secret.is_empty()).collect()
 }
 
 /// Once the content is under way, the server may have it all the same.

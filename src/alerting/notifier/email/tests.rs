@@ -21,6 +21,7 @@ fn shared(options: &EmailOptions) -> Shared {
     Shared {
         from: mailbox(&options.from),
         to: options.to.iter().map(mailbox).collect(),
+        channel: compose::id_part("on call"),
         max_alerts: options.max_alerts,
         templates: Templates::new("ops", &SLOTS, &options.templates).unwrap(),
         server: Server {
@@ -30,6 +31,7 @@ fn shared(options: &EmailOptions) -> Shared {
             tls: None,
             hello: lettre::transport::smtp::extension::ClientId::Domain("example.com".to_owned()),
             login: None,
+            hidden: Vec::new(),
             timeout: options.timeout,
         },
         connections: Semaphore::new(1),
@@ -67,7 +69,7 @@ fn a_mail_has_a_subject_a_thread_and_two_forms() {
     is("To", "ada@example.com, \"Grace H.\" <grace@example.org>");
     is(
         "Message-ID",
-        "<ae71b06048e8ac1ba45f387c2f5262f5.1795462834028@example.com>",
+        "<ae71b06048e8ac1ba45f387c2f5262f5.1795462834028.on%20call@example.com>",
     );
     is(
         "References",
@@ -95,10 +97,20 @@ fn a_mail_has_a_subject_a_thread_and_two_forms() {
 }
 
 #[test]
-fn a_day_is_one_thread_and_no_two_mails_have_one_id() {
+fn a_day_is_one_thread_and_only_retries_have_one_id() {
+    const LATER: i64 = START + 3 * 86_400_000;
     let shared = shared(&options());
     let at = |ms: i64, status: Status| {
-        let mail = compose::mail(&reference(status), &shared, &Rendered::default(), ms).unwrap();
+        let mut message = reference(status);
+        message.created_at = ms;
+        let write = |now: i64| {
+            compose::mail(&message, &shared, &Rendered::default(), now).map(|mail| {
+                let mail = String::from_utf8(mail).unwrap();
+                ["Message-ID", "References", "Date"].map(|name| header(&mail, name).unwrap())
+            })
+        };
+        assert_eq!(write(ms + 1).unwrap(), write(LATER).unwrap(), "a retry");
+        let mail = compose::mail(&message, &shared, &Rendered::default(), LATER).unwrap();
         let mail = String::from_utf8(mail).unwrap();
         (
             header(&mail, "References").unwrap(),
@@ -262,10 +274,93 @@ fn what_is_wrong_is_named_and_the_password_is_not_shown() {
     let built = options().with_login("me", "hunter2").build("ops").unwrap();
     assert_eq!(built.len(), 2);
     assert!(!format!("{built:?} {:?}", options().with_login("me", "hunter2")).contains("hunter2"));
+    let late = options().with_timeout(Duration::MAX);
+    check(late, "channel \"ops\": timeout: is ");
+    let longest = options().with_timeout(Duration::from_secs(28));
+    assert!(longest.build("ops").is_ok());
+    check(
+        options().with_timeout(Duration::from_millis(28_001)),
+        "channel \"ops\": timeout: is 28.001s, but must be above 0s and at most 28s",
+    );
+    check(
+        options().with_timeout(Duration::ZERO),
+        "channel \"ops\": timeout: is 0ns, but must be",
+    );
+}
+
+#[test]
+fn a_password_that_a_server_repeats_is_not_shown_in_any_form_or_half() {
     let mut server = shared(&options()).server;
-    server.login = Some(("me".to_owned(), Secret::new("hunter2")));
-    let error = NotifyError::new(FailureClass::AuthError, "535 not hunter2");
-    assert_eq!(server.redacted(error).text, "535 not ***");
+    server.hidden = smtp::hidden(&Some(("router".to_owned(), Secret::new("hunter2"))));
+    // printf '\0router\0hunter2' | base64; printf hunter2 | base64
+    for form in ["AHJvdXRlcgBodW50ZXIy", "aHVudGVyMg==", "hunter2"] {
+        assert_eq!(server.shown(&format!("535 not {form}")), "535 not ***");
+        for cut_at in 190..200 {
+            let shown = server.shown(&format!("{}{form}", "x".repeat(cut_at)));
+            assert!(
+                shown.trim_start_matches('x').starts_with(['*', '…']),
+                "{shown}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_connection_comes_back_while_nothing_is_under_way() {
+    let shared = Arc::new(shared(&options()));
+    let _taken = shared.connections.acquire().await.unwrap();
+    let email = Email {
+        to: shared.to[0].email.clone(),
+        shared: Arc::clone(&shared),
+    };
+    let start = tokio::time::Instant::now();
+    let error = email.notify(&reference(Status::Firing)).await.unwrap_err();
+    // With a delivery and a goodbye, an attempt is shorter than its 30 s.
+    assert_eq!(start.elapsed(), Duration::from_secs(8));
+    assert_eq!(error.text, "all connections to mail.example are in use");
+    assert!(error.is_retryable && !error.maybe_received);
+}
+
+#[test]
+fn a_list_of_recipients_may_have_commas_in_names_and_each_once() {
+    let to = recipients("\"Doe, Jane\" <j@example.com>, ada@example.com");
+    assert_eq!(to, ["\"Doe, Jane\" <j@example.com>", "ada@example.com"]);
+    assert_eq!(recipients("a@example.com,, b@"), ["a@example.com", "b@"]);
+    let twice = ["ada@example.com", "Ada <ada@example.com>", "j@example.com"];
+    let options = EmailOptions::new("mail.example", "alerts@example.com", twice);
+    assert_eq!(options.build("ops").unwrap().len(), 2);
+}
+
+#[test]
+fn a_subject_holds_no_encoded_word_of_somebody_elses() {
+    let mut message = reference(Status::Firing);
+    let name = "=?utf-8?B?QWxsIGZpbmUg4oCuIFJFU09MVkVE?= ==??";
+    message
+        .common_labels
+        .insert("alertname".to_owned(), name.to_owned());
+    let subject = header(&mail(&message, &options()), "Subject").unwrap();
+    assert!(!subject.contains("=?"), "{subject}");
+    assert!(
+        subject.starts_with("[FIRING:2] = ?utf-8?B?QWxs"),
+        "{subject}"
+    );
+}
+
+#[test]
+fn html_of_a_template_is_cleaned_and_whole() {
+    let source = "<pre>\n\tA</pre>{{ common_labels.component }}";
+    let options = options().with_template("html", source);
+    let mut message = reference(Status::Firing);
+    let hostile = format!("\u{202e}x\u{1}{}", "y".repeat(200_000));
+    message
+        .common_labels
+        .insert("component".to_owned(), hostile);
+    let content = super::super::content::Content::new(&message, 10);
+    let rendered = shared(&options).templates.render(&message);
+    let page = html::of(&content, &rendered);
+    let start = "<pre>\n\tA</pre>\u{fffd}x\u{fffd}y";
+    assert!(page.starts_with(start), "{}", &page[..50]);
+    assert!(page.len() > 200_000, "it is not cut");
 }
 
 /// What the screenshot in `docs/alert-email.png` shows: `ALERT_EMAIL_HTML=/tmp/mail.html cargo test --features email`.

@@ -20,6 +20,8 @@ pub(super) const MAX_EVENT_BYTES: usize = 512_000;
 const MAX_FIELD_CHARS: usize = 255;
 /// Characters of a label or an annotation in the details.
 const MAX_DETAIL_CHARS: usize = 1_000;
+/// The same, of an alert that alone does not fit.
+const FEW_DETAIL_CHARS: usize = 200;
 /// Labels and annotations of each alert in the details.
 const MAX_DETAILS: usize = 64;
 /// Characters of details that a template writes: their JSON is six times as long at worst.
@@ -33,8 +35,8 @@ struct Event<'m> {
     dedup_key: &'m str,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Payload>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    client: &'m str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    client: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_url: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -63,19 +65,46 @@ struct Payload {
     custom_details: BTreeMap<&'static str, String>,
 }
 
+/// How much is told of the alerts.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    alerts: usize,
+    detail_chars: usize,
+}
+
+impl Room {
+    /// Fewer alerts; of the last one less. `None` when nothing is left to leave out.
+    fn less(self) -> Option<Self> {
+        match self.alerts {
+            0 => None,
+            1 if self.detail_chars > FEW_DETAIL_CHARS => Some(Self {
+                detail_chars: FEW_DETAIL_CHARS,
+                ..self
+            }),
+            alerts => Some(Self {
+                alerts: alerts / 2,
+                ..self
+            }),
+        }
+    }
+}
+
 /// The event's bytes, with as many alerts as there is room for.
 pub(super) fn body(
     message: &Message,
     options: &PagerDutyOptions,
     rendered: &Rendered,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let mut max_alerts = options.max_alerts.min(message.alerts.len());
+    let mut room = Room {
+        alerts: options.max_alerts.min(message.alerts.len()),
+        detail_chars: MAX_DETAIL_CHARS,
+    };
     loop {
-        let body = serde_json::to_vec(&event(message, options, rendered, max_alerts))?;
-        if body.len() <= MAX_EVENT_BYTES || max_alerts == 0 {
-            return Ok(body);
+        let body = serde_json::to_vec(&event(message, options, rendered, room))?;
+        match room.less() {
+            Some(less) if body.len() > MAX_EVENT_BYTES => room = less,
+            _ => return Ok(body),
         }
-        max_alerts /= 2;
     }
 }
 
@@ -83,21 +112,21 @@ fn event<'m>(
     message: &'m Message,
     options: &'m PagerDutyOptions,
     rendered: &Rendered,
-    max_alerts: usize,
+    room: Room,
 ) -> Event<'m> {
     let mut event = Event {
         routing_key: options.routing_key.expose(),
         action: action(message),
         dedup_key: &message.dedup_key,
         payload: None,
-        client: "",
+        client: String::new(),
         client_url: None,
         links: Vec::new(),
     };
     // An acknowledgement and an end are about the incident that the key names, and take nothing else.
     if event.action == "trigger" {
         let links = Content::new(message, 0).links;
-        event.client = &options.client;
+        event.client = one_line(&options.client, MAX_FIELD_CHARS);
         event.client_url = links
             .iter()
             .find(|link| link.label == "Dashboard")
@@ -109,7 +138,7 @@ fn event<'m>(
                 text: link.label,
             })
             .collect();
-        event.payload = Some(payload(message, options, rendered, max_alerts));
+        event.payload = Some(payload(message, options, rendered, room));
     }
     event
 }
@@ -126,7 +155,7 @@ fn payload(
     message: &Message,
     options: &PagerDutyOptions,
     rendered: &Rendered,
-    max_alerts: usize,
+    room: Room,
 ) -> Payload {
     let field = |text: &str| one_line(text, MAX_FIELD_CHARS);
     let label = |name: &str| {
@@ -152,16 +181,12 @@ fn payload(
         component: label("component"),
         group: label("service").or_else(|| label("job")),
         class: label("alertname"),
-        custom_details: details(message, rendered, max_alerts),
+        custom_details: details(message, rendered, room),
     }
 }
 
 /// Alertmanager's four details, by which orchestration rules may go already, and ours.
-fn details(
-    message: &Message,
-    rendered: &Rendered,
-    max_alerts: usize,
-) -> BTreeMap<&'static str, String> {
+fn details(message: &Message, rendered: &Rendered, room: Room) -> BTreeMap<&'static str, String> {
     let firing = message.firing_count();
     let mut details = BTreeMap::from([
         ("num_firing", firing.to_string()),
@@ -180,14 +205,17 @@ fn details(
         add("details", &lines(text, MAX_TEMPLATE_CHARS));
         return details;
     }
-    let mut room = max_alerts;
+    let mut left = room.alerts;
     for (name, status) in [("firing", Status::Firing), ("resolved", Status::Resolved)] {
         let alerts = message.alerts.iter().filter(|alert| alert.status == status);
-        let shown: Vec<String> = alerts.take(room).map(listed).collect();
-        room -= shown.len();
+        let shown = alerts.take(left);
+        let shown: Vec<String> = shown
+            .map(|alert| listed(alert, room.detail_chars))
+            .collect();
+        left -= shown.len();
         details.insert(name, shown.concat());
     }
-    let left_out = message.alerts.len() + message.truncated_alerts - (max_alerts - room);
+    let left_out = message.alerts.len() + message.truncated_alerts - (room.alerts - left);
     if left_out > 0 {
         details.insert("num_left_out", left_out.to_string());
     }
@@ -195,19 +223,25 @@ fn details(
 }
 
 /// One alert in Alertmanager's form.
-fn listed(alert: &MessageAlert) -> String {
+fn listed(alert: &MessageAlert, detail_chars: usize) -> String {
     let labels = alert.alert.labels.iter();
-    let labels = pairs(labels.map(|label| (label.name(), label.value())));
+    let labels = pairs(
+        labels.map(|label| (label.name(), label.value())),
+        detail_chars,
+    );
     let annotations = alert.alert.annotations.iter();
-    let annotations = pairs(annotations.map(|(name, text)| (name.as_str(), text.as_str())));
+    let annotations = pairs(
+        annotations.map(|(name, text)| (name.as_str(), text.as_str())),
+        detail_chars,
+    );
     let source = one_line(&alert.alert.generator_url, MAX_DETAIL_CHARS);
     format!("Labels:\n{labels}Annotations:\n{annotations}Source: {source}\n")
 }
 
-fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>, max_chars: usize) -> String {
     let pairs = pairs.take(MAX_DETAILS).map(|(name, value)| {
         let name = one_line(name, MAX_FIELD_CHARS);
-        format!(" - {name} = {}\n", one_line(value, MAX_DETAIL_CHARS))
+        format!(" - {name} = {}\n", one_line(value, max_chars))
     });
     pairs.collect()
 }

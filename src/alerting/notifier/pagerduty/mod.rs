@@ -6,12 +6,11 @@ mod options;
 
 use std::{fmt, sync::Arc};
 
-use hyper::header::HeaderMap;
-
 pub use self::options::PagerDutyOptions;
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture,
-    template::{Escape, Slot, Templates},
+    http::Post,
+    template::{Blank, Escape, Slot, Templates},
 };
 use crate::alerting::RoutingError;
 
@@ -20,10 +19,12 @@ const SLOTS: [Slot; 2] = [
     Slot {
         name: "summary",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "details",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
 ];
 
@@ -42,10 +43,14 @@ impl Notifier for PagerDuty {
                 let text = format!("cannot write the event: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            let url = &self.options.url;
-            let sent = self.client.post(url, HeaderMap::new(), body).await;
-            sent.map_err(|error| self.patient(error).without(&self.options.routing_key))
+            let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
+            let sent = self.client.post(post).await;
+            sent.map_err(|error| self.patient(error))
         })
+    }
+
+    fn opens_incidents(&self) -> bool {
+        true
     }
 }
 

@@ -9,6 +9,10 @@ use crate::alerting::RoutingError;
 const ROUTING_KEY_CHARS: usize = 32;
 
 /// A `PagerDuty` channel: one integration of one service.
+///
+/// An incident is told by its group's key, which by default is made of the alert's name alone: two services that page
+/// through one integration share the incident of an alert that both have. Give each one of its own, or group by a label
+/// that tells them apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PagerDutyOptions {

@@ -6,7 +6,10 @@ use super::{
     super::content::tests::{hostile, reference, storm},
     *,
 };
-use crate::alerting::{HttpOptions, Reason, Secret, Status};
+use crate::{
+    alerting::{Alert, HttpOptions, MessageAlert, Reason, Status},
+    query::Labels,
+};
 
 const KEY: &str = "R0123456789abcdef0123456789abcde";
 
@@ -162,6 +165,89 @@ fn a_template_of_any_length_fits() {
 }
 
 #[test]
+fn an_alert_that_is_too_large_is_told_of_in_fewer_words() {
+    let long = |number: usize, chars: usize| format!("{number:03}{}", "🔥".repeat(chars));
+    let pairs = || (0..64).map(|number| (long(number, 300), long(number, 2_000)));
+    let alerts = (0..2).map(|number| {
+        let own = ("instance".to_owned(), format!("{number}"));
+        let labels = pairs().skip(1).chain([own]).collect::<Vec<_>>();
+        let mut alert = Alert::new(Labels::from_pairs(labels), 0);
+        alert.annotations.extend(pairs());
+        MessageAlert::new(Arc::new(alert), Status::Firing)
+    });
+    let message = Message::new("all", "{}:{}").with_alerts(alerts.collect());
+    let event = event(&message, &options());
+    let details = &event["payload"]["custom_details"];
+    let firing = details["firing"].as_str().unwrap();
+    assert_eq!(firing.matches("Labels:").count(), 1, "{}", firing.len());
+    assert!(firing.contains(&"🔥".repeat(150)));
+    assert_eq!(details["num_left_out"], "1");
+}
+
+#[test]
+fn a_name_of_any_length_is_cut() {
+    let event = event(
+        &reference(Status::Firing),
+        &options().with_client("ü".repeat(1 << 20)),
+    );
+    assert_eq!(event["client"].as_str().unwrap().chars().count(), 255);
+}
+
+#[test]
+fn an_empty_summary_of_a_template_is_the_channels_own() {
+    let options = options()
+        .with_template("summary", "{{ common_labels.absent }}")
+        .with_template("details", "\n");
+    let event = event(&reference(Status::Firing), &options);
+    assert_eq!(
+        event["payload"]["summary"],
+        "[FIRING:2] HighErrorRate (critical): Error rate > 5%"
+    );
+    let details = &event["payload"]["custom_details"];
+    let error = details["template_error"].as_str().unwrap();
+    assert!(error.ends_with(" gave an empty text"), "{error}");
+    assert!(details["firing"].as_str().unwrap().contains("llama-7b"));
+}
+
+/// A proxy that repeats what it is sent, in its answer's first line, with this status.
+async fn echo(status: &'static str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v2/enqueue", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 8_192];
+        let count = stream.read(&mut request).await.unwrap();
+        let said = format!("{}{KEY}", "x".repeat(190));
+        let body = format!("key {KEY}, {count} bytes\n");
+        let body = if status.starts_with('2') { body } else { said };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_key_that_a_peer_repeats_is_in_no_receipt_and_not_half_in_an_error() {
+    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let notifier = async |status: &'static str| {
+        let options = options().with_url(echo(status).await);
+        options.build("ops", &client).unwrap().remove(0)
+    };
+    let message = reference(Status::Resolved);
+    let accepted = notifier("202 Accepted").await.notify(&message).await;
+    let answer = accepted.unwrap().answer;
+    assert!(answer.starts_with("202 Accepted: key ***, "), "{answer}");
+    let refused = notifier("400 Bad Request").await.notify(&message).await;
+    let text = refused.unwrap_err().text;
+    assert!(text.ends_with("x***") && !text.contains("R0"), "{text}");
+}
+
+#[test]
 fn a_limit_is_waited_out_for_minutes() {
     let pagerduty = PagerDuty {
         options: options(),
@@ -209,6 +295,4 @@ fn the_key_is_in_no_error_and_no_debug() {
     );
     let built = options().build("ops", &client).unwrap();
     assert!(!format!("{built:?}").contains(KEY));
-    let error = NotifyError::new(FailureClass::ClientError, format!("400: bad key {KEY}"));
-    assert_eq!(error.without(&Secret::new(KEY)).text, "400: bad key ***");
 }

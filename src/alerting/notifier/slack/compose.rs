@@ -18,6 +18,16 @@ use crate::alerting::Severity;
 
 /// Characters of a text: what a section of Slack's takes. An attachment shows 700 of them before "Show more".
 const MAX_TEXT_CHARS: usize = 3_000;
+/// Of those, for the links: what is said matters as much.
+const MAX_LINKS_CHARS: usize = MAX_TEXT_CHARS / 2;
+/// Of those, for each of what all alerts say: why, what, and more about it.
+const MAX_HEAD_CHARS: usize = 800;
+/// Of those, for one alert; its labels take half of that at most.
+const MAX_LINE_CHARS: usize = 300;
+/// Of those, for the line that says how many alerts are missing.
+const MORE_CHARS: usize = 20;
+/// What stands between two links.
+const BETWEEN_LINKS: &str = " · ";
 /// Characters of a footer (Slack's own SDK refuses more).
 const MAX_FOOTER_CHARS: usize = 300;
 /// Fields: beyond these nobody reads.
@@ -137,41 +147,50 @@ fn fields(content: &Content) -> Vec<Field> {
     labels.take(MAX_FIELDS).map(field).collect()
 }
 
-/// Why, what, which alerts, and where to go: the last is never cut.
+/// Why, what, which alerts, and where to go: each has its share, so that no text takes the rest with it.
 fn text(content: &Content) -> String {
-    let links: Vec<String> = content
-        .links
-        .iter()
-        .map(|link| format!("<{}|{}>", slack_escaped(&link.url), link.label))
-        .collect();
-    let links = links.join(" · ");
-    let mut room = MAX_TEXT_CHARS.saturating_sub(links.chars().count() + 1);
-    let mut parts: Vec<String> = [&content.why, &content.summary, &content.description]
-        .into_iter()
-        .filter(|text| !text.is_empty())
-        .map(|text| harmless(text))
-        .collect();
-    // One alert's own labels are the group's: its line would say nothing but the time.
-    parts.extend(content.alerts.iter().map(line));
+    let links = links(content);
+    let mut room = MAX_TEXT_CHARS - MORE_CHARS - links.chars().count() - 1;
     let mut text = String::new();
-    let mut left_out = content.more;
-    let alerts_begin = parts.len() - content.alerts.len();
-    for (at, part) in parts.iter().enumerate() {
+    let mut add = |part: &str| {
         let length = part.chars().count() + 1;
-        // Room for the line that says how many are missing.
-        if length + 20 > room {
-            left_out += parts.len() - at.max(alerts_begin);
-            break;
+        let has_room = length <= room;
+        if has_room {
+            room -= length;
+            text.extend([part, "\n"]);
         }
-        room -= length;
-        text.push_str(part);
-        text.push('\n');
+        has_room
+    };
+    for part in [&content.why, &content.summary, &content.description] {
+        if !part.is_empty() {
+            add(&shortened(part, MAX_HEAD_CHARS, harmless));
+        }
+    }
+    let mut left_out = content.more;
+    for alert in &content.alerts {
+        if !add(&line(alert)) {
+            left_out += 1;
+        }
     }
     if left_out > 0 {
         text.extend(["and ", &left_out.to_string(), " more\n"]);
     }
     text.push_str(&links);
     text.trim_end().to_owned()
+}
+
+/// The links that there is room for, whole.
+fn links(content: &Content) -> String {
+    let mut links = String::new();
+    for link in &content.links {
+        let link = format!("<{}|{}>", slack_escaped(&link.url), link.label);
+        let between = if links.is_empty() { "" } else { BETWEEN_LINKS };
+        let length = [&links, between, &link].map(|text| text.chars().count());
+        if length.iter().sum::<usize>() <= MAX_LINKS_CHARS {
+            links.extend([between, &link]);
+        }
+    }
+    links
 }
 
 fn line(alert: &ContentAlert) -> String {
@@ -185,19 +204,16 @@ fn line(alert: &ContentAlert) -> String {
         format!("value {}", alert.value)
     };
     let parts = [
-        labels.join(" "),
+        format!("• {} {}", alert.status.as_str(), alert.when),
+        one_line(&labels.join(" "), MAX_LINE_CHARS / 2),
         value,
         alert.summary.clone(),
         // One line for each alert.
-        one_line(&alert.description, 300),
+        one_line(&alert.description, MAX_LINE_CHARS),
     ];
     let parts = parts.iter().filter(|part| !part.is_empty());
-    let parts: Vec<String> = parts.map(|part| harmless(part)).collect();
-    let start = format!("• {} {}", alert.status.as_str(), alert.when);
-    std::iter::once(start)
-        .chain(parts)
-        .collect::<Vec<_>>()
-        .join(" — ")
+    let parts: Vec<&str> = parts.map(String::as_str).collect();
+    shortened(&parts.join(" — "), MAX_LINE_CHARS, harmless)
 }
 
 /// Escaped, and not formatted: a formatting character acts only at the edge of a word, and not behind a space that
@@ -226,26 +242,41 @@ fn harmless(text: &str) -> String {
 
 /// Escaped, and not longer than `max_chars` for it.
 fn escaped(text: &str, max_chars: usize) -> String {
+    shortened(text, max_chars, slack_escaped)
+}
+
+fn shortened(text: &str, max_chars: usize, escape: impl Fn(&str) -> String) -> String {
     let mut text = text.to_owned();
     loop {
-        let escaped = slack_escaped(&text);
+        let escaped = escape(&text);
         let over = escaped.chars().count().saturating_sub(max_chars);
         if over == 0 {
             return escaped;
         }
-        // An entity is five characters at most: this many fewer can never be too few characters twice.
-        let fewer = text.chars().count().saturating_sub(over.div_ceil(5).max(1));
-        text = one_line(&text, fewer);
+        // A character becomes five at most: this many fewer are never too few.
+        let fewer = text.chars().count().saturating_sub(over.div_ceil(5));
+        text = lines(&text, fewer);
     }
 }
 
-/// A cut must not leave half an entity behind.
+/// A cut must not leave half an entity or half a link behind.
 fn cut(text: &str) -> String {
     let Some(body) = text.strip_suffix('…') else {
         return text.to_owned();
     };
-    match body.rfind('&') {
-        Some(at) if !body[at..].contains(';') => format!("{}…", &body[..at]),
-        _ => text.to_owned(),
+    let whole = before_open(before_open(body, '<', '>'), '&', ';');
+    format!("{whole}…")
+}
+
+/// What stands before the last `begin` that no `end` closes. One with a space behind it begins nothing.
+fn before_open(text: &str, begin: char, end: char) -> &str {
+    let Some(at) = text.rfind(begin) else {
+        return text;
+    };
+    let rest = &text[at + begin.len_utf8()..];
+    if rest.contains(end) || rest.starts_with(char::is_whitespace) {
+        text
+    } else {
+        &text[..at]
     }
 }

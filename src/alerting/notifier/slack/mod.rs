@@ -2,18 +2,15 @@
 
 mod compose;
 mod options;
-mod pace;
 
 use std::{fmt, sync::Arc};
 
-use hyper::header::HeaderMap;
-
 pub use self::options::SlackOptions;
-use self::pace::Pace;
 use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Receipt,
-    http::Answer,
-    template::{Escape, Slot, Templates},
+    http::{Answer, Post},
+    pace::Pace,
+    template::{Blank, Escape, Slot, Templates},
 };
 
 /// The texts that a template can give.
@@ -21,14 +18,17 @@ const SLOTS: [Slot; 3] = [
     Slot {
         name: "title",
         escape: Escape::Slack,
+        blank: Blank::Refused,
     },
     Slot {
         name: "text",
         escape: Escape::Slack,
+        blank: Blank::Allowed,
     },
     Slot {
         name: "fallback",
         escape: Escape::Slack,
+        blank: Blank::Refused,
     },
 ];
 
@@ -36,7 +36,7 @@ const SLOTS: [Slot; 3] = [
 struct Slack {
     options: SlackOptions,
     templates: Templates,
-    pace: Pace,
+    pace: Arc<Pace>,
     client: HttpClient,
 }
 
@@ -49,10 +49,13 @@ impl Notifier for Slack {
                 let text = format!("cannot write the body: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            self.pace.wait().await;
-            let url = &self.options.url;
-            let answer = self.client.ask(url, HeaderMap::new(), body).await?;
-            judge(&answer).map_err(|error| error.without(url))
+            self.pace.wait().await.map_err(|wait| {
+                let text = format!("the webhook's next turn is in {wait:.1?}");
+                let error = NotifyError::new(FailureClass::RateLimited, text);
+                error.retryable().after(Some(wait))
+            })?;
+            let post = Post::new(&self.options.url, body);
+            judge(&self.client.ask(post).await?)
         })
     }
 }
@@ -76,11 +79,11 @@ impl fmt::Debug for Slack {
 }
 
 impl SlackOptions {
-    /// The notifier of the channel with this name.
+    /// The notifier of the channel with this name. Channels on one webhook share its pace where they share the client.
     ///
     /// # Errors
-    /// When the URL is none, the icon is neither an emoji nor a URL, or a template does not parse. The error does not
-    /// show the URL.
+    /// When the URL is none, the interval is too long, the icon is neither an emoji nor a URL, or a template does not
+    /// parse. The error does not show the URL.
     pub fn build(
         &self,
         name: &str,
@@ -89,7 +92,7 @@ impl SlackOptions {
         self.check(name)?;
         let slack = Slack {
             templates: Templates::new(name, &SLOTS, &self.templates)?,
-            pace: Pace::new(self.min_interval),
+            pace: client.pace(&self.url, self.min_interval),
             options: self.clone(),
             client: client.clone(),
         };

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::super::{Secret, webhook::check_url};
 use crate::alerting::RoutingError;
 
+/// Whoever waits longer for a turn has no time left for the message.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+
 /// A Slack channel: one incoming webhook.
 ///
 /// Slack's newer webhooks belong to one channel and one app, and ignore `channel`, `username` and `icon`.
@@ -21,7 +24,8 @@ pub struct SlackOptions {
     pub icon: Option<String>,
     /// Alerts that are listed in one message at most. Default: 10.
     pub max_alerts: usize,
-    /// Time between two messages. Default: 1 s, what Slack takes from a webhook.
+    /// Time between two messages through this webhook, whichever channels use it; at most 10 s. Default: 1 s, what
+    /// Slack takes from a webhook.
     pub min_interval: Duration,
     /// Templates for `title`, `text` and `fallback`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
@@ -102,6 +106,10 @@ impl SlackOptions {
         }
         if let Err(problem) = check_url(&self.url) {
             return error("url", problem);
+        }
+        if self.min_interval > LONGEST_INTERVAL {
+            let problem = format!("is {:?}, but must be at most 10s", self.min_interval);
+            return error("min_interval", problem);
         }
         match self.icon.as_deref() {
             Some(icon) if !is_emoji(icon) && !is_web(icon) => error(

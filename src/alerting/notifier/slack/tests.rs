@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
     super::content::tests::{hostile, reference, storm},
     *,
 };
-use crate::alerting::{HttpOptions, Reason, Status};
+use crate::alerting::{HttpOptions, Reason, Secret, Status};
 
 const URL: &str = "https://hooks.slack.com/services/T0/B0/token";
 
@@ -142,6 +144,141 @@ fn what_has_no_room_is_counted_and_the_links_stay() {
     );
 }
 
+/// A message whose parts are all as long as they can be.
+fn long() -> Message {
+    let mut message = storm(10);
+    for (name, text) in [
+        ("summary", "&".repeat(5_000)),
+        ("description", "<*>\n".repeat(5_000)),
+        ("runbook_url", format!("https://a/{}", "r".repeat(1_900))),
+        ("trace_url", format!("https://a/{}", "&".repeat(1_900))),
+        ("profile_url", "https://a/short".to_owned()),
+    ] {
+        message.common_annotations.insert(name.to_owned(), text);
+    }
+    message
+}
+
+#[test]
+fn a_long_text_takes_no_other_part_with_it() {
+    let message = long();
+    let body = body(&message, &SlackOptions::new(URL));
+    let text = body["attachments"][0]["text"].as_str().unwrap();
+    assert!(text.chars().count() <= 3_000, "{}", text.chars().count());
+    let mut lines = text.lines();
+    let summary = lines.next().unwrap();
+    assert!(
+        summary.ends_with("&amp;…") && summary.len() > 700,
+        "{summary}"
+    );
+    assert!(lines.next().unwrap().starts_with("&lt;"), "{text}");
+    let shown = text.lines().filter(|line| line.starts_with('•')).count();
+    assert!(shown >= 3, "{text}");
+    let more = format!("and {} more", 10 - shown);
+    assert!(text.lines().any(|line| line == more), "{text}");
+}
+
+#[test]
+fn a_link_is_whole_or_not_there_and_all_of_them_leave_room_for_the_text() {
+    let mut message = long();
+    message.common_annotations.insert(
+        "runbook_url".to_owned(),
+        format!("https://a/{}", "r".repeat(1_000)),
+    );
+    let body = body(&message, &SlackOptions::new(URL));
+    let text = body["attachments"][0]["text"].as_str().unwrap();
+    let links = text.lines().last().unwrap();
+    // The trace's is too long, escaped.
+    let end = "r|Runbook> · <https://a/short|Profile>";
+    assert!(links.ends_with(end) && links.len() < 1_500, "{links}");
+    assert!(text.lines().next().unwrap().starts_with("&amp;"), "{text}");
+}
+
+#[test]
+fn no_foreign_text_is_a_mention_or_a_link_wherever_it_stands() {
+    let evil = "<!channel> <https://evil.example|ok>";
+    let mut message = reference(Status::Firing);
+    message
+        .common_labels
+        .insert("alertname".to_owned(), evil.to_owned());
+    let failing = format!("{{{{ '{evil}'.nothing.at_all }}}}");
+    let options = SlackOptions::new(URL)
+        .with_template("fallback", "{{ common_labels.alertname }}")
+        .with_template("text", failing);
+    let body = body(&message, &options);
+    let escaped = "&lt;!channel&gt; &lt;https://evil.example|ok&gt;";
+    let attachment = &body["attachments"][0];
+    for name in ["title", "fallback", "footer"] {
+        let text = attachment[name].as_str().unwrap();
+        assert!(!text.contains('<') && !text.contains('>'), "{name}: {text}");
+    }
+    assert_eq!(attachment["fallback"], escaped);
+    assert!(attachment["title"].as_str().unwrap().contains(escaped));
+    let by_default = self::body(&message, &SlackOptions::new(URL).with_username(evil));
+    assert_eq!(by_default["attachments"][0]["footer"], escaped);
+    let fallback = by_default["attachments"][0]["fallback"].as_str().unwrap();
+    assert!(fallback.contains(escaped), "{fallback}");
+}
+
+#[test]
+fn a_cut_leaves_no_half_link_of_a_template() {
+    let long = "x".repeat(2_980);
+    let text = |source: String| {
+        let options = SlackOptions::new(URL).with_template("text", source);
+        let body = body(&reference(Status::Firing), &options);
+        body["attachments"][0]["text"].as_str().unwrap().to_owned()
+    };
+    let half = text(format!("{long}<https://example.com/runbooks|Runbook>"));
+    assert_eq!(half, format!("{long}…"));
+    let whole = text(format!("<https://a|a>{long}{long}"));
+    assert!(whole.starts_with("<https://a|a>xxx") && whole.chars().count() == 3_000);
+    let sign = text(format!("load < 5 {long}{long}"));
+    assert_eq!(sign.chars().count(), 3_000);
+    assert_eq!(text(String::new()), "");
+}
+
+#[test]
+fn a_title_that_a_template_leaves_empty_is_the_channels_own() {
+    let options = SlackOptions::new(URL)
+        .with_template("title", " ")
+        .with_template("fallback", "");
+    let body = body(&reference(Status::Firing), &options);
+    let attachment = &body["attachments"][0];
+    for name in ["title", "fallback"] {
+        assert_eq!(attachment[name], "[FIRING:2] HighErrorRate (critical)");
+    }
+    let footer = attachment["footer"].as_str().unwrap();
+    assert!(footer.ends_with(" gave an empty text"), "{footer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_on_one_webhook_share_its_pace() {
+    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let made = |name: &str, interval: u64| {
+        let options = SlackOptions::new(URL).with_min_interval(Duration::from_secs(interval));
+        let built = options.build(name, &client.clone()).unwrap();
+        (built, client.pace(&Secret::new(URL), Duration::ZERO))
+    };
+    let ((first, pace), (_, other)) = (made("ops", 1), made("all", 3));
+    assert!(Arc::ptr_eq(&pace, &other));
+    // Two turns of 3 s each are taken: the next one is too far off to wait for.
+    pace.wait().await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(1), pace.wait()).await;
+    let error = first[0]
+        .notify(&reference(Status::Firing))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.class, error.is_retryable, error.maybe_received),
+        (FailureClass::RateLimited, true, false)
+    );
+    assert!(
+        error
+            .retry_after
+            .is_some_and(|wait| wait > Duration::from_secs(5))
+    );
+}
+
 #[test]
 fn a_title_of_entities_is_as_short_as_any_other() {
     let mut message = reference(Status::Firing);
@@ -224,6 +361,14 @@ fn what_is_wrong_is_named_and_the_url_is_not_shown() {
     check(
         SlackOptions::new("ftp://a/token"),
         "channel \"ops\": url: must begin",
+    );
+    check(
+        SlackOptions::new(URL).with_min_interval(Duration::MAX),
+        "channel \"ops\": min_interval: is ",
+    );
+    check(
+        SlackOptions::new(URL).with_min_interval(Duration::from_millis(10_001)),
+        "channel \"ops\": min_interval: is 10.001s, but must be at most 10s",
     );
     check(
         SlackOptions::new(URL).with_icon("fire"),

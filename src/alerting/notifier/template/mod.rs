@@ -6,7 +6,13 @@
 
 mod data;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use minijinja::{
     AutoEscape, Environment, Error, Output, State, Value,
@@ -21,12 +27,25 @@ use crate::alerting::RoutingError;
 const MAX_STEPS: u64 = 1_000_000;
 /// Characters of a template's error that are shown.
 const MAX_ERROR_CHARS: usize = 300;
+/// Bytes of HTML that a template may give: ten times what Gmail shows of a mail.
+#[cfg(any(test, feature = "email"))]
+const MAX_HTML_BYTES: usize = 1_000_000;
 
 /// A text that can be overridden, and how values are escaped in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) name: &'static str,
     pub(super) escape: Escape,
+    pub(super) blank: Blank,
+}
+
+/// Whether a text may say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blank {
+    /// It may: what is around it says enough.
+    Allowed,
+    /// It may not: a page without a summary is refused for good, and a mail without a subject is not read.
+    Refused,
 }
 
 /// How a value becomes part of a text.
@@ -46,7 +65,15 @@ pub(super) enum Escape {
 /// A channel's templates, checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Templates {
-    compiled: Vec<(Slot, Arc<str>)>,
+    compiled: Vec<Compiled>,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    slot: Slot,
+    source: Arc<str>,
+    /// Whether its failure is in the log: once is enough, since each message has the note.
+    has_failed: Arc<AtomicBool>,
 }
 
 /// The texts that templates gave.
@@ -77,7 +104,11 @@ impl Templates {
             environment(slot.escape)
                 .template_from_named_str(slot.name, source)
                 .map_err(|problem| error(explain(&problem)))?;
-            compiled.push((*slot, Arc::from(source.as_str())));
+            compiled.push(Compiled {
+                slot: *slot,
+                source: Arc::from(source.as_str()),
+                has_failed: Arc::default(),
+            });
         }
         Ok(Self { compiled })
     }
@@ -89,14 +120,16 @@ impl Templates {
             return rendered;
         }
         let data = Value::from(Serde(Data::new(message)));
-        for (slot, source) in &self.compiled {
-            match render(*slot, source, &data) {
+        for compiled in &self.compiled {
+            match compiled.render(&data) {
                 Ok(text) => {
-                    rendered.texts.insert(slot.name, text);
+                    rendered.texts.insert(compiled.slot.name, text);
                 }
                 Err(error) => {
-                    let error = explain(&error);
-                    tracing::warn!(template = slot.name, %error, "an alert's template failed");
+                    if !compiled.has_failed.swap(true, Ordering::Relaxed) {
+                        let template = compiled.slot.name;
+                        tracing::warn!(template, %error, "an alert's template failed");
+                    }
                     if rendered.note.is_empty() {
                         rendered.note = format!("A template failed: {error}");
                     }
@@ -104,6 +137,31 @@ impl Templates {
             }
         }
         rendered
+    }
+}
+
+impl Compiled {
+    /// The text, or what is wrong with it.
+    fn render(&self, data: &Value) -> Result<String, String> {
+        let text = render(self.slot, &self.source, data).map_err(|error| explain(&error))?;
+        let name = self.slot.name;
+        if text.trim().is_empty() && self.slot.blank == Blank::Refused {
+            return Err(format!("{name} gave an empty text"));
+        }
+        match self.slot.escape {
+            Escape::Plain | Escape::Slack => Ok(text),
+            // To cut HTML would be to break it.
+            #[cfg(any(test, feature = "email"))]
+            Escape::Html if text.len() > MAX_HTML_BYTES => Err(format!(
+                "{name} gave more than {MAX_HTML_BYTES} bytes of HTML"
+            )),
+            #[cfg(any(test, feature = "email"))]
+            Escape::Html => Ok(text),
+            Escape::Json => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+                Ok(_) => Ok(text),
+                Err(error) => Err(format!("{name} gave no JSON: {error}")),
+            },
+        }
     }
 }
 

@@ -8,10 +8,12 @@ const SLOTS: [Slot; 2] = [
     Slot {
         name: "title",
         escape: Escape::Plain,
+        blank: Blank::Refused,
     },
     Slot {
         name: "text",
         escape: Escape::Slack,
+        blank: Blank::Refused,
     },
 ];
 
@@ -47,6 +49,7 @@ fn values_are_escaped_and_the_template_itself_is_not() {
     let html = Slot {
         name: "html",
         escape: Escape::Html,
+        blank: Blank::Refused,
     };
     let data = Value::from(Serde(Data::new(&hostile())));
     let text = render(html, "<b>{{ common_annotations.summary }}</b>", &data).unwrap();
@@ -84,6 +87,52 @@ fn a_template_that_fails_or_never_ends_leaves_a_note() {
             rendered.note
         );
     }
+}
+
+#[test]
+fn an_empty_text_is_a_failure_unless_the_slot_allows_it() {
+    for source in ["", " \n\t", "{{ common_labels.absent }}"] {
+        let rendered = templates(&[("title", source)]).unwrap();
+        let rendered = rendered.render(&reference(Status::Firing));
+        assert_eq!(rendered.get("title"), None, "{source:?}");
+        assert_eq!(rendered.note, "A template failed: title gave an empty text");
+    }
+    let allowed = Slot {
+        blank: Blank::Allowed,
+        ..SLOTS[0]
+    };
+    let sources = BTreeMap::from([("title".to_owned(), String::new())]);
+    let templates = Templates::new("ops", &[allowed], &sources).unwrap();
+    let rendered = templates.render(&reference(Status::Firing));
+    assert_eq!(
+        (rendered.get("title"), rendered.note.as_str()),
+        (Some(""), "")
+    );
+}
+
+#[test]
+fn a_failure_is_logged_once_however_often_it_is_met() {
+    use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<std::sync::atomic::AtomicUsize>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Warnings {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let warnings = Warnings::default();
+    let subscriber = tracing_subscriber::registry().with(warnings.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let failing = templates(&[("title", "{{ a.b.c }}")]).unwrap();
+        for recipient in [&failing, &failing.clone(), &failing] {
+            let rendered = recipient.render(&reference(Status::Firing));
+            assert!(!rendered.note.is_empty());
+        }
+    });
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
 }
 
 /// The table of `docs/alert-templates.md` names every field, and no other.
