@@ -69,6 +69,8 @@
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
+//! | `jaeger` | Jaeger's Thrift over HTTP, for collectors older than its OTLP | no |
+//! | `zipkin` | Zipkin v2 JSON | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -127,7 +129,7 @@ pub use crate::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
         LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
         RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
-        SpanLimits, TraceExporter, TracesConfig,
+        SpanLimits, TraceExporter, TracesConfig, ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

@@ -32,7 +32,7 @@ pub use self::{
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
         Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TraceExporter,
-        TracesConfig,
+        TracesConfig, ZipkinConfig,
     },
 };
 use crate::{
@@ -496,6 +496,12 @@ mod tests {
                 "query.retention.bytes",
                 "64",
             );
+        }
+        let mut known = config().with_trace_exporters([TraceExporter::Otlp]);
+        known.traces.otlp.endpoint = Some("http://ann:s3cret@collector:4318".into());
+        if cfg!(feature = "otlp") {
+            check_refused(&known, "traces.otlp.endpoint", "***@collector:4318");
+            assert!(!known.validate().unwrap_err().to_string().contains("s3cret"));
         }
         let mut same = config();
         same.health.endpoint = "/metrics".into();

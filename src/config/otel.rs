@@ -22,9 +22,7 @@ pub(super) fn apply(config: &mut Config, get: &impl Fn(&str) -> Option<String>) 
     batch(config, get);
     otlp(config, get);
     propagators(config, get);
-    if let Some(endpoint) = get("OTEL_EXPORTER_JAEGER_ENDPOINT") {
-        config.traces.jaeger.endpoint = endpoint;
-    }
+    jaeger_and_zipkin(config, get);
 }
 
 /// `key=value` pairs between commas, values percent-encoded as in baggage. `OTEL_SERVICE_NAME` stands over the name.
@@ -64,7 +62,11 @@ fn exporters(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     };
     let mut found: Vec<TraceExporter> = names.iter().filter_map(known).collect();
     if found.len() < names.len() {
-        warn(config, KEY, "of `otlp`, `jaeger`, `console`, or `none`");
+        warn(
+            config,
+            KEY,
+            "of `otlp`, `jaeger`, `zipkin`, `console`, or `none`",
+        );
     }
     found.dedup();
     if !found.is_empty() {
@@ -229,6 +231,32 @@ fn otlp(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     config.traces.otlp = otlp;
 }
 
+fn jaeger_and_zipkin(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let mut jaeger = config.traces.jaeger.clone();
+    let mut zipkin = config.traces.zipkin.clone();
+    if let Some(endpoint) = get("OTEL_EXPORTER_JAEGER_ENDPOINT") {
+        jaeger.endpoint = endpoint;
+    }
+    if let Some(user) = get("OTEL_EXPORTER_JAEGER_USER") {
+        jaeger.user = Some(user);
+    }
+    if let Some(password) = get("OTEL_EXPORTER_JAEGER_PASSWORD") {
+        jaeger.password = Some(password.into());
+    }
+    if let Some(endpoint) = get("OTEL_EXPORTER_ZIPKIN_ENDPOINT") {
+        zipkin.endpoint = endpoint;
+    }
+    for (key, place) in [
+        ("OTEL_EXPORTER_JAEGER_TIMEOUT", &mut jaeger.timeout),
+        ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", &mut zipkin.timeout),
+    ] {
+        read(config, get, key, milliseconds, place);
+    }
+    config.traces.jaeger = jaeger;
+    config.traces.zipkin = zipkin;
+}
+
 fn propagators(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     const KEY: &str = "OTEL_PROPAGATORS";
     let Some(text) = get(KEY) else { return };
@@ -335,6 +363,17 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s%3Dt, x = y"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_PROPAGATORS", "b3,baggage"),
+            (
+                "OTEL_EXPORTER_JAEGER_ENDPOINT",
+                "http://jaeger:14268/api/traces",
+            ),
+            ("OTEL_EXPORTER_JAEGER_USER", "ann"),
+            ("OTEL_EXPORTER_JAEGER_PASSWORD", "pw"),
+            (
+                "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+                "http://z:9411/api/v2/spans",
+            ),
+            ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "700"),
             ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "80"),
         ]);
         assert_eq!(config.notices, Vec::<String>::new());
@@ -359,6 +398,11 @@ mod tests {
         );
         assert_eq!(traces.otlp.headers["api-key"].expose(), "s=t");
         assert_eq!(traces.otlp.headers["x"].expose(), "y");
+        assert!(traces.jaeger.is_thrift());
+        assert_eq!(traces.jaeger.user.as_deref(), Some("ann"));
+        assert_eq!(traces.jaeger.password, Some("pw".into()));
+        assert_eq!(traces.zipkin.endpoint, "http://z:9411/api/v2/spans");
+        assert_eq!(traces.zipkin.timeout, Duration::from_millis(700));
         assert_eq!(traces.propagators, [Propagator::B3, Propagator::Baggage]);
         assert_eq!(traces.limits.value_length, Some(80));
     }
@@ -374,6 +418,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
             ("OTEL_PROPAGATORS", "smoke"),
             ("OTEL_TRACES_EXPORTER", "paper"),
+            ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "soon"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
         ] {
             let found = config(&[(key, value)]);

@@ -152,33 +152,60 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
 }
 
 fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
-    const URL: &str = "a URL, `http://collector:4318/v1/traces`, say";
-    let is_url = |url: &str| {
-        let rest = url
-            .strip_prefix("http://")
-            .or_else(|| url.strip_prefix("https://"));
-        rest.is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic())
-        })
-    };
     match exporter {
         TraceExporter::Console => Ok(()),
         TraceExporter::Otlp => {
-            let endpoint = &traces.otlp.endpoint;
-            let is_right = endpoint.as_deref().is_none_or(is_url);
-            check(is_right, "traces.otlp.endpoint", endpoint, URL)
+            let endpoint = traces.otlp.endpoint.as_deref();
+            endpoint.map_or(Ok(()), |endpoint| url("traces.otlp.endpoint", endpoint))
         }
         TraceExporter::Jaeger => {
-            let endpoint = &traces.jaeger.endpoint;
-            check(is_url(endpoint), "traces.jaeger.endpoint", endpoint, URL)?;
+            let jaeger = &traces.jaeger;
+            url("traces.jaeger.endpoint", &jaeger.endpoint)?;
             check(
-                !traces.jaeger.is_thrift(),
+                jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
+                "traces.jaeger.user",
+                &jaeger.user,
+                "a name without a colon, as basic authentication wants it",
+            )?;
+            check(
+                !jaeger.is_thrift() || cfg!(feature = "jaeger"),
                 "traces.jaeger.endpoint",
-                endpoint,
-                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35: Thrift is not part of this version",
+                &jaeger.endpoint,
+                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift",
             )
         }
+        TraceExporter::Zipkin => {
+            check(
+                cfg!(feature = "zipkin"),
+                "traces.exporters",
+                &exporter,
+                "others, or the feature `zipkin` added",
+            )?;
+            url("traces.zipkin.endpoint", &traces.zipkin.endpoint)
+        }
     }
+}
+
+/// A URL without user and password: addresses are shown, here as elsewhere.
+fn url(key: &str, url: &str) -> Result<(), ConfigError> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let is_url = rest.is_some_and(|rest| {
+        !rest.starts_with('/')
+            && !rest.is_empty()
+            && rest.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    let (shown, is_secret) = match url.rsplit_once('@') {
+        Some((_, host)) => (format!("***@{host}"), true),
+        None => (url.to_owned(), false),
+    };
+    check(
+        is_url && !is_secret,
+        key,
+        &shown,
+        "a URL without user and password, `http://collector:4318/v1/traces`, say",
+    )
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

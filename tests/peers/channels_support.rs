@@ -12,6 +12,7 @@ use serde_json::Value;
 /// An authority, and a certificate for `localhost` that it signed.
 pub(crate) struct Certificates {
     pub(crate) authority_der: Vec<u8>,
+    pub(crate) authority_pem: String,
     pub(crate) certificate_pem: String,
     pub(crate) certificate_der: Vec<u8>,
     pub(crate) key: KeyPair,
@@ -28,6 +29,7 @@ impl Certificates {
         let certificate = params.signed_by(&key, &authority).unwrap();
         Self {
             authority_der: authority.der().to_vec(),
+            authority_pem: authority.pem(),
             certificate_pem: certificate.pem(),
             certificate_der: certificate.der().to_vec(),
             key,

@@ -21,10 +21,14 @@ mod channels_mail;
 mod channels_sink;
 #[cfg(feature = "alerting")]
 mod channels_support;
+#[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
+mod exporters;
 mod openai;
 mod parsers;
 mod process;
 mod prometheus;
+#[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
+mod receiver;
 mod router;
 mod scrape;
 #[cfg(feature = "otlp")]

@@ -7,7 +7,10 @@ mod sampling;
 use std::time::Duration;
 
 pub use self::{
-    exporter::{Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter},
+    exporter::{
+        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
+        ZipkinConfig,
+    },
     redaction::RedactionConfig,
     sampling::{SamplingConfig, SamplingRule},
 };
@@ -33,6 +36,8 @@ pub struct TracesConfig {
     pub otlp: OtlpConfig,
     /// The exporter `jaeger`.
     pub jaeger: JaegerConfig,
+    /// The exporter `zipkin`.
+    pub zipkin: ZipkinConfig,
     /// The exporter `console`. Default: pretty.
     pub console: ConsoleFormat,
     /// Headers that carry a trace from one service to the next. Default: W3C trace context and baggage.
@@ -120,6 +125,7 @@ impl Default for TracesConfig {
             redaction: RedactionConfig::default(),
             otlp: OtlpConfig::default(),
             jaeger: JaegerConfig::default(),
+            zipkin: ZipkinConfig::default(),
             console: ConsoleFormat::Pretty,
             propagators: vec![Propagator::TraceContext, Propagator::Baggage],
             baggage_attributes: Vec::new(),

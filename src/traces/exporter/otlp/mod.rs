@@ -75,6 +75,7 @@ impl Otlp {
             endpoint: Some(config.endpoint.clone()),
             protocol: OtlpProtocol::Grpc,
             timeout: config.timeout,
+            certificate: config.certificate.clone(),
             ..OtlpConfig::default()
         };
         Ok(Self {
