@@ -129,7 +129,7 @@ pub use crate::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
         LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
         RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
-        SpanLimits, TraceExporter, TracesConfig, ZipkinConfig,
+        SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

@@ -31,8 +31,8 @@ pub use self::{
     secret::Secret,
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
-        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TraceExporter,
-        TracesConfig, ZipkinConfig,
+        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
+        TraceExporter, TracesConfig, ZipkinConfig,
     },
 };
 use crate::{
@@ -382,6 +382,13 @@ impl Config {
         self
     }
 
+    /// Exports only those traces that tail sampling keeps.
+    #[must_use]
+    pub fn with_tail_sampling(mut self, tail: TailConfig) -> Self {
+        self.traces.tail = Some(tail);
+        self
+    }
+
     /// Turns traces off.
     #[must_use]
     pub fn without_traces(mut self) -> Self {
@@ -502,6 +509,15 @@ mod tests {
         if cfg!(feature = "otlp") {
             check_refused(&known, "traces.otlp.endpoint", "***@collector:4318");
             assert!(!known.validate().unwrap_err().to_string().contains("s3cret"));
+        }
+        if cfg!(feature = "otlp") {
+            let tail = |tail| config().with_trace_exporters([]).with_tail_sampling(tail);
+            let default = TailConfig::default;
+            check_refused(&tail(default().with_ratio(1.5)), "traces.tail.ratio", "1.5");
+            let slow = default().with_slow("inferense", Duration::ZERO);
+            check_refused(&tail(slow), "traces.tail.slow", "inferense");
+            let small = default().with_bounds(Duration::from_secs(1), 5);
+            check_refused(&tail(small), "traces.tail.bytes", "5");
         }
         let mut same = config();
         same.health.endpoint = "/metrics".into();

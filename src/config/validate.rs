@@ -2,7 +2,9 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use super::{Config, ConfigError, PrometheusConfig, QueryConfig, TraceExporter, TracesConfig};
+use super::{
+    Config, ConfigError, PrometheusConfig, QueryConfig, TailConfig, TraceExporter, TracesConfig,
+};
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
@@ -132,6 +134,9 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         &sampling.traces_per_second,
         "above 0",
     )?;
+    if let Some(tail) = &traces.tail {
+        tail_sampling(tail)?;
+    }
     let batch = &traces.batch;
     check(
         batch.queue_size > 0,
@@ -149,6 +154,47 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         exporter_can_be_had(*exporter, traces)?;
     }
     Ok(())
+}
+
+fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
+    check(
+        (0.0..=1.0).contains(&tail.ratio),
+        "traces.tail.ratio",
+        &tail.ratio,
+        "a share from 0 to 1",
+    )?;
+    for kind in tail.slow.keys() {
+        check(
+            layer::Kind::is_known(kind),
+            "traces.tail.slow",
+            kind,
+            "a kind of span, `inference` or `http_request`, say",
+        )?;
+    }
+    check(
+        tail.cost_usd.is_none_or(|cost| cost > 0.0),
+        "traces.tail.cost_usd",
+        &tail.cost_usd,
+        "above 0",
+    )?;
+    check(
+        tail.wait >= Duration::from_millis(100),
+        "traces.tail.wait",
+        &tail.wait,
+        "at least 100ms",
+    )?;
+    check(
+        tail.bytes >= FEWEST_BYTES,
+        "traces.tail.bytes",
+        &tail.bytes,
+        "at least 1048576 (1 MiB)",
+    )?;
+    check(
+        tail.decisions > 0,
+        "traces.tail.decisions",
+        &tail.decisions,
+        "above 0",
+    )
 }
 
 fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {

@@ -1,7 +1,7 @@
 //! Turns the spans of sampled traces into what collectors take.
 //!
 //! ```text
-//! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► queue ─► exporter (one each)
+//! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
 //! ```
 //!
 //! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
@@ -18,6 +18,8 @@ pub mod propagation;
 mod provider;
 mod redaction;
 mod sampling;
+mod size;
+mod tail;
 
 use std::{io, sync::Arc, time::Instant};
 
@@ -33,9 +35,10 @@ use self::{
     exporter::Exporter,
     gate::Sampled,
     log::Lines,
-    pipeline::{Intake, Pipeline},
+    pipeline::{Filters, Intake, Pipeline},
     redaction::Redaction,
     sampling::HeadSampler,
+    tail::TailSampler,
 };
 use crate::{
     clock::Clock,
@@ -67,7 +70,17 @@ impl Traces {
         let redaction = Redaction::new(&traces.redaction, &traces.limits)
             .map_err(|pattern| TracesError::Pattern { pattern })?;
         let redaction = Arc::new(redaction);
-        let pipeline = Pipeline::new(exporters, Arc::clone(&redaction), &traces.batch);
+        let pipeline = Pipeline::new(
+            exporters,
+            Filters {
+                redaction: Arc::clone(&redaction),
+                tail: traces
+                    .tail
+                    .as_ref()
+                    .map(|tail| TailSampler::new(tail, &config.mapping.spans)),
+            },
+            &traces.batch,
+        );
         let sampler = Arc::new(HeadSampler::new(&traces.sampling));
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),

@@ -3,6 +3,7 @@
 mod exporter;
 mod redaction;
 mod sampling;
+mod tail;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use self::{
     },
     redaction::RedactionConfig,
     sampling::{SamplingConfig, SamplingRule},
+    tail::TailConfig,
 };
 
 /// Traces: which are kept, what of them may leave the process, and where they go.
@@ -26,6 +28,8 @@ pub struct TracesConfig {
     pub exporters: Vec<TraceExporter>,
     /// Which traces are kept.
     pub sampling: SamplingConfig,
+    /// Which of the traces that sampling keeps are exported, once it is known how they went. Default: all.
+    pub tail: Option<TailConfig>,
     /// How spans are gathered before they are sent.
     pub batch: BatchConfig,
     /// What a span may hold.
@@ -120,6 +124,7 @@ impl Default for TracesConfig {
             enabled: false,
             exporters: vec![TraceExporter::Otlp],
             sampling: SamplingConfig::default(),
+            tail: None,
             batch: BatchConfig::default(),
             limits: SpanLimits::default(),
             redaction: RedactionConfig::default(),
