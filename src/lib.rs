@@ -122,14 +122,16 @@ mod system;
 mod traces;
 
 #[cfg(feature = "otlp")]
-pub use crate::traces::{TracesError, propagation};
+pub use crate::traces::{
+    EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary, TracesError, propagation,
+};
 pub use crate::{
     clock::{Clock, ManualClock},
     config::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
-        LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
-        RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
-        SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
+        LiveConfig, LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator,
+        QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret,
+        ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

@@ -30,9 +30,9 @@ pub use self::{
     query::{QueryConfig, RetentionConfig},
     secret::Secret,
     traces::{
-        BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
-        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
-        TraceExporter, TracesConfig, ZipkinConfig,
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, OtlpConfig,
+        OtlpProtocol, Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits,
+        TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },
 };
 use crate::{

@@ -137,6 +137,12 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
     if let Some(tail) = &traces.tail {
         tail_sampling(tail)?;
     }
+    check(
+        !traces.live.enabled || traces.live.bytes >= 64 << 10,
+        "traces.live.bytes",
+        &traces.live.bytes,
+        "at least 65536 (64 KiB)",
+    )?;
     let batch = &traces.batch;
     check(
         batch.queue_size > 0,

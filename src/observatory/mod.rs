@@ -210,6 +210,13 @@ impl Observatory {
         Box::new(log.with_writer(io::stderr).with_ansi(is_ansi))
     }
 
+    /// The traces of the last minutes: the most recent, the slowest, those that failed, and the spans that are open.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn traces(&self) -> crate::traces::LiveTraces {
+        self.0.core.live_traces()
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -285,6 +292,12 @@ impl fmt::Debug for Observatory {
 }
 
 impl Core {
+    /// The traces of the last minutes.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn live_traces(&self) -> crate::traces::LiveTraces {
+        crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
+    }
+
     /// Monotonic time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.between(self.origin, self.clock.raw())

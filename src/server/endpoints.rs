@@ -43,6 +43,8 @@ pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
     let router = router
         .merge(super::api::router())
         .merge(super::actions::router(&answers));
+    #[cfg(feature = "otlp")]
+    let router = router.merge(super::traces::router());
     router
         .route("/", get(index))
         .route(&metrics_path, get(scrape))
@@ -148,6 +150,11 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
         row(
             "/api/observatory/alerts/history",
             "who was told what, and when",
+        ),
+        #[cfg(feature = "otlp")]
+        row(
+            "/api/observatory/traces",
+            "traces of the last minutes: recent, slowest, failed, open",
         ),
     ];
     let page = include_str!("index.html")

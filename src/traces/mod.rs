@@ -11,6 +11,7 @@ mod account;
 mod error;
 mod exporter;
 mod gate;
+mod live;
 mod log;
 mod pattern;
 mod pipeline;
@@ -30,10 +31,12 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use self::error::TracesError;
 pub(crate) use self::gate::Gate;
+pub use self::live::{EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary};
 use self::{
     account::Account,
     exporter::Exporter,
     gate::Sampled,
+    live::Live,
     log::Lines,
     pipeline::{Filters, Intake, Pipeline},
     redaction::Redaction,
@@ -43,6 +46,7 @@ use self::{
 use crate::{
     clock::Clock,
     config::{Config, LogFormat},
+    layer::Registered,
     metrics::Registry,
 };
 
@@ -51,6 +55,7 @@ pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
     lines: Lines,
+    live: Option<Arc<Live>>,
 }
 
 impl Traces {
@@ -70,10 +75,15 @@ impl Traces {
         let redaction = Redaction::new(&traces.redaction, &traces.limits)
             .map_err(|pattern| TracesError::Pattern { pattern })?;
         let redaction = Arc::new(redaction);
+        let live = traces
+            .live
+            .enabled
+            .then(|| Arc::new(Live::new(&traces.live)));
         let pipeline = Pipeline::new(
             exporters,
             Filters {
                 redaction: Arc::clone(&redaction),
+                live: live.clone(),
                 tail: traces
                     .tail
                     .as_ref()
@@ -91,10 +101,15 @@ impl Traces {
             pipeline,
             provider,
             lines: Lines {
-                sampled: Arc::new(Sampled::new()),
+                sampled: Arc::new(if live.is_some() {
+                    Sampled::with_times()
+                } else {
+                    Sampled::new()
+                }),
                 sampler,
                 redaction,
             },
+            live,
         })
     }
 
@@ -116,6 +131,11 @@ impl Traces {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         self.lines.layer(format, is_ansi)
+    }
+
+    /// The traces of the last minutes.
+    pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
+        LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
     }
 
     /// Starts the thread that exports.

@@ -13,6 +13,8 @@ mod exposition;
 mod hostile;
 mod layer;
 mod lifecycle;
+#[cfg(feature = "otlp")]
+mod live;
 mod query;
 mod server;
 mod stack;

@@ -1,6 +1,7 @@
 //! Traces: which are kept, what of them may leave the process, and where they go.
 
 mod exporter;
+mod live;
 mod redaction;
 mod sampling;
 mod tail;
@@ -12,6 +13,7 @@ pub use self::{
         Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
         ZipkinConfig,
     },
+    live::LiveConfig,
     redaction::RedactionConfig,
     sampling::{SamplingConfig, SamplingRule},
     tail::TailConfig,
@@ -30,6 +32,8 @@ pub struct TracesConfig {
     pub sampling: SamplingConfig,
     /// Which of the traces that sampling keeps are exported, once it is known how they went. Default: all.
     pub tail: Option<TailConfig>,
+    /// Which traces can be looked at in the process itself.
+    pub live: LiveConfig,
     /// How spans are gathered before they are sent.
     pub batch: BatchConfig,
     /// What a span may hold.
@@ -125,6 +129,7 @@ impl Default for TracesConfig {
             exporters: vec![TraceExporter::Otlp],
             sampling: SamplingConfig::default(),
             tail: None,
+            live: LiveConfig::default(),
             batch: BatchConfig::default(),
             limits: SpanLimits::default(),
             redaction: RedactionConfig::default(),

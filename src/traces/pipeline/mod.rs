@@ -32,6 +32,7 @@ use self::{
 use super::{
     account::{Account, DropReason},
     exporter::Exporter,
+    live::Live,
     redaction::Redaction,
     tail::{Decided, TailSampler},
 };
@@ -87,6 +88,7 @@ struct Parts {
 /// What spans pass before the exporters.
 pub(super) struct Filters {
     pub(super) redaction: Arc<Redaction>,
+    pub(super) live: Option<Arc<Live>>,
     pub(super) tail: Option<TailSampler>,
 }
 
@@ -206,7 +208,7 @@ async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant
 
 impl Stream {
     /// Those that go on.
-    fn filtered(&self, mut spans: Vec<SpanData>, filters: &mut Filters) -> Vec<SpanData> {
+    fn filtered(&self, mut spans: Vec<SpanData>, filters: &mut Filters) -> Vec<Arc<SpanData>> {
         spans.retain_mut(|span| {
             // Whatever a span holds, the next one is sent.
             let redacted = catch_unwind(AssertUnwindSafe(|| filters.redaction.apply(span)));
@@ -215,10 +217,15 @@ impl Stream {
             }
             redacted.is_ok()
         });
+        let spans: Vec<Arc<SpanData>> = spans.into_iter().map(Arc::new).collect();
+        let now = Instant::now();
+        if let Some(live) = &filters.live {
+            live.add(&spans, now);
+        }
         let Some(tail) = &mut filters.tail else {
             return spans;
         };
-        let (now, mut decided) = (Instant::now(), Decided::default());
+        let mut decided = Decided::default();
         for span in spans {
             tail.offer(span, now, &mut decided);
         }
@@ -227,7 +234,7 @@ impl Stream {
     }
 
     /// Those that are kept; the others are counted.
-    fn counted(&self, decided: Decided) -> Vec<SpanData> {
+    fn counted(&self, decided: Decided) -> Vec<Arc<SpanData>> {
         for account in &self.accounts {
             account.sampled_out(decided.sampled_out);
             account.dropped(DropReason::TailOverflow, decided.overflowed);
@@ -238,12 +245,11 @@ impl Stream {
     /// Gives spans to every worker, no more at once than one of them takes.
     async fn hand_out(
         &self,
-        spans: Vec<SpanData>,
+        spans: Vec<Arc<SpanData>>,
         queues: &[Arc<Queue<Arc<SpanData>>>],
         batch_size: usize,
     ) {
         for (place, span) in spans.into_iter().enumerate() {
-            let span = Arc::new(span);
             for (queue, account) in queues.iter().zip(&self.accounts) {
                 if let Err(refused) = queue.put(Arc::clone(&span)) {
                     account.dropped(refused.into(), 1);

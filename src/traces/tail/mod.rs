@@ -10,10 +10,11 @@
 mod decisions;
 mod merit;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -46,7 +47,7 @@ pub(super) struct TailSampler {
 /// A trace that is not decided yet.
 struct Waiting {
     place: u64,
-    spans: Vec<SpanData>,
+    spans: Vec<Arc<SpanData>>,
     bytes: usize,
     merit: Merit,
 }
@@ -54,7 +55,7 @@ struct Waiting {
 /// What became of spans.
 #[derive(Default)]
 pub(super) struct Decided {
-    pub(super) kept: Vec<SpanData>,
+    pub(super) kept: Vec<Arc<SpanData>>,
     pub(super) sampled_out: usize,
     /// Dropped for want of memory.
     pub(super) overflowed: usize,
@@ -83,7 +84,7 @@ impl TailSampler {
     }
 
     /// Takes a span that ended.
-    pub(super) fn offer(&mut self, span: SpanData, now: Instant, decided: &mut Decided) {
+    pub(super) fn offer(&mut self, span: Arc<SpanData>, now: Instant, decided: &mut Decided) {
         let id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         match self.decisions.of(id) {
             Some(true) => return decided.kept.push(span),
@@ -119,7 +120,7 @@ impl TailSampler {
         }
     }
 
-    fn hold(&mut self, id: u128, span: SpanData, now: Instant) {
+    fn hold(&mut self, id: u128, span: Arc<SpanData>, now: Instant) {
         let trace = self.traces.entry(id).or_insert_with(|| {
             let place = self.next;
             self.next += 1;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// A span of a trace: its local root where `parent` is 0.
-fn span(trace: u128, id: u64, parent: u64) -> SpanData {
+pub(in crate::traces) fn span(trace: u128, id: u64, parent: u64) -> SpanData {
     SpanData {
         span_context: SpanContext::new(
             TraceId::from(trace),
@@ -39,14 +39,18 @@ fn with(mut span: SpanData, key: &'static str, value: impl Into<opentelemetry::V
     span
 }
 
-fn lasting(mut span: SpanData, seconds: f64) -> SpanData {
+pub(in crate::traces) fn lasting(mut span: SpanData, seconds: f64) -> SpanData {
     span.end_time = UNIX_EPOCH + Duration::from_secs_f64(seconds);
     span
 }
 
-fn failed(mut span: SpanData) -> SpanData {
+pub(in crate::traces) fn failed(mut span: SpanData) -> SpanData {
     span.status = Status::error("no");
     span
+}
+
+fn offer(sampler: &mut TailSampler, span: SpanData, now: Instant, decided: &mut Decided) {
+    sampler.offer(Arc::new(span), now, decided);
 }
 
 /// Nothing of the rest is kept.
@@ -63,9 +67,9 @@ fn check(config: &TailConfig, child: SpanData, is_kept: bool) {
     let mut sampler = sampler(config);
     let (now, mut decided) = (Instant::now(), Decided::default());
     let shown = format!("{child:?}");
-    sampler.offer(child, now, &mut decided);
+    offer(&mut sampler, child, now, &mut decided);
     assert!(decided.kept.is_empty(), "it waits for its root");
-    sampler.offer(span(1, 1, 0), now, &mut decided);
+    offer(&mut sampler, span(1, 1, 0), now, &mut decided);
     let expected = if is_kept { (2, 0) } else { (0, 2) };
     assert_eq!(
         (decided.kept.len(), decided.sampled_out),
@@ -119,9 +123,14 @@ fn what_spans_cost_is_added_up() {
     let mut sampler = sampler(&config().with_cost_usd(1.0));
     let (now, mut decided) = (Instant::now(), Decided::default());
     for id in 2..=4 {
-        sampler.offer(with(span(1, id, 1), "cost_usd", 0.4), now, &mut decided);
+        offer(
+            &mut sampler,
+            with(span(1, id, 1), "cost_usd", 0.4),
+            now,
+            &mut decided,
+        );
     }
-    sampler.offer(span(1, 1, 0), now, &mut decided);
+    offer(&mut sampler, span(1, 1, 0), now, &mut decided);
     assert_eq!(decided.kept.len(), 4);
 }
 
@@ -130,8 +139,8 @@ fn a_share_of_the_rest_is_drawn_by_the_trace_s_id() {
     let mut sampler = sampler(&config().with_ratio(0.5));
     let (now, mut decided) = (Instant::now(), Decided::default());
     // The lowest 63 bits count.
-    sampler.offer(span(1, 1, 0), now, &mut decided);
-    sampler.offer(span((1 << 63) - 1, 1, 0), now, &mut decided);
+    offer(&mut sampler, span(1, 1, 0), now, &mut decided);
+    offer(&mut sampler, span((1 << 63) - 1, 1, 0), now, &mut decided);
     assert_eq!((decided.kept.len(), decided.sampled_out), (1, 1));
 }
 
@@ -139,11 +148,11 @@ fn a_share_of_the_rest_is_drawn_by_the_trace_s_id() {
 fn what_comes_late_follows_the_decision() {
     let mut sampler = sampler(&config());
     let (now, mut decided) = (Instant::now(), Decided::default());
-    sampler.offer(failed(span(1, 1, 0)), now, &mut decided);
-    sampler.offer(span(2, 1, 0), now, &mut decided);
+    offer(&mut sampler, failed(span(1, 1, 0)), now, &mut decided);
+    offer(&mut sampler, span(2, 1, 0), now, &mut decided);
     assert_eq!((decided.kept.len(), decided.sampled_out), (1, 1));
-    sampler.offer(span(1, 2, 1), now, &mut decided);
-    sampler.offer(failed(span(2, 2, 1)), now, &mut decided);
+    offer(&mut sampler, span(1, 2, 1), now, &mut decided);
+    offer(&mut sampler, failed(span(2, 2, 1)), now, &mut decided);
     assert_eq!((decided.kept.len(), decided.sampled_out), (2, 2));
 }
 
@@ -153,7 +162,7 @@ fn a_parent_elsewhere_makes_a_local_root() {
     let mut decided = Decided::default();
     let mut root = failed(span(1, 1, 7));
     root.parent_span_is_remote = true;
-    sampler.offer(root, Instant::now(), &mut decided);
+    offer(&mut sampler, root, Instant::now(), &mut decided);
     assert_eq!(decided.kept.len(), 1);
 }
 
@@ -161,8 +170,8 @@ fn a_parent_elsewhere_makes_a_local_root() {
 fn a_trace_waits_no_longer_than_it_may() {
     let mut sampler = sampler(&config());
     let (now, mut decided) = (Instant::now(), Decided::default());
-    sampler.offer(failed(span(1, 2, 1)), now, &mut decided);
-    sampler.offer(span(2, 2, 1), now, &mut decided);
+    offer(&mut sampler, failed(span(1, 2, 1)), now, &mut decided);
+    offer(&mut sampler, span(2, 2, 1), now, &mut decided);
     sampler.expire(now + Duration::from_secs(119), &mut decided);
     assert_eq!(decided.kept.len() + decided.sampled_out, 0);
     sampler.expire(now + Duration::from_mins(2), &mut decided);
@@ -174,9 +183,9 @@ fn a_trace_waits_no_longer_than_it_may() {
 fn without_room_the_oldest_goes_and_is_counted_unless_it_is_wanted() {
     let mut sampler = sampler(&config().with_bounds(Duration::from_mins(1), 4_096));
     let (now, mut decided) = (Instant::now(), Decided::default());
-    sampler.offer(failed(span(1, 2, 1)), now, &mut decided);
+    offer(&mut sampler, failed(span(1, 2, 1)), now, &mut decided);
     for trace in 2..1_000 {
-        sampler.offer(span(trace, 2, 1), now, &mut decided);
+        offer(&mut sampler, span(trace, 2, 1), now, &mut decided);
         assert!(sampler.bytes <= 4_096);
     }
     assert_eq!(decided.kept.len(), 1);
@@ -198,7 +207,7 @@ proptest! {
         let (mut now, mut decided, count) = (Instant::now(), Decided::default(), offered.len());
         for (trace, parent, is_failed, pause) in offered {
             let span = span(trace << 60 | trace, 9, parent);
-            sampler.offer(if is_failed { failed(span) } else { span }, now, &mut decided);
+            offer(&mut sampler, if is_failed { failed(span) } else { span }, now, &mut decided);
             prop_assert!(sampler.bytes <= bytes);
             now += Duration::from_secs(pause);
             sampler.expire(now, &mut decided);
