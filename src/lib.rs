@@ -145,7 +145,8 @@ pub use crate::{
         RoutingDecision, Sink, TokenSource, Tokens, TraceReference,
     },
     observatory::{
-        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
+        AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
+        StartError, Status,
     },
 };
 #[cfg(feature = "alerting")]

@@ -12,6 +12,7 @@ mod install;
 #[cfg(feature = "alerting")]
 mod query;
 mod running;
+mod spans;
 mod status;
 mod work;
 
@@ -37,6 +38,7 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
+    spans::AttributeValue,
     status::{Components, Status},
 };
 use crate::{

@@ -8,6 +8,7 @@
 //! not depend on any of this.
 
 mod account;
+mod conventions;
 mod error;
 mod exporter;
 mod gate;
@@ -24,9 +25,10 @@ mod tail;
 
 use std::{io, sync::Arc, time::Instant};
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Value, trace::TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use self::error::TracesError;
@@ -34,6 +36,7 @@ pub(crate) use self::gate::Gate;
 pub use self::live::{EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary};
 use self::{
     account::Account,
+    conventions::Conventions,
     exporter::Exporter,
     gate::Sampled,
     live::Live,
@@ -48,7 +51,19 @@ use crate::{
     config::{Config, LogFormat},
     layer::Registered,
     metrics::Registry,
+    observatory::AttributeValue,
 };
+
+/// Sets an attribute of a span that is recorded; of others it does nothing.
+pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
+    let value = match value {
+        AttributeValue::Bool(value) => value.into(),
+        AttributeValue::Integer(value) => value.into(),
+        AttributeValue::Number(value) => value.into(),
+        AttributeValue::Text(text) => Value::from(text),
+    };
+    span.set_attribute(key, value);
+}
 
 /// Traces of one observatory: from the gate to the exporters.
 pub(crate) struct Traces {
@@ -83,6 +98,7 @@ impl Traces {
             exporters,
             Filters {
                 redaction: Arc::clone(&redaction),
+                conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping),
                 live: live.clone(),
                 tail: traces
                     .tail

@@ -17,6 +17,8 @@ mod lifecycle;
 mod live;
 mod query;
 mod server;
+#[cfg(feature = "otlp")]
+mod spans;
 mod stack;
 mod stress;
 mod support;

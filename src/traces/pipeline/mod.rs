@@ -31,6 +31,7 @@ use self::{
 };
 use super::{
     account::{Account, DropReason},
+    conventions::Conventions,
     exporter::Exporter,
     live::Live,
     redaction::Redaction,
@@ -88,6 +89,7 @@ struct Parts {
 /// What spans pass before the exporters.
 pub(super) struct Filters {
     pub(super) redaction: Arc<Redaction>,
+    pub(super) conventions: Option<Conventions>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) tail: Option<TailSampler>,
 }
@@ -211,7 +213,13 @@ impl Stream {
     fn filtered(&self, mut spans: Vec<SpanData>, filters: &mut Filters) -> Vec<Arc<SpanData>> {
         spans.retain_mut(|span| {
             // Whatever a span holds, the next one is sent.
-            let redacted = catch_unwind(AssertUnwindSafe(|| filters.redaction.apply(span)));
+            let redacted = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(conventions) = &filters.conventions {
+                    conventions.apply(span);
+                }
+                // Last: nothing is added behind it.
+                filters.redaction.apply(span);
+            }));
             if redacted.is_err() {
                 self.lost();
             }

@@ -34,7 +34,11 @@ pub(in crate::traces) fn span(trace: u128, id: u64, parent: u64) -> SpanData {
     }
 }
 
-fn with(mut span: SpanData, key: &'static str, value: impl Into<opentelemetry::Value>) -> SpanData {
+pub(in crate::traces) fn with(
+    mut span: SpanData,
+    key: &'static str,
+    value: impl Into<opentelemetry::Value>,
+) -> SpanData {
     span.attributes.push(KeyValue::new(key, value));
     span
 }
