@@ -130,8 +130,8 @@ pub use crate::{
     config::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
         LiveConfig, LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator,
-        QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret,
-        ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
+        PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule,
+        Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

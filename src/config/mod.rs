@@ -9,6 +9,7 @@ mod env;
 mod error;
 mod otel;
 mod preset;
+mod push;
 mod query;
 mod secret;
 mod traces;
@@ -27,6 +28,7 @@ pub(crate) use self::otel::percent_decoded;
 pub use self::{
     error::ConfigError,
     preset::Preset,
+    push::PushConfig,
     query::{QueryConfig, RetentionConfig},
     secret::Secret,
     traces::{
@@ -77,6 +79,8 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// Traces: which are kept, and where they go.
     pub traces: TracesConfig,
+    /// Metrics pushed to a Collector, beside being scraped.
+    pub push: PushConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
     /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
@@ -166,6 +170,7 @@ impl Default for Config {
             #[cfg(feature = "alerting")]
             alerting: AlertingConfig::default(),
             traces: TracesConfig::default(),
+            push: PushConfig::default(),
             mapping: Mapping::default(),
             notices: Vec::new(),
         }
@@ -379,6 +384,17 @@ impl Config {
     #[must_use]
     pub fn with_sampling_ratio(mut self, ratio: f64) -> Self {
         self.traces.sampling.ratio = ratio;
+        self
+    }
+
+    /// Pushes metrics to a Collector by OTLP, at this interval and at the end.
+    #[must_use]
+    pub fn with_metrics_push(mut self, interval: Duration, otlp: OtlpConfig) -> Self {
+        self.push = PushConfig {
+            enabled: true,
+            interval,
+            otlp,
+        };
         self
     }
 

@@ -3,7 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use super::{
-    Config, ConfigError, PrometheusConfig, QueryConfig, TailConfig, TraceExporter, TracesConfig,
+    Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig, TraceExporter,
+    TracesConfig,
 };
 use crate::{
     layer::{self, Mapping},
@@ -56,7 +57,27 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     if config.traces.enabled {
         traces(&config.traces)?;
     }
+    if config.push.enabled {
+        push(&config.push)?;
+    }
     names(&config.mapping)
+}
+
+fn push(push: &PushConfig) -> Result<(), ConfigError> {
+    compiled_in(
+        true,
+        cfg!(feature = "otlp"),
+        "push.enabled",
+        "false, or the feature `otlp` added",
+    )?;
+    check(
+        push.interval >= SHORTEST_TICK,
+        "push.interval",
+        &push.interval,
+        "a duration of at least 100ms",
+    )?;
+    let endpoint = push.otlp.endpoint.as_deref();
+    endpoint.map_or(Ok(()), |endpoint| url("push.otlp.endpoint", endpoint))
 }
 
 #[cfg(feature = "alerting")]

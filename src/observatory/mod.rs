@@ -9,6 +9,8 @@ mod alerting;
 mod builder;
 mod error;
 mod install;
+#[cfg(feature = "otlp")]
+mod push;
 #[cfg(feature = "alerting")]
 mod query;
 mod running;
@@ -78,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) alerting: alerting::Alerting,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
+    #[cfg(feature = "otlp")]
+    pusher: Option<push::Pusher>,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,

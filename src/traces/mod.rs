@@ -46,6 +46,10 @@ use self::{
     sampling::HeadSampler,
     tail::TailSampler,
 };
+pub(crate) use self::{
+    exporter::{ExportError, Signal, Transport, retry::deliver},
+    pipeline::Quiet,
+};
 use crate::{
     clock::Clock,
     config::{Config, LogFormat},

@@ -27,6 +27,8 @@ mod openai;
 mod parsers;
 mod process;
 mod prometheus;
+#[cfg(feature = "otlp")]
+mod push;
 #[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
 mod receiver;
 mod router;

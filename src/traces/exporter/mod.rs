@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
+pub(crate) use self::otlp::{Signal, Transport};
 use self::{console::Console, otlp::Otlp};
 use super::TracesError;
 use crate::config::{TraceExporter, TracesConfig};
@@ -36,7 +37,7 @@ pub(super) enum Exporter {
 
 /// Why a batch was not exported. It says nothing of the spans, the headers or the answer: either may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ExportError {
+pub(crate) enum ExportError {
     /// Nobody is there, or they hung up.
     #[error("cannot reach the receiver: {0}")]
     Unreachable(String),
@@ -143,6 +144,6 @@ impl Exporter {
 }
 
 /// A batch as it goes over the wire.
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     pub(super) body: hyper::body::Bytes,
 }

@@ -25,6 +25,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::watch;
 
 pub(super) use self::intake::Intake;
+pub(crate) use self::worker::Complaint as Quiet;
 use self::{
     queue::{Queue, Refused},
     worker::Worker,

@@ -31,7 +31,7 @@ pub(super) struct Worker {
 
 /// What was said about failures, and when.
 #[derive(Default)]
-struct Complaint {
+pub(crate) struct Complaint {
     last: Option<Instant>,
     spans_since: usize,
 }
@@ -103,7 +103,7 @@ impl Worker {
 
 impl Complaint {
     /// The failures to be told now, one sentence a minute at most.
-    fn about(&mut self, spans: usize, now: Instant) -> Option<usize> {
+    pub(crate) fn about(&mut self, spans: usize, now: Instant) -> Option<usize> {
         self.spans_since += spans;
         if self.last.is_some_and(|last| now < last + QUIET) {
             return None;

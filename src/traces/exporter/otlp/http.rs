@@ -5,19 +5,21 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use super::refused;
+use super::{Signal, refused};
 use crate::traces::exporter::{
     ExportError,
     http::{AGENT, Answer, may_pass, retry_after},
 };
 
-/// Where traces go where nothing is said.
-const DEFAULT: &str = "http://localhost:4318/v1/traces";
-
-pub(super) fn uri(endpoint: Option<&str>) -> Uri {
+/// The address, as it is said; where nothing is said, this machine's.
+pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
+    let default = match signal {
+        Signal::Traces => "http://localhost:4318/v1/traces",
+        Signal::Metrics => "http://localhost:4318/v1/metrics",
+    };
     endpoint
         .and_then(|endpoint| endpoint.parse().ok())
-        .unwrap_or_else(|| Uri::from_static(DEFAULT))
+        .unwrap_or_else(|| Uri::from_static(default))
 }
 
 pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
