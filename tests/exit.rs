@@ -1,0 +1,246 @@
+//! How a process ends: the last spans arrive, and nothing that is secret does.
+//!
+//! It has a `main` of its own: it starts itself again as the process that ends.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends at the first surprise"
+)]
+
+use std::{
+    env,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use llm_observatory::{Config, LogFormat, Observatory, TraceExporter, TracesConfig};
+use tracing::{error, info, info_span, instrument};
+
+const ROLE: &str = "EXIT_ROLE";
+const ADDRESS: &str = "EXIT_ADDRESS";
+/// In every field, header and error of the run.
+const CANARIES: [&str; 4] = [
+    "sk-proj-canary0123456789abcdefghij",
+    "canary@example.org",
+    "4111 1111 1111 1111",
+    "Bearer canary-token-0123456789",
+];
+
+fn main() {
+    match env::var(ROLE) {
+        Ok(role) => child(&role),
+        Err(_) => parent(),
+    }
+}
+
+/// The process that ends.
+fn child(role: &str) {
+    let observatory = Observatory::install(config()).unwrap();
+    match role {
+        "return" => info_span!("last one").in_scope(|| ()),
+        "panic" => {
+            let _span = info_span!("last one").entered();
+            panic!("main panics");
+        }
+        "thread" => std::thread::spawn(|| info_span!("last one").in_scope(|| ()))
+            .join()
+            .unwrap(),
+        "current_thread" => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                info_span!("last one").in_scope(|| ());
+                observatory.shutdown().await;
+            });
+        }
+        "inside_a_runtime" => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            // Dropped on the one thread of the runtime.
+            runtime.block_on(async move {
+                info_span!("last one").in_scope(|| ());
+                drop(observatory);
+            });
+        }
+        "canary" => canary(&observatory),
+        other => panic!("no role {other}"),
+    }
+}
+
+fn config() -> Config {
+    let address = env::var(ADDRESS).unwrap();
+    let mut traces = TracesConfig::default();
+    traces.otlp.endpoint = Some(format!("http://{address}/v1/traces"));
+    // Nobody waits so long: it is the end that sends them.
+    traces.batch.delay = Duration::from_mins(10);
+    if env::var(ROLE).as_deref() == Ok("canary") {
+        traces.exporters = vec![TraceExporter::Otlp, TraceExporter::Console];
+        #[cfg(feature = "zipkin")]
+        traces.exporters.push(TraceExporter::Zipkin);
+        #[cfg(feature = "jaeger")]
+        traces.exporters.push(TraceExporter::Jaeger);
+        traces.zipkin.endpoint = format!("http://{address}/api/v2/spans");
+        traces.jaeger.endpoint = format!("http://{address}/api/traces");
+        traces.jaeger.user = Some("ann".to_owned());
+        traces.jaeger.password = Some("canary-password".into());
+        let key = ("x-api-key".to_owned(), "canary-header".into());
+        traces.otlp.headers.extend([key]);
+    }
+    let mut config = Config::default().without_server().with_traces(traces);
+    config.shutdown_timeout = Duration::from_secs(10);
+    config.log_format = LogFormat::Json;
+    config
+}
+
+#[instrument(err, fields(authorization = CANARIES[3], note = prompt))]
+fn fails(prompt: &str, completion: &str) -> Result<(), String> {
+    error!(prompt, api_key = CANARIES[0], "refused {completion}");
+    Err(format!(
+        "no account {} with key {}",
+        CANARIES[1], CANARIES[0]
+    ))
+}
+
+fn canary(observatory: &Observatory) {
+    for canary in CANARIES {
+        let span = info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            prompt = canary,
+            completion = canary,
+            gen_ai.input.messages = canary,
+            gen_ai.tool.call.arguments = canary,
+            http.request.header.authorization = canary,
+            note = canary,
+            otel.name = format!("chat {canary}"),
+            marker = "a public marker",
+        );
+        span.in_scope(|| {
+            info!(body = canary, content = canary, "said {canary}");
+            let _ = fails(canary, canary);
+        });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let attributes = [("note", CANARIES[0]), ("prompt", CANARIES[1])];
+    let work = async { Err::<(), _>(CANARIES[1]) };
+    let named = observatory.try_with_span(CANARIES[1], attributes, work);
+    let _ = runtime.block_on(named);
+    println!("{:?} {:?}", observatory.config(), observatory);
+    let traces = observatory.traces();
+    let shown: Vec<_> = traces
+        .recent(99)
+        .iter()
+        .map(|trace| traces.spans(trace.trace_id))
+        .collect();
+    println!("{shown:?}");
+}
+
+fn parent() {
+    for role in [
+        "return",
+        "panic",
+        "thread",
+        "current_thread",
+        "inside_a_runtime",
+    ] {
+        let start = Instant::now();
+        let (output, bodies) = run(role);
+        assert_eq!(
+            output.status.success(),
+            role != "panic",
+            "{role}: {output:?}"
+        );
+        let text = String::from_utf8_lossy(&bodies);
+        assert!(text.contains("last one"), "{role}: {output:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{role}");
+        println!("{role}: the last span arrived");
+    }
+    let (output, bodies) = run("canary");
+    assert!(output.status.success(), "{output:?}");
+    let requests = String::from_utf8_lossy(&bodies).into_owned();
+    let exporters =
+        1 + usize::from(cfg!(feature = "zipkin")) + usize::from(cfg!(feature = "jaeger"));
+    assert_eq!(requests.matches("POST /").count(), exporters, "{requests}");
+    let printed = [&*output.stdout, &*output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(printed.contains("a public marker") && requests.contains("a public marker"));
+    assert!(
+        printed.contains("no account"),
+        "errors are logged: {printed}"
+    );
+    // The receiver's own account is for it alone.
+    assert!(requests.contains("x-api-key: canary-header"));
+    assert!(!printed.contains("canary-header") && !printed.contains("canary-password"));
+    let requests = requests.replace("x-api-key: canary-header", "");
+    for (what, text) in [("an exporter's bytes", &requests), ("the output", &printed)] {
+        for canary in CANARIES.into_iter().chain(["canary"]) {
+            let found = text.find(canary).map(|place| {
+                let from = text[..place]
+                    .char_indices()
+                    .rev()
+                    .nth(80)
+                    .map_or(0, |(at, _)| at);
+                text[from..].chars().take(200).collect::<String>()
+            });
+            assert_eq!(found, None, "{canary} in {what}");
+        }
+    }
+    println!("canary: none found");
+}
+
+/// What a process printed, and what it sent until its end.
+fn run(role: &str) -> (Output, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&bodies);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let kept = Arc::clone(&kept);
+            std::thread::spawn(move || receive(stream.unwrap(), &kept));
+        }
+    });
+    let output = Command::new(env::current_exe().unwrap())
+        .env(ROLE, role)
+        .env(ADDRESS, address)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    let bodies = bodies.lock().unwrap().clone();
+    (output, bodies)
+}
+
+/// Takes requests until the client hangs up.
+fn receive(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
+    let mut bytes = Vec::new();
+    let mut part = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut part).unwrap_or(0);
+        if read == 0 {
+            return;
+        }
+        bytes.extend(&part[..read]);
+        let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let length = text.split("content-length: ").nth(1).unwrap();
+        let length: usize = length.lines().next().unwrap().parse().unwrap();
+        let end = head + 4 + length;
+        if bytes.len() >= end {
+            kept.lock().unwrap().extend(bytes.drain(..end));
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
+        }
+    }
+}
