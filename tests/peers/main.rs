@@ -21,6 +21,8 @@ mod channels_mail;
 mod channels_sink;
 #[cfg(feature = "alerting")]
 mod channels_support;
+#[cfg(feature = "otlp")]
+mod distributed;
 #[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
 mod exporters;
 mod openai;
