@@ -1,4 +1,5 @@
-//! How a process ends: the last spans arrive, and nothing that is secret does.
+//! A process as a whole: the last spans arrive however it ends, nothing that is secret does, and a collector that
+//! misbehaves costs it neither time nor memory.
 //!
 //! It has a `main` of its own: it starts itself again as the process that ends.
 #![expect(
@@ -16,11 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llm_observatory::{Config, LogFormat, Observatory, TraceExporter, TracesConfig};
+use llm_observatory::{Config, Format, LogFormat, Observatory, TraceExporter, TracesConfig};
 use tracing::{error, info, info_span, instrument};
 
-const ROLE: &str = "EXIT_ROLE";
-const ADDRESS: &str = "EXIT_ADDRESS";
+const ROLE: &str = "PROCESS_ROLE";
+const ADDRESS: &str = "PROCESS_ADDRESS";
 /// In every field, header and error of the run.
 const CANARIES: [&str; 4] = [
     "sk-proj-canary0123456789abcdefghij",
@@ -70,6 +71,7 @@ fn child(role: &str) {
             });
         }
         "canary" => canary(&observatory),
+        "load" => load(&observatory),
         other => panic!("no role {other}"),
     }
 }
@@ -93,9 +95,19 @@ fn config() -> Config {
         let key = ("x-api-key".to_owned(), "canary-header".into());
         traces.otlp.headers.extend([key]);
     }
+    if env::var(ROLE).as_deref() == Ok("load") {
+        traces.otlp.timeout = Duration::from_millis(200);
+        traces.batch.delay = Duration::from_millis(50);
+        traces.batch.queue_size = 512;
+        traces.batch.batch_size = 128;
+    }
     let mut config = Config::default().without_server().with_traces(traces);
     config.shutdown_timeout = Duration::from_secs(10);
     config.log_format = LogFormat::Json;
+    if env::var(ROLE).as_deref() == Ok("load") {
+        // Spans of no log line are not written for one.
+        config = config.with_log_filter("warn");
+    }
     config
 }
 
@@ -144,7 +156,100 @@ fn canary(observatory: &Observatory) {
     println!("{shown:?}");
 }
 
+/// Spans enough to fill the queues a hundred times over; says what it took, and what became of them.
+fn load(observatory: &Observatory) {
+    let text = "x".repeat(1_000);
+    let round = || {
+        let start = Instant::now();
+        for _ in 0..100 {
+            info_span!("step", text).in_scope(|| ());
+        }
+        start.elapsed()
+    };
+    round();
+    let before = resident_bytes();
+    let mut rounds: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            round()
+        })
+        .collect();
+    let grown = resident_bytes().saturating_sub(before);
+    rounds.sort();
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let counted = |result: &str| {
+        let series = format!("observatory_spans_total{{exporter=\"otlp\",result=\"{result}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let [exported, dropped, failed] = ["exported", "dropped", "failed"].map(counted);
+    let median = rounds[ROUNDS / 2].as_micros();
+    println!("{median} {grown} {exported} {dropped} {failed}");
+}
+
+const ROUNDS: usize = 500;
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = status.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4_096
+}
+
+/// How a collector behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manner {
+    Takes,
+    /// Takes requests, and says nothing.
+    Hangs,
+    Refuses,
+    Fails,
+    Slow,
+}
+
+fn misbehaving() {
+    let measure = |manner| {
+        let start = Instant::now();
+        let (output, _) = run("load", manner);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let numbers: Vec<u64> = said
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        let [median, grown, exported, dropped, failed] = numbers[..] else {
+            panic!("{output:?}");
+        };
+        let spans = (ROUNDS as u64 + 1) * 100;
+        assert_eq!(exported + dropped + failed, spans, "{manner:?}: {said}");
+        assert!(grown < 48 << 20, "{manner:?} grew by {grown} bytes");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lines = log.matches("could not be exported").count();
+        let minutes = start.elapsed().as_secs() / 60;
+        assert!(lines as u64 <= 1 + minutes, "one line a minute: {log}");
+        if manner != Manner::Slow {
+            assert_eq!(exported > 0, manner == Manner::Takes, "{manner:?}: {said}");
+        }
+        println!(
+            "{manner:?}: 100 spans take {median} µs, memory grew by {} KiB, {exported} exported, {dropped} dropped, {failed} failed",
+            grown >> 10
+        );
+        median
+    };
+    let usual = measure(Manner::Takes);
+    for manner in [Manner::Hangs, Manner::Refuses, Manner::Fails, Manner::Slow] {
+        let median = measure(manner);
+        // What is dropped costs less than what is sent; the rest is the machine's noise.
+        assert!(
+            median <= 2 * usual + 200,
+            "{manner:?}: {median} µs, else {usual} µs"
+        );
+    }
+}
+
 fn parent() {
+    if cfg!(target_os = "linux") {
+        misbehaving();
+    }
     for role in [
         "return",
         "panic",
@@ -153,7 +258,7 @@ fn parent() {
         "inside_a_runtime",
     ] {
         let start = Instant::now();
-        let (output, bodies) = run(role);
+        let (output, bodies) = run(role, Manner::Takes);
         assert_eq!(
             output.status.success(),
             role != "panic",
@@ -164,7 +269,7 @@ fn parent() {
         assert!(start.elapsed() < Duration::from_secs(5), "{role}");
         println!("{role}: the last span arrived");
     }
-    let (output, bodies) = run("canary");
+    let (output, bodies) = run("canary", Manner::Takes);
     assert!(output.status.success(), "{output:?}");
     let requests = String::from_utf8_lossy(&bodies).into_owned();
     let exporters =
@@ -198,17 +303,20 @@ fn parent() {
 }
 
 /// What a process printed, and what it sent until its end.
-fn run(role: &str) -> (Output, Vec<u8>) {
+fn run(role: &str, manner: Manner) -> (Output, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&bodies);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let kept = Arc::clone(&kept);
-            std::thread::spawn(move || receive(stream.unwrap(), &kept));
-        }
-    });
+    // The port is nobody's once the listener is gone.
+    if manner != Manner::Refuses {
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let kept = Arc::clone(&kept);
+                std::thread::spawn(move || receive(stream.unwrap(), manner, &kept));
+            }
+        });
+    }
     let output = Command::new(env::current_exe().unwrap())
         .env(ROLE, role)
         .env(ADDRESS, address)
@@ -220,7 +328,7 @@ fn run(role: &str) -> (Output, Vec<u8>) {
 }
 
 /// Takes requests until the client hangs up.
-fn receive(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
+fn receive(mut stream: TcpStream, manner: Manner, kept: &Mutex<Vec<u8>>) {
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
     loop {
@@ -238,9 +346,18 @@ fn receive(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
         let end = head + 4 + length;
         if bytes.len() >= end {
             kept.lock().unwrap().extend(bytes.drain(..end));
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .unwrap();
+            let status = match manner {
+                Manner::Hangs | Manner::Refuses => continue,
+                Manner::Slow => {
+                    std::thread::sleep(Duration::from_millis(150));
+                    "200 OK"
+                }
+                Manner::Takes => "200 OK",
+                Manner::Fails => "500 Internal Server Error",
+            };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            // A client that waited long enough has hung up.
+            let _ = stream.write_all(answer.as_bytes());
         }
     }
 }
