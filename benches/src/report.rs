@@ -34,6 +34,8 @@ const MOST_SAMPLED_OUT: f64 = 1_800.0;
 /// What a tree that is sampled out, and one that is sampled in, costs at most in what it costs tracing-opentelemetry.
 const MOST_OUT_TREE: f64 = 0.2;
 const MOST_IN_TREE: f64 = 1.1;
+/// What tail sampling adds to the application's threads: nothing but noise, since it works on another.
+const MOST_TAIL: f64 = 1.05;
 
 /// The command that all others begin with.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
@@ -199,7 +201,18 @@ impl Report {
             counts.push(count);
         }
         self.line("");
-        let [out, _, out_tree, their_out_tree, in_tree, their_in_tree] = counts[..] else {
+        let [
+            out,
+            _,
+            out_tree,
+            their_out_tree,
+            in_tree,
+            their_in_tree,
+            tail,
+            _,
+            _,
+        ] = counts[..]
+        else {
             return Err("there are other variants than those that are judged".into());
         };
         let is_short = self.target(
@@ -230,7 +243,13 @@ impl Report {
             format_args!("× {ratio:.2}"),
             ratio <= MOST_IN_TREE,
         );
-        Ok(is_short && is_free && is_cheap && is_near)
+        let ratio = tail.instructions / in_tree.instructions;
+        let is_elsewhere = self.target(
+            format_args!("tail sampling takes at most {MOST_TAIL} × of the same without it"),
+            format_args!("× {ratio:.2}"),
+            ratio <= MOST_TAIL,
+        );
+        Ok(is_short && is_free && is_cheap && is_near && is_elsewhere)
     }
 
     /// Writes docs/benchmarks.md and docs/benchmarks.svg.

@@ -1,6 +1,7 @@
 //! Spans of traces that are kept and of traces that are not: ours, and tracing-opentelemetry by itself.
 
-use llm_observatory::{Config, Observatory, TracesConfig};
+use http::HeaderMap;
+use llm_observatory::{Config, Observatory, Propagator, TailConfig, TracesConfig, propagation};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -23,7 +24,10 @@ impl SpanExporter for Nowhere {
 
 /// Everything but exporters, so that what is measured is the way to them.
 fn install_ours(ratio: f64) -> Box<dyn Fn() + Send + Sync> {
-    let mut traces = TracesConfig::default();
+    install_ours_with(ratio, TracesConfig::default())
+}
+
+fn install_ours_with(ratio: f64, mut traces: TracesConfig) -> Box<dyn Fn() + Send + Sync> {
     traces.exporters.clear();
     let mut config = Config::default()
         .with_traces(traces)
@@ -104,3 +108,44 @@ pub(super) fn theirs_in_tree() -> Operation {
     let keep = install_theirs(Sampler::AlwaysOn);
     Operation::new(tree).with_drain(keep)
 }
+
+pub(super) fn ours_in_tree_tail() -> Operation {
+    let mut traces = TracesConfig::default();
+    traces.tail = Some(TailConfig::default());
+    let keep = install_ours_with(1.0, traces);
+    Operation::new(tree).with_drain(keep)
+}
+
+/// What one request to another service costs.
+pub(super) fn inject() -> Operation {
+    let keep = install_ours(1.0);
+    let span = info_span!("http_request", otel.kind = "client");
+    span.in_scope(|| ());
+    let inject = move |_| {
+        let mut headers = HeaderMap::with_capacity(4);
+        propagation::inject(&span, &mut headers, &FORMATS);
+        assert!(headers.contains_key("traceparent"));
+    };
+    Operation::new(inject).with_drain(keep)
+}
+
+/// What one request from another service costs.
+pub(super) fn extract() -> Operation {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+        ("baggage", "tenant=acme,tier=gold"),
+    ] {
+        headers.insert(name, value.parse().expect("a header"));
+    }
+    let extract = move |_| {
+        let remote = propagation::extract(&headers, &FORMATS);
+        assert!(remote.is_sampled());
+    };
+    Operation::new(extract)
+}
+
+const FORMATS: [Propagator; 2] = [Propagator::TraceContext, Propagator::Baggage];
