@@ -129,9 +129,10 @@ pub use crate::{
     clock::{Clock, ManualClock},
     config::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
-        LiveConfig, LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator,
-        PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule,
-        Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
+        LiveConfig, LogFormat, LogsConfig, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig,
+        Propagator, PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig,
+        SamplingRule, Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
+        ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{

@@ -88,6 +88,8 @@ fn config() -> Config {
         traces.exporters.push(TraceExporter::Zipkin);
         #[cfg(feature = "jaeger")]
         traces.exporters.push(TraceExporter::Jaeger);
+        traces.logs.enabled = true;
+        traces.logs.otlp.endpoint = Some(format!("http://{address}/v1/logs"));
         traces.zipkin.endpoint = format!("http://{address}/api/v2/spans");
         traces.jaeger.endpoint = format!("http://{address}/api/traces");
         traces.jaeger.user = Some("ann".to_owned());
@@ -98,6 +100,8 @@ fn config() -> Config {
     if env::var(ROLE).as_deref() == Ok("load") {
         traces.otlp.timeout = Duration::from_millis(200);
         traces.batch.delay = Duration::from_millis(50);
+        // In a debug build they would be what is measured.
+        traces.redaction.masks = false;
         traces.batch.queue_size = 512;
         traces.batch.batch_size = 128;
     }
@@ -272,11 +276,13 @@ fn parent() {
     let (output, bodies) = run("canary", Manner::Takes);
     assert!(output.status.success(), "{output:?}");
     let requests = String::from_utf8_lossy(&bodies).into_owned();
+    // Spans by OTLP, and log records.
     let exporters =
-        1 + usize::from(cfg!(feature = "zipkin")) + usize::from(cfg!(feature = "jaeger"));
+        2 + usize::from(cfg!(feature = "zipkin")) + usize::from(cfg!(feature = "jaeger"));
     assert_eq!(requests.matches("POST /").count(), exporters, "{requests}");
     let printed = [&*output.stdout, &*output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(requests.contains("POST /v1/logs") && requests.contains("no account"));
     assert!(printed.contains("a public marker") && requests.contains("a public marker"));
     assert!(
         printed.contains("no account"),

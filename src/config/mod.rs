@@ -32,7 +32,7 @@ pub use self::{
     query::{QueryConfig, RetentionConfig},
     secret::Secret,
     traces::{
-        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, OtlpConfig,
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits,
         TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },

@@ -33,7 +33,14 @@ pub(super) fn apply(config: &mut Config, get: &impl Fn(&str) -> Option<String>) 
         ("METRICS", "/v1/metrics"),
         config.push.otlp.clone(),
     );
+    config.traces.logs.otlp = otlp(
+        config,
+        get,
+        ("LOGS", "/v1/logs"),
+        config.traces.logs.otlp.clone(),
+    );
     metrics(config, get);
+    logs(config, get);
     propagators(config, get);
     jaeger_and_zipkin(config, get);
 }
@@ -186,6 +193,35 @@ fn batch(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     }
     config.traces.batch = batch;
     config.traces.limits = limits;
+}
+
+fn logs(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_LOGS_EXPORTER";
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0_usize);
+    match get(KEY).as_deref().map(str::trim) {
+        None => {}
+        Some("otlp") if config.traces.enabled => config.traces.logs.enabled = true,
+        // They go by the ids and the redaction of traces.
+        Some("otlp") => warn(config, KEY, "`none` where traces are off"),
+        Some("none") => config.traces.logs.enabled = false,
+        Some(_) => warn(config, KEY, "`otlp` or `none`"),
+    }
+    let mut batch = config.traces.logs.batch.clone();
+    for (key, place) in [
+        ("OTEL_BLRP_SCHEDULE_DELAY", &mut batch.delay),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", &mut batch.timeout),
+    ] {
+        read(config, get, key, milliseconds, place);
+    }
+    for (key, place) in [
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", &mut batch.queue_size),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", &mut batch.batch_size),
+    ] {
+        read(config, get, key, number, place);
+    }
+    batch.batch_size = batch.batch_size.min(batch.queue_size);
+    config.traces.logs.batch = batch;
 }
 
 fn metrics(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
@@ -407,6 +443,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_PROPAGATORS", "b3,baggage"),
             ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "300"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
             ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2000"),
             (
@@ -445,6 +483,12 @@ mod tests {
         assert_eq!(traces.otlp.headers["api-key"].expose(), "s=t");
         assert_eq!(traces.otlp.headers["x"].expose(), "y");
         assert!(traces.jaeger.is_thrift());
+        let logs = &traces.logs;
+        assert!(logs.enabled && logs.batch.queue_size == 300 && logs.batch.batch_size == 300);
+        assert_eq!(
+            logs.otlp.endpoint.as_deref(),
+            Some("http://collector:4318/v1/logs")
+        );
         let push = &config.push;
         assert!(push.enabled && push.interval == Duration::from_secs(15));
         assert_eq!(
@@ -473,6 +517,9 @@ mod tests {
             ("OTEL_PROPAGATORS", "smoke"),
             ("OTEL_TRACES_EXPORTER", "paper"),
             ("OTEL_METRICS_EXPORTER", "paper"),
+            ("OTEL_LOGS_EXPORTER", "paper"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
             ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "soon"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),

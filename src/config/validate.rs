@@ -3,8 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use super::{
-    Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig, TraceExporter,
-    TracesConfig,
+    BatchConfig, Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig,
+    TraceExporter, TracesConfig,
 };
 use crate::{
     layer::{self, Mapping},
@@ -54,6 +54,12 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     }
     #[cfg(feature = "alerting")]
     alerting(&config.alerting)?;
+    check(
+        !config.traces.logs.enabled || config.traces.enabled || !config.enabled,
+        "traces.logs.enabled",
+        &true,
+        "false, or traces on: log records go by their ids and their redaction",
+    )?;
     if config.traces.enabled {
         traces(&config.traces)?;
     }
@@ -164,23 +170,33 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         &traces.live.bytes,
         "at least 65536 (64 KiB)",
     )?;
-    let batch = &traces.batch;
+    gathering("traces.batch", &traces.batch)?;
+    if traces.logs.enabled {
+        gathering("traces.logs.batch", &traces.logs.batch)?;
+        let endpoint = traces.logs.otlp.endpoint.as_deref();
+        endpoint.map_or(Ok(()), |endpoint| {
+            url("traces.logs.otlp.endpoint", endpoint)
+        })?;
+    }
+    for exporter in &traces.exporters {
+        exporter_can_be_had(*exporter, traces)?;
+    }
+    Ok(())
+}
+
+fn gathering(key: &str, batch: &BatchConfig) -> Result<(), ConfigError> {
     check(
         batch.queue_size > 0,
-        "traces.batch.queue_size",
+        &format!("{key}.queue_size"),
         &batch.queue_size,
         "above 0",
     )?;
     check(
         (1..=batch.queue_size).contains(&batch.batch_size),
-        "traces.batch.batch_size",
+        &format!("{key}.batch_size"),
         &batch.batch_size,
-        "above 0, and no more than traces.batch.queue_size",
-    )?;
-    for exporter in &traces.exporters {
-        exporter_can_be_had(*exporter, traces)?;
-    }
-    Ok(())
+        "above 0, and no more than the queue's size",
+    )
 }
 
 fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {

@@ -216,6 +216,21 @@ impl Observatory {
         Box::new(log.with_writer(io::stderr).with_ansi(is_ansi))
     }
 
+    /// A layer that exports events as log records by OTLP, for a subscriber of your own; `install` has it. It does
+    /// nothing where `traces.logs` is off. Put it above the observatory's Layer, as [`Observatory::log_layer`].
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn log_export_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
+    {
+        let traces = self.0.core.traces.as_ref();
+        match traces.and_then(crate::traces::Traces::record_layer) {
+            Some(layer) => Box::new(layer),
+            None => Box::new(tracing_subscriber::layer::Identity::new()),
+        }
+    }
+
     /// The traces of the last minutes: the most recent, the slowest, those that failed, and the spans that are open.
     #[cfg(feature = "otlp")]
     #[must_use]

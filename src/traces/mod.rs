@@ -18,6 +18,7 @@ mod pattern;
 mod pipeline;
 pub mod propagation;
 mod provider;
+mod records;
 mod redaction;
 mod sampling;
 mod size;
@@ -42,6 +43,7 @@ use self::{
     live::Live,
     log::Lines,
     pipeline::{Filters, Intake, Pipeline},
+    records::{RecordExport, RecordLayer},
     redaction::Redaction,
     sampling::HeadSampler,
     tail::TailSampler,
@@ -75,6 +77,7 @@ pub(crate) struct Traces {
     provider: SdkTracerProvider,
     lines: Lines,
     live: Option<Arc<Live>>,
+    records: Option<RecordExport>,
 }
 
 impl Traces {
@@ -111,6 +114,11 @@ impl Traces {
             },
             &traces.batch,
         );
+        let records = traces
+            .logs
+            .enabled
+            .then(|| RecordExport::new(&traces.logs, &redaction, &resource, registry))
+            .transpose()?;
         let sampler = Arc::new(HeadSampler::new(&traces.sampling));
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
@@ -130,6 +138,7 @@ impl Traces {
                 redaction,
             },
             live,
+            records,
         })
     }
 
@@ -153,18 +162,36 @@ impl Traces {
         self.lines.layer(format, is_ansi)
     }
 
+    /// A layer that exports events as log records; `None` where they are not exported.
+    pub(crate) fn record_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let records = self.records.as_ref()?;
+        Some(RecordLayer {
+            records: Arc::clone(&records.records),
+            level: records.level,
+            sampled: Arc::clone(&self.lines.sampled),
+            sampler: Arc::clone(&self.lines.sampler),
+        })
+    }
+
     /// The traces of the last minutes.
     pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
     }
 
-    /// Starts the thread that exports.
+    /// Starts the threads that export.
     pub(crate) fn start(&self) -> io::Result<()> {
+        self.records.as_ref().map_or(Ok(()), RecordExport::start)?;
         self.pipeline.start()
     }
 
     /// Exports what there is until `deadline`.
     pub(crate) fn stop(&self, deadline: Instant) {
         self.pipeline.stop(deadline);
+        if let Some(records) = &self.records {
+            records.stop(deadline);
+        }
     }
 }

@@ -25,6 +25,8 @@ mod channels_support;
 mod distributed;
 #[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
 mod exporters;
+#[cfg(feature = "otlp")]
+mod logs;
 mod openai;
 mod parsers;
 mod process;

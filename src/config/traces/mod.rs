@@ -2,6 +2,7 @@
 
 mod exporter;
 mod live;
+mod logs;
 mod redaction;
 mod sampling;
 mod tail;
@@ -14,6 +15,7 @@ pub use self::{
         ZipkinConfig,
     },
     live::LiveConfig,
+    logs::LogsConfig,
     redaction::RedactionConfig,
     sampling::{SamplingConfig, SamplingRule},
     tail::TailConfig,
@@ -34,6 +36,8 @@ pub struct TracesConfig {
     pub tail: Option<TailConfig>,
     /// Which traces can be looked at in the process itself.
     pub live: LiveConfig,
+    /// Events exported as log records.
+    pub logs: LogsConfig,
     /// How spans are gathered before they are sent.
     pub batch: BatchConfig,
     /// What a span may hold.
@@ -130,6 +134,7 @@ impl Default for TracesConfig {
             sampling: SamplingConfig::default(),
             tail: None,
             live: LiveConfig::default(),
+            logs: LogsConfig::default(),
             batch: BatchConfig::default(),
             limits: SpanLimits::default(),
             redaction: RedactionConfig::default(),

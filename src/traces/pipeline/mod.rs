@@ -26,9 +26,10 @@ use tokio::sync::watch;
 
 pub(super) use self::intake::Intake;
 pub(crate) use self::worker::Complaint as Quiet;
-use self::{
+use self::worker::Worker;
+pub(super) use self::{
     queue::{Queue, Refused},
-    worker::Worker,
+    worker::{ended, is_over, passed},
 };
 use super::{
     account::{Account, DropReason},

@@ -15,7 +15,8 @@ use crate::traces::exporter::{
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-/// Where both go where nothing is said.
+const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+/// Where all go where nothing is said.
 const DEFAULT: &str = "http://localhost:4317";
 /// Flag and length before a message.
 const FRAME: usize = 5;
@@ -28,6 +29,7 @@ pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
     let path = match signal {
         Signal::Traces => TRACES,
         Signal::Metrics => METRICS,
+        Signal::Logs => LOGS,
     };
     let at = |endpoint: &str| {
         let endpoint = endpoint.trim_end_matches('/');

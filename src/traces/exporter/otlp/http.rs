@@ -16,6 +16,7 @@ pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
     let default = match signal {
         Signal::Traces => "http://localhost:4318/v1/traces",
         Signal::Metrics => "http://localhost:4318/v1/metrics",
+        Signal::Logs => "http://localhost:4318/v1/logs",
     };
     endpoint
         .and_then(|endpoint| endpoint.parse().ok())

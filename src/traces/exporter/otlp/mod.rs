@@ -47,6 +47,7 @@ pub(crate) struct Transport {
 pub(crate) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 /// Sends spans by OTLP.
