@@ -76,6 +76,8 @@
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
 //! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |
 //! | `grpc` | `middleware` for tonic servers and clients | no |
+//! | `jaeger` | Jaeger's Thrift over HTTP, for collectors older than its OTLP | no |
+//! | `zipkin` | Zipkin v2 JSON | no |
 //! | `full` | all of them | no |
 //!
 //! # Architecture
@@ -131,14 +133,17 @@ mod system;
 mod traces;
 
 #[cfg(feature = "otlp")]
-pub use crate::traces::{TracesError, propagation};
+pub use crate::traces::{
+    EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary, TracesError, propagation,
+};
 pub use crate::{
     clock::{Clock, ManualClock},
     config::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
-        LogFormat, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig, Propagator, QueryConfig,
-        RedactionConfig, RetentionConfig, SamplingConfig, SamplingRule, Secret, ServiceConfig,
-        SpanLimits, TraceExporter, TracesConfig,
+        LiveConfig, LogFormat, LogsConfig, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig,
+        Propagator, PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig,
+        SamplingRule, Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
+        ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
     metrics::{
@@ -153,7 +158,8 @@ pub use crate::{
         Tokens, TraceReference,
     },
     observatory::{
-        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
+        AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
+        StartError, Status,
     },
 };
 #[cfg(feature = "alerting")]

@@ -41,6 +41,8 @@ const MOST_OUT_TREE: f64 = 0.2;
 const MOST_IN_TREE: f64 = 1.1;
 /// Throughput of the router with the observatory on, at least, in that with it off.
 const LEAST_THROUGHPUT: f64 = 0.97;
+/// What tail sampling adds to the application's threads: nothing but noise, since it works on another.
+const MOST_TAIL: f64 = 1.05;
 
 /// The command that all others begin with.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
@@ -206,7 +208,18 @@ impl Report {
             counts.push(count);
         }
         self.line("");
-        let [out, _, out_tree, their_out_tree, in_tree, their_in_tree] = counts[..] else {
+        let [
+            out,
+            _,
+            out_tree,
+            their_out_tree,
+            in_tree,
+            their_in_tree,
+            tail,
+            _,
+            _,
+        ] = counts[..]
+        else {
             return Err("there are other variants than those that are judged".into());
         };
         let is_short = self.target(
@@ -237,7 +250,13 @@ impl Report {
             format_args!("× {ratio:.2}"),
             ratio <= MOST_IN_TREE,
         );
-        Ok(is_short && is_free && is_cheap && is_near)
+        let ratio = tail.instructions / in_tree.instructions;
+        let is_elsewhere = self.target(
+            format_args!("tail sampling takes at most {MOST_TAIL} × of the same without it"),
+            format_args!("× {ratio:.2}"),
+            ratio <= MOST_TAIL,
+        );
+        Ok(is_short && is_free && is_cheap && is_near && is_elsewhere)
     }
 
     pub(crate) fn http(&mut self) -> Result<(), Failure> {

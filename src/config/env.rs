@@ -226,6 +226,15 @@ const VARIABLES: &[(&str, Setter)] = &[
     ("OBSERVATORY_EVALUATION_INTERVAL", |config, value| {
         set(&mut config.alerting.evaluation_interval, duration(value))
     }),
+    ("OBSERVATORY_TAIL_RATIO", |config, value| {
+        let ratio = value
+            .parse()
+            .ok()
+            .filter(|ratio| (0.0..=1.0).contains(ratio));
+        let ratio = ratio.ok_or("a share from 0 to 1")?;
+        config.traces.tail.get_or_insert_default().ratio = ratio;
+        Ok(())
+    }),
     ("OBSERVATORY_GEN_AI", |config, value| {
         let side = match value {
             "client" => Ok(Some(Side::Client)),

@@ -9,6 +9,7 @@ mod env;
 mod error;
 mod otel;
 mod preset;
+mod push;
 mod query;
 mod secret;
 mod traces;
@@ -27,12 +28,13 @@ pub(crate) use self::otel::percent_decoded;
 pub use self::{
     error::ConfigError,
     preset::Preset,
+    push::PushConfig,
     query::{QueryConfig, RetentionConfig},
     secret::Secret,
     traces::{
-        BatchConfig, Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol,
-        Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits, TraceExporter,
-        TracesConfig,
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
+        OtlpProtocol, Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits,
+        TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
     },
 };
 use crate::{
@@ -77,6 +79,8 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// Traces: which are kept, and where they go.
     pub traces: TracesConfig,
+    /// Metrics pushed to a Collector, beside being scraped.
+    pub push: PushConfig,
     /// Names of the application's own, mapped to names that the Layer knows.
     pub mapping: Mapping,
     /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
@@ -166,6 +170,7 @@ impl Default for Config {
             #[cfg(feature = "alerting")]
             alerting: AlertingConfig::default(),
             traces: TracesConfig::default(),
+            push: PushConfig::default(),
             mapping: Mapping::default(),
             notices: Vec::new(),
         }
@@ -394,6 +399,24 @@ impl Config {
         self
     }
 
+    /// Pushes metrics to a Collector by OTLP, at this interval and at the end.
+    #[must_use]
+    pub fn with_metrics_push(mut self, interval: Duration, otlp: OtlpConfig) -> Self {
+        self.push = PushConfig {
+            enabled: true,
+            interval,
+            otlp,
+        };
+        self
+    }
+
+    /// Exports only those traces that tail sampling keeps.
+    #[must_use]
+    pub fn with_tail_sampling(mut self, tail: TailConfig) -> Self {
+        self.traces.tail = Some(tail);
+        self
+    }
+
     /// Turns traces off.
     #[must_use]
     pub fn without_traces(mut self) -> Self {
@@ -508,6 +531,21 @@ mod tests {
                 "query.retention.bytes",
                 "64",
             );
+        }
+        let mut known = config().with_trace_exporters([TraceExporter::Otlp]);
+        known.traces.otlp.endpoint = Some("http://ann:s3cret@collector:4318".into());
+        if cfg!(feature = "otlp") {
+            check_refused(&known, "traces.otlp.endpoint", "***@collector:4318");
+            assert!(!known.validate().unwrap_err().to_string().contains("s3cret"));
+        }
+        if cfg!(feature = "otlp") {
+            let tail = |tail| config().with_trace_exporters([]).with_tail_sampling(tail);
+            let default = TailConfig::default;
+            check_refused(&tail(default().with_ratio(1.5)), "traces.tail.ratio", "1.5");
+            let slow = default().with_slow("inferense", Duration::ZERO);
+            check_refused(&tail(slow), "traces.tail.slow", "inferense");
+            let small = default().with_bounds(Duration::from_secs(1), 5);
+            check_refused(&tail(small), "traces.tail.bytes", "5");
         }
         let mut same = config();
         same.health.endpoint = "/metrics".into();

@@ -3,7 +3,7 @@
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
-use super::{Compression, Config, OtlpProtocol, Propagator, TraceExporter};
+use super::{Compression, Config, OtlpConfig, OtlpProtocol, Propagator, TraceExporter};
 
 /// What is to be said, without the value: it may be a secret in the wrong place.
 fn warn(config: &mut Config, key: &str, expected: impl Display) {
@@ -15,16 +15,34 @@ fn warn(config: &mut Config, key: &str, expected: impl Display) {
 pub(super) fn apply(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     if get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         config.traces.enabled = false;
+        config.push.enabled = false;
     }
     resource(config, get);
     exporters(config, get);
     sampler(config, get);
     batch(config, get);
-    otlp(config, get);
+    config.traces.otlp = otlp(
+        config,
+        get,
+        ("TRACES", "/v1/traces"),
+        config.traces.otlp.clone(),
+    );
+    config.push.otlp = otlp(
+        config,
+        get,
+        ("METRICS", "/v1/metrics"),
+        config.push.otlp.clone(),
+    );
+    config.traces.logs.otlp = otlp(
+        config,
+        get,
+        ("LOGS", "/v1/logs"),
+        config.traces.logs.otlp.clone(),
+    );
+    metrics(config, get);
+    logs(config, get);
     propagators(config, get);
-    if let Some(endpoint) = get("OTEL_EXPORTER_JAEGER_ENDPOINT") {
-        config.traces.jaeger.endpoint = endpoint;
-    }
+    jaeger_and_zipkin(config, get);
 }
 
 /// `key=value` pairs between commas, values percent-encoded as in baggage. `OTEL_SERVICE_NAME` stands over the name.
@@ -64,7 +82,11 @@ fn exporters(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     };
     let mut found: Vec<TraceExporter> = names.iter().filter_map(known).collect();
     if found.len() < names.len() {
-        warn(config, KEY, "of `otlp`, `jaeger`, `console`, or `none`");
+        warn(
+            config,
+            KEY,
+            "of `otlp`, `jaeger`, `zipkin`, `console`, or `none`",
+        );
     }
     found.dedup();
     if !found.is_empty() {
@@ -173,16 +195,75 @@ fn batch(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     config.traces.limits = limits;
 }
 
-fn otlp(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
-    // What is said of traces stands over what is said of all signals.
+fn logs(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_LOGS_EXPORTER";
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0_usize);
+    match get(KEY).as_deref().map(str::trim) {
+        None => {}
+        Some("otlp") if config.traces.enabled => config.traces.logs.enabled = true,
+        // They go by the ids and the redaction of traces.
+        Some("otlp") => warn(config, KEY, "`none` where traces are off"),
+        Some("none") => config.traces.logs.enabled = false,
+        Some(_) => warn(config, KEY, "`otlp` or `none`"),
+    }
+    let mut batch = config.traces.logs.batch.clone();
+    for (key, place) in [
+        ("OTEL_BLRP_SCHEDULE_DELAY", &mut batch.delay),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", &mut batch.timeout),
+    ] {
+        read(config, get, key, milliseconds, place);
+    }
+    for (key, place) in [
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", &mut batch.queue_size),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", &mut batch.batch_size),
+    ] {
+        read(config, get, key, number, place);
+    }
+    batch.batch_size = batch.batch_size.min(batch.queue_size);
+    config.traces.logs.batch = batch;
+}
+
+fn metrics(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    const KEY: &str = "OTEL_METRICS_EXPORTER";
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let mut push = config.push.clone();
+    if let Some(text) = get(KEY) {
+        let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        // Prometheus is there in any case, unless `PROMETHEUS_ENABLED` says otherwise.
+        let is_known = |name: &&str| matches!(*name, "otlp" | "prometheus" | "none");
+        if !names.iter().all(is_known) {
+            warn(config, KEY, "of `otlp`, `prometheus`, or `none`");
+        }
+        let is_disabled =
+            get("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        push.enabled = names.contains(&"otlp") && !is_disabled;
+    }
+    read(
+        config,
+        get,
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        milliseconds,
+        &mut push.interval,
+    );
+    config.push = push;
+}
+
+/// How one signal is sent: `TRACES` or `METRICS`, and its path.
+fn otlp(
+    config: &mut Config,
+    get: &impl Fn(&str) -> Option<String>,
+    (signal, path): (&str, &str),
+    mut otlp: OtlpConfig,
+) -> OtlpConfig {
+    // What is said of one signal stands over what is said of all.
     let find = |name: &str| {
-        let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{name}");
+        let of_one = format!("OTEL_EXPORTER_OTLP_{signal}_{name}");
         let of_all = format!("OTEL_EXPORTER_OTLP_{name}");
-        get(&of_traces)
-            .map(|value| (of_traces, value))
+        get(&of_one)
+            .map(|value| (of_one, value))
             .or_else(|| Some((of_all.clone(), get(&of_all)?)))
     };
-    let mut otlp = config.traces.otlp.clone();
     if let Some((key, value)) = find("PROTOCOL") {
         match value.as_str() {
             "grpc" => otlp.protocol = OtlpProtocol::Grpc,
@@ -217,16 +298,42 @@ fn otlp(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     if let Some((_, path)) = find("CERTIFICATE") {
         otlp.certificate = Some(path.into());
     }
-    // An endpoint for all signals is where the paths of each begin; one for traces is taken as it is.
-    if let Some(endpoint) = get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+    // An endpoint for all signals is where the paths of each begin; one for a signal is taken as it is.
+    if let Some(endpoint) = get(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")) {
         otlp.endpoint = Some(endpoint);
     } else if let Some(endpoint) = get("OTEL_EXPORTER_OTLP_ENDPOINT") {
         otlp.endpoint = Some(match otlp.protocol {
             OtlpProtocol::Grpc => endpoint,
-            OtlpProtocol::HttpProtobuf => format!("{}/v1/traces", endpoint.trim_end_matches('/')),
+            OtlpProtocol::HttpProtobuf => format!("{}{path}", endpoint.trim_end_matches('/')),
         });
     }
-    config.traces.otlp = otlp;
+    otlp
+}
+
+fn jaeger_and_zipkin(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    let milliseconds = |text: &str| text.parse().ok().map(Duration::from_millis);
+    let mut jaeger = config.traces.jaeger.clone();
+    let mut zipkin = config.traces.zipkin.clone();
+    if let Some(endpoint) = get("OTEL_EXPORTER_JAEGER_ENDPOINT") {
+        jaeger.endpoint = endpoint;
+    }
+    if let Some(user) = get("OTEL_EXPORTER_JAEGER_USER") {
+        jaeger.user = Some(user);
+    }
+    if let Some(password) = get("OTEL_EXPORTER_JAEGER_PASSWORD") {
+        jaeger.password = Some(password.into());
+    }
+    if let Some(endpoint) = get("OTEL_EXPORTER_ZIPKIN_ENDPOINT") {
+        zipkin.endpoint = endpoint;
+    }
+    for (key, place) in [
+        ("OTEL_EXPORTER_JAEGER_TIMEOUT", &mut jaeger.timeout),
+        ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", &mut zipkin.timeout),
+    ] {
+        read(config, get, key, milliseconds, place);
+    }
+    config.traces.jaeger = jaeger;
+    config.traces.zipkin = zipkin;
 }
 
 fn propagators(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
@@ -335,6 +442,22 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s%3Dt, x = y"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_PROPAGATORS", "b3,baggage"),
+            ("OTEL_METRICS_EXPORTER", "otlp,prometheus"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "300"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "15000"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "2000"),
+            (
+                "OTEL_EXPORTER_JAEGER_ENDPOINT",
+                "http://jaeger:14268/api/traces",
+            ),
+            ("OTEL_EXPORTER_JAEGER_USER", "ann"),
+            ("OTEL_EXPORTER_JAEGER_PASSWORD", "pw"),
+            (
+                "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+                "http://z:9411/api/v2/spans",
+            ),
+            ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "700"),
             ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "80"),
         ]);
         assert_eq!(config.notices, Vec::<String>::new());
@@ -359,6 +482,25 @@ mod tests {
         );
         assert_eq!(traces.otlp.headers["api-key"].expose(), "s=t");
         assert_eq!(traces.otlp.headers["x"].expose(), "y");
+        assert!(traces.jaeger.is_thrift());
+        let logs = &traces.logs;
+        assert!(logs.enabled && logs.batch.queue_size == 300 && logs.batch.batch_size == 300);
+        assert_eq!(
+            logs.otlp.endpoint.as_deref(),
+            Some("http://collector:4318/v1/logs")
+        );
+        let push = &config.push;
+        assert!(push.enabled && push.interval == Duration::from_secs(15));
+        assert_eq!(
+            push.otlp.endpoint.as_deref(),
+            Some("http://collector:4318/v1/metrics")
+        );
+        assert_eq!(push.otlp.timeout, Duration::from_secs(2));
+        assert_eq!(traces.otlp.timeout, Duration::from_secs(10));
+        assert_eq!(traces.jaeger.user.as_deref(), Some("ann"));
+        assert_eq!(traces.jaeger.password, Some("pw".into()));
+        assert_eq!(traces.zipkin.endpoint, "http://z:9411/api/v2/spans");
+        assert_eq!(traces.zipkin.timeout, Duration::from_millis(700));
         assert_eq!(traces.propagators, [Propagator::B3, Propagator::Baggage]);
         assert_eq!(traces.limits.value_length, Some(80));
     }
@@ -374,6 +516,12 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
             ("OTEL_PROPAGATORS", "smoke"),
             ("OTEL_TRACES_EXPORTER", "paper"),
+            ("OTEL_METRICS_EXPORTER", "paper"),
+            ("OTEL_LOGS_EXPORTER", "paper"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "0"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+            ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "soon"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
         ] {
             let found = config(&[(key, value)]);

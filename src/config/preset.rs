@@ -65,6 +65,9 @@ pub(super) fn config(preset: Preset) -> Config {
     };
     config.traces.enabled = cfg!(feature = "otlp");
     config.traces.exporters = vec![exporter];
+    if preset == Preset::Enterprise && cfg!(feature = "zipkin") {
+        config.traces.exporters.push(TraceExporter::Zipkin);
+    }
     config.traces.sampling.ratio = ratio;
     #[cfg(feature = "alerting")]
     alerting(preset, &mut config);

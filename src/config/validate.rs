@@ -2,7 +2,10 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use super::{Config, ConfigError, PrometheusConfig, QueryConfig, TraceExporter, TracesConfig};
+use super::{
+    BatchConfig, Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig,
+    TraceExporter, TracesConfig,
+};
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
@@ -51,10 +54,36 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     }
     #[cfg(feature = "alerting")]
     alerting(&config.alerting)?;
+    check(
+        !config.traces.logs.enabled || config.traces.enabled || !config.enabled,
+        "traces.logs.enabled",
+        &true,
+        "false, or traces on: log records go by their ids and their redaction",
+    )?;
     if config.traces.enabled {
         traces(&config.traces)?;
     }
+    if config.push.enabled {
+        push(&config.push)?;
+    }
     names(&config.mapping)
+}
+
+fn push(push: &PushConfig) -> Result<(), ConfigError> {
+    compiled_in(
+        true,
+        cfg!(feature = "otlp"),
+        "push.enabled",
+        "false, or the feature `otlp` added",
+    )?;
+    check(
+        push.interval >= SHORTEST_TICK,
+        "push.interval",
+        &push.interval,
+        "a duration of at least 100ms",
+    )?;
+    let endpoint = push.otlp.endpoint.as_deref();
+    endpoint.map_or(Ok(()), |endpoint| url("push.otlp.endpoint", endpoint))
 }
 
 #[cfg(feature = "alerting")]
@@ -145,53 +174,140 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         &sampling.traces_per_second,
         "above 0",
     )?;
-    let batch = &traces.batch;
+    if let Some(tail) = &traces.tail {
+        tail_sampling(tail)?;
+    }
     check(
-        batch.queue_size > 0,
-        "traces.batch.queue_size",
-        &batch.queue_size,
-        "above 0",
+        !traces.live.enabled || traces.live.bytes >= 64 << 10,
+        "traces.live.bytes",
+        &traces.live.bytes,
+        "at least 65536 (64 KiB)",
     )?;
-    check(
-        (1..=batch.queue_size).contains(&batch.batch_size),
-        "traces.batch.batch_size",
-        &batch.batch_size,
-        "above 0, and no more than traces.batch.queue_size",
-    )?;
+    gathering("traces.batch", &traces.batch)?;
+    if traces.logs.enabled {
+        gathering("traces.logs.batch", &traces.logs.batch)?;
+        let endpoint = traces.logs.otlp.endpoint.as_deref();
+        endpoint.map_or(Ok(()), |endpoint| {
+            url("traces.logs.otlp.endpoint", endpoint)
+        })?;
+    }
     for exporter in &traces.exporters {
         exporter_can_be_had(*exporter, traces)?;
     }
     Ok(())
 }
 
+fn gathering(key: &str, batch: &BatchConfig) -> Result<(), ConfigError> {
+    check(
+        batch.queue_size > 0,
+        &format!("{key}.queue_size"),
+        &batch.queue_size,
+        "above 0",
+    )?;
+    check(
+        (1..=batch.queue_size).contains(&batch.batch_size),
+        &format!("{key}.batch_size"),
+        &batch.batch_size,
+        "above 0, and no more than the queue's size",
+    )
+}
+
+fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
+    check(
+        (0.0..=1.0).contains(&tail.ratio),
+        "traces.tail.ratio",
+        &tail.ratio,
+        "a share from 0 to 1",
+    )?;
+    for kind in tail.slow.keys() {
+        check(
+            layer::Kind::is_known(kind),
+            "traces.tail.slow",
+            kind,
+            "a kind of span, `inference` or `http_request`, say",
+        )?;
+    }
+    check(
+        tail.cost_usd.is_none_or(|cost| cost > 0.0),
+        "traces.tail.cost_usd",
+        &tail.cost_usd,
+        "above 0",
+    )?;
+    check(
+        tail.wait >= Duration::from_millis(100),
+        "traces.tail.wait",
+        &tail.wait,
+        "at least 100ms",
+    )?;
+    check(
+        tail.bytes >= FEWEST_BYTES,
+        "traces.tail.bytes",
+        &tail.bytes,
+        "at least 1048576 (1 MiB)",
+    )?;
+    check(
+        tail.decisions > 0,
+        "traces.tail.decisions",
+        &tail.decisions,
+        "above 0",
+    )
+}
+
 fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
-    const URL: &str = "a URL, `http://collector:4318/v1/traces`, say";
-    let is_url = |url: &str| {
-        let rest = url
-            .strip_prefix("http://")
-            .or_else(|| url.strip_prefix("https://"));
-        rest.is_some_and(|rest| {
-            !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic())
-        })
-    };
     match exporter {
         TraceExporter::Console => Ok(()),
         TraceExporter::Otlp => {
-            let endpoint = &traces.otlp.endpoint;
-            let is_right = endpoint.as_deref().is_none_or(is_url);
-            check(is_right, "traces.otlp.endpoint", endpoint, URL)
+            let endpoint = traces.otlp.endpoint.as_deref();
+            endpoint.map_or(Ok(()), |endpoint| url("traces.otlp.endpoint", endpoint))
         }
         TraceExporter::Jaeger => {
-            let endpoint = &traces.jaeger.endpoint;
-            check(is_url(endpoint), "traces.jaeger.endpoint", endpoint, URL)?;
+            let jaeger = &traces.jaeger;
+            url("traces.jaeger.endpoint", &jaeger.endpoint)?;
             check(
-                !traces.jaeger.is_thrift(),
+                jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
+                "traces.jaeger.user",
+                &jaeger.user,
+                "a name without a colon, as basic authentication wants it",
+            )?;
+            check(
+                !jaeger.is_thrift() || cfg!(feature = "jaeger"),
                 "traces.jaeger.endpoint",
-                endpoint,
-                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35: Thrift is not part of this version",
+                &jaeger.endpoint,
+                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift",
             )
         }
+        TraceExporter::Zipkin => {
+            check(
+                cfg!(feature = "zipkin"),
+                "traces.exporters",
+                &exporter,
+                "others, or the feature `zipkin` added",
+            )?;
+            url("traces.zipkin.endpoint", &traces.zipkin.endpoint)
+        }
     }
+}
+
+/// A URL without user and password: addresses are shown, here as elsewhere.
+fn url(key: &str, url: &str) -> Result<(), ConfigError> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let is_url = rest.is_some_and(|rest| {
+        !rest.starts_with('/')
+            && !rest.is_empty()
+            && rest.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    let (shown, is_secret) = match url.rsplit_once('@') {
+        Some((_, host)) => (format!("***@{host}"), true),
+        None => (url.to_owned(), false),
+    };
+    check(
+        is_url && !is_secret,
+        key,
+        &shown,
+        "a URL without user and password, `http://collector:4318/v1/traces`, say",
+    )
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -54,7 +54,7 @@ const BY_FIELD: &[(&str, Kind)] = &[
 impl Kind {
     /// The kind that a span's name, or the value of `observatory.kind`, says. `renamed` maps names of the
     /// application's to names of the table.
-    pub(super) fn named(name: &str, renamed: &BTreeMap<String, String>) -> Option<Self> {
+    pub(crate) fn named(name: &str, renamed: &BTreeMap<String, String>) -> Option<Self> {
         let name = renamed.get(name).map_or(name, String::as_str);
         NAMES
             .iter()
@@ -63,7 +63,7 @@ impl Kind {
     }
 
     /// The kind that a declared field says.
-    pub(super) fn of_field(name: &str) -> Option<Self> {
+    pub(crate) fn of_field(name: &str) -> Option<Self> {
         BY_FIELD
             .iter()
             .find(|(known, _)| *known == name)

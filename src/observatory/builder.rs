@@ -100,6 +100,8 @@ impl ObservatoryBuilder {
             Some(traces) => layer.with_gate(traces.gate(clock.clone())),
             None => layer,
         };
+        #[cfg(feature = "otlp")]
+        let pusher = super::push::Pusher::new(&config.push)?;
         let labels = [
             ("version", env!("CARGO_PKG_VERSION")),
             ("service_name", &config.service.name),
@@ -129,6 +131,8 @@ impl ObservatoryBuilder {
             alerting,
             #[cfg(feature = "otlp")]
             traces,
+            #[cfg(feature = "otlp")]
+            pusher,
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),

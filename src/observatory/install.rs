@@ -45,10 +45,14 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
     let log = observatory
         .log_layer()
         .with_filter(filter.and(filter_fn(is_for_people)));
-    let subscriber = tracing_subscriber::registry()
-        .with(layer)
-        .with(log)
-        .with(outermost);
+    let subscriber = tracing_subscriber::registry().with(layer).with(log);
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(
+        observatory
+            .log_export_layer()
+            .with_filter(filter_fn(is_for_people)),
+    );
+    let subscriber = subscriber.with(outermost);
     tracing::subscriber::set_global_default(subscriber)
         .map_err(|_| InstallError::SubscriberInstalled)?;
     if observatory.is_enabled() {

@@ -11,9 +11,12 @@ mod error;
 mod install;
 #[cfg(all(feature = "http", feature = "server"))]
 mod mount;
+#[cfg(feature = "otlp")]
+mod push;
 #[cfg(feature = "alerting")]
 mod query;
 mod running;
+mod spans;
 mod status;
 mod work;
 
@@ -39,6 +42,7 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
+    spans::AttributeValue,
     status::{Components, Status},
 };
 use crate::{
@@ -78,6 +82,8 @@ pub(crate) struct Core {
     pub(crate) alerting: alerting::Alerting,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
+    #[cfg(feature = "otlp")]
+    pusher: Option<push::Pusher>,
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,
@@ -212,6 +218,28 @@ impl Observatory {
         Box::new(log.with_writer(io::stderr).with_ansi(is_ansi))
     }
 
+    /// A layer that exports events as log records by OTLP, for a subscriber of your own; `install` has it. It does
+    /// nothing where `traces.logs` is off. Put it above the observatory's Layer, as [`Observatory::log_layer`].
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn log_export_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
+    {
+        let traces = self.0.core.traces.as_ref();
+        match traces.and_then(crate::traces::Traces::record_layer) {
+            Some(layer) => Box::new(layer),
+            None => Box::new(tracing_subscriber::layer::Identity::new()),
+        }
+    }
+
+    /// The traces of the last minutes: the most recent, the slowest, those that failed, and the spans that are open.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn traces(&self) -> crate::traces::LiveTraces {
+        self.0.core.live_traces()
+    }
+
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -287,6 +315,12 @@ impl fmt::Debug for Observatory {
 }
 
 impl Core {
+    /// The traces of the last minutes.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn live_traces(&self) -> crate::traces::LiveTraces {
+        crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
+    }
+
     /// Monotonic time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.between(self.origin, self.clock.raw())

@@ -19,6 +19,8 @@ pub(super) struct Running {
     notifying: Option<alerting::Notifying>,
     #[cfg(feature = "otlp")]
     has_traces: bool,
+    #[cfg(feature = "otlp")]
+    pushing: Option<super::push::Pushing>,
 }
 
 impl Running {
@@ -51,6 +53,11 @@ impl Running {
             traces.start().map_err(thread("obs-traces"))?;
             self.has_traces = true;
         }
+        #[cfg(feature = "otlp")]
+        {
+            let pushing = super::push::Pushing::start(core);
+            self.pushing = pushing.map_err(thread(super::push::NAME))?;
+        }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
     }
@@ -77,6 +84,11 @@ impl Running {
         }
         if let Some(work) = self.work {
             join(work.into_thread(), deadline);
+        }
+        // When the others count no more, so that the last push says all.
+        #[cfg(feature = "otlp")]
+        if let Some(pushing) = self.pushing {
+            pushing.stop(deadline);
         }
         // Last: what the others have decided is sent, or kept.
         #[cfg(feature = "alerting")]

@@ -54,6 +54,8 @@ fn routes(answers: &Answers) -> Router<Answers> {
     let router = router
         .merge(super::api::router())
         .merge(super::actions::router(answers));
+    #[cfg(feature = "otlp")]
+    let router = router.merge(super::traces::router());
     router
 }
 
@@ -172,6 +174,11 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
         row(
             "/api/observatory/alerts/history",
             "who was told what, and when",
+        ),
+        #[cfg(feature = "otlp")]
+        row(
+            "/api/observatory/traces",
+            "traces of the last minutes: recent, slowest, failed, open",
         ),
     ];
     let page = include_str!("index.html")

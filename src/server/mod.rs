@@ -7,6 +7,8 @@ mod api;
 mod endpoints;
 mod metrics;
 mod negotiate;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::{
     net::{SocketAddr, TcpListener},

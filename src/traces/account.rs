@@ -12,16 +12,21 @@ use crate::metrics::{
 pub(super) enum DropReason {
     /// More spans waited than there is room for.
     QueueFull,
+    /// A trace that was not decided yet had to make room for others.
+    TailOverflow,
     /// There was no time left, or nobody to send it.
     Shutdown,
 }
 
-/// The counters of one exporter. A span is counted once: `exported + dropped + failed` is how many there were.
+/// The counters of one exporter. A span is counted once: `exported + sampled_out + dropped + failed` is how many there
+/// were.
 pub(super) struct Account {
     exported: Arc<Series<Counter>>,
+    sampled_out: Arc<Series<Counter>>,
     dropped: Arc<Series<Counter>>,
     failed: Arc<Series<Counter>>,
     queue_full: Arc<Series<Counter>>,
+    tail_overflow: Arc<Series<Counter>>,
     shutdown: Arc<Series<Counter>>,
     duration: Arc<Series<Histogram>>,
 }
@@ -42,9 +47,11 @@ impl Account {
         };
         Self {
             exported: result("exported"),
+            sampled_out: result("sampled_out"),
             dropped: result("dropped"),
             failed: result("failed"),
             queue_full: reason("queue_full"),
+            tail_overflow: reason("tail_overflow"),
             shutdown: reason("shutdown"),
             duration: registry.histogram(&catalog::EXPORT_DURATION, &[("exporter", exporter)]),
         }
@@ -55,8 +62,14 @@ impl Account {
         self.dropped.add(spans);
         match reason {
             DropReason::QueueFull => self.queue_full.add(spans),
+            DropReason::TailOverflow => self.tail_overflow.add(spans),
             DropReason::Shutdown => self.shutdown.add(spans),
         }
+    }
+
+    /// Spans of traces that tail sampling did not keep.
+    pub(super) fn sampled_out(&self, spans: usize) {
+        self.sampled_out.add(spans as u64);
     }
 
     /// A batch of which some were refused, or all.

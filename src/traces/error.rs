@@ -20,6 +20,9 @@ pub enum TracesError {
     /// The authorities that the platform trusts cannot be read.
     #[error("cannot read the certificates that the platform trusts")]
     Platform(#[source] std::io::Error),
+    /// An exporter's address is none, or needs a feature that is not compiled in.
+    #[error("cannot use the endpoint of an exporter")]
+    Endpoint,
     /// A pattern of the redaction is no regular expression.
     #[error("traces.redaction.patterns has {pattern:?}, which is no regular expression")]
     Pattern {

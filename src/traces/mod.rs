@@ -1,53 +1,83 @@
 //! Turns the spans of sampled traces into what collectors take.
 //!
 //! ```text
-//! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► queue ─► exporter (one each)
+//! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
 //! ```
 //!
 //! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
 //! not depend on any of this.
 
 mod account;
+mod conventions;
 mod error;
 mod exporter;
 mod gate;
+mod live;
 mod log;
 mod pattern;
 mod pipeline;
 pub mod propagation;
 mod provider;
+mod records;
 mod redaction;
 mod sampling;
+mod size;
+mod tail;
 
 use std::{io, sync::Arc, time::Instant};
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Value, trace::TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Subscriber;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
 pub use self::error::TracesError;
 pub(crate) use self::gate::Gate;
+pub use self::live::{EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary};
 use self::{
     account::Account,
+    conventions::Conventions,
     exporter::Exporter,
     gate::Sampled,
+    live::Live,
     log::Lines,
-    pipeline::{Intake, Pipeline},
+    pipeline::{Filters, Intake, Pipeline},
+    records::{RecordExport, RecordLayer},
     redaction::Redaction,
     sampling::HeadSampler,
+    tail::TailSampler,
+};
+pub(crate) use self::{
+    exporter::{ExportError, Signal, Transport, retry::deliver},
+    pipeline::Quiet,
 };
 use crate::{
     clock::Clock,
     config::{Config, LogFormat, Propagator},
+    layer::Registered,
     metrics::Registry,
+    observatory::AttributeValue,
 };
+
+/// Sets an attribute of a span that is recorded; of others it does nothing.
+pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
+    let value = match value {
+        AttributeValue::Bool(value) => value.into(),
+        AttributeValue::Integer(value) => value.into(),
+        AttributeValue::Number(value) => value.into(),
+        AttributeValue::Text(text) => Value::from(text),
+    };
+    span.set_attribute(key, value);
+}
 
 /// Traces of one observatory: from the gate to the exporters.
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
     lines: Lines,
+    live: Option<Arc<Live>>,
+    records: Option<RecordExport>,
     propagators: Vec<Propagator>,
 }
 
@@ -68,7 +98,28 @@ impl Traces {
         let redaction = Redaction::new(&traces.redaction, &traces.limits)
             .map_err(|pattern| TracesError::Pattern { pattern })?;
         let redaction = Arc::new(redaction);
-        let pipeline = Pipeline::new(exporters, Arc::clone(&redaction), &traces.batch);
+        let live = traces
+            .live
+            .enabled
+            .then(|| Arc::new(Live::new(&traces.live)));
+        let pipeline = Pipeline::new(
+            exporters,
+            Filters {
+                redaction: Arc::clone(&redaction),
+                conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping),
+                live: live.clone(),
+                tail: traces
+                    .tail
+                    .as_ref()
+                    .map(|tail| TailSampler::new(tail, &config.mapping.spans)),
+            },
+            &traces.batch,
+        );
+        let records = traces
+            .logs
+            .enabled
+            .then(|| RecordExport::new(&traces.logs, &redaction, &resource, registry))
+            .transpose()?;
         let sampler = Arc::new(HeadSampler::new(&traces.sampling));
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
@@ -79,10 +130,16 @@ impl Traces {
             pipeline,
             provider,
             lines: Lines {
-                sampled: Arc::new(Sampled::new()),
+                sampled: Arc::new(if live.is_some() {
+                    Sampled::with_times()
+                } else {
+                    Sampled::new()
+                }),
                 sampler,
                 redaction,
             },
+            live,
+            records,
             propagators: traces.propagators.clone(),
         })
     }
@@ -108,13 +165,36 @@ impl Traces {
         self.lines.layer(format, is_ansi)
     }
 
-    /// Starts the thread that exports.
+    /// A layer that exports events as log records; `None` where they are not exported.
+    pub(crate) fn record_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let records = self.records.as_ref()?;
+        Some(RecordLayer {
+            records: Arc::clone(&records.records),
+            level: records.level,
+            sampled: Arc::clone(&self.lines.sampled),
+            sampler: Arc::clone(&self.lines.sampler),
+        })
+    }
+
+    /// The traces of the last minutes.
+    pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
+        LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
+    }
+
+    /// Starts the threads that export.
     pub(crate) fn start(&self) -> io::Result<()> {
+        self.records.as_ref().map_or(Ok(()), RecordExport::start)?;
         self.pipeline.start()
     }
 
     /// Exports what there is until `deadline`.
     pub(crate) fn stop(&self, deadline: Instant) {
         self.pipeline.stop(deadline);
+        if let Some(records) = &self.records {
+            records.stop(deadline);
+        }
     }
 }

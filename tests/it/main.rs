@@ -23,8 +23,12 @@ mod http_client;
 mod instrument;
 mod layer;
 mod lifecycle;
+#[cfg(feature = "otlp")]
+mod live;
 mod query;
 mod server;
+#[cfg(feature = "otlp")]
+mod spans;
 mod stack;
 mod stress;
 mod support;

@@ -20,7 +20,7 @@ fn serving() -> (Observatory, SocketAddr) {
 }
 
 /// Head and body of the answer to a request with these headers.
-fn get(address: SocketAddr, path: &str, headers: &str) -> (String, Vec<u8>) {
+pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))

@@ -11,7 +11,8 @@ use std::{
 };
 
 use llm_observatory::{
-    BatchConfig, Compression, Config, Format, Observatory, OtlpConfig, TraceExporter, TracesConfig,
+    BatchConfig, Compression, Config, Format, Observatory, OtlpConfig, TailConfig, TraceExporter,
+    TracesConfig,
 };
 use tracing_subscriber::prelude::*;
 
@@ -292,4 +293,33 @@ fn histograms_name_the_traces_that_are_kept() {
     };
     assert!(exemplars(1.0) > 0);
     assert_eq!(exemplars(0.0), 0);
+}
+
+#[test]
+fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest() {
+    let receiver = Receiver::start(Manner::Takes);
+    let config =
+        config(traces(&receiver.address)).with_tail_sampling(TailConfig::default().with_ratio(0.0));
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        ten_spans();
+        let root = tracing::info_span!("root");
+        let late = tracing::info_span!(parent: &root, "late");
+        root.in_scope(|| {
+            tracing::info_span!("inner").in_scope(|| tracing::error!("it broke"));
+        });
+        drop(root);
+        late.in_scope(|| ());
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |result: &str| {
+        let labels = format!("exporter=\"otlp\",result=\"{result}\"");
+        sum(&text, "observatory_spans_total", &labels) as u64
+    };
+    let found = ["exported", "sampled_out", "dropped", "failed"].map(of);
+    assert_eq!(found, [3, 10, 0, 0]);
+    let bodies = receiver.bodies.lock().unwrap().concat();
+    let text = String::from_utf8_lossy(&bodies);
+    assert!(text.contains("late") && text.contains("inner") && !text.contains("step"));
 }

@@ -16,6 +16,7 @@ const START: i64 = 1_795_462_834_028;
 /// An authority, and a certificate for `localhost` that it signed.
 pub(crate) struct Certificates {
     pub(crate) authority_der: Vec<u8>,
+    pub(crate) authority_pem: String,
     pub(crate) certificate_pem: String,
     pub(crate) certificate_der: Vec<u8>,
     pub(crate) key: KeyPair,
@@ -32,6 +33,7 @@ impl Certificates {
         let certificate = params.signed_by(&key, &authority).unwrap();
         Self {
             authority_der: authority.der().to_vec(),
+            authority_pem: authority.pem(),
             certificate_pem: certificate.pem(),
             certificate_der: certificate.der().to_vec(),
             key,

@@ -25,12 +25,22 @@ mod channels_sink;
 mod channels_support;
 mod clients;
 mod crowd;
+#[cfg(feature = "otlp")]
+mod distributed;
+#[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
+mod exporters;
 #[cfg(feature = "grpc")]
 mod grpc;
+#[cfg(feature = "otlp")]
+mod logs;
 mod openai;
 mod parsers;
 mod process;
 mod prometheus;
+#[cfg(feature = "otlp")]
+mod push;
+#[cfg(all(feature = "alerting", feature = "jaeger", feature = "zipkin"))]
+mod receiver;
 mod router;
 #[cfg(feature = "alerting")]
 mod rule_tests;

@@ -14,8 +14,10 @@ use tracing_subscriber::prelude::*;
 
 use super::process::{Folder, Process, free_port, python_with, skip_unless, wait_for};
 
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The collector's program, which its Python package brings.
-fn rotel() -> Option<PathBuf> {
+pub(crate) fn rotel() -> Option<PathBuf> {
     let python = python_with("rotel")?;
     let find = "import rotel, pathlib; print(next(pathlib.Path(rotel.__file__).parent.rglob('rotel-agent')))";
     let output = Command::new(python).args(["-c", find]).output().unwrap();
@@ -24,7 +26,7 @@ fn rotel() -> Option<PathBuf> {
 }
 
 /// What a span of the collector's log says: lines below `Span #`, by their names.
-fn spans(log: &str) -> Vec<BTreeMap<String, String>> {
+pub(crate) fn spans(log: &str) -> Vec<BTreeMap<String, String>> {
     let blocks = log.split("\nSpan #").skip(1);
     blocks
         .map(|block| {
@@ -92,40 +94,64 @@ fn a_real_collector_receives_parents_links_events_status_attributes_and_resource
     }
 }
 
+/// A collector that prints what it got.
+pub(crate) struct Collector {
+    folder: Folder,
+    pub(crate) grpc: u16,
+    pub(crate) http: u16,
+    _process: Process,
+}
+
+impl Collector {
+    /// It prints this signal: `traces` or `metrics`.
+    pub(crate) fn start(rotel: &PathBuf, signal: &str) -> Self {
+        let (grpc, http) = (free_port(), free_port());
+        let folder = Folder::new(&format!("rotel-{http}"));
+        let out = File::create(folder.0.join("log")).unwrap();
+        let arguments = [
+            "start".to_owned(),
+            "--otlp-grpc-endpoint".to_owned(),
+            format!("127.0.0.1:{grpc}"),
+            "--otlp-http-endpoint".to_owned(),
+            format!("127.0.0.1:{http}"),
+        ];
+        let child = Command::new(rotel)
+            .args(arguments)
+            .args([
+                "--exporter",
+                "blackhole",
+                "--debug-log",
+                signal,
+                "--debug-log-verbosity",
+                "detailed",
+            ])
+            .stdout(Stdio::from(out.try_clone().unwrap()))
+            .stderr(Stdio::from(out))
+            .spawn()
+            .unwrap();
+        let process = Process(child);
+        for port in [grpc, http] {
+            wait_for("the collector", PATIENCE, || {
+                std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+            });
+        }
+        Self {
+            folder,
+            grpc,
+            http,
+            _process: process,
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log")).unwrap()
+    }
+}
+
 /// What the collector printed of `work`.
 fn receive(rotel: &PathBuf, protocol: OtlpProtocol, compression: Compression) -> String {
-    let folder = Folder::new("rotel");
-    let (grpc, http) = (free_port(), free_port());
-    let path = folder.0.join("log");
-    let out = File::create(&path).unwrap();
-    let arguments = [
-        "start".to_owned(),
-        "--otlp-grpc-endpoint".to_owned(),
-        format!("127.0.0.1:{grpc}"),
-        "--otlp-http-endpoint".to_owned(),
-        format!("127.0.0.1:{http}"),
-    ];
-    let child = Command::new(rotel)
-        .args(arguments)
-        .args([
-            "--exporter",
-            "blackhole",
-            "--debug-log",
-            "traces",
-            "--debug-log-verbosity",
-            "detailed",
-        ])
-        .stdout(Stdio::from(out.try_clone().unwrap()))
-        .stderr(Stdio::from(out))
-        .spawn()
-        .unwrap();
-    let _collector = Process(child);
-    let patience = Duration::from_secs(20);
-    for port in [grpc, http] {
-        wait_for("the collector", patience, || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-    }
+    let collector = Collector::start(rotel, "traces");
+    let (grpc, http) = (collector.grpc, collector.http);
     let mut traces = TracesConfig::default();
     traces.otlp.protocol = protocol;
     traces.otlp.compression = compression;
@@ -148,8 +174,8 @@ fn receive(rotel: &PathBuf, protocol: OtlpProtocol, compression: Compression) ->
         text.contains(exported),
         "{protocol:?} {compression:?}: {text}"
     );
-    wait_for("both spans", patience, || {
-        let log = std::fs::read_to_string(&path).unwrap();
+    wait_for("both spans", PATIENCE, || {
+        let log = collector.log();
         (spans(&log).len() >= 2).then_some(log)
     })
 }

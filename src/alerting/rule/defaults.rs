@@ -245,7 +245,7 @@ fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .rule(
                 "exporter_failing",
                 Warning,
-                r#"sum by (exporter) (increase(observatory_spans_total{result!="exported"}[5m])) > 0"#,
+                r#"sum by (exporter) (increase(observatory_spans_total{result=~"dropped|failed"}[5m])) > 0"#,
                 "{{ $value | humanize }} spans did not reach {{ $labels.exporter }} in 5 minutes",
             )
             .name("Exporter failing")

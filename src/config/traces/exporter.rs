@@ -10,15 +10,17 @@ use crate::config::Secret;
 pub enum TraceExporter {
     /// A Collector, or whatever takes OTLP.
     Otlp,
-    /// Jaeger, over OTLP.
+    /// Jaeger, over OTLP, or by Thrift over HTTP where its endpoint ends in `/api/traces` (feature `jaeger`).
     Jaeger,
+    /// Zipkin, with JSON of its version 2 (feature `zipkin`).
+    Zipkin,
     /// Standard output.
     Console,
 }
 
 impl TraceExporter {
     /// Every exporter.
-    pub const ALL: [Self; 3] = [Self::Otlp, Self::Jaeger, Self::Console];
+    pub const ALL: [Self; 4] = [Self::Otlp, Self::Jaeger, Self::Zipkin, Self::Console];
 
     /// Its name in `OTEL_TRACES_EXPORTER`, and its label in `observatory_spans_total`.
     #[must_use]
@@ -26,6 +28,7 @@ impl TraceExporter {
         match self {
             Self::Otlp => "otlp",
             Self::Jaeger => "jaeger",
+            Self::Zipkin => "zipkin",
             Self::Console => "console",
         }
     }
@@ -75,10 +78,29 @@ pub enum Compression {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JaegerConfig {
-    /// Where it takes OTLP over gRPC. Default: `http://localhost:4317`.
+    /// Where it takes OTLP over gRPC, or Thrift over HTTP: then it ends in `/api/traces`. Default:
+    /// `http://localhost:4317`.
     pub endpoint: String,
-    /// Time that a batch may take. Default: 10 s.
+    /// Time that a batch may take, with every retry. Default: 10 s.
     pub timeout: Duration,
+    /// Who sends, for basic authentication by Thrift. Default: nobody.
+    pub user: Option<String>,
+    /// The password that goes with it. Default: none.
+    pub password: Option<Secret>,
+    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    pub certificate: Option<PathBuf>,
+}
+
+/// How Zipkin is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ZipkinConfig {
+    /// Where it takes spans. Default: `http://localhost:9411/api/v2/spans`.
+    pub endpoint: String,
+    /// Time that a batch may take, with every retry. Default: 10 s.
+    pub timeout: Duration,
+    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    pub certificate: Option<PathBuf>,
 }
 
 impl JaegerConfig {
@@ -118,6 +140,19 @@ impl Default for JaegerConfig {
         Self {
             endpoint: "http://localhost:4317".to_owned(),
             timeout: Duration::from_secs(10),
+            user: None,
+            password: None,
+            certificate: None,
+        }
+    }
+}
+
+impl Default for ZipkinConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://localhost:9411/api/v2/spans".to_owned(),
+            timeout: Duration::from_secs(10),
+            certificate: None,
         }
     }
 }

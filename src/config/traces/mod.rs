@@ -1,15 +1,24 @@
 //! Traces: which are kept, what of them may leave the process, and where they go.
 
 mod exporter;
+mod live;
+mod logs;
 mod redaction;
 mod sampling;
+mod tail;
 
 use std::time::Duration;
 
 pub use self::{
-    exporter::{Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter},
+    exporter::{
+        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
+        ZipkinConfig,
+    },
+    live::LiveConfig,
+    logs::LogsConfig,
     redaction::RedactionConfig,
     sampling::{SamplingConfig, SamplingRule},
+    tail::TailConfig,
 };
 
 /// Traces: which are kept, what of them may leave the process, and where they go.
@@ -23,6 +32,12 @@ pub struct TracesConfig {
     pub exporters: Vec<TraceExporter>,
     /// Which traces are kept.
     pub sampling: SamplingConfig,
+    /// Which of the traces that sampling keeps are exported, once it is known how they went. Default: all.
+    pub tail: Option<TailConfig>,
+    /// Which traces can be looked at in the process itself.
+    pub live: LiveConfig,
+    /// Events exported as log records.
+    pub logs: LogsConfig,
     /// How spans are gathered before they are sent.
     pub batch: BatchConfig,
     /// What a span may hold.
@@ -33,6 +48,8 @@ pub struct TracesConfig {
     pub otlp: OtlpConfig,
     /// The exporter `jaeger`.
     pub jaeger: JaegerConfig,
+    /// The exporter `zipkin`.
+    pub zipkin: ZipkinConfig,
     /// The exporter `console`. Default: pretty.
     pub console: ConsoleFormat,
     /// Headers that carry a trace from one service to the next. Default: W3C trace context and baggage.
@@ -115,11 +132,15 @@ impl Default for TracesConfig {
             enabled: false,
             exporters: vec![TraceExporter::Otlp],
             sampling: SamplingConfig::default(),
+            tail: None,
+            live: LiveConfig::default(),
+            logs: LogsConfig::default(),
             batch: BatchConfig::default(),
             limits: SpanLimits::default(),
             redaction: RedactionConfig::default(),
             otlp: OtlpConfig::default(),
             jaeger: JaegerConfig::default(),
+            zipkin: ZipkinConfig::default(),
             console: ConsoleFormat::Pretty,
             propagators: vec![Propagator::TraceContext, Propagator::Baggage],
             baggage_attributes: Vec::new(),

@@ -4,6 +4,8 @@ mod chunks;
 mod json;
 pub(crate) mod number;
 mod otlp;
+#[cfg(feature = "otlp")]
+pub(crate) mod protobuf;
 mod text;
 
 use std::{ops::ControlFlow, time::Duration};

@@ -172,7 +172,7 @@ fn double(value: f64) -> Value {
 }
 
 /// Units of OpenTelemetry are UCUM's.
-fn ucum(unit: &str) -> &str {
+pub(super) fn ucum(unit: &str) -> &str {
     match unit {
         "seconds" => "s",
         "bytes" => "By",

@@ -137,7 +137,7 @@ fn nanoseconds(time: SystemTime) -> String {
     since.unwrap_or_default().as_nanos().to_string()
 }
 
-fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
+pub(super) fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
     let value = |value: &Value| match value {
         Value::Bool(value) => json!(value),
         Value::I64(value) => json!(value),

@@ -4,7 +4,7 @@
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::{HeaderMap, Request, StatusCode, body::Bytes};
+use hyper::{HeaderMap, Request, StatusCode, body::Bytes, header};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -103,6 +103,17 @@ impl HttpClient {
             body: read.to_bytes(),
         })
     }
+}
+
+/// Whether such an answer is worth another attempt: OTLP/HTTP, "Failures", and no worse for others.
+pub(super) fn may_pass(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+/// `Retry-After` in seconds, as receivers write it. A date is left to the backoff.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn authorities(path: &PathBuf) -> Result<RootCertStore, TracesError> {

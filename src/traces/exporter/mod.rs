@@ -1,14 +1,23 @@
 //! Where spans go, and what comes back. The only part of `traces` that does I/O.
 
 mod console;
+#[cfg(any(feature = "jaeger", feature = "zipkin"))]
+mod foreign;
 mod http;
+#[cfg(feature = "jaeger")]
+mod jaeger;
 mod otlp;
+#[cfg(any(feature = "jaeger", feature = "zipkin"))]
+mod post;
 pub(super) mod retry;
+#[cfg(feature = "zipkin")]
+mod zipkin;
 
 use std::time::Duration;
 
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
+pub(crate) use self::otlp::{Signal, Transport};
 use self::{console::Console, otlp::Otlp};
 use super::TracesError;
 use crate::config::{TraceExporter, TracesConfig};
@@ -16,6 +25,10 @@ use crate::config::{TraceExporter, TracesConfig};
 /// Somewhere that spans go.
 pub(super) enum Exporter {
     Otlp(Box<Otlp>),
+    #[cfg(feature = "jaeger")]
+    Thrift(Box<jaeger::Thrift>),
+    #[cfg(feature = "zipkin")]
+    Zipkin(Box<zipkin::Zipkin>),
     Console(Console),
     /// Of a test.
     #[cfg(test)]
@@ -24,7 +37,7 @@ pub(super) enum Exporter {
 
 /// Why a batch was not exported. It says nothing of the spans, the headers or the answer: either may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ExportError {
+pub(crate) enum ExportError {
     /// Nobody is there, or they hung up.
     #[error("cannot reach the receiver: {0}")]
     Unreachable(String),
@@ -54,9 +67,20 @@ impl Exporter {
     ) -> Result<Self, TracesError> {
         Ok(match kind {
             TraceExporter::Otlp => Self::Otlp(Box::new(Otlp::new(&config.otlp, resource)?)),
+            #[cfg(feature = "jaeger")]
+            TraceExporter::Jaeger if config.jaeger.is_thrift() => {
+                Self::Thrift(Box::new(jaeger::Thrift::new(&config.jaeger, resource)?))
+            }
             TraceExporter::Jaeger => {
                 Self::Otlp(Box::new(Otlp::for_jaeger(&config.jaeger, resource)?))
             }
+            #[cfg(feature = "zipkin")]
+            TraceExporter::Zipkin => {
+                Self::Zipkin(Box::new(zipkin::Zipkin::new(&config.zipkin, resource)?))
+            }
+            // The configuration was checked before.
+            #[cfg(not(feature = "zipkin"))]
+            TraceExporter::Zipkin => return Err(TracesError::Endpoint),
             TraceExporter::Console => Self::Console(Console::new(config.console)),
         })
     }
@@ -64,6 +88,10 @@ impl Exporter {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Otlp(otlp) => otlp.name(),
+            #[cfg(feature = "jaeger")]
+            Self::Thrift(_) => TraceExporter::Jaeger.as_str(),
+            #[cfg(feature = "zipkin")]
+            Self::Zipkin(_) => TraceExporter::Zipkin.as_str(),
             Self::Console(_) => TraceExporter::Console.as_str(),
             #[cfg(test)]
             Self::Test(_) => "test",
@@ -74,6 +102,10 @@ impl Exporter {
     pub(super) fn timeout(&self) -> Duration {
         match self {
             Self::Otlp(otlp) => otlp.timeout(),
+            #[cfg(feature = "jaeger")]
+            Self::Thrift(thrift) => thrift.timeout(),
+            #[cfg(feature = "zipkin")]
+            Self::Zipkin(zipkin) => zipkin.timeout(),
             Self::Console(_) => Duration::MAX,
             #[cfg(test)]
             Self::Test(_) => Duration::MAX,
@@ -84,6 +116,10 @@ impl Exporter {
     pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
         match self {
             Self::Otlp(otlp) => otlp.encode(spans),
+            #[cfg(feature = "jaeger")]
+            Self::Thrift(thrift) => thrift.encode(spans),
+            #[cfg(feature = "zipkin")]
+            Self::Zipkin(zipkin) => zipkin.encode(spans),
             Self::Console(console) => console.encode(&spans),
             #[cfg(test)]
             Self::Test(_) => Encoded {
@@ -96,6 +132,10 @@ impl Exporter {
     pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
         match self {
             Self::Otlp(otlp) => otlp.send(encoded).await,
+            #[cfg(feature = "jaeger")]
+            Self::Thrift(thrift) => thrift.send(encoded).await,
+            #[cfg(feature = "zipkin")]
+            Self::Zipkin(zipkin) => zipkin.send(encoded).await,
             Self::Console(_) => console::write(encoded),
             #[cfg(test)]
             Self::Test(send) => send(encoded.body.len()),
@@ -104,6 +144,6 @@ impl Exporter {
 }
 
 /// A batch as it goes over the wire.
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     pub(super) body: hyper::body::Bytes,
 }

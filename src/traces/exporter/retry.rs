@@ -26,9 +26,17 @@ pub(in crate::traces) async fn send(
 ) -> Result<usize, ExportError> {
     let encoded = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans)))
         .map_err(|_| ExportError::Io("the encoder panicked".to_owned()))?;
+    deliver(|| exporter.send(&encoded), deadline).await
+}
+
+/// Sends until it is taken, refused for good, or `deadline` has passed.
+pub(crate) async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
+    attempt: impl Fn() -> F,
+    deadline: Instant,
+) -> Result<usize, ExportError> {
     let mut backoff = FIRST;
     loop {
-        let sent = tokio::time::timeout_at(deadline.into(), exporter.send(&encoded)).await;
+        let sent = tokio::time::timeout_at(deadline.into(), attempt()).await;
         let error = match sent {
             Ok(Ok(refused)) => return Ok(refused),
             Ok(Err(error)) => error,

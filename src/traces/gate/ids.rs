@@ -19,6 +19,8 @@ const WAYS: usize = 4;
 /// A set of span ids. An id has one owner at a time, so it is in at most one place.
 pub(in crate::traces) struct Ids {
     places: Box<[[AtomicU64; WAYS]]>,
+    /// Beside each place: when its id came in, as the clock reads. Empty where nobody asks.
+    since: Box<[[AtomicU64; WAYS]]>,
     /// How many there are: where hardly anything is sampled, mostly none, and that is quickly seen.
     count: AtomicUsize,
     /// Ids that found no place.
@@ -29,13 +31,42 @@ pub(in crate::traces) struct Ids {
 impl Ids {
     pub(in crate::traces) fn new() -> Self {
         Self {
-            places: (0..PLACES / WAYS)
-                .map(|_| [const { AtomicU64::new(0) }; WAYS])
-                .collect(),
+            places: rows(),
+            since: Box::default(),
             count: AtomicUsize::new(0),
             spilled: AtomicUsize::new(0),
             spill: Mutex::default(),
         }
+    }
+
+    /// As [`Ids::new`], and it is remembered when an id came in.
+    pub(in crate::traces) fn with_times() -> Self {
+        Self {
+            since: rows(),
+            ..Self::new()
+        }
+    }
+
+    /// As [`Ids::insert`]; `now` is asked only where it is remembered.
+    pub(super) fn insert_at(&self, id: u64, now: impl FnOnce() -> u64) {
+        self.insert(id);
+        let row = Self::row(id);
+        let Some((places, since)) = self.places.get(row).zip(self.since.get(row)) else {
+            return;
+        };
+        let mut pairs = places.iter().zip(since);
+        if let Some((_, since)) = pairs.find(|(place, _)| place.load(Relaxed) == id) {
+            since.store(now(), Relaxed);
+        }
+    }
+
+    /// Those that have a place, and when they came in.
+    pub(super) fn timed(&self) -> impl Iterator<Item = (u64, u64)> {
+        let places = self.places.iter().flatten();
+        let pairs = places.zip(self.since.iter().flatten());
+        pairs
+            .map(|(place, since)| (place.load(Relaxed), since.load(Relaxed)))
+            .filter(|(id, _)| *id != 0)
     }
 
     #[inline]
@@ -92,14 +123,25 @@ impl Ids {
 
     #[inline]
     fn places(&self, id: u64) -> &[AtomicU64] {
-        // The product's high bits are the well-mixed ones. The row is always there; `get` spares a panic's code.
-        let row = (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % (PLACES / WAYS);
-        self.places.get(row).map_or(&[], |row| row)
+        // The row is always there; `get` spares a panic's code.
+        self.places.get(Self::row(id)).map_or(&[], |row| row)
+    }
+
+    #[inline]
+    fn row(id: u64) -> usize {
+        // The product's high bits are the well-mixed ones.
+        (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % (PLACES / WAYS)
     }
 
     fn spill(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.spill.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn rows() -> Box<[[AtomicU64; WAYS]]> {
+    (0..PLACES / WAYS)
+        .map(|_| [const { AtomicU64::new(0) }; WAYS])
+        .collect()
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub(super) use self::{
     ids::Ids as Sampled,
     sampler::{GateIds, GateSampler},
 };
-use super::sampling::HeadSampler;
+use super::{live::OpenSpan, sampling::HeadSampler};
 use crate::{clock::Clock, config::Propagator, own_thread};
 
 /// What the ids of a span that was entered for the first time are.
@@ -81,6 +81,7 @@ pub(crate) struct Gate<S> {
 /// Finds the gate of a subscriber, whose type the one who asks does not know.
 pub(crate) struct Lookup {
     context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
+    open_spans: fn(&Dispatch) -> Vec<OpenSpan>,
     /// Formats of headers that requests carry traces in.
     propagators: Box<[Propagator]>,
 }
@@ -98,6 +99,12 @@ pub(in crate::traces) fn propagators_of<R>(
 pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
     let lookup = dispatch.downcast_ref::<Lookup>()?;
     (lookup.context_of)(dispatch, id)
+}
+
+/// Spans of sampled traces that are open, in no order. Where more are open than the set has places, some are missing.
+pub(in crate::traces) fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
+    let lookup = dispatch.downcast_ref::<Lookup>();
+    lookup.map_or_else(Vec::new, |lookup| (lookup.open_spans)(dispatch))
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
@@ -118,6 +125,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             dispatch: OnceLock::new(),
             lookup: Lookup {
                 context_of: Self::context_of,
+                open_spans: Self::open_spans,
                 propagators: Box::default(),
             },
         }
@@ -153,6 +161,27 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         identity::unsampled(&registry.span(id)?, &gate.sampler)
     }
 
+    fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
+        let gate = dispatch.downcast_ref::<Self>();
+        let Some((gate, registry)) = gate.zip(dispatch.downcast_ref::<S>()) else {
+            return Vec::new();
+        };
+        let now = gate.clock.raw();
+        let open = gate.sampled.timed().filter_map(|(id, since)| {
+            let span = registry.span(&Id::from_u64(id))?;
+            let extensions = span.extensions();
+            let own = extensions.get::<Identity>().map(|Identity(own)| own);
+            Some(OpenSpan {
+                name: span.name(),
+                target: span.metadata().target(),
+                trace_id: own.map(|own| u128::from_be_bytes(own.trace_id().to_bytes())),
+                span_id: own.map(|own| u64::from_be_bytes(own.span_id().to_bytes())),
+                age: gate.clock.between(since, now),
+            })
+        });
+        open.collect()
+    }
+
     /// Whether the inner layer knows this span.
     #[inline]
     fn is_through(&self, id: &Id) -> bool {
@@ -183,7 +212,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         };
         let context = context.span().span_context().clone();
         if context.is_sampled() {
-            return self.sampled.insert(number);
+            return self.sampled.insert_at(number, || self.clock.raw());
         }
         self.edges.insert(number);
         if let Some(span) = dispatch
@@ -258,7 +287,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
-        self.sampled.insert(id.into_u64());
+        self.sampled.insert_at(id.into_u64(), || self.clock.raw());
         self.inner.on_new_span(attributes, id, context.clone());
     }
 

@@ -74,6 +74,6 @@ impl Visit for Redacted<'_> {
 }
 
 /// A foreign value in print; a panic of its is no reason to lose the line.
-pub(super) fn printed(value: &dyn fmt::Debug) -> String {
+pub(in crate::traces) fn printed(value: &dyn fmt::Debug) -> String {
     catch_unwind(AssertUnwindSafe(|| format!("{value:?}"))).unwrap_or_else(|_| WITHHELD.to_owned())
 }

@@ -20,6 +20,7 @@ use tracing_subscriber::{
 };
 
 use self::fields::Fields;
+pub(super) use self::fields::printed;
 use super::{
     gate::{self, Sampled},
     redaction::Redaction,

@@ -1,9 +1,9 @@
 //! Brings spans that ended to the exporters: in batches, within deadlines, and counted.
 //!
 //! ```text
-//! application's threads          the thread `obs-traces`
-//! span ends ─► queue ─┬─► redaction ─┬─► queue ─► worker ─► exporter
-//!                     │              └─► queue ─► worker ─► exporter
+//! application's threads    the thread `obs-traces`
+//! span ends ─► queue ─────► redaction ─► tail sampling ─┬─► queue ─► worker ─► exporter
+//!                                                       └─► queue ─► worker ─► exporter
 //! ```
 //!
 //! The thread has a current-thread runtime of its own, so it needs none of the application's, cannot be blocked by it
@@ -25,14 +25,19 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::watch;
 
 pub(super) use self::intake::Intake;
-use self::{
+pub(crate) use self::worker::Complaint as Quiet;
+use self::worker::Worker;
+pub(super) use self::{
     queue::{Queue, Refused},
-    worker::Worker,
+    worker::{ended, is_over, passed},
 };
 use super::{
     account::{Account, DropReason},
+    conventions::Conventions,
     exporter::Exporter,
+    live::Live,
     redaction::Redaction,
+    tail::{Decided, TailSampler},
 };
 use crate::{config::BatchConfig, observatory::join, own_thread};
 
@@ -68,7 +73,7 @@ pub(super) struct Pipeline {
 
 enum State {
     /// Not started yet; spans wait.
-    Ready(Parts),
+    Ready(Box<Parts>),
     Running {
         thread: JoinHandle<()>,
         deadline: watch::Sender<Option<Instant>>,
@@ -79,14 +84,22 @@ enum State {
 /// What the thread works with.
 struct Parts {
     workers: Vec<Worker>,
-    redaction: Arc<Redaction>,
+    filters: Filters,
     batch: BatchConfig,
+}
+
+/// What spans pass before the exporters.
+pub(super) struct Filters {
+    pub(super) redaction: Arc<Redaction>,
+    pub(super) conventions: Option<Conventions>,
+    pub(super) live: Option<Arc<Live>>,
+    pub(super) tail: Option<TailSampler>,
 }
 
 impl Pipeline {
     pub(super) fn new(
         exporters: Vec<(Exporter, Account)>,
-        redaction: Arc<Redaction>,
+        filters: Filters,
         batch: &BatchConfig,
     ) -> Self {
         let mut accounts = Vec::new();
@@ -99,11 +112,11 @@ impl Pipeline {
         let queue = Queue::new(batch.queue_size, batch.batch_size);
         Self {
             stream: Arc::new(Stream { queue, accounts }),
-            state: Mutex::new(State::Ready(Parts {
+            state: Mutex::new(State::Ready(Box::new(Parts {
                 workers,
-                redaction,
+                filters,
                 batch: batch.clone(),
-            })),
+            }))),
         }
     }
 
@@ -130,7 +143,7 @@ impl Pipeline {
             .name(NAME.to_owned())
             .spawn(move || {
                 own_thread::mark();
-                runtime.block_on(run(&stream, parts, ends));
+                runtime.block_on(run(&stream, *parts, ends));
                 runtime.shutdown_background();
             })?;
         *state = State::Running { thread, deadline };
@@ -165,7 +178,7 @@ impl Pipeline {
 async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant>>) {
     let Parts {
         workers,
-        redaction,
+        mut filters,
         batch,
     } = parts;
     let queues: Vec<_> = workers
@@ -179,22 +192,14 @@ async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant
     // Workers wait for full batches; here spans only pass through.
     let delay = batch.delay.min(std::time::Duration::from_millis(500));
     while let Some(spans) = stream.queue.next(batch.batch_size, delay).await {
-        for mut span in spans {
-            // Whatever a span holds, the next one is sent.
-            let redacted = catch_unwind(AssertUnwindSafe(|| redaction.apply(&mut span)));
-            let Ok(()) = redacted else {
-                stream.lost();
-                continue;
-            };
-            let span = Arc::new(span);
-            for (queue, account) in queues.iter().zip(&stream.accounts) {
-                if let Err(refused) = queue.put(Arc::clone(&span)) {
-                    account.dropped(refused.into(), 1);
-                }
-            }
-        }
-        // Workers are on this thread, too.
-        tokio::task::yield_now().await;
+        let spans = stream.filtered(spans, &mut filters);
+        stream.hand_out(spans, &queues, batch.batch_size).await;
+    }
+    if let Some(tail) = &mut filters.tail {
+        let mut decided = Decided::default();
+        tail.finish(&mut decided);
+        let spans = stream.counted(decided);
+        stream.hand_out(spans, &queues, batch.batch_size).await;
     }
     for queue in &queues {
         queue.close();
@@ -206,6 +211,68 @@ async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant
 }
 
 impl Stream {
+    /// Those that go on.
+    fn filtered(&self, mut spans: Vec<SpanData>, filters: &mut Filters) -> Vec<Arc<SpanData>> {
+        spans.retain_mut(|span| {
+            // Whatever a span holds, the next one is sent.
+            let redacted = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(conventions) = &filters.conventions {
+                    conventions.apply(span);
+                }
+                // Last: nothing is added behind it.
+                filters.redaction.apply(span);
+            }));
+            if redacted.is_err() {
+                self.lost();
+            }
+            redacted.is_ok()
+        });
+        let spans: Vec<Arc<SpanData>> = spans.into_iter().map(Arc::new).collect();
+        let now = Instant::now();
+        if let Some(live) = &filters.live {
+            live.add(&spans, now);
+        }
+        let Some(tail) = &mut filters.tail else {
+            return spans;
+        };
+        let mut decided = Decided::default();
+        for span in spans {
+            tail.offer(span, now, &mut decided);
+        }
+        tail.expire(now, &mut decided);
+        self.counted(decided)
+    }
+
+    /// Those that are kept; the others are counted.
+    fn counted(&self, decided: Decided) -> Vec<Arc<SpanData>> {
+        for account in &self.accounts {
+            account.sampled_out(decided.sampled_out);
+            account.dropped(DropReason::TailOverflow, decided.overflowed);
+        }
+        decided.kept
+    }
+
+    /// Gives spans to every worker, no more at once than one of them takes.
+    async fn hand_out(
+        &self,
+        spans: Vec<Arc<SpanData>>,
+        queues: &[Arc<Queue<Arc<SpanData>>>],
+        batch_size: usize,
+    ) {
+        for (place, span) in spans.into_iter().enumerate() {
+            for (queue, account) in queues.iter().zip(&self.accounts) {
+                if let Err(refused) = queue.put(Arc::clone(&span)) {
+                    account.dropped(refused.into(), 1);
+                }
+            }
+            if (place + 1).is_multiple_of(batch_size) {
+                tokio::task::yield_now().await;
+            }
+        }
+        // Workers are on this thread, too.
+        tokio::task::yield_now().await;
+    }
+
     /// A span that could not be redacted is not sent to anybody.
     fn lost(&self) {
         for account in &self.accounts {

@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 /// A bounded queue.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(in crate::traces) struct Queue<T> {
     state: Mutex<State<T>>,
     most: usize,
     /// As many as are worth waking somebody up for.
@@ -26,13 +26,13 @@ struct State<T> {
 
 /// Why something was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::traces) enum Refused {
     Full,
     Closed,
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(most: usize, enough: usize) -> Self {
+    pub(in crate::traces) fn new(most: usize, enough: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -44,7 +44,7 @@ impl<T> Queue<T> {
         }
     }
 
-    pub(super) fn put(&self, item: T) -> Result<(), Refused> {
+    pub(in crate::traces) fn put(&self, item: T) -> Result<(), Refused> {
         let waiting = {
             let mut state = self.state();
             if state.is_closed {
@@ -63,20 +63,20 @@ impl<T> Queue<T> {
     }
 
     /// Nothing more is taken in. What is there can still be taken out.
-    pub(super) fn close(&self) {
+    pub(in crate::traces) fn close(&self) {
         self.state().is_closed = true;
         self.bell.notify_one();
     }
 
     /// Some that wait, in their order.
-    pub(super) fn take(&self, most: usize) -> Vec<T> {
+    pub(in crate::traces) fn take(&self, most: usize) -> Vec<T> {
         let mut state = self.state();
         let count = most.min(state.waiting.len());
         state.waiting.drain(..count).collect()
     }
 
     /// The next batch: a full one, or what is there `delay` from now. `None`: closed and empty.
-    pub(super) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
+    pub(in crate::traces) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
         let due = Instant::now() + delay;
         loop {
             let (waiting, is_closed) = {

@@ -31,7 +31,7 @@ pub(super) struct Worker {
 
 /// What was said about failures, and when.
 #[derive(Default)]
-struct Complaint {
+pub(crate) struct Complaint {
     last: Option<Instant>,
     spans_since: usize,
 }
@@ -103,7 +103,7 @@ impl Worker {
 
 impl Complaint {
     /// The failures to be told now, one sentence a minute at most.
-    fn about(&mut self, spans: usize, now: Instant) -> Option<usize> {
+    pub(crate) fn about(&mut self, spans: usize, now: Instant) -> Option<usize> {
         self.spans_since += spans;
         if self.last.is_some_and(|last| now < last + QUIET) {
             return None;
@@ -113,13 +113,13 @@ impl Complaint {
     }
 }
 
-fn is_over(ends: &watch::Receiver<Option<Instant>>) -> bool {
+pub(in crate::traces) fn is_over(ends: &watch::Receiver<Option<Instant>>) -> bool {
     ends.borrow()
         .is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Waits for the end to be announced.
-async fn ended(ends: &mut watch::Receiver<Option<Instant>>) {
+pub(in crate::traces) async fn ended(ends: &mut watch::Receiver<Option<Instant>>) {
     // Nobody to announce it: the pipeline itself is gone, and its queue closed.
     if ends.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
@@ -127,7 +127,7 @@ async fn ended(ends: &mut watch::Receiver<Option<Instant>>) {
 }
 
 /// Waits for the announced deadline to pass.
-async fn passed(ends: &mut watch::Receiver<Option<Instant>>) {
+pub(in crate::traces) async fn passed(ends: &mut watch::Receiver<Option<Instant>>) {
     ended(ends).await;
     let deadline = *ends.borrow();
     if let Some(deadline) = deadline {

@@ -105,6 +105,21 @@ pub(crate) const TRACES: &[Variant] = &[
         about: "the same, AlwaysOn and the SDK's batch processor",
         install: traces::theirs_in_tree,
     },
+    Variant {
+        name: "in-tree-ours-tail",
+        about: "ours, with tail sampling",
+        install: traces::ours_in_tree_tail,
+    },
+    Variant {
+        name: "inject",
+        about: "`traceparent` and `baggage` written",
+        install: traces::inject,
+    },
+    Variant {
+        name: "extract",
+        about: "`traceparent` and two entries of baggage read",
+        install: traces::extract,
+    },
 ];
 
 /// The variant of this name.

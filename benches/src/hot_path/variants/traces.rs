@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::{Config, Observatory, OtlpProtocol, TraceExporter, TracesConfig};
+use http::HeaderMap;
+use llm_observatory::{
+    Config, Observatory, OtlpProtocol, Propagator, TailConfig, TraceExporter, TracesConfig,
+    propagation,
+};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -138,3 +142,47 @@ pub(super) fn theirs_in_tree() -> Operation {
     let keep = install_theirs(Sampler::AlwaysOn);
     Operation::new(tree).with_drain(keep)
 }
+
+pub(super) fn ours_in_tree_tail() -> Operation {
+    let mut traces = TracesConfig::default();
+    // All of them go on, so that a piece is a batch here too.
+    traces.tail = Some(TailConfig::default().with_ratio(1.0));
+    let keep = install_ours(1.0, traces);
+    Operation::new(tree).with_drain(keep)
+}
+
+/// What one request to another service costs.
+pub(super) fn inject() -> Operation {
+    let keep = install_ours(1.0, TracesConfig::default());
+    let span = info_span!("http_request", otel.kind = "client");
+    span.in_scope(|| ());
+    let inject = move |_| {
+        let mut headers = HeaderMap::with_capacity(4);
+        propagation::inject(&span, &mut headers, &FORMATS);
+        assert!(headers.contains_key("traceparent"));
+        // Nothing is exported that could be waited for.
+        let _ = &keep;
+    };
+    Operation::new(inject)
+}
+
+/// What one request from another service costs.
+pub(super) fn extract() -> Operation {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+        ("baggage", "tenant=acme,tier=gold"),
+    ] {
+        headers.insert(name, value.parse().expect("a header"));
+    }
+    let extract = move |_| {
+        let remote = propagation::extract(&headers, &FORMATS);
+        assert!(remote.is_sampled());
+    };
+    Operation::new(extract)
+}
+
+const FORMATS: [Propagator; 2] = [Propagator::TraceContext, Propagator::Baggage];

@@ -7,16 +7,17 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use super::refused;
+use super::{Signal, refused};
 use crate::traces::exporter::{
     ExportError,
     http::{AGENT, Answer},
 };
 
-const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-/// Where traces go where nothing is said.
-const DEFAULT: &str =
-    "http://localhost:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+/// Where all go where nothing is said.
+const DEFAULT: &str = "http://localhost:4317";
 /// Flag and length before a message.
 const FRAME: usize = 5;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -24,17 +25,25 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const UNKNOWN: u32 = 2;
 
 /// The method's address at an endpoint, which is scheme, host and port; without a scheme it is plain.
-pub(super) fn uri(endpoint: Option<&str>) -> Uri {
-    let found = endpoint.and_then(|endpoint| {
+pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
+    let path = match signal {
+        Signal::Traces => TRACES,
+        Signal::Metrics => METRICS,
+        Signal::Logs => LOGS,
+    };
+    let at = |endpoint: &str| {
         let endpoint = endpoint.trim_end_matches('/');
         let scheme = if endpoint.contains("://") {
             ""
         } else {
             "http://"
         };
-        format!("{scheme}{endpoint}{PATH}").parse().ok()
-    });
-    found.unwrap_or_else(|| Uri::from_static(DEFAULT))
+        format!("{scheme}{endpoint}{path}").parse().ok()
+    };
+    endpoint
+        .and_then(at)
+        .or_else(|| at(DEFAULT))
+        .unwrap_or_default()
 }
 
 /// The message with its flag and length.
@@ -159,10 +168,12 @@ mod tests {
     fn an_endpoint_is_scheme_host_and_port() {
         for endpoint in ["http://a:4317", "http://a:4317/", "a:4317"] {
             assert_eq!(
-                uri(Some(endpoint)).to_string(),
-                format!("http://a:4317{PATH}")
+                uri(Some(endpoint), Signal::Metrics).to_string(),
+                format!("http://a:4317{METRICS}")
             );
         }
-        assert_eq!(uri(None).authority().unwrap(), "localhost:4317");
+        let default = uri(None, Signal::Traces);
+        assert_eq!(default.authority().unwrap(), "localhost:4317");
+        assert_eq!(default.path(), TRACES);
     }
 }

@@ -1,25 +1,26 @@
 //! OTLP over HTTP: headers of the request, and what an answer means.
 
-use std::time::Duration;
-
 use hyper::{
     HeaderMap, Uri,
     header::{self, HeaderValue},
 };
 
-use super::refused;
+use super::{Signal, refused};
 use crate::traces::exporter::{
     ExportError,
-    http::{AGENT, Answer},
+    http::{AGENT, Answer, may_pass, retry_after},
 };
 
-/// Where traces go where nothing is said.
-const DEFAULT: &str = "http://localhost:4318/v1/traces";
-
-pub(super) fn uri(endpoint: Option<&str>) -> Uri {
+/// The address, as it is said; where nothing is said, this machine's.
+pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
+    let default = match signal {
+        Signal::Traces => "http://localhost:4318/v1/traces",
+        Signal::Metrics => "http://localhost:4318/v1/metrics",
+        Signal::Logs => "http://localhost:4318/v1/logs",
+    };
     endpoint
         .and_then(|endpoint| endpoint.parse().ok())
-        .unwrap_or_else(|| Uri::from_static(DEFAULT))
+        .unwrap_or_else(|| Uri::from_static(default))
 }
 
 pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
@@ -35,24 +36,24 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
 
 /// OTLP/HTTP, "Failures": 429, 502, 503 and 504 may pass, and `Retry-After` says when.
 pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
-    match answer.status.as_u16() {
-        200..=299 => Ok(refused(&answer.body)),
-        429 | 502 | 503 | 504 => Err(ExportError::Later {
-            status: answer.status.to_string(),
-            after: retry_after(&answer.headers),
-        }),
-        _ => Err(ExportError::Refused(answer.status.to_string())),
+    if answer.status.is_success() {
+        return Ok(refused(&answer.body));
     }
-}
-
-/// Seconds, as receivers write it. A date is left to the backoff.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let status = answer.status.to_string();
+    Err(if may_pass(answer.status) {
+        ExportError::Later {
+            status,
+            after: retry_after(&answer.headers),
+        }
+    } else {
+        ExportError::Refused(status)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hyper::StatusCode;
 
     use super::*;

@@ -23,7 +23,7 @@ use opentelemetry_proto::{
     },
 };
 use opentelemetry_sdk::{Resource, trace::SpanData};
-use prost::Message as _;
+use prost::Message;
 
 use super::{
     Encoded, ExportError,
@@ -32,69 +32,49 @@ use super::{
 use crate::config::{Compression, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter};
 use crate::traces::TracesError;
 
-/// Sends spans by OTLP.
-pub(in crate::traces) struct Otlp {
-    kind: TraceExporter,
+/// Sends messages of one signal by OTLP.
+pub(crate) struct Transport {
     client: HttpClient,
     uri: Uri,
     protocol: OtlpProtocol,
     headers: HeaderMap,
     compression: Compression,
     timeout: Duration,
+}
+
+/// What is sent: each has its own path, and its own method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+/// Sends spans by OTLP.
+pub(in crate::traces) struct Otlp {
+    kind: TraceExporter,
+    transport: Transport,
     resource: ResourceAttributesWithSchema,
 }
 
-impl Otlp {
-    pub(super) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, TracesError> {
-        let uri = match config.protocol {
-            OtlpProtocol::HttpProtobuf => http::uri(config.endpoint.as_deref()),
-            OtlpProtocol::Grpc => grpc::uri(config.endpoint.as_deref()),
-        };
-        let version = match config.protocol {
-            OtlpProtocol::HttpProtobuf => Version::One,
-            OtlpProtocol::Grpc => Version::Two,
+impl Transport {
+    pub(crate) fn new(config: &OtlpConfig, signal: Signal) -> Result<Self, TracesError> {
+        let endpoint = config.endpoint.as_deref();
+        let (uri, version) = match config.protocol {
+            OtlpProtocol::HttpProtobuf => (http::uri(endpoint, signal), Version::One),
+            OtlpProtocol::Grpc => (grpc::uri(endpoint, signal), Version::Two),
         };
         Ok(Self {
-            kind: TraceExporter::Otlp,
             client: HttpClient::new(&uri, version, config.certificate.as_ref())?,
             uri,
             protocol: config.protocol,
             headers: headers(config.headers.iter()),
             compression: config.compression,
             timeout: config.timeout,
-            resource: resource.into(),
         })
     }
 
-    /// Jaeger takes OTLP since 1.35.
-    pub(super) fn for_jaeger(
-        config: &JaegerConfig,
-        resource: &Resource,
-    ) -> Result<Self, TracesError> {
-        let otlp = OtlpConfig {
-            endpoint: Some(config.endpoint.clone()),
-            protocol: OtlpProtocol::Grpc,
-            timeout: config.timeout,
-            ..OtlpConfig::default()
-        };
-        Ok(Self {
-            kind: TraceExporter::Jaeger,
-            ..Self::new(&otlp, resource)?
-        })
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.kind.as_str()
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
-        let message = ExportTraceServiceRequest {
-            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
-        };
+    pub(crate) fn encode(&self, message: &impl Message) -> Encoded {
         let message = message.encode_to_vec();
         let message = match self.compression {
             Compression::None => message,
@@ -107,7 +87,8 @@ impl Otlp {
         Encoded { body: body.into() }
     }
 
-    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+    /// Sends it once. `Ok` says how much of it the receiver refused.
+    pub(crate) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
         let mut request = Request::new(Full::new(encoded.body.clone()));
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -124,6 +105,52 @@ impl Otlp {
                 grpc::interpret(&self.client.send(request).await?)
             }
         }
+    }
+}
+
+impl Otlp {
+    pub(super) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, TracesError> {
+        Ok(Self {
+            kind: TraceExporter::Otlp,
+            transport: Transport::new(config, Signal::Traces)?,
+            resource: resource.into(),
+        })
+    }
+
+    /// Jaeger takes OTLP since 1.35.
+    pub(super) fn for_jaeger(
+        config: &JaegerConfig,
+        resource: &Resource,
+    ) -> Result<Self, TracesError> {
+        let otlp = OtlpConfig {
+            endpoint: Some(config.endpoint.clone()),
+            protocol: OtlpProtocol::Grpc,
+            timeout: config.timeout,
+            certificate: config.certificate.clone(),
+            ..OtlpConfig::default()
+        };
+        Ok(Self {
+            kind: TraceExporter::Jaeger,
+            ..Self::new(&otlp, resource)?
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.kind.as_str()
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.transport.timeout
+    }
+
+    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
+        self.transport.encode(&ExportTraceServiceRequest {
+            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
+        })
+    }
+
+    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+        self.transport.send(encoded).await
     }
 }
 
@@ -146,7 +173,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// How many spans a receiver that took the request refused.
+/// How many spans, or points, a receiver that took the request refused: answers of all signals have one shape.
 fn refused(message: &[u8]) -> usize {
     // An answer that cannot be read is no refusal: the status said that it was taken.
     ExportTraceServiceResponse::decode(Bytes::copy_from_slice(message))

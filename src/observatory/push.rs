@@ -1,0 +1,126 @@
+//! Pushes every series to a Collector, each minute and at the end.
+//!
+//! The thread has a current-thread runtime of its own, as the one for traces: a Collector that hangs holds up nobody.
+//! Series are cumulative, so a push that fails is made good by the next one; nothing is queued.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+use super::{Core, join};
+use crate::{
+    config::PushConfig,
+    metrics::{
+        catalog,
+        exposition::protobuf,
+        registry::{Counter, Series},
+    },
+    own_thread,
+    traces::{ExportError, Quiet, Signal, TracesError, Transport, deliver},
+};
+
+/// Its name; Linux shows fifteen characters of it.
+pub(super) const NAME: &str = "obs-push";
+
+/// What pushes, before it runs.
+pub(super) struct Pusher(Transport);
+
+/// The thread, and what ends it.
+pub(super) struct Pushing {
+    thread: JoinHandle<()>,
+    ends: watch::Sender<Option<Instant>>,
+}
+
+impl Pusher {
+    /// `None` where nothing is to be pushed.
+    pub(super) fn new(config: &PushConfig) -> Result<Option<Self>, TracesError> {
+        config
+            .enabled
+            .then(|| Transport::new(&config.otlp, Signal::Metrics).map(Self))
+            .transpose()
+    }
+}
+
+impl Pushing {
+    pub(super) fn start(core: &Arc<Core>) -> io::Result<Option<Self>> {
+        if core.pusher.is_none() {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            // Names are looked up there.
+            .max_blocking_threads(1)
+            .thread_name("obs-resolve")
+            .on_thread_start(own_thread::mark)
+            .build()?;
+        let (ends, is_ended) = watch::channel(None);
+        let core = Arc::clone(core);
+        let thread = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || {
+                own_thread::mark();
+                runtime.block_on(run(&core, is_ended));
+                runtime.shutdown_background();
+            })?;
+        Ok(Some(Self { thread, ends }))
+    }
+
+    /// Pushes once more, until `deadline`.
+    pub(super) fn stop(self, deadline: Instant) {
+        // The thread may have ended by itself.
+        let _ = self.ends.send(Some(deadline));
+        join(self.thread, deadline + Duration::from_millis(100));
+    }
+}
+
+async fn run(core: &Core, mut ends: watch::Receiver<Option<Instant>>) {
+    let Some(Pusher(transport)) = &core.pusher else {
+        return;
+    };
+    let result = |result| {
+        core.registry
+            .counter(&catalog::PUSHES, &[("result", result)])
+    };
+    let (succeeded, failed) = (result("success"), result("failure"));
+    let mut quiet = Quiet::default();
+    let interval = core.config.push.interval;
+    loop {
+        let end = tokio::select! {
+            () = tokio::time::sleep(interval) => None,
+            end = ends.wait_for(Option::is_some) => Some(end.ok().and_then(|end| *end)),
+        };
+        let timeout = core.config.push.otlp.timeout.min(interval);
+        let deadline = Instant::now() + timeout;
+        let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
+        let pushed = push(core, transport, deadline, &succeeded, &failed).await;
+        if let Err(error) = pushed
+            && quiet.about(1, Instant::now()).is_some()
+        {
+            tracing::warn!(target: "llm_observatory", %error, "metrics could not be pushed");
+        }
+        if end.is_some() {
+            return;
+        }
+    }
+}
+
+async fn push(
+    core: &Core,
+    transport: &Transport,
+    deadline: Instant,
+    succeeded: &Series<Counter>,
+    failed: &Series<Counter>,
+) -> Result<(), ExportError> {
+    let request = protobuf::request(&core.registry, &core.moment());
+    let encoded = transport.encode(&request);
+    drop(request);
+    let sent = deliver(|| transport.send(&encoded), deadline).await;
+    if sent.is_ok() { succeeded } else { failed }.add(1);
+    sent.map(drop)
+}

@@ -1,0 +1,198 @@
+//! Says of an inference what the conventions call it, beside what the application called it.
+//!
+//! A span `inference { model_id = "gpt-4o", tokens = 7 }` leaves as `chat gpt-4o`, kind client, with
+//! `gen_ai.request.model` and `gen_ai.usage.output_tokens` beside its own fields. It is done on the exporting thread: a
+//! span that is sampled out costs nothing of it. What the application says in the conventions' terms itself, a name by
+//! `otel.name` included, stays as it is.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use opentelemetry::{
+    KeyValue, Value,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::{
+    layer::{Kind, Mapping},
+    metrics::Side,
+};
+
+const OPERATION: &str = "gen_ai.operation.name";
+const PROVIDER: &str = "gen_ai.provider.name";
+const MODEL: &str = "gen_ai.request.model";
+
+/// Fields of the seed and of others, and what the conventions (`GenAI`, v1.41.1) call them.
+const NAMES: &[(&str, &str)] = &[
+    ("model_id", MODEL),
+    ("llm.model_name", MODEL),
+    ("engine", PROVIDER),
+    ("gen_ai.system", PROVIDER),
+    ("llm.provider", PROVIDER),
+    ("tokens", "gen_ai.usage.output_tokens"),
+    ("token_count", "gen_ai.usage.output_tokens"),
+    ("completion_tokens", "gen_ai.usage.output_tokens"),
+    ("output_tokens", "gen_ai.usage.output_tokens"),
+    (
+        "gen_ai.usage.completion_tokens",
+        "gen_ai.usage.output_tokens",
+    ),
+    ("llm.token_count.completion", "gen_ai.usage.output_tokens"),
+    ("prompt_tokens", "gen_ai.usage.input_tokens"),
+    ("input_tokens", "gen_ai.usage.input_tokens"),
+    ("gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"),
+    ("llm.token_count.prompt", "gen_ai.usage.input_tokens"),
+    ("cached_tokens", "gen_ai.usage.cache_read.input_tokens"),
+    ("streaming", "gen_ai.request.stream"),
+    ("stream", "gen_ai.request.stream"),
+    ("error_type", "error.type"),
+];
+
+/// Names spans as the conventions do.
+pub(super) struct Conventions {
+    side: Side,
+    mapping: Mapping,
+}
+
+impl Conventions {
+    /// `None` where the service does not use them.
+    pub(super) fn new(side: Option<Side>, mapping: &Mapping) -> Option<Self> {
+        let mapping = mapping.clone();
+        side.map(|side| Self { side, mapping })
+    }
+
+    pub(super) fn apply(&self, span: &mut SpanData) {
+        let is_named = self.is_inference(&span.name);
+        let said = find(&span.attributes, "observatory.kind").map(|value| value.as_str());
+        let is_inference = match said {
+            Some(kind) => self.is_inference(&kind),
+            None => is_named || find(&span.attributes, OPERATION).is_some(),
+        };
+        if !is_inference {
+            return;
+        }
+        self.add_attributes(span);
+        let operation =
+            find(&span.attributes, OPERATION).map_or(Cow::Borrowed("chat"), Value::as_str);
+        if is_named {
+            let model = find(&span.attributes, MODEL);
+            let name = match model {
+                Some(model) => format!("{operation} {}", model.as_str()),
+                None => operation.into_owned(),
+            };
+            span.name = name.into();
+        }
+        // "Span kind SHOULD be CLIENT"; of an engine's own spans they say nothing.
+        if self.side == Side::Client && span.span_kind == SpanKind::Internal {
+            span.span_kind = SpanKind::Client;
+        }
+    }
+
+    fn add_attributes(&self, span: &mut SpanData) {
+        let mut added: BTreeMap<&'static str, Value> = BTreeMap::new();
+        for pair in &span.attributes {
+            let key = pair.key.as_str();
+            let renamed = self.mapping.fields.get(key).map_or(key, String::as_str);
+            if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == renamed) {
+                added.entry(name).or_insert_with(|| pair.value.clone());
+            }
+        }
+        // Required; what stands there where nothing is known is what the metrics say, too.
+        added.entry(OPERATION).or_insert_with(|| "chat".into());
+        added.entry(PROVIDER).or_insert_with(|| "_OTHER".into());
+        if matches!(span.status, Status::Error { .. }) {
+            // "_OTHER": the fallback value, where no class is known.
+            added.entry("error.type").or_insert_with(|| "_OTHER".into());
+        }
+        added.retain(|name, _| find(&span.attributes, name).is_none());
+        let added = added.into_iter();
+        span.attributes
+            .extend(added.map(|(name, value)| KeyValue::new(name, value)));
+    }
+
+    fn is_inference(&self, name: &str) -> bool {
+        Kind::named(name, &self.mapping.spans) == Some(Kind::Inference)
+    }
+}
+
+fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    let pair = attributes.iter().find(|pair| pair.key.as_str() == key)?;
+    Some(&pair.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::tail::tests::{failed, span, with};
+
+    fn applied(side: Side, span: SpanData) -> SpanData {
+        let mapping = Mapping::default()
+            .with_span("generate", "inference")
+            .with_field("llm", "model_id");
+        let mut span = span;
+        Conventions::new(Some(side), &mapping)
+            .unwrap()
+            .apply(&mut span);
+        span
+    }
+
+    fn named(name: &'static str) -> SpanData {
+        let mut span = span(1, 1, 0);
+        span.name = name.into();
+        span
+    }
+
+    fn check(span: &SpanData, key: &str, expected: Option<&str>) {
+        let found = find(&span.attributes, key).map(Value::as_str);
+        assert_eq!(found.as_deref(), expected, "{key} of {span:?}");
+    }
+
+    #[test]
+    fn an_inference_is_called_what_the_conventions_call_it_beside_its_own_fields() {
+        let span = with(with(named("inference"), "model_id", "gpt-4o"), "tokens", 7);
+        let span = applied(Side::Client, with(span, "engine", "openai"));
+        assert_eq!(
+            (&*span.name, &span.span_kind),
+            ("chat gpt-4o", &SpanKind::Client)
+        );
+        for (key, value) in [
+            ("model_id", "gpt-4o"),
+            ("gen_ai.request.model", "gpt-4o"),
+            ("tokens", "7"),
+            ("gen_ai.usage.output_tokens", "7"),
+            ("gen_ai.provider.name", "openai"),
+            ("gen_ai.operation.name", "chat"),
+        ] {
+            check(&span, key, Some(value));
+        }
+        check(&span, "error.type", None);
+        let served = applied(Side::Server, with(named("generate"), "llm", "bge"));
+        assert_eq!(
+            (&*served.name, &served.span_kind),
+            ("chat bge", &SpanKind::Internal)
+        );
+        check(&served, PROVIDER, Some("_OTHER"));
+    }
+
+    #[test]
+    fn what_the_application_says_itself_stays() {
+        let own = with(named("my call"), "gen_ai.operation.name", "execute_tool");
+        let own = with(with(own, "model_id", "a"), "gen_ai.request.model", "b");
+        let own = applied(Side::Client, failed(own));
+        assert_eq!(own.name, "my call");
+        check(&own, "gen_ai.request.model", Some("b"));
+        check(&own, "error.type", Some("_OTHER"));
+        let models = own
+            .attributes
+            .iter()
+            .filter(|pair| pair.key.as_str() == MODEL);
+        assert_eq!(models.count(), 1);
+        let other = applied(Side::Client, with(named("step"), "model_id", "a"));
+        assert_eq!((&*other.name, other.attributes.len()), ("step", 1));
+        let said = applied(
+            Side::Client,
+            with(named("step"), "observatory.kind", "inference"),
+        );
+        check(&said, "gen_ai.operation.name", Some("chat"));
+    }
+}

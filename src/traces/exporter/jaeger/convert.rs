@@ -1,0 +1,113 @@
+//! Spans of today's OpenTelemetry in the types of 0.23.
+
+use opentelemetry::{Array, Key, KeyValue, Value, trace as new};
+use opentelemetry_0_23::{
+    Array as OldArray, Key as OldKey, KeyValue as OldKeyValue, Value as OldValue, trace as old,
+};
+use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk_0_23::{
+    InstrumentationLibrary, Resource,
+    export::trace::SpanData as OldSpanData,
+    trace::{SpanEvents, SpanLinks},
+};
+
+pub(super) fn span(span: SpanData) -> OldSpanData {
+    let scope = &span.instrumentation_scope;
+    let library = InstrumentationLibrary::builder(scope.name().to_owned());
+    let library = match scope.version() {
+        Some(version) => library.with_version(version.to_owned()),
+        None => library,
+    };
+    OldSpanData {
+        span_context: context(&span.span_context),
+        parent_span_id: old::SpanId::from_bytes(span.parent_span_id.to_bytes()),
+        span_kind: match span.span_kind {
+            new::SpanKind::Client => old::SpanKind::Client,
+            new::SpanKind::Server => old::SpanKind::Server,
+            new::SpanKind::Producer => old::SpanKind::Producer,
+            new::SpanKind::Consumer => old::SpanKind::Consumer,
+            new::SpanKind::Internal => old::SpanKind::Internal,
+        },
+        name: span.name,
+        start_time: span.start_time,
+        end_time: span.end_time,
+        attributes: pairs(&span.attributes),
+        dropped_attributes_count: span.dropped_attributes_count,
+        events: events(span.events),
+        links: links(&span.links),
+        status: match span.status {
+            new::Status::Unset => old::Status::Unset,
+            new::Status::Ok => old::Status::Ok,
+            new::Status::Error { description } => old::Status::Error { description },
+        },
+        // The process says it once for all spans.
+        resource: std::borrow::Cow::Owned(Resource::empty()),
+        instrumentation_lib: library.build(),
+    }
+}
+
+pub(super) fn pair(key: &Key, value: &Value) -> OldKeyValue {
+    OldKeyValue::new(OldKey::new(key.as_str().to_owned()), self::value(value))
+}
+
+fn pairs(pairs: &[KeyValue]) -> Vec<OldKeyValue> {
+    pairs
+        .iter()
+        .map(|KeyValue { key, value, .. }| pair(key, value))
+        .collect()
+}
+
+fn value(value: &Value) -> OldValue {
+    match value {
+        Value::Bool(value) => OldValue::Bool(*value),
+        Value::I64(value) => OldValue::I64(*value),
+        Value::F64(value) => OldValue::F64(*value),
+        Value::String(text) => OldValue::String(text.as_str().to_owned().into()),
+        Value::Array(Array::Bool(values)) => OldValue::Array(OldArray::Bool(values.clone())),
+        Value::Array(Array::I64(values)) => OldValue::Array(OldArray::I64(values.clone())),
+        Value::Array(Array::F64(values)) => OldValue::Array(OldArray::F64(values.clone())),
+        // Texts, and kinds that did not exist then: as they are written.
+        other => OldValue::String(other.to_string().into()),
+    }
+}
+
+fn context(context: &new::SpanContext) -> old::SpanContext {
+    old::SpanContext::new(
+        old::TraceId::from_bytes(context.trace_id().to_bytes()),
+        old::SpanId::from_bytes(context.span_id().to_bytes()),
+        old::TraceFlags::new(context.trace_flags().to_u8()),
+        context.is_remote(),
+        // Jaeger's format has no place for it.
+        old::TraceState::NONE,
+    )
+}
+
+fn events(events: opentelemetry_sdk::trace::SpanEvents) -> SpanEvents {
+    let mut converted = SpanEvents::default();
+    converted.dropped_count = events.dropped_count;
+    converted.events = events
+        .events
+        .into_iter()
+        .map(|event| {
+            let attributes = pairs(&event.attributes);
+            let dropped = event.dropped_attributes_count;
+            old::Event::new(event.name, event.timestamp, attributes, dropped)
+        })
+        .collect();
+    converted
+}
+
+fn links(links: &opentelemetry_sdk::trace::SpanLinks) -> SpanLinks {
+    let mut converted = SpanLinks::default();
+    converted.dropped_count = links.dropped_count;
+    converted.links = links
+        .links
+        .iter()
+        .map(|link| {
+            let attributes = pairs(&link.attributes);
+            let dropped = link.dropped_attributes_count;
+            old::Link::new(context(&link.span_context), attributes, dropped)
+        })
+        .collect();
+    converted
+}

@@ -1,0 +1,141 @@
+//! Zipkin v2 JSON: `opentelemetry-zipkin` encodes, what it leaves out or gets wrong is mended, our own client sends.
+//!
+//! It names no service, without which Zipkin finds nothing; gives roots a `parentId` of zeros, which makes them children
+//! of a span that never comes; writes durations of 0, which the schema forbids; and drops attributes of events.
+#![expect(
+    deprecated,
+    reason = "the one exporter for this protocol; OTLP is recommended instead"
+)]
+
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use opentelemetry::{SpanId, trace::Event};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
+use opentelemetry_zipkin::ZipkinExporter;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Encoded, ExportError,
+    console::attributes,
+    foreign::{Kept, at_once},
+    post::Post,
+};
+use crate::{config::ZipkinConfig, traces::TracesError};
+
+/// A duration is rounded up to it: a span took some time.
+const SHORTEST: Duration = Duration::from_micros(1);
+
+/// Sends spans to Zipkin.
+pub(in crate::traces) struct Zipkin {
+    encoder: ZipkinExporter,
+    kept: Kept,
+    /// `localEndpoint` of every span.
+    endpoint: Value,
+    /// What is said of the service: Zipkin knows no resources, so its spans carry it.
+    resource: Map<String, Value>,
+    post: Post,
+    timeout: Duration,
+}
+
+impl Zipkin {
+    pub(super) fn new(config: &ZipkinConfig, resource: &Resource) -> Result<Self, TracesError> {
+        let kept = Kept::default();
+        let encoder = ZipkinExporter::builder()
+            .with_http_client(kept.clone())
+            // Nobody is called there; said here so that no variable of the environment is asked.
+            .with_collector_endpoint("http://localhost/")
+            .build()
+            .map_err(|_| TracesError::Endpoint)?;
+        let (mut service, mut rest) = (String::new(), Map::new());
+        for (key, value) in resource {
+            match key.as_str() {
+                // "Lower-case label": Zipkin's own model lowers it, too.
+                "service.name" => service = value.to_string().to_lowercase(),
+                key => drop(rest.insert(key.to_owned(), json!(value.to_string()))),
+            }
+        }
+        Ok(Self {
+            encoder,
+            kept,
+            endpoint: json!({ "serviceName": service }),
+            resource: rest,
+            post: Post::new(
+                &config.endpoint,
+                "application/json",
+                config.certificate.as_ref(),
+            )?,
+            timeout: config.timeout,
+        })
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn encode(&self, mut spans: Vec<SpanData>) -> Encoded {
+        spans.iter_mut().for_each(prepare);
+        // Its client answers at once, and takes everything.
+        let _ = at_once(self.encoder.export(spans));
+        let body = self.kept.take();
+        Encoded {
+            body: self.mended(&body).unwrap_or(body),
+        }
+    }
+
+    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+        self.post.send(encoded).await
+    }
+
+    fn mended(&self, body: &Bytes) -> Option<Bytes> {
+        let mut spans: Vec<Map<String, Value>> = serde_json::from_slice(body).ok()?;
+        for span in &mut spans {
+            let is_root = span
+                .get("parentId")
+                .is_some_and(|parent| *parent == SpanId::INVALID.to_string());
+            if is_root {
+                span.remove("parentId");
+            }
+            // The schema wants each annotation once; two equal ones say no more than one.
+            if let Some(Value::Array(annotations)) = span.get_mut("annotations") {
+                let mut seen = Vec::with_capacity(annotations.len());
+                annotations.retain(|annotation| {
+                    let is_new = !seen.contains(annotation);
+                    if is_new {
+                        seen.push(annotation.clone());
+                    }
+                    is_new
+                });
+            }
+            if let Some(Value::Object(tags)) = span.get_mut("tags") {
+                for (key, value) in &self.resource {
+                    tags.entry(key).or_insert_with(|| value.clone());
+                }
+            }
+            span.insert("localEndpoint".to_owned(), self.endpoint.clone());
+        }
+        serde_json::to_vec(&spans).ok().map(Bytes::from)
+    }
+}
+
+fn prepare(span: &mut SpanData) {
+    let took = span.end_time.duration_since(span.start_time);
+    if took.unwrap_or_default() < SHORTEST {
+        span.end_time = span.start_time + SHORTEST;
+    }
+    for event in &mut span.events.events {
+        with_attributes(event);
+    }
+}
+
+/// OpenTelemetry to Zipkin, "Events": an annotation's value is `"name": {attributes as JSON}`.
+fn with_attributes(event: &mut Event) {
+    if event.attributes.is_empty() {
+        return;
+    }
+    let attributes = Value::Object(attributes(&event.attributes));
+    event.name = format!("{}: {attributes}", json!(event.name)).into();
+}

@@ -1,0 +1,107 @@
+//! The traces of the last minutes, in bounded memory: what ended last, what was slowest, what failed, what is open.
+//!
+//! Spans come here redacted, and before tail sampling: what is looked at here is every trace that head sampling keeps.
+//! Open spans are not stored at all; the gate knows them.
+
+mod report;
+mod store;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use opentelemetry_sdk::trace::SpanData;
+
+pub use self::report::{EventRecord, OpenSpan, SpanRecord, TraceSummary};
+use self::store::Store;
+use super::gate;
+use crate::{config::LiveConfig, layer::Registered};
+
+/// The traces of the last minutes. Cheap to clone.
+///
+/// Only traces that head sampling keeps are there. Where traces are off, or this is, there are none.
+#[derive(Clone, Debug)]
+pub struct LiveTraces {
+    live: Option<Arc<Live>>,
+    subscriber: Registered,
+}
+
+/// What the exporting thread fills and others read.
+#[derive(Debug)]
+pub(super) struct Live(Mutex<Store>);
+
+impl Live {
+    pub(super) fn new(config: &LiveConfig) -> Self {
+        Self(Mutex::new(Store::new(config.window, config.bytes)))
+    }
+
+    pub(super) fn add(&self, spans: &[Arc<SpanData>], now: Instant) {
+        let mut store = self.store();
+        for span in spans {
+            store.add(Arc::clone(span), now);
+        }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveTraces {
+    pub(super) fn new(live: Option<Arc<Live>>, subscriber: Registered) -> Self {
+        Self { live, subscriber }
+    }
+
+    /// Whether traces are kept here at all.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Those of which a span ended last, the latest first.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<TraceSummary> {
+        self.read(|store| store.recent(most))
+    }
+
+    /// The slowest, in this order.
+    #[must_use]
+    pub fn slowest(&self, most: usize) -> Vec<TraceSummary> {
+        self.read(|store| store.slowest(most))
+    }
+
+    /// Those in which a span failed, the latest first.
+    #[must_use]
+    pub fn failed(&self, most: usize) -> Vec<TraceSummary> {
+        self.read(|store| store.failed(most))
+    }
+
+    /// The spans of a trace, in the order in which they began; empty for one that is not there.
+    #[must_use]
+    pub fn spans(&self, trace_id: u128) -> Vec<SpanRecord> {
+        let mut spans = self.read(|store| store.spans(trace_id));
+        spans.sort_by_key(|span| span.start_time);
+        // Written out without the lock.
+        spans.iter().map(|span| SpanRecord::of(span)).collect()
+    }
+
+    /// Spans that are open, the oldest first.
+    #[must_use]
+    pub fn open(&self, most: usize) -> Vec<OpenSpan> {
+        let subscriber = self.live.as_ref().and_then(|_| self.subscriber.get());
+        let mut open = subscriber.map_or_else(Vec::new, |dispatch| gate::open_spans(&dispatch));
+        open.sort_by_key(|span| std::cmp::Reverse(span.age));
+        open.truncate(most);
+        open
+    }
+
+    fn read<T: Default>(&self, ask: impl FnOnce(&mut Store) -> T) -> T {
+        let Some(live) = &self.live else {
+            return T::default();
+        };
+        let mut store = live.store();
+        store.forget(Instant::now());
+        ask(&mut store)
+    }
+}

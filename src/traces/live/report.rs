@@ -1,0 +1,194 @@
+//! What is told of traces: plain data, and JSON.
+
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::{
+    KeyValue, SpanId,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+use serde::{Serialize, Serializer};
+
+use super::store::Held;
+
+/// A trace, in short. As JSON: ids in hexadecimal, times in milliseconds since the epoch, durations in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct TraceSummary {
+    /// Its id.
+    #[serde(serialize_with = "hexadecimal_32")]
+    pub trace_id: u128,
+    /// Name of the span that it began with here, or of its first span while that one is open.
+    pub name: String,
+    /// When it began.
+    #[serde(rename = "startedAt", serialize_with = "milliseconds")]
+    pub start: SystemTime,
+    /// How long the span took that it began with here, or all of them together while that one is open.
+    #[serde(rename = "durationSeconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    /// Spans that have ended.
+    pub spans: usize,
+    /// Those of them that failed.
+    pub failed: usize,
+    /// Those of them that are not shown, for want of room.
+    pub left_out: usize,
+    /// Whether the span has ended that it began with here.
+    pub is_complete: bool,
+}
+
+/// A span that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SpanRecord {
+    /// Its id.
+    #[serde(serialize_with = "hexadecimal_16")]
+    pub span_id: u64,
+    /// The span around it, here or elsewhere.
+    #[serde(serialize_with = "maybe_hexadecimal")]
+    pub parent_id: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// `client`, `server`, `producer`, `consumer` or `internal`.
+    pub kind: &'static str,
+    /// When it began.
+    #[serde(rename = "startedAt", serialize_with = "milliseconds")]
+    pub start: SystemTime,
+    /// How long it took.
+    #[serde(rename = "durationSeconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    /// What is said of its failure, where it failed.
+    pub error: Option<String>,
+    /// Its attributes, redacted.
+    pub attributes: Vec<(String, String)>,
+    /// What happened in it.
+    pub events: Vec<EventRecord>,
+}
+
+/// Something that happened in a span.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct EventRecord {
+    /// Its name, or the message.
+    pub name: String,
+    /// Time since the span began.
+    #[serde(rename = "afterSeconds", serialize_with = "seconds")]
+    pub after: Duration,
+    /// Its attributes, redacted.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// A span that is open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct OpenSpan {
+    /// Its name in the code.
+    pub name: &'static str,
+    /// Where in the code it is from.
+    pub target: &'static str,
+    /// The trace's id; `None` until somebody has entered it.
+    #[serde(serialize_with = "maybe_hexadecimal_32")]
+    pub trace_id: Option<u128>,
+    /// Its id; `None` until somebody has entered it.
+    #[serde(serialize_with = "maybe_hexadecimal")]
+    pub span_id: Option<u64>,
+    /// How long it has been open.
+    #[serde(rename = "ageSeconds", serialize_with = "seconds")]
+    pub age: Duration,
+}
+
+impl TraceSummary {
+    pub(super) fn of(trace: &Held) -> Self {
+        let first = trace.spans.iter().min_by_key(|span| span.start_time);
+        let shown = trace.root.as_ref().or(first);
+        Self {
+            trace_id: trace.trace_id,
+            name: shown.map_or_else(String::new, |span| span.name.to_string()),
+            start: shown.map_or(SystemTime::UNIX_EPOCH, |span| span.start_time),
+            duration: trace.duration(),
+            spans: trace.spans.len() + trace.left_out,
+            failed: trace.failed,
+            left_out: trace.left_out,
+            is_complete: trace.root.is_some(),
+        }
+    }
+}
+
+impl SpanRecord {
+    pub(super) fn of(span: &SpanData) -> Self {
+        let parent = (span.parent_span_id != SpanId::INVALID).then_some(span.parent_span_id);
+        let since = |end: SystemTime| end.duration_since(span.start_time).unwrap_or_default();
+        let events = span.events.events.iter().map(|event| EventRecord {
+            name: event.name.to_string(),
+            after: since(event.timestamp),
+            attributes: attributes(&event.attributes),
+        });
+        Self {
+            span_id: u64::from_be_bytes(span.span_context.span_id().to_bytes()),
+            parent_id: parent.map(|parent| u64::from_be_bytes(parent.to_bytes())),
+            name: span.name.to_string(),
+            kind: match span.span_kind {
+                SpanKind::Client => "client",
+                SpanKind::Server => "server",
+                SpanKind::Producer => "producer",
+                SpanKind::Consumer => "consumer",
+                SpanKind::Internal => "internal",
+            },
+            start: span.start_time,
+            duration: since(span.end_time),
+            error: match &span.status {
+                Status::Error { description } => Some(description.to_string()),
+                Status::Unset | Status::Ok => None,
+            },
+            attributes: attributes(&span.attributes),
+            events: events.collect(),
+        }
+    }
+}
+
+fn attributes(attributes: &[KeyValue]) -> Vec<(String, String)> {
+    attributes
+        .iter()
+        .map(|pair| (pair.key.to_string(), pair.value.to_string()))
+        .collect()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn hexadecimal_16<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{id:016x}"))
+}
+
+fn hexadecimal_32<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{id:032x}"))
+}
+
+#[expect(clippy::ref_option, reason = "as serde wants it")]
+fn maybe_hexadecimal<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => hexadecimal_16(id, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[expect(clippy::ref_option, reason = "as serde wants it")]
+fn maybe_hexadecimal_32<S: Serializer>(
+    id: &Option<u128>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match id {
+        Some(id) => hexadecimal_32(id, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn milliseconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    serializer.serialize_u64(since.unwrap_or_default().as_millis() as u64)
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}

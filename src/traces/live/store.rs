@@ -1,0 +1,294 @@
+//! Traces in bounded memory. Those that must make room go to the failed or the slow ones first; each of these has a
+//! quarter of the room, and gives up the oldest and the fastest.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::{SpanId, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::TraceSummary;
+use crate::traces::size::bytes_of;
+
+/// Bytes of the bookkeeping for a trace.
+const TRACE: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    window: Duration,
+    most_bytes: usize,
+    /// By the order in which their first spans came.
+    recent: BTreeMap<u64, Held>,
+    by_id: HashMap<u128, u64>,
+    failed: VecDeque<Held>,
+    slow: BTreeMap<(Duration, u64), Held>,
+    next: u64,
+    recent_bytes: usize,
+    failed_bytes: usize,
+    slow_bytes: usize,
+}
+
+/// A trace.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) trace_id: u128,
+    pub(super) spans: Vec<Arc<SpanData>>,
+    /// Spans that there was no room for.
+    pub(super) left_out: usize,
+    pub(super) failed: usize,
+    /// The span that the trace began with here, once it has ended.
+    pub(super) root: Option<Arc<SpanData>>,
+    bytes: usize,
+    place: u64,
+    last: Instant,
+}
+
+impl Store {
+    pub(super) fn new(window: Duration, most_bytes: usize) -> Self {
+        Self {
+            window,
+            most_bytes,
+            recent: BTreeMap::new(),
+            by_id: HashMap::new(),
+            failed: VecDeque::new(),
+            slow: BTreeMap::new(),
+            next: 0,
+            recent_bytes: 0,
+            failed_bytes: 0,
+            slow_bytes: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
+        let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
+        let place = *self.by_id.entry(trace_id).or_insert(self.next);
+        let trace = self.recent.entry(place).or_insert_with(|| {
+            self.next += 1;
+            self.recent_bytes += TRACE;
+            Held {
+                trace_id,
+                spans: Vec::new(),
+                left_out: 0,
+                failed: 0,
+                root: None,
+                bytes: TRACE,
+                place,
+                last: now,
+            }
+        });
+        trace.last = now;
+        trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
+        let bytes = bytes_of(&span);
+        // No trace takes more than what the failed or the slow ones may have.
+        if trace.bytes + bytes > self.most_bytes / 4 {
+            trace.left_out += 1;
+        } else {
+            trace.bytes += bytes;
+            self.recent_bytes += bytes;
+            if span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote {
+                trace.root = Some(Arc::clone(&span));
+            }
+            trace.spans.push(span);
+        }
+        self.make_room();
+    }
+
+    /// Drops what is too old to be shown.
+    pub(super) fn forget(&mut self, now: Instant) {
+        let window = self.window;
+        let is_old = |trace: &Held| now.saturating_duration_since(trace.last) > window;
+        let (recent, by_id) = (&mut self.recent_bytes, &mut self.by_id);
+        self.recent.retain(|_, trace| {
+            let is_old = is_old(trace);
+            if is_old {
+                *recent -= trace.bytes;
+                by_id.remove(&trace.trace_id);
+            }
+            !is_old
+        });
+        let failed = &mut self.failed_bytes;
+        self.failed.retain(|trace| {
+            let is_old = is_old(trace);
+            *failed -= if is_old { trace.bytes } else { 0 };
+            !is_old
+        });
+        let slow = &mut self.slow_bytes;
+        self.slow.retain(|_, trace| {
+            let is_old = is_old(trace);
+            *slow -= if is_old { trace.bytes } else { 0 };
+            !is_old
+        });
+    }
+
+    pub(super) fn recent(&self, most: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), most, |trace| (trace.last, trace.place))
+    }
+
+    pub(super) fn slowest(&self, most: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), most, Held::duration)
+    }
+
+    pub(super) fn failed(&self, most: usize) -> Vec<TraceSummary> {
+        let failed = self.all().filter(|trace| trace.failed > 0);
+        summaries(failed, most, |trace| (trace.last, trace.place))
+    }
+
+    pub(super) fn spans(&self, trace_id: u128) -> Vec<Arc<SpanData>> {
+        let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
+        of_trace.flat_map(|trace| trace.spans.clone()).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Held> {
+        let kept = self.failed.iter().chain(self.slow.values());
+        self.recent.values().chain(kept)
+    }
+
+    fn bytes(&self) -> usize {
+        self.recent_bytes + self.failed_bytes + self.slow_bytes
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes() > self.most_bytes {
+            let Some((_, trace)) = self.recent.pop_first() else {
+                return;
+            };
+            self.recent_bytes -= trace.bytes;
+            self.by_id.remove(&trace.trace_id);
+            if trace.failed > 0 {
+                self.failed_bytes += trace.bytes;
+                self.failed.push_back(trace);
+                while self.failed_bytes > self.most_bytes / 4
+                    && let Some(oldest) = self.failed.pop_front()
+                {
+                    self.failed_bytes -= oldest.bytes;
+                }
+            } else {
+                self.slow_bytes += trace.bytes;
+                self.slow.insert((trace.duration(), trace.place), trace);
+                while self.slow_bytes > self.most_bytes / 4
+                    && let Some((_, fastest)) = self.slow.pop_first()
+                {
+                    self.slow_bytes -= fastest.bytes;
+                }
+            }
+        }
+    }
+}
+
+impl Held {
+    /// How long its first span took, or all of them together where that one has not ended.
+    pub(super) fn duration(&self) -> Duration {
+        let starts = self.spans.iter().map(|span| span.start_time);
+        let ends = self.spans.iter().map(|span| span.end_time);
+        let (start, end) = match &self.root {
+            Some(root) => (Some(root.start_time), Some(root.end_time)),
+            None => (starts.min(), ends.max()),
+        };
+        start
+            .zip(end)
+            .and_then(|(start, end)| end.duration_since(start).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// The greatest first.
+fn summaries<'t, K: Ord>(
+    traces: impl Iterator<Item = &'t Held>,
+    most: usize,
+    key: impl Fn(&Held) -> K,
+) -> Vec<TraceSummary> {
+    let mut traces: Vec<&Held> = traces.collect();
+    traces.sort_by_cached_key(|trace| std::cmp::Reverse(key(trace)));
+    traces
+        .into_iter()
+        .take(most)
+        .map(TraceSummary::of)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::traces::tail::tests::{failed, lasting, span};
+
+    fn add(store: &mut Store, span: SpanData, now: Instant) {
+        store.add(Arc::new(span), now);
+    }
+
+    fn ids(traces: &[TraceSummary]) -> Vec<u128> {
+        traces.iter().map(|trace| trace.trace_id).collect()
+    }
+
+    #[test]
+    fn traces_are_told_by_end_by_duration_and_by_failure() {
+        let (mut store, now) = (Store::new(Duration::from_mins(1), 1 << 20), Instant::now());
+        let second = Duration::from_secs(1);
+        add(&mut store, lasting(span(1, 1, 0), 3.0), now);
+        add(&mut store, failed(span(2, 2, 1)), now + second);
+        add(&mut store, lasting(span(2, 1, 0), 1.0), now + second);
+        add(&mut store, span(3, 1, 0), now + 2 * second);
+        assert_eq!(ids(&store.recent(9)), [3, 2, 1]);
+        assert_eq!(ids(&store.slowest(2)), [1, 2]);
+        assert_eq!(ids(&store.failed(9)), [2]);
+        let of_two = &store.failed(1)[0];
+        assert_eq!(
+            (of_two.spans, of_two.failed, of_two.is_complete),
+            (2, 1, true)
+        );
+        assert_eq!(of_two.start, UNIX_EPOCH);
+        assert_eq!(store.spans(2).len(), 2);
+        assert!(store.spans(9).is_empty());
+        store.forget(now + Duration::from_secs(61));
+        assert_eq!(ids(&store.recent(9)), [3, 2]);
+    }
+
+    #[test]
+    fn what_failed_and_what_was_slow_outlives_the_others() {
+        let (mut store, now) = (
+            Store::new(Duration::from_hours(1), 64 << 10),
+            Instant::now(),
+        );
+        add(&mut store, failed(span(1, 1, 0)), now);
+        add(&mut store, lasting(span(2, 1, 0), 60.0), now);
+        for trace in 3..5_000 {
+            add(
+                &mut store,
+                span(trace, 1, 0),
+                now + Duration::from_millis(1),
+            );
+        }
+        assert_eq!(ids(&store.failed(1)), [1]);
+        assert_eq!(ids(&store.slowest(1)), [2]);
+        assert_eq!(ids(&store.recent(1)), [4_999]);
+        assert!(store.bytes() <= 64 << 10);
+        assert_eq!(store.recent.len(), store.by_id.len());
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_whatever_comes(
+            offered in prop::collection::vec((0_u128..40, 0_u64..3, any::<bool>(), 0_u64..90), 0..400),
+            bytes in 2_000_usize..40_000,
+        ) {
+            let (mut store, mut now) = (Store::new(Duration::from_mins(2), bytes), Instant::now());
+            for (trace, parent, is_failed, pause) in offered {
+                let span = lasting(span(trace, 9, parent), pause as f64);
+                add(&mut store, if is_failed { failed(span) } else { span }, now);
+                prop_assert!(store.bytes() <= bytes);
+                now += Duration::from_secs(pause);
+                if pause > 60 {
+                    store.forget(now);
+                }
+                let held: usize = store.all().map(|trace| trace.bytes).sum();
+                prop_assert_eq!(held, store.bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Bytes that spans hold, near enough to bound memory by.
+
+use std::mem::size_of;
+
+use opentelemetry::{Array, KeyValue, Value, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+
+pub(super) fn bytes_of(span: &SpanData) -> usize {
+    let events = span
+        .events
+        .events
+        .iter()
+        .map(|event| size_of_val(event) + event.name.len() + of_attributes(&event.attributes));
+    let links = span
+        .links
+        .links
+        .iter()
+        .map(|link| size_of_val(link) + of_attributes(&link.attributes));
+    let description = match &span.status {
+        Status::Error { description } => description.len(),
+        Status::Unset | Status::Ok => 0,
+    };
+    size_of::<SpanData>()
+        + span.name.len()
+        + description
+        + of_attributes(&span.attributes)
+        + events.sum::<usize>()
+        + links.sum::<usize>()
+}
+
+fn of_attributes(attributes: &[KeyValue]) -> usize {
+    let pairs = attributes
+        .iter()
+        .map(|pair| size_of::<KeyValue>() + pair.key.as_str().len() + of_value(&pair.value));
+    pairs.sum()
+}
+
+fn of_value(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.as_str().len(),
+        Value::Array(Array::String(texts)) => texts
+            .iter()
+            .map(|text| size_of_val(text) + text.as_str().len())
+            .sum(),
+        Value::Array(Array::Bool(values)) => size_of_val(values.as_slice()),
+        Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
+        Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
+        // Numbers and truth values lie in the pair itself.
+        _ => 0,
+    }
+}

@@ -1,0 +1,160 @@
+//! Decides about traces once it is known how they went: spans wait in bounded memory until the first span of their
+//! trace here, its local root, has ended.
+//!
+//! Spans end before those around them, so the local root comes last; it is the one without a parent, or with a parent
+//! elsewhere. What comes later, from work that outlives it, follows the decision. It runs on the exporting thread
+//! alone: there are no locks.
+//!
+//! Known limit: where one trace enters a service twice at once, the entry that ends first decides for both.
+
+mod decisions;
+mod merit;
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use opentelemetry::SpanId;
+use opentelemetry_sdk::trace::SpanData;
+
+use self::{
+    decisions::Decisions,
+    merit::{Merit, Merits},
+};
+use super::size::bytes_of;
+use crate::config::TailConfig;
+
+/// Bytes of the bookkeeping for a trace that waits.
+const TRACE: usize = 256;
+
+/// Spans of traces that are not decided yet, and what was decided.
+pub(super) struct TailSampler {
+    merits: Merits,
+    wait: Duration,
+    most_bytes: usize,
+    traces: HashMap<u128, Waiting>,
+    /// Traces in the order in which their first spans came, and until when they wait.
+    order: BTreeMap<u64, (u128, Instant)>,
+    next: u64,
+    bytes: usize,
+    decisions: Decisions,
+}
+
+/// A trace that is not decided yet.
+struct Waiting {
+    place: u64,
+    spans: Vec<Arc<SpanData>>,
+    bytes: usize,
+    merit: Merit,
+}
+
+/// What became of spans.
+#[derive(Default)]
+pub(super) struct Decided {
+    pub(super) kept: Vec<Arc<SpanData>>,
+    pub(super) sampled_out: usize,
+    /// Dropped for want of memory.
+    pub(super) overflowed: usize,
+}
+
+/// Why a trace is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It ended, or has waited long enough.
+    Time,
+    Memory,
+}
+
+impl TailSampler {
+    pub(super) fn new(config: &TailConfig, renamed: &BTreeMap<String, String>) -> Self {
+        Self {
+            merits: Merits::new(config, renamed),
+            wait: config.wait,
+            most_bytes: config.bytes,
+            traces: HashMap::new(),
+            order: BTreeMap::new(),
+            next: 0,
+            bytes: 0,
+            decisions: Decisions::new(config.decisions),
+        }
+    }
+
+    /// Takes a span that ended.
+    pub(super) fn offer(&mut self, span: Arc<SpanData>, now: Instant, decided: &mut Decided) {
+        let id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
+        match self.decisions.of(id) {
+            Some(true) => return decided.kept.push(span),
+            Some(false) => return decided.sampled_out += 1,
+            None => {}
+        }
+        let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        self.hold(id, span, now);
+        if is_local_root {
+            self.decide(id, Cause::Time, decided);
+        }
+        while self.bytes > self.most_bytes {
+            let Some((_, (oldest, _))) = self.order.first_key_value() else {
+                return;
+            };
+            self.decide(*oldest, Cause::Memory, decided);
+        }
+    }
+
+    /// Decides traces that have waited long enough.
+    pub(super) fn expire(&mut self, now: Instant, decided: &mut Decided) {
+        while let Some((_, (oldest, until))) = self.order.first_key_value()
+            && *until <= now
+        {
+            self.decide(*oldest, Cause::Time, decided);
+        }
+    }
+
+    /// Decides all, at the end.
+    pub(super) fn finish(&mut self, decided: &mut Decided) {
+        while let Some((_, (oldest, _))) = self.order.first_key_value() {
+            self.decide(*oldest, Cause::Time, decided);
+        }
+    }
+
+    fn hold(&mut self, id: u128, span: Arc<SpanData>, now: Instant) {
+        let trace = self.traces.entry(id).or_insert_with(|| {
+            let place = self.next;
+            self.next += 1;
+            self.order.insert(place, (id, now + self.wait));
+            self.bytes += TRACE;
+            Waiting {
+                place,
+                spans: Vec::new(),
+                bytes: TRACE,
+                merit: Merit::default(),
+            }
+        });
+        self.merits.add(&mut trace.merit, &span);
+        let bytes = bytes_of(&span);
+        trace.bytes += bytes;
+        self.bytes += bytes;
+        trace.spans.push(span);
+    }
+
+    fn decide(&mut self, id: u128, cause: Cause, decided: &mut Decided) {
+        let Some(trace) = self.traces.remove(&id) else {
+            return;
+        };
+        self.order.remove(&trace.place);
+        self.bytes -= trace.bytes;
+        let is_kept = match cause {
+            Cause::Time => self.merits.keep(trace.merit, id),
+            Cause::Memory => Merits::keep_all_the_same(trace.merit),
+        };
+        self.decisions.remember(id, is_kept);
+        match (is_kept, cause) {
+            (true, _) => decided.kept.extend(trace.spans),
+            (false, Cause::Time) => decided.sampled_out += trace.spans.len(),
+            (false, Cause::Memory) => decided.overflowed += trace.spans.len(),
+        }
+    }
+}

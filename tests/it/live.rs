@@ -1,0 +1,122 @@
+//! Traces looked at in the process itself, and over HTTP.
+#![cfg(feature = "server")]
+
+use std::time::{Duration, Instant};
+
+use llm_observatory::{Config, Observatory, TailConfig, TracesConfig};
+use serde_json::Value;
+use tracing::{Span, error, info_span};
+use tracing_subscriber::prelude::*;
+
+use super::server::get;
+
+/// Nothing is exported, and all is sampled out at the tail: what is looked at does not depend on it.
+fn config() -> Config {
+    let mut traces = TracesConfig::default();
+    traces.exporters.clear();
+    traces.tail = Some(TailConfig::default().with_ratio(0.0));
+    traces.batch.delay = Duration::from_millis(10);
+    Config::default()
+        .with_listen("127.0.0.1:0".parse().unwrap())
+        .with_traces(traces)
+}
+
+/// The answer to a path, and its status.
+fn ask(observatory: &Observatory, path: &str) -> (u16, Value) {
+    let (head, body) = get(observatory.listen_address().unwrap(), path, "");
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn recent_slow_failed_and_open_spans_can_be_looked_at() {
+    let (layer, observatory) = Observatory::builder(config()).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let _default = tracing::subscriber::set_default(subscriber);
+    info_span!("quick").in_scope(|| ());
+    info_span!("slow").in_scope(|| std::thread::sleep(Duration::from_millis(30)));
+    info_span!("broken", prompt = "a s3cret", model_id = "gpt-4o").in_scope(|| {
+        info_span!("inner").in_scope(|| error!(code = 7, "it broke"));
+    });
+    let open = info_span!("open");
+    let inner = open.in_scope(|| info_span!("never entered"));
+    let traces = observatory.traces();
+    wait_until("three traces", || traces.recent(9).len() == 3);
+    assert_eq!(traces.recent(9)[0].name, "broken");
+    assert_eq!(traces.slowest(1)[0].name, "slow");
+    assert!(traces.slowest(1)[0].duration >= Duration::from_millis(30));
+    let failed = traces.failed(9);
+    let [failed] = failed.as_slice() else {
+        panic!("{failed:?}");
+    };
+    assert_eq!((failed.spans, failed.failed), (2, 1));
+    let spans = traces.spans(failed.trace_id);
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["broken", "inner"]);
+    assert_eq!(spans[1].parent_id, Some(spans[0].span_id));
+    assert_eq!(spans[1].events[0].name, "it broke");
+    let has = |key: &str, value: &str| {
+        let pair = (key.to_owned(), value.to_owned());
+        spans[0].attributes.contains(&pair)
+    };
+    assert!(has("model_id", "gpt-4o") && has("prompt", "[withheld]"));
+
+    let now_open = traces.open(9);
+    let names: Vec<&str> = now_open.iter().map(|span| span.name).collect();
+    assert_eq!(names, ["open", "never entered"]);
+    assert!(now_open[0].trace_id.is_some() && now_open[1].trace_id.is_none());
+    assert!(now_open[0].age >= now_open[1].age);
+
+    let (status, body) = ask(&observatory, "/api/observatory/traces");
+    assert_eq!((status, &body["isEnabled"]), (200, &Value::Bool(true)));
+    assert_eq!(body["recent"].as_array().unwrap().len(), 3);
+    assert_eq!(body["open"][0]["name"], "open");
+    assert!(body["open"][0]["ageSeconds"].as_f64().unwrap() >= 0.0);
+    let (_, body) = ask(&observatory, "/api/observatory/traces?view=slowest&limit=1");
+    assert_eq!(body["slowest"][0]["name"], "slow");
+    assert_eq!(body.get("recent"), None);
+    let path = format!("/api/observatory/traces/{:032x}", failed.trace_id);
+    let (status, body) = ask(&observatory, &path);
+    assert_eq!(
+        (status, &body["spans"][1]["name"]),
+        (200, &Value::from("inner"))
+    );
+    assert!(!body.to_string().contains("s3cret"));
+    for (path, expected) in [
+        ("?view=all", 400),
+        ("?limit=many", 400),
+        ("?limit=501", 400),
+        ("?vew=open", 400),
+        ("/xyz", 400),
+        ("/0123456789abcdef0123456789abcdef", 404),
+    ] {
+        let (status, body) = ask(&observatory, &format!("/api/observatory/traces{path}"));
+        assert_eq!(
+            (status, &body["status"]),
+            (expected, &Value::from("error")),
+            "{path}"
+        );
+    }
+    drop((open, inner));
+    assert!(traces.open(9).is_empty());
+}
+
+#[test]
+fn where_traces_are_off_there_are_none() {
+    let config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let _open: Span = info_span!("open").entered().exit();
+    let traces = observatory.traces();
+    assert!(!traces.is_enabled() && traces.open(9).is_empty() && traces.recent(9).is_empty());
+    let (status, body) = ask(&observatory, "/api/observatory/traces");
+    assert_eq!((status, &body["isEnabled"]), (200, &Value::Bool(false)));
+}

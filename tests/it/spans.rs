@@ -1,0 +1,118 @@
+//! Spans named at run time, and inferences as the conventions name them.
+
+use std::time::{Duration, Instant};
+
+use llm_observatory::{AttributeValue, Config, Observatory, SpanRecord, TracesConfig};
+use tracing::{Dispatch, dispatcher, info_span};
+use tracing_subscriber::prelude::*;
+
+/// The spans of the one trace that `work` makes, as they would be exported.
+fn spans_of(ratio: f64, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
+    let mut traces = TracesConfig::default();
+    traces.exporters.clear();
+    traces.batch.delay = Duration::from_millis(10);
+    let config = Config::default()
+        .without_server()
+        .with_traces(traces)
+        .with_sampling_ratio(ratio);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    dispatcher::with_default(&dispatch, || work(&observatory));
+    // What has ended has been looked at when the pipeline has stopped.
+    let start = Instant::now();
+    observatory.shutdown_blocking();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let traces = observatory.traces();
+    let recent = traces.recent(9);
+    recent
+        .first()
+        .map_or_else(Vec::new, |trace| traces.spans(trace.trace_id))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+fn attribute<'a>(span: &'a SpanRecord, key: &str) -> Option<&'a str> {
+    let pair = span.attributes.iter().find(|(name, _)| name == key)?;
+    Some(&pair.1)
+}
+
+#[test]
+fn a_span_of_the_moment_has_its_name_its_attributes_and_its_children() {
+    let attributes = || {
+        [
+            ("documents", AttributeValue::from(40)),
+            ("share", 0.5.into()),
+            ("is_cached", true.into()),
+            ("prompt", "a s3cret".into()),
+        ]
+    };
+    let spans = spans_of(1.0, |observatory| {
+        let name = format!("rerank {}", 1);
+        let inner = async { info_span!("inner").in_scope(|| 7) };
+        let done = block_on(observatory.with_span(&name, attributes(), inner));
+        assert_eq!(done, 7);
+    });
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["rerank 1", "inner"]);
+    assert_eq!(spans[1].parent_id, Some(spans[0].span_id));
+    for (key, value) in [
+        ("documents", "40"),
+        ("share", "0.5"),
+        ("is_cached", "true"),
+        ("prompt", "[withheld]"),
+    ] {
+        assert_eq!(attribute(&spans[0], key), Some(value), "{spans:?}");
+    }
+    assert_eq!(spans[0].error, None);
+    let none = spans_of(0.0, |observatory| {
+        block_on(observatory.with_span("rerank", attributes(), async {}));
+    });
+    assert!(none.is_empty());
+}
+
+#[test]
+fn what_the_work_fails_with_is_the_span_s_error() {
+    let none: [(&str, i64); 0] = [];
+    let spans = spans_of(1.0, |observatory| {
+        let work = async { Err::<(), _>("no room for ann@example.org") };
+        let failed = block_on(observatory.try_with_span("load", none, work));
+        assert_eq!(failed, Err("no room for ann@example.org"));
+    });
+    let error = spans[0].error.as_deref().unwrap();
+    assert!(
+        error.starts_with("no room for ") && !error.contains("ann@"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_inference_leaves_as_the_conventions_name_it_beside_its_own_fields() {
+    let spans = spans_of(1.0, |_| {
+        info_span!(
+            "inference",
+            model_id = "gpt-4o",
+            engine = "openai",
+            tokens = 7,
+            prompt = "a s3cret"
+        )
+        .in_scope(|| ());
+    });
+    let span = &spans[0];
+    assert_eq!((span.name.as_str(), span.kind), ("chat gpt-4o", "client"));
+    for (key, value) in [
+        ("model_id", "gpt-4o"),
+        ("tokens", "7"),
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "openai"),
+        ("gen_ai.request.model", "gpt-4o"),
+        ("gen_ai.usage.output_tokens", "7"),
+        ("prompt", "[withheld]"),
+    ] {
+        assert_eq!(attribute(span, key), Some(value), "{span:?}");
+    }
+}

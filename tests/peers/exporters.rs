@@ -1,0 +1,252 @@
+//! Zipkin's schema and Jaeger's Thrift, decoded by others; TLS with an authority of our own.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use llm_observatory::{
+    Config, Format, Observatory, OtlpProtocol, Secret, TraceExporter, TracesConfig,
+};
+use serde_json::{Value, json};
+use tracing::{error, info, info_span};
+use tracing_subscriber::prelude::*;
+
+use crate::{
+    channels_support::{Certificates, python},
+    process::{Folder, python_with},
+    receiver::{Posted, Receiver},
+};
+
+/// A root with a child, an event twice, a link, an error; no duration to speak of.
+fn work() {
+    let root = info_span!(
+        "chat gpt-4o",
+        otel.kind = "client",
+        model_id = "gpt-4o",
+        tokens = 7,
+        share = 0.5,
+        prompt = "a s3cret"
+    );
+    root.in_scope(|| {
+        let inner = info_span!("attempt", number = 1, streaming = true);
+        inner.follows_from(&root);
+        inner.in_scope(|| {
+            info!(waited = 3, "first_token");
+            info!("same");
+            info!("same");
+            error!("it broke");
+        });
+    });
+    for _ in 0..20 {
+        info_span!("nothing").in_scope(|| ());
+    }
+}
+
+/// What the receiver got of `work`, in one request; every span was taken.
+fn sent(traces: TracesConfig, receiver: &Receiver) -> Posted {
+    let name = traces.exporters[0].as_str();
+    let mut config = Config::default()
+        .without_server()
+        .with_service_name("Collected")
+        .with_traces(traces);
+    let attribute = ("host.test".to_owned(), "here".to_owned());
+    config.service.attributes.extend([attribute]);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let exported = format!(r#"observatory_spans_total{{exporter="{name}",result="exported"}} 22"#);
+    assert!(text.contains(&exported), "{text}");
+    receiver
+        .requests
+        .recv_timeout(Duration::from_secs(5))
+        .unwrap()
+}
+
+fn to(exporter: TraceExporter) -> TracesConfig {
+    let mut traces = TracesConfig::default();
+    traces.exporters = vec![exporter];
+    // All of them in one request, at the end.
+    traces.batch.delay = Duration::from_mins(10);
+    traces
+}
+
+#[test]
+fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
+    let receiver = Receiver::start(None);
+    let mut traces = to(TraceExporter::Zipkin);
+    traces.zipkin.endpoint = format!("http://127.0.0.1:{}/api/v2/spans", receiver.port);
+    let posted = sent(traces, &receiver);
+    assert!(
+        posted.head.starts_with("POST /api/v2/spans "),
+        "{}",
+        posted.head
+    );
+    assert!(posted.head.contains("content-type: application/json"));
+    let spans: Vec<Value> = serde_json::from_slice(&posted.body).unwrap();
+    assert_eq!(spans.len(), 22);
+    let named = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
+    let (root, inner) = (named("chat gpt-4o"), named("attempt"));
+    assert_eq!(root.get("parentId"), None);
+    assert_eq!(inner["parentId"], root["id"]);
+    assert_eq!(inner["traceId"], root["traceId"]);
+    assert_eq!((&root["kind"], inner.get("kind")), (&json!("CLIENT"), None));
+    assert_eq!(root["localEndpoint"]["serviceName"], "collected");
+    let tags = [
+        ("model_id", "gpt-4o"),
+        ("tokens", "7"),
+        ("share", "0.5"),
+        ("prompt", "[withheld]"),
+        ("host.test", "here"),
+    ];
+    for (key, value) in tags {
+        assert_eq!(root["tags"][key], value, "{root}");
+    }
+    assert_eq!(inner["tags"]["otel.status_code"], "ERROR");
+    let values = inner["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|annotation| annotation["value"].as_str().unwrap());
+    let values: Vec<&str> = values.collect();
+    let first = values
+        .iter()
+        .find(|value| value.starts_with(r#""first_token": {"#))
+        .unwrap();
+    assert!(first.contains(r#""waited":3"#), "{first}");
+    assert!(values.iter().any(|value| value.contains("it broke")));
+    let Some(python_path) = python_with("yaml, jsonschema") else {
+        return;
+    };
+    let schema = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/payloads/zipkin2-api.yaml"
+    );
+    let validate = |spans: &[Value]| {
+        let input = json!({ "schema": schema, "spans": spans }).to_string();
+        python(&python_path, include_str!("validate_zipkin.py"), &input)
+    };
+    assert_eq!(validate(&spans), json!([]));
+    // What the validator would say of the encoder's own work.
+    let mut wrong = spans[..1].to_vec();
+    wrong[0]["duration"] = json!(0);
+    wrong[0]["parentId"] = json!("");
+    assert_eq!(validate(&wrong).as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
+    let Some(python_path) = python_with("jaeger_client, thrift") else {
+        return;
+    };
+    let receiver = Receiver::start(None);
+    let mut traces = to(TraceExporter::Jaeger);
+    traces.jaeger.endpoint = format!("http://127.0.0.1:{}/api/traces", receiver.port);
+    traces.jaeger.user = Some("ann".to_owned());
+    traces.jaeger.password = Some(Secret::from("pa:ss"));
+    let posted = sent(traces, &receiver);
+    assert!(
+        posted.head.starts_with("POST /api/traces "),
+        "{}",
+        posted.head
+    );
+    // base64 of `ann:pa:ss`.
+    assert!(
+        posted.head.contains("authorization: Basic YW5uOnBhOnNz"),
+        "{}",
+        posted.head
+    );
+    assert!(
+        posted
+            .head
+            .contains("content-type: application/vnd.apache.thrift.binary")
+    );
+    let input = serde_json::to_string(&posted.body).unwrap();
+    let batch = python(&python_path, include_str!("decode_thrift.py"), &input);
+    assert_eq!(batch["process"]["serviceName"], "Collected");
+    assert_eq!(tags(&batch["process"]["tags"])["host.test"], "here");
+    let spans = batch["spans"].as_array().unwrap();
+    assert_eq!(spans.len(), 22);
+    let named = |name: &str| {
+        spans
+            .iter()
+            .find(|span| span["operationName"] == name)
+            .unwrap()
+    };
+    let (root, inner) = (named("chat gpt-4o"), named("attempt"));
+    assert_eq!(root["parentSpanId"], 0);
+    assert_eq!(inner["parentSpanId"], root["spanId"]);
+    for half in ["traceIdLow", "traceIdHigh"] {
+        assert_eq!(inner[half], root[half]);
+        assert_eq!(inner["references"][0][half], root[half]);
+    }
+    assert_eq!(inner["references"][0]["spanId"], root["spanId"]);
+    assert_eq!(root["flags"], 1);
+    let of_root = tags(&root["tags"]);
+    assert_eq!(of_root["span.kind"], "client");
+    assert_eq!(
+        (&of_root["tokens"], &of_root["share"]),
+        (&json!(7), &json!(0.5))
+    );
+    assert_eq!(of_root["prompt"], "[withheld]");
+    let of_inner = tags(&inner["tags"]);
+    assert_eq!(
+        (&of_inner["error"], &of_inner["streaming"]),
+        (&json!(true), &json!(true))
+    );
+    let logs = inner["logs"].as_array().unwrap();
+    let first = logs
+        .iter()
+        .map(|log| tags(&log["fields"]))
+        .find(|fields| fields["event"] == "first_token");
+    assert_eq!(first.unwrap()["waited"], 3);
+    assert_eq!(logs.len(), 4);
+}
+
+/// Tags of Jaeger by their keys, with the one value that each has.
+fn tags(tags: &Value) -> BTreeMap<String, Value> {
+    let tag = |tag: &Value| {
+        let values = ["vStr", "vLong", "vDouble", "vBool"];
+        let value = values.iter().find_map(|name| tag.get(*name)).unwrap();
+        (tag["key"].as_str().unwrap().to_owned(), value.clone())
+    };
+    tags.as_array().unwrap().iter().map(tag).collect()
+}
+
+#[test]
+fn only_the_authority_that_is_configured_is_trusted() {
+    let folder = Folder::new("authority");
+    let (ours, other) = (Certificates::new(), Certificates::new());
+    let receiver = Receiver::start(Some(&ours));
+    let url = format!("https://localhost:{}", receiver.port);
+    let file =
+        |name: &str, certificates: &Certificates| folder.file(name, &certificates.authority_pem);
+    for exporter in [
+        TraceExporter::Otlp,
+        TraceExporter::Zipkin,
+        TraceExporter::Jaeger,
+    ] {
+        let mut traces = to(exporter);
+        traces.otlp.protocol = OtlpProtocol::HttpProtobuf;
+        traces.otlp.endpoint = Some(format!("{url}/v1/traces"));
+        traces.zipkin.endpoint = format!("{url}/api/v2/spans");
+        traces.jaeger.endpoint = format!("{url}/api/traces");
+        let trusting = |path: std::path::PathBuf| {
+            let mut traces = traces.clone();
+            traces.otlp.certificate = Some(path.clone());
+            traces.zipkin.certificate = Some(path.clone());
+            traces.jaeger.certificate = Some(path);
+            traces
+        };
+        let posted = sent(trusting(file("ours.pem", &ours)), &receiver);
+        assert!(!posted.body.is_empty());
+        let mut wrong = trusting(file("other.pem", &other));
+        wrong.batch.timeout = Duration::from_millis(300);
+        let config = Config::default().without_server().with_traces(wrong);
+        let (layer, observatory) = Observatory::builder(config).build().unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        observatory.shutdown_blocking();
+        let text = observatory.export_metrics(Format::Prometheus);
+        let failed = format!(r#"exporter="{}",result="failed"}} 22"#, exporter.as_str());
+        assert!(text.contains(&failed), "{text}");
+        assert!(receiver.requests.try_recv().is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! A receiver of POSTs, with or without TLS, that keeps what it was sent.
+
+use std::sync::{
+    Arc,
+    mpsc::{self, Receiver as Requests},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer},
+    },
+};
+
+use crate::channels_support::Certificates;
+
+/// What was sent.
+pub(crate) struct Posted {
+    /// Request line and headers.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) struct Receiver {
+    pub(crate) port: u16,
+    pub(crate) requests: Requests<Posted>,
+}
+
+impl Receiver {
+    /// A receiver that takes everything.
+    pub(crate) fn start(certificates: Option<&Certificates>) -> Self {
+        let acceptor = certificates.map(acceptor);
+        let (sender, requests) = mpsc::channel();
+        let (started, port) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                started.send(listener.local_addr().unwrap().port()).unwrap();
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    match &acceptor {
+                        None => one(stream, &sender).await,
+                        // A client that does not trust us ends the handshake.
+                        Some(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                one(stream, &sender).await;
+                            }
+                        }
+                    }
+                }
+            });
+        });
+        let port = port.recv().unwrap();
+        Self { port, requests }
+    }
+}
+
+fn acceptor(certificates: &Certificates) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(certificates.key.serialize_der()).unwrap();
+    let chain = vec![CertificateDer::from(certificates.certificate_der.clone())];
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// One request for each connection.
+async fn one(mut stream: impl AsyncRead + AsyncWrite + Unpin, sender: &mpsc::Sender<Posted>) {
+    let mut request = Vec::new();
+    loop {
+        let mut buffer = [0; 4_096];
+        let count = stream.read(&mut buffer).await.unwrap_or_default();
+        if count == 0 {
+            return;
+        }
+        request.extend_from_slice(&buffer[..count]);
+        let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(&request[..end]).into_owned();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        let body = &request[end + 4..];
+        if body.len() >= length {
+            let body = body.to_vec();
+            // The test may have seen enough.
+            let _ = sender.send(Posted { head, body });
+            break;
+        }
+    }
+    let answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let _ = stream.write_all(answer).await;
+    let _ = stream.shutdown().await;
+}
