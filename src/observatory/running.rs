@@ -88,7 +88,9 @@ impl Running {
         // When the others count no more, so that the last push says all.
         #[cfg(feature = "otlp")]
         if let Some(pushing) = self.pushing {
-            pushing.stop(deadline);
+            // A moment for it in any case: it is that exporters hang which it has to tell.
+            let moment = Instant::now() + std::time::Duration::from_millis(250);
+            pushing.stop(deadline.max(moment));
         }
         // Last: what the others have decided is sent, or kept.
         #[cfg(feature = "alerting")]

@@ -192,6 +192,10 @@ impl Traces {
 
     /// Exports what there is until `deadline`.
     pub(crate) fn stop(&self, deadline: Instant) {
+        // A receiver of spans that hangs until then must not cost the records.
+        if let Some(records) = &self.records {
+            records.announce_end(deadline);
+        }
         self.pipeline.stop(deadline);
         if let Some(records) = &self.records {
             records.stop(deadline);

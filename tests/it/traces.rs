@@ -323,3 +323,35 @@ fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest(
     let text = String::from_utf8_lossy(&bodies);
     assert!(text.contains("late") && text.contains("inner") && !text.contains("step"));
 }
+
+#[test]
+fn a_receiver_of_spans_that_hangs_costs_neither_the_last_log_records_nor_the_last_push() {
+    let (hangs, takes) = (
+        Receiver::start(Manner::Hangs),
+        Receiver::start(Manner::Takes),
+    );
+    let mut traces = traces(&hangs.address);
+    traces.otlp.timeout = Duration::from_mins(1);
+    traces.logs.enabled = true;
+    traces.logs.batch.delay = Duration::from_mins(1);
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", takes.address));
+    let mut push = OtlpConfig::default();
+    push.endpoint = Some(format!("http://{}/v1/metrics", takes.address));
+    let mut config = config(traces).with_metrics_push(Duration::from_mins(10), push);
+    config.shutdown_timeout = Duration::from_secs(1);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(observatory.log_export_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        ten_spans();
+        tracing::info!("the last words");
+    });
+    let start = Instant::now();
+    observatory.shutdown_blocking();
+    assert!(start.elapsed() < Duration::from_secs(3));
+    let bodies = takes.bodies.lock().unwrap().concat();
+    let text = String::from_utf8_lossy(&bodies);
+    assert!(text.contains("POST /v1/logs") && text.contains("the last words"));
+    assert!(text.contains("POST /v1/metrics") && text.contains("observatory_spans_total"));
+}

@@ -48,6 +48,9 @@ impl Post {
     }
 
     pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+        if encoded.body.is_empty() {
+            return Err(ExportError::Io("nothing was encoded".to_owned()));
+        }
         let mut request = Request::new(Full::new(encoded.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();

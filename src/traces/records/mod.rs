@@ -147,20 +147,24 @@ impl RecordExport {
         Ok(())
     }
 
-    /// Sends what there is until `deadline`; what is left then is dropped and counted.
-    pub(super) fn stop(&self, deadline: Instant) {
+    /// Sends what there is until `deadline`, without waiting for it: [`RecordExport::stop`] does.
+    pub(super) fn announce_end(&self, deadline: Instant) {
         self.records.queue.close();
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Running { deadline: ends, .. } = &*state {
+            // The thread may have ended by itself.
+            let _ = ends.send(Some(deadline));
+        }
+    }
+
+    /// Waits until what there is has been sent; what is left at `deadline` is dropped and counted.
+    pub(super) fn stop(&self, deadline: Instant) {
+        self.announce_end(deadline);
         let state = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *state, State::Ended)
         };
-        if let State::Running {
-            thread,
-            deadline: ends,
-        } = state
-        {
-            // The thread may have ended by itself.
-            let _ = ends.send(Some(deadline));
+        if let State::Running { thread, .. } = state {
             // A moment to count what is left.
             join(thread, deadline + Duration::from_millis(200));
         }
