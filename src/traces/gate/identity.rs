@@ -6,24 +6,35 @@ use opentelemetry::{
 };
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::ids::Ids;
+use super::sampled::Sampled;
 use crate::traces::sampling::{HeadSampler, random};
 
-/// In the extensions of a span of a sampled trace, from its first enter on; and in those of the first span of an
-/// unsampled one, once somebody asked: all its spans go by it.
+/// In the extensions of the first span of an unsampled trace, once somebody asked: all its spans go by it. Those of a
+/// sampled one have a name of their own from their first enter on, which stands with the gate ([`Sampled`]) or, where
+/// that has no place for it, here.
 pub(super) struct Identity(pub(super) SpanContext);
 
 /// The ids that a log line inside a span names; `None` for a span that is sampled and has none yet, since nobody has
 /// entered it.
 pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
-    recorded: &Ids,
+    recorded: &Sampled,
     sampler: &HeadSampler,
 ) -> Option<SpanContext> {
+    let id = span.id().into_u64();
+    if let Some(name) = recorded.name_of(id) {
+        return Some(SpanContext::new(
+            TraceId::from(name.trace_id),
+            SpanId::from(name.span_id),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        ));
+    }
     if let Some(Identity(context)) = span.extensions().get() {
         return Some(context.clone());
     }
-    if recorded.contains(span.id().into_u64()) {
+    if recorded.contains(id) {
         return None;
     }
     unsampled(span, sampler)

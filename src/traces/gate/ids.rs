@@ -17,10 +17,8 @@ const PLACES: usize = 8192;
 const WAYS: usize = 4;
 
 /// A set of span ids. An id has one owner at a time, so it is in at most one place.
-pub(in crate::traces) struct Ids {
-    places: Box<[[AtomicU64; WAYS]]>,
-    /// Beside each place: when its id came in, as the clock reads. Empty where nobody asks.
-    since: Box<[[AtomicU64; WAYS]]>,
+pub(super) struct Ids {
+    places: Table<AtomicU64>,
     /// How many there are: where hardly anything is sampled, mostly none, and that is quickly seen.
     count: AtomicUsize,
     /// Ids that found no place.
@@ -28,45 +26,76 @@ pub(in crate::traces) struct Ids {
     spill: Mutex<HashSet<u64>>,
 }
 
+/// As many of something as there are places.
+pub(super) struct Table<T>(Box<[[T; WAYS]]>);
+
+/// A place of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Index {
+    row: usize,
+    way: usize,
+}
+
+/// Where an id is.
+pub(super) enum Place {
+    At(Index),
+    Spilled,
+    Nowhere,
+}
+
+impl<T: Default> Table<T> {
+    pub(super) fn new() -> Self {
+        let rows = 0..PLACES / WAYS;
+        Self(
+            rows.map(|_| std::array::from_fn(|_| T::default()))
+                .collect(),
+        )
+    }
+}
+
+impl<T> Table<T> {
+    /// It is always there; `get` spares a panic's code.
+    #[inline]
+    pub(super) fn at(&self, index: Index) -> Option<&T> {
+        self.0.get(index.row)?.get(index.way)
+    }
+
+    #[inline]
+    fn row(&self, row: usize) -> &[T] {
+        self.0.get(row).map_or(&[], |row| row)
+    }
+}
+
 impl Ids {
-    pub(in crate::traces) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            places: rows(),
-            since: Box::default(),
+            places: Table::new(),
             count: AtomicUsize::new(0),
             spilled: AtomicUsize::new(0),
             spill: Mutex::default(),
         }
     }
 
-    /// As [`Ids::new`], and it is remembered when an id came in.
-    pub(in crate::traces) fn with_times() -> Self {
-        Self {
-            since: rows(),
-            ..Self::new()
-        }
+    /// Those that have a place.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, Index)> {
+        let rows = self.places.0.iter().enumerate();
+        let all = rows.flat_map(|(row, ways)| {
+            let ways = ways.iter().enumerate();
+            ways.map(move |(way, place)| (place.load(Relaxed), Index { row, way }))
+        });
+        all.filter(|(id, _)| *id != 0)
     }
 
-    /// As [`Ids::insert`]; `now` is asked only where it is remembered.
-    pub(super) fn insert_at(&self, id: u64, now: impl FnOnce() -> u64) {
-        self.insert(id);
-        let row = Self::row(id);
-        let Some((places, since)) = self.places.get(row).zip(self.since.get(row)) else {
-            return;
-        };
-        let mut pairs = places.iter().zip(since);
-        if let Some((_, since)) = pairs.find(|(place, _)| place.load(Relaxed) == id) {
-            since.store(now(), Relaxed);
+    /// Where an id is.
+    #[inline]
+    pub(super) fn find(&self, id: u64) -> Place {
+        let row = row(id);
+        let places = self.places.row(row).iter();
+        match places.clone().position(|place| place.load(Relaxed) == id) {
+            Some(way) => Place::At(Index { row, way }),
+            None if self.spilled.load(Relaxed) > 0 && self.spill().contains(&id) => Place::Spilled,
+            None => Place::Nowhere,
         }
-    }
-
-    /// Those that have a place, and when they came in.
-    pub(super) fn timed(&self) -> impl Iterator<Item = (u64, u64)> {
-        let places = self.places.iter().flatten();
-        let pairs = places.zip(self.since.iter().flatten());
-        pairs
-            .map(|(place, since)| (place.load(Relaxed), since.load(Relaxed)))
-            .filter(|(id, _)| *id != 0)
     }
 
     #[inline]
@@ -81,20 +110,23 @@ impl Ids {
 
     #[inline]
     fn finds(&self, id: u64) -> bool {
-        self.places(id)
+        self.row_of(id)
             .iter()
             .any(|place| place.load(Relaxed) == id)
             || (self.spilled.load(Relaxed) > 0 && self.spill().contains(&id))
     }
 
-    pub(super) fn insert(&self, id: u64) {
+    /// Takes an id in; returns its place, if there is one.
+    pub(super) fn insert(&self, id: u64) -> Option<Index> {
         self.count.fetch_add(1, Relaxed);
-        let found_a_place = self.places(id).iter().any(|place| {
+        let row = row(id);
+        let found = self.places.row(row).iter().position(|place| {
             place.load(Relaxed) == 0 && place.compare_exchange(0, id, AcqRel, Relaxed).is_ok()
         });
-        if !found_a_place && self.spill().insert(id) {
+        if found.is_none() && self.spill().insert(id) {
             self.spilled.fetch_add(1, Relaxed);
         }
+        found.map(|way| Index { row, way })
     }
 
     /// True for the one caller that took it out.
@@ -108,7 +140,7 @@ impl Ids {
     }
 
     fn takes_out(&self, id: u64) -> bool {
-        let was_in_place = self.places(id).iter().any(|place| {
+        let was_in_place = self.row_of(id).iter().any(|place| {
             place.load(Relaxed) == id && place.compare_exchange(id, 0, AcqRel, Relaxed).is_ok()
         });
         if was_in_place {
@@ -122,15 +154,8 @@ impl Ids {
     }
 
     #[inline]
-    fn places(&self, id: u64) -> &[AtomicU64] {
-        // The row is always there; `get` spares a panic's code.
-        self.places.get(Self::row(id)).map_or(&[], |row| row)
-    }
-
-    #[inline]
-    fn row(id: u64) -> usize {
-        // The product's high bits are the well-mixed ones.
-        (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % (PLACES / WAYS)
+    fn row_of(&self, id: u64) -> &[AtomicU64] {
+        self.places.row(row(id))
     }
 
     fn spill(&self) -> MutexGuard<'_, HashSet<u64>> {
@@ -138,10 +163,10 @@ impl Ids {
     }
 }
 
-fn rows() -> Box<[[AtomicU64; WAYS]]> {
-    (0..PLACES / WAYS)
-        .map(|_| [const { AtomicU64::new(0) }; WAYS])
-        .collect()
+#[inline]
+fn row(id: u64) -> usize {
+    // The product's high bits are the well-mixed ones.
+    (id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % (PLACES / WAYS)
 }
 
 #[cfg(test)]
@@ -152,7 +177,9 @@ mod tests {
     fn ids_beyond_the_places_are_kept_all_the_same() {
         let ids = Ids::new();
         let all = 1..=3 * PLACES as u64;
-        all.clone().for_each(|id| ids.insert(id));
+        all.clone().for_each(|id| {
+            ids.insert(id);
+        });
         assert!(ids.spilled.load(Relaxed) > 0);
         assert!(all.clone().all(|id| ids.contains(id)));
         assert!(!ids.contains(3 * PLACES as u64 + 1));

@@ -20,6 +20,7 @@
 mod attached;
 mod identity;
 mod ids;
+mod sampled;
 mod sampler;
 
 use std::{
@@ -41,6 +42,7 @@ use tracing::{
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use self::sampled::Naming;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::sampler::not_kept;
 use self::{
@@ -50,7 +52,7 @@ use self::{
 };
 pub(super) use self::{
     identity::ids_of,
-    ids::Ids as Sampled,
+    sampled::Sampled,
     sampler::{GateIds, GateSampler},
 };
 use super::{live::OpenSpan, sampling::HeadSampler};
@@ -69,7 +71,7 @@ pub(crate) struct Gate<S> {
     clock: Clock,
     origin: u64,
     /// Spans that are recorded.
-    sampled: Arc<Ids>,
+    sampled: Arc<Sampled>,
     /// First spans that are not decided yet.
     undecided: Ids,
     /// Spans at the edge of unsampled traces.
@@ -167,16 +169,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return Vec::new();
         };
         let now = gate.clock.raw();
-        let open = gate.sampled.timed().filter_map(|(id, since)| {
-            let span = registry.span(&Id::from_u64(id))?;
-            let extensions = span.extensions();
-            let own = extensions.get::<Identity>().map(|Identity(own)| own);
+        let open = gate.sampled.open().filter_map(|open| {
+            let span = registry.span(&Id::from_u64(open.id))?;
             Some(OpenSpan {
                 name: span.name(),
                 target: span.metadata().target(),
-                trace_id: own.map(|own| u128::from_be_bytes(own.trace_id().to_bytes())),
-                span_id: own.map(|own| u64::from_be_bytes(own.span_id().to_bytes())),
-                age: gate.clock.between(since, now),
+                trace_id: open.name.as_ref().map(|own| own.trace_id),
+                span_id: open.name.as_ref().map(|own| own.span_id),
+                age: gate.clock.between(open.since, now),
             })
         });
         open.collect()
@@ -212,7 +212,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         };
         let context = context.span().span_context().clone();
         if context.is_sampled() {
-            return self.sampled.insert_at(number, || self.clock.raw());
+            return self.sampled.insert(number, || self.clock.raw());
         }
         self.edges.insert(number);
         if let Some(span) = dispatch
@@ -287,7 +287,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
-        self.sampled.insert_at(id.into_u64(), || self.clock.raw());
+        self.sampled.insert(id.into_u64(), || self.clock.raw());
         self.inner.on_new_span(attributes, id, context.clone());
     }
 
@@ -396,21 +396,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     fn first_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
-        let span = context.span(id)?;
-        if span.extensions().get::<Identity>().is_some() {
-            return None;
+        match self.sampled.naming(id.into_u64()) {
+            Naming::Known | Naming::Absent => None,
+            Naming::Open(nameless) => {
+                let own = current_name()?;
+                nameless.set(&own);
+                Some(own)
+            }
+            Naming::Elsewhere => first_enter_elsewhere(id, context),
         }
-        // The inner layer has just made it current.
-        let own = OtelContext::map_current(|current| current.span().span_context().clone());
-        if !own.is_sampled() || !self.sampled.contains(id.into_u64()) {
-            return None;
-        }
-        let entered = Entered {
-            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
-            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
-        };
-        span.extensions_mut().replace(Identity(own));
-        Some(entered)
     }
 
     #[cold]
@@ -468,6 +462,34 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         // SAFETY: it only compares type ids and hands out pointers into itself, which live as long as `self`.
         unsafe { self.inner.downcast_raw(id) }
     }
+}
+
+/// The name of the span that the inner layer has just made current, if it is sampled.
+fn current_name() -> Option<Entered> {
+    OtelContext::map_current(|current| {
+        let span = current.span();
+        let own = span.span_context();
+        own.is_sampled().then(|| Entered {
+            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
+        })
+    })
+}
+
+/// As [`Gate::first_enter`], for a span that found no place.
+#[cold]
+fn first_enter_elsewhere<S>(id: &Id, context: &Context<'_, S>) -> Option<Entered>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let span = context.span(id)?;
+    if span.extensions().get::<Identity>().is_some() {
+        return None;
+    }
+    let own = OtelContext::map_current(|current| current.span().span_context().clone());
+    let name = current_name()?;
+    span.extensions_mut().replace(Identity(own));
+    Some(name)
 }
 
 /// Whether a span stands at the process's edge, as its callsite says.
