@@ -1,9 +1,9 @@
 //! An OpenAI-compatible LLM router, watched by `llm-observatory`, that checks its own metrics.
 //!
 //! ```text
-//! cargo run --release --features http --example llm_router                        until Ctrl-C, drawn traffic
-//! cargo run --release --features http --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
-//! cargo run --release --features http --example llm_router -- --no-client         for your own clients
+//! cargo run --release --all-features --example llm_router                        until Ctrl-C, drawn traffic
+//! cargo run --release --all-features --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
+//! cargo run --release --all-features --example llm_router -- --no-client         for your own clients
 //! ```
 //!
 //! To see what monitoring a service takes, read `inference.rs`, the layer in `server.rs`, the client in

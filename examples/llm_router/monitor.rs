@@ -12,11 +12,11 @@ pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
     let mut config = Config::load()?
         .with_prefix("llm_router_")
         .with_listen(listen);
-    // A span on standard output for each of thousands of requests is for nobody; a Collector takes them.
+    // A span on standard output for each of thousands of requests is for nobody; a Collector takes them, and the
+    // latest, slowest and failed traces can be looked at under /api/observatory/traces without one.
     config
         .traces
         .exporters
         .retain(|exporter| *exporter != TraceExporter::Console);
-    config.traces.enabled &= !config.traces.exporters.is_empty();
     Ok(Observatory::install(config)?)
 }

@@ -208,6 +208,9 @@ fn greeting(server: SocketAddr, monitor: Option<SocketAddr>, cli: &Cli) -> Strin
          try      curl -N http://{server}/v1/chat/completions -H 'content-type: application/json' -d \
          '{{\"model\":\"auto\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
+    if cfg!(feature = "otlp") {
+        let _infallible = writeln!(text, "traces   http://{monitor}/api/observatory/traces");
+    }
     if std::io::stderr().is_terminal() {
         let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) {
             "ends the run"

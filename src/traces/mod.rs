@@ -11,6 +11,7 @@ mod account;
 mod conventions;
 mod error;
 mod exporter;
+mod failure;
 mod gate;
 mod live;
 mod log;
@@ -39,6 +40,7 @@ use self::{
     account::Account,
     conventions::Conventions,
     exporter::Exporter,
+    failure::Failures,
     gate::Sampled,
     live::Live,
     log::Lines,
@@ -106,6 +108,7 @@ impl Traces {
             exporters,
             Filters {
                 redaction: Arc::clone(&redaction),
+                failures: Failures::new(&config.mapping),
                 conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping),
                 live: live.clone(),
                 tail: traces

@@ -35,6 +35,7 @@ use super::{
     account::{Account, DropReason},
     conventions::Conventions,
     exporter::Exporter,
+    failure::Failures,
     live::Live,
     redaction::Redaction,
     tail::{Decided, TailSampler},
@@ -91,6 +92,7 @@ struct Parts {
 /// What spans pass before the exporters.
 pub(super) struct Filters {
     pub(super) redaction: Arc<Redaction>,
+    pub(super) failures: Failures,
     pub(super) conventions: Option<Conventions>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) tail: Option<TailSampler>,
@@ -216,6 +218,10 @@ impl Stream {
         spans.retain_mut(|span| {
             // Whatever a span holds, the next one is sent.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
+                // A mark for our Layer; nobody else's business.
+                span.attributes
+                    .retain(|pair| pair.key.as_str() != "observatory.ended");
+                filters.failures.apply(span);
                 if let Some(conventions) = &filters.conventions {
                     conventions.apply(span);
                 }

@@ -62,7 +62,13 @@ const BEGINNINGS: &[&str] = &[
     "tool_call.function.arguments",
 ];
 
+/// Names with such a beginning that say only how much there was.
+const SIZES: &[&str] = &["http.request.body.size", "http.response.body.size"];
+
 pub(super) fn is_content(key: &str) -> bool {
+    if SIZES.iter().any(|name| key.eq_ignore_ascii_case(name)) {
+        return false;
+    }
     NAMES.iter().any(|name| key.eq_ignore_ascii_case(name))
         || BEGINNINGS.iter().any(|beginning| {
             key.get(..beginning.len())
@@ -81,6 +87,7 @@ mod tests {
             "completion_tokens",
             "gen_ai.request.model",
             "gen_ai.usage.input_tokens",
+            "http.response.body.size",
         ] {
             assert!(!is_content(key), "{key}");
         }
@@ -88,6 +95,8 @@ mod tests {
             "Prompt",
             "gen_ai.prompt.0.content",
             "http.request.header.Authorization",
+            "http.request.body",
+            "http.request.body.size.text",
         ] {
             assert!(is_content(key), "{key}");
         }

@@ -1,0 +1,207 @@
+//! Sees in a span's own fields that it failed, where nothing has set its status.
+//!
+//! tracing-opentelemetry knows of failures from `otel.status_code` and from events of level ERROR. Our kinds say it in
+//! a field: `status = "error"`, `http.response.status_code = 503`. Without this, such a trace would be neither red in
+//! any viewer, nor kept by the tail sampler, nor among the failed ones of the live view. It is done on the exporting
+//! thread, and never takes back what the application has said itself.
+
+use std::borrow::Cow;
+
+use opentelemetry::{
+    KeyValue, Value,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::{
+    layer::{Kind, Mapping},
+    observation::Outcome,
+};
+
+/// gRPC's codes that are the server's fault; of a client's span any but `OK` is a failure. RPC conventions, v1.41.1.
+const RPC_FAILURES: [&str; 6] = [
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+];
+
+/// Finds failures.
+pub(super) struct Failures {
+    mapping: Mapping,
+}
+
+impl Failures {
+    pub(super) fn new(mapping: &Mapping) -> Self {
+        let mapping = mapping.clone();
+        Self { mapping }
+    }
+
+    /// Gives a span that failed the status of one.
+    pub(super) fn apply(&self, span: &mut SpanData) {
+        if span.status == Status::Unset
+            && let Some(description) = self.found(span)
+        {
+            span.status = Status::Error { description };
+        }
+    }
+
+    /// What is known of the failure: its class, or nothing.
+    fn found(&self, span: &SpanData) -> Option<Cow<'static, str>> {
+        let is_client = span.span_kind == SpanKind::Client;
+        let is_kind = self.is_kind(span);
+        let mut class = None;
+        let mut has_failed = false;
+        for KeyValue { key, value, .. } in &span.attributes {
+            match self.renamed(key.as_str()) {
+                "status" if is_kind => {
+                    let outcome = Outcome::parse(&value.as_str());
+                    if outcome == Outcome::Timeout {
+                        class.get_or_insert_with(|| Outcome::Timeout.as_str().into());
+                    }
+                    has_failed |= outcome.is_failure();
+                }
+                // "SHOULD NOT be set if the operation succeeded."
+                "error.type" | "error_type" if !value.as_str().is_empty() => {
+                    class = Some(value.as_str().into_owned().into());
+                    has_failed = true;
+                }
+                // HTTP conventions: 5xx, and of a client's spans 4xx too.
+                "http.response.status_code" | "status_code" => {
+                    has_failed |= number(value).is_some_and(|code| {
+                        (500..600).contains(&code) || (is_client && (400..500).contains(&code))
+                    });
+                }
+                "rpc.response.status_code" => {
+                    let code = value.as_str();
+                    has_failed |= RPC_FAILURES.contains(&&*code)
+                        || (is_client && !code.is_empty() && code != "OK");
+                }
+                _ => {}
+            }
+        }
+        has_failed.then(|| class.unwrap_or_default())
+    }
+
+    /// Whether it is of a kind whose `status` we know the meaning of.
+    fn is_kind(&self, span: &SpanData) -> bool {
+        let of_name = |name: &str| Kind::named(name, &self.mapping.spans).is_some();
+        let mut keys = span.attributes.iter().map(|pair| pair.key.as_str());
+        of_name(&span.name)
+            || keys
+                .any(|key| key == "observatory.kind" || Kind::of_field(self.renamed(key)).is_some())
+    }
+
+    fn renamed<'k>(&'k self, key: &'k str) -> &'k str {
+        self.mapping.fields.get(key).map_or(key, String::as_str)
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::I64(code) => Some(*code),
+        other => other.as_str().parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::tail::tests::{span, with};
+
+    fn check(
+        name: &'static str,
+        kind: SpanKind,
+        field: &(&'static str, Value),
+        expected: Option<&str>,
+    ) {
+        let mut span = with(span(1, 1, 0), field.0, field.1.clone());
+        (span.name, span.span_kind) = (name.into(), kind);
+        Failures::new(&Mapping::default()).apply(&mut span);
+        let description = match &span.status {
+            Status::Error { description } => Some(&**description),
+            Status::Ok | Status::Unset => None,
+        };
+        assert_eq!(description, expected, "{name} {field:?}");
+    }
+
+    #[test]
+    fn what_a_span_says_of_its_failure_is_its_status() {
+        use SpanKind::{Client, Internal, Server};
+        check("inference", Internal, &("status", "error".into()), Some(""));
+        check(
+            "inference",
+            Internal,
+            &("status", "timeout".into()),
+            Some("timeout"),
+        );
+        check("inference", Internal, &("status", "cancelled".into()), None);
+        check("inference", Internal, &("status", "success".into()), None);
+        // Nobody knows what a stranger's field means.
+        check("order", Internal, &("status", "error".into()), None);
+        check(
+            "order",
+            Internal,
+            &("error.type", "Timeout".into()),
+            Some("Timeout"),
+        );
+        check(
+            "GET /",
+            Server,
+            &("http.response.status_code", 503.into()),
+            Some(""),
+        );
+        check(
+            "GET /",
+            Server,
+            &("http.response.status_code", 404.into()),
+            None,
+        );
+        check(
+            "GET /",
+            Client,
+            &("http.response.status_code", 404.into()),
+            Some(""),
+        );
+        check(
+            "GET /",
+            Server,
+            &("http.response.status_code", 499.into()),
+            None,
+        );
+        check(
+            "say",
+            Server,
+            &("rpc.response.status_code", "NOT_FOUND".into()),
+            None,
+        );
+        check(
+            "say",
+            Server,
+            &("rpc.response.status_code", "INTERNAL".into()),
+            Some(""),
+        );
+        check(
+            "say",
+            Client,
+            &("rpc.response.status_code", "NOT_FOUND".into()),
+            Some(""),
+        );
+        check(
+            "say",
+            Client,
+            &("rpc.response.status_code", "OK".into()),
+            None,
+        );
+    }
+
+    #[test]
+    fn what_the_application_has_said_itself_stays() {
+        let mut span = with(span(1, 1, 0), "error.type", "Timeout");
+        span.status = Status::Ok;
+        Failures::new(&Mapping::default()).apply(&mut span);
+        assert_eq!(span.status, Status::Ok);
+    }
+}
