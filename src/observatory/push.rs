@@ -6,13 +6,10 @@
 use std::{
     io,
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
-
-use super::{Core, join};
+use super::Core;
 use crate::{
     config::PushConfig,
     metrics::{
@@ -20,7 +17,7 @@ use crate::{
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    own_thread,
+    own_thread::{End, Executor},
     traces::{ExportError, Quiet, Signal, TracesError, Transport, deliver},
 };
 
@@ -31,10 +28,7 @@ pub(super) const NAME: &str = "obs-push";
 pub(super) struct Pusher(Transport);
 
 /// The thread, and what ends it.
-pub(super) struct Pushing {
-    thread: JoinHandle<()>,
-    ends: watch::Sender<Option<Instant>>,
-}
+pub(super) struct Pushing(Executor);
 
 impl Pusher {
     /// `None` where nothing is to be pushed.
@@ -51,35 +45,21 @@ impl Pushing {
         if core.pusher.is_none() {
             return Ok(None);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            // Names are looked up there.
-            .max_blocking_threads(1)
-            .thread_name("obs-resolve")
-            .on_thread_start(own_thread::mark)
-            .build()?;
-        let (ends, is_ended) = watch::channel(None);
         let core = Arc::clone(core);
-        let thread = std::thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn(move || {
-                own_thread::mark();
-                runtime.block_on(run(&core, is_ended));
-                runtime.shutdown_background();
-            })?;
-        Ok(Some(Self { thread, ends }))
+        let executor = Executor::start(NAME, 1, |end| async move {
+            run(&core, end).await;
+        })?;
+        Ok(Some(Self(executor)))
     }
 
     /// Pushes once more, until `deadline`.
     pub(super) fn stop(self, deadline: Instant) {
-        // The thread may have ended by itself.
-        let _ = self.ends.send(Some(deadline));
-        join(self.thread, deadline + Duration::from_millis(100));
+        // A moment to count the push.
+        self.0.stop(deadline, Duration::from_millis(100));
     }
 }
 
-async fn run(core: &Core, mut ends: watch::Receiver<Option<Instant>>) {
+async fn run(core: &Core, mut ends: End) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };

@@ -17,12 +17,10 @@ use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use opentelemetry_sdk::trace::SpanData;
-use tokio::sync::watch;
 
 pub(super) use self::intake::Intake;
 pub(crate) use self::worker::Complaint as Quiet;
@@ -40,10 +38,15 @@ use super::{
     redaction::Redaction,
     tail::{Decided, TailSampler},
 };
-use crate::{config::BatchConfig, observatory::join, own_thread};
+use crate::{
+    config::BatchConfig,
+    own_thread::{End, Executor},
+};
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-traces";
+/// What it gets beyond its deadline, to count what is left.
+const TO_COUNT: Duration = Duration::from_millis(200);
 
 impl From<Refused> for DropReason {
     fn from(refused: Refused) -> Self {
@@ -75,10 +78,7 @@ pub(super) struct Pipeline {
 enum State {
     /// Not started yet; spans wait.
     Ready(Box<Parts>),
-    Running {
-        thread: JoinHandle<()>,
-        deadline: watch::Sender<Option<Instant>>,
-    },
+    Running(Executor),
     Ended,
 }
 
@@ -128,27 +128,14 @@ impl Pipeline {
         if !matches!(*state, State::Ready(_)) {
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            // Names are looked up there.
-            .max_blocking_threads(2)
-            .thread_name("obs-resolve")
-            .on_thread_start(own_thread::mark)
-            .build()?;
         let State::Ready(parts) = std::mem::replace(&mut *state, State::Ended) else {
             return Ok(());
         };
-        let (deadline, ends) = watch::channel(None);
         let stream = Arc::clone(&self.stream);
-        let thread = std::thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn(move || {
-                own_thread::mark();
-                runtime.block_on(run(&stream, *parts, ends));
-                runtime.shutdown_background();
-            })?;
-        *state = State::Running { thread, deadline };
+        let executor = Executor::start(NAME, 2, |end| async move {
+            run(&stream, *parts, end).await;
+        })?;
+        *state = State::Running(executor);
         Ok(())
     }
 
@@ -159,15 +146,8 @@ impl Pipeline {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *state, State::Ended)
         };
-        if let State::Running {
-            thread,
-            deadline: ends,
-        } = state
-        {
-            // The thread may have ended by itself.
-            let _ = ends.send(Some(deadline));
-            // A moment to count what is left.
-            join(thread, deadline + std::time::Duration::from_millis(200));
+        if let State::Running(executor) = state {
+            executor.stop(deadline, TO_COUNT);
         }
         let left = self.stream.queue.take(usize::MAX).len();
         for account in &self.stream.accounts {
@@ -177,7 +157,7 @@ impl Pipeline {
 }
 
 /// Until the stream is closed and everything has been sent, or the deadline has passed.
-async fn run(stream: &Stream, parts: Parts, ends: watch::Receiver<Option<Instant>>) {
+async fn run(stream: &Stream, parts: Parts, ends: End) {
     let Parts {
         workers,
         mut filters,

@@ -10,7 +10,6 @@ mod record;
 use std::{
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -21,7 +20,6 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource as ProtoResource,
 };
 use opentelemetry_sdk::Resource;
-use tokio::sync::watch;
 
 pub(super) use self::layer::RecordLayer;
 use self::record::{Record, text};
@@ -37,12 +35,13 @@ use crate::{
         Registry, catalog,
         registry::{Counter, Series},
     },
-    observatory::join,
-    own_thread,
+    own_thread::{End, Executor},
 };
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-logs";
+/// What it gets beyond its deadline, to count what is left.
+const TO_COUNT: Duration = Duration::from_millis(200);
 
 /// Records on their way, and who counts what becomes of them: exported, dropped or failed, each once.
 pub(super) struct Records {
@@ -62,10 +61,7 @@ pub(super) struct RecordExport {
 enum State {
     /// Not started yet; records wait.
     Ready(Box<Sender>),
-    Running {
-        thread: JoinHandle<()>,
-        deadline: watch::Sender<Option<Instant>>,
-    },
+    Running(Executor),
     Ended,
 }
 
@@ -123,27 +119,14 @@ impl RecordExport {
         if !matches!(*state, State::Ready(_)) {
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            // Names are looked up there.
-            .max_blocking_threads(1)
-            .thread_name("obs-resolve")
-            .on_thread_start(own_thread::mark)
-            .build()?;
         let State::Ready(sender) = std::mem::replace(&mut *state, State::Ended) else {
             return Ok(());
         };
-        let (deadline, ends) = watch::channel(None);
         let records = Arc::clone(&self.records);
-        let thread = std::thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn(move || {
-                own_thread::mark();
-                runtime.block_on(run(&records, &sender, ends));
-                runtime.shutdown_background();
-            })?;
-        *state = State::Running { thread, deadline };
+        let executor = Executor::start(NAME, 1, |end| async move {
+            run(&records, &sender, end).await;
+        })?;
+        *state = State::Running(executor);
         Ok(())
     }
 
@@ -151,9 +134,8 @@ impl RecordExport {
     pub(super) fn announce_end(&self, deadline: Instant) {
         self.records.queue.close();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Running { deadline: ends, .. } = &*state {
-            // The thread may have ended by itself.
-            let _ = ends.send(Some(deadline));
+        if let State::Running(executor) = &*state {
+            executor.announce_end(deadline);
         }
     }
 
@@ -164,9 +146,8 @@ impl RecordExport {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *state, State::Ended)
         };
-        if let State::Running { thread, .. } = state {
-            // A moment to count what is left.
-            join(thread, deadline + Duration::from_millis(200));
+        if let State::Running(executor) = state {
+            executor.stop(deadline, TO_COUNT);
         }
         let left = self.records.queue.take(usize::MAX).len();
         self.records.dropped.add(left as u64);
@@ -181,7 +162,7 @@ impl Records {
     }
 }
 
-async fn run(records: &Records, sender: &Sender, mut ends: watch::Receiver<Option<Instant>>) {
+async fn run(records: &Records, sender: &Sender, mut ends: End) {
     let (most, delay) = (sender.batch.batch_size, sender.batch.delay);
     let mut quiet = Quiet::default();
     loop {
