@@ -9,6 +9,9 @@ use crate::alerting::{
     SlackOptions, WebhookOptions,
 };
 
+/// Stands in a template where the id of a trace goes.
+pub(crate) const TRACE_ID: &str = "{trace_id}";
+
 /// Which rules there are, who is told, where state is kept.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -42,6 +45,9 @@ pub struct AlertingConfig {
     /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server; where
     /// only this machine can reach that, messages have no link to it.
     pub external_url: Option<String>,
+    /// Where a browser finds a trace, with `{trace_id}` where its id goes: `http://jaeger:16686/trace/{trace_id}`. Alerts
+    /// that events raise inside a sampled span link to theirs. Default: none, which names the id and has no link.
+    pub trace_url: Option<String>,
     /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
     /// the platform's authorities, 5 s for a connection, 10 s for all.
     pub http: HttpOptions,
@@ -104,6 +110,7 @@ impl Default for AlertingConfig {
             data_dir: None,
             max_history: 10_000,
             external_url: None,
+            trace_url: None,
             http: HttpOptions::default(),
             api_token: None,
         }

@@ -215,6 +215,10 @@ const VARIABLES: &[(&str, Setter)] = &[
         )
     }),
     #[cfg(feature = "alerting")]
+    ("OBSERVATORY_TRACE_URL", |config, value| {
+        set(&mut config.alerting.trace_url, Ok(Some(value.to_owned())))
+    }),
+    #[cfg(feature = "alerting")]
     ("OBSERVATORY_AGGREGATION_WINDOW", |config, value| {
         set(&mut config.alerting.aggregation_window, duration(value))
     }),
@@ -414,6 +418,25 @@ mod tests {
             (config.service.name.as_str(), config.log_filter.as_str()),
             ("mine", "warn")
         );
+    }
+
+    #[cfg(feature = "alerting")]
+    #[test]
+    fn a_trace_s_address_is_a_url_with_a_place_for_the_id() {
+        let of = |value| config(&[("OBSERVATORY_TRACE_URL", value)]);
+        let url = "http://jaeger:16686/trace/{trace_id}";
+        assert_eq!(of(url).unwrap().alerting.trace_url.as_deref(), Some(url));
+        for wrong in [
+            "http://jaeger:16686/trace/",
+            "jaeger/{trace_id}",
+            "javascript:{trace_id}",
+        ] {
+            let error = of(wrong).unwrap_err();
+            assert!(
+                error.contains("alerting.trace_url") && error.contains(wrong),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ use std::{
 };
 
 #[cfg(feature = "alerting")]
+pub(crate) use self::alerting::TRACE_ID;
+#[cfg(feature = "alerting")]
 pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 #[cfg(feature = "otlp")]
 pub(crate) use self::otel::percent_decoded;

@@ -138,6 +138,15 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         &"empty",
         "a token, or none at all",
     )?;
+    if let Some(template) = &alerting.trace_url {
+        url("alerting.trace_url", template)?;
+        check(
+            template.contains(super::TRACE_ID),
+            "alerting.trace_url",
+            template,
+            "a URL with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say",
+        )?;
+    }
     for (name, channel) in &alerting.channels {
         let is_known = |fallback: &String| alerting.channels.contains_key(fallback);
         check(

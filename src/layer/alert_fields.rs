@@ -11,7 +11,7 @@ use super::{
     fields::{AlertField, Role},
     visit::print,
 };
-use crate::observation::{AlertSignal, Dropped, Sink};
+use crate::observation::{AlertSignal, Dropped, Sink, TraceReference};
 
 /// Labels of one event at most; further ones are left out, and counted.
 const MOST_LABELS: usize = 32;
@@ -29,9 +29,14 @@ struct AlertReader<'r> {
     labels: Vec<(&'static str, String)>,
 }
 
-/// Records what an event says of an alert.
+/// Records what an event says of an alert, and in which trace it says so.
 #[cold]
-pub(super) fn record(plan: &Plan, event: &Event<'_>, sink: &dyn Sink) {
+pub(super) fn record(
+    plan: &Plan,
+    event: &Event<'_>,
+    sink: &dyn Sink,
+    trace: Option<TraceReference>,
+) {
     let mut reader = AlertReader {
         plan,
         sink,
@@ -53,6 +58,7 @@ pub(super) fn record(plan: &Plan, event: &Event<'_>, sink: &dyn Sink) {
         severity: reader.severity.as_deref(),
         message: &reader.message,
         labels: &labels,
+        trace,
     };
     sink.record(&signal.into());
 }

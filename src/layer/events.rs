@@ -14,7 +14,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation},
+    observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation, TraceReference},
     own_thread,
 };
 
@@ -25,6 +25,7 @@ impl Watch {
         event_plan: &EventPlan,
         event: &Event<'_>,
         context: &Context<'_, S>,
+        trace: impl FnOnce() -> Option<TraceReference>,
     ) where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
@@ -37,7 +38,7 @@ impl Watch {
             reader.record();
         }
         if event_plan.has_alert {
-            alert_fields::record(plan, event, &*self.sink);
+            alert_fields::record(plan, event, &*self.sink, trace());
         }
         if let Some(named) = event_plan
             .named

@@ -187,7 +187,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         match &self.parts {
-            Parts::Metrics(watch) => watch.on_event(event, &context),
+            Parts::Metrics(watch) => watch.on_event(event, &context, || None),
             Parts::Traces(traced) => traced.on_event(event, context),
             Parts::Nothing => {}
         }

@@ -47,7 +47,7 @@ impl<S: Seen> Traced<S> {
     pub(super) fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         self.gate.on_event(event, &context);
         if let Some(watch) = &self.watch {
-            watch.on_event(event, &context);
+            watch.on_event(event, &context, || self.gate.trace_of(event, &context));
         }
     }
 

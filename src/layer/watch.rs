@@ -22,7 +22,9 @@ use super::{
 use crate::{
     clock::Clock,
     interner::{DEFAULT_LIMIT, Interner},
-    observation::{Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text},
+    observation::{
+        Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text, TraceReference,
+    },
     own_thread,
 };
 
@@ -81,10 +83,15 @@ impl Watch {
     }
 
     #[inline]
-    pub(super) fn on_event<S: Seen>(&self, event: &Event<'_>, context: &Context<'_, S>) {
+    pub(super) fn on_event<S: Seen>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        trace: impl FnOnce() -> Option<TraceReference>,
+    ) {
         let plan = self.callsites.plan(event.metadata());
         if let Interest::Event(event_plan) = &plan.interest {
-            self.event(plan, event_plan, event, context);
+            self.event(plan, event_plan, event, context, trace);
         }
     }
 

@@ -123,6 +123,8 @@ pub struct AlertSignal<'a> {
     pub message: &'a str,
     /// What tells it apart from others of its name.
     pub labels: &'a [(&'a str, &'a str)],
+    /// The trace in which it was said, if that is kept.
+    pub trace: Option<TraceReference>,
 }
 
 /// A model, as the system of old names it.

@@ -56,6 +56,57 @@ fn events_raise_and_take_back_alerts() {
     });
 }
 
+/// What the annotations of an alert say of its trace that an event raised inside a span, and the span's trace.
+#[cfg(feature = "otlp")]
+fn traced(
+    ratio: f64,
+    template: Option<&str>,
+    is_entered: bool,
+) -> (Option<String>, Option<String>, String) {
+    let mut traces = llm_observatory::TracesConfig::default();
+    traces.exporters.clear();
+    let mut config = quiet().with_traces(traces).with_sampling_ratio(ratio);
+    config.alerting.trace_url = template.map(str::to_owned);
+    let mut watched = watched(config);
+    let layer = watched.layer.take().unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let trace = tracing::subscriber::with_default(subscriber, || {
+        let outer = tracing::info_span!("outer");
+        let inner = tracing::info_span!(parent: &outer, "inner");
+        if is_entered {
+            let _entered = (outer.enter(), inner.enter());
+            tracing::warn!(alert.rule = "disk_failing", "slow");
+        } else {
+            tracing::warn!(parent: &inner, alert.rule = "disk_failing", "slow");
+        }
+        let mut headers = http::HeaderMap::new();
+        let format = llm_observatory::Propagator::TraceContext;
+        llm_observatory::propagation::inject(&outer, &mut headers, &[format]);
+        let parent = headers["traceparent"].to_str().unwrap();
+        parent.split('-').nth(1).unwrap().to_owned()
+    });
+    watched.until("the alert", || watched.state_of("disk_failing").is_some());
+    let active = watched.observatory.alerts().active();
+    let annotation = |name: &str| active[0].annotations.get(name).cloned();
+    (annotation("trace_id"), annotation("trace_url"), trace)
+}
+
+#[cfg(feature = "otlp")]
+#[test]
+fn an_alert_that_an_event_raises_inside_a_sampled_span_leads_to_its_trace() {
+    let template = Some("http://jaeger:16686/trace/{trace_id}?a={trace_id}");
+    for is_entered in [true, false] {
+        let (id, url, trace) = traced(1.0, template, is_entered);
+        assert_eq!(id.as_ref(), Some(&trace));
+        let expected = format!("http://jaeger:16686/trace/{trace}?a={trace}");
+        assert_eq!(url, Some(expected));
+        let (id, url, trace) = traced(1.0, None, is_entered);
+        assert_eq!((id, url), (Some(trace), None));
+        let (id, url, _) = traced(0.0, template, is_entered);
+        assert_eq!((id, url), (None, None));
+    }
+}
+
 #[test]
 fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
     let watched = watched(quiet());

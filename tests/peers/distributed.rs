@@ -1,5 +1,8 @@
-//! One trace through three processes: router → second router → engine; W3C, B3 in one header and in several. What
-//! Prometheus keeps as an exemplar is a trace that the collector has.
+//! One trace through three processes: router → second router → engine; W3C, B3 in one header and in several; over HTTP
+//! by hand, and over gRPC by the middleware. What Prometheus keeps as an exemplar is a trace that the collector has.
+
+#[cfg(feature = "grpc")]
+mod relay;
 
 use std::{
     env,
@@ -11,7 +14,7 @@ use std::{
 use axum::{Router, extract::State, http::HeaderMap, routing::post};
 use llm_observatory::{Config, Observatory, Propagator, TracesConfig, propagation};
 use tracing::{Instrument as _, info_span};
-use tracing_subscriber::prelude::*;
+use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
 use crate::{
     process::{Process, block_on, get, is_here, wait_for},
@@ -50,12 +53,18 @@ fn service() {
         .with_listen("127.0.0.1:0".parse().unwrap())
         .with_traces(traces.clone());
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+    // tonic's HTTP/2 has spans of its own, at TRACE.
+    let filtered = tracing_subscriber::registry().with(LevelFilter::INFO);
+    tracing::subscriber::set_global_default(filtered.with(layer)).unwrap();
     let service = Service {
         role,
         next: variable("DISTRIBUTED_NEXT"),
         propagators: traces.propagators,
     };
+    #[cfg(feature = "grpc")]
+    if variable("DISTRIBUTED_PROTOCOL").as_deref() == Some("grpc") {
+        return block_on(relay::serve(service.next, &observatory));
+    }
     block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (own, metrics) = (listener.local_addr().unwrap(), observatory.listen_address());
@@ -103,6 +112,16 @@ fn start(
     collector: &Collector,
     propagator: Propagator,
 ) -> (Process, String, String) {
+    start_with("http", [role, next], collector, propagator)
+}
+
+/// As [`start`], over `http` or `grpc`.
+fn start_with(
+    protocol: &str,
+    [role, next]: [&str; 2],
+    collector: &Collector,
+    propagator: Propagator,
+) -> (Process, String, String) {
     let endpoint = format!("http://127.0.0.1:{}/v1/traces", collector.http);
     let mut child = Command::new(env::current_exe().unwrap())
         .args([
@@ -112,6 +131,7 @@ fn start(
             "--nocapture",
         ])
         .env(ROLE, role)
+        .env("DISTRIBUTED_PROTOCOL", protocol)
         .env("DISTRIBUTED_NEXT", next)
         .env("DISTRIBUTED_COLLECTOR", endpoint)
         .env("DISTRIBUTED_PROPAGATOR", propagator.as_str())

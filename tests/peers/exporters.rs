@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use llm_observatory::{
-    Config, Format, Observatory, OtlpProtocol, Secret, TraceExporter, TracesConfig,
+    Compression, Config, Format, Observatory, OtlpProtocol, Secret, TraceExporter, TracesConfig,
 };
 use serde_json::{Value, json};
 use tracing::{error, info, info_span};
@@ -215,18 +215,24 @@ fn tags(tags: &Value) -> BTreeMap<String, Value> {
 fn only_the_authority_that_is_configured_is_trusted() {
     let folder = Folder::new("authority");
     let (ours, other) = (Certificates::new(), Certificates::new());
-    let receiver = Receiver::start(Some(&ours));
-    let url = format!("https://localhost:{}", receiver.port);
+    let (over_http, over_grpc) = (Receiver::start(Some(&ours)), Receiver::start_grpc(&ours));
     let file =
         |name: &str, certificates: &Certificates| folder.file(name, &certificates.authority_pem);
-    for exporter in [
-        TraceExporter::Otlp,
-        TraceExporter::Zipkin,
-        TraceExporter::Jaeger,
+    for (exporter, protocol) in [
+        (TraceExporter::Otlp, OtlpProtocol::HttpProtobuf),
+        (TraceExporter::Otlp, OtlpProtocol::Grpc),
+        (TraceExporter::Zipkin, OtlpProtocol::HttpProtobuf),
+        (TraceExporter::Jaeger, OtlpProtocol::HttpProtobuf),
     ] {
+        let (receiver, path) = match protocol {
+            OtlpProtocol::Grpc => (&over_grpc, ""),
+            _ => (&over_http, "/v1/traces"),
+        };
+        let url = format!("https://localhost:{}", receiver.port);
         let mut traces = to(exporter);
-        traces.otlp.protocol = OtlpProtocol::HttpProtobuf;
-        traces.otlp.endpoint = Some(format!("{url}/v1/traces"));
+        traces.otlp.protocol = protocol;
+        traces.otlp.compression = Compression::None;
+        traces.otlp.endpoint = Some(format!("{url}{path}"));
         traces.zipkin.endpoint = format!("{url}/api/v2/spans");
         traces.jaeger.endpoint = format!("{url}/api/traces");
         let trusting = |path: std::path::PathBuf| {
@@ -236,8 +242,9 @@ fn only_the_authority_that_is_configured_is_trusted() {
             traces.jaeger.certificate = Some(path);
             traces
         };
-        let posted = sent(trusting(file("ours.pem", &ours)), &receiver);
-        assert!(!posted.body.is_empty());
+        let posted = sent(trusting(file("ours.pem", &ours)), receiver);
+        let name = b"chat gpt-4o";
+        assert!(posted.body.windows(name.len()).any(|found| found == name));
         let mut wrong = trusting(file("other.pem", &other));
         wrong.batch.timeout = Duration::from_millis(300);
         let config = Config::default().without_server().with_traces(wrong);

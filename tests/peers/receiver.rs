@@ -1,10 +1,18 @@
 //! A receiver of POSTs, with or without TLS, that keeps what it was sent.
 
-use std::sync::{
-    Arc,
-    mpsc::{self, Receiver as Requests},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver as Requests},
+    },
 };
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpListener,
@@ -35,7 +43,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// A receiver that takes everything.
     pub(crate) fn start(certificates: Option<&Certificates>) -> Self {
-        let acceptor = certificates.map(acceptor);
+        let acceptor = certificates.map(|certificates| acceptor(certificates, &[]));
         let (sender, requests) = mpsc::channel();
         let (started, port) = mpsc::channel();
         std::thread::spawn(move || {
@@ -63,17 +71,72 @@ impl Receiver {
         let port = port.recv().unwrap();
         Self { port, requests }
     }
+
+    /// A gRPC server behind TLS that takes everything.
+    pub(crate) fn start_grpc(certificates: &Certificates) -> Self {
+        let acceptor = acceptor(certificates, &[b"h2"]);
+        let (sender, requests) = mpsc::channel();
+        let (started, port) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                started.send(listener.local_addr().unwrap().port()).unwrap();
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    // A client that does not trust us ends the handshake.
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        continue;
+                    };
+                    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+                    let sender = sender.clone();
+                    let take = move |request| take(request, sender.clone());
+                    let served = http2::Builder::new(TokioExecutor::new())
+                        .serve_connection(TokioIo::new(stream), service_fn(take));
+                    tokio::spawn(served);
+                }
+            });
+        });
+        let port = port.recv().unwrap();
+        Self { port, requests }
+    }
 }
 
-fn acceptor(certificates: &Certificates) -> TlsAcceptor {
+/// One call, answered with the status that all is well.
+async fn take(
+    request: hyper::Request<hyper::body::Incoming>,
+    sender: mpsc::Sender<Posted>,
+) -> Result<hyper::Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let head = format!("{} {}\n{:?}", head.method, head.uri.path(), head.headers);
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    // The test may have seen enough.
+    let _ = sender.send(Posted { head, body });
+    // An empty message: flag and length.
+    let message = Full::new(Bytes::from_static(&[0; 5]));
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let body = message.with_trailers(std::future::ready(Some(Ok(trailers))));
+    let answer = hyper::Response::builder().header("content-type", "application/grpc");
+    Ok(answer.body(body).unwrap())
+}
+
+/// With these protocols to choose from within TLS.
+fn acceptor(certificates: &Certificates, protocols: &[&[u8]]) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(certificates.key.serialize_der()).unwrap();
     let chain = vec![CertificateDer::from(certificates.certificate_der.clone())];
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -71,6 +71,7 @@ pub(crate) struct Assembled {
     pub(super) runner: Runner,
     pub(super) signals: Signals,
     pub(super) routes: Routes,
+    pub(super) trace_url: Option<String>,
     pub(super) is_on: bool,
 }
 
@@ -163,6 +164,7 @@ impl Assembled {
             runner,
             signals: parts.signals,
             routes,
+            trace_url: alerting.trace_url.clone(),
             is_on,
         })
     }

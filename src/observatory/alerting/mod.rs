@@ -76,6 +76,7 @@ impl Alerting {
             runner,
             signals,
             routes,
+            trace_url,
             is_on,
         } = assembled;
         let saved = notifications
@@ -87,7 +88,7 @@ impl Alerting {
         }
         Self {
             rules: Mutex::new(rules),
-            raised: Mutex::default(),
+            raised: Mutex::new(Raised::new(trace_url)),
             notifications,
             runner: Mutex::new(Some(runner)),
             signals,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::signals::Signal;
 use crate::{
     alerting::{Alert, Severity},
+    config::TRACE_ID,
     query::{Label, Labels, LabelsBuilder, store::SeriesStore},
 };
 
@@ -24,6 +25,8 @@ const WRITE: i64 = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
+    /// The address of a trace, with [`TRACE_ID`] where its id goes.
+    trace_url: Option<String>,
     /// When all of them are told again.
     next_again: i64,
     next_write: i64,
@@ -42,6 +45,14 @@ pub enum RaiseError {
 }
 
 impl Raised {
+    /// None, of which each will link to its trace by this template.
+    pub(super) fn new(trace_url: Option<String>) -> Self {
+        Self {
+            trace_url,
+            ..Self::default()
+        }
+    }
+
     /// Raises an alert, or says anew what is said about it; returns what must be told.
     pub(crate) fn raise(
         &mut self,
@@ -64,6 +75,14 @@ impl Raised {
         if !signal.message.is_empty() {
             let summary = signal.message.clone();
             alert.annotations.insert("summary".to_owned(), summary);
+        }
+        if let Some(id) = signal.trace_id {
+            let id = format!("{id:032x}");
+            if let Some(template) = &self.trace_url {
+                let url = template.replace(TRACE_ID, &id);
+                alert.annotations.insert("trace_url".to_owned(), url);
+            }
+            alert.annotations.insert("trace_id".to_owned(), id);
         }
         Ok(alert.clone())
     }

@@ -35,6 +35,8 @@ pub(crate) struct Signal {
     pub(crate) severity: Option<Severity>,
     pub(crate) message: String,
     pub(crate) labels: Vec<(String, String)>,
+    /// The trace in which it was said.
+    pub(crate) trace_id: Option<u128>,
 }
 
 /// The end at which signals are taken.
@@ -65,6 +67,7 @@ impl ObservatorySink {
         let is_over = signal.is_over;
         let signal = Signal {
             is_over,
+            trace_id: signal.trace.map(|trace| trace.trace_id),
             ..Signal::new(signal.rule, severity, signal.message, signal.labels)
         };
         if self.signals.try_send(signal).is_err() {
@@ -89,6 +92,7 @@ impl Signal {
             severity,
             message: cut(message, LONGEST_MESSAGE),
             labels: labels.map(cut_both).collect(),
+            trace_id: None,
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) use self::{
     sampler::{GateIds, GateSampler},
 };
 use super::{live::OpenSpan, sampling::HeadSampler};
-use crate::{clock::Clock, config::Propagator, own_thread};
+use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
 
 /// What the ids of a span that was entered for the first time are.
 pub(crate) struct Entered {
@@ -161,6 +161,23 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         let registry = dispatch.downcast_ref::<S>()?;
         identity::unsampled(&registry.span(id)?, &gate.sampler)
+    }
+
+    /// The sampled trace that an event belongs to.
+    #[cold]
+    pub(crate) fn trace_of(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+    ) -> Option<TraceReference> {
+        let span = context.event_span(event)?;
+        self.sampled.contains(span.id().into_u64()).then_some(())?;
+        let own = Self::context_of(&self.dispatch()?, &span.id())?;
+        own.is_sampled().then(|| TraceReference {
+            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
+            time: self.clock.wall(),
+        })
     }
 
     fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
