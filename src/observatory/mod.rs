@@ -120,6 +120,9 @@ impl Observatory {
 
     /// Starts threads and server, where `auto_start` is off. Does nothing if they run.
     ///
+    /// After a shutdown they start again, but for what sends traces and log records: their queues have ended, and what
+    /// comes later is counted as dropped (`shutdown`).
+    ///
     /// # Errors
     ///
     /// If the address is taken, or a thread cannot be started.
