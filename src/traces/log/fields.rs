@@ -21,55 +21,78 @@ impl Fields {
     pub(super) fn new(redaction: Arc<Redaction>) -> Self {
         Self(redaction)
     }
+
+    /// Fields that were recorded before.
+    pub(super) fn text(fields: &[(&'static str, String)], redaction: &Redaction) -> String {
+        let mut text = Text::default();
+        for (name, value) in fields {
+            text.add(redaction, name, value);
+        }
+        text.whole()
+    }
 }
 
 impl<'w> FormatFields<'w> for Fields {
     fn format_fields<R: RecordFields>(&self, mut out: Writer<'w>, fields: R) -> fmt::Result {
         let mut visitor = Redacted {
             redaction: &self.0,
-            message: None,
-            text: String::new(),
+            text: Text::default(),
         };
         fields.record(&mut visitor);
-        let Redacted { message, text, .. } = visitor;
-        match message {
-            Some(message) if text.is_empty() => out.write_str(&message),
-            Some(message) => write!(out, "{message} {text}"),
-            None => out.write_str(&text),
+        out.write_str(&visitor.text.whole())
+    }
+}
+
+/// Whether a field is shown at all: what came from `log` is said in the line already.
+pub(super) fn is_shown(name: &str) -> bool {
+    !name.starts_with("log.")
+}
+
+/// What is written of some fields.
+#[derive(Default)]
+struct Text {
+    message: Option<String>,
+    others: String,
+}
+
+impl Text {
+    fn add(&mut self, redaction: &Redaction, name: &str, value: &str) {
+        let shown = redaction.shown(name, value);
+        if name == "message" {
+            self.message = Some(shown.into_owned());
+            return;
+        }
+        let space = if self.others.is_empty() { "" } else { " " };
+        // Writing to a string cannot fail.
+        let _ = write!(self.others, "{space}{name}={shown}");
+    }
+
+    fn whole(self) -> String {
+        match self.message {
+            Some(message) if self.others.is_empty() => message,
+            Some(message) => format!("{message} {}", self.others),
+            None => self.others,
         }
     }
 }
 
 struct Redacted<'r> {
     redaction: &'r Redaction,
-    message: Option<String>,
-    text: String,
-}
-
-impl Redacted<'_> {
-    fn add(&mut self, field: &Field, value: &str) {
-        // What came from `log` is said in the line already.
-        if field.name().starts_with("log.") {
-            return;
-        }
-        let shown = self.redaction.shown(field.name(), value);
-        if field.name() == "message" {
-            self.message = Some(shown.into_owned());
-            return;
-        }
-        let space = if self.text.is_empty() { "" } else { " " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.text, "{space}{}={shown}", field.name());
-    }
+    text: Text,
 }
 
 impl Visit for Redacted<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
+        if is_shown(field.name()) {
+            self.text.add(self.redaction, field.name(), value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &printed(value));
+        if is_shown(field.name()) {
+            let value = printed(value);
+            self.text.add(self.redaction, field.name(), &value);
+        }
     }
 }
 

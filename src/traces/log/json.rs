@@ -10,7 +10,7 @@ use tracing::{
 };
 use tracing_log::NormalizeEvent as _;
 
-use super::fields::printed;
+use super::fields::{is_shown, printed};
 use crate::traces::redaction::Redaction;
 
 pub(super) fn line(
@@ -61,7 +61,7 @@ impl Found<'_> {
     }
 
     fn other(&mut self, field: &Field, value: Value) {
-        if !field.name().starts_with("log.") {
+        if is_shown(field.name()) {
             self.fields.insert(field.name().to_owned(), value);
         }
     }

@@ -5,6 +5,7 @@
 
 mod fields;
 mod json;
+mod layer;
 
 use std::{fmt, io, sync::Arc, time::SystemTime};
 
@@ -13,14 +14,14 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     Layer,
     fmt::{
-        FmtContext, FormatEvent, FormatFields,
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
         format::{Format, Writer},
     },
     registry::LookupSpan,
 };
 
-use self::fields::Fields;
 pub(super) use self::fields::printed;
+use self::{fields::Fields, layer::LogLayer};
 use super::{
     gate::{self, Sampled},
     redaction::Redaction,
@@ -49,17 +50,30 @@ impl Lines {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
+        self.layer_to(io::stderr, format, is_ansi)
+    }
+
+    fn layer_to<S, W>(&self, writer: W, format: LogFormat, is_ansi: bool) -> LogLayer<S, W>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+        W: for<'w> MakeWriter<'w> + 'static,
+    {
         let is_ansi = is_ansi && format == LogFormat::Pretty;
         let line = Line {
             lines: self.clone(),
             format,
             text: Format::default().with_ansi(is_ansi),
         };
-        tracing_subscriber::fmt::layer()
-            .event_format(line)
-            .fmt_fields(Fields::new(Arc::clone(&self.redaction)))
-            .with_writer(io::stderr)
-            .with_ansi(is_ansi)
+        LogLayer {
+            inner: tracing_subscriber::fmt::layer()
+                .event_format(line)
+                .fmt_fields(Fields::new(Arc::clone(&self.redaction)))
+                .with_writer(writer)
+                .with_ansi(is_ansi),
+            redaction: Arc::clone(&self.redaction),
+            // A line of JSON names the spans around it, and no more of them.
+            shows_spans: format == LogFormat::Pretty,
+        }
     }
 }
 
@@ -151,16 +165,7 @@ mod tests {
         let traces = Traces::new(&config, &registry).unwrap();
         let buffer = Buffer::default();
         let out = buffer.clone();
-        let line = Line {
-            lines: traces.lines.clone(),
-            format,
-            text: Format::default().with_ansi(false),
-        };
-        let log = tracing_subscriber::fmt::layer()
-            .event_format(line)
-            .fmt_fields(Fields::new(Arc::clone(&traces.lines.redaction)))
-            .with_ansi(false)
-            .with_writer(move || out.clone());
+        let log = traces.lines.layer_to(move || out.clone(), format, false);
         let layer = crate::ObservatoryLayer::new(crate::FnSink::new(|_| ()))
             .with_gate(traces.gate(Clock::system()));
         let subscriber = tracing_subscriber::registry().with(layer).with(log);
@@ -227,6 +232,58 @@ mod tests {
             assert_eq!(lines[2]["message"], "mail [masked]");
             assert!(inside["timestamp"].as_str().unwrap().ends_with('Z'));
         }
+    }
+
+    #[test]
+    fn what_is_recorded_later_is_in_the_lines_after_it_and_judged_as_well() {
+        let text = logged(LogFormat::Pretty, 1.0, || {
+            let span = info_span!(
+                "step",
+                number = 7,
+                note = tracing::field::Empty,
+                prompt = tracing::field::Empty,
+            );
+            info!(parent: &span, "one");
+            info!(parent: &span, "two");
+            span.record("note", "ask ann@example.org");
+            span.record("prompt", "a s3cret");
+            info!(parent: &span, "three");
+        });
+        let shown: Vec<_> = text
+            .lines()
+            .map(|line| {
+                line.split_once("step{")
+                    .unwrap()
+                    .1
+                    .split_once('}')
+                    .unwrap()
+                    .0
+            })
+            .collect();
+        let later = "number=7 note=ask [masked] prompt=[withheld]";
+        assert_eq!(shown, ["number=7", "number=7", later]);
+    }
+
+    #[test]
+    fn lines_of_many_threads_in_one_span_each_show_all_of_it() {
+        let text = logged(LogFormat::Pretty, 1.0, || {
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            for _ in 0..50 {
+                let span = info_span!("step", note = "ann@example.org", number = 7);
+                let line = || {
+                    tracing::dispatcher::with_default(&dispatch, || info!(parent: &span, "line"));
+                };
+                std::thread::scope(|scope| {
+                    scope.spawn(line);
+                    scope.spawn(line);
+                });
+            }
+        });
+        assert_eq!(
+            text.matches("step{note=[masked] number=7}").count(),
+            100,
+            "{text}"
+        );
     }
 
     #[test]

@@ -35,72 +35,84 @@ const FEWEST_DIGITS: usize = 13;
 /// What is masked.
 #[derive(Debug)]
 pub(super) struct Masks {
-    secrets: Vec<(Regex, Seen)>,
+    secrets: Vec<Mask>,
     digits: Option<Regex>,
+    /// For each byte the masks that need it, or another like it.
+    needed_by: Box<[u8; 256]>,
+}
+
+/// A pattern.
+#[derive(Debug)]
+struct Mask {
+    regex: Regex,
+    /// Its bit in what was seen of a text; `None` where it must be tried on every text.
+    bit: Option<u8>,
 }
 
 /// What kinds of characters a text has: enough to leave out most patterns, in one pass over it. What masks put in a
 /// text has none that a pattern needs, so it holds good for the text whatever was masked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// A bit for each ASCII character that is there.
-    ascii: u128,
-    digits: usize,
-    has_others: bool,
-}
-
-impl Seen {
-    fn of(text: &str) -> Self {
-        let mut seen = Self::default();
-        for byte in text.bytes() {
-            if byte.is_ascii() {
-                seen.ascii |= 1 << byte;
-                seen.digits += usize::from(byte.is_ascii_digit());
-            } else {
-                seen.has_others = true;
-            }
-        }
-        seen
-    }
-
-    const fn has_any_of(self, needed: Self) -> bool {
-        needed.ascii == 0 || self.ascii & needed.ascii != 0
-    }
-
-    /// `\d` takes the digits of every script.
-    const fn may_have_card(self) -> bool {
-        self.digits >= FEWEST_DIGITS || self.has_others
-    }
+    /// Of masks whose characters are there.
+    bits: u8,
+    /// Whether there may be a card's number.
+    has_digits: bool,
 }
 
 impl Masks {
     pub(super) fn new(has_usual: bool, more: &[String]) -> Result<Self, String> {
         let compile = |pattern: &str| Regex::new(pattern).map_err(|_| pattern.to_owned());
-        let usual = SECRETS.iter().copied().filter(|_| has_usual);
-        let secrets = usual
-            .chain(more.iter().map(|pattern| (pattern.as_str(), "")))
-            .map(|(pattern, needed)| Ok((compile(pattern)?, Seen::of(needed))))
-            .collect::<Result<_, String>>()?;
+        let mut secrets = Vec::new();
+        let mut needed_by = Box::new([0; 256]);
+        let mut next = 1_u8;
+        for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
+            // A pattern for which no bit is left is always tried.
+            let bit = Some(next).filter(|bit| !needed.is_empty() && *bit != 0);
+            for byte in needed.bytes() {
+                needed_by[usize::from(byte)] |= bit.unwrap_or_default();
+            }
+            if bit.is_some() {
+                next <<= 1;
+            }
+            let regex = compile(pattern)?;
+            secrets.push(Mask { regex, bit });
+        }
+        for pattern in more {
+            let regex = compile(pattern)?;
+            secrets.push(Mask { regex, bit: None });
+        }
         let digits = has_usual.then(|| compile(DIGITS)).transpose()?;
-        Ok(Self { secrets, digits })
+        Ok(Self {
+            secrets,
+            digits,
+            needed_by,
+        })
     }
 
     /// `None` where nothing is masked.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
-        self.apply_seeing(text, Seen::of(text))
+        let bytes = text.bytes();
+        let bits = bytes.clone().map(|byte| self.needed_by[usize::from(byte)]);
+        let digits = bytes.filter(u8::is_ascii_digit).count();
+        let seen = Seen {
+            bits: bits.fold(0, |all, one| all | one),
+            // `\d` takes the digits of every script.
+            has_digits: digits >= FEWEST_DIGITS || !text.is_ascii(),
+        };
+        self.apply_seeing(text, seen)
     }
 
     fn apply_seeing(&self, text: &str, seen: Seen) -> Option<String> {
         let mut masked = Cow::Borrowed(text);
-        for (secret, needed) in &self.secrets {
-            if !seen.has_any_of(*needed) {
+        for Mask { regex, bit } in &self.secrets {
+            if bit.is_some_and(|bit| seen.bits & bit == 0) {
                 continue;
             }
-            if let Cow::Owned(changed) = secret.replace_all(&masked, MASK) {
+            if let Cow::Owned(changed) = regex.replace_all(&masked, MASK) {
                 masked = Cow::Owned(changed);
             }
         }
-        if let Some(digits) = self.digits.as_ref().filter(|_| seen.may_have_card()) {
+        if let Some(digits) = self.digits.as_ref().filter(|_| seen.has_digits) {
             let replaced = digits.replace_all(&masked, |found: &Captures<'_>| {
                 let number = &found[0];
                 if is_card(number) {
@@ -141,9 +153,8 @@ mod tests {
 
     /// A text that has something of everything.
     const EVERYTHING: Seen = Seen {
-        ascii: u128::MAX,
-        digits: FEWEST_DIGITS,
-        has_others: true,
+        bits: u8::MAX,
+        has_digits: true,
     };
 
     /// Pieces of which secrets are made.
