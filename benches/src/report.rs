@@ -196,7 +196,7 @@ impl Report {
             return Err("traces are measured with `--features traces`: cargo run --release -p llm-observatory-benches --features traces -- traces".into());
         }
         self.line("\n## Traces\n\n`cargo run --release -p llm-observatory-benches --features traces -- traces`\n");
-        self.line("Counted by callgrind on the thread that makes the spans. Batches are exported between the pieces that are counted.\n");
+        self.line("Counted by callgrind on the thread that makes the spans. Batches are exported between the pieces that are counted; allocations are counted on every thread, so those of a tree of ours that is sampled in include the encoding of its batch.\n");
         self.line("| variant | instructions | allocations | what it is |\n|---|---:|---:|---|");
         let mut counts = Vec::new();
         for variant in TRACES {
