@@ -20,6 +20,7 @@
 mod attached;
 mod identity;
 mod ids;
+mod naming;
 mod sampled;
 mod sampler;
 
@@ -42,7 +43,6 @@ use tracing::{
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use self::sampled::Naming;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::sampler::not_kept;
 use self::{
@@ -412,18 +412,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         None
     }
 
-    fn first_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
-        match self.sampled.naming(id.into_u64()) {
-            Naming::Known | Naming::Absent => None,
-            Naming::Open(nameless) => {
-                let own = current_name()?;
-                nameless.set(&own);
-                Some(own)
-            }
-            Naming::Elsewhere => first_enter_elsewhere(id, context),
-        }
-    }
-
     #[cold]
     fn take_its_place(&self, id: &Id, context: &Context<'_, S>) {
         let unsampled = context
@@ -479,34 +467,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         // SAFETY: it only compares type ids and hands out pointers into itself, which live as long as `self`.
         unsafe { self.inner.downcast_raw(id) }
     }
-}
-
-/// The name of the span that the inner layer has just made current, if it is sampled.
-fn current_name() -> Option<Entered> {
-    OtelContext::map_current(|current| {
-        let span = current.span();
-        let own = span.span_context();
-        own.is_sampled().then(|| Entered {
-            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
-            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
-        })
-    })
-}
-
-/// As [`Gate::first_enter`], for a span that found no place.
-#[cold]
-fn first_enter_elsewhere<S>(id: &Id, context: &Context<'_, S>) -> Option<Entered>
-where
-    S: Subscriber + for<'l> LookupSpan<'l>,
-{
-    let span = context.span(id)?;
-    if span.extensions().get::<Identity>().is_some() {
-        return None;
-    }
-    let own = OtelContext::map_current(|current| current.span().span_context().clone());
-    let name = current_name()?;
-    span.extensions_mut().replace(Identity(own));
-    Some(name)
 }
 
 /// Whether a span stands at the process's edge, as its callsite says.
