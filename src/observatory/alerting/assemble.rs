@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{
-    change::{is_default, of_rules},
-    signals::Signals,
-};
+use super::{change::of_rules, signals::Signals};
 use crate::{
     alerting::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
@@ -20,7 +17,7 @@ use crate::{
 };
 
 /// The file, in status and errors, of the rules that come with the crate.
-pub(super) const DEFAULTS: &str = "defaults";
+const DEFAULTS: &str = "defaults";
 /// The file of groups that the configuration holds.
 const CONFIGURED: &str = "configuration";
 /// The receiver of alerts whose rule names no channel.
@@ -337,7 +334,7 @@ impl Routes {
         });
         let simple = rules
             // A tree that somebody wrote stands over what the default rules say.
-            .filter(|(file, _)| self.routing.is_none() || !is_default(file))
+            .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
             .filter_map(|(_, rule)| rule.routing(self.window))
             .map(|mut simple| {
                 self.keep_told(&mut simple.channels);

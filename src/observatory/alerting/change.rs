@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::MutexGuard};
 
-use super::{Alerts, AlertsError, assemble::DEFAULTS, lock};
+use super::{Alerts, AlertsError, lock};
 use crate::{
     alerting::{Alert, AlertRule, CODE, Router, RuleGroup, RuleGroups, Source, load_rule_file},
     observatory::Core,
@@ -44,9 +44,10 @@ impl Alerts {
     pub fn remove_rule(&self, id: &str) -> Result<(), AlertsError> {
         let _one_at_a_time = lock(&self.alerting().routing);
         let mut rules = self.alerting().rules();
+        let others: Vec<_> = of_rules(&rules).filter(|(_, rule)| rule.id != id).collect();
+        let router = self.router(&others)?;
         let over = rules.remove_rule(id, self.now());
         let over = over.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?;
-        let router = self.router(&of_rules(&rules).collect::<Vec<_>>())?;
         self.changed(rules, over, router);
         Ok(())
     }
@@ -57,12 +58,13 @@ impl Alerts {
     ///
     /// When there is no such rule.
     pub fn set_enabled(&self, id: &str, enabled: bool) -> Result<(), AlertsError> {
-        let _one_at_a_time = lock(&self.alerting().routing);
         let mut rules = self.alerting().rules();
         let over = rules.set_enabled(id, enabled, self.now());
         let over = over.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?;
-        let router = self.router(&of_rules(&rules).collect::<Vec<_>>())?;
-        self.changed(rules, over, router);
+        drop(rules);
+        // A rule that is off keeps its routes: nothing else changes.
+        self.alerting().put(over);
+        self.alerting().notifications().wake();
         Ok(())
     }
 
@@ -106,8 +108,9 @@ impl Alerts {
         if !rules.groups().any(|(file, _)| file == name) {
             return Err(AlertsError::UnknownFile(name.to_owned()));
         }
+        let others: Vec<_> = of_rules(&rules).filter(|(file, _)| *file != name).collect();
+        let router = self.router(&others)?;
         let over = rules.unload(name, self.now());
-        let router = self.router(&of_rules(&rules).collect::<Vec<_>>())?;
         self.changed(rules, over, router);
         Ok(())
     }
@@ -148,11 +151,6 @@ impl Alerts {
 pub(super) fn of_rules(rules: &RuleGroups) -> impl Iterator<Item = (&str, &AlertRule)> {
     let of_group = |(file, group)| RuleGroup::alert_rules(group).map(move |rule| (file, rule));
     rules.groups().flat_map(of_group)
-}
-
-/// Whether rules of this file come with the crate.
-pub(super) fn is_default(file: &str) -> bool {
-    file == DEFAULTS
 }
 
 fn source(core: &Core) -> Source<'_> {
