@@ -139,13 +139,10 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         "a token, or none at all",
     )?;
     if let Some(template) = &alerting.trace_url {
-        url("alerting.trace_url", template)?;
-        check(
-            template.contains(super::TRACE_ID),
-            "alerting.trace_url",
-            template,
-            "a URL with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say",
-        )?;
+        let key = "alerting.trace_url";
+        let right = "a URL without user and password and with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say";
+        url_as(key, template, right)?;
+        check(template.contains(super::TRACE_ID), key, template, right)?;
     }
     for (name, channel) in &alerting.channels {
         let is_known = |fallback: &String| alerting.channels.contains_key(fallback);
@@ -299,6 +296,12 @@ fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result
 
 /// A URL without user and password: addresses are shown, here as elsewhere.
 fn url(key: &str, url: &str) -> Result<(), ConfigError> {
+    let right = "a URL without user and password, `http://collector:4318/v1/traces`, say";
+    url_as(key, url, right)
+}
+
+/// As [`url`], saying what would be right.
+fn url_as(key: &str, url: &str, right: &'static str) -> Result<(), ConfigError> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));
@@ -311,12 +314,7 @@ fn url(key: &str, url: &str) -> Result<(), ConfigError> {
         Some((_, host)) => (format!("***@{host}"), true),
         None => (url.to_owned(), false),
     };
-    check(
-        is_url && !is_secret,
-        key,
-        &shown,
-        "a URL without user and password, `http://collector:4318/v1/traces`, say",
-    )
+    check(is_url && !is_secret, key, &shown, right)
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -200,7 +200,7 @@ fn escape(text: &str) -> String {
 async fn not_found(State(Answers { core, .. }): State<Answers>) -> Response {
     let Core { config, .. } = &*core;
     let text = format!(
-        "not here; there are /, {}, {} and {STATUS}\n",
+        "not here; there are {}, {}, {STATUS} and what / lists\n",
         config.prometheus.endpoint, config.health.endpoint
     );
     (StatusCode::NOT_FOUND, text).into_response()
