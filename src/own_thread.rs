@@ -2,7 +2,13 @@
 //!
 //! A scoped dispatcher, even one that does nothing, would take tracing's fast path from the whole process.
 
+#[cfg(feature = "otlp")]
+mod restartable;
+
 use std::cell::Cell;
+
+#[cfg(feature = "otlp")]
+pub(crate) use self::restartable::Restartable;
 
 thread_local! { static IS_OWN: Cell<bool> = const { Cell::new(false) } }
 

@@ -120,12 +120,13 @@ impl Observatory {
 
     /// Starts threads and server, where `auto_start` is off. Does nothing if they run.
     ///
-    /// After a shutdown they start again, but for what sends traces and log records: their queues have ended, and what
-    /// comes later is counted as dropped (`shutdown`).
+    /// After a shutdown they start again. Spans and log records that ended between the two are counted as dropped
+    /// (`shutdown`).
     ///
     /// # Errors
     ///
-    /// If the address is taken, or a thread cannot be started.
+    /// If the address is taken, or a thread cannot be started: the system has none, or the one before it was held up
+    /// beyond its deadline and has not come to its end yet.
     pub fn start(&self) -> Result<(), StartError> {
         let core = &self.0.core;
         let mut running = self

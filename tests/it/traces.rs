@@ -278,6 +278,34 @@ fn nothing_is_exported_of_traces_that_are_not_kept_and_metrics_are_the_same() {
 }
 
 #[test]
+fn after_a_shutdown_traces_and_records_are_sent_again_and_what_came_between_is_counted() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    traces.logs.enabled = true;
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", receiver.address));
+    traces.logs.batch.delay = Duration::from_millis(20);
+    let (layer, observatory) = Observatory::builder(config(traces)).build().unwrap();
+    let log = observatory.log_export_layer();
+    let subscriber = tracing_subscriber::registry().with(layer).with(log);
+    tracing::subscriber::with_default(subscriber, || {
+        let work = || tracing::info_span!("step").in_scope(|| tracing::warn!("a line"));
+        work();
+        observatory.shutdown_blocking();
+        work();
+        observatory.start().unwrap();
+        work();
+        observatory.shutdown_blocking();
+    });
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |name: &str, result: &str| sum(&text, name, &format!("result=\"{result}\"")) as u64;
+    for name in ["observatory_spans_total", "observatory_log_records_total"] {
+        let found = ["exported", "dropped", "failed"].map(|result| of(name, result));
+        assert_eq!(found, [2, 1, 0], "{name}");
+    }
+    assert_eq!(receiver.requests.load(Ordering::SeqCst), 4);
+}
+
+#[test]
 fn histograms_name_the_traces_that_are_kept() {
     let receiver = Receiver::start(Manner::Takes);
     let exemplars = |ratio| {

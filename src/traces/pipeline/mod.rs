@@ -16,8 +16,8 @@ mod worker;
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Instant,
 };
 
 use opentelemetry_sdk::trace::SpanData;
@@ -40,13 +40,11 @@ use super::{
 };
 use crate::{
     config::BatchConfig,
-    own_thread::{End, Executor},
+    own_thread::{End, Restartable},
 };
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-traces";
-/// What it gets beyond its deadline, to count what is left.
-const TO_COUNT: Duration = Duration::from_millis(200);
 
 impl From<Refused> for DropReason {
     fn from(refused: Refused) -> Self {
@@ -72,14 +70,7 @@ impl fmt::Debug for Stream {
 /// The way from spans that ended to the exporters.
 pub(super) struct Pipeline {
     pub(super) stream: Arc<Stream>,
-    state: Mutex<State>,
-}
-
-enum State {
-    /// Not started yet; spans wait.
-    Ready(Box<Parts>),
-    Running(Executor),
-    Ended,
+    work: Restartable<Parts>,
 }
 
 /// What the thread works with.
@@ -112,43 +103,31 @@ impl Pipeline {
             workers.push(Worker::new(exporter, account, batch));
         }
         let queue = Queue::new(batch.queue_size, batch.batch_size);
+        let parts = Parts {
+            workers,
+            filters,
+            batch: batch.clone(),
+        };
         Self {
             stream: Arc::new(Stream { queue, accounts }),
-            state: Mutex::new(State::Ready(Box::new(Parts {
-                workers,
-                filters,
-                batch: batch.clone(),
-            }))),
+            work: Restartable::new(NAME, 2, parts),
         }
     }
 
-    /// Starts the thread, unless it runs or has run.
+    /// Starts the thread, unless it runs.
     pub(super) fn start(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Ready(_)) {
-            return Ok(());
-        }
-        let State::Ready(parts) = std::mem::replace(&mut *state, State::Ended) else {
-            return Ok(());
-        };
         let stream = Arc::clone(&self.stream);
-        let executor = Executor::start(NAME, 2, |end| async move {
-            run(&stream, *parts, end).await;
-        })?;
-        *state = State::Running(executor);
-        Ok(())
+        let opens = || self.stream.queue.open();
+        self.work.start(
+            opens,
+            |parts, end| async move { run(&stream, parts, end).await },
+        )
     }
 
     /// Sends what there is until `deadline`; what is left then is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
         self.stream.queue.close();
-        let state = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *state, State::Ended)
-        };
-        if let State::Running(executor) = state {
-            executor.stop(deadline, TO_COUNT);
-        }
+        self.work.stop(deadline);
         let left = self.stream.queue.take(usize::MAX).len();
         for account in &self.stream.accounts {
             account.dropped(DropReason::Shutdown, left);
@@ -157,7 +136,7 @@ impl Pipeline {
 }
 
 /// Until the stream is closed and everything has been sent, or the deadline has passed.
-async fn run(stream: &Stream, parts: Parts, ends: End) {
+async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
     let Parts {
         workers,
         mut filters,
@@ -167,6 +146,9 @@ async fn run(stream: &Stream, parts: Parts, ends: End) {
         .iter()
         .map(|worker| Arc::clone(&worker.queue))
         .collect();
+    for queue in &queues {
+        queue.open();
+    }
     let tasks: Vec<_> = workers
         .into_iter()
         .map(|worker| tokio::spawn(worker.run(ends.clone())))
@@ -186,9 +168,15 @@ async fn run(stream: &Stream, parts: Parts, ends: End) {
     for queue in &queues {
         queue.close();
     }
+    let mut workers = Vec::new();
     for task in tasks {
         // One that panicked has ended.
-        let _ = task.await;
+        workers.extend(task.await);
+    }
+    Parts {
+        workers,
+        filters,
+        batch,
     }
 }
 

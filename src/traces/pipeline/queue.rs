@@ -62,6 +62,11 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// Takes in again.
+    pub(in crate::traces) fn open(&self) {
+        self.state().is_closed = false;
+    }
+
     /// Nothing more is taken in. What is there can still be taken out.
     pub(in crate::traces) fn close(&self) {
         self.state().is_closed = true;

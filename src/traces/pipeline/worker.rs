@@ -47,7 +47,8 @@ impl Worker {
         }
     }
 
-    pub(super) async fn run(mut self, mut ends: watch::Receiver<Option<Instant>>) {
+    /// Until its queue is closed and empty.
+    pub(super) async fn run(mut self, mut ends: watch::Receiver<Option<Instant>>) -> Self {
         let (most, delay) = (self.batch.batch_size, self.batch.delay);
         loop {
             let spans = tokio::select! {
@@ -55,7 +56,7 @@ impl Worker {
                 // From now on nobody waits for a batch to fill.
                 () = ended(&mut ends), if ends.borrow().is_none() => continue,
             };
-            let Some(spans) = spans else { return };
+            let Some(spans) = spans else { return self };
             if spans.is_empty() {
                 continue;
             }

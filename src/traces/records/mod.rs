@@ -9,7 +9,7 @@ mod record;
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -35,13 +35,11 @@ use crate::{
         Registry, catalog,
         registry::{Counter, Series},
     },
-    own_thread::{End, Executor},
+    own_thread::{End, Restartable},
 };
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-logs";
-/// What it gets beyond its deadline, to count what is left.
-const TO_COUNT: Duration = Duration::from_millis(200);
 
 /// Records on their way, and who counts what becomes of them: exported, dropped or failed, each once.
 pub(super) struct Records {
@@ -55,14 +53,7 @@ pub(super) struct Records {
 pub(super) struct RecordExport {
     pub(super) records: Arc<Records>,
     pub(super) level: tracing::Level,
-    state: Mutex<State>,
-}
-
-enum State {
-    /// Not started yet; records wait.
-    Ready(Box<Sender>),
-    Running(Executor),
-    Ended,
+    work: Restartable<Sender>,
 }
 
 /// What the thread works with.
@@ -92,6 +83,16 @@ impl RecordExport {
             .map(|(key, value)| text(key.as_str(), value.to_string()));
         let result = |result| registry.counter(&catalog::LOG_RECORDS, &[("result", result)]);
         let batch = &config.batch;
+        let sender = Sender {
+            transport: Transport::new(&config.otlp, Signal::Logs)?,
+            redaction: Arc::clone(redaction),
+            resource: ProtoResource {
+                attributes: attributes.collect(),
+                ..ProtoResource::default()
+            },
+            batch: batch.clone(),
+            timeout: batch.timeout.min(config.otlp.timeout),
+        };
         Ok(Self {
             records: Arc::new(Records {
                 queue: Queue::new(batch.queue_size, batch.batch_size),
@@ -100,55 +101,30 @@ impl RecordExport {
                 failed: result("failed"),
             }),
             level: config.level,
-            state: Mutex::new(State::Ready(Box::new(Sender {
-                transport: Transport::new(&config.otlp, Signal::Logs)?,
-                redaction: Arc::clone(redaction),
-                resource: ProtoResource {
-                    attributes: attributes.collect(),
-                    ..ProtoResource::default()
-                },
-                batch: batch.clone(),
-                timeout: batch.timeout.min(config.otlp.timeout),
-            }))),
+            work: Restartable::new(NAME, 1, sender),
         })
     }
 
-    /// Starts the thread, unless it runs or has run.
+    /// Starts the thread, unless it runs.
     pub(super) fn start(&self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*state, State::Ready(_)) {
-            return Ok(());
-        }
-        let State::Ready(sender) = std::mem::replace(&mut *state, State::Ended) else {
-            return Ok(());
-        };
         let records = Arc::clone(&self.records);
-        let executor = Executor::start(NAME, 1, |end| async move {
+        let opens = || self.records.queue.open();
+        self.work.start(opens, |sender, end| async move {
             run(&records, &sender, end).await;
-        })?;
-        *state = State::Running(executor);
-        Ok(())
+            sender
+        })
     }
 
     /// Sends what there is until `deadline`, without waiting for it: [`RecordExport::stop`] does.
     pub(super) fn announce_end(&self, deadline: Instant) {
         self.records.queue.close();
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Running(executor) = &*state {
-            executor.announce_end(deadline);
-        }
+        self.work.announce_end(deadline);
     }
 
     /// Waits until what there is has been sent; what is left at `deadline` is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
-        self.announce_end(deadline);
-        let state = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *state, State::Ended)
-        };
-        if let State::Running(executor) = state {
-            executor.stop(deadline, TO_COUNT);
-        }
+        self.records.queue.close();
+        self.work.stop(deadline);
         let left = self.records.queue.take(usize::MAX).len();
         self.records.dropped.add(left as u64);
     }
