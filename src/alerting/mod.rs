@@ -56,8 +56,13 @@ mod rule;
 pub mod rule_test;
 mod state;
 mod template;
+mod trace_link;
 
-pub(crate) use self::{evaluate::CODE, rule::closure::ClosureThreads};
+pub(crate) use self::{
+    evaluate::CODE,
+    rule::closure::ClosureThreads,
+    trace_link::{Evidence, TraceLink},
+};
 pub use self::{
     evaluate::{
         AlertStatus, Evaluation, GroupStatus, RuleFailure, RuleGroups, RuleOptions, RuleStatus,

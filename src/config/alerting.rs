@@ -46,7 +46,8 @@ pub struct AlertingConfig {
     /// only this machine can reach that, messages have no link to it.
     pub external_url: Option<String>,
     /// Where a browser finds a trace, with `{trace_id}` where its id goes: `http://jaeger:16686/trace/{trace_id}`. Alerts
-    /// that events raise inside a sampled span link to theirs. Default: none, which names the id and has no link.
+    /// that events raise inside a sampled span link to theirs; alerts of rules to the one behind them that tells most, by
+    /// the exemplars of the series that the rule looks at. Default: none, which names the id and has no link.
     pub trace_url: Option<String>,
     /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
     /// the platform's authorities, 5 s for a connection, 10 s for all.

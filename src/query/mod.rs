@@ -8,6 +8,7 @@
 
 pub(crate) mod collector;
 pub mod engine;
+pub(crate) mod exemplars;
 mod labels;
 mod matcher;
 mod pattern;

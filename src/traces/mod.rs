@@ -70,7 +70,7 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
         AttributeValue::Number(value) => value.into(),
         AttributeValue::Text(text) => Value::from(text),
     };
-    span.set_attribute(key, value);
+    gate::about_recorded(|| span.set_attribute(key, value));
 }
 
 /// Traces of one observatory: from the gate to the exporters.

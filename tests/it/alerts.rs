@@ -107,6 +107,60 @@ fn an_alert_that_an_event_raises_inside_a_sampled_span_leads_to_its_trace() {
     }
 }
 
+/// The trace that the message about a rule names, of three inferences: one that failed, one that succeeded since, and
+/// one of another model that was slow.
+#[cfg(feature = "otlp")]
+fn named_by(rule: AlertRule) -> (String, [String; 3]) {
+    let mut traces = llm_observatory::TracesConfig::default();
+    traces.exporters.clear();
+    let mut config = quiet().with_traces(traces).with_sampling_ratio(1.0);
+    config.alerting.trace_url = Some("http://jaeger/trace/{trace_id}".to_owned());
+    let mut watched = watched(config);
+    let layer = watched.layer.take().unwrap();
+    watched.observatory.alerts().add_rule(rule).unwrap();
+    watched.tick();
+    let infer = |(model_id, status, seconds)| {
+        let span = tracing::info_span!("inference", model_id, status);
+        let _entered = span.enter();
+        watched.clock.advance(Duration::from_secs(seconds));
+        let mut headers = http::HeaderMap::new();
+        let format = llm_observatory::Propagator::TraceContext;
+        llm_observatory::propagation::inject(&span, &mut headers, &[format]);
+        headers["traceparent"].to_str().unwrap()[3..35].to_owned()
+    };
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let inferences = [
+        ("gpt-4o", "error", 0),
+        ("gpt-4o", "success", 1),
+        ("llama", "success", 7),
+    ];
+    let traces = tracing::subscriber::with_default(subscriber, || inferences.map(infer));
+    watched.pass(Duration::from_secs(90));
+    watched.until("the message", || !watched.mailbox.titles().is_empty());
+    let messages = watched.mailbox.0.lock().unwrap();
+    let annotations = &messages[0].alerts[0].alert.annotations;
+    let trace = annotations["trace_id"].clone();
+    let url = format!("http://jaeger/trace/{trace}");
+    assert_eq!(annotations["trace_url"], url);
+    (trace, traces)
+}
+
+#[cfg(feature = "otlp")]
+#[test]
+fn an_alert_of_a_rule_leads_to_the_trace_behind_it_that_tells_most() {
+    let errors =
+        r#"sum by (model_id) (rate(llm_router_model_inference_total{status="error"}[5m])) > 0"#;
+    let (trace, [failed, ..]) = named_by(AlertRule::new("errors").expr(errors));
+    assert_eq!(trace, failed);
+    // Over all models the slowest one, over one model its own.
+    let slow = "histogram_quantile(0.9, sum by (le) (rate(llm_router_model_inference_duration_seconds_bucket[5m]))) > 0";
+    let (trace, [.., slowest]) = named_by(AlertRule::new("slow").expr(slow));
+    assert_eq!(trace, slowest);
+    let mean = r#"sum by (model_id) (increase(llm_router_model_inference_duration_seconds_sum[5m]) > 0) < 5"#;
+    let (trace, [_, own, _]) = named_by(AlertRule::new("mean").expr(mean));
+    assert_eq!(trace, own);
+}
+
 #[test]
 fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
     let watched = watched(quiet());

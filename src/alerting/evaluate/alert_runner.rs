@@ -5,17 +5,20 @@ use std::sync::Arc;
 use super::group::{RuleAt, query, samples_of};
 use super::health::Health;
 use super::series::Written;
-use crate::alerting::Alert;
 use crate::alerting::rule::compile::{CompiledAlert, CompiledCondition};
 use crate::alerting::rule::{MetricsView, NoData, OnError, duration};
 use crate::alerting::state::{Instance, Met, RuleState, Sending, Timing, Unmet};
 use crate::alerting::template::{self, Shared};
+use crate::alerting::{Alert, trace_link};
 use crate::query::engine::{QueryError, VectorSample};
 use crate::query::store::Point;
 use crate::query::{Label, Labels, LabelsBuilder};
 
 /// The label that tells an alert about the rule itself from one about what it watches.
 const REASON: &str = "alert_reason";
+
+/// Milliseconds before an alert was first seen in which the traces behind it may have ended: most rules look that far.
+const LOOK_BACK: i64 = 5 * 60_000;
 
 #[derive(Debug)]
 pub(super) struct AlertRunner {
@@ -233,11 +236,29 @@ impl AlertRunner {
         };
         let url = self.generator_url(&options.external_url);
         let external = at.surroundings.external_labels;
-        out.extend(
-            self.state
-                .tell(&sending)
-                .map(|alert| outgoing(alert, external, &url)),
-        );
+        let evidence = at.surroundings.source.evidence;
+        let selectors = match (&self.compiled.condition, evidence) {
+            (CompiledCondition::Expr(prepared), Some(_)) => prepared.expr().selectors(),
+            _ => Vec::new(),
+        };
+        let mut looked_up = 0;
+        out.extend(self.state.tell(&sending).map(|alert| {
+            let mut told = outgoing(alert, external, &url);
+            if let Some(evidence) = evidence
+                && alert.resolved_at.is_none()
+                && looked_up < trace_link::MOST
+            {
+                looked_up += 1;
+                let times = alert.active_at.saturating_sub(LOOK_BACK)..=at.now;
+                let trace = selectors.iter().find_map(|selector| {
+                    (evidence.find)(&selector.matchers, &alert.labels, &times)
+                });
+                if let Some(trace) = trace {
+                    evidence.link.annotate(&mut told.annotations, trace);
+                }
+            }
+            told
+        }));
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::{
     status::{AlertStatus, GroupStatus, RuleStatus},
 };
 use super::rule::{AlertRule, RuleGroup, closure::ClosureThreads};
-use super::{Alert, AlertState};
+use super::{Alert, AlertState, Evidence};
 use crate::query::engine::{Control, Engine};
 use crate::query::store::SeriesStore;
 use crate::query::{Labels, Matcher};
@@ -56,6 +56,8 @@ pub struct Source<'a> {
     pub control: Control<'a>,
     /// Where closures are asked; `None`: right here.
     pub(crate) closures: Option<ClosureThreads<'a>>,
+    /// Where the traces behind alerts are found; `None`: nowhere.
+    pub(crate) evidence: Option<Evidence<'a>>,
 }
 
 /// What an evaluation gives.
@@ -93,12 +95,19 @@ impl<'a> Source<'a> {
             store,
             control: Control::default(),
             closures: None,
+            evidence: None,
         }
     }
 
     /// Asks closures on threads of their own.
     pub(crate) fn with_closure_threads(mut self, threads: ClosureThreads<'a>) -> Self {
         self.closures = Some(threads);
+        self
+    }
+
+    /// Has alerts name the traces behind them.
+    pub(crate) fn with_evidence(mut self, evidence: Evidence<'a>) -> Self {
+        self.evidence = Some(evidence);
         self
     }
 

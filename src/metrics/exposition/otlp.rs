@@ -6,7 +6,7 @@ use std::{ops::ControlFlow, time::Duration};
 use serde_json::{Value, json};
 
 use super::{Chunks, Moment, is_shown};
-use crate::metrics::registry::{Family, Histogram, Registry, Series, Tables, identity};
+use crate::metrics::registry::{Exemplar, Family, Histogram, Registry, Series, Tables, identity};
 
 /// Cumulative: since the start of the process.
 const CUMULATIVE: u8 = 2;
@@ -55,6 +55,7 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value
                     } else {
                         point["asDouble"] = double(value.as_f64());
                     }
+                    set_exemplars(&mut point, series.exemplar());
                     point
                 });
             ("sum", points.collect::<Vec<_>>())
@@ -133,11 +134,16 @@ fn histogram_point(series: &Series<Histogram>, moment: &Moment) -> Value {
         .copied()
         .map(double)
         .collect();
-    let exemplars: Vec<Value> = series
-        .exemplars()
+    set_exemplars(
+        &mut point,
+        series.exemplars().into_iter().flatten().flatten(),
+    );
+    point
+}
+
+fn set_exemplars(point: &mut Value, exemplars: impl IntoIterator<Item = Exemplar>) {
+    let exemplars: Vec<Value> = exemplars
         .into_iter()
-        .flatten()
-        .flatten()
         .map(|exemplar| {
             json!({
                 "timeUnixNano": nanoseconds(Duration::from_secs_f64(exemplar.seconds())),
@@ -150,7 +156,6 @@ fn histogram_point(series: &Series<Histogram>, moment: &Moment) -> Value {
     if !exemplars.is_empty() {
         point["exemplars"] = exemplars.into();
     }
-    point
 }
 
 fn attribute(key: &str, value: &str) -> Value {

@@ -14,7 +14,9 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::{Fingerprint, Moment, is_shown, otlp::ucum};
-use crate::metrics::registry::{Family, Histogram, Registry, Series, Tables, identity};
+use crate::metrics::registry::{
+    Exemplar as Own, Family, Histogram, Registry, Series, Tables, identity,
+};
 
 /// Everything that is shown at `moment`.
 pub(crate) fn request(registry: &Registry, moment: &Moment) -> ExportMetricsServiceRequest {
@@ -51,14 +53,14 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Metri
         Tables::Counter(table) => {
             let points = points(registry, &table.sorted(), moment, |series| {
                 let value = series.value();
-                number(
-                    series,
-                    moment,
-                    match i64::try_from(value.whole) {
-                        Ok(whole) if value.fraction == 0.0 => Value::AsInt(whole),
-                        _ => Value::AsDouble(value.as_f64()),
-                    },
-                )
+                let value = match i64::try_from(value.whole) {
+                    Ok(whole) if value.fraction == 0.0 => Value::AsInt(whole),
+                    _ => Value::AsDouble(value.as_f64()),
+                };
+                NumberDataPoint {
+                    exemplars: series.exemplar().iter().map(exemplar_of).collect(),
+                    ..number(series, moment, value)
+                }
             });
             let is_empty = points.is_empty();
             let sum = Sum {
@@ -138,16 +140,18 @@ fn histogram(series: &Series<Histogram>, moment: &Moment) -> HistogramDataPoint 
         sum: Some(series.sum()),
         bucket_counts: buckets,
         explicit_bounds: series.bounds().upper().to_vec(),
-        exemplars: exemplars
-            .map(|exemplar| Exemplar {
-                time_unix_nano: nanoseconds(Duration::from_secs_f64(exemplar.seconds())),
-                trace_id: exemplar.trace.trace_id.to_be_bytes().to_vec(),
-                span_id: exemplar.trace.span_id.to_be_bytes().to_vec(),
-                value: Some(exemplar::Value::AsDouble(exemplar.value)),
-                ..Exemplar::default()
-            })
-            .collect(),
+        exemplars: exemplars.map(|own| exemplar_of(&own)).collect(),
         ..HistogramDataPoint::default()
+    }
+}
+
+fn exemplar_of(own: &Own) -> Exemplar {
+    Exemplar {
+        time_unix_nano: nanoseconds(Duration::from_secs_f64(own.seconds())),
+        trace_id: own.trace.trace_id.to_be_bytes().to_vec(),
+        span_id: own.trace.span_id.to_be_bytes().to_vec(),
+        value: Some(exemplar::Value::AsDouble(own.value)),
+        ..Exemplar::default()
     }
 }
 

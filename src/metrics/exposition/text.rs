@@ -48,6 +48,8 @@ fn write_family(
     };
     match &family.series {
         Tables::Counter(table) => {
+            let can_have_exemplars =
+                style == Style::OpenMetrics && stem(registry, family).is_some();
             for series in table
                 .sorted()
                 .iter()
@@ -60,6 +62,9 @@ fn write_family(
                     write_u64(out.text(), value.whole);
                 } else {
                     write_f64(out.text(), value.as_f64());
+                }
+                if can_have_exemplars && let Some(exemplar) = series.exemplar() {
+                    write_exemplar(out.text(), &exemplar);
                 }
                 out.text().push('\n');
                 out.pass()?;
@@ -100,13 +105,11 @@ fn write_about(registry: &Registry, family: &Family, style: Style, out: &mut Str
     let mut name = &*family.name;
     if style == Style::OpenMetrics
         && family.kind() == MetricKind::Counter
-        && let Some(stem) = name.strip_suffix("_total")
+        && name.ends_with("_total")
     {
-        // `OpenMetrics` names a counter without its `_total`. Where a metric of that name exists, it is written
-        // as a metric of unknown type instead: two families of one name are not allowed.
-        match registry.family(stem) {
-            Some(_) => kind = "unknown",
-            None => name = stem,
+        match stem(registry, family) {
+            Some(stem) => name = stem,
+            None => kind = "unknown",
         }
     }
     if let Some(help) = &about.help {
@@ -126,6 +129,13 @@ fn write_about(registry: &Registry, family: &Family, style: Style, out: &mut Str
             out.push_str(part);
         }
     }
+}
+
+/// `OpenMetrics` names a counter without its `_total`. `None` where a metric of that name exists: it is written as a
+/// metric of unknown type then, for two families of one name are not allowed.
+fn stem<'f>(registry: &Registry, family: &'f Family) -> Option<&'f str> {
+    let stem = family.name.strip_suffix("_total")?;
+    registry.family(stem).is_none().then_some(stem)
 }
 
 fn write_help(out: &mut String, help: &str, style: Style) {

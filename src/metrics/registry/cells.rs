@@ -16,13 +16,15 @@ use super::{
     exemplar::{Exemplar, Exemplars},
     striped::{Part, Striped, add, add_f64},
 };
-use crate::observation::Dropped;
+use crate::observation::{Dropped, TraceReference};
 
 /// Only rises. Whole increments stay exact beyond 2⁵³; fractions are kept apart.
 pub(crate) struct Counter {
     cells: Striped<CounterPart>,
     /// It shows a count that somebody else keeps, and that did not begin at zero with us.
     is_raised: AtomicBool,
+    /// Of one place.
+    exemplar: OnceLock<Box<Exemplars>>,
 }
 
 struct CounterPart {
@@ -47,6 +49,7 @@ impl Default for Counter {
                 fraction: AtomicU64::new(0),
             }),
             is_raised: AtomicBool::new(false),
+            exemplar: OnceLock::new(),
         }
     }
 }
@@ -107,6 +110,21 @@ impl Counter {
         if missing > 0.0 {
             add_f64(&self.cells.mine().fraction, missing);
         }
+    }
+
+    /// Keeps the trace that made it rise by one, unless another one is just being stored.
+    pub(crate) fn exemplify(&self, trace: &TraceReference) {
+        let of_one = || Box::new(Exemplars::new(1));
+        let exemplar = Exemplar {
+            trace: *trace,
+            value: 1.0,
+        };
+        self.exemplar.get_or_init(of_one).offer(0, exemplar);
+    }
+
+    /// The newest trace that made it rise.
+    pub(crate) fn exemplar(&self) -> Option<Exemplar> {
+        self.exemplar.get()?.all().into_iter().flatten().next()
     }
 
     /// Whether it began at zero when it was made: not so where somebody else keeps the count.

@@ -1,4 +1,5 @@
-//! Exemplars: for each bucket of a histogram, the newest observation that belonged to a sampled trace.
+//! Exemplars: for each bucket of a histogram, and for a counter, the newest observation that belonged to a sampled
+//! trace.
 
 use std::{
     fmt::Write as _,
@@ -35,7 +36,7 @@ impl Exemplar {
     }
 }
 
-/// One place for each bucket.
+/// One place for each bucket; a counter has one.
 pub(crate) struct Exemplars(Mutex<Box<[Option<Exemplar>]>>);
 
 impl Exemplars {

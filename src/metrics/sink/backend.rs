@@ -36,6 +36,9 @@ pub(crate) trait Backend: Send + Sync {
 /// A counter.
 pub(crate) trait Count: Send + Sync {
     fn add(&self, value: u64);
+
+    /// Keeps the trace that it rose by, where that is possible.
+    fn exemplify(&self, _trace: &TraceReference) {}
 }
 
 /// A gauge. What is added is finite.
@@ -122,6 +125,10 @@ impl Count for Arc<Series<Counter>> {
     #[inline]
     fn add(&self, value: u64) {
         self.cell.add(value);
+    }
+
+    fn exemplify(&self, trace: &TraceReference) {
+        self.cell.exemplify(trace);
     }
 }
 

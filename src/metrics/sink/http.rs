@@ -54,6 +54,7 @@ impl<B: Backend> HttpSeries<B> {
         let seconds = request.duration.as_secs_f64();
         self.duration.record(seconds);
         if let Some(trace) = &request.trace {
+            self.requests.exemplify(trace);
             self.duration.exemplify(seconds, trace);
         }
         if let Some(bytes) = request.request_size {

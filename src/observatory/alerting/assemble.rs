@@ -8,8 +8,8 @@ use crate::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
         DispatchOptions, ExportedChannel, HttpClient, HttpClientError, NotificationOptions,
         Notifications, OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup,
-        RuleGroups, RuleOptions, Runner, Source, TimeSource, default_rules, load_rule_file,
-        preset_rules,
+        RuleGroups, RuleOptions, Runner, Source, TimeSource, TraceLink, default_rules,
+        load_rule_file, preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
     metrics::registry::Diagnostics,
@@ -68,7 +68,7 @@ pub(crate) struct Assembled {
     pub(super) runner: Runner,
     pub(super) signals: Signals,
     pub(super) routes: Routes,
-    pub(super) trace_url: Option<String>,
+    pub(super) link: TraceLink,
     pub(super) is_on: bool,
 }
 
@@ -161,7 +161,9 @@ impl Assembled {
             runner,
             signals: parts.signals,
             routes,
-            trace_url: alerting.trace_url.clone(),
+            link: TraceLink {
+                template: alerting.trace_url.clone(),
+            },
             is_on,
         })
     }

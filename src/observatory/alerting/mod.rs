@@ -30,10 +30,10 @@ use self::{raised::Raised, signals::Signals};
 use super::{Core, milliseconds};
 use crate::{
     alerting::{
-        Alert, ClosureThreads, Evaluation, Notifications, RuleGroups, Runner, SavedAlert,
-        SavedState, Source,
+        Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
+        SavedState, Source, TraceLink,
     },
-    query::engine::Control,
+    query::{engine::Control, exemplars},
 };
 
 /// The name under which the alerts of rules are kept.
@@ -57,6 +57,7 @@ pub(crate) struct Alerting {
     said: Mutex<counts::Said>,
     /// Held while routes are made of rules and put to use: of two changes at once, the later one counts.
     routing: Mutex<()>,
+    link: TraceLink,
     is_on: bool,
 }
 
@@ -76,7 +77,7 @@ impl Alerting {
             runner,
             signals,
             routes,
-            trace_url,
+            link,
             is_on,
         } = assembled;
         let saved = notifications
@@ -88,7 +89,7 @@ impl Alerting {
         }
         Self {
             rules: Mutex::new(rules),
-            raised: Mutex::new(Raised::new(trace_url)),
+            raised: Mutex::new(Raised::new(link.clone())),
             notifications,
             runner: Mutex::new(Some(runner)),
             signals,
@@ -96,6 +97,7 @@ impl Alerting {
             saved: Mutex::default(),
             said: Mutex::default(),
             routing: Mutex::default(),
+            link,
             is_on,
         }
     }
@@ -149,12 +151,19 @@ impl Alerting {
             clock: Some(&clock),
             cancel: Some(is_ending),
         };
-        let source = Source::new(&core.query.engine, &core.query.store)
+        let find = |selector: &[_], labels: &_, times: &_| {
+            exemplars::behind(&core.registry, selector, labels, times)
+        };
+        let mut source = Source::new(&core.query.engine, &core.query.store)
             .with_control(control)
             .with_closure_threads(ClosureThreads {
                 store: &core.query.store,
                 patience: CLOSURE_PATIENCE,
             });
+        if core.has_traces() {
+            let link = &self.link;
+            source = source.with_evidence(Evidence { find: &find, link });
+        }
         let mut rules = self.rules();
         let evaluation = rules.evaluate_due(&source, now);
         let took = core.now().saturating_sub(start);

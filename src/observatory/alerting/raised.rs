@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use super::signals::Signal;
 use crate::{
-    alerting::{Alert, Severity},
-    config::TRACE_ID,
+    alerting::{Alert, Severity, TraceLink},
     query::{Label, Labels, LabelsBuilder, store::SeriesStore},
 };
 
@@ -25,8 +24,7 @@ const WRITE: i64 = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
-    /// The address of a trace, with [`TRACE_ID`] where its id goes.
-    trace_url: Option<String>,
+    link: TraceLink,
     /// When all of them are told again.
     next_again: i64,
     next_write: i64,
@@ -45,10 +43,10 @@ pub enum RaiseError {
 }
 
 impl Raised {
-    /// None, of which each will link to its trace by this template.
-    pub(super) fn new(trace_url: Option<String>) -> Self {
+    /// None, of which each will name its trace like this.
+    pub(super) fn new(link: TraceLink) -> Self {
         Self {
-            trace_url,
+            link,
             ..Self::default()
         }
     }
@@ -77,12 +75,11 @@ impl Raised {
             alert.annotations.insert("summary".to_owned(), summary);
         }
         if let Some(id) = signal.trace_id {
-            let id = format!("{id:032x}");
-            if let Some(template) = &self.trace_url {
-                let url = template.replace(TRACE_ID, &id);
-                alert.annotations.insert("trace_url".to_owned(), url);
-            }
-            alert.annotations.insert("trace_id".to_owned(), id);
+            // Of the trace that raised it last.
+            alert
+                .annotations
+                .retain(|name, _| !name.starts_with("trace_"));
+            self.link.annotate(&mut alert.annotations, id);
         }
         Ok(alert.clone())
     }

@@ -1,6 +1,4 @@
-//! `query_exemplars`: the traces behind the buckets of histograms.
-//!
-//! The registry holds the newest exemplar of each bucket, so that is what there is to be found.
+//! `query_exemplars`: the traces behind counters and the buckets of histograms.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
@@ -10,11 +8,11 @@ use super::{
     params::Params,
 };
 use crate::{
-    metrics::registry::{Exemplar, Family, Histogram, Registry, Series, Tables},
+    metrics::registry::{Exemplar, Registry},
     query::{
         Labels, Matcher,
-        collector::labels,
         engine::{format_number, syntax::parse},
+        exemplars::{self, Times},
     },
     server::endpoints::Answers,
 };
@@ -62,51 +60,22 @@ pub(in crate::server) async fn query(
         Ok(Encoded::success(found(
             &core.registry,
             &wanted,
-            (start, end),
+            &(start..=end),
         )))
     })
     .await
 }
 
-fn found(registry: &Registry, wanted: &[&[Matcher]], time: (i64, i64)) -> Vec<OfSeries> {
-    let mut all = Vec::new();
-    for family in registry.families() {
-        if let Tables::Histogram(table, ..) = &family.series {
-            for series in table.sorted().iter() {
-                of_histogram(&family, series, wanted, time, &mut all);
-            }
-        }
-    }
+fn found(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<OfSeries> {
+    let mut all: Vec<OfSeries> = exemplars::of(registry, wanted, times)
+        .into_iter()
+        .map(|found| OfSeries {
+            exemplars: vec![shown(&found.exemplar)],
+            series_labels: found.labels,
+        })
+        .collect();
     all.sort_by(|a, b| a.series_labels.cmp(&b.series_labels));
     all
-}
-
-fn of_histogram(
-    family: &Family,
-    series: &Series<Histogram>,
-    wanted: &[&[Matcher]],
-    (start, end): (i64, i64),
-    all: &mut Vec<OfSeries>,
-) {
-    let bucket_name = format!("{}_bucket", family.name);
-    let buckets = series.exemplars().into_iter().flatten().enumerate();
-    for (bucket, exemplar) in buckets {
-        let Some(exemplar) = exemplar else { continue };
-        let time = (exemplar.seconds() * 1e3) as i64;
-        if !(start..=end).contains(&time) {
-            continue;
-        }
-        let le = series.bounds().le().get(bucket);
-        let le = le.map_or("+Inf", String::as_str);
-        let labels = labels(&bucket_name, &series.labels, Some(le));
-        let meets = |matchers: &&[Matcher]| matchers.iter().all(|m| m.is_met_by(&labels));
-        if wanted.iter().any(meets) {
-            all.push(OfSeries {
-                series_labels: labels,
-                exemplars: vec![shown(&exemplar)],
-            });
-        }
-    }
 }
 
 fn shown(exemplar: &Exemplar) -> Found {

@@ -14,9 +14,9 @@
 //! - An unsampled trace has one id, made when somebody asks. An unsampled span that is entered where a sampled one is
 //!   current takes its place there.
 //!
-//! Known limit: `Span::context()` of tracing-opentelemetry answers an empty context for an unsampled span that does not
-//! stand at the edge. `propagation` does not.
+//! - Where foreign code asks tracing-opentelemetry about an unsampled span, it is answered there and then ([`asked`]).
 
+mod asked;
 mod attached;
 mod identity;
 mod ids;
@@ -43,9 +43,11 @@ use tracing::{
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+pub(super) use self::asked::about_recorded;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::sampler::not_kept;
 use self::{
+    asked::Questions,
     identity::Identity,
     ids::Ids,
     sampler::{NotKept, is_sampled},
@@ -77,6 +79,7 @@ pub(crate) struct Gate<S> {
     /// Spans at the edge of unsampled traces.
     edges: Ids,
     dispatch: OnceLock<WeakDispatch>,
+    questions: Questions,
     lookup: Lookup,
 }
 
@@ -117,7 +120,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         clock: Clock,
     ) -> Self {
         Self {
-            inner: OpenTelemetryLayer::new(tracer),
+            inner: OpenTelemetryLayer::new(tracer.clone()),
             sampler,
             origin: clock.raw(),
             clock,
@@ -125,6 +128,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             undecided: Ids::new(),
             edges: Ids::new(),
             dispatch: OnceLock::new(),
+            questions: Questions::new(tracer),
             lookup: Lookup {
                 context_of: Self::context_of,
                 open_spans: Self::open_spans,
@@ -152,12 +156,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         gate.decide_if_waiting(id);
         if gate.is_through(id) {
             // Starts the span, which whoever sends its id on wants.
-            return Some(
-                get_otel_context(id, dispatch)?
-                    .span()
-                    .span_context()
-                    .clone(),
-            );
+            return Some(seen(id, dispatch)?.span().span_context().clone());
         }
         let registry = dispatch.downcast_ref::<S>()?;
         identity::unsampled(&registry.span(id)?, &gate.sampler)
@@ -221,9 +220,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return;
         }
         let dispatch = self.dispatch();
-        let context = dispatch
-            .as_ref()
-            .and_then(|dispatch| get_otel_context(id, dispatch));
+        let context = dispatch.as_ref().and_then(|dispatch| seen(id, dispatch));
         let (Some(context), Some(dispatch)) = (context, dispatch) else {
             return;
         };
@@ -277,11 +274,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                 self.let_through(attributes, id, context);
             } else if is_edge(attributes.metadata()) {
                 self.let_edge_through(attributes, id, context);
+            } else {
+                self.passed_by(number);
             }
             return;
         }
         let is_kept = self.sampler.begins(attributes, || self.now());
-        if is_edge(attributes.metadata()) {
+        if is_edge(attributes.metadata()) || self.questions.came_for(attributes.metadata()) {
             self.undecided.insert(number);
             let under = if attributes.is_contextual() {
                 OtelContext::current()
@@ -300,6 +299,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             );
         } else if is_kept {
             self.let_through(attributes, id, context);
+        } else {
+            self.passed_by(number);
         }
     }
 
@@ -325,6 +326,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if let Some(span) = context.span(id).filter(|span| span.parent().is_none()) {
             span.extensions_mut().replace(Identity(parent));
         }
+        self.passed_by(id.into_u64());
     }
 
     /// A span at the edge of an unsampled trace: it records nothing, and its context says so.
@@ -371,9 +373,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let linked = context
             .span(follows)
             .and_then(|span| identity::unsampled(&span, &self.sampler));
-        let own = self
-            .dispatch()
-            .and_then(|dispatch| get_otel_context(id, &dispatch));
+        let own = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
         if let (Some(linked), Some(own)) = (linked, own) {
             own.span().add_link(linked, Vec::new());
         }
@@ -465,8 +465,17 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return Some(std::ptr::from_ref(&self.lookup).cast());
         }
         // SAFETY: it only compares type ids and hands out pointers into itself, which live as long as `self`.
-        unsafe { self.inner.downcast_raw(id) }
+        let found = unsafe { self.inner.downcast_raw(id) }?;
+        if id != TypeId::of::<OpenTelemetryLayer<S, SdkTracer>>() {
+            self.is_asked();
+        }
+        Some(found)
     }
+}
+
+/// The context of a span that the inner layer has seen; starts it.
+fn seen(id: &Id, dispatch: &Dispatch) -> Option<OtelContext> {
+    about_recorded(|| get_otel_context(id, dispatch))
 }
 
 /// Whether a span stands at the process's edge, as its callsite says.

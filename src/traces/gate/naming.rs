@@ -14,11 +14,28 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         match self.sampled.naming(id.into_u64()) {
             Naming::Known | Naming::Absent => None,
             Naming::Open(nameless) => {
-                let own = current_name()?;
+                let Some(own) = current_name() else {
+                    self.turns_out_unsampled(id, context);
+                    return None;
+                };
                 nameless.set(&own);
                 Some(own)
             }
             Naming::Elsewhere => first_enter_elsewhere(id, context),
+        }
+    }
+}
+
+impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
+    /// A span was let through, and then given a parent that is not sampled: it goes on as one at the edge.
+    #[cold]
+    fn turns_out_unsampled(&self, id: &Id, context: &Context<'_, S>) {
+        let own = OtelContext::map_current(|current| current.span().span_context().clone());
+        if own.is_valid() && self.sampled.remove(id.into_u64()) {
+            self.edges.insert(id.into_u64());
+            if let Some(span) = context.span(id) {
+                span.extensions_mut().replace(Identity(own));
+            }
         }
     }
 }

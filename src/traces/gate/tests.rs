@@ -175,6 +175,75 @@ fn an_unsampled_trace_has_one_id_and_says_so_to_foreign_code_too() {
 }
 
 #[test]
+fn foreign_code_that_asks_about_any_unsampled_span_is_told_so() {
+    let asked = |span: &TracingSpan| span.context().span().span_context().clone();
+    let found = spans(0.0, || {
+        let root = info_span!("a");
+        // Before it is entered, as by a client that sends it on.
+        let first = asked(&root);
+        assert!(first.is_valid() && !first.is_sampled());
+        root.in_scope(|| {
+            let inner = info_span!("b");
+            for span in [&TracingSpan::current(), &inner, &inner] {
+                let own = asked(span);
+                assert_eq!(
+                    (own.trace_id(), own.is_sampled()),
+                    (first.trace_id(), false)
+                );
+            }
+            inner.in_scope(|| {
+                let own = asked(&TracingSpan::current());
+                assert_eq!(own.trace_id(), first.trace_id());
+                drop(info_span!("c"));
+            });
+            // Entered before it was asked about, and entered again.
+            let late = info_span!("d");
+            late.in_scope(|| {
+                assert_eq!(asked(&TracingSpan::current()).trace_id(), first.trace_id())
+            });
+            late.in_scope(|| drop(info_span!("e")));
+            assert_eq!(told(&late).trace_id(), first.trace_id());
+        });
+    });
+    assert!(found.is_empty());
+}
+
+#[test]
+fn a_parent_that_is_set_counts_at_any_callsite_and_costs_the_first_span_its_fields_at_most() {
+    let serve = || info_span!("a", path = "/");
+    for is_sampled in [true, false] {
+        let ratio = if is_sampled { 0.0 } else { 1.0 };
+        let found = spans(ratio, || {
+            for _ in 0..2 {
+                let root = serve();
+                root.set_parent(remote(is_sampled)).unwrap();
+                root.in_scope(|| {
+                    assert_eq!(told(&root).is_sampled(), is_sampled);
+                    drop(info_span!("b"));
+                });
+            }
+        });
+        let expected: &[&str] = if is_sampled {
+            &["a", "a", "b", "b"]
+        } else {
+            &[]
+        };
+        assert_eq!(names(&found), expected);
+        let trace = TraceId::from(7_u128);
+        assert!(
+            found
+                .iter()
+                .all(|span| span.span_context.trace_id() == trace)
+        );
+        let with_path = found.iter().filter(|span| span.name == "a").filter(|span| {
+            let mut keys = span.attributes.iter().map(|pair| pair.key.as_str());
+            keys.any(|key| key == "path")
+        });
+        assert_eq!(with_path.count(), usize::from(is_sampled));
+    }
+}
+
+#[test]
 fn what_came_in_unsampled_goes_on_with_its_own_id() {
     let found = spans(1.0, || {
         let attached = remote(false).attach();
@@ -244,6 +313,13 @@ fn nothing_is_left_behind() {
             tree();
             info_span!("s", otel.kind = "server").in_scope(tree);
             drop(info_span!("s", otel.kind = "server"));
+            let asked = info_span!("t");
+            asked.context();
+            asked.in_scope(|| TracingSpan::current().context());
+            // Turns out unsampled.
+            let set = info_span!("u");
+            set.set_parent(remote(false)).unwrap();
+            set.in_scope(tree);
         }
     });
     let gate = dispatch

@@ -117,6 +117,29 @@ fn an_exemplar_stands_in_its_bucket_and_only_in_open_metrics() {
 }
 
 #[test]
+fn a_counter_has_an_exemplar_unless_its_stem_is_another_metric() {
+    let registry = registry();
+    let series = registry.counter(&crate::metrics::catalog::INFERENCES, &[("status", "error")]);
+    series.add(2);
+    series.exemplify(&TraceReference {
+        trace_id: 0xabc,
+        span_id: 0xd,
+        time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+    });
+    let text = || to_string(&registry, Format::OpenMetrics, &Moment::default());
+    let line = "{status=\"error\"} 2 # {trace_id=\"00000000000000000000000000000abc\",span_id=\"000000000000000d\"} 1 1700000000\n";
+    assert!(text().contains(line), "{}", text());
+    assert!(!to_string(&registry, Format::Prometheus, &Moment::default()).contains("trace_id"));
+    registry
+        .register_gauge(&key("llm_router_model_inference", &[]), &METADATA)
+        .set(2.0);
+    assert!(
+        !text().contains("trace_id"),
+        "no exemplars of what is unknown"
+    );
+}
+
+#[test]
 fn a_counter_beside_a_gauge_of_its_stem_stays_one_family_each() {
     let registry = registry();
     registry

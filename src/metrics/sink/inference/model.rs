@@ -124,6 +124,13 @@ impl<B: Backend> ModelSeries<B> {
 
     /// Keeps the trace beside what [`ModelSeries::ended`] recorded.
     pub(super) fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
+        let ended = match self.ended.get(end.outcome as usize) {
+            Some(counter) => Some(counter),
+            None => self.ended_otherwise.get(),
+        };
+        if let Some(ended) = ended {
+            ended.exemplify(trace);
+        }
         self.duration.exemplify(seconds, trace);
         if let Some(tokens) = end
             .tokens
