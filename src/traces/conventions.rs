@@ -5,7 +5,7 @@
 //! span that is sampled out costs nothing of it. What the application says in the conventions' terms itself, a name by
 //! `otel.name` included, stays as it is.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use opentelemetry::{
     KeyValue, Value,
@@ -13,6 +13,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
+use super::redaction::Redaction;
 use crate::{
     layer::{Kind, Mapping},
     metrics::Side,
@@ -52,13 +53,21 @@ const NAMES: &[(&str, &str)] = &[
 pub(super) struct Conventions {
     side: Side,
     mapping: Mapping,
+    redaction: Arc<Redaction>,
 }
 
 impl Conventions {
     /// `None` where the service does not use them.
-    pub(super) fn new(side: Option<Side>, mapping: &Mapping) -> Option<Self> {
-        let mapping = mapping.clone();
-        side.map(|side| Self { side, mapping })
+    pub(super) fn new(
+        side: Option<Side>,
+        mapping: &Mapping,
+        redaction: &Arc<Redaction>,
+    ) -> Option<Self> {
+        side.map(|side| Self {
+            side,
+            mapping: mapping.clone(),
+            redaction: Arc::clone(redaction),
+        })
     }
 
     pub(super) fn apply(&self, span: &mut SpanData) {
@@ -75,7 +84,8 @@ impl Conventions {
         let operation =
             find(&span.attributes, OPERATION).map_or(Cow::Borrowed("chat"), Value::as_str);
         if is_named {
-            let model = find(&span.attributes, MODEL);
+            let model =
+                find(&span.attributes, MODEL).filter(|_| !self.redaction.is_withheld(MODEL));
             let name = match model {
                 Some(model) => format!("{operation} {}", model.as_str()),
                 None => operation.into_owned(),
@@ -93,6 +103,10 @@ impl Conventions {
         for pair in &span.attributes {
             let key = pair.key.as_str();
             let renamed = self.mapping.fields.get(key).map_or(key, String::as_str);
+            // What must not leave does not leave under another name.
+            if self.redaction.is_withheld(key) {
+                continue;
+            }
             if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == renamed) {
                 added.entry(name).or_insert_with(|| pair.value.clone());
             }
@@ -123,14 +137,21 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::tail::tests::{failed, span, with};
+    use crate::traces::{
+        redaction::denying,
+        tail::tests::{failed, span, with},
+    };
 
     fn applied(side: Side, span: SpanData) -> SpanData {
+        applied_without(&[], side, span)
+    }
+
+    fn applied_without(denied: &[&str], side: Side, span: SpanData) -> SpanData {
         let mapping = Mapping::default()
             .with_span("generate", "inference")
             .with_field("llm", "model_id");
         let mut span = span;
-        Conventions::new(Some(side), &mapping)
+        Conventions::new(Some(side), &mapping, &denying(denied))
             .unwrap()
             .apply(&mut span);
         span
@@ -172,6 +193,17 @@ mod tests {
             ("chat bge", &SpanKind::Internal)
         );
         check(&served, PROVIDER, Some("_OTHER"));
+    }
+
+    #[test]
+    fn what_is_denied_does_not_leave_under_another_name() {
+        let named = || with(named("inference"), "model_id", "s3cret");
+        for denied in [&["model_id"][..], &["gen_ai.request.model"]] {
+            let span = applied_without(denied, Side::Client, named());
+            assert_eq!(span.name, "chat");
+        }
+        let span = applied_without(&["model_id"], Side::Client, named());
+        check(&span, MODEL, None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! any viewer, nor kept by the tail sampler, nor among the failed ones of the live view. It is done on the exporting
 //! thread, and never takes back what the application has said itself.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use opentelemetry::{
     KeyValue, Value,
@@ -13,6 +13,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
+use super::redaction::Redaction;
 use crate::{
     layer::{Kind, Mapping},
     observation::Outcome,
@@ -31,12 +32,15 @@ const RPC_FAILURES: [&str; 6] = [
 /// Finds failures.
 pub(super) struct Failures {
     mapping: Mapping,
+    redaction: Arc<Redaction>,
 }
 
 impl Failures {
-    pub(super) fn new(mapping: &Mapping) -> Self {
-        let mapping = mapping.clone();
-        Self { mapping }
+    pub(super) fn new(mapping: &Mapping, redaction: &Arc<Redaction>) -> Self {
+        Self {
+            mapping: mapping.clone(),
+            redaction: Arc::clone(redaction),
+        }
     }
 
     /// Gives a span that failed the status of one.
@@ -65,7 +69,10 @@ impl Failures {
                 }
                 // "SHOULD NOT be set if the operation succeeded."
                 "error.type" | "error_type" if !value.as_str().is_empty() => {
-                    class = Some(value.as_str().into_owned().into());
+                    // What must not leave does not leave as a description either.
+                    if !self.redaction.is_withheld(key.as_str()) {
+                        class = Some(value.as_str().into_owned().into());
+                    }
                     has_failed = true;
                 }
                 // HTTP conventions: 5xx, and of a client's spans 4xx too.
@@ -109,7 +116,10 @@ fn number(value: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::tail::tests::{span, with};
+    use crate::traces::{
+        redaction::denying,
+        tail::tests::{span, with},
+    };
 
     fn check(
         name: &'static str,
@@ -119,7 +129,7 @@ mod tests {
     ) {
         let mut span = with(span(1, 1, 0), field.0, field.1.clone());
         (span.name, span.span_kind) = (name.into(), kind);
-        Failures::new(&Mapping::default()).apply(&mut span);
+        Failures::new(&Mapping::default(), &denying(&[])).apply(&mut span);
         let description = match &span.status {
             Status::Error { description } => Some(&**description),
             Status::Ok | Status::Unset => None,
@@ -198,10 +208,17 @@ mod tests {
     }
 
     #[test]
+    fn a_class_that_is_denied_is_no_description() {
+        let mut span = with(span(1, 1, 0), "error.type", "s3cret");
+        Failures::new(&Mapping::default(), &denying(&["error.type"])).apply(&mut span);
+        assert_eq!(span.status, Status::error(""));
+    }
+
+    #[test]
     fn what_the_application_has_said_itself_stays() {
         let mut span = with(span(1, 1, 0), "error.type", "Timeout");
         span.status = Status::Ok;
-        Failures::new(&Mapping::default()).apply(&mut span);
+        Failures::new(&Mapping::default(), &denying(&[])).apply(&mut span);
         assert_eq!(span.status, Status::Ok);
     }
 }

@@ -108,13 +108,17 @@ impl Traces {
             exporters,
             Filters {
                 redaction: Arc::clone(&redaction),
-                failures: Failures::new(&config.mapping),
-                conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping),
+                failures: Failures::new(&config.mapping, &redaction),
+                conventions: Conventions::new(
+                    config.prometheus.gen_ai,
+                    &config.mapping,
+                    &redaction,
+                ),
                 live: live.clone(),
                 tail: traces
                     .tail
                     .as_ref()
-                    .map(|tail| TailSampler::new(tail, &config.mapping.spans)),
+                    .map(|tail| TailSampler::new(tail, &config.mapping)),
             },
             &traces.batch,
         );

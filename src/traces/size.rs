@@ -2,7 +2,10 @@
 
 use std::mem::size_of;
 
-use opentelemetry::{Array, KeyValue, Value, trace::Status};
+use opentelemetry::{
+    Array, KeyValue, Value,
+    trace::{SpanContext, Status, TraceState},
+};
 use opentelemetry_sdk::trace::SpanData;
 
 pub(super) fn bytes_of(span: &SpanData) -> usize {
@@ -11,21 +14,31 @@ pub(super) fn bytes_of(span: &SpanData) -> usize {
         .events
         .iter()
         .map(|event| size_of_val(event) + event.name.len() + of_attributes(&event.attributes));
-    let links = span
-        .links
-        .links
-        .iter()
-        .map(|link| size_of_val(link) + of_attributes(&link.attributes));
+    let links = span.links.links.iter().map(|link| {
+        size_of_val(link) + of_state(&link.span_context) + of_attributes(&link.attributes)
+    });
     let description = match &span.status {
         Status::Error { description } => description.len(),
         Status::Unset | Status::Ok => 0,
     };
     size_of::<SpanData>()
+        + of_state(&span.span_context)
         + span.name.len()
         + description
         + of_attributes(&span.attributes)
         + events.sum::<usize>()
         + links.sum::<usize>()
+}
+
+/// What others have said along the way: every span has a copy of its own.
+fn of_state(context: &SpanContext) -> usize {
+    let state = context.trace_state();
+    if *state == TraceState::default() {
+        return 0;
+    }
+    let header = state.header();
+    let members = header.split(',').count();
+    header.len() + members * size_of::<(String, String)>()
 }
 
 fn of_attributes(attributes: &[KeyValue]) -> usize {

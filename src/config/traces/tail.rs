@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 /// Which of the traces that head sampling keeps are exported, decided when their first span here has ended: what
 /// failed, was slow, cost much or has a chosen attribute, and a share of the rest.
 ///
+/// A trace that calls the service again is decided again, unless it is kept.
+///
 /// What is sampled out is counted in `observatory_spans_total{result="sampled_out"}`. Metrics do not depend on it.
 /// A service that is called in the same trace decides for itself; the share of the rest is drawn by the trace's id, so
 /// services with the same share keep the same ones of those.

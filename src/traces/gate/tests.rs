@@ -199,7 +199,8 @@ fn foreign_code_that_asks_about_any_unsampled_span_is_told_so() {
             // Entered before it was asked about, and entered again.
             let late = info_span!("d");
             late.in_scope(|| {
-                assert_eq!(asked(&TracingSpan::current()).trace_id(), first.trace_id())
+                let own = asked(&TracingSpan::current());
+                assert_eq!(own.trace_id(), first.trace_id());
             });
             late.in_scope(|| drop(info_span!("e")));
             assert_eq!(told(&late).trace_id(), first.trace_id());

@@ -124,6 +124,16 @@ impl Redaction {
     }
 }
 
+/// With these attributes denied, and all else as by default.
+#[cfg(test)]
+pub(super) fn denying(patterns: &[&str]) -> std::sync::Arc<Redaction> {
+    let config = RedactionConfig {
+        deny: patterns.iter().map(|text| (*text).to_owned()).collect(),
+        ..RedactionConfig::default()
+    };
+    std::sync::Arc::new(Redaction::new(&config, &SpanLimits::default()).unwrap())
+}
+
 #[cfg(test)]
 mod tests {
     use opentelemetry::{

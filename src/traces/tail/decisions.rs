@@ -2,9 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// What was decided about a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Kept,
+    SampledOut,
+    /// There was no room for it, and nothing that kept it.
+    Overflowed,
+}
+
 /// The last decisions; the oldest are forgotten.
 pub(super) struct Decisions {
-    of: HashMap<u128, bool>,
+    of: HashMap<u128, Decision>,
     order: VecDeque<u128>,
     most: usize,
 }
@@ -18,12 +27,12 @@ impl Decisions {
         }
     }
 
-    pub(super) fn of(&self, trace: u128) -> Option<bool> {
+    pub(super) fn of(&self, trace: u128) -> Option<Decision> {
         self.of.get(&trace).copied()
     }
 
-    pub(super) fn remember(&mut self, trace: u128, is_kept: bool) {
-        if self.of.insert(trace, is_kept).is_some() {
+    pub(super) fn remember(&mut self, trace: u128, decision: Decision) {
+        if self.of.insert(trace, decision).is_some() {
             return;
         }
         self.order.push_back(trace);
@@ -43,10 +52,12 @@ mod tests {
     fn the_oldest_decision_is_forgotten() {
         let mut decisions = Decisions::new(2);
         for trace in 1..=3 {
-            decisions.remember(trace, trace % 2 == 0);
+            decisions.remember(trace, Decision::Kept);
         }
+        decisions.remember(3, Decision::SampledOut);
         let found = [1, 2, 3].map(|trace| decisions.of(trace));
-        assert_eq!(found, [None, Some(true), Some(false)]);
+        let expected = [None, Some(Decision::Kept), Some(Decision::SampledOut)];
+        assert_eq!(found, expected);
         assert_eq!((decisions.of.len(), decisions.order.len()), (2, 2));
     }
 }

@@ -1,13 +1,13 @@
 //! What makes a trace worth keeping, span by span.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use opentelemetry::{Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     config::TailConfig,
-    layer::Kind,
+    layer::{Kind, Mapping},
     traces::{pattern::Pattern, sampling::Ratio},
 };
 
@@ -22,8 +22,8 @@ pub(super) struct Merits {
     slower_than: Option<Duration>,
     cost: Option<f64>,
     attributes: Vec<(String, Pattern)>,
-    /// Names of the application's for the kinds of spans.
-    renamed: BTreeMap<String, String>,
+    /// The application's own names.
+    mapping: Mapping,
 }
 
 /// What is known of a trace so far.
@@ -34,13 +34,15 @@ pub(super) struct Merit {
 }
 
 impl Merits {
-    pub(super) fn new(config: &TailConfig, renamed: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         let slow = config.slow.iter();
         Self {
             ratio: Ratio::new(config.ratio),
             keeps_errors: config.keeps_errors,
             slow: slow
-                .filter_map(|(name, threshold)| Some((Kind::named(name, renamed)?, *threshold)))
+                .filter_map(|(name, threshold)| {
+                    Some((Kind::named(name, &mapping.spans)?, *threshold))
+                })
                 .collect(),
             slower_than: config.slower_than,
             cost: config.cost_usd,
@@ -49,7 +51,7 @@ impl Merits {
                 .iter()
                 .map(|(name, pattern)| (name.clone(), Pattern::new(pattern)))
                 .collect(),
-            renamed: renamed.clone(),
+            mapping: mapping.clone(),
         }
     }
 
@@ -67,7 +69,7 @@ impl Merits {
 
     /// Whether a trace is kept, on its merit or as one of the rest.
     pub(super) fn keep(&self, merit: Merit, trace_id: u128) -> bool {
-        merit.is_wanted || self.ratio.holds(trace_id)
+        merit.is_wanted || self.ratio.holds(mixed(trace_id))
     }
 
     /// Whether a trace is kept that there is no room for.
@@ -94,9 +96,11 @@ impl Merits {
         let attributes = || span.attributes.iter();
         let said = attributes().find(|pair| pair.key.as_str() == "observatory.kind");
         match said {
-            Some(pair) => Kind::named(&pair.value.as_str(), &self.renamed),
-            None => Kind::named(&span.name, &self.renamed)
-                .or_else(|| attributes().find_map(|pair| Kind::of_field(pair.key.as_str()))),
+            Some(pair) => Kind::named(&pair.value.as_str(), &self.mapping.spans),
+            None => Kind::named(&span.name, &self.mapping.spans).or_else(|| {
+                let renamed = |key| self.mapping.fields.get(key).map_or(key, String::as_str);
+                attributes().find_map(|pair| Kind::of_field(renamed(pair.key.as_str())))
+            }),
         }
     }
 
@@ -106,6 +110,18 @@ impl Merits {
             pairs.any(|pair| pair.key.as_str() == name && pattern.matches(&pair.value.as_str()))
         })
     }
+}
+
+/// Another number for the same id, the same everywhere: whoever has drawn by the id itself, as head sampling does, has
+/// left only ids that a share of which would hold again.
+fn mixed(trace_id: u128) -> u128 {
+    #[expect(clippy::cast_possible_truncation, reason = "a half at a time")]
+    let [high, low] = [(trace_id >> 64) as u64, trace_id as u64];
+    // SplitMix64.
+    let mut mixed = high.rotate_left(32) ^ low.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    u128::from(mixed ^ (mixed >> 31))
 }
 
 /// What a span cost; the first attribute that says it counts.

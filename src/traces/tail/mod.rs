@@ -2,10 +2,11 @@
 //! trace here, its local root, has ended.
 //!
 //! Spans end before those around them, so the local root comes last; it is the one without a parent, or with a parent
-//! elsewhere. What comes later, from work that outlives it, follows the decision. It runs on the exporting thread
-//! alone: there are no locks.
+//! elsewhere. What comes later, from work that outlives it, follows the decision. A trace that is called here again, as
+//! an agent's is, has one more local root: what was kept stays so, and what was not is decided once more, by the spans
+//! since. It runs on the exporting thread alone: there are no locks.
 //!
-//! Known limit: where one trace enters a service twice at once, the entry that ends first decides for both.
+//! Known limit: where one trace is here twice at once, the root that ends first takes the spans of both with it.
 
 mod decisions;
 mod merit;
@@ -22,14 +23,16 @@ use opentelemetry::SpanId;
 use opentelemetry_sdk::trace::SpanData;
 
 use self::{
-    decisions::Decisions,
+    decisions::{Decision, Decisions},
     merit::{Merit, Merits},
 };
 use super::size::bytes_of;
-use crate::config::TailConfig;
+use crate::{config::TailConfig, layer::Mapping};
 
 /// Bytes of the bookkeeping for a trace that waits.
 const TRACE: usize = 256;
+/// A wait that nobody lives to see the end of.
+const FOR_GOOD: Duration = Duration::from_secs(1 << 32);
 
 /// Spans of traces that are not decided yet, and what was decided.
 pub(super) struct TailSampler {
@@ -50,6 +53,8 @@ struct Waiting {
     spans: Vec<Arc<SpanData>>,
     bytes: usize,
     merit: Merit,
+    /// What was decided when an earlier root ended: it holds unless there comes another one.
+    earlier: Option<Decision>,
 }
 
 /// What became of spans.
@@ -64,15 +69,17 @@ pub(super) struct Decided {
 /// Why a trace is decided.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// It ended, or has waited long enough.
+    /// Its root has ended.
+    Root,
+    /// It has waited long enough.
     Time,
     Memory,
 }
 
 impl TailSampler {
-    pub(super) fn new(config: &TailConfig, renamed: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         Self {
-            merits: Merits::new(config, renamed),
+            merits: Merits::new(config, mapping),
             wait: config.wait,
             most_bytes: config.bytes,
             traces: HashMap::new(),
@@ -86,15 +93,13 @@ impl TailSampler {
     /// Takes a span that ended.
     pub(super) fn offer(&mut self, span: Arc<SpanData>, now: Instant, decided: &mut Decided) {
         let id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
-        match self.decisions.of(id) {
-            Some(true) => return decided.kept.push(span),
-            Some(false) => return decided.sampled_out += 1,
-            None => {}
+        if self.decisions.of(id) == Some(Decision::Kept) {
+            return decided.kept.push(span);
         }
         let is_local_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
         self.hold(id, span, now);
         if is_local_root {
-            self.decide(id, Cause::Time, decided);
+            self.decide(id, Cause::Root, decided);
         }
         while self.bytes > self.most_bytes {
             let Some((_, (oldest, _))) = self.order.first_key_value() else {
@@ -124,13 +129,16 @@ impl TailSampler {
         let trace = self.traces.entry(id).or_insert_with(|| {
             let place = self.next;
             self.next += 1;
-            self.order.insert(place, (id, now + self.wait));
+            // A time that no clock shows is none.
+            let until = now.checked_add(self.wait).unwrap_or(now + FOR_GOOD);
+            self.order.insert(place, (id, until));
             self.bytes += TRACE;
             Waiting {
                 place,
                 spans: Vec::new(),
                 bytes: TRACE,
                 merit: Merit::default(),
+                earlier: self.decisions.of(id),
             }
         });
         self.merits.add(&mut trace.merit, &span);
@@ -146,15 +154,20 @@ impl TailSampler {
         };
         self.order.remove(&trace.place);
         self.bytes -= trace.bytes;
-        let is_kept = match cause {
-            Cause::Time => self.merits.keep(trace.merit, id),
-            Cause::Memory => Merits::keep_all_the_same(trace.merit),
+        let decision = match (cause, trace.earlier) {
+            (Cause::Time | Cause::Memory, Some(earlier)) => earlier,
+            (Cause::Memory, None) if !Merits::keep_all_the_same(trace.merit) => {
+                Decision::Overflowed
+            }
+            (Cause::Memory, None) => Decision::Kept,
+            (Cause::Root | Cause::Time, _) if self.merits.keep(trace.merit, id) => Decision::Kept,
+            (Cause::Root | Cause::Time, _) => Decision::SampledOut,
         };
-        self.decisions.remember(id, is_kept);
-        match (is_kept, cause) {
-            (true, _) => decided.kept.extend(trace.spans),
-            (false, Cause::Time) => decided.sampled_out += trace.spans.len(),
-            (false, Cause::Memory) => decided.overflowed += trace.spans.len(),
+        self.decisions.remember(id, decision);
+        match decision {
+            Decision::Kept => decided.kept.extend(trace.spans),
+            Decision::SampledOut => decided.sampled_out += trace.spans.len(),
+            Decision::Overflowed => decided.overflowed += trace.spans.len(),
         }
     }
 }

@@ -8,6 +8,7 @@ use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use proptest::prelude::*;
 
 use super::*;
+use crate::traces::sampling::Ratio;
 
 /// A span of a trace: its local root where `parent` is 0.
 pub(in crate::traces) fn span(trace: u128, id: u64, parent: u64) -> SpanData {
@@ -63,7 +64,7 @@ fn config() -> TailConfig {
 }
 
 fn sampler(config: &TailConfig) -> TailSampler {
-    TailSampler::new(config, &BTreeMap::new())
+    TailSampler::new(config, &Mapping::default())
 }
 
 /// Whether a trace of this child and a root is kept.
@@ -139,13 +140,23 @@ fn what_spans_cost_is_added_up() {
 }
 
 #[test]
-fn a_share_of_the_rest_is_drawn_by_the_trace_s_id() {
-    let mut sampler = sampler(&config().with_ratio(0.5));
-    let (now, mut decided) = (Instant::now(), Decided::default());
-    // The lowest 63 bits count.
-    offer(&mut sampler, span(1, 1, 0), now, &mut decided);
-    offer(&mut sampler, span((1 << 63) - 1, 1, 0), now, &mut decided);
-    assert_eq!((decided.kept.len(), decided.sampled_out), (1, 1));
+fn a_share_of_the_rest_is_drawn_by_the_trace_s_id_whatever_was_drawn_before() {
+    for head in [1.0, 0.1, 0.01] {
+        let head = Ratio::new(head);
+        let ids: Vec<u128> = (0..10_000).map(|_| head.trace_id(true)).collect();
+        let kept = || {
+            let mut sampler = sampler(&config().with_ratio(0.1));
+            let (now, mut decided) = (Instant::now(), Decided::default());
+            for id in &ids {
+                offer(&mut sampler, span(*id, 1, 0), now, &mut decided);
+            }
+            decided.kept
+        };
+        let (here, elsewhere) = (kept(), kept());
+        assert!((800..1_200).contains(&here.len()), "{}", here.len());
+        let same = |(a, b): (&Arc<SpanData>, &Arc<SpanData>)| a.span_context == b.span_context;
+        assert!(here.len() == elsewhere.len() && here.iter().zip(&elsewhere).all(same));
+    }
 }
 
 #[test]
@@ -157,7 +168,47 @@ fn what_comes_late_follows_the_decision() {
     assert_eq!((decided.kept.len(), decided.sampled_out), (1, 1));
     offer(&mut sampler, span(1, 2, 1), now, &mut decided);
     offer(&mut sampler, failed(span(2, 2, 1)), now, &mut decided);
+    sampler.expire(now + Duration::from_mins(2), &mut decided);
     assert_eq!((decided.kept.len(), decided.sampled_out), (2, 2));
+}
+
+#[test]
+fn a_trace_that_calls_again_is_decided_again_unless_it_is_kept() {
+    let mut sampler = sampler(&config());
+    let (now, mut decided) = (Instant::now(), Decided::default());
+    let mut call = |id: u64, is_failed: bool, decided: &mut Decided| {
+        offer(&mut sampler, span(1, id, id + 1), now, decided);
+        let mut root = span(1, id + 1, 77);
+        root.parent_span_is_remote = true;
+        let root = if is_failed { failed(root) } else { root };
+        offer(&mut sampler, root, now, decided);
+    };
+    call(1, false, &mut decided);
+    call(3, false, &mut decided);
+    assert_eq!((decided.kept.len(), decided.sampled_out), (0, 4));
+    call(5, true, &mut decided);
+    call(7, false, &mut decided);
+    assert_eq!((decided.kept.len(), decided.sampled_out), (4, 4));
+}
+
+#[test]
+fn what_comes_late_to_a_trace_without_room_is_overflow_too() {
+    let mut sampler = sampler(&config().with_bounds(Duration::MAX, 1));
+    let (now, mut decided) = (Instant::now(), Decided::default());
+    for id in 2..4 {
+        offer(&mut sampler, span(1, id, 1), now, &mut decided);
+    }
+    assert_eq!((decided.overflowed, decided.sampled_out), (2, 0));
+}
+
+#[test]
+fn fields_of_other_names_tell_a_kind_too() {
+    let mapping = Mapping::default().with_field("op", "gen_ai.operation.name");
+    let mut sampler = TailSampler::new(&config(), &mapping);
+    let mut decided = Decided::default();
+    let slow = with(lasting(span(1, 1, 0), 10.0), "op", "chat");
+    offer(&mut sampler, slow, Instant::now(), &mut decided);
+    assert_eq!(decided.kept.len(), 1);
 }
 
 #[test]
