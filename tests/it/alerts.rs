@@ -156,7 +156,8 @@ fn an_alert_of_a_rule_leads_to_the_trace_behind_it_that_tells_most() {
     let slow = "histogram_quantile(0.9, sum by (le) (rate(llm_router_model_inference_duration_seconds_bucket[5m]))) > 0";
     let (trace, [.., slowest]) = named_by(AlertRule::new("slow").expr(slow));
     assert_eq!(trace, slowest);
-    let mean = r#"sum by (model_id) (increase(llm_router_model_inference_duration_seconds_sum[5m]) > 0) < 5"#;
+    let mean =
+        "sum by (model_id) (increase(llm_router_model_inference_duration_seconds_sum[5m]) > 0) < 5";
     let (trace, [_, own, _]) = named_by(AlertRule::new("mean").expr(mean));
     assert_eq!(trace, own);
 }
