@@ -1,47 +1,53 @@
-//! Spans of unsampled traces that foreign code asks tracing-opentelemetry about.
+//! Answers whoever asks tracing-opentelemetry about a span that its layer has never seen.
 //!
-//! Its layer has never seen them: `Span::context()` would be empty, and a parent that is set would be lost. Whoever
-//! asks finds that layer by a type that only it knows; from that the gate hears that a question comes on this thread,
-//! though not about which span. It can be two: the one that is current, and the one that was made last and is not
-//! entered yet, whose parent is still to be set, or whose context is to be sent on. Both are given what that layer
-//! would have given them, a context that says that the trace is not kept.
+//! `Span::context()` and its like look that layer up by types that only tracing-opentelemetry knows, then the
+//! subscriber by the layer's own type parameter, and then the span by its id. So the gate holds one more of those
+//! layers, over [`Asked`], and has questions go there: `Asked` is the subscriber, but for spans that are not recorded.
 //!
-//! Known limits: of an unsampled span that is neither, the answer is empty; `propagation` knows all of them. Where a
-//! sampled parent is set on a first span that was sampled out, the span is recorded without the fields that it was made
-//! with. This happens once: from then on its callsite counts as one that stands at the edge.
+//! - A question for the context of one is answered with a stand-in, made for it in a registry of ours under the ids of
+//!   its unsampled trace. Nothing is put into the span itself.
+//! - A first span that was made last on this thread, and is not entered, may be given a parent: it is let through after
+//!   all, to be decided when it is entered. What it was made with is missing from its record, once: from then on its
+//!   callsite counts as one at the edge.
+//!
+//! Known limit: asked while another layer closes a span, the registry of stand-ins keeps one for good.
 
 use std::{
     cell::Cell,
     marker::PhantomData,
     sync::{
-        Mutex, PoisonError,
+        LazyLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
 
-use opentelemetry::{Context as OtelContext, trace::TraceContextExt as _};
+use opentelemetry::{
+    Context as OtelContext,
+    trace::{TraceContextExt as _, noop::NoopTracer},
+};
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{
     Dispatch, Event, Metadata, Subscriber, Value,
+    dispatcher::WeakDispatch,
     field::Field,
     span::{Attributes, Id, Record},
 };
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{
-    Layer as _,
-    registry::{LookupSpan, SpanRef},
+    Layer, Registry,
+    layer::{Context, Layered},
+    prelude::*,
+    registry::{Extensions, ExtensionsMut, LookupSpan, SpanData},
 };
 
-use super::{
-    Gate,
-    identity::{self, Identity},
-    sampler::NotKept,
-};
+use super::{Gate, identity, verdict};
 use crate::own_thread;
 
 thread_local! {
     /// The gate that let the span pass by that was made last here, and its id.
     static FRESH: Cell<(usize, u64)> = const { Cell::new((0, 0)) };
+    /// A question that has found its layer, and not its span yet.
+    static QUESTION: Cell<Option<Question>> = const { Cell::new(None) };
     /// Whether it is we who ask.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
@@ -49,19 +55,20 @@ thread_local! {
 /// Callsites that are remembered; a program has one or two that set parents.
 const CALLSITES: usize = 32;
 
-/// What the gate knows of questions.
-pub(super) struct Questions {
-    tracer: SdkTracer,
-    /// One answer at a time: a span can be given one only.
-    turn: Mutex<()>,
-    /// Callsites of first spans that were asked about before they were entered.
-    callsites: [AtomicUsize; CALLSITES],
+/// The layer that questions find.
+pub(super) type Desk<S> = OpenTelemetryLayer<Asked<S>, SdkTracer>;
+
+/// A subscriber as questions see it.
+#[repr(transparent)]
+pub(super) struct Asked<S>(S);
+
+struct Question {
+    dispatch: WeakDispatch,
+    /// It is the context that is asked for; else something is set.
+    is_for_context: bool,
 }
 
-/// In the extensions of a span that was given an answer.
-struct Answered;
-
-/// Asks tracing-opentelemetry about spans that it has seen.
+/// Asks tracing-opentelemetry about a span that it has seen.
 pub(in crate::traces) fn about_recorded<R>(ask: impl FnOnce() -> R) -> R {
     let was = IS_OURS.replace(true);
     let answer = ask();
@@ -69,28 +76,34 @@ pub(in crate::traces) fn about_recorded<R>(ask: impl FnOnce() -> R) -> R {
     answer
 }
 
-impl Questions {
-    pub(super) fn new(tracer: SdkTracer) -> Self {
-        Self {
-            tracer,
-            turn: Mutex::default(),
-            callsites: std::array::from_fn(|_| AtomicUsize::new(0)),
-        }
+/// Whether this happens while [`about_recorded`] asks.
+pub(super) fn is_ours() -> bool {
+    IS_OURS.get()
+}
+
+/// Callsites of first spans that something was set on before they were entered.
+pub(super) struct Callsites([AtomicUsize; CALLSITES]);
+
+impl Callsites {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicUsize::new(0)))
     }
 
-    /// Whether parents are set on the first spans of this callsite.
     #[inline]
-    pub(super) fn came_for(&self, callsite: &'static Metadata<'static>) -> bool {
-        let known = self.callsites.iter().map(|place| place.load(Relaxed));
+    pub(super) fn contains(&self, callsite: &'static Metadata<'static>) -> bool {
+        let known = self.0.iter().map(|place| place.load(Relaxed));
         let mut known = known.take_while(|place| *place != 0);
         known.any(|place| place == address(callsite))
     }
 
-    /// Called by one thread at a time.
-    fn remember(&self, callsite: &'static Metadata<'static>) {
-        let free = self.callsites.iter().find(|place| place.load(Relaxed) == 0);
-        if let Some(place) = free {
-            place.store(address(callsite), Relaxed);
+    fn insert(&self, callsite: &'static Metadata<'static>) {
+        let own = address(callsite);
+        for place in &self.0 {
+            match place.compare_exchange(0, own, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(other) if other == own => return,
+                Err(_) => {}
+            }
         }
     }
 }
@@ -106,73 +119,193 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         FRESH.set((std::ptr::from_ref(self).addr(), id));
     }
 
-    /// Sees to it that a question on this thread has an answer.
+    /// A question has found its layer.
     #[cold]
-    pub(super) fn is_asked(&self) {
-        if IS_OURS.get() || own_thread::is_marked() {
-            return;
-        }
-        let Some(dispatch) = self.dispatch() else {
-            return;
-        };
-        let Some(registry) = dispatch.downcast_ref::<S>() else {
-            return;
-        };
-        let turn = self.questions.turn.lock();
-        let _turn = turn.unwrap_or_else(PoisonError::into_inner);
-        let current = dispatch.current_span().id().cloned();
-        let current = current.and_then(|id| registry.span(&id));
-        let (gate, fresh) = FRESH.replace((0, 0));
-        if fresh != 0
-            && gate == std::ptr::from_ref(self).addr()
-            && let Some(span) = registry.span(&Id::from_u64(fresh))
-            && current.as_ref().is_none_or(|other| other.id() != span.id())
-        {
-            if span.parent().is_none() && span.extensions().get::<Identity>().is_none() {
-                self.leave_open(&dispatch, &span);
-            } else {
-                self.answer(&dispatch, &span);
+    pub(super) fn is_asked(&self, is_for_context: bool) {
+        let dispatch = self.dispatch.get().cloned();
+        QUESTION.set(dispatch.map(|dispatch| Question {
+            dispatch,
+            is_for_context,
+        }));
+    }
+
+    /// What a question sees of a span; `None`: the span itself.
+    fn answer(
+        &self,
+        dispatch: &Dispatch,
+        id: &Id,
+        is_for_context: bool,
+    ) -> Option<<Registry as LookupSpan<'static>>::Data> {
+        if self.is_through(id) {
+            if self.refused.contains(id.into_u64()) {
+                verdict::refuse_next();
             }
+            return None;
         }
-        if let Some(span) = current {
-            self.answer(&dispatch, &span);
+        if IS_OURS.get() || own_thread::is_marked() {
+            return None;
         }
+        if is_for_context {
+            return self.stand_in(dispatch, id);
+        }
+        let own = (std::ptr::from_ref(self).addr(), id.into_u64());
+        let is_current = dispatch.current_span().id() == Some(id);
+        if FRESH.get() == own && !is_current {
+            FRESH.set((0, 0));
+            self.leave_open(dispatch, id);
+        }
+        None
     }
 
     /// Lets the first span of a trace through after all, to be decided when it is entered.
-    fn leave_open(&self, dispatch: &Dispatch, span: &SpanRef<'_, S>) {
-        let id = span.id();
-        if self.is_through(&id) || span.extensions().get::<Answered>().is_some() {
-            return;
-        }
-        self.questions.remember(span.metadata());
-        self.undecided.insert(id.into_u64());
-        let under = OtelContext::new().with_value(NotKept);
-        Lens::<S>::of(dispatch, id).show(
-            OpenTelemetryLayer::new(self.questions.tracer.clone()),
-            under,
-            span.metadata(),
-        );
-    }
-
-    /// Gives a span the context of its unsampled trace. It is not entered or ended there.
-    fn answer(&self, dispatch: &Dispatch, span: &SpanRef<'_, S>) {
-        let id = span.id();
-        if self.is_through(&id) || span.extensions().get::<Answered>().is_some() {
-            return;
-        }
-        let Some(trace) = identity::unsampled(span, &self.sampler) else {
+    fn leave_open(&self, dispatch: &Dispatch, id: &Id) {
+        let span = dispatch.downcast_ref::<S>().and_then(|all| all.span(id));
+        let Some(metadata) = span
+            .filter(|span| span.parent().is_none() && !identity::is_known(span))
+            .map(|span| span.metadata())
+        else {
             return;
         };
-        span.extensions_mut().insert(Answered);
-        let under = OtelContext::new().with_remote_span_context(trace);
-        Lens::<S>::of(dispatch, id).show(
-            OpenTelemetryLayer::new(self.questions.tracer.clone())
-                // It would count exits of enters that it was not told of.
-                .with_tracked_inactivity(false),
-            under,
-            span.metadata(),
-        );
+        self.callsites.insert(metadata);
+        let lens = Lens::<S> {
+            dispatch: dispatch.clone(),
+            id: id.clone(),
+            subscriber: PhantomData,
+        };
+        // It may be entered elsewhere already: nobody would tell of the enter that an exit belongs to.
+        let layer = OpenTelemetryLayer::new(self.tracer.clone()).with_tracked_inactivity(false);
+        let shown = Layer::<Lens<S>>::with_subscriber(layer, lens);
+        made(&shown, metadata, OtelContext::new());
+        verdict::write_not_kept(|record| shown.record(id, record));
+        self.refused.insert(id.into_u64());
+        self.undecided.insert(id.into_u64());
+    }
+
+    /// A span that says that the trace of this one is not kept.
+    fn stand_in(
+        &self,
+        dispatch: &Dispatch,
+        id: &Id,
+    ) -> Option<<Registry as LookupSpan<'static>>::Data> {
+        let span = dispatch.downcast_ref::<S>()?.span(id)?;
+        let trace = identity::unsampled(&span, &self.sampler, &self.sampled)?;
+        let metadata = span.metadata();
+        drop(span);
+        let stack: &'static Layered<NewOnly, Registry> = &STAND_INS;
+        let registry: &'static Registry = (stack as &dyn Subscriber).downcast_ref()?;
+        let under = OtelContext::current().with_remote_span_context(trace);
+        let id = made(stack, metadata, under);
+        let data = registry.span_data(&id);
+        // What holds its data holds its place.
+        stack.try_close(id);
+        data
+    }
+}
+
+/// Makes a span under `under`, without fields.
+fn made(stack: &impl Subscriber, metadata: &'static Metadata<'static>, under: OtelContext) -> Id {
+    let none: [(&Field, Option<&dyn Value>); 0] = [];
+    let _current = under.attach();
+    let values = metadata.fields().value_set(&none);
+    stack.new_span(&Attributes::new(metadata, &values))
+}
+
+/// What a question finds for its span.
+pub(super) enum Found<'l, S: LookupSpan<'l>> {
+    Own(S::Data),
+    StandIn(<Registry as LookupSpan<'static>>::Data),
+}
+
+impl<'l, S: LookupSpan<'l>> SpanData<'l> for Found<'l, S> {
+    fn id(&self) -> Id {
+        match self {
+            Self::Own(span) => span.id(),
+            Self::StandIn(span) => span.id(),
+        }
+    }
+
+    fn metadata(&self) -> &'static Metadata<'static> {
+        match self {
+            Self::Own(span) => span.metadata(),
+            Self::StandIn(span) => span.metadata(),
+        }
+    }
+
+    fn parent(&self) -> Option<&Id> {
+        match self {
+            Self::Own(span) => span.parent(),
+            Self::StandIn(span) => span.parent(),
+        }
+    }
+
+    fn extensions(&self) -> Extensions<'_> {
+        match self {
+            Self::Own(span) => span.extensions(),
+            Self::StandIn(span) => span.extensions(),
+        }
+    }
+
+    fn extensions_mut(&self) -> ExtensionsMut<'_> {
+        match self {
+            Self::Own(span) => span.extensions_mut(),
+            Self::StandIn(span) => span.extensions_mut(),
+        }
+    }
+}
+
+impl<'l, S: Subscriber + for<'a> LookupSpan<'a>> LookupSpan<'l> for Asked<S> {
+    type Data = Found<'l, S>;
+
+    fn span_data(&'l self, id: &Id) -> Option<Self::Data> {
+        let stand_in = QUESTION.take().and_then(|question| {
+            let dispatch = question.dispatch.upgrade()?;
+            let gate = dispatch.downcast_ref::<Gate<S>>()?;
+            gate.answer(&dispatch, id, question.is_for_context)
+        });
+        match stand_in {
+            Some(stand_in) => Some(Found::StandIn(stand_in)),
+            None => self.0.span_data(id).map(Found::Own),
+        }
+    }
+}
+
+/// Nobody makes spans through it.
+impl<S: 'static> Subscriber for Asked<S> {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Stand-ins while they are looked at, of every gate.
+static STAND_INS: LazyLock<Layered<NewOnly, Registry>> = LazyLock::new(|| {
+    let layer = OpenTelemetryLayer::new(NoopTracer::new())
+        .with_tracked_inactivity(false)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false);
+    tracing_subscriber::registry().with(NewOnly(layer))
+});
+
+/// Makes what is asked for and leaves it there: it goes with the span.
+struct NewOnly(OpenTelemetryLayer<Registry, NoopTracer>);
+
+impl Layer<Registry> for NewOnly {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, Registry>) {
+        self.0.on_new_span(attributes, id, context);
     }
 }
 
@@ -181,31 +314,6 @@ struct Lens<S> {
     dispatch: Dispatch,
     id: Id,
     subscriber: PhantomData<fn() -> S>,
-}
-
-impl<S: Subscriber + for<'l> LookupSpan<'l>> Lens<S> {
-    fn of(dispatch: &Dispatch, id: Id) -> Self {
-        Self {
-            dispatch: dispatch.clone(),
-            id,
-            subscriber: PhantomData,
-        }
-    }
-
-    /// Has `layer` see the span as made under `under`, without fields.
-    fn show(
-        self,
-        layer: OpenTelemetryLayer<Self, SdkTracer>,
-        under: OtelContext,
-        metadata: &'static Metadata<'static>,
-    ) {
-        let none: [(&Field, Option<&dyn Value>); 0] = [];
-        let _current = under.attach();
-        let values = metadata.fields().value_set(&none);
-        layer
-            .with_subscriber(self)
-            .new_span(&Attributes::new(metadata, &values));
-    }
 }
 
 impl<'l, S: Subscriber + LookupSpan<'l>> LookupSpan<'l> for Lens<S> {

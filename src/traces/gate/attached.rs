@@ -6,7 +6,7 @@ use opentelemetry::{Context, ContextGuard, trace::SpanContext, trace::TraceConte
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
-    static GUARDS: RefCell<Vec<(u64, ContextGuard)>> = const { RefCell::new(Vec::new()) };
+    static GUARDS: RefCell<Vec<(u64, Option<ContextGuard>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Makes the context of an unsampled span current, until [`detach`].
@@ -14,6 +14,25 @@ pub(super) fn attach(id: u64, context: SpanContext) {
     let guard = Context::current()
         .with_remote_span_context(context)
         .attach();
+    push(id, Some(guard));
+}
+
+/// A span is entered, perhaps once more while [`attach`] holds for it: an exit belongs to this enter, too.
+#[inline]
+pub(super) fn enter_again(id: u64) {
+    if COUNT.get() > 0 {
+        note_again(id);
+    }
+}
+
+#[cold]
+fn note_again(id: u64) {
+    if GUARDS.with_borrow(|all| all.iter().any(|(other, _)| *other == id)) {
+        push(id, None);
+    }
+}
+
+fn push(id: u64, guard: Option<ContextGuard>) {
     GUARDS.with_borrow_mut(|guards| guards.push((id, guard)));
     COUNT.set(COUNT.get() + 1);
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::sampled::Sampled;
 use crate::traces::sampling::{HeadSampler, random};
 
-/// In the extensions of the first span of an unsampled trace, once somebody asked: all its spans go by it. Those of a
+/// In the extensions of the first span of an unsampled trace, once somebody asked: all spans in it go by it. Those of a
 /// sampled one have a name of their own from their first enter on, which stands with the gate ([`Sampled`]) or, where
 /// that has no place for it, here.
 pub(super) struct Identity(pub(super) SpanContext);
@@ -31,24 +31,37 @@ pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
             TraceState::default(),
         ));
     }
-    if let Some(Identity(context)) = span.extensions().get() {
-        return Some(context.clone());
-    }
     if recorded.contains(id) {
-        return None;
+        // Where there was no place for its name.
+        let extensions = span.extensions();
+        return extensions.get().map(|Identity(own)| own.clone());
     }
-    unsampled(span, sampler)
+    unsampled(span, sampler, recorded)
 }
 
-/// The identity of the unsampled trace that a span belongs to; made when it is asked for first, and then the same.
+/// Whether a span has an identity of its own.
+pub(super) fn is_known<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> bool {
+    span.extensions().get::<Identity>().is_some()
+}
+
+/// The identity of the unsampled trace that a span belongs to: that of the nearest span around it that has one. It is
+/// made when it is asked for first, and then the same.
 pub(super) fn unsampled<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
     sampler: &HeadSampler,
+    recorded: &Sampled,
 ) -> Option<SpanContext> {
-    let root = span.scope().from_root().next()?;
-    if let Some(Identity(context)) = root.extensions().get() {
-        return Some(context.clone());
+    let mut outermost = None;
+    for around in span.scope() {
+        if recorded.contains(around.id().into_u64()) {
+            break;
+        }
+        if let Some(Identity(context)) = around.extensions().get() {
+            return Some(context.clone());
+        }
+        outermost = Some(around);
     }
+    let outermost = outermost?;
     let fresh = SpanContext::new(
         TraceId::from(sampler.trace_id(false)),
         SpanId::from(random().max(1)),
@@ -56,11 +69,22 @@ pub(super) fn unsampled<'a, R: LookupSpan<'a>>(
         false,
         TraceState::default(),
     );
-    let mut extensions = root.extensions_mut();
+    let mut extensions = outermost.extensions_mut();
     // Somebody else may have been first.
     if let Some(Identity(context)) = extensions.get_mut::<Identity>() {
         return Some(context.clone());
     }
     extensions.insert(Identity(fresh.clone()));
     Some(fresh)
+}
+
+/// What goes on under a parent elsewhere that is not kept here, whatever that one says.
+pub(super) fn not_kept(parent: &SpanContext) -> SpanContext {
+    SpanContext::new(
+        parent.trace_id(),
+        parent.span_id(),
+        parent.trace_flags().with_sampled(false),
+        false,
+        parent.trace_state().clone(),
+    )
 }

@@ -8,12 +8,11 @@
 //! - A span's parent is OpenTelemetry's current context where there is one, as it is for that layer; else the span
 //!   around it. What began elsewhere goes by its flag.
 //! - A span whose callsite says `otel.kind`, or names an HTTP or RPC request, stands at the process's edge: foreign code
-//!   calls `set_parent` on it when it exists already, or asks for its context to send it on. The first of a trace is
-//!   let through and decided at its first enter, child or event; one inside an unsampled trace is let through as a
-//!   span that records nothing, so that its context says so.
+//!   calls `set_parent` on it when it exists already, or asks for its context to send it on. It is let through wherever
+//!   the trace around it is not sampled, and decided at its first enter, child or event: by the parent that was set, else
+//!   by what was drawn when it was made.
 //! - An unsampled trace has one id, made when somebody asks. An unsampled span that is entered where a sampled one is
 //!   current takes its place there.
-//!
 //! - Where foreign code asks tracing-opentelemetry about an unsampled span, it is answered there and then ([`asked`]).
 
 mod asked;
@@ -23,10 +22,11 @@ mod ids;
 mod naming;
 mod sampled;
 mod sampler;
+mod verdict;
 
 use std::{
     any::TypeId,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -41,21 +41,26 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    layer::Context,
+    registry::{LookupSpan, SpanRef},
+};
 
 pub(super) use self::asked::about_recorded;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::sampler::not_kept;
 use self::{
-    asked::Questions,
+    asked::{Asked, Callsites, Desk},
     identity::Identity,
     ids::Ids,
-    sampler::{NotKept, is_sampled},
+    sampler::is_sampled,
 };
 pub(super) use self::{
     identity::ids_of,
     sampled::Sampled,
     sampler::{GateIds, GateSampler},
+    verdict::NOT_KEPT,
 };
 use super::{live::OpenSpan, sampling::HeadSampler};
 use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
@@ -74,18 +79,26 @@ pub(crate) struct Gate<S> {
     origin: u64,
     /// Spans that are recorded.
     sampled: Arc<Sampled>,
-    /// First spans that are not decided yet.
+    /// Spans at the edge that are not decided yet.
     undecided: Ids,
-    /// Spans at the edge of unsampled traces.
+    /// Those that turned out unsampled.
     edges: Ids,
     dispatch: OnceLock<WeakDispatch>,
-    questions: Questions,
+    /// First spans that are not decided yet, and were not drawn.
+    refused: Ids,
+    /// Held while one is decided.
+    deciding: Mutex<()>,
+    /// Where questions about spans go ([`asked`]).
+    desk: Desk<S>,
+    tracer: SdkTracer,
+    callsites: Callsites,
     lookup: Lookup,
 }
 
 /// Finds the gate of a subscriber, whose type the one who asks does not know.
 pub(crate) struct Lookup {
     context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
+    around: fn(&Dispatch, &Id) -> Option<SpanContext>,
     open_spans: fn(&Dispatch) -> Vec<OpenSpan>,
     /// Formats of headers that requests carry traces in.
     propagators: Box<[Propagator]>,
@@ -104,6 +117,20 @@ pub(in crate::traces) fn propagators_of<R>(
 pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
     let lookup = dispatch.downcast_ref::<Lookup>()?;
     (lookup.context_of)(dispatch, id)
+}
+
+/// What a span was made under that nobody has entered yet, on the thread that made it.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(in crate::traces) fn made_in(dispatch: &Dispatch, id: &Id) -> OtelContext {
+    let current = OtelContext::current();
+    if current.has_active_span() {
+        return current;
+    }
+    let lookup = dispatch.downcast_ref::<Lookup>();
+    match lookup.and_then(|lookup| (lookup.around)(dispatch, id)) {
+        Some(unsampled) => current.with_remote_span_context(unsampled),
+        None => current,
+    }
 }
 
 /// Spans of sampled traces that are open, in no order. Where more are open than the set has places, some are missing.
@@ -128,9 +155,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             undecided: Ids::new(),
             edges: Ids::new(),
             dispatch: OnceLock::new(),
-            questions: Questions::new(tracer),
+            refused: Ids::new(),
+            deciding: Mutex::default(),
+            desk: OpenTelemetryLayer::new(tracer.clone()),
+            tracer,
+            callsites: Callsites::new(),
             lookup: Lookup {
                 context_of: Self::context_of,
+                around: Self::around,
                 open_spans: Self::open_spans,
                 propagators: Box::default(),
             },
@@ -159,7 +191,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return Some(seen(id, dispatch)?.span().span_context().clone());
         }
         let registry = dispatch.downcast_ref::<S>()?;
-        identity::unsampled(&registry.span(id)?, &gate.sampler)
+        gate.identity(&registry.span(id)?)
+    }
+
+    /// The unsampled trace that a span was made in.
+    fn around(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
+        let gate = dispatch.downcast_ref::<Self>()?;
+        let parent = dispatch.downcast_ref::<S>()?.span(id)?.parent()?;
+        let is_sampled = gate.sampled.contains(parent.id().into_u64());
+        (!is_sampled).then(|| gate.identity(&parent))?
     }
 
     /// The sampled trace that an event belongs to.
@@ -212,27 +252,48 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
+    /// What an unsampled span goes by.
+    fn identity(&self, span: &SpanRef<'_, S>) -> Option<SpanContext> {
+        identity::unsampled(span, &self.sampler, &self.sampled)
+    }
+
     /// Starts an undecided span, if it is one: from here on a parent that is set comes too late.
     #[cold]
     fn decide(&self, id: &Id) {
         let number = id.into_u64();
-        if !self.undecided.remove(number) {
+        // While one is started, the SDK may speak.
+        if !self.undecided.contains(number) || asked::is_ours() {
             return;
         }
-        let dispatch = self.dispatch();
-        let context = dispatch.as_ref().and_then(|dispatch| seen(id, dispatch));
-        let (Some(context), Some(dispatch)) = (context, dispatch) else {
+        let deciding = self.deciding.lock();
+        let _one_at_a_time = deciding.unwrap_or_else(PoisonError::into_inner);
+        if !self.undecided.contains(number) {
             return;
-        };
+        }
+        if let Some(dispatch) = self.dispatch() {
+            self.decide_now(id, &dispatch);
+        }
+        self.refused.remove(number);
+        // Last: it is let through all the time.
+        self.undecided.remove(number);
+    }
+
+    fn decide_now(&self, id: &Id, dispatch: &Dispatch) {
+        let number = id.into_u64();
+        let (context, has_begun) = verdict::begins(|| seen(id, dispatch));
+        let Some(context) = context else { return };
         let context = context.span().span_context().clone();
-        if context.is_sampled() {
+        let is_sampled = context.is_sampled();
+        let is_ours = dispatch.downcast_ref::<S>().and_then(|all| all.span(id));
+        let is_first = is_ours.as_ref().is_some_and(|span| span.parent().is_none());
+        if is_first && !has_begun && !self.refused.contains(number) {
+            self.sampler.began_elsewhere();
+        }
+        if is_sampled {
             return self.sampled.insert(number, || self.clock.raw());
         }
         self.edges.insert(number);
-        if let Some(span) = dispatch
-            .downcast_ref::<S>()
-            .and_then(|registry| registry.span(id))
-        {
+        if let Some(span) = is_ours {
             span.extensions_mut().replace(Identity(context));
         }
     }
@@ -249,7 +310,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         let number = id.into_u64();
         if attributes.is_contextual() {
-            // Copied only where it is sampled: the others need its flag alone.
             let current = OtelContext::map_current(|current| {
                 current
                     .has_active_span()
@@ -260,7 +320,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                 if is_sampled(&self.sampler, &parent) {
                     return self.let_through(attributes, id, context);
                 }
-                return self.unsampled_below(parent, attributes, id, context);
+                return self.unsampled_below(&parent, attributes, id, context);
             }
         }
         let current = if attributes.is_contextual() {
@@ -280,23 +340,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return;
         }
         let is_kept = self.sampler.begins(attributes, || self.now());
-        if is_edge(attributes.metadata()) || self.questions.came_for(attributes.metadata()) {
-            self.undecided.insert(number);
-            let under = if attributes.is_contextual() {
-                OtelContext::current()
-            } else {
-                OtelContext::new()
-            };
-            self.pass(
-                if is_kept {
-                    under
-                } else {
-                    under.with_value(NotKept)
-                },
-                attributes,
-                id,
-                context,
-            );
+        if is_edge(attributes.metadata()) || self.callsites.contains(attributes.metadata()) {
+            self.leave_undecided(around(attributes), is_kept, attributes, id, context);
         } else if is_kept {
             self.let_through(attributes, id, context);
         } else {
@@ -313,31 +358,60 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[cold]
     fn unsampled_below(
         &self,
-        parent: SpanContext,
+        parent: &SpanContext,
         attributes: &Attributes<'_>,
         id: &Id,
         context: &Context<'_, S>,
     ) {
         if is_edge(attributes.metadata()) {
-            self.edges.insert(id.into_u64());
-            return self.inner.on_new_span(attributes, id, context.clone());
-        }
-        // The first span here of a trace that began elsewhere goes by its id.
-        if let Some(span) = context.span(id).filter(|span| span.parent().is_none()) {
-            span.extensions_mut().replace(Identity(parent));
+            return self.leave_undecided(around(attributes), false, attributes, id, context);
         }
         self.passed_by(id.into_u64());
+        // What is around it, if anything, may be of another trace: of a worker that serves many.
+        let Some(span) = context.span(id) else { return };
+        let known = span.parent().and_then(|span| self.known_identity(&span));
+        if known.is_none_or(|known| known.trace_id() != parent.trace_id()) {
+            let own = identity::not_kept(parent);
+            span.extensions_mut().replace(Identity(own));
+        }
     }
 
-    /// A span at the edge of an unsampled trace: it records nothing, and its context says so.
+    /// What spans inside this one go by, if anybody has asked, or it came in with its first.
+    fn known_identity(&self, span: &SpanRef<'_, S>) -> Option<SpanContext> {
+        let is_sampled = |span: &SpanRef<'_, S>| self.sampled.contains(span.id().into_u64());
+        let mut around = span.scope().take_while(|span| !is_sampled(span));
+        around.find_map(|span| {
+            let extensions = span.extensions();
+            extensions.get().map(|Identity(own)| own.clone())
+        })
+    }
+
+    /// A span at the edge of an unsampled trace: unless a parent is set, it records nothing, and its context says so.
     #[cold]
     fn let_edge_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(parent) = identity::unsampled(&span, &self.sampler) {
-            self.edges.insert(id.into_u64());
-            let under = OtelContext::new().with_remote_span_context(parent);
-            self.pass(under, attributes, id, context);
+        if let Some(parent) = self.identity(&span) {
+            let under = around(attributes).with_remote_span_context(parent);
+            self.leave_undecided(under, false, attributes, id, context);
         }
+    }
+
+    /// Lets a span through as a child of `under`, to be decided when it is entered. Until then a parent may be set;
+    /// without any, it is kept if it was drawn.
+    fn leave_undecided(
+        &self,
+        under: OtelContext,
+        is_drawn: bool,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) {
+        self.pass(under, attributes, id, context);
+        if !is_drawn {
+            verdict::write_not_kept(|record| self.inner.on_record(id, record, context.clone()));
+            self.refused.insert(id.into_u64());
+        }
+        self.undecided.insert(id.into_u64());
     }
 
     /// Lets a span through as a child of `under`.
@@ -361,18 +435,16 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     pub(crate) fn on_follows_from(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
-        self.decide_if_waiting(id);
         self.decide_if_waiting(follows);
+        if self.is_through(id) && self.is_through(follows) {
+            return self.inner.on_follows_from(id, follows, context.clone());
+        }
+        self.decide_if_waiting(id);
         if !self.sampled.contains(id.into_u64()) {
             return;
         }
-        if self.is_through(follows) {
-            return self.inner.on_follows_from(id, follows, context.clone());
-        }
         // A link towards an unsampled span names its trace.
-        let linked = context
-            .span(follows)
-            .and_then(|span| identity::unsampled(&span, &self.sampler));
+        let linked = context.span(follows).and_then(|span| self.identity(&span));
         let own = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
         if let (Some(linked), Some(own)) = (linked, own) {
             own.span().add_link(linked, Vec::new());
@@ -408,15 +480,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         });
         if is_inside_a_sampled_one {
             self.take_its_place(id, context);
+        } else {
+            attached::enter_again(id.into_u64());
         }
         None
     }
 
     #[cold]
     fn take_its_place(&self, id: &Id, context: &Context<'_, S>) {
-        let unsampled = context
-            .span(id)
-            .and_then(|span| identity::unsampled(&span, &self.sampler));
+        let unsampled = context.span(id).and_then(|span| self.identity(&span));
         if let Some(unsampled) = unsampled {
             attached::attach(id.into_u64(), unsampled);
         }
@@ -464,12 +536,33 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if id == TypeId::of::<Lookup>() {
             return Some(std::ptr::from_ref(&self.lookup).cast());
         }
-        // SAFETY: it only compares type ids and hands out pointers into itself, which live as long as `self`.
-        let found = unsafe { self.inner.downcast_raw(id) }?;
-        if id != TypeId::of::<OpenTelemetryLayer<S, SdkTracer>>() {
-            self.is_asked();
+        if id == TypeId::of::<Asked<S>>() {
+            let dispatch = self.dispatch()?;
+            let subscriber: &S = dispatch.downcast_ref()?;
+            // The one who asks holds the subscriber, too.
+            return Some(std::ptr::from_ref(subscriber).cast());
         }
+        if id == TypeId::of::<OpenTelemetryLayer<S, SdkTracer>>() {
+            return Some(std::ptr::from_ref(&self.inner).cast());
+        }
+        // SAFETY: they only compare type ids and hand out pointers into themselves, which live as long as `self`.
+        let found = unsafe {
+            match self.dispatch() {
+                Some(_) => self.desk.downcast_raw(id),
+                None => self.inner.downcast_raw(id),
+            }
+        }?;
+        self.is_asked(id == TypeId::of::<Desk<S>>());
         Some(found)
+    }
+}
+
+/// What a span is made in.
+fn around(attributes: &Attributes<'_>) -> OtelContext {
+    if attributes.is_contextual() {
+        OtelContext::current()
+    } else {
+        OtelContext::new()
     }
 }
 

@@ -8,11 +8,8 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, SamplingResult, ShouldSample};
 
+use super::verdict;
 use crate::traces::sampling::{HeadSampler, random};
-
-/// In a context: a trace that begins under it is not kept. (It may still turn out not to begin here.)
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NotKept;
 
 /// In a context: what is below it is not kept, whatever a parent elsewhere says.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +21,8 @@ pub(in crate::traces) fn not_kept(context: &Context) -> Context {
     context.with_value(Thinned)
 }
 
-/// A parent's flag counts; a trace that begins here is kept, because the gate let it through, unless its context says
-/// that it is not.
+/// A parent's flag counts; a trace that begins here is kept, because the gate let it through, unless the span says that
+/// it is not.
 #[derive(Clone, Debug)]
 pub(in crate::traces) struct GateSampler(pub(in crate::traces) Arc<HeadSampler>);
 
@@ -36,7 +33,7 @@ impl ShouldSample for GateSampler {
         _: TraceId,
         _: &str,
         _: &SpanKind,
-        _: &[KeyValue],
+        attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
         let span = parent
@@ -47,7 +44,7 @@ impl ShouldSample for GateSampler {
         let is_kept = !is_thinned
             && match &span {
                 Some(span) => is_sampled(&self.0, span),
-                None => parent.is_none_or(|context| context.get::<NotKept>().is_none()),
+                None => verdict::is_kept(attributes),
             };
         SamplingResult {
             decision: if is_kept {
@@ -76,7 +73,7 @@ pub(in crate::traces) struct GateIds(pub(in crate::traces) Arc<HeadSampler>);
 
 impl IdGenerator for GateIds {
     fn new_trace_id(&self) -> TraceId {
-        TraceId::from(self.0.trace_id(true))
+        TraceId::from(self.0.trace_id(!verdict::begin()))
     }
 
     fn new_span_id(&self) -> SpanId {

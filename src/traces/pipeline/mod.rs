@@ -34,6 +34,7 @@ use super::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
+    gate::NOT_KEPT,
     live::Live,
     redaction::Redaction,
     tail::{Decided, TailSampler},
@@ -42,6 +43,9 @@ use crate::{
     config::BatchConfig,
     own_thread::{End, Restartable},
 };
+
+/// Attributes by which we tell ourselves something.
+const MARKS: [&str; 2] = ["observatory.ended", NOT_KEPT];
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-traces";
@@ -186,9 +190,9 @@ impl Stream {
         spans.retain_mut(|span| {
             // Whatever a span holds, the next one is sent.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
-                // A mark for our Layer; nobody else's business.
+                // Marks for ourselves; nobody else's business.
                 span.attributes
-                    .retain(|pair| pair.key.as_str() != "observatory.ended");
+                    .retain(|pair| !MARKS.contains(&pair.key.as_str()));
                 filters.failures.apply(span);
                 if let Some(conventions) = &filters.conventions {
                     conventions.apply(span);

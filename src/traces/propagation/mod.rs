@@ -27,7 +27,7 @@ mod w3c;
 use http::HeaderMap;
 use opentelemetry::{
     Context, ContextGuard, SpanId, TraceFlags, TraceId,
-    baggage::BaggageExt as _,
+    baggage::{BaggageExt as _, KeyValueMetadata},
     trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use tracing::Span;
@@ -140,15 +140,34 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
             gate::propagators_of(dispatch, |all| extract(headers, all))
         })
         .flatten();
-    let Some(Remote(context)) = remote else {
+    let Some(Remote(mut context)) = remote else {
         return;
     };
-    // Without anything to say, a span around this one stays its parent.
-    if !is_kept {
-        let _ = span.set_parent(gate::not_kept(&context));
-    } else if context.has_active_span() || !context.baggage().is_empty() {
-        let _ = span.set_parent(context);
+    if !context.has_active_span() {
+        // Nothing to set, and what is around the span stays its parent.
+        if is_kept && context.baggage().is_empty() {
+            return;
+        }
+        let around = span.with_subscriber(|(id, dispatch)| gate::made_in(dispatch, id));
+        let entries: Vec<KeyValueMetadata> = context
+            .baggage()
+            .iter()
+            .map(|(key, (value, about))| {
+                KeyValueMetadata::new(key.clone(), value.clone(), about.clone())
+            })
+            .collect();
+        context = around.unwrap_or_default();
+        if !entries.is_empty() {
+            context = context.with_baggage(entries);
+        }
     }
+    let context = if is_kept {
+        context
+    } else {
+        gate::not_kept(&context)
+    };
+    // It says no where the span has been entered.
+    let _ = gate::about_recorded(|| span.set_parent(context));
 }
 
 /// A request goes out for `span`: its server may want to know.

@@ -47,6 +47,13 @@ impl HeadSampler {
         ratio.draw() && self.limit.as_ref().is_none_or(|limit| limit.allows(now()))
     }
 
+    /// A trace that [`HeadSampler::begins`] kept turned out to have begun elsewhere: another one may take its place.
+    pub(in crate::traces) fn began_elsewhere(&self) {
+        if let Some(limit) = &self.limit {
+            limit.give_back();
+        }
+    }
+
     /// Whether a trace that began elsewhere is kept.
     pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: bool) -> bool {
         if self.respects_parent {

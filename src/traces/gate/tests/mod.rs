@@ -1,5 +1,7 @@
 //! The gate in a stack, and what came out of it.
 
+mod parents;
+
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::{
@@ -36,13 +38,18 @@ impl SpanProcessor for Ended {
     }
 }
 
-/// The spans that end in `work`, where this share of traces is kept, by name.
-fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
-    let config = SamplingConfig {
-        ratio,
-        ..SamplingConfig::default()
-    };
-    let sampler = Arc::new(HeadSampler::new(&config));
+impl Ended {
+    /// By name.
+    fn taken(&self) -> Vec<SpanData> {
+        let mut spans = std::mem::take(&mut *self.0.lock().unwrap());
+        spans.retain(|span| span.span_context.is_sampled());
+        spans.sort_by(|a, b| a.name.cmp(&b.name));
+        spans
+    }
+}
+
+fn gate(config: &SamplingConfig) -> (Gate<tracing_subscriber::Registry>, Ended, Arc<HeadSampler>) {
+    let sampler = Arc::new(HeadSampler::new(config));
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
         .with_span_processor(ended.clone())
@@ -51,16 +58,25 @@ fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
         .build();
     let gate = Gate::new(
         provider.tracer("test"),
-        sampler,
+        Arc::clone(&sampler),
         Arc::new(Sampled::new()),
         Clock::system(),
     );
+    let formats = [Propagator::TraceContext, Propagator::Baggage];
+    (gate.with_propagators(&formats), ended, sampler)
+}
+
+/// The spans that end in `work`, where this share of traces is kept, by name.
+fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
+    let config = SamplingConfig {
+        ratio,
+        ..SamplingConfig::default()
+    };
+    let (gate, ended, _) = gate(&config);
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::dispatcher::with_default(&Dispatch::new(subscriber), work);
-    let mut spans = std::mem::take(&mut *ended.0.lock().unwrap());
-    spans.sort_by(|a, b| a.name.cmp(&b.name));
-    spans
+    ended.taken()
 }
 
 fn names(spans: &[SpanData]) -> Vec<&str> {
@@ -326,5 +342,6 @@ fn nothing_is_left_behind() {
     let gate = dispatch
         .downcast_ref::<Gate<tracing_subscriber::Registry>>()
         .unwrap();
-    assert!(gate.undecided.is_empty() && gate.edges.is_empty() && gate.sampled.is_empty());
+    let sets = [&gate.undecided, &gate.refused, &gate.edges];
+    assert!(sets.iter().all(|set| set.is_empty()) && gate.sampled.is_empty());
 }
