@@ -82,7 +82,7 @@ async fn run(core: &Core, mut ends: End) {
         if let Err(error) = pushed
             && quiet.about(1, Instant::now()).is_some()
         {
-            tracing::warn!(target: "llm_observatory", %error, "metrics could not be pushed");
+            tracing::warn!(target: "llm_observatory", address = %transport.address(), %error, "metrics could not be pushed");
         }
         if end.is_some() {
             return;

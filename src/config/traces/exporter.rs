@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::config::Secret;
+use crate::config::{
+    ConfigError, Secret,
+    endpoint::{Endpoint, Signal, shown},
+};
 
 /// Somewhere that traces go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +41,8 @@ impl TraceExporter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpConfig {
-    /// Where. Default: port 4318 of this machine over HTTP with the path `/v1/traces`, port 4317 over gRPC.
+    /// Where: with the path over HTTP, without one over gRPC. Default: port 4318 of this machine with the path
+    /// `/v1/traces` over HTTP, port 4317 over gRPC.
     pub endpoint: Option<String>,
     /// How. Default: protobuf over HTTP.
     pub protocol: OtlpProtocol,
@@ -103,11 +107,58 @@ pub struct ZipkinConfig {
     pub certificate: Option<PathBuf>,
 }
 
+impl OtlpConfig {
+    /// Where this signal goes.
+    pub(crate) fn address(&self, signal: Signal) -> Result<Endpoint, ConfigError> {
+        let Some(text) = &self.endpoint else {
+            return Ok(signal.default_endpoint(self.protocol));
+        };
+        let found = signal.endpoint(self.protocol, text);
+        found.map_err(|expected| refused(&format!("{}.endpoint", signal.key()), text, expected))
+    }
+}
+
 impl JaegerConfig {
+    pub(in crate::config) const RIGHT: &str = "a URL for OTLP over gRPC, `http://jaeger:4317`, say, or one for Thrift over HTTP, `http://jaeger:14268/api/traces`, without user and password";
+
     /// Whether the endpoint is one for Thrift over HTTP.
     #[must_use]
     pub fn is_thrift(&self) -> bool {
-        self.endpoint.trim_end_matches('/').ends_with("/api/traces")
+        let path = self.endpoint.split('?').next().unwrap_or_default();
+        path.trim_end_matches('/').ends_with("/api/traces")
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
+        let found = if self.is_thrift() {
+            // Jaeger's router knows the path without a slash behind it.
+            Endpoint::new(&self.endpoint).map(|endpoint| {
+                let path = endpoint.path().trim_end_matches('/').to_owned();
+                endpoint.with_path(&path)
+            })
+        } else {
+            Endpoint::for_grpc(&self.endpoint)
+        };
+        found.ok_or_else(|| refused("traces.jaeger.endpoint", &self.endpoint, Self::RIGHT))
+    }
+}
+
+impl ZipkinConfig {
+    pub(in crate::config) const RIGHT: &str =
+        "a URL without user and password, `http://zipkin:9411/api/v2/spans`, say";
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
+        Endpoint::new(&self.endpoint)
+            .ok_or_else(|| refused("traces.zipkin.endpoint", &self.endpoint, Self::RIGHT))
+    }
+}
+
+fn refused(key: &str, text: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Invalid {
+        key: key.to_owned(),
+        value: format!("{:?}", shown(text)),
+        expected,
     }
 }
 

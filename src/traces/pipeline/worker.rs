@@ -87,14 +87,14 @@ impl Worker {
         };
         self.account.sent(count, failed, start.elapsed());
         if failed > 0 {
-            let name = self.exporter.name();
+            let (name, address) = (self.exporter.name(), self.exporter.address());
             if let Some(spans) = self.complaint.about(failed, Instant::now()) {
                 match sent {
                     Ok(_) => {
-                        tracing::warn!(target: "llm_observatory", exporter = name, spans, "spans were refused by their receiver");
+                        tracing::warn!(target: "llm_observatory", exporter = name, address, spans, "spans were refused by their receiver");
                     }
                     Err(error) => {
-                        tracing::warn!(target: "llm_observatory", exporter = name, spans, %error, "spans could not be exported");
+                        tracing::warn!(target: "llm_observatory", exporter = name, address, spans, %error, "spans could not be exported");
                     }
                 }
             }

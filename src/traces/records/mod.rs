@@ -175,7 +175,7 @@ async fn run(records: &Records, sender: &Sender, mut ends: End) {
         if let Err(error) = sent
             && let Some(records) = quiet.about(count, Instant::now())
         {
-            tracing::warn!(target: "llm_observatory", records, %error, "log records could not be exported");
+            tracing::warn!(target: "llm_observatory", records, address = %sender.transport.address(), %error, "log records could not be exported");
         }
     }
 }
