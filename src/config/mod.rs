@@ -8,6 +8,7 @@ mod alerting;
 mod endpoint;
 mod env;
 mod error;
+mod headers;
 mod otel;
 mod preset;
 mod push;
@@ -29,7 +30,11 @@ pub(crate) use self::alerting::TRACE_ID;
 #[cfg(feature = "alerting")]
 pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 #[cfg(feature = "otlp")]
-pub(crate) use self::{endpoint::Endpoint, endpoint::Signal, otel::percent_decoded};
+pub(crate) use self::{
+    endpoint::{Endpoint, Signal},
+    otel::percent_decoded,
+    traces::shortest,
+};
 pub use self::{
     error::ConfigError,
     preset::Preset,
@@ -411,6 +416,7 @@ impl Config {
             enabled: true,
             interval,
             otlp,
+            ..PushConfig::default()
         };
         self
     }

@@ -3,8 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use super::{
-    BatchConfig, Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig,
-    TraceExporter, TracesConfig,
+    BatchConfig, Config, ConfigError, JaegerConfig, PrometheusConfig, PushConfig, QueryConfig,
+    TailConfig, TraceExporter, TracesConfig,
     endpoint::{Signal, shown},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     metrics::{MOST_SERIES, check_buckets},
 };
 
-const SHORTEST_TICK: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST_TICK: Duration = Duration::from_millis(100);
 /// Ticks and memory below which there is nothing to be asked.
 const FEWEST_TICKS: u32 = 10;
 const FEWEST_BYTES: usize = 1 << 20;
@@ -83,7 +83,7 @@ fn push(push: &PushConfig) -> Result<(), ConfigError> {
         &push.interval,
         "a duration of at least 100ms",
     )?;
-    push.otlp.address(Signal::Metrics).map(drop)
+    push.otlp.check(Signal::Metrics)
 }
 
 #[cfg(feature = "alerting")]
@@ -193,7 +193,7 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
     gathering("traces.batch", &traces.batch)?;
     if traces.logs.enabled {
         gathering("traces.logs.batch", &traces.logs.batch)?;
-        traces.logs.otlp.address(Signal::Logs)?;
+        traces.logs.otlp.check(Signal::Logs)?;
     }
     for exporter in &traces.exporters {
         exporter_can_be_had(*exporter, traces)?;
@@ -260,7 +260,7 @@ fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
 fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
     match exporter {
         TraceExporter::Console => Ok(()),
-        TraceExporter::Otlp => traces.otlp.address(Signal::Traces).map(drop),
+        TraceExporter::Otlp => traces.otlp.check(Signal::Traces),
         TraceExporter::Jaeger => {
             let jaeger = &traces.jaeger;
             jaeger.address()?;
@@ -268,13 +268,13 @@ fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result
                 jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
                 "traces.jaeger.user",
                 &jaeger.user,
-                "a name without a colon, as basic authentication wants it",
+                JaegerConfig::RIGHT_USER,
             )?;
             check(
                 !jaeger.is_thrift() || cfg!(feature = "jaeger"),
                 "traces.jaeger.endpoint",
                 &shown(&jaeger.endpoint),
-                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift",
+                JaegerConfig::RIGHT_WITHOUT_THRIFT,
             )
         }
         TraceExporter::Zipkin => {

@@ -75,7 +75,7 @@ async fn run(core: &Core, mut ends: End) {
             () = tokio::time::sleep(interval) => None,
             end = ends.wait_for(Option::is_some) => Some(end.ok().and_then(|end| *end)),
         };
-        let timeout = core.config.push.otlp.timeout.min(interval);
+        let timeout = core.config.push.time_of_one();
         let deadline = Instant::now() + timeout;
         let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
         let pushed = push(core, transport, deadline, &succeeded, &failed).await;

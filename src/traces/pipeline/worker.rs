@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::queue::Queue;
 use crate::{
-    config::BatchConfig,
+    config::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
         exporter::{ExportError, Exporter, retry},
@@ -76,7 +76,7 @@ impl Worker {
         let count = spans.len();
         let spans: Vec<SpanData> = spans.into_iter().map(Arc::unwrap_or_clone).collect();
         let start = Instant::now();
-        let timeout = self.batch.timeout.min(self.exporter.timeout());
+        let timeout = shortest([self.batch.timeout, self.exporter.timeout()]);
         let sent = tokio::select! {
             sent = retry::send(&self.exporter, spans, start + timeout) => sent,
             () = passed(ends) => Err(ExportError::Timeout),

@@ -30,7 +30,7 @@ use super::{
     redaction::Redaction,
 };
 use crate::{
-    config::{BatchConfig, LogsConfig},
+    config::{BatchConfig, LogsConfig, shortest},
     metrics::{
         Registry, catalog,
         registry::{Counter, Series},
@@ -91,7 +91,7 @@ impl RecordExport {
                 ..ProtoResource::default()
             },
             batch: batch.clone(),
-            timeout: batch.timeout.min(config.otlp.timeout),
+            timeout: shortest([batch.timeout, config.otlp.timeout]),
         };
         Ok(Self {
             records: Arc::new(Records {

@@ -45,9 +45,11 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool, timeout: Durat
     );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    // At most eight digits.
+    // At most eight digits; a time without an end is not said.
     let milliseconds = timeout.as_millis().min(99_999_999);
-    if let Ok(value) = HeaderValue::try_from(format!("{milliseconds}m")) {
+    if !timeout.is_zero()
+        && let Ok(value) = HeaderValue::try_from(format!("{milliseconds}m"))
+    {
         headers.insert(HeaderName::from_static("grpc-timeout"), value);
     }
     if is_gzip {
