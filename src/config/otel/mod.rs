@@ -9,6 +9,7 @@ mod otlp;
 mod tests;
 mod values;
 
+#[cfg(feature = "otlp")]
 pub(crate) use self::values::percent_decoded;
 use self::values::{count, exporters, list, milliseconds, pairs, share};
 use super::{Config, JaegerConfig, Propagator, ZipkinConfig, endpoint::shown};
