@@ -231,6 +231,9 @@ fn misbehaving() {
         let lines = log.matches("could not be exported").count();
         let minutes = start.elapsed().as_secs() / 60;
         assert!(lines as u64 <= 1 + minutes, "one line a minute: {log}");
+        if lines > 0 {
+            assert!(log.contains("/v1/traces"), "no address in {log}");
+        }
         if manner != Manner::Slow {
             assert_eq!(exported > 0, manner == Manner::Takes, "{manner:?}: {said}");
         }

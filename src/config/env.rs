@@ -45,9 +45,6 @@ type Setter = fn(&mut Config, &str) -> Result<(), &'static str>;
 
 /// Each variable, and what it sets; later ones stand over earlier ones.
 const VARIABLES: &[(&str, Setter)] = &[
-    ("OTEL_SERVICE_NAME", |config, value| {
-        set(&mut config.service.name, Ok(value.to_owned()))
-    }),
     ("MONITORING_ENABLED", |config, value| {
         set(&mut config.enabled, boolean(value))
     }),

@@ -5,13 +5,17 @@
 
 #[cfg(feature = "alerting")]
 mod alerting;
+mod endpoint;
 mod env;
 mod error;
+mod headers;
 mod otel;
 mod preset;
 mod push;
 mod query;
 mod secret;
+#[cfg(test)]
+mod tests;
 mod traces;
 mod validate;
 
@@ -26,7 +30,11 @@ pub(crate) use self::alerting::TRACE_ID;
 #[cfg(feature = "alerting")]
 pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 #[cfg(feature = "otlp")]
-pub(crate) use self::otel::percent_decoded;
+pub(crate) use self::{
+    endpoint::{Endpoint, Signal},
+    otel::percent_decoded,
+    traces::shortest,
+};
 pub use self::{
     error::ConfigError,
     preset::Preset,
@@ -408,6 +416,7 @@ impl Config {
             enabled: true,
             interval,
             otlp,
+            ..PushConfig::default()
         };
         self
     }
@@ -465,92 +474,5 @@ impl Config {
             gen_ai: self.prometheus.gen_ai,
             series_limit: self.prometheus.series_limit,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The configuration is refused, and the error names the key and the value.
-    fn check_refused(config: &Config, key: &str, value: &str) {
-        let error = config.validate().expect_err(key).to_string();
-        assert!(error.contains(key) && error.contains(value), "{error}");
-    }
-
-    #[test]
-    fn every_preset_is_valid() {
-        for preset in Preset::ALL {
-            Config::preset(preset).validate().unwrap();
-        }
-        Config::default().validate().unwrap();
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_named() {
-        let config = Config::default;
-        check_refused(
-            &config().with_prefix("9lives_"),
-            "prometheus.prefix",
-            "9lives_",
-        );
-        check_refused(
-            &config().with_prefix("my-router-"),
-            "prometheus.prefix",
-            "my-router-",
-        );
-        check_refused(&config().with_tick(Duration::from_millis(1)), "tick", "1ms");
-        check_refused(
-            &config().with_series_limit(0),
-            "prometheus.series_limit",
-            "0",
-        );
-        check_refused(&config().with_label("le", "x"), "prometheus.labels", "le");
-        check_refused(
-            &config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]),
-            "_seconds",
-            "1",
-        );
-        check_refused(
-            &config().with_span_name("generate", "inferense"),
-            "mapping.spans",
-            "inferense",
-        );
-        check_refused(
-            &config().with_field_name("llm", "modelid"),
-            "mapping.fields",
-            "modelid",
-        );
-        // Where nothing is kept, nothing is wrong with how long.
-        if cfg!(feature = "alerting") {
-            check_refused(
-                &config().with_retention(Duration::from_secs(1), 64 << 20),
-                "query.retention.time",
-                "1s",
-            );
-            check_refused(
-                &config().with_retention(Duration::from_hours(1), 64),
-                "query.retention.bytes",
-                "64",
-            );
-        }
-        let mut known = config().with_trace_exporters([TraceExporter::Otlp]);
-        known.traces.otlp.endpoint = Some("http://ann:s3cret@collector:4318".into());
-        if cfg!(feature = "otlp") {
-            check_refused(&known, "traces.otlp.endpoint", "***@collector:4318");
-            assert!(!known.validate().unwrap_err().to_string().contains("s3cret"));
-        }
-        if cfg!(feature = "otlp") {
-            let tail = |tail| config().with_trace_exporters([]).with_tail_sampling(tail);
-            let default = TailConfig::default;
-            check_refused(&tail(default().with_ratio(1.5)), "traces.tail.ratio", "1.5");
-            let slow = default().with_slow("inferense", Duration::ZERO);
-            check_refused(&tail(slow), "traces.tail.slow", "inferense");
-            let small = default().with_bounds(Duration::from_secs(1), 5);
-            check_refused(&tail(small), "traces.tail.bytes", "5");
-        }
-        let mut same = config();
-        same.health.endpoint = "/metrics".into();
-        check_refused(&same, "different paths", "/metrics");
     }
 }

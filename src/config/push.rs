@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::OtlpConfig;
+#[cfg(feature = "otlp")]
+use super::shortest;
 
 /// Metrics pushed to a Collector by OTLP, beside being scraped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +14,9 @@ pub struct PushConfig {
     pub enabled: bool,
     /// Time between two pushes. The last one comes with the shutdown. Default: 60 s.
     pub interval: Duration,
+    /// Time that a push may take, with every retry; 0 is without an end. Default: 30 s; the timeout in `otlp` counts
+    /// where it is shorter.
+    pub timeout: Duration,
     /// Where to, and how. Default: as for traces, with the path `/v1/metrics` over HTTP.
     pub otlp: OtlpConfig,
 }
@@ -21,7 +26,16 @@ impl Default for PushConfig {
         Self {
             enabled: false,
             interval: Duration::from_mins(1),
+            timeout: Duration::from_secs(30),
             otlp: OtlpConfig::default(),
         }
+    }
+}
+
+impl PushConfig {
+    /// Time that one push may take: the next is not held up by it.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn time_of_one(&self) -> Duration {
+        shortest([self.timeout, self.otlp.timeout]).min(self.interval)
     }
 }

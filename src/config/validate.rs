@@ -3,15 +3,16 @@
 use std::{fmt::Debug, time::Duration};
 
 use super::{
-    BatchConfig, Config, ConfigError, PrometheusConfig, PushConfig, QueryConfig, TailConfig,
-    TraceExporter, TracesConfig,
+    BatchConfig, Config, ConfigError, JaegerConfig, PrometheusConfig, PushConfig, QueryConfig,
+    TailConfig, TraceExporter, TracesConfig,
+    endpoint::{Signal, shown},
 };
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
 };
 
-const SHORTEST_TICK: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST_TICK: Duration = Duration::from_millis(100);
 /// Ticks and memory below which there is nothing to be asked.
 const FEWEST_TICKS: u32 = 10;
 const FEWEST_BYTES: usize = 1 << 20;
@@ -82,8 +83,7 @@ fn push(push: &PushConfig) -> Result<(), ConfigError> {
         &push.interval,
         "a duration of at least 100ms",
     )?;
-    let endpoint = push.otlp.endpoint.as_deref();
-    endpoint.map_or(Ok(()), |endpoint| url("push.otlp.endpoint", endpoint))
+    push.otlp.check(Signal::Metrics)
 }
 
 #[cfg(feature = "alerting")]
@@ -141,8 +141,9 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
     if let Some(template) = &alerting.trace_url {
         let key = "alerting.trace_url";
         let right = "a URL without user and password and with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say";
-        url_as(key, template, right)?;
-        check(template.contains(super::TRACE_ID), key, template, right)?;
+        url(key, template, right)?;
+        let is_complete = template.contains(super::TRACE_ID);
+        check(is_complete, key, &shown(template), right)?;
     }
     for (name, channel) in &alerting.channels {
         let is_known = |fallback: &String| alerting.channels.contains_key(fallback);
@@ -192,10 +193,7 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
     gathering("traces.batch", &traces.batch)?;
     if traces.logs.enabled {
         gathering("traces.logs.batch", &traces.logs.batch)?;
-        let endpoint = traces.logs.otlp.endpoint.as_deref();
-        endpoint.map_or(Ok(()), |endpoint| {
-            url("traces.logs.otlp.endpoint", endpoint)
-        })?;
+        traces.logs.otlp.check(Signal::Logs)?;
     }
     for exporter in &traces.exporters {
         exporter_can_be_had(*exporter, traces)?;
@@ -262,24 +260,21 @@ fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
 fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
     match exporter {
         TraceExporter::Console => Ok(()),
-        TraceExporter::Otlp => {
-            let endpoint = traces.otlp.endpoint.as_deref();
-            endpoint.map_or(Ok(()), |endpoint| url("traces.otlp.endpoint", endpoint))
-        }
+        TraceExporter::Otlp => traces.otlp.check(Signal::Traces),
         TraceExporter::Jaeger => {
             let jaeger = &traces.jaeger;
-            url("traces.jaeger.endpoint", &jaeger.endpoint)?;
+            jaeger.address()?;
             check(
                 jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
                 "traces.jaeger.user",
                 &jaeger.user,
-                "a name without a colon, as basic authentication wants it",
+                JaegerConfig::RIGHT_USER,
             )?;
             check(
                 !jaeger.is_thrift() || cfg!(feature = "jaeger"),
                 "traces.jaeger.endpoint",
-                &jaeger.endpoint,
-                "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift",
+                &shown(&jaeger.endpoint),
+                JaegerConfig::RIGHT_WITHOUT_THRIFT,
             )
         }
         TraceExporter::Zipkin => {
@@ -289,19 +284,14 @@ fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result
                 &exporter,
                 "others, or the feature `zipkin` added",
             )?;
-            url("traces.zipkin.endpoint", &traces.zipkin.endpoint)
+            traces.zipkin.address().map(drop)
         }
     }
 }
 
-/// A URL without user and password: addresses are shown, here as elsewhere.
-fn url(key: &str, url: &str) -> Result<(), ConfigError> {
-    let right = "a URL without user and password, `http://collector:4318/v1/traces`, say";
-    url_as(key, url, right)
-}
-
-/// As [`url`], saying what would be right.
-fn url_as(key: &str, url: &str, right: &'static str) -> Result<(), ConfigError> {
+/// A URL without user and password, which may be a template.
+#[cfg(feature = "alerting")]
+fn url(key: &str, url: &str, right: &'static str) -> Result<(), ConfigError> {
     let rest = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"));
@@ -310,11 +300,7 @@ fn url_as(key: &str, url: &str, right: &'static str) -> Result<(), ConfigError> 
             && !rest.is_empty()
             && rest.bytes().all(|byte| byte.is_ascii_graphic())
     });
-    let (shown, is_secret) = match url.rsplit_once('@') {
-        Some((_, host)) => (format!("***@{host}"), true),
-        None => (url.to_owned(), false),
-    };
-    check(is_url && !is_secret, key, &shown, right)
+    check(is_url && !url.contains('@'), key, &shown(url), right)
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -75,14 +75,14 @@ async fn run(core: &Core, mut ends: End) {
             () = tokio::time::sleep(interval) => None,
             end = ends.wait_for(Option::is_some) => Some(end.ok().and_then(|end| *end)),
         };
-        let timeout = core.config.push.otlp.timeout.min(interval);
+        let timeout = core.config.push.time_of_one();
         let deadline = Instant::now() + timeout;
         let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
         let pushed = push(core, transport, deadline, &succeeded, &failed).await;
         if let Err(error) = pushed
             && quiet.about(1, Instant::now()).is_some()
         {
-            tracing::warn!(target: "llm_observatory", %error, "metrics could not be pushed");
+            tracing::warn!(target: "llm_observatory", address = %transport.address(), %error, "metrics could not be pushed");
         }
         if end.is_some() {
             return;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
+
 /// Traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,9 +22,15 @@ pub enum TracesError {
     /// The authorities that the platform trusts cannot be read.
     #[error("cannot read the certificates that the platform trusts")]
     Platform(#[source] std::io::Error),
-    /// An exporter's address is none, or needs a feature that is not compiled in.
-    #[error("cannot use the endpoint of an exporter")]
-    Endpoint,
+    /// An exporter's address is none.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A client cannot send to such an address.
+    #[error("cannot send to {0}")]
+    Address(String),
+    /// What encodes for an exporter cannot be made, or needs a feature that is not compiled in.
+    #[error("the exporter `{0}` cannot be had")]
+    Exporter(&'static str),
     /// A pattern of the redaction is no regular expression.
     #[error("traces.redaction.patterns has {pattern:?}, which is no regular expression")]
     Pattern {

@@ -28,7 +28,8 @@ pub(super) fn provider(
             max_events_per_span: limits.events,
             max_attributes_per_span: limits.attributes,
             max_links_per_span: limits.links,
-            ..SpanLimits::default()
+            max_attributes_per_event: limits.event_attributes,
+            max_attributes_per_link: limits.link_attributes,
         })
         // Exporters are given the resource themselves.
         .with_resource(Resource::builder_empty().build())

@@ -237,6 +237,20 @@ fn an_exporter_that_hangs_leaves_the_others_alone() {
 }
 
 #[test]
+fn an_address_that_is_none_sends_nothing_to_another() {
+    let mut traces = traces("${COLLECTOR}:4318");
+    traces.logs.enabled = true;
+    let error = Observatory::builder(config(traces)).build::<tracing_subscriber::Registry>();
+    let error = std::error::Error::source(&error.unwrap_err())
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("traces.otlp.endpoint") && error.contains("${COLLECTOR}"),
+        "{error}"
+    );
+}
+
+#[test]
 fn bodies_are_compressed_and_headers_sent_where_they_are_asked_for() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::config::Secret;
+use crate::config::{
+    ConfigError, Secret,
+    endpoint::{Endpoint, Signal, shown},
+    headers,
+};
 
 /// Somewhere that traces go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,13 +42,14 @@ impl TraceExporter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpConfig {
-    /// Where. Default: port 4318 of this machine over HTTP with the path `/v1/traces`, port 4317 over gRPC.
+    /// Where: with the path over HTTP, without one over gRPC. Default: port 4318 of this machine with the path
+    /// `/v1/traces` over HTTP, port 4317 over gRPC.
     pub endpoint: Option<String>,
     /// How. Default: protobuf over HTTP.
     pub protocol: OtlpProtocol,
     /// Headers of every request; a key for an account, say. Default: none.
     pub headers: BTreeMap<String, Secret>,
-    /// Time that a batch may take, with every retry. Default: 10 s.
+    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
     pub timeout: Duration,
     /// How bodies are compressed. Default: not at all.
     pub compression: Compression,
@@ -81,7 +86,7 @@ pub struct JaegerConfig {
     /// Where it takes OTLP over gRPC, or Thrift over HTTP: then it ends in `/api/traces`. Default:
     /// `http://localhost:4317`.
     pub endpoint: String,
-    /// Time that a batch may take, with every retry. Default: 10 s.
+    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
     pub timeout: Duration,
     /// Who sends, for basic authentication by Thrift. Default: nobody.
     pub user: Option<String>,
@@ -97,17 +102,91 @@ pub struct JaegerConfig {
 pub struct ZipkinConfig {
     /// Where it takes spans. Default: `http://localhost:9411/api/v2/spans`.
     pub endpoint: String,
-    /// Time that a batch may take, with every retry. Default: 10 s.
+    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
     pub timeout: Duration,
     /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
     pub certificate: Option<PathBuf>,
 }
 
+impl OtlpConfig {
+    /// Checks that it can be used for this signal.
+    pub(in crate::config) fn check(&self, signal: Signal) -> Result<(), ConfigError> {
+        self.address(signal)?;
+        for (name, value) in &self.headers {
+            let (shown, expected) = if !headers::is_name(name) {
+                // It may be a whole header, with its secret.
+                (
+                    "***",
+                    "by names of letters, digits and hyphens, without colons",
+                )
+            } else if !headers::is_value(value.expose()) {
+                (name.as_str(), "with values of visible ASCII in one line")
+            } else {
+                continue;
+            };
+            return Err(ConfigError::Invalid {
+                key: format!("{}.headers", signal.key()),
+                value: format!("{shown:?}"),
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where this signal goes.
+    pub(crate) fn address(&self, signal: Signal) -> Result<Endpoint, ConfigError> {
+        let Some(text) = &self.endpoint else {
+            return Ok(signal.default_endpoint(self.protocol));
+        };
+        let found = signal.endpoint(self.protocol, text);
+        found.map_err(|expected| refused(&format!("{}.endpoint", signal.key()), text, expected))
+    }
+}
+
 impl JaegerConfig {
+    pub(in crate::config) const RIGHT_USER: &str =
+        "a name without a colon, as basic authentication wants it";
+    pub(in crate::config) const RIGHT_WITHOUT_THRIFT: &str = "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift";
+    pub(in crate::config) const RIGHT: &str = "a URL for OTLP over gRPC, `http://jaeger:4317`, say, or one for Thrift over HTTP, `http://jaeger:14268/api/traces`, without user and password";
+
     /// Whether the endpoint is one for Thrift over HTTP.
     #[must_use]
     pub fn is_thrift(&self) -> bool {
-        self.endpoint.trim_end_matches('/').ends_with("/api/traces")
+        let path = self.endpoint.split('?').next().unwrap_or_default();
+        path.trim_end_matches('/').ends_with("/api/traces")
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
+        let found = if self.is_thrift() {
+            // Jaeger's router knows the path without a slash behind it.
+            Endpoint::new(&self.endpoint).map(|endpoint| {
+                let path = endpoint.path().trim_end_matches('/').to_owned();
+                endpoint.with_path(&path)
+            })
+        } else {
+            Endpoint::for_grpc(&self.endpoint)
+        };
+        found.ok_or_else(|| refused("traces.jaeger.endpoint", &self.endpoint, Self::RIGHT))
+    }
+}
+
+impl ZipkinConfig {
+    pub(in crate::config) const RIGHT: &str =
+        "a URL without user and password, `http://zipkin:9411/api/v2/spans`, say";
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
+        Endpoint::new(&self.endpoint)
+            .ok_or_else(|| refused("traces.zipkin.endpoint", &self.endpoint, Self::RIGHT))
+    }
+}
+
+fn refused(key: &str, text: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Invalid {
+        key: key.to_owned(),
+        value: format!("{:?}", shown(text)),
+        expected,
     }
 }
 

@@ -68,8 +68,8 @@ pub struct BatchConfig {
     pub batch_size: usize,
     /// Time that a span waits for others at most. Default: 5 s.
     pub delay: Duration,
-    /// Time that a batch may take, with every retry. Default: 30 s; an exporter's own timeout counts where it is
-    /// shorter.
+    /// Time that a batch may take, with every retry; 0 is without an end. Default: 30 s; an exporter's own timeout
+    /// counts where it is shorter.
     pub timeout: Duration,
 }
 
@@ -81,8 +81,12 @@ pub struct SpanLimits {
     pub attributes: u32,
     /// Events of a span. Default: 128.
     pub events: u32,
+    /// Attributes of an event. Default: 128.
+    pub event_attributes: u32,
     /// Links of a span. Default: 128.
     pub links: u32,
+    /// Attributes of a link. Default: 128.
+    pub link_attributes: u32,
     /// Characters of an attribute's value; longer ones are cut. Default: none.
     pub value_length: Option<usize>,
 }
@@ -148,6 +152,27 @@ impl Default for TracesConfig {
     }
 }
 
+impl BatchConfig {
+    /// A batch "must be less than or equal to" the queue.
+    pub(super) fn set_queue_size(&mut self, size: usize) {
+        self.queue_size = size;
+        self.set_batch_size(self.batch_size);
+    }
+
+    pub(super) fn set_batch_size(&mut self, size: usize) {
+        self.batch_size = size.min(self.queue_size);
+    }
+}
+
+/// The shortest of these times, of which 0 is one without an end.
+#[cfg(feature = "otlp")]
+pub(crate) fn shortest<const N: usize>(timeouts: [Duration; N]) -> Duration {
+    /// Longer than any process runs, and short enough to be added to any time.
+    const ENDLESS: Duration = Duration::from_hours(24 * 365 * 100);
+    let some = timeouts.into_iter().filter(|timeout| !timeout.is_zero());
+    some.min().unwrap_or(ENDLESS).min(ENDLESS)
+}
+
 /// The defaults of OpenTelemetry's specification.
 impl Default for BatchConfig {
     fn default() -> Self {
@@ -166,7 +191,9 @@ impl Default for SpanLimits {
         Self {
             attributes: 128,
             events: 128,
+            event_attributes: 128,
             links: 128,
+            link_attributes: 128,
             value_length: None,
         }
     }

@@ -1,5 +1,6 @@
 //! Where spans go, and what comes back. The only part of `traces` that does I/O.
 
+mod address;
 mod console;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod foreign;
@@ -80,7 +81,7 @@ impl Exporter {
             }
             // The configuration was checked before.
             #[cfg(not(feature = "zipkin"))]
-            TraceExporter::Zipkin => return Err(TracesError::Endpoint),
+            TraceExporter::Zipkin => return Err(TracesError::Exporter("zipkin")),
             TraceExporter::Console => Self::Console(Console::new(config.console)),
         })
     }

@@ -10,30 +10,32 @@ use hyper::{
 
 use super::{
     Encoded, ExportError,
+    address::uri,
     http::{AGENT, Answer, HttpClient, Version, may_pass, retry_after},
 };
-use crate::traces::TracesError;
+use crate::{config::Endpoint, traces::TracesError};
 
 /// Where bodies are sent to.
 pub(super) struct Post {
+    pub(super) address: Endpoint,
     client: HttpClient,
     uri: Uri,
     headers: HeaderMap,
 }
 
 impl Post {
-    /// `endpoint` was checked with the configuration.
     pub(super) fn new(
-        endpoint: &str,
+        address: Endpoint,
         content_type: &'static str,
         certificate: Option<&PathBuf>,
     ) -> Result<Self, TracesError> {
-        let uri: Uri = endpoint.parse().map_err(|_| TracesError::Endpoint)?;
+        let uri = uri(&address)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
         Ok(Self {
             client: HttpClient::new(&uri, Version::One, certificate)?,
+            address,
             uri,
             headers,
         })

@@ -24,7 +24,10 @@ use super::{
     foreign::{Kept, at_once},
     post::Post,
 };
-use crate::{config::ZipkinConfig, traces::TracesError};
+use crate::{
+    config::{Endpoint, ZipkinConfig},
+    traces::TracesError,
+};
 
 /// A duration is rounded up to it: a span took some time.
 const SHORTEST: Duration = Duration::from_micros(1);
@@ -49,7 +52,7 @@ impl Zipkin {
             // Nobody is called there; said here so that no variable of the environment is asked.
             .with_collector_endpoint("http://localhost/")
             .build()
-            .map_err(|_| TracesError::Endpoint)?;
+            .map_err(|_| TracesError::Exporter("zipkin"))?;
         let (mut service, mut rest) = (String::new(), Map::new());
         for (key, value) in resource {
             match key.as_str() {
@@ -64,12 +67,17 @@ impl Zipkin {
             endpoint: json!({ "serviceName": service }),
             resource: rest,
             post: Post::new(
-                &config.endpoint,
+                config.address()?,
                 "application/json",
                 config.certificate.as_ref(),
             )?,
             timeout: config.timeout,
         })
+    }
+
+    /// Where it sends.
+    pub(super) fn address(&self) -> &Endpoint {
+        &self.post.address
     }
 
     pub(super) fn timeout(&self) -> Duration {

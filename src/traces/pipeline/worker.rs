@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::queue::Queue;
 use crate::{
-    config::BatchConfig,
+    config::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
         exporter::{ExportError, Exporter, retry},
@@ -76,7 +76,7 @@ impl Worker {
         let count = spans.len();
         let spans: Vec<SpanData> = spans.into_iter().map(Arc::unwrap_or_clone).collect();
         let start = Instant::now();
-        let timeout = self.batch.timeout.min(self.exporter.timeout());
+        let timeout = shortest([self.batch.timeout, self.exporter.timeout()]);
         let sent = tokio::select! {
             sent = retry::send(&self.exporter, spans, start + timeout) => sent,
             () = passed(ends) => Err(ExportError::Timeout),
@@ -87,14 +87,14 @@ impl Worker {
         };
         self.account.sent(count, failed, start.elapsed());
         if failed > 0 {
-            let name = self.exporter.name();
+            let (name, address) = (self.exporter.name(), self.exporter.address());
             if let Some(spans) = self.complaint.about(failed, Instant::now()) {
                 match sent {
                     Ok(_) => {
-                        tracing::warn!(target: "llm_observatory", exporter = name, spans, "spans were refused by their receiver");
+                        tracing::warn!(target: "llm_observatory", exporter = name, address, spans, "spans were refused by their receiver");
                     }
                     Err(error) => {
-                        tracing::warn!(target: "llm_observatory", exporter = name, spans, %error, "spans could not be exported");
+                        tracing::warn!(target: "llm_observatory", exporter = name, address, spans, %error, "spans could not be exported");
                     }
                 }
             }

@@ -30,7 +30,7 @@ use super::{
     redaction::Redaction,
 };
 use crate::{
-    config::{BatchConfig, LogsConfig},
+    config::{BatchConfig, LogsConfig, shortest},
     metrics::{
         Registry, catalog,
         registry::{Counter, Series},
@@ -91,7 +91,7 @@ impl RecordExport {
                 ..ProtoResource::default()
             },
             batch: batch.clone(),
-            timeout: batch.timeout.min(config.otlp.timeout),
+            timeout: shortest([batch.timeout, config.otlp.timeout]),
         };
         Ok(Self {
             records: Arc::new(Records {
@@ -175,7 +175,7 @@ async fn run(records: &Records, sender: &Sender, mut ends: End) {
         if let Err(error) = sent
             && let Some(records) = quiet.about(count, Instant::now())
         {
-            tracing::warn!(target: "llm_observatory", records, %error, "log records could not be exported");
+            tracing::warn!(target: "llm_observatory", records, address = %sender.transport.address(), %error, "log records could not be exported");
         }
     }
 }

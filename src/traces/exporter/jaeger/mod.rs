@@ -21,7 +21,10 @@ use super::{
     foreign::{Kept, at_once},
     post::Post,
 };
-use crate::{config::JaegerConfig, traces::TracesError};
+use crate::{
+    config::{Endpoint, JaegerConfig},
+    traces::TracesError,
+};
 
 const CONTENT_TYPE: &str = "application/vnd.apache.thrift.binary";
 
@@ -42,7 +45,7 @@ type Encoder = opentelemetry_jaeger::Exporter;
 impl Thrift {
     pub(super) fn new(config: &JaegerConfig, resource: &Resource) -> Result<Self, TracesError> {
         let kept = Kept::default();
-        let post = Post::new(&config.endpoint, CONTENT_TYPE, config.certificate.as_ref())?;
+        let post = Post::new(config.address()?, CONTENT_TYPE, config.certificate.as_ref())?;
         let post = match &config.user {
             None => post,
             Some(user) => post.with_authorization(basic(
@@ -56,6 +59,11 @@ impl Thrift {
             post,
             timeout: config.timeout,
         })
+    }
+
+    /// Where it sends.
+    pub(super) fn address(&self) -> &Endpoint {
+        &self.post.address
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -94,7 +102,7 @@ fn encoder(kept: &Kept, resource: &Resource) -> Result<Encoder, TracesError> {
         .with_trace_config(Config::default().with_resource(OldResource::new(resource)))
         .with_http_client(kept.clone())
         .build_collector_exporter::<Tokio>()
-        .map_err(|_| TracesError::Endpoint)
+        .map_err(|_| TracesError::Exporter("jaeger"))
 }
 
 /// RFC 7617: base64 of `user:password`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::{
-    HeaderMap, Uri,
+    HeaderMap,
     header::{self, HeaderName, HeaderValue},
 };
 
@@ -13,37 +13,19 @@ use crate::traces::exporter::{
     http::{AGENT, Answer},
 };
 
-const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
-const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
-/// Where all go where nothing is said.
-const DEFAULT: &str = "http://localhost:4317";
 /// Flag and length before a message.
 const FRAME: usize = 5;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// What a call without a status means.
 const UNKNOWN: u32 = 2;
 
-/// The method's address at an endpoint, which is scheme, host and port; without a scheme it is plain.
-pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
-    let path = match signal {
-        Signal::Traces => TRACES,
-        Signal::Metrics => METRICS,
-        Signal::Logs => LOGS,
-    };
-    let at = |endpoint: &str| {
-        let endpoint = endpoint.trim_end_matches('/');
-        let scheme = if endpoint.contains("://") {
-            ""
-        } else {
-            "http://"
-        };
-        format!("{scheme}{endpoint}{path}").parse().ok()
-    };
-    endpoint
-        .and_then(at)
-        .or_else(|| at(DEFAULT))
-        .unwrap_or_default()
+/// Where the method of a signal is at an endpoint.
+pub(super) const fn method(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
 }
 
 /// The message with its flag and length.
@@ -63,9 +45,11 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool, timeout: Durat
     );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    // At most eight digits.
+    // At most eight digits; a time without an end is not said.
     let milliseconds = timeout.as_millis().min(99_999_999);
-    if let Ok(value) = HeaderValue::try_from(format!("{milliseconds}m")) {
+    if !timeout.is_zero()
+        && let Ok(value) = HeaderValue::try_from(format!("{milliseconds}m"))
+    {
         headers.insert(HeaderName::from_static("grpc-timeout"), value);
     }
     if is_gzip {
@@ -162,18 +146,5 @@ mod tests {
         assert!(
             matches!(interpret(&exhausted), Err(ExportError::Later { after: found, .. }) if found == after)
         );
-    }
-
-    #[test]
-    fn an_endpoint_is_scheme_host_and_port() {
-        for endpoint in ["http://a:4317", "http://a:4317/", "a:4317"] {
-            assert_eq!(
-                uri(Some(endpoint), Signal::Metrics).to_string(),
-                format!("http://a:4317{METRICS}")
-            );
-        }
-        let default = uri(None, Signal::Traces);
-        assert_eq!(default.authority().unwrap(), "localhost:4317");
-        assert_eq!(default.path(), TRACES);
     }
 }

@@ -1,27 +1,15 @@
 //! OTLP over HTTP: headers of the request, and what an answer means.
 
 use hyper::{
-    HeaderMap, Uri,
+    HeaderMap,
     header::{self, HeaderValue},
 };
 
-use super::{Signal, refused};
+use super::refused;
 use crate::traces::exporter::{
     ExportError,
     http::{AGENT, Answer, may_pass, retry_after},
 };
-
-/// The address, as it is said; where nothing is said, this machine's.
-pub(super) fn uri(endpoint: Option<&str>, signal: Signal) -> Uri {
-    let default = match signal {
-        Signal::Traces => "http://localhost:4318/v1/traces",
-        Signal::Metrics => "http://localhost:4318/v1/metrics",
-        Signal::Logs => "http://localhost:4318/v1/logs",
-    };
-    endpoint
-        .and_then(|endpoint| endpoint.parse().ok())
-        .unwrap_or_else(|| Uri::from_static(default))
-}
 
 pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
     headers.insert(

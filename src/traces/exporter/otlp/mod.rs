@@ -27,27 +27,24 @@ use prost::Message;
 
 use super::{
     Encoded, ExportError,
+    address::uri,
     http::{HttpClient, Version},
 };
-use crate::config::{Compression, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter};
+pub(crate) use crate::config::Signal;
+use crate::config::{
+    Compression, Endpoint, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter,
+};
 use crate::traces::TracesError;
 
 /// Sends messages of one signal by OTLP.
 pub(crate) struct Transport {
+    address: Endpoint,
     client: HttpClient,
     uri: Uri,
     protocol: OtlpProtocol,
     headers: HeaderMap,
     compression: Compression,
     timeout: Duration,
-}
-
-/// What is sent: each has its own path, and its own method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Traces,
-    Metrics,
-    Logs,
 }
 
 /// Sends spans by OTLP.
@@ -59,12 +56,17 @@ pub(in crate::traces) struct Otlp {
 
 impl Transport {
     pub(crate) fn new(config: &OtlpConfig, signal: Signal) -> Result<Self, TracesError> {
-        let endpoint = config.endpoint.as_deref();
-        let (uri, version) = match config.protocol {
-            OtlpProtocol::HttpProtobuf => (http::uri(endpoint, signal), Version::One),
-            OtlpProtocol::Grpc => (grpc::uri(endpoint, signal), Version::Two),
+        Self::to(config.address(signal)?, config, signal)
+    }
+
+    fn to(address: Endpoint, config: &OtlpConfig, signal: Signal) -> Result<Self, TracesError> {
+        let (address, version) = match config.protocol {
+            OtlpProtocol::HttpProtobuf => (address, Version::One),
+            OtlpProtocol::Grpc => (address.with_path(grpc::method(signal)), Version::Two),
         };
+        let uri = uri(&address)?;
         Ok(Self {
+            address,
             client: HttpClient::new(&uri, version, config.certificate.as_ref())?,
             uri,
             protocol: config.protocol,
@@ -72,6 +74,11 @@ impl Transport {
             compression: config.compression,
             timeout: config.timeout,
         })
+    }
+
+    /// Where it sends, as it may be shown.
+    pub(crate) fn address(&self) -> &Endpoint {
+        &self.address
     }
 
     pub(crate) fn encode(&self, message: &impl Message) -> Encoded {
@@ -123,7 +130,6 @@ impl Otlp {
         resource: &Resource,
     ) -> Result<Self, TracesError> {
         let otlp = OtlpConfig {
-            endpoint: Some(config.endpoint.clone()),
             protocol: OtlpProtocol::Grpc,
             timeout: config.timeout,
             certificate: config.certificate.clone(),
@@ -131,8 +137,14 @@ impl Otlp {
         };
         Ok(Self {
             kind: TraceExporter::Jaeger,
-            ..Self::new(&otlp, resource)?
+            transport: Transport::to(config.address()?, &otlp, Signal::Traces)?,
+            resource: resource.into(),
         })
+    }
+
+    /// Where it sends.
+    pub(super) fn address(&self) -> &Endpoint {
+        self.transport.address()
     }
 
     pub(super) fn name(&self) -> &'static str {

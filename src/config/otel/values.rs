@@ -1,0 +1,78 @@
+//! Values of variables: numbers, lists, pairs.
+
+use std::time::Duration;
+
+use super::MILLISECONDS;
+use crate::config::TraceExporter;
+
+/// 0 is a time without an end where it is one that something may take: "SHOULD be interpreted as indefinite".
+pub(super) fn milliseconds(text: &str, place: &mut Duration) -> Result<(), &'static str> {
+    let milliseconds = text.parse().map_err(|_| MILLISECONDS)?;
+    *place = Duration::from_millis(milliseconds);
+    Ok(())
+}
+
+/// How many, at least one.
+pub(super) fn count(text: &str) -> Result<usize, &'static str> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or("a whole number above 0")
+}
+
+pub(super) fn share(text: &str) -> Option<f64> {
+    let share = text.parse().ok()?;
+    (0.0..=1.0).contains(&share).then_some(share)
+}
+
+/// Names between commas, each once, and whether all of them are known.
+pub(super) fn list<T: PartialEq>(text: &str, known: impl Fn(&str) -> Option<T>) -> (Vec<T>, bool) {
+    let (mut found, mut is_whole) = (Vec::new(), true);
+    for name in text.split(',').map(str::trim) {
+        match known(name) {
+            Some(value) if found.contains(&value) => {}
+            Some(value) => found.push(value),
+            None => is_whole = false,
+        }
+    }
+    (found, is_whole)
+}
+
+pub(super) fn exporters(name: &str) -> Option<TraceExporter> {
+    match name {
+        "logging" => Some(TraceExporter::Console),
+        "zipkin" if !cfg!(feature = "zipkin") => None,
+        name => TraceExporter::ALL
+            .into_iter()
+            .find(|exporter| exporter.as_str() == name),
+    }
+}
+
+/// `key=value` pairs between commas; values are percent-encoded.
+pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty()).then_some(())?;
+        Some((key.to_owned(), percent_decoded(value.trim())?))
+    };
+    text.split(',')
+        .filter(|part| !part.trim().is_empty())
+        .map(pair)
+        .collect()
+}
+
+/// `None` for an escape that is none, or bytes that are no text.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'%' {
+            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &rest[2..];
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

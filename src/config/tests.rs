@@ -1,0 +1,173 @@
+//! What is refused, and what is said of it.
+
+use super::*;
+
+/// The configuration is refused, and the error names the key and the value.
+fn check_refused(config: &Config, key: &str, value: &str) {
+    let error = config.validate().expect_err(key).to_string();
+    assert!(error.contains(key) && error.contains(value), "{error}");
+}
+
+#[test]
+fn every_preset_is_valid() {
+    for preset in Preset::ALL {
+        Config::preset(preset).validate().unwrap();
+    }
+    Config::default().validate().unwrap();
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let config = Config::default;
+    check_refused(
+        &config().with_prefix("9lives_"),
+        "prometheus.prefix",
+        "9lives_",
+    );
+    check_refused(
+        &config().with_prefix("my-router-"),
+        "prometheus.prefix",
+        "my-router-",
+    );
+    check_refused(&config().with_tick(Duration::from_millis(1)), "tick", "1ms");
+    check_refused(
+        &config().with_series_limit(0),
+        "prometheus.series_limit",
+        "0",
+    );
+    check_refused(&config().with_label("le", "x"), "prometheus.labels", "le");
+    check_refused(
+        &config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]),
+        "_seconds",
+        "1",
+    );
+    check_refused(
+        &config().with_span_name("generate", "inferense"),
+        "mapping.spans",
+        "inferense",
+    );
+    check_refused(
+        &config().with_field_name("llm", "modelid"),
+        "mapping.fields",
+        "modelid",
+    );
+    // Where nothing is kept, nothing is wrong with how long.
+    if cfg!(feature = "alerting") {
+        check_refused(
+            &config().with_retention(Duration::from_secs(1), 64 << 20),
+            "query.retention.time",
+            "1s",
+        );
+        check_refused(
+            &config().with_retention(Duration::from_hours(1), 64),
+            "query.retention.bytes",
+            "64",
+        );
+    }
+    if cfg!(feature = "otlp") {
+        let tail = |tail| config().with_trace_exporters([]).with_tail_sampling(tail);
+        let default = TailConfig::default;
+        check_refused(&tail(default().with_ratio(1.5)), "traces.tail.ratio", "1.5");
+        let slow = default().with_slow("inferense", Duration::ZERO);
+        check_refused(&tail(slow), "traces.tail.slow", "inferense");
+        let small = default().with_bounds(Duration::from_secs(1), 5);
+        check_refused(&tail(small), "traces.tail.bytes", "5");
+    }
+    let mut same = config();
+    same.health.endpoint = "/metrics".into();
+    check_refused(&same, "different paths", "/metrics");
+}
+
+/// What of an address cannot be used is refused under its own key, with an example of its own, and shows nothing.
+#[cfg(feature = "otlp")]
+#[test]
+fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
+    let all = [
+        TraceExporter::Otlp,
+        TraceExporter::Jaeger,
+        TraceExporter::Zipkin,
+    ];
+    let exporters = &all[..if cfg!(feature = "zipkin") { 3 } else { 2 }];
+    let with = |set: &dyn Fn(&mut Config)| {
+        let mut config = Config::default().with_trace_exporters(exporters);
+        config.traces.logs.enabled = true;
+        config.push.enabled = true;
+        set(&mut config);
+        config.validate().unwrap_err().to_string()
+    };
+    for wrong in [
+        "http://${COLLECTOR}:4318/v1/traces",
+        "http://[::1:4318/v1/traces",
+        "http://a:b:c/v1/traces",
+        "collector:4318",
+    ] {
+        let text = || Some(wrong.to_owned());
+        for (error, key, right) in [
+            (
+                with(&|config| config.traces.otlp.endpoint = text()),
+                "traces.otlp.endpoint",
+                "http://collector:4318/v1/traces",
+            ),
+            (
+                with(&|config| config.traces.logs.otlp.endpoint = text()),
+                "traces.logs.otlp.endpoint",
+                "http://collector:4318/v1/logs",
+            ),
+            (
+                with(&|config| config.push.otlp.endpoint = text()),
+                "push.otlp.endpoint",
+                "http://collector:4318/v1/metrics",
+            ),
+            (
+                with(&|config| config.traces.jaeger.endpoint = wrong.into()),
+                "traces.jaeger.endpoint",
+                "http://jaeger:4317",
+            ),
+        ] {
+            let shown = format!("{key} is {wrong:?}, but must be ");
+            assert!(
+                error.starts_with(&shown) && error.contains(right),
+                "{error}"
+            );
+        }
+        if cfg!(feature = "zipkin") {
+            let error = with(&|config| config.traces.zipkin.endpoint = wrong.into());
+            let right = "http://zipkin:9411/api/v2/spans";
+            assert!(
+                error.contains("traces.zipkin.endpoint") && error.contains(right),
+                "{error}"
+            );
+        }
+    }
+    let secret = with(&|config| {
+        config.traces.otlp.endpoint = Some("http://ann:s3cret@collector:4318".into());
+    });
+    assert!(
+        secret.contains("***@collector:4318") && !secret.contains("s3cret"),
+        "{secret}"
+    );
+    // gRPC names its methods by the path.
+    let path = with(&|config| {
+        config.traces.otlp.protocol = OtlpProtocol::Grpc;
+        config.traces.otlp.endpoint = Some("http://collector:4317/v1/traces".into());
+    });
+    assert!(path.contains("without a path"), "{path}");
+}
+
+#[test]
+fn thrift_is_told_by_the_path_and_sent_to_it_without_a_slash() {
+    let mut jaeger = JaegerConfig::default();
+    assert!(!jaeger.is_thrift());
+    for (endpoint, shown) in [
+        ("http://j:14268/api/traces", "http://j:14268/api/traces"),
+        ("http://j:14268/api/traces/", "http://j:14268/api/traces"),
+        (
+            "http://j:14268/api/traces?format=jaeger.thrift",
+            "http://j:14268/api/traces",
+        ),
+    ] {
+        jaeger.endpoint = endpoint.to_owned();
+        assert!(jaeger.is_thrift(), "{endpoint}");
+        assert_eq!(jaeger.address().unwrap().to_string(), shown);
+    }
+}
