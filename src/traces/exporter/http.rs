@@ -21,6 +21,10 @@ use crate::traces::TracesError;
 
 /// Time for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Time between two pings on a connection over HTTP/2 that is in use.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Time without an answer to a ping after which such a connection is given up.
+const SILENT_FOR: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read: it says no more than what was refused.
 const MOST_ANSWER: usize = 64 * 1024;
 
@@ -79,6 +83,10 @@ impl HttpClient {
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            // One connection carries every batch: one that went silent must not be used for ever.
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(SILENT_FOR)
             .http2_only(version == Version::Two)
             .build(https);
         Ok(Self(client))
