@@ -31,6 +31,9 @@ use crate::config::TailConfig;
 /// Bytes of the bookkeeping for a trace that waits.
 const TRACE: usize = 256;
 
+/// Longer than any trace waits.
+const A_YEAR: Duration = Duration::from_hours(365 * 24);
+
 /// Spans of traces that are not decided yet, and what was decided.
 pub(super) struct TailSampler {
     merits: Merits,
@@ -124,7 +127,9 @@ impl TailSampler {
         let trace = self.traces.entry(id).or_insert_with(|| {
             let place = self.next;
             self.next += 1;
-            self.order.insert(place, (id, now + self.wait));
+            // A time that no clock can tell is as good as a very long one.
+            let until = now.checked_add(self.wait).unwrap_or(now + A_YEAR);
+            self.order.insert(place, (id, until));
             self.bytes += TRACE;
             Waiting {
                 place,
