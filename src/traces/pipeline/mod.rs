@@ -102,6 +102,8 @@ impl Pipeline {
             accounts.push(Arc::clone(&account));
             workers.push(Worker::new(exporter, account, batch));
         }
+        // Names that are looked up cannot be given up: one exporter must not take the threads of all.
+        let waiting = 4 * workers.len() + 2;
         let queue = Queue::new(batch.queue_size, batch.batch_size);
         let parts = Parts {
             workers,
@@ -110,7 +112,7 @@ impl Pipeline {
         };
         Self {
             stream: Arc::new(Stream { queue, accounts }),
-            work: Restartable::new(NAME, 2, parts),
+            work: Restartable::new(NAME, waiting, parts),
         }
     }
 
