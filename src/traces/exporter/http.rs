@@ -3,7 +3,7 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, header};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -99,16 +99,21 @@ impl HttpClient {
             .await
             .map_err(|error| ExportError::Unreachable(innermost(&error)))?;
         let (head, body) = answer.into_parts();
-        let read = Limited::new(body, MOST_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| ExportError::Unreachable(innermost(&*error)))?;
-        let trailers = read.trailers().cloned().unwrap_or_default();
+        let read = Limited::new(body, MOST_ANSWER).collect().await;
+        let (trailers, body) = match read {
+            Ok(read) => (
+                read.trailers().cloned().unwrap_or_default(),
+                read.to_bytes(),
+            ),
+            // The status is known: what is too long to be read is no reason to send the batch again.
+            Err(error) if error.is::<LengthLimitError>() => (HeaderMap::new(), Bytes::new()),
+            Err(error) => return Err(ExportError::Unreachable(innermost(&*error))),
+        };
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             trailers,
-            body: read.to_bytes(),
+            body,
         })
     }
 }
