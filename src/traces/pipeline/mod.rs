@@ -126,6 +126,12 @@ impl Pipeline {
         )
     }
 
+    /// Sends what there is until `deadline`, without waiting for it.
+    pub(super) fn announce_end(&self, deadline: Instant) {
+        self.stream.queue.close();
+        self.work.announce_end(deadline);
+    }
+
     /// Sends what there is until `deadline`; what is left then is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
         self.stream.queue.close();
