@@ -16,7 +16,7 @@ mod worker;
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
@@ -58,6 +58,8 @@ impl From<Refused> for DropReason {
 /// Spans on their way, and who counts what becomes of them.
 pub(super) struct Stream {
     queue: Queue<SpanData>,
+    /// Spans that ended, those included that there was no room for.
+    taken: Arc<AtomicU64>,
     accounts: Vec<Arc<Account>>,
 }
 
@@ -95,10 +97,11 @@ impl Pipeline {
         filters: Filters,
         batch: &BatchConfig,
     ) -> Self {
+        let taken = Arc::default();
         let mut accounts = Vec::new();
         let mut workers = Vec::new();
         for (exporter, account) in exporters {
-            let account = Arc::new(account);
+            let account = Arc::new(account.of(&taken));
             accounts.push(Arc::clone(&account));
             workers.push(Worker::new(exporter, account, batch));
         }
@@ -111,7 +114,11 @@ impl Pipeline {
             batch: batch.clone(),
         };
         Self {
-            stream: Arc::new(Stream { queue, accounts }),
+            stream: Arc::new(Stream {
+                queue,
+                taken,
+                accounts,
+            }),
             work: Restartable::new(NAME, waiting, parts),
         }
     }
@@ -136,9 +143,10 @@ impl Pipeline {
     pub(super) fn stop(&self, deadline: Instant) {
         self.stream.queue.close();
         self.work.stop(deadline);
-        let left = self.stream.queue.take(usize::MAX).len();
+        drop(self.stream.queue.take(usize::MAX));
+        // Wherever they are: in a queue, in a batch under way, with a thread that does not come back.
         for account in &self.stream.accounts {
-            account.dropped(DropReason::Shutdown, left);
+            account.left();
         }
     }
 }
