@@ -74,6 +74,11 @@ impl Running {
         if let Some(work) = &self.work {
             work.end();
         }
+        // Before anybody is waited for: a client that does not read must not cost the last spans.
+        #[cfg(feature = "otlp")]
+        if let (true, Some(traces)) = (self.has_traces, &core.traces) {
+            traces.announce_end(deadline);
+        }
         #[cfg(feature = "server")]
         if let Some(server) = self.server {
             server.stop(deadline);

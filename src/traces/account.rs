@@ -1,6 +1,12 @@
 //! What became of every span: exported, dropped or failed, for each exporter.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::metrics::{
     Registry, catalog,
@@ -21,6 +27,10 @@ pub(super) enum DropReason {
 /// The counters of one exporter. A span is counted once: `exported + sampled_out + dropped + failed` is how many there
 /// were.
 pub(super) struct Account {
+    /// Spans that ended; the same for every exporter.
+    taken: Arc<AtomicU64>,
+    /// Those of them that are counted.
+    settled: AtomicU64,
     exported: Arc<Series<Counter>>,
     sampled_out: Arc<Series<Counter>>,
     dropped: Arc<Series<Counter>>,
@@ -46,6 +56,8 @@ impl Account {
             )
         };
         Self {
+            taken: Arc::default(),
+            settled: AtomicU64::new(0),
             exported: result("exported"),
             sampled_out: result("sampled_out"),
             dropped: result("dropped"),
@@ -57,8 +69,34 @@ impl Account {
         }
     }
 
+    /// Counts no more than `taken` spans in all.
+    pub(super) fn of(mut self, taken: &Arc<AtomicU64>) -> Self {
+        self.taken = Arc::clone(taken);
+        self
+    }
+
+    /// How many of `spans` are to be counted: no span is twice, whoever comes late.
+    fn settle(&self, spans: usize) -> u64 {
+        let mut counted = 0;
+        let settle = |settled: u64| {
+            let open = self.taken.load(Ordering::Acquire).saturating_sub(settled);
+            counted = open.min(spans as u64);
+            Some(settled + counted)
+        };
+        // It is never refused.
+        let _ = self
+            .settled
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, settle);
+        counted
+    }
+
+    /// Spans of which nobody has said what became of them.
+    pub(super) fn left(&self) {
+        self.dropped(DropReason::Shutdown, usize::MAX);
+    }
+
     pub(super) fn dropped(&self, reason: DropReason, spans: usize) {
-        let spans = spans as u64;
+        let spans = self.settle(spans);
         self.dropped.add(spans);
         match reason {
             DropReason::QueueFull => self.queue_full.add(spans),
@@ -69,14 +107,33 @@ impl Account {
 
     /// Spans of traces that tail sampling did not keep.
     pub(super) fn sampled_out(&self, spans: usize) {
-        self.sampled_out.add(spans as u64);
+        self.sampled_out.add(self.settle(spans));
     }
 
     /// A batch of which some were refused, or all.
     pub(super) fn sent(&self, spans: usize, failed: usize, took: Duration) {
         let failed = failed.min(spans);
-        self.failed.add(failed as u64);
-        self.exported.add((spans - failed) as u64);
+        self.failed.add(self.settle(failed));
+        self.exported.add(self.settle(spans - failed));
         self.duration.cell.record(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::RegistryOptions;
+
+    #[test]
+    fn a_span_is_counted_once_whoever_comes_late() {
+        let registry = Registry::new(RegistryOptions::default()).unwrap();
+        let taken = Arc::new(AtomicU64::new(10));
+        let account = Account::new(&registry, "otlp").of(&taken);
+        account.sent(4, 1, Duration::ZERO);
+        account.left();
+        // A thread that was held up comes back.
+        account.sent(6, 0, Duration::ZERO);
+        let counted = [&account.exported, &account.failed, &account.dropped];
+        assert_eq!(counted.map(|series| series.cell.value().whole), [3, 1, 6]);
     }
 }

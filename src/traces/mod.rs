@@ -197,12 +197,18 @@ impl Traces {
         self.pipeline.start()
     }
 
-    /// Exports what there is until `deadline`.
-    pub(crate) fn stop(&self, deadline: Instant) {
-        // A receiver of spans that hangs until then must not cost the records.
+    /// Exports what there is until `deadline`, without waiting for it: [`Traces::stop`] does.
+    pub(crate) fn announce_end(&self, deadline: Instant) {
+        self.pipeline.announce_end(deadline);
         if let Some(records) = &self.records {
             records.announce_end(deadline);
         }
+    }
+
+    /// Exports what there is until `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        // A receiver of spans that hangs until then must not cost the records.
+        self.announce_end(deadline);
         self.pipeline.stop(deadline);
         if let Some(records) = &self.records {
             records.stop(deadline);

@@ -16,6 +16,9 @@ use serde_json::{Map, json};
 use super::{Encoded, ExportError};
 use crate::config::ConsoleFormat;
 
+/// Whoever writes; standard output is the process's.
+static WRITING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
+
 /// Writes spans to standard output.
 pub(in crate::traces) struct Console(ConsoleFormat);
 
@@ -39,11 +42,19 @@ impl Console {
     }
 }
 
-/// In one piece, so that lines of others do not come between.
-pub(super) fn write(encoded: &Encoded) -> Result<usize, ExportError> {
-    let mut out = io::stdout().lock();
-    out.write_all(&encoded.body)
-        .and_then(|()| out.flush())
+/// In one piece, so that lines of others do not come between; on a thread that may wait, since nobody may be reading.
+pub(super) async fn write(encoded: &Encoded) -> Result<usize, ExportError> {
+    // Held until it is written, also where nobody waits for that any more: no more than one thread is held up.
+    let permit = WRITING.acquire().await;
+    let body = encoded.body.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let mut out = io::stdout().lock();
+        out.write_all(&body).and_then(|()| out.flush())
+    });
+    written
+        .await
+        .map_err(|error| ExportError::Io(error.to_string()))?
         .map_err(|error| ExportError::Io(error.to_string()))?;
     Ok(0)
 }

@@ -3,7 +3,7 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, header};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -21,6 +21,10 @@ use crate::traces::TracesError;
 
 /// Time for a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Time between two pings on a connection over HTTP/2 that is in use.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Time without an answer to a ping after which such a connection is given up.
+const SILENT_FOR: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read: it says no more than what was refused.
 const MOST_ANSWER: usize = 64 * 1024;
 
@@ -79,6 +83,10 @@ impl HttpClient {
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
+            // One connection carries every batch: one that went silent must not be used for ever.
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(SILENT_FOR)
             .http2_only(version == Version::Two)
             .build(https);
         Ok(Self(client))
@@ -91,16 +99,21 @@ impl HttpClient {
             .await
             .map_err(|error| ExportError::Unreachable(innermost(&error)))?;
         let (head, body) = answer.into_parts();
-        let read = Limited::new(body, MOST_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| ExportError::Unreachable(innermost(&*error)))?;
-        let trailers = read.trailers().cloned().unwrap_or_default();
+        let read = Limited::new(body, MOST_ANSWER).collect().await;
+        let (trailers, body) = match read {
+            Ok(read) => (
+                read.trailers().cloned().unwrap_or_default(),
+                read.to_bytes(),
+            ),
+            // The status is known: what is too long to be read is no reason to send the batch again.
+            Err(error) if error.is::<LengthLimitError>() => (HeaderMap::new(), Bytes::new()),
+            Err(error) => return Err(ExportError::Unreachable(innermost(&*error))),
+        };
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             trailers,
-            body: read.to_bytes(),
+            body,
         })
     }
 }

@@ -137,7 +137,7 @@ impl Exporter {
             Self::Thrift(thrift) => thrift.send(encoded).await,
             #[cfg(feature = "zipkin")]
             Self::Zipkin(zipkin) => zipkin.send(encoded).await,
-            Self::Console(_) => console::write(encoded),
+            Self::Console(_) => console::write(encoded).await,
             #[cfg(test)]
             Self::Test(send) => send(encoded.body.len()),
         }

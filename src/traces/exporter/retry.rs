@@ -45,7 +45,8 @@ pub(crate) async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
         let Some(pause) = pause(&error, backoff, random()) else {
             return Err(error);
         };
-        if Instant::now() + pause >= deadline {
+        // Not `now + pause`: a receiver may name a time that no clock can tell.
+        if pause >= deadline.saturating_duration_since(Instant::now()) {
             return Err(error);
         }
         tokio::time::sleep(pause).await;
@@ -88,6 +89,18 @@ mod tests {
             None
         );
         assert_eq!(pause(&ExportError::Timeout, second, 0), None);
+    }
+
+    #[tokio::test]
+    async fn a_pause_longer_than_any_clock_can_tell_fails_the_batch_and_no_more() {
+        let later = ExportError::Later {
+            status: "503".to_owned(),
+            after: Some(Duration::MAX),
+        };
+        let answer = later.clone();
+        let exporter = Exporter::Test(Box::new(move |_| Err(answer.clone())));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        assert_eq!(send(&exporter, Vec::new(), deadline).await, Err(later));
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 //! Takes spans that ended on the application's threads; the SDK's end of the pipeline.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use opentelemetry::{Context, KeyValue, baggage::BaggageExt as _, trace::Span as _};
 use opentelemetry_sdk::{
@@ -37,6 +40,7 @@ impl SpanProcessor for Intake {
         if !span.span_context.is_sampled() {
             return;
         }
+        self.stream.taken.fetch_add(1, Ordering::AcqRel);
         if let Err(refused) = self.stream.queue.put(span) {
             self.stream.dropped(refused);
         }

@@ -16,7 +16,7 @@ mod worker;
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
@@ -62,6 +62,8 @@ impl From<Refused> for DropReason {
 /// Spans on their way, and who counts what becomes of them.
 pub(super) struct Stream {
     queue: Queue<SpanData>,
+    /// Spans that ended, those included that there was no room for.
+    taken: Arc<AtomicU64>,
     accounts: Vec<Arc<Account>>,
 }
 
@@ -99,13 +101,16 @@ impl Pipeline {
         filters: Filters,
         batch: &BatchConfig,
     ) -> Self {
+        let taken = Arc::default();
         let mut accounts = Vec::new();
         let mut workers = Vec::new();
         for (exporter, account) in exporters {
-            let account = Arc::new(account);
+            let account = Arc::new(account.of(&taken));
             accounts.push(Arc::clone(&account));
             workers.push(Worker::new(exporter, account, batch));
         }
+        // Names that are looked up cannot be given up: one exporter must not take the threads of all.
+        let waiting = 4 * workers.len() + 2;
         let queue = Queue::new(batch.queue_size, batch.batch_size);
         let parts = Parts {
             workers,
@@ -113,8 +118,12 @@ impl Pipeline {
             batch: batch.clone(),
         };
         Self {
-            stream: Arc::new(Stream { queue, accounts }),
-            work: Restartable::new(NAME, 2, parts),
+            stream: Arc::new(Stream {
+                queue,
+                taken,
+                accounts,
+            }),
+            work: Restartable::new(NAME, waiting, parts),
         }
     }
 
@@ -128,13 +137,20 @@ impl Pipeline {
         )
     }
 
+    /// Sends what there is until `deadline`, without waiting for it.
+    pub(super) fn announce_end(&self, deadline: Instant) {
+        self.stream.queue.close();
+        self.work.announce_end(deadline);
+    }
+
     /// Sends what there is until `deadline`; what is left then is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
         self.stream.queue.close();
         self.work.stop(deadline);
-        let left = self.stream.queue.take(usize::MAX).len();
+        drop(self.stream.queue.take(usize::MAX));
+        // Wherever they are: in a queue, in a batch under way, with a thread that does not come back.
         for account in &self.stream.accounts {
-            account.dropped(DropReason::Shutdown, left);
+            account.left();
         }
     }
 }

@@ -82,7 +82,8 @@ impl<T> Queue<T> {
 
     /// The next batch: a full one, or what is there `delay` from now. `None`: closed and empty.
     pub(in crate::traces) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
-        let due = Instant::now() + delay;
+        // A delay beyond what a clock can tell is one that never ends.
+        let due = Instant::now().checked_add(delay);
         loop {
             let (waiting, is_closed) = {
                 let state = self.state();
@@ -96,13 +97,20 @@ impl<T> Queue<T> {
             }
             tokio::select! {
                 () = self.bell.notified() => {}
-                () = tokio::time::sleep_until(due) => return Some(self.take(most)),
+                () = sleep_until(due) => return Some(self.take(most)),
             }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -130,5 +138,13 @@ mod tests {
         assert_eq!(queue.next(2, delay).await, Some(vec![7]));
         assert_eq!(queue.next(2, delay).await, None);
         assert_eq!(start.elapsed(), delay);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_that_no_clock_can_tell_waits_for_a_full_batch() {
+        let queue = Queue::new(4, 2);
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        assert_eq!(queue.next(2, Duration::MAX).await, Some(vec![1, 2]));
     }
 }
