@@ -10,23 +10,40 @@ const MASK: &str = "[masked]";
 /// Keys of well-known services, bearer tokens, and whatever is called a key; then e-mail addresses. Each with ASCII
 /// characters of which what it matches has at least one; none is any.
 const SECRETS: &[(&str, &str)] = &[
-    (r"(?i)\b(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}", ""),
-    (r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}", "-_"),
     (
-        r"\b(?:xox[abeoprs]-|gh[opsur]_|github_pat_|glpat-|hf_|AIza|npm_)[A-Za-z0-9_-]{8,}",
+        r"(?i)(?P<kept>^|[^a-z0-9]|\\[nrt])(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}",
+        "",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}",
+        "-_",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:xox[abeoprs]-|gh[opsur]_|github_pat_|glpat-|hf_|AIza|npm_)[A-Za-z0-9_-]{8,}",
         "-_z",
     ),
-    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "I"),
     (
-        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+        "I",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
         "J",
     ),
+    // A quoted value goes to its closing quote, or to the end where it has none.
     (
-        r"(?i)\b(?:api[-_]?key|access[-_]?token|secret|passwd|password)\s*[=:]\s*[^\s,;&]+",
+        r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\?["']?\s*[=:]\s*(?:Some\()?(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
         "=:",
     ),
-    (r"(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+\b", "@"),
+    (r"(?P<kept>://)[^/\s:@]*:[^/\s@]+@", "@"),
+    (
+        r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+",
+        "@",
+    ),
 ];
+
+/// What stands before a secret stays.
+const REPLACEMENT: &str = "${kept}[masked]";
 
 /// 13 to 19 digits, in groups or not: what may be the number of a card.
 const DIGITS: &str = r"\b\d(?:[ -]?\d){12,18}\b";
@@ -108,7 +125,7 @@ impl Masks {
             if bit.is_some_and(|bit| seen.bits & bit == 0) {
                 continue;
             }
-            if let Cow::Owned(changed) = regex.replace_all(&masked, MASK) {
+            if let Cow::Owned(changed) = regex.replace_all(&masked, REPLACEMENT) {
                 masked = Cow::Owned(changed);
             }
         }
@@ -223,6 +240,19 @@ mod tests {
             "Authorization: [masked]",
         );
         check("AKIAIOSFODNN7EXAMPLE", "[masked]");
+        check(r#"{"password":"hunter two"}"#, r#"{"[masked]}"#);
+        check("OPENAI_API_KEY=abcdef123456", "OPENAI_[masked]");
+        check("client_secret=hunter22", "client_[masked]");
+        check(r"text\nsk-abcdef123456", r"text\n[masked]");
+        check("jürgen@bücher.example", "[masked]");
+        check(
+            "postgres://app:hunter2@db:5432/x",
+            "postgres://[masked]db:5432/x",
+        );
+        check(
+            "prompt_tokens: 7 max_tokens=5",
+            "prompt_tokens: 7 max_tokens=5",
+        );
         check("api_key=hunter22&x=1", "[masked]&x=1");
         check("mail ann.b+c@mail.example.org now", "mail [masked] now");
         check("card 4111 1111 1111 1111.", "card [masked].");
