@@ -45,8 +45,10 @@ const SECRETS: &[(&str, &str)] = &[
 /// What stands before a secret stays.
 const REPLACEMENT: &str = "${kept}[masked]";
 
-/// 13 to 19 digits, in groups or not: what may be the number of a card.
-const DIGITS: &str = r"\b\d(?:[ -]?\d){12,18}\b";
+/// A run of digits, in groups or not, in which the number of a card may be.
+const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
+/// Digits of a card's number.
+const CARD: std::ops::RangeInclusive<usize> = FEWEST_DIGITS..=19;
 const FEWEST_DIGITS: usize = 13;
 
 /// What is masked.
@@ -130,14 +132,8 @@ impl Masks {
             }
         }
         if let Some(digits) = self.digits.as_ref().filter(|_| seen.has_digits) {
-            let replaced = digits.replace_all(&masked, |found: &Captures<'_>| {
-                let number = &found[0];
-                if is_card(number) {
-                    MASK.to_owned()
-                } else {
-                    number.to_owned()
-                }
-            });
+            let replaced =
+                digits.replace_all(&masked, |found: &Captures<'_>| without_cards(&found[0]));
             if let Cow::Owned(changed) = replaced {
                 masked = Cow::Owned(changed);
             }
@@ -147,6 +143,40 @@ impl Masks {
             _ => None,
         }
     }
+}
+
+/// A run of digits without the cards in it: groups that are one card's number beside others are masked alone.
+fn without_cards(run: &str) -> String {
+    let is_digit = |at: usize| run.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let starts = (0..run.len()).filter(|at| is_digit(*at) && (*at == 0 || !is_digit(at - 1)));
+    let ends: Vec<usize> = (1..=run.len())
+        .filter(|at| is_digit(at - 1) && !is_digit(*at))
+        .collect();
+    let mut clean = String::new();
+    let mut done = 0;
+    for start in starts {
+        if start < done {
+            continue;
+        }
+        let within = ends.iter().copied().filter(|end| *end > start);
+        let card = within
+            .map(|end| {
+                (
+                    end,
+                    run[start..end].bytes().filter(u8::is_ascii_digit).count(),
+                )
+            })
+            .take_while(|(_, count)| count <= CARD.end())
+            .filter(|(end, count)| CARD.contains(count) && is_card(&run[start..*end]))
+            .last();
+        if let Some((end, _)) = card {
+            clean.push_str(&run[done..start]);
+            clean.push_str(MASK);
+            done = end;
+        }
+    }
+    clean.push_str(&run[done..]);
+    clean
 }
 
 /// ISO/IEC 7812's check digit: a number of another kind passes one time in ten.
@@ -256,6 +286,9 @@ mod tests {
         check("api_key=hunter22&x=1", "[masked]&x=1");
         check("mail ann.b+c@mail.example.org now", "mail [masked] now");
         check("card 4111 1111 1111 1111.", "card [masked].");
+        check("4111 1111 1111 1111 123", "[masked] 123");
+        check("5 4111111111111111", "5 [masked]");
+        check("x4111.1111.1111.1111", "x[masked]");
         check("order 4111111111111112", "order 4111111111111112");
         check("see ticket-17", "see [masked]");
         check(
