@@ -2,9 +2,11 @@
 
 /// Whole names.
 const NAMES: &[&str] = &[
+    "ai.prompt",
     "answer",
     "arguments",
     "authorization",
+    "body",
     "completion",
     "completions",
     "content",
@@ -14,7 +16,6 @@ const NAMES: &[&str] = &[
     "input.value",
     "input_text",
     "instructions",
-    "llm.prompts",
     "message.content",
     "messages",
     "output",
@@ -23,22 +24,28 @@ const NAMES: &[&str] = &[
     "password",
     "prompt",
     "prompts",
+    "request",
     "request_body",
+    "response",
     "response_body",
     "secret",
     "set-cookie",
     "system_prompt",
     "tool.arguments",
+    "tool.output",
     "tool.parameters",
     "tool_arguments",
     "tool_result",
     "url.query",
+    "user_prompt",
     "api_key",
     "x-api-key",
 ];
 
-/// Beginnings of names: the `GenAI` conventions', `OpenInference`'s, and captured headers.
+/// Beginnings of names: the `GenAI` conventions', `OpenInference`'s, `OpenLLMetry`'s, the AI SDK's, and captured headers.
 const BEGINNINGS: &[&str] = &[
+    "ai.prompt.",
+    "embedding.embeddings.",
     "gen_ai.completion",
     "gen_ai.content",
     "gen_ai.evaluation.explanation",
@@ -54,12 +61,20 @@ const BEGINNINGS: &[&str] = &[
     "http.request.header.",
     "http.response.body",
     "http.response.header.",
+    "llm.function_call",
     "llm.input_messages",
     "llm.output_messages",
     "llm.prompt_template",
+    "llm.prompts",
+    "reranker.input_documents",
+    "reranker.output_documents",
+    "reranker.query",
+    "retrieval.documents",
     "rpc.grpc.request.metadata.",
     "rpc.grpc.response.metadata.",
     "tool_call.function.arguments",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
 ];
 
 /// Names with such a beginning that say only how much there was.
@@ -88,6 +103,9 @@ mod tests {
             "gen_ai.request.model",
             "gen_ai.usage.input_tokens",
             "http.response.body.size",
+            "embedding.model_name",
+            "reranker.top_k",
+            "request_id",
         ] {
             assert!(!is_content(key), "{key}");
         }
@@ -97,6 +115,18 @@ mod tests {
             "http.request.header.Authorization",
             "http.request.body",
             "http.request.body.size.text",
+            "retrieval.documents.0.document.content",
+            "embedding.embeddings.0.embedding.text",
+            "reranker.query",
+            "llm.function_call",
+            "llm.prompts.0",
+            "tool.output",
+            "request",
+            "response",
+            "body",
+            "user_prompt",
+            "traceloop.entity.input",
+            "ai.prompt.messages",
         ] {
             assert!(is_content(key), "{key}");
         }

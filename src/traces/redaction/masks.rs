@@ -10,26 +10,45 @@ const MASK: &str = "[masked]";
 /// Keys of well-known services, bearer tokens, and whatever is called a key; then e-mail addresses. Each with ASCII
 /// characters of which what it matches has at least one; none is any.
 const SECRETS: &[(&str, &str)] = &[
-    (r"(?i)\b(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}", ""),
-    (r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}", "-_"),
     (
-        r"\b(?:xox[abeoprs]-|gh[opsur]_|github_pat_|glpat-|hf_|AIza|npm_)[A-Za-z0-9_-]{8,}",
+        r"(?i)(?P<kept>^|[^a-z0-9]|\\[nrt])(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}",
+        "",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}",
+        "-_",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:xox[abeoprs]-|gh[opsur]_|github_pat_|glpat-|hf_|AIza|npm_)[A-Za-z0-9_-]{8,}",
         "-_z",
     ),
-    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "I"),
     (
-        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+        "I",
+    ),
+    (
+        r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
         "J",
     ),
+    // A quoted value goes to its closing quote, or to the end where it has none.
     (
-        r"(?i)\b(?:api[-_]?key|access[-_]?token|secret|passwd|password)\s*[=:]\s*[^\s,;&]+",
+        r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\?["']?\s*[=:]\s*(?:Some\()?(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
         "=:",
     ),
-    (r"(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)+\b", "@"),
+    (r"(?P<kept>://)[^/\s:@]*:[^/\s@]+@", "@"),
+    (
+        r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+",
+        "@",
+    ),
 ];
 
-/// 13 to 19 digits, in groups or not: what may be the number of a card.
-const DIGITS: &str = r"\b\d(?:[ -]?\d){12,18}\b";
+/// What stands before a secret stays.
+const REPLACEMENT: &str = "${kept}[masked]";
+
+/// A run of digits, in groups or not, in which the number of a card may be.
+const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
+/// Digits of a card's number.
+const CARD: std::ops::RangeInclusive<usize> = FEWEST_DIGITS..=19;
 const FEWEST_DIGITS: usize = 13;
 
 /// What is masked.
@@ -108,19 +127,13 @@ impl Masks {
             if bit.is_some_and(|bit| seen.bits & bit == 0) {
                 continue;
             }
-            if let Cow::Owned(changed) = regex.replace_all(&masked, MASK) {
+            if let Cow::Owned(changed) = regex.replace_all(&masked, REPLACEMENT) {
                 masked = Cow::Owned(changed);
             }
         }
         if let Some(digits) = self.digits.as_ref().filter(|_| seen.has_digits) {
-            let replaced = digits.replace_all(&masked, |found: &Captures<'_>| {
-                let number = &found[0];
-                if is_card(number) {
-                    MASK.to_owned()
-                } else {
-                    number.to_owned()
-                }
-            });
+            let replaced =
+                digits.replace_all(&masked, |found: &Captures<'_>| without_cards(&found[0]));
             if let Cow::Owned(changed) = replaced {
                 masked = Cow::Owned(changed);
             }
@@ -130,6 +143,40 @@ impl Masks {
             _ => None,
         }
     }
+}
+
+/// A run of digits without the cards in it: groups that are one card's number beside others are masked alone.
+fn without_cards(run: &str) -> String {
+    let is_digit = |at: usize| run.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let starts = (0..run.len()).filter(|at| is_digit(*at) && (*at == 0 || !is_digit(at - 1)));
+    let ends: Vec<usize> = (1..=run.len())
+        .filter(|at| is_digit(at - 1) && !is_digit(*at))
+        .collect();
+    let mut clean = String::new();
+    let mut done = 0;
+    for start in starts {
+        if start < done {
+            continue;
+        }
+        let within = ends.iter().copied().filter(|end| *end > start);
+        let card = within
+            .map(|end| {
+                (
+                    end,
+                    run[start..end].bytes().filter(u8::is_ascii_digit).count(),
+                )
+            })
+            .take_while(|(_, count)| count <= CARD.end())
+            .filter(|(end, count)| CARD.contains(count) && is_card(&run[start..*end]))
+            .last();
+        if let Some((end, _)) = card {
+            clean.push_str(&run[done..start]);
+            clean.push_str(MASK);
+            done = end;
+        }
+    }
+    clean.push_str(&run[done..]);
+    clean
 }
 
 /// ISO/IEC 7812's check digit: a number of another kind passes one time in ten.
@@ -223,9 +270,25 @@ mod tests {
             "Authorization: [masked]",
         );
         check("AKIAIOSFODNN7EXAMPLE", "[masked]");
+        check(r#"{"password":"hunter two"}"#, r#"{"[masked]}"#);
+        check("OPENAI_API_KEY=abcdef123456", "OPENAI_[masked]");
+        check("client_secret=hunter22", "client_[masked]");
+        check(r"text\nsk-abcdef123456", r"text\n[masked]");
+        check("jürgen@bücher.example", "[masked]");
+        check(
+            "postgres://app:hunter2@db:5432/x",
+            "postgres://[masked]db:5432/x",
+        );
+        check(
+            "prompt_tokens: 7 max_tokens=5",
+            "prompt_tokens: 7 max_tokens=5",
+        );
         check("api_key=hunter22&x=1", "[masked]&x=1");
         check("mail ann.b+c@mail.example.org now", "mail [masked] now");
         check("card 4111 1111 1111 1111.", "card [masked].");
+        check("4111 1111 1111 1111 123", "[masked] 123");
+        check("5 4111111111111111", "5 [masked]");
+        check("x4111.1111.1111.1111", "x[masked]");
         check("order 4111111111111112", "order 4111111111111112");
         check("see ticket-17", "see [masked]");
         check(
