@@ -142,7 +142,12 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         let key = "alerting.trace_url";
         let right = "a URL without user and password and with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say";
         url_as(key, template, right)?;
-        check(template.contains(super::TRACE_ID), key, template, right)?;
+        check(
+            template.contains(super::alerting::TRACE_ID),
+            key,
+            template,
+            right,
+        )?;
     }
     for (name, channel) in &alerting.channels {
         let is_known = |fallback: &String| alerting.channels.contains_key(fallback);

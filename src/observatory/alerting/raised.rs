@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::signals::Signal;
 use crate::{
     alerting::{Alert, Severity},
-    config::TRACE_ID,
+    config::trace_url,
     query::{Label, Labels, LabelsBuilder, store::SeriesStore},
 };
 
@@ -25,7 +25,7 @@ const WRITE: i64 = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
-    /// The address of a trace, with [`TRACE_ID`] where its id goes.
+    /// The address of a trace, with a placeholder where its id goes.
     trace_url: Option<String>,
     /// When all of them are told again.
     next_again: i64,
@@ -77,11 +77,11 @@ impl Raised {
             alert.annotations.insert("summary".to_owned(), summary);
         }
         if let Some(id) = signal.trace_id {
-            let id = format!("{id:032x}");
             if let Some(template) = &self.trace_url {
-                let url = template.replace(TRACE_ID, &id);
+                let url = trace_url(template, id);
                 alert.annotations.insert("trace_url".to_owned(), url);
             }
+            let id = format!("{id:032x}");
             alert.annotations.insert("trace_id".to_owned(), id);
         }
         Ok(alert.clone())
