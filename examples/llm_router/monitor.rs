@@ -13,7 +13,7 @@ pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
         .with_prefix("llm_router_")
         .with_listen(listen);
     // A span on standard output for each of thousands of requests is for nobody; a Collector takes them, and the
-    // latest, slowest and failed traces can be looked at under /api/observatory/traces without one.
+    // latest, slowest and failed traces can be looked at under /dashboard/traces without one.
     config
         .traces
         .exporters

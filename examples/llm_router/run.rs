@@ -209,7 +209,7 @@ fn greeting(server: SocketAddr, monitor: Option<SocketAddr>, cli: &Cli) -> Strin
          '{{\"model\":\"auto\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
     if cfg!(feature = "otlp") {
-        let _infallible = writeln!(text, "traces   http://{monitor}/api/observatory/traces");
+        let _infallible = writeln!(text, "traces   http://{monitor}/dashboard/traces");
     }
     if std::io::stderr().is_terminal() {
         let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) {

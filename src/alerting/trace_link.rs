@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use crate::{
-    config::TRACE_ID,
+    config,
     query::{Labels, Matcher, exemplars::Times},
 };
 
@@ -13,16 +13,18 @@ pub(crate) const MOST: usize = 100;
 /// How an alert names its trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceLink {
-    /// The address of a trace, with [`TRACE_ID`] where its id goes.
+    /// The address of a trace, with a placeholder where its id goes.
     pub(crate) template: Option<String>,
 }
 
 impl TraceLink {
     /// Adds `trace_id`, and `trace_url` where there is an address; what is there already stays.
     pub(crate) fn annotate(&self, annotations: &mut BTreeMap<String, String>, trace_id: u128) {
-        let id = format!("{trace_id:032x}");
-        let url = self.template.as_ref().map(|url| url.replace(TRACE_ID, &id));
-        let pairs = [("trace_id", Some(id)), ("trace_url", url)];
+        let url = self.template.as_deref();
+        let pairs = [
+            ("trace_id", Some(format!("{trace_id:032x}"))),
+            ("trace_url", url.map(|url| config::trace_url(url, trace_id))),
+        ];
         for (name, value) in pairs {
             if let Some(value) = value {
                 annotations.entry(name.to_owned()).or_insert(value);

@@ -10,7 +10,12 @@ use crate::alerting::{
 };
 
 /// Stands in a template where the id of a trace goes.
-pub(crate) const TRACE_ID: &str = "{trace_id}";
+pub(super) const TRACE_ID: &str = "{trace_id}";
+
+/// Where a browser finds a trace, by a template such as [`AlertingConfig::trace_url`].
+pub(crate) fn trace_url(template: &str, trace_id: u128) -> String {
+    template.replace(TRACE_ID, &format!("{trace_id:032x}"))
+}
 
 /// Which rules there are, who is told, where state is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +52,8 @@ pub struct AlertingConfig {
     pub external_url: Option<String>,
     /// Where a browser finds a trace, with `{trace_id}` where its id goes: `http://jaeger:16686/trace/{trace_id}`. Alerts
     /// that events raise inside a sampled span link to theirs; alerts of rules to the one behind them that tells most, by
-    /// the exemplars of the series that the rule looks at. Default: none, which names the id and has no link.
+    /// the exemplars of the series that the rule looks at; the page of live traces to each. Default: none, which names the
+    /// id and has no link.
     pub trace_url: Option<String>,
     /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
     /// the platform's authorities, 5 s for a connection, 10 s for all.

@@ -26,7 +26,7 @@ use std::{
 };
 
 #[cfg(feature = "alerting")]
-pub(crate) use self::alerting::TRACE_ID;
+pub(crate) use self::alerting::trace_url;
 #[cfg(feature = "alerting")]
 pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 #[cfg(feature = "otlp")]

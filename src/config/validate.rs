@@ -142,7 +142,7 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         let key = "alerting.trace_url";
         let right = "a URL without user and password and with `{trace_id}` in it, `http://jaeger:16686/trace/{trace_id}`, say";
         url(key, template, right)?;
-        let is_complete = template.contains(super::TRACE_ID);
+        let is_complete = template.contains(super::alerting::TRACE_ID);
         check(is_complete, key, &shown(template), right)?;
     }
     for (name, channel) in &alerting.channels {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::{NestedPath, Query, State, rejection::NestedPathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse as _, Response},
     routing::get,
@@ -55,7 +55,9 @@ fn routes(answers: &Answers) -> Router<Answers> {
         .merge(super::api::router())
         .merge(super::actions::router(answers));
     #[cfg(feature = "otlp")]
-    let router = router.merge(super::traces::router());
+    let router = router
+        .merge(super::traces::router())
+        .merge(super::dashboard::router());
     router
 }
 
@@ -142,15 +144,27 @@ fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> R
         .into_response()
 }
 
-async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
+async fn index(
+    State(Answers { core, .. }): State<Answers>,
+    nested: Result<NestedPath, NestedPathRejection>,
+) -> Response {
     let status = match status_on_pool(&core, None).await {
         Ok(status) => status,
         Err(refused) => return refused,
     };
+    // Relative, for a prefix that a proxy takes away. Below one of a router's, the page's own address has no `/` at
+    // its end, so that a relative address begins with its last part.
+    let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
     let row = |path: &str, what: &str| {
-        format!("<li><a href=\"{path}\">{path}</a><span>{what}</span></li>")
+        let below = path.trim_start_matches('/');
+        format!("<li><a href=\"./{own}{below}\">{path}</a><span>{what}</span></li>")
     };
     let rows = [
+        #[cfg(feature = "otlp")]
+        row(
+            super::dashboard::TRACES,
+            "live traces: recent, slowest, failed, open",
+        ),
         row(
             &core.config.prometheus.endpoint,
             "Prometheus text or OpenMetrics",
@@ -176,10 +190,7 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
             "who was told what, and when",
         ),
         #[cfg(feature = "otlp")]
-        row(
-            "/api/observatory/traces",
-            "traces of the last minutes: recent, slowest, failed, open",
-        ),
+        row("/api/observatory/traces", "the same traces as JSON"),
     ];
     let page = include_str!("index.html")
         .replace("{service}", &escape(&status.service))
@@ -190,7 +201,14 @@ async fn index(State(Answers { core, .. }): State<Answers>) -> Response {
     Html(page).into_response()
 }
 
-fn escape(text: &str) -> String {
+/// The last part of the path that the routes are nested under.
+pub(super) fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
+    let nested = nested.ok()?;
+    let path = nested.as_str().trim_end_matches('/');
+    path.rsplit('/').next().map(str::to_owned)
+}
+
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -4,6 +4,8 @@
 mod actions;
 #[cfg(feature = "alerting")]
 mod api;
+#[cfg(feature = "otlp")]
+mod dashboard;
 mod endpoints;
 mod metrics;
 mod negotiate;

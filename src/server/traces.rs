@@ -1,4 +1,8 @@
-//! `/api/observatory/traces`: the traces of the last minutes.
+//! `/api/observatory/traces`: the traces of the last minutes. The page that shows them is in [`dashboard`].
+//!
+//! [`dashboard`]: super::dashboard
+
+use std::time::SystemTime;
 
 use axum::{
     Router,
@@ -7,11 +11,15 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::endpoints::Answers;
-use crate::traces::LiveTraces;
+use crate::{
+    config::Config,
+    observatory::Core,
+    traces::{LiveTraces, TraceSummary},
+};
 
 /// Traces of a list where nothing is said, and at most.
 const FEW: usize = 20;
@@ -43,14 +51,30 @@ enum View {
 impl View {
     const ALL: [Self; 4] = [Self::Recent, Self::Slowest, Self::Failed, Self::Open];
 
-    fn of(self, traces: &LiveTraces, most: usize) -> (&'static str, Value) {
+    fn of(self, traces: &LiveTraces, most: usize, config: &Config) -> (&'static str, Value) {
+        let linked = |summaries: Vec<TraceSummary>| {
+            let linked = summaries.into_iter().map(|summary| Linked {
+                url: url_of(config, summary.trace_id),
+                summary,
+            });
+            json!(linked.collect::<Vec<_>>())
+        };
         match self {
-            Self::Recent => ("recent", json!(traces.recent(most))),
-            Self::Slowest => ("slowest", json!(traces.slowest(most))),
-            Self::Failed => ("failed", json!(traces.failed(most))),
+            Self::Recent => ("recent", linked(traces.recent(most))),
+            Self::Slowest => ("slowest", linked(traces.slowest(most))),
+            Self::Failed => ("failed", linked(traces.failed(most))),
             Self::Open => ("open", json!(traces.open(most))),
         }
     }
+}
+
+/// A trace in short, and where a browser finds it.
+#[derive(Serialize)]
+struct Linked {
+    #[serde(flatten)]
+    summary: TraceSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
 }
 
 /// One list, or all of them.
@@ -67,11 +91,25 @@ async fn lists(
         let error = format!("limit is {most}; it must be at most {MOST}");
         return refuse(StatusCode::BAD_REQUEST, &error);
     }
-    on_pool(answers, move |traces| {
+    on_pool(answers, move |traces, core| {
         let views = view.map_or(View::ALL.to_vec(), |view| vec![view]);
-        let mut body = json!({ "isEnabled": traces.is_enabled() });
+        let config = &core.config;
+        let mut body = json!({
+            "isEnabled": traces.is_enabled(),
+            "now": milliseconds_of(core.clock.wall()),
+            "samplingRatio": config.traces.sampling.ratio,
+        });
+        if !traces.is_enabled() {
+            let is_on = config.traces.enabled;
+            let key = if is_on {
+                "traces.live.enabled"
+            } else {
+                "traces.enabled"
+            };
+            body["disabledBy"] = json!(key);
+        }
         for view in views {
-            let (name, list) = view.of(traces, most);
+            let (name, list) = view.of(traces, most, config);
             body[name] = list;
         }
         json_of(&body)
@@ -79,20 +117,37 @@ async fn lists(
     .await
 }
 
-/// The spans of a trace.
+/// The spans of a trace: those that have ended, and those that are open.
 async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let Some(trace_id) = u128::from_str_radix(&id, 16).ok().filter(|_| is_id) else {
         let error = "a trace's id has 32 hexadecimal digits";
         return refuse(StatusCode::BAD_REQUEST, error);
     };
-    on_pool(answers, move |traces| {
+    on_pool(answers, move |traces, core| {
+        // The open ones first: one that ends in between is there twice, not never.
+        let mut open = traces.open(usize::MAX);
+        open.retain(|span| span.trace_id == Some(trace_id));
         let spans = traces.spans(trace_id);
-        if spans.is_empty() {
-            let error = "there is no such trace among those of the last minutes";
-            return refuse(StatusCode::NOT_FOUND, error);
+        if spans.is_empty() && open.is_empty() {
+            // Who is sent its spans may have it all the same.
+            return refuse_with(
+                StatusCode::NOT_FOUND,
+                "there is no such trace among those of the last minutes",
+                url_of(&core.config, trace_id),
+            );
         }
-        json_of(&json!({ "traceId": format!("{trace_id:032x}"), "spans": spans }))
+        let mut body = json!({
+            "traceId": format!("{trace_id:032x}"),
+            "now": milliseconds_of(core.clock.wall()),
+            "leftOut": traces.left_out(trace_id),
+            "spans": spans,
+            "open": open,
+        });
+        if let Some(url) = url_of(&core.config, trace_id) {
+            body["url"] = json!(url);
+        }
+        json_of(&body)
     })
     .await
 }
@@ -100,11 +155,30 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
 /// Many spans are written there, and nobody else waits for it.
 async fn on_pool(
     answers: Answers,
-    work: impl FnOnce(&LiveTraces) -> Response + Send + 'static,
+    work: impl FnOnce(&LiveTraces, &Core) -> Response + Send + 'static,
 ) -> Response {
-    let traces = answers.core.live_traces();
-    let worked = tokio::task::spawn_blocking(move || work(&traces)).await;
+    let core = answers.core;
+    let worked = tokio::task::spawn_blocking(move || work(&core.live_traces(), &core)).await;
     worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
+}
+
+/// Where a browser finds a trace, if that is configured.
+#[cfg(feature = "alerting")]
+fn url_of(config: &Config, trace_id: u128) -> Option<String> {
+    let template = config.alerting.trace_url.as_deref()?;
+    Some(crate::config::trace_url(template, trace_id))
+}
+
+/// As above: it is configured for alerts.
+#[cfg(not(feature = "alerting"))]
+fn url_of(_: &Config, _: u128) -> Option<String> {
+    None
+}
+
+/// Since the epoch: a browser's clock may differ from this one.
+fn milliseconds_of(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_millis() as u64
 }
 
 fn json_of(body: &Value) -> Response {
@@ -117,7 +191,17 @@ fn json_of(body: &Value) -> Response {
 
 /// A refusal, in the shape of Prometheus's errors.
 fn refuse(status: StatusCode, error: &str) -> Response {
-    let body = json!({ "status": "error", "error": error });
-    let headers = [(header::CONTENT_TYPE, "application/json")];
+    refuse_with(status, error, None)
+}
+
+fn refuse_with(status: StatusCode, error: &str, url: Option<String>) -> Response {
+    let mut body = json!({ "status": "error", "error": error });
+    if let Some(url) = url {
+        body["url"] = json!(url);
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, format!("{body}\n")).into_response()
 }

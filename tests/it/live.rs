@@ -74,6 +74,7 @@ fn recent_slow_failed_and_open_spans_can_be_looked_at() {
     assert_eq!(names, ["open", "never entered"]);
     assert!(now_open[0].trace_id.is_some() && now_open[1].trace_id.is_none());
     assert!(now_open[0].age >= now_open[1].age);
+    assert_eq!(now_open[1].parent_id, now_open[0].span_id);
 
     let (status, body) = ask(&observatory, "/api/observatory/traces");
     assert_eq!((status, &body["isEnabled"]), (200, &Value::Bool(true)));
@@ -90,6 +91,19 @@ fn recent_slow_failed_and_open_spans_can_be_looked_at() {
         (200, &Value::from("inner"))
     );
     assert!(!body.to_string().contains("s3cret"));
+    assert_eq!((&body["leftOut"], body.get("url")), (&Value::from(0), None));
+    let began = body["spans"][0]["startedAt"].as_f64().unwrap();
+    assert!((0.0..60_000.0).contains(&(body["now"].as_f64().unwrap() - began)));
+    // None of its spans has ended: it is there all the same.
+    let path = format!(
+        "/api/observatory/traces/{:032x}",
+        now_open[0].trace_id.unwrap()
+    );
+    let (status, body) = ask(&observatory, &path);
+    assert_eq!(
+        (status, &body["open"][0]["name"]),
+        (200, &Value::from("open"))
+    );
     for (path, expected) in [
         ("?view=all", 400),
         ("?limit=many", 400),
@@ -119,4 +133,52 @@ fn where_traces_are_off_there_are_none() {
     assert!(!traces.is_enabled() && traces.open(9).is_empty() && traces.recent(9).is_empty());
     let (status, body) = ask(&observatory, "/api/observatory/traces");
     assert_eq!((status, &body["isEnabled"]), (200, &Value::Bool(false)));
+    assert_eq!(body["disabledBy"], "traces.enabled");
+    let mut config = self::config();
+    config.traces.live.enabled = false;
+    let (_, observatory) = Observatory::builder(config)
+        .build::<tracing_subscriber::Registry>()
+        .unwrap();
+    let (_, body) = ask(&observatory, "/api/observatory/traces");
+    assert_eq!(body["disabledBy"], "traces.live.enabled");
+}
+
+#[cfg(feature = "alerting")]
+#[test]
+fn each_trace_leads_to_where_a_browser_finds_it_if_that_is_configured() {
+    let mut config = config();
+    let template = "http://jaeger:16686/trace/{trace_id}?a=\"<b>&t={trace_id}";
+    config.alerting.trace_url = Some(template.to_owned());
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    info_span!("failed").in_scope(|| error!("it broke"));
+    let traces = observatory.traces();
+    wait_until("a trace", || traces.recent(9).len() == 1);
+    let url_of = |id: &str| format!("http://jaeger:16686/trace/{id}?a=\"<b>&t={id}");
+    let id = format!("{:032x}", traces.recent(1)[0].trace_id);
+    let (_, body) = ask(&observatory, "/api/observatory/traces");
+    for view in ["recent", "slowest", "failed"] {
+        assert_eq!(body[view][0]["url"], url_of(&id), "{view}");
+        assert_eq!(body[view][0]["traceId"], *id, "{view}");
+    }
+    let (_, body) = ask(&observatory, &format!("/api/observatory/traces/{id}"));
+    assert_eq!(body["url"], url_of(&id));
+    let gone = "0123456789abcdef0123456789abcdef";
+    let (status, body) = ask(&observatory, &format!("/api/observatory/traces/{gone}"));
+    assert_eq!((status, &body["url"]), (404, &Value::from(url_of(gone))));
+}
+
+#[cfg(feature = "alerting")]
+#[test]
+fn no_link_leads_anywhere_but_to_a_page() {
+    for wrong in [
+        "javascript:alert('{trace_id}')",
+        "data:text/html,{trace_id}",
+        "//host/{trace_id}",
+    ] {
+        let mut config = config();
+        config.alerting.trace_url = Some(wrong.to_owned());
+        let built = Observatory::builder(config).build::<tracing_subscriber::Registry>();
+        assert!(built.is_err(), "{wrong}");
+    }
 }

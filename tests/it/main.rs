@@ -10,6 +10,8 @@ mod alerts;
 mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
+#[cfg(feature = "otlp")]
+mod dashboard;
 mod differential;
 mod events;
 mod exposition;

@@ -232,6 +232,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                 target: span.metadata().target(),
                 trace_id: open.name.as_ref().map(|own| own.trace_id),
                 span_id: open.name.as_ref().map(|own| own.span_id),
+                parent_id: span
+                    .parent()
+                    .and_then(|parent| gate.sampled.name_of(parent.id().into_u64()))
+                    .map(|parent| parent.span_id),
                 age: gate.clock.between(open.since, now),
             })
         });

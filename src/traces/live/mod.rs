@@ -86,6 +86,12 @@ impl LiveTraces {
         spans.iter().map(|span| SpanRecord::of(span)).collect()
     }
 
+    /// Spans of a trace that are not shown, for want of room.
+    #[must_use]
+    pub fn left_out(&self, trace_id: u128) -> usize {
+        self.read(|store| store.left_out(trace_id))
+    }
+
     /// Spans that are open, the oldest first.
     #[must_use]
     pub fn open(&self, most: usize) -> Vec<OpenSpan> {

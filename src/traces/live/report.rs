@@ -48,12 +48,14 @@ pub struct SpanRecord {
     /// The span around it, here or elsewhere.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub parent_id: Option<u64>,
+    /// Whether the span around it is in another process.
+    pub parent_is_remote: bool,
     /// Its name.
     pub name: String,
     /// `client`, `server`, `producer`, `consumer` or `internal`.
     pub kind: &'static str,
-    /// When it began.
-    #[serde(rename = "startedAt", serialize_with = "milliseconds")]
+    /// When it began; in JSON with the fraction of the millisecond.
+    #[serde(rename = "startedAt", serialize_with = "milliseconds_and_fraction")]
     pub start: SystemTime,
     /// How long it took.
     #[serde(rename = "durationSeconds", serialize_with = "seconds")]
@@ -62,8 +64,12 @@ pub struct SpanRecord {
     pub error: Option<String>,
     /// Its attributes, redacted.
     pub attributes: Vec<(String, String)>,
+    /// Attributes above the limit of a span, which nobody has.
+    pub attributes_left_out: u32,
     /// What happened in it.
     pub events: Vec<EventRecord>,
+    /// Events above the limit of a span, which nobody has.
+    pub events_left_out: u32,
 }
 
 /// Something that happened in a span.
@@ -95,6 +101,9 @@ pub struct OpenSpan {
     /// Its id; `None` until somebody has entered it.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub span_id: Option<u64>,
+    /// The span around it, where that one is open, too.
+    #[serde(serialize_with = "maybe_hexadecimal")]
+    pub parent_id: Option<u64>,
     /// How long it has been open.
     #[serde(rename = "ageSeconds", serialize_with = "seconds")]
     pub age: Duration,
@@ -129,6 +138,7 @@ impl SpanRecord {
         Self {
             span_id: u64::from_be_bytes(span.span_context.span_id().to_bytes()),
             parent_id: parent.map(|parent| u64::from_be_bytes(parent.to_bytes())),
+            parent_is_remote: span.parent_span_is_remote,
             name: span.name.to_string(),
             kind: match span.span_kind {
                 SpanKind::Client => "client",
@@ -144,7 +154,9 @@ impl SpanRecord {
                 Status::Unset | Status::Ok => None,
             },
             attributes: attributes(&span.attributes),
+            attributes_left_out: span.dropped_attributes_count,
             events: events.collect(),
+            events_left_out: span.events.dropped_count,
         }
     }
 }
@@ -187,6 +199,15 @@ fn maybe_hexadecimal_32<S: Serializer>(
 fn milliseconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     serializer.serialize_u64(since.unwrap_or_default().as_millis() as u64)
+}
+
+/// A double keeps quarters of a microsecond of the times of today.
+fn milliseconds_and_fraction<S: Serializer>(
+    time: &SystemTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    serializer.serialize_f64(since.unwrap_or_default().as_nanos() as f64 / 1e6)
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

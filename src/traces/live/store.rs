@@ -141,6 +141,12 @@ impl Store {
         of_trace.flat_map(|trace| trace.spans.clone()).collect()
     }
 
+    /// Spans of a trace that there was no room for.
+    pub(super) fn left_out(&self, trace_id: u128) -> usize {
+        let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
+        of_trace.map(|trace| trace.left_out).sum()
+    }
+
     fn all(&self) -> impl Iterator<Item = &Held> {
         let kept = self.failed.iter().chain(self.slow.values());
         self.recent.values().chain(kept)

@@ -1,0 +1,98 @@
+//! `/dashboard`: static pages that read the API as anybody else does. Live traces, for now.
+//!
+//! What a page shows is untrusted text: names and attributes of spans. So its policy allows scripts and styles from
+//! here only, none within the page, and no way from a string to markup; the pages have none.
+//!
+//! Addresses are relative, so that the pages work below any prefix that an application nests them under.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::{
+    Router,
+    extract::{NestedPath, Path, State, rejection::NestedPathRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+
+use super::endpoints::{Answers, escape, last_part};
+
+/// What pages consist of beside their own text: name, type, text.
+const ASSETS: &[(&str, &str, &str)] = &[
+    ("dashboard.css", CSS, include_str!("dashboard.css")),
+    ("details.css", CSS, include_str!("details.css")),
+    ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    ("details.js", SCRIPT, include_str!("details.js")),
+    ("elements.js", SCRIPT, include_str!("elements.js")),
+    ("format.js", SCRIPT, include_str!("format.js")),
+    ("lists.js", SCRIPT, include_str!("lists.js")),
+    ("server.js", SCRIPT, include_str!("server.js")),
+    ("trace.js", SCRIPT, include_str!("trace.js")),
+    ("traces.js", SCRIPT, include_str!("traces.js")),
+    ("tree.js", SCRIPT, include_str!("tree.js")),
+    ("waterfall.js", SCRIPT, include_str!("waterfall.js")),
+];
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PAGE: &str = "text/html; charset=utf-8";
+
+/// No inline script or style, nothing from elsewhere, no frame around it, and no string that becomes markup.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The path of the page of live traces.
+pub(super) const TRACES: &str = "/dashboard/traces";
+
+pub(super) fn router() -> Router<Answers> {
+    Router::new()
+        .route(TRACES, get(traces))
+        .route("/dashboard/assets/{name}", get(asset))
+}
+
+/// Live traces.
+async fn traces(
+    State(answers): State<Answers>,
+    nested: Result<NestedPath, NestedPathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let service = escape(&answers.core.config.service.name);
+    let index = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
+    let page = include_str!("traces.html")
+        .replace("{index}", &escape(&index))
+        .replace("{service}", &service);
+    document(PAGE, &page, &headers)
+}
+
+async fn asset(Path(wanted): Path<String>, headers: HeaderMap) -> Response {
+    let found = ASSETS.iter().find(|(name, ..)| *name == wanted);
+    match found {
+        Some((_, kind, text)) => document(kind, text, &headers),
+        None => (StatusCode::NOT_FOUND, "no page has such a part\n").into_response(),
+    }
+}
+
+/// A part of a page. A browser keeps it and asks each time whether it is still the same: its name is the same in the
+/// next version, its text may not be.
+fn document(kind: &'static str, text: &str, asked: &HeaderMap) -> Response {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let known = asked.get(header::IF_NONE_MATCH);
+    let is_known = known.is_some_and(|known| {
+        let known = known.to_str().unwrap_or_default();
+        known.split(',').any(|known| known.trim() == tag)
+    });
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    let tag = [(header::ETAG, tag)];
+    if is_known {
+        return (StatusCode::NOT_MODIFIED, headers, tag).into_response();
+    }
+    (headers, tag, text.to_owned()).into_response()
+}
