@@ -32,6 +32,7 @@ mod text;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use llm_observatory::Format;
 
 use crate::cli::Cli;
 
@@ -68,5 +69,10 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         std::thread::sleep(linger);
     }
     observatory.shutdown_blocking();
+    // Only now is it known of each.
+    eprint!(
+        "{}",
+        report::spans(&observatory.export_metrics(Format::Prometheus))
+    );
     Ok(report.holds())
 }

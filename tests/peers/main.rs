@@ -24,6 +24,11 @@ mod channels_sink;
 #[cfg(feature = "alerting")]
 mod channels_support;
 mod clients;
+#[cfg(all(feature = "otlp", feature = "zipkin"))]
+#[path = "../collector/mod.rs"]
+mod collector;
+#[cfg(all(feature = "otlp", feature = "zipkin"))]
+mod collectors;
 mod crowd;
 #[cfg(feature = "otlp")]
 mod distributed;

@@ -45,6 +45,15 @@ pub(crate) fn start(arguments: &[&str]) -> Router {
 
 /// A router in this environment.
 pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Router {
+    start_logging(arguments, environment, Stdio::null())
+}
+
+/// As [`start_with`], with its standard error in `log`.
+pub(crate) fn start_logging(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    log: Stdio,
+) -> Router {
     let (address, monitor) = (
         format!("127.0.0.1:{}", free_port()),
         format!("127.0.0.1:{}", free_port()),
@@ -63,7 +72,7 @@ pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ro
         .env("OBSERVATORY_TICK", "500ms")
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(log)
         .spawn()
         .unwrap();
     let router = Router {
@@ -94,7 +103,7 @@ impl Router {
     }
 }
 
-fn row(report: &Value, name: &str, column: &str) -> f64 {
+pub(crate) fn row(report: &Value, name: &str, column: &str) -> f64 {
     let rows = report["rows"].as_array().unwrap();
     rows.iter().find(|row| row["name"] == name).unwrap()[column]
         .as_f64()

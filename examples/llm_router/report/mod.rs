@@ -3,6 +3,7 @@
 mod compare;
 mod exposition;
 mod join;
+mod spans;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub(crate) use self::compare::compare;
 pub(crate) use self::exposition::Scrape;
+pub(crate) use self::spans::spans;
 use crate::cli::Summary;
 
 /// What the client saw, what the server did, what `/metrics` says.
