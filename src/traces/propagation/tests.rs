@@ -1,0 +1,136 @@
+//! Headers in every format, read and written.
+
+use super::*;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN: &str = "00f067aa0ba902b7";
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
+}
+
+/// What is read: trace, span, sampled.
+fn read(pairs: &[(&'static str, &str)], propagator: Propagator) -> Option<(String, String, bool)> {
+    let remote = extract(&headers(pairs), &[propagator]);
+    let context = remote.0.span().span_context().clone();
+    remote.is_known().then(|| {
+        (
+            context.trace_id().to_string(),
+            context.span_id().to_string(),
+            context.is_sampled(),
+        )
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "compared with what was read")]
+fn known(is_sampled: bool) -> Option<(String, String, bool)> {
+    Some((TRACE.to_owned(), SPAN.to_owned(), is_sampled))
+}
+
+#[test]
+fn traceparent_is_read_by_the_letter_of_the_recommendation() {
+    let of = |value: &str| read(&[("traceparent", value)], Propagator::TraceContext);
+    assert_eq!(of(&format!("00-{TRACE}-{SPAN}-01")), known(true));
+    assert_eq!(of(&format!("00-{TRACE}-{SPAN}-02")), known(false));
+    // A later version may say more.
+    assert_eq!(of(&format!("cc-{TRACE}-{SPAN}-01-more")), known(true));
+    for bad in [
+        format!("00-{TRACE}-{SPAN}-01-more"),
+        format!("ff-{TRACE}-{SPAN}-01"),
+        format!("cc-{TRACE}-{SPAN}-01more"),
+        format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+        format!("00-{}-{SPAN}-01", "0".repeat(32)),
+        format!("00-{TRACE}-{}-01", "0".repeat(16)),
+        format!("00-{TRACE}-{SPAN}-1"),
+        format!("00-{TRACE}-{SPAN}"),
+        String::new(),
+    ] {
+        assert_eq!(of(&bad), None, "{bad}");
+    }
+    let twice = format!("00-{TRACE}-{SPAN}-01");
+    let pairs = [
+        ("traceparent", twice.as_str()),
+        ("traceparent", twice.as_str()),
+    ];
+    assert_eq!(read(&pairs, Propagator::TraceContext), None);
+}
+
+#[test]
+fn b3_and_jaeger_are_read() {
+    let single = |value: &str| read(&[("b3", value)], Propagator::B3);
+    assert_eq!(single(&format!("{TRACE}-{SPAN}-1")), known(true));
+    assert_eq!(single(&format!("{TRACE}-{SPAN}-d")), known(true));
+    assert_eq!(single(&format!("{TRACE}-{SPAN}-0-{SPAN}")), known(false));
+    assert_eq!(single("0"), None);
+    let short = Some((format!("{SPAN:0>32}"), SPAN.to_owned(), true));
+    assert_eq!(single(&format!("{SPAN}-{SPAN}-1")), short, "ids of 64 bits");
+    let multi = |sampled: &'static str| {
+        [
+            ("x-b3-traceid", TRACE),
+            ("x-b3-spanid", SPAN),
+            ("x-b3-sampled", sampled),
+        ]
+    };
+    assert_eq!(read(&multi("1"), Propagator::B3Multi), known(true));
+    assert_eq!(read(&multi("0"), Propagator::B3Multi), known(false));
+    let jaeger = |value: &str| read(&[("uber-trace-id", value)], Propagator::Jaeger);
+    assert_eq!(jaeger(&format!("{TRACE}:{SPAN}:0:1")), known(true));
+    assert_eq!(jaeger(&format!("{TRACE}%3A{SPAN}%3A0%3A0")), known(false));
+    assert_eq!(
+        jaeger(&format!("{TRACE}:f067aa0ba902b7:0:3")),
+        known(true),
+        "zeros may be left out"
+    );
+    assert_eq!(jaeger(&format!("{TRACE}:0:0:1")), None);
+}
+
+#[test]
+fn what_is_written_is_read_again_in_every_format() {
+    let own = remote(0xabc << 64 | 0xdef, 0x123, true, TraceState::default()).unwrap();
+    for propagator in [
+        Propagator::TraceContext,
+        Propagator::B3,
+        Propagator::B3Multi,
+        Propagator::Jaeger,
+    ] {
+        let mut headers = HeaderMap::new();
+        let _attached = Context::new()
+            .with_remote_span_context(own.clone())
+            .attach();
+        inject(&Span::none(), &mut headers, &[propagator]);
+        let read = extract(&headers, &[propagator]);
+        assert_eq!(read.0.span().span_context(), &own, "{propagator:?}");
+    }
+}
+
+#[test]
+fn tracestate_goes_on_and_a_malformed_one_is_left_out() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let state_of = |state: &str| {
+        let found = headers(&[("traceparent", &parent), ("tracestate", state)]);
+        let remote = extract(&found, &[Propagator::TraceContext]);
+        remote.0.span().span_context().trace_state().header()
+    };
+    assert_eq!(state_of("a=1,b=2"), "a=1,b=2");
+    assert_eq!(state_of("a"), "");
+}
+
+#[test]
+fn baggage_goes_on_and_what_is_too_much_is_dropped() {
+    let of = |value: &str| extract(&headers(&[("baggage", value)]), &[Propagator::Baggage]);
+    let remote = of("user=a%20b;secret, tenant = t ,bad");
+    assert_eq!(remote.baggage("user"), Some("a b"));
+    assert_eq!(remote.baggage("tenant"), Some("t"));
+    assert_eq!(remote.baggage("bad"), None);
+    let long = format!("a=1,b={}", "x".repeat(9_000));
+    assert_eq!(of(&long).baggage("a"), None);
+    let _attached = remote.attach();
+    let mut headers = HeaderMap::new();
+    inject(&Span::none(), &mut headers, &[Propagator::Baggage]);
+    let again = extract(&headers, &[Propagator::Baggage]);
+    assert_eq!(again.baggage("user"), Some("a b"));
+}
