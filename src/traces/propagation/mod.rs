@@ -22,6 +22,7 @@
 mod b3;
 mod baggage;
 mod jaeger;
+mod said;
 mod w3c;
 
 use http::HeaderMap;
@@ -33,6 +34,7 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use self::said::Said;
 use super::gate;
 use crate::config::Propagator;
 
@@ -49,7 +51,7 @@ impl Remote {
     /// Whether a trace is named.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.0.has_active_span()
+        self.0.span().span_context().is_valid()
     }
 
     /// The trace, if one is named.
@@ -59,7 +61,7 @@ impl Remote {
         self.is_known().then(|| u128::from_be_bytes(id.to_bytes()))
     }
 
-    /// Whether the trace is kept where it comes from.
+    /// Whether the trace is kept where it comes from; false, too, where nobody has decided that yet.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.0.span().span_context().is_sampled()
@@ -88,18 +90,25 @@ impl Remote {
 }
 
 /// Reads what the headers of a request say; of several formats that name a trace, the first counts.
+///
+/// A B3 header may say whether a trace is kept and not name it: that is what counts for the trace that begins here, if
+/// no format names one. Of a trace that it names it may leave the decision open; the share of traces that is kept here
+/// decides it then, by the trace's id.
 #[must_use]
 pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
-    let mut context = Context::new();
-    let found = propagators.iter().find_map(|propagator| match propagator {
-        Propagator::TraceContext => w3c::extract(headers),
-        Propagator::B3 | Propagator::B3Multi => b3::extract(headers),
-        Propagator::Jaeger => jaeger::extract(headers),
-        Propagator::Baggage => None,
-    });
-    if let Some(found) = found {
-        context = context.with_remote_span_context(found);
+    let mut all = propagators
+        .iter()
+        .filter_map(|propagator| match propagator {
+            Propagator::TraceContext => w3c::extract(headers).map(Said::flagged),
+            Propagator::B3 | Propagator::B3Multi => b3::extract(headers),
+            Propagator::Jaeger => jaeger::extract(headers),
+            Propagator::Baggage => None,
+        });
+    let mut said = all.next();
+    if said.as_ref().is_some_and(|said| !said.has_parent()) {
+        said = all.find(Said::has_parent).or(said);
     }
+    let mut context = said.map_or_else(Context::new, Said::into_context);
     if propagators.contains(&Propagator::Baggage) {
         let entries = baggage::extract(headers);
         if !entries.is_empty() {
@@ -111,22 +120,17 @@ pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
 
 /// Writes what the next service needs to know of `span`, in every one of the formats.
 pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) {
-    let own = span
-        .with_subscriber(|(id, dispatch)| gate::context_of(dispatch, id))
-        .flatten();
-    // No traces, or no such span: what came in goes on.
-    let own = own
-        .unwrap_or_else(|| Context::map_current(|current| current.span().span_context().clone()));
+    let said = Said::of(span);
     for propagator in propagators {
         match propagator {
             Propagator::Baggage => {
                 Context::map_current(|current| baggage::inject(current.baggage(), headers));
             }
-            _ if !own.is_valid() => {}
-            Propagator::TraceContext => w3c::inject(&own, headers),
-            Propagator::B3 => b3::inject_single(&own, headers),
-            Propagator::B3Multi => b3::inject_multi(&own, headers),
-            Propagator::Jaeger => jaeger::inject(&own, headers),
+            Propagator::B3 => b3::inject_single(&said, headers),
+            Propagator::B3Multi => b3::inject_multi(&said, headers),
+            _ if !said.has_parent() => {}
+            Propagator::TraceContext => w3c::inject(&said.parent, headers),
+            Propagator::Jaeger => jaeger::inject(&said, headers),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Headers in every format, read and written.
 
+mod traced;
+
 use super::*;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -105,6 +107,40 @@ fn what_is_written_is_read_again_in_every_format() {
         let read = extract(&headers, &[propagator]);
         assert_eq!(read.0.span().span_context(), &own, "{propagator:?}");
     }
+}
+
+#[test]
+fn what_b3_leaves_open_is_sent_on_as_it_came() {
+    let ids = format!("{TRACE}-{SPAN}");
+    for value in ["0", "1", "d", &ids] {
+        let _attached = extract(&headers(&[("b3", value)]), &[Propagator::B3]).attach();
+        let mut sent = HeaderMap::new();
+        // Of the request that is sent on.
+        sent.insert("x-b3-parentspanid", SPAN.parse().unwrap());
+        sent.insert("x-b3-sampled", "1".parse().unwrap());
+        inject(&Span::none(), &mut sent, &Propagator::ALL);
+        assert_eq!(sent["b3"], value);
+        assert!(!sent.contains_key("x-b3-parentspanid"));
+        assert_eq!(sent.get("x-b3-traceid").is_some(), value == ids);
+        let several = ["x-b3-sampled", "x-b3-flags"].map(|name| sent.get(name));
+        let several = several.map(|value| value.map(|value| value.to_str().unwrap()));
+        let expected = match value {
+            "0" | "1" => [Some(value), None],
+            "d" => [None, Some("1")],
+            _ => [None, None],
+        };
+        assert_eq!(several, expected, "{value}");
+    }
+}
+
+#[test]
+fn a_decision_without_ids_yields_to_a_format_that_has_them() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    let both = headers(&[("b3", "0"), ("traceparent", &parent)]);
+    let remote = extract(&both, &[Propagator::B3, Propagator::TraceContext]);
+    assert_eq!((remote.is_known(), remote.is_sampled()), (true, true));
+    let remote = extract(&headers(&[("b3", "0")]), &[Propagator::B3]);
+    assert_eq!((remote.is_known(), remote.trace_id()), (false, None));
 }
 
 #[test]
