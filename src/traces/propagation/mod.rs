@@ -22,13 +22,14 @@
 mod b3;
 mod baggage;
 mod jaeger;
+mod percent;
 mod said;
 mod w3c;
 
 use http::HeaderMap;
 use opentelemetry::{
     Context, ContextGuard, SpanId, TraceFlags, TraceId,
-    baggage::BaggageExt as _,
+    baggage::{Baggage, BaggageExt as _},
     trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use tracing::Span;
@@ -89,7 +90,8 @@ impl Remote {
     }
 }
 
-/// Reads what the headers of a request say; of several formats that name a trace, the first counts.
+/// Reads what the headers of a request say; of several formats that name a trace, the first counts, and so does the
+/// first that has baggage.
 ///
 /// A B3 header may say whether a trace is kept and not name it: that is what counts for the trace that begins here, if
 /// no format names one. Of a trace that it names it may leave the decision open; the share of traces that is kept here
@@ -109,11 +111,16 @@ pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
         said = all.find(Said::has_parent).or(said);
     }
     let mut context = said.map_or_else(Context::new, Said::into_context);
-    if propagators.contains(&Propagator::Baggage) {
-        let entries = baggage::extract(headers);
-        if !entries.is_empty() {
-            context = context.with_baggage(entries);
-        }
+    let entries = propagators
+        .iter()
+        .map(|propagator| match propagator {
+            Propagator::Baggage => baggage::extract(headers),
+            Propagator::Jaeger => jaeger::extract_baggage(headers),
+            Propagator::TraceContext | Propagator::B3 | Propagator::B3Multi => Baggage::new(),
+        })
+        .find(|entries| !entries.is_empty());
+    if let Some(entries) = entries {
+        context = context.with_baggage(entries);
     }
     Remote(context)
 }
@@ -122,10 +129,13 @@ pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
 pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) {
     let said = Said::of(span);
     for propagator in propagators {
+        Context::map_current(|current| match propagator {
+            Propagator::Baggage => baggage::inject(current.baggage(), headers),
+            Propagator::Jaeger => jaeger::inject_baggage(current.baggage(), headers),
+            Propagator::TraceContext | Propagator::B3 | Propagator::B3Multi => {}
+        });
         match propagator {
-            Propagator::Baggage => {
-                Context::map_current(|current| baggage::inject(current.baggage(), headers));
-            }
+            Propagator::Baggage => {}
             Propagator::B3 => b3::inject_single(&said, headers),
             Propagator::B3Multi => b3::inject_multi(&said, headers),
             _ if !said.has_parent() => {}

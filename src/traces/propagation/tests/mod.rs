@@ -170,3 +170,71 @@ fn baggage_goes_on_and_what_is_too_much_is_dropped() {
     let again = extract(&headers, &[Propagator::Baggage]);
     assert_eq!(again.baggage("user"), Some("a b"));
 }
+
+fn baggage_of(pairs: &[(&'static str, &str)], propagator: Propagator) -> Remote {
+    extract(&headers(pairs), &[propagator])
+}
+
+#[test]
+fn baggage_of_more_members_than_go_on_is_dropped_whole() {
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count).map(|n| format!("n{n}={n}")).collect();
+        // Members of blanks are none.
+        members.join(", ,")
+    };
+    let w3c = |count| baggage_of(&[("baggage", &members(count))], Propagator::Baggage);
+    assert_eq!(w3c(64).baggage("n63"), Some("63"));
+    assert_eq!(w3c(65).baggage("n0"), None);
+    let mut headers = HeaderMap::new();
+    for n in 0..65 {
+        let name = http::HeaderName::try_from(format!("uberctx-n{n}")).unwrap();
+        let before = extract(&headers, &[Propagator::Jaeger]);
+        assert_eq!(before.baggage("n0").is_some(), n > 0);
+        headers.insert(name, "1".parse().unwrap());
+    }
+    let jaeger = extract(&headers, &[Propagator::Jaeger]);
+    assert_eq!(jaeger.baggage("n0"), None);
+}
+
+#[test]
+fn a_value_of_baggage_that_is_no_text_is_marked_and_kept() {
+    let remote = baggage_of(&[("baggage", "a=x%FFy,b=100%")], Propagator::Baggage);
+    assert_eq!(remote.baggage("a"), Some("x\u{fffd}y"));
+    assert_eq!(remote.baggage("b"), Some("100%"));
+}
+
+#[test]
+fn metadata_that_no_header_holds_costs_no_more_than_itself() {
+    let mut entries = Baggage::new();
+    entries.insert_with_metadata("a", "1", "line\nbreak");
+    entries.insert_with_metadata("b", "2", "x,y=3");
+    entries.insert_with_metadata("c", "3", "p=1; q");
+    let _attached = Context::new().with_baggage(entries).attach();
+    let mut sent = HeaderMap::new();
+    inject(&Span::none(), &mut sent, &[Propagator::Baggage]);
+    let mut members: Vec<&str> = sent["baggage"].to_str().unwrap().split(',').collect();
+    members.sort_unstable();
+    assert_eq!(members, ["a=1", "b=2", "c=3;p=1; q"]);
+}
+
+#[test]
+fn jaeger_s_baggage_stands_in_headers_of_its_own() {
+    let pairs = [
+        ("uberctx-key1", "value%201%20%2F%20blah"),
+        ("uberctx-go", "a+b%2Bc"),
+        ("uberctx-", "nameless"),
+    ];
+    let remote = baggage_of(&pairs, Propagator::Jaeger);
+    assert_eq!(remote.baggage("key1"), Some("value 1 / blah"));
+    assert_eq!(remote.baggage("go"), Some("a b+c"));
+    assert_eq!(
+        baggage_of(&pairs, Propagator::Baggage).baggage("key1"),
+        None
+    );
+    let _attached = remote.attach();
+    let mut sent = HeaderMap::new();
+    inject(&Span::none(), &mut sent, &[Propagator::Jaeger]);
+    assert_eq!(sent["uberctx-key1"], "value%201%20%2F%20blah");
+    assert_eq!(sent["uberctx-go"], "a%20b%2Bc");
+    assert_eq!(sent.len(), 2);
+}
