@@ -321,7 +321,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                     .filter(SpanContext::is_valid)
             });
             if let Some(parent) = current {
-                if is_sampled(&self.sampler, &parent) {
+                if OtelContext::map_current(|under| is_sampled(&self.sampler, &parent, under)) {
                     return self.let_through(attributes, id, context);
                 }
                 return self.unsampled_below(&parent, attributes, id, context);

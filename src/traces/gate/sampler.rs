@@ -9,7 +9,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, SamplingResult, ShouldSample};
 
 use super::verdict;
-use crate::traces::sampling::{HeadSampler, random};
+use crate::traces::sampling::{Elsewhere, HeadSampler, random};
 
 /// In a context: what is below it is not kept, whatever a parent elsewhere says.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +43,12 @@ impl ShouldSample for GateSampler {
         let is_thinned = parent.is_some_and(|context| context.get::<Thinned>().is_some());
         let is_kept = !is_thinned
             && match &span {
-                Some(span) => is_sampled(&self.0, span),
+                Some(span) => parent.is_some_and(|under| is_sampled(&self.0, span, under)),
                 None => verdict::is_kept(attributes),
             };
+        let told = parent.and_then(|context| self.0.told(context));
         SamplingResult {
-            decision: if is_kept {
+            decision: if told.map_or(is_kept, |told| told && !is_thinned) {
                 SamplingDecision::RecordAndSample
             } else {
                 SamplingDecision::Drop
@@ -58,13 +59,14 @@ impl ShouldSample for GateSampler {
     }
 }
 
-/// Whether the children of a span are sampled. What began elsewhere is the sampler's to judge.
-pub(super) fn is_sampled(sampler: &HeadSampler, parent: &SpanContext) -> bool {
+/// Whether the children of a span are sampled, which is the one in `under`. What began elsewhere is the sampler's to
+/// judge.
+pub(super) fn is_sampled(sampler: &HeadSampler, parent: &SpanContext, under: &Context) -> bool {
     if !parent.is_remote() {
         return parent.is_sampled();
     }
     let trace_id = u128::from_be_bytes(parent.trace_id().to_bytes());
-    sampler.continues(trace_id, parent.is_sampled())
+    sampler.continues(trace_id, Elsewhere::continues(under, parent))
 }
 
 /// Ids of which others that draw by trace id say the same.

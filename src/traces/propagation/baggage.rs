@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use http::HeaderMap;
 use opentelemetry::baggage::Baggage;
 
+use super::percent;
+
 const HEADER: &str = "baggage";
 /// W3C Baggage, "Limits": what must be passed on at least, and we pass on at most.
-const MOST_BYTES: usize = 8_192;
-const MOST_ENTRIES: usize = 64;
+pub(super) const MOST_BYTES: usize = 8_192;
+/// As [`MOST_BYTES`].
+pub(super) const MOST_ENTRIES: usize = 64;
 
 /// Nothing at all of what is too large: half of it would be misleading.
 pub(super) fn extract(headers: &HeaderMap) -> Baggage {
@@ -17,19 +20,22 @@ pub(super) fn extract(headers: &HeaderMap) -> Baggage {
     if values().map(http::HeaderValue::len).sum::<usize>() > MOST_BYTES {
         return baggage;
     }
-    let members = values()
+    let members: Vec<&str> = values()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    for member in members.take(MOST_ENTRIES) {
+        .flat_map(|value| value.split(','))
+        .filter(|member| !member.trim().is_empty())
+        .collect();
+    if members.len() > MOST_ENTRIES {
+        return baggage;
+    }
+    for member in members {
         let (pair, metadata) = member.split_once(';').unwrap_or((member, ""));
         let Some((name, value)) = pair.split_once('=') else {
             continue;
         };
         let name = name.trim();
-        if !name.is_empty()
-            && name.bytes().all(is_token)
-            && let Some(value) = crate::config::percent_decoded(value.trim())
-        {
+        if !name.is_empty() && name.bytes().all(is_token) {
+            let value = percent::decoded(value.trim());
             baggage.insert_with_metadata(name.to_owned(), value, metadata.trim());
         }
     }
@@ -39,20 +45,17 @@ pub(super) fn extract(headers: &HeaderMap) -> Baggage {
 pub(super) fn inject(baggage: &Baggage, headers: &mut HeaderMap) {
     let mut text = String::new();
     for (name, (value, metadata)) in baggage.iter().take(MOST_ENTRIES) {
-        let mut member = format!("{name}=");
-        for byte in value.as_str().bytes() {
-            if is_plain(byte) {
-                member.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(member, "%{byte:02X}");
-            }
+        let value = percent::encoded(value.as_str(), is_plain);
+        let mut member = format!("{name}={value}");
+        let metadata = metadata.as_str();
+        // The application's may be anything; what no header can hold would cost all the others.
+        if !metadata.is_empty() && metadata.bytes().all(is_metadata) {
+            // Writing to a string cannot fail.
+            let _ = write!(member, ";{metadata}");
         }
-        if !metadata.as_str().is_empty() {
-            let _ = write!(member, ";{}", metadata.as_str());
-        }
-        if text.len() + member.len() < MOST_BYTES {
-            if !text.is_empty() {
+        let comma = usize::from(!text.is_empty());
+        if text.len() + comma + member.len() <= MOST_BYTES {
+            if comma == 1 {
                 text.push(',');
             }
             text.push_str(&member);
@@ -71,4 +74,9 @@ fn is_token(byte: u8) -> bool {
 /// The recommendation's `baggage-octet`, without the percent sign.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
+}
+
+/// What a list of properties may hold.
+fn is_metadata(byte: u8) -> bool {
+    is_plain(byte) || b"; \t%".contains(&byte)
 }

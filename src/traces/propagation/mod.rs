@@ -22,17 +22,20 @@
 mod b3;
 mod baggage;
 mod jaeger;
+mod percent;
+mod said;
 mod w3c;
 
 use http::HeaderMap;
 use opentelemetry::{
     Context, ContextGuard, SpanId, TraceFlags, TraceId,
-    baggage::{BaggageExt as _, KeyValueMetadata},
+    baggage::{Baggage, BaggageExt as _, KeyValueMetadata},
     trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use self::said::Said;
 use super::gate;
 use crate::config::Propagator;
 
@@ -49,7 +52,7 @@ impl Remote {
     /// Whether a trace is named.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.0.has_active_span()
+        self.0.span().span_context().is_valid()
     }
 
     /// The trace, if one is named.
@@ -59,7 +62,7 @@ impl Remote {
         self.is_known().then(|| u128::from_be_bytes(id.to_bytes()))
     }
 
-    /// Whether the trace is kept where it comes from.
+    /// Whether the trace is kept where it comes from; false, too, where nobody has decided that yet.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.0.span().span_context().is_sampled()
@@ -87,46 +90,57 @@ impl Remote {
     }
 }
 
-/// Reads what the headers of a request say; of several formats that name a trace, the first counts.
+/// Reads what the headers of a request say; of several formats that name a trace, the first counts, and so does the
+/// first that has baggage.
+///
+/// A B3 header may say whether a trace is kept and not name it: that is what counts for the trace that begins here, if
+/// no format names one. Of a trace that it names it may leave the decision open; the share of traces that is kept here
+/// decides it then, by the trace's id.
 #[must_use]
 pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
-    let mut context = Context::new();
-    let found = propagators.iter().find_map(|propagator| match propagator {
-        Propagator::TraceContext => w3c::extract(headers),
-        Propagator::B3 | Propagator::B3Multi => b3::extract(headers),
-        Propagator::Jaeger => jaeger::extract(headers),
-        Propagator::Baggage => None,
-    });
-    if let Some(found) = found {
-        context = context.with_remote_span_context(found);
+    let mut all = propagators
+        .iter()
+        .filter_map(|propagator| match propagator {
+            Propagator::TraceContext => w3c::extract(headers).map(Said::flagged),
+            Propagator::B3 | Propagator::B3Multi => b3::extract(headers),
+            Propagator::Jaeger => jaeger::extract(headers),
+            Propagator::Baggage => None,
+        });
+    let mut said = all.next();
+    if said.as_ref().is_some_and(|said| !said.has_parent()) {
+        said = all.find(Said::has_parent).or(said);
     }
-    if propagators.contains(&Propagator::Baggage) {
-        let entries = baggage::extract(headers);
-        if !entries.is_empty() {
-            context = context.with_baggage(entries);
-        }
+    let mut context = said.map_or_else(Context::new, Said::into_context);
+    let entries = propagators
+        .iter()
+        .map(|propagator| match propagator {
+            Propagator::Baggage => baggage::extract(headers),
+            Propagator::Jaeger => jaeger::extract_baggage(headers),
+            Propagator::TraceContext | Propagator::B3 | Propagator::B3Multi => Baggage::new(),
+        })
+        .find(|entries| !entries.is_empty());
+    if let Some(entries) = entries {
+        context = context.with_baggage(entries);
     }
     Remote(context)
 }
 
 /// Writes what the next service needs to know of `span`, in every one of the formats.
 pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) {
-    let own = span
-        .with_subscriber(|(id, dispatch)| gate::context_of(dispatch, id))
-        .flatten();
-    // No traces, or no such span: what came in goes on.
-    let own = own
-        .unwrap_or_else(|| Context::map_current(|current| current.span().span_context().clone()));
+    let said = Said::of(span);
     for propagator in propagators {
+        Context::map_current(|current| match propagator {
+            Propagator::Baggage => baggage::inject(current.baggage(), headers),
+            Propagator::Jaeger => jaeger::inject_baggage(current.baggage(), headers),
+            Propagator::TraceContext | Propagator::B3 | Propagator::B3Multi => {}
+        });
         match propagator {
-            Propagator::Baggage => {
-                Context::map_current(|current| baggage::inject(current.baggage(), headers));
-            }
-            _ if !own.is_valid() => {}
-            Propagator::TraceContext => w3c::inject(&own, headers),
-            Propagator::B3 => b3::inject_single(&own, headers),
-            Propagator::B3Multi => b3::inject_multi(&own, headers),
-            Propagator::Jaeger => jaeger::inject(&own, headers),
+            Propagator::Baggage => {}
+            Propagator::B3 => b3::inject_single(&said, headers),
+            Propagator::B3Multi => b3::inject_multi(&said, headers),
+            _ if !said.has_parent() => {}
+            Propagator::TraceContext => w3c::inject(&said.parent, headers),
+            Propagator::Jaeger => jaeger::inject(&said, headers),
         }
     }
 }
@@ -144,8 +158,9 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
         return;
     };
     if !context.has_active_span() {
+        let told = context.get::<super::sampling::Elsewhere>().copied();
         // Nothing to set, and what is around the span stays its parent.
-        if is_kept && context.baggage().is_empty() {
+        if is_kept && context.baggage().is_empty() && told.is_none() {
             return;
         }
         let around = span.with_subscriber(|(id, dispatch)| gate::made_in(dispatch, id));
@@ -159,6 +174,9 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
         context = around.unwrap_or_default();
         if !entries.is_empty() {
             context = context.with_baggage(entries);
+        }
+        if let Some(told) = told {
+            context = context.with_value(told);
         }
     }
     let context = if is_kept {
@@ -214,142 +232,4 @@ fn remote(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    const SPAN: &str = "00f067aa0ba902b7";
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
-
-    /// What is read: trace, span, sampled.
-    fn read(
-        pairs: &[(&'static str, &str)],
-        propagator: Propagator,
-    ) -> Option<(String, String, bool)> {
-        let remote = extract(&headers(pairs), &[propagator]);
-        let context = remote.0.span().span_context().clone();
-        remote.is_known().then(|| {
-            (
-                context.trace_id().to_string(),
-                context.span_id().to_string(),
-                context.is_sampled(),
-            )
-        })
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "compared with what was read")]
-    fn known(is_sampled: bool) -> Option<(String, String, bool)> {
-        Some((TRACE.to_owned(), SPAN.to_owned(), is_sampled))
-    }
-
-    #[test]
-    fn traceparent_is_read_by_the_letter_of_the_recommendation() {
-        let of = |value: &str| read(&[("traceparent", value)], Propagator::TraceContext);
-        assert_eq!(of(&format!("00-{TRACE}-{SPAN}-01")), known(true));
-        assert_eq!(of(&format!("00-{TRACE}-{SPAN}-02")), known(false));
-        // A later version may say more.
-        assert_eq!(of(&format!("cc-{TRACE}-{SPAN}-01-more")), known(true));
-        for bad in [
-            format!("00-{TRACE}-{SPAN}-01-more"),
-            format!("ff-{TRACE}-{SPAN}-01"),
-            format!("cc-{TRACE}-{SPAN}-01more"),
-            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
-            format!("00-{}-{SPAN}-01", "0".repeat(32)),
-            format!("00-{TRACE}-{}-01", "0".repeat(16)),
-            format!("00-{TRACE}-{SPAN}-1"),
-            format!("00-{TRACE}-{SPAN}"),
-            String::new(),
-        ] {
-            assert_eq!(of(&bad), None, "{bad}");
-        }
-        let twice = format!("00-{TRACE}-{SPAN}-01");
-        let pairs = [
-            ("traceparent", twice.as_str()),
-            ("traceparent", twice.as_str()),
-        ];
-        assert_eq!(read(&pairs, Propagator::TraceContext), None);
-    }
-
-    #[test]
-    fn b3_and_jaeger_are_read() {
-        let single = |value: &str| read(&[("b3", value)], Propagator::B3);
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-1")), known(true));
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-d")), known(true));
-        assert_eq!(single(&format!("{TRACE}-{SPAN}-0-{SPAN}")), known(false));
-        assert_eq!(single("0"), None);
-        let short = Some((format!("{SPAN:0>32}"), SPAN.to_owned(), true));
-        assert_eq!(single(&format!("{SPAN}-{SPAN}-1")), short, "ids of 64 bits");
-        let multi = |sampled: &'static str| {
-            [
-                ("x-b3-traceid", TRACE),
-                ("x-b3-spanid", SPAN),
-                ("x-b3-sampled", sampled),
-            ]
-        };
-        assert_eq!(read(&multi("1"), Propagator::B3Multi), known(true));
-        assert_eq!(read(&multi("0"), Propagator::B3Multi), known(false));
-        let jaeger = |value: &str| read(&[("uber-trace-id", value)], Propagator::Jaeger);
-        assert_eq!(jaeger(&format!("{TRACE}:{SPAN}:0:1")), known(true));
-        assert_eq!(jaeger(&format!("{TRACE}%3A{SPAN}%3A0%3A0")), known(false));
-        assert_eq!(
-            jaeger(&format!("{TRACE}:f067aa0ba902b7:0:3")),
-            known(true),
-            "zeros may be left out"
-        );
-        assert_eq!(jaeger(&format!("{TRACE}:0:0:1")), None);
-    }
-
-    #[test]
-    fn what_is_written_is_read_again_in_every_format() {
-        let own = remote(0xabc << 64 | 0xdef, 0x123, true, TraceState::default()).unwrap();
-        for propagator in [
-            Propagator::TraceContext,
-            Propagator::B3,
-            Propagator::B3Multi,
-            Propagator::Jaeger,
-        ] {
-            let mut headers = HeaderMap::new();
-            let _attached = Context::new()
-                .with_remote_span_context(own.clone())
-                .attach();
-            inject(&Span::none(), &mut headers, &[propagator]);
-            let read = extract(&headers, &[propagator]);
-            assert_eq!(read.0.span().span_context(), &own, "{propagator:?}");
-        }
-    }
-
-    #[test]
-    fn tracestate_goes_on_and_a_malformed_one_is_left_out() {
-        let parent = format!("00-{TRACE}-{SPAN}-01");
-        let state_of = |state: &str| {
-            let found = headers(&[("traceparent", &parent), ("tracestate", state)]);
-            let remote = extract(&found, &[Propagator::TraceContext]);
-            remote.0.span().span_context().trace_state().header()
-        };
-        assert_eq!(state_of("a=1,b=2"), "a=1,b=2");
-        assert_eq!(state_of("a"), "");
-    }
-
-    #[test]
-    fn baggage_goes_on_and_what_is_too_much_is_dropped() {
-        let of = |value: &str| extract(&headers(&[("baggage", value)]), &[Propagator::Baggage]);
-        let remote = of("user=a%20b;secret, tenant = t ,bad");
-        assert_eq!(remote.baggage("user"), Some("a b"));
-        assert_eq!(remote.baggage("tenant"), Some("t"));
-        assert_eq!(remote.baggage("bad"), None);
-        let long = format!("a=1,b={}", "x".repeat(9_000));
-        assert_eq!(of(&long).baggage("a"), None);
-        let _attached = remote.attach();
-        let mut headers = HeaderMap::new();
-        inject(&Span::none(), &mut headers, &[Propagator::Baggage]);
-        let again = extract(&headers, &[Propagator::Baggage]);
-        assert_eq!(again.baggage("user"), Some("a b"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Which traces are kept, decided where a trace begins, before anything is done for it.
 
+mod elsewhere;
 mod limit;
 mod random;
 mod ratio;
@@ -7,10 +8,11 @@ mod rule;
 
 use std::time::Duration;
 
+use opentelemetry::Context;
 use tracing::span::Attributes;
 
+pub(in crate::traces) use self::{elsewhere::Elsewhere, random::random, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
-pub(in crate::traces) use self::{random::random, ratio::Ratio};
 use crate::config::SamplingConfig;
 
 /// Decides which traces are kept.
@@ -39,6 +41,11 @@ impl HeadSampler {
         attributes: &Attributes<'_>,
         now: impl FnOnce() -> Duration,
     ) -> bool {
+        if attributes.is_contextual()
+            && let Some(is_kept) = Context::map_current(|current| self.told(current))
+        {
+            return is_kept;
+        }
         let ratio = if self.rules.is_empty() {
             self.ratio
         } else {
@@ -54,13 +61,16 @@ impl HeadSampler {
         }
     }
 
-    /// Whether a trace that began elsewhere is kept.
-    pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: bool) -> bool {
-        if self.respects_parent {
-            is_sampled
-        } else {
-            self.ratio.holds(trace_id)
-        }
+    /// What was decided elsewhere of a trace that begins under this context.
+    pub(in crate::traces) fn told(&self, context: &Context) -> Option<bool> {
+        Elsewhere::begins(context).filter(|_| self.respects_parent)
+    }
+
+    /// Whether a trace that began elsewhere is kept; `is_sampled` is `None` where nobody decided yet.
+    pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: Option<bool>) -> bool {
+        is_sampled
+            .filter(|_| self.respects_parent)
+            .unwrap_or_else(|| self.ratio.holds(trace_id))
     }
 
     /// A new id for a trace that is kept, or is not.

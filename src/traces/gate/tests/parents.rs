@@ -206,13 +206,13 @@ fn ids_of_what_is_not_kept_are_outside_the_share_that_others_keep() {
             for span in [info_span!("a", otel.kind = "server"), info_span!("b")] {
                 let own = told(&span);
                 let id = u128::from_be_bytes(own.trace_id().to_bytes());
-                assert_eq!(judge.continues(id, false), own.is_sampled());
+                assert_eq!(judge.continues(id, None), own.is_sampled());
                 unsampled += usize::from(!own.is_sampled());
             }
         }
         assert!(unsampled > 800);
         let id = sampler.trace_id(true);
-        assert!(judge.continues(id, false));
+        assert!(judge.continues(id, None));
     });
 }
 

@@ -1,0 +1,64 @@
+//! Percent-encoding of the values of baggage.
+
+use std::fmt::Write as _;
+
+/// Bytes that are no text become U+FFFD, as W3C Baggage asks ("value"); a percent sign that begins no escape is one.
+pub(super) fn decoded(text: &str) -> String {
+    crate::config::percent_decoded(text).unwrap_or_else(|| decoded_in_part(text))
+}
+
+#[cold]
+fn decoded_in_part(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let escape = match (first, tail) {
+            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = escape {
+            bytes.push(high << 4 | low);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    let digit = char::from(byte).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+/// Bytes that are not plain are escaped.
+pub(super) fn encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_escape_stays_and_what_is_no_text_is_marked() {
+        assert_eq!(decoded("a%20b%C3%BC"), "a bü");
+        assert_eq!(decoded("%"), "%");
+        assert_eq!(decoded("100%, %zz%4"), "100%, %zz%4");
+        assert_eq!(decoded("a%FFb"), "a\u{fffd}b");
+        let text = "a b/ü%\u{fffd}";
+        let encoded = encoded(text, |byte| byte.is_ascii_alphanumeric());
+        assert_eq!(encoded, "a%20b%2F%C3%BC%25%EF%BF%BD");
+        assert_eq!(decoded(&encoded), text);
+    }
+}

@@ -1,0 +1,201 @@
+//! What comes in with headers, in a stack that records.
+
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, Span as SdkSpan, SpanData, SpanProcessor},
+};
+use tracing::{Dispatch, info_span};
+use tracing_subscriber::prelude::*;
+
+use super::*;
+use crate::{
+    FnSink, ObservatoryLayer,
+    clock::Clock,
+    config::SamplingConfig,
+    traces::{
+        gate::{Gate, GateIds, GateSampler, Sampled},
+        sampling::HeadSampler,
+    },
+};
+
+const ALL: [Propagator; 5] = Propagator::ALL;
+
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().push(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn sampling(ratio: f64) -> SamplingConfig {
+    SamplingConfig {
+        ratio,
+        ..SamplingConfig::default()
+    }
+}
+
+/// The spans that end in `work`.
+fn ended(config: &SamplingConfig, work: impl FnOnce()) -> Vec<SpanData> {
+    let sampler = Arc::new(HeadSampler::new(config));
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ended.clone())
+        .with_sampler(GateSampler(Arc::clone(&sampler)))
+        .with_id_generator(GateIds(Arc::clone(&sampler)))
+        .build();
+    let gate = Gate::new(
+        provider.tracer("test"),
+        sampler,
+        Arc::new(Sampled::new()),
+        Clock::system(),
+    )
+    .with_propagators(&ALL);
+    let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::dispatcher::with_default(&Dispatch::new(subscriber), work);
+    std::mem::take(&mut *ended.0.lock().unwrap())
+}
+
+/// A request with these headers, in each of the ways that a server may take it in: what its spans are, of which there
+/// are two, and what each tells the next service.
+fn requests(
+    config: &SamplingConfig,
+    pairs: &[(&'static str, &str)],
+) -> Vec<(Vec<SpanData>, [HeaderMap; 2])> {
+    let came = headers(pairs);
+    let attached = |span: fn() -> Span| {
+        let attached = extract(&came, &ALL).attach();
+        let span = span();
+        drop(attached);
+        span
+    };
+    let edge = || info_span!("request", otel.kind = "server");
+    let ways: [&dyn Fn() -> Span; 4] = [
+        &|| attached(|| info_span!("request")),
+        &|| attached(|| info_span!("request", otel.kind = "server")),
+        &|| {
+            let span = edge();
+            extract(&came, &ALL).set_parent_of(&span);
+            span
+        },
+        &|| {
+            let span = edge();
+            #[cfg(any(feature = "http", feature = "grpc"))]
+            received(&span, &came, true);
+            #[cfg(not(any(feature = "http", feature = "grpc")))]
+            extract(&came, &ALL).set_parent_of(&span);
+            span
+        },
+    ];
+    let served = ways.map(|way| {
+        let mut sent = [HeaderMap::new(), HeaderMap::new()];
+        let ended = ended(config, || {
+            let request = way();
+            request.in_scope(|| {
+                let call = info_span!("call");
+                inject(&request, &mut sent[0], &ALL);
+                inject(&call, &mut sent[1], &ALL);
+            });
+        });
+        (ended, sent)
+    });
+    served.into()
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().unwrap())
+}
+
+#[test]
+fn a_decision_without_ids_is_that_of_the_trace_that_begins() {
+    for (name, value) in [("b3", "0"), ("x-b3-sampled", "0")] {
+        for (spans, sent) in requests(&sampling(1.0), &[(name, value)]) {
+            assert!(spans.is_empty(), "{name}: {value}: {spans:?}");
+            for sent in &sent {
+                assert!(text(sent, "b3").unwrap().ends_with("-0"));
+                assert!(text(sent, "traceparent").unwrap().ends_with("-00"));
+            }
+        }
+    }
+    for (name, value) in [("b3", "1"), ("b3", "d"), ("x-b3-flags", "1")] {
+        for (spans, sent) in requests(&sampling(0.0), &[(name, value)]) {
+            let [call, request] = &spans[..] else {
+                panic!("{name}: {value}: {spans:?}");
+            };
+            assert_eq!(request.parent_span_id, SpanId::INVALID);
+            assert_eq!(call.parent_span_id, request.span_context.span_id());
+            assert!(text(&sent[1], "traceparent").unwrap().ends_with("-01"));
+        }
+    }
+    // Where others have no say, they have none.
+    let config = SamplingConfig {
+        respects_parent: false,
+        ..sampling(1.0)
+    };
+    for (spans, _) in requests(&config, &[("b3", "0")]) {
+        assert_eq!(spans.len(), 2);
+    }
+}
+
+#[test]
+fn ids_without_a_decision_are_kept_by_the_share_that_holds_them() {
+    // Which one a share of a half holds is decided by the sixty-fourth bit from the end.
+    for (trace, is_kept) in [
+        ("4bf92f3577b34da623ce929d0e0e4736", true),
+        ("4bf92f3577b34da6a3ce929d0e0e4736", false),
+    ] {
+        let single = format!("{trace}-{SPAN}");
+        let multi = [("x-b3-traceid", trace), ("x-b3-spanid", SPAN)];
+        for pairs in [&[("b3", &*single)][..], &multi] {
+            for (spans, sent) in requests(&sampling(0.5), pairs) {
+                assert_eq!(spans.len(), if is_kept { 2 } else { 0 }, "{pairs:?}");
+                let b3 = text(&sent[0], "b3").unwrap();
+                assert!(b3.starts_with(trace));
+                assert!(b3.ends_with(if is_kept { "-1" } else { "-0" }), "{b3}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_debug_flag_goes_on() {
+    let single = format!("{TRACE}-{SPAN}-d");
+    let multi = [
+        ("x-b3-traceid", TRACE),
+        ("x-b3-spanid", SPAN),
+        ("x-b3-flags", "1"),
+    ];
+    let jaeger = format!("{TRACE}:{SPAN}:0:3");
+    for pairs in [
+        &[("b3", &*single)][..],
+        &multi,
+        &[("uber-trace-id", &*jaeger)],
+    ] {
+        for (spans, sent) in requests(&sampling(0.0), pairs) {
+            assert_eq!(spans.len(), 2, "{pairs:?}");
+            for sent in &sent {
+                assert!(text(sent, "b3").unwrap().ends_with("-d"));
+                assert_eq!(text(sent, "x-b3-flags"), Some("1"));
+                // B3: not beside the flag, which implies it.
+                assert_eq!(text(sent, "x-b3-sampled"), None);
+                assert!(text(sent, "uber-trace-id").unwrap().ends_with(":3"));
+                assert!(text(sent, "traceparent").unwrap().ends_with("-01"));
+            }
+        }
+    }
+}
