@@ -188,12 +188,18 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
     let _ = gate::about_recorded(|| span.set_parent(context));
 }
 
-/// A request goes out for `span`: its server may want to know.
+/// A request goes out for `span`: its server may want to know. Where nobody wants the span, what came in goes on.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn sent(span: &Span, headers: &mut HeaderMap) {
-    span.with_subscriber(|(_, dispatch)| {
+    let mut write = |dispatch: &tracing::Dispatch| {
         gate::propagators_of(dispatch, |all| inject(span, headers, all));
-    });
+    };
+    if span.is_disabled() {
+        // Asked inside, it would know of no current span.
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        return write(&dispatch);
+    }
+    span.with_subscriber(|(_, dispatch)| write(dispatch));
 }
 
 /// The value of a header that stands there once.

@@ -74,21 +74,28 @@ impl Said {
         context.with_remote_span_context(self.parent)
     }
 
-    /// What the next service is told of `span`.
+    /// What the next service is told of `span`; where that is none, or there are no traces, what came in goes on.
     pub(super) fn of(span: &Span) -> Self {
-        let own = span.with_subscriber(|(id, dispatch)| gate::context_of(dispatch, id));
-        match own.flatten() {
-            Some(own) => {
-                // Only a sampled span has a context of its own.
-                let is_debugged = own.is_sampled()
-                    && gate::about_recorded(|| span.context())
-                        .get::<Debugged>()
-                        .is_some();
-                Self::flagged(own).debugged(is_debugged)
+        Self::own(span).unwrap_or_else(|| {
+            let came = Context::map_current(Self::passed_on);
+            if came.has_parent() {
+                return came;
             }
-            // No traces, or no such span: what came in goes on.
-            None => Context::map_current(Self::passed_on),
-        }
+            // In an unsampled trace, nothing is current.
+            Self::own(&Span::current()).unwrap_or(came)
+        })
+    }
+
+    /// What a span is called elsewhere.
+    fn own(span: &Span) -> Option<Self> {
+        let own = span.with_subscriber(|(id, dispatch)| gate::context_of(dispatch, id));
+        let own = own.flatten()?;
+        // Only a sampled span has a context of its own.
+        let is_debugged = own.is_sampled()
+            && gate::about_recorded(|| span.context())
+                .get::<Debugged>()
+                .is_some();
+        Some(Self::flagged(own).debugged(is_debugged))
     }
 
     /// What came in with a context.

@@ -9,6 +9,9 @@ use super::{hex, only, remote, set};
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
+/// Trace Context, "tracestate Header Field Values": what has more is no list, and W3C's own tests of vendors expect it
+/// to be discarded.
+const MOST_MEMBERS: usize = 32;
 
 pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     let text = only(headers, PARENT)?.trim();
@@ -28,16 +31,20 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     remote(trace_id, span_id as u64, flags & 1 == 1, state(headers))
 }
 
-/// The lists of all such headers, in their order; none if any entry breaks the rules.
+/// The lists of all such headers, in their order; none if any entry breaks the rules, or there are too many.
 fn state(headers: &HeaderMap) -> TraceState {
     let lists: Option<Vec<&str>> = headers
         .get_all(STATE)
         .iter()
         .map(|value| value.to_str().ok())
         .collect();
-    lists
-        .and_then(|lists| TraceState::from_str(&lists.join(",")).ok())
-        .unwrap_or_default()
+    let members = lists.iter().flatten().flat_map(|list| list.split(','));
+    // They may be empty, and are none then.
+    let members: Vec<&str> = members.filter(|member| !member.trim().is_empty()).collect();
+    if members.len() > MOST_MEMBERS {
+        return TraceState::default();
+    }
+    TraceState::from_str(&members.join(",")).unwrap_or_default()
 }
 
 pub(super) fn inject(own: &SpanContext, headers: &mut HeaderMap) {
@@ -45,6 +52,8 @@ pub(super) fn inject(own: &SpanContext, headers: &mut HeaderMap) {
     let parent = format!("00-{}-{}-{flags:02x}", own.trace_id(), own.span_id());
     set(headers, PARENT, &parent);
     let state = own.trace_state().header();
+    // What a request brought that is sent on belongs to the parent that it brought.
+    headers.remove(STATE);
     if !state.is_empty() {
         set(headers, STATE, &state);
     }

@@ -153,6 +153,25 @@ fn tracestate_goes_on_and_a_malformed_one_is_left_out() {
     };
     assert_eq!(state_of("a=1,b=2"), "a=1,b=2");
     assert_eq!(state_of("a"), "");
+    let members = |count: usize| {
+        let members: Vec<String> = (0..count).map(|n| format!("n{n}={n}")).collect();
+        members.join(",")
+    };
+    assert_eq!(state_of(&members(32)), members(32));
+    let with_blanks = members(32).replace(',', ", ,");
+    assert_eq!(state_of(&with_blanks), members(32));
+    assert_eq!(state_of(&members(33)), "");
+}
+
+#[test]
+fn a_trace_state_of_another_parent_does_not_go_on() {
+    let own = remote(7, 9, true, TraceState::default()).unwrap();
+    let _attached = Context::new().with_remote_span_context(own).attach();
+    let came = format!("00-{TRACE}-{SPAN}-01");
+    let mut sent = headers(&[("traceparent", &came), ("tracestate", "a=1")]);
+    inject(&Span::none(), &mut sent, &[Propagator::TraceContext]);
+    assert_ne!(sent["traceparent"], came);
+    assert_eq!(sent.get("tracestate"), None);
 }
 
 #[test]

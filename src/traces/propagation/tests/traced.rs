@@ -199,3 +199,26 @@ fn a_debug_flag_goes_on() {
         }
     }
 }
+
+#[cfg(any(feature = "http", feature = "grpc"))]
+#[test]
+fn a_request_of_a_span_that_nobody_wants_carries_on_what_is_around_it() {
+    let parent = format!("00-{TRACE}-{SPAN}-01");
+    for ratio in [0.0, 1.0] {
+        let mut sent_on = HeaderMap::new();
+        let mut around = [HeaderMap::new(), HeaderMap::new()];
+        let spans = ended(&sampling(ratio), || {
+            let came = extract(&headers(&[("traceparent", &parent)]), &ALL);
+            let attached = came.attach();
+            sent(&Span::none(), &mut sent_on);
+            drop(attached);
+            let request = info_span!("request");
+            request.in_scope(|| sent(&Span::none(), &mut around[0]));
+            sent(&request, &mut around[1]);
+        });
+        assert_eq!(spans.len(), if ratio > 0.0 { 1 } else { 0 });
+        assert_eq!(text(&sent_on, "traceparent"), Some(&*parent));
+        let around = around.map(|headers| text(&headers, "traceparent").unwrap().to_owned());
+        assert_eq!(around[0], around[1]);
+    }
+}
