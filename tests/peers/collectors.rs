@@ -89,6 +89,12 @@ fn spans_of_zipkin(body: &[u8]) -> u64 {
     spans.len() as u64
 }
 
+/// Spans of an exporter that are accounted for.
+fn counted(metrics: &str, exporter: &str) -> f64 {
+    let labels = format!("exporter=\"{exporter}\"");
+    total(metrics, "observatory_spans_total", &labels)
+}
+
 impl Case {
     fn start(manners: (Manner, Manner)) -> Self {
         let collector = Collector::start(manners.0, spans_of_otlp).unwrap();
@@ -153,7 +159,7 @@ impl Case {
             all: start.elapsed(),
             median: took[took.len() / 2],
         });
-        let waiting = self.produced() - self.counted(&self.router.metrics(), "otlp");
+        let waiting = self.produced() - counted(&self.router.metrics(), "otlp");
         assert!(
             waiting <= MOST_WAITING,
             "{:?}: {waiting} spans wait",
@@ -165,12 +171,6 @@ impl Case {
     fn produced(&self) -> f64 {
         let asked = self.rounds.len() * CLIENTS * QUESTIONS;
         (SPANS_OF_START + asked * SPANS) as f64
-    }
-
-    /// Spans that are accounted for.
-    fn counted(&self, metrics: &str, exporter: &str) -> f64 {
-        let labels = format!("exporter=\"{exporter}\"");
-        total(metrics, "observatory_spans_total", &labels)
     }
 
     fn status(&self, field: &str) -> u64 {
