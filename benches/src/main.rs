@@ -6,6 +6,10 @@
     reason = "a program that measures prints, and ends where it cannot measure"
 )]
 
+#[expect(dead_code, reason = "what arrives is counted in tests")]
+#[path = "../../tests/collector/mod.rs"]
+mod collector;
+mod collectors;
 mod disabled;
 mod hot_path;
 mod middleware;
@@ -66,6 +70,12 @@ enum Command {
     Http,
     /// The example router under wrk, with the observatory on and off.
     Router,
+    /// The example router under wrk, with traces, beside collectors that misbehave (eight minutes).
+    Collectors {
+        /// Ends with 1 unless every target is met.
+        #[arg(long)]
+        gate: bool,
+    },
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -128,6 +138,7 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Storm { gate } => is_within = report.storm()? || !gate,
         Command::Http => report.http()?,
         Command::Router => report.router()?,
+        Command::Collectors { gate } => is_within = report.collectors()? || !gate,
         Command::Document => {
             report.instructions()?;
             report.time()?;
@@ -140,6 +151,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             }
             report.http()?;
             report.router()?;
+            report.collectors()?;
             report.save()?;
         }
         Command::Worker { name, counted } => {

@@ -1,5 +1,6 @@
 //! What was measured, in words and tables: for a terminal and for docs/benchmarks.md alike.
 
+mod collectors;
 mod plot;
 mod rules;
 mod storm;
@@ -291,7 +292,7 @@ impl Report {
 
     pub(crate) fn router(&mut self) -> Result<(), Failure> {
         self.section("The router, with the observatory on and off", "router");
-        self.line("The example router (`cargo build --release --features http --example llm_router`) under wrk with 128 connections, each request a streamed answer of 64 tokens; 12 pairs A B B A of 2 s each. On means all of it: spans, metrics, its threads; off is `OBSERVATORY_ENABLED=false`, with the same code compiled in.\n");
+        self.line(format_args!("The example router (`{BUILD}`) under wrk with 128 connections, each request a streamed answer of 64 tokens; 12 pairs A B B A of 2 s each. On means all of it but traces: spans, metrics, its threads; off is `OBSERVATORY_ENABLED=false`, with the same code compiled in.\n", BUILD = router::BUILD));
         self.line("| | off, per second | on, per second | on / off | on / off, per second of the router's CPU time |\n|---|---:|---:|---:|---:|");
         let mut least = f64::INFINITY;
         for (speed, meaning) in router::LOADS {

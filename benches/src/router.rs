@@ -17,6 +17,9 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::{Failure, statistics::Median};
 
+/// What builds it.
+pub(crate) const BUILD: &str = "cargo build --release --all-features --example llm_router";
+
 const PAIRS: usize = 12;
 const SECONDS: u32 = 2;
 const CONNECTIONS: &str = "128";
@@ -28,7 +31,7 @@ pub(crate) const LOADS: [(&str, &str); 2] = [
 ];
 
 /// A streamed answer of 64 tokens.
-const SCRIPT: &str = r#"
+pub(crate) const SCRIPT: &str = r#"
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 wrk.body = '{"model":"auto","stream":true,"max_tokens":64,"messages":[{"role":"user","content":"What does a monitoring system do?"}]}'
@@ -44,9 +47,10 @@ pub(crate) struct Compared {
     pub(crate) per_cpu_second: Median,
 }
 
-struct Router {
-    process: Child,
-    url: String,
+/// The example router, until this is dropped.
+pub(crate) struct Router {
+    pub(crate) process: Child,
+    pub(crate) url: String,
 }
 
 impl Drop for Router {
@@ -58,23 +62,23 @@ impl Drop for Router {
 }
 
 impl Router {
-    fn start(is_on: bool, speed: &str) -> Result<Self, Failure> {
+    /// At this speed of the engines, its command changed by `adapt`.
+    pub(crate) fn start(speed: &str, adapt: impl FnOnce(&mut Command)) -> Result<Self, Failure> {
         let example =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/examples/llm_router");
         if !example.exists() {
-            return Err(
-                "build it first: cargo build --release --features http --example llm_router".into(),
-            );
+            return Err(format!("build it first: {BUILD}").into());
         }
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let process = Command::new(example)
+        let mut command = Command::new(example);
+        command
             .args(["--no-client", "--speed", speed, "--listen", &address])
             .args(["--monitor", "127.0.0.1:0"])
-            .env("OBSERVATORY_ENABLED", is_on.to_string())
             .env("RUST_LOG", "error")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+            .stderr(Stdio::null());
+        adapt(&mut command);
+        let process = command.spawn()?;
         let router = Self {
             process,
             url: format!("http://{address}/v1/chat/completions"),
@@ -134,7 +138,12 @@ impl Router {
 pub(crate) fn compare(speed: &str) -> Result<Compared, Failure> {
     let mut script = tempfile::NamedTempFile::new()?;
     script.write_all(SCRIPT.as_bytes())?;
-    let (off, on) = (Router::start(false, speed)?, Router::start(true, speed)?);
+    let start = |is_on: &str| {
+        Router::start(speed, |command| {
+            command.env("OBSERVATORY_ENABLED", is_on);
+        })
+    };
+    let (off, on) = (start("false")?, start("true")?);
     // Both are warm.
     off.load(script.path())?;
     on.load(script.path())?;
