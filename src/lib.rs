@@ -115,6 +115,7 @@
 pub mod alerting;
 mod clock;
 mod config;
+mod content;
 pub mod instrument;
 mod interner;
 mod layer;

@@ -13,7 +13,10 @@ use super::{
     fields::{self, Role},
     visit::print,
 };
-use crate::observation::{CustomMetric, Dropped, Observation, Sink};
+use crate::{
+    content::is_content,
+    observation::{CustomMetric, Dropped, Observation, Sink},
+};
 
 /// Events that have a name: their callsite's, or their message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +182,9 @@ impl<'r> MetricsReader<'r> {
         // `log`'s bridge describes the record in fields of its own.
         if field.name().starts_with("log.") {
             return;
+        }
+        if is_content(field.name()) {
+            return self.sink.dropped(Dropped::Content, field.name());
         }
         let start = self.scratch.text.len();
         if !print(&mut self.scratch.text, &value) {

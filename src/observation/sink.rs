@@ -131,11 +131,13 @@ pub enum Dropped {
     PanickingField,
     /// The application raised more alerts at once than there is room for.
     TooManyAlerts,
+    /// A label of a metric or alert would have said what users and models say; it was left out.
+    Content,
 }
 
 impl Dropped {
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Negative,
         Self::OutOfRange,
         Self::NotANumber,
@@ -148,6 +150,7 @@ impl Dropped {
         Self::TooManyOpenSpans,
         Self::PanickingField,
         Self::TooManyAlerts,
+        Self::Content,
     ];
 
     /// The value of the label `reason`.
@@ -166,6 +169,7 @@ impl Dropped {
             Self::TooManyOpenSpans => "too_many_open_spans",
             Self::PanickingField => "panicking_field",
             Self::TooManyAlerts => "too_many_alerts",
+            Self::Content => "content",
         }
     }
 }

@@ -75,6 +75,16 @@ impl Failures {
                     }
                     has_failed = true;
                 }
+                // As the Layer takes it: whatever it says, unless it says no.
+                "error" if !matches!(&*value.as_str(), "" | "false") => {
+                    if class.is_none()
+                        && value.as_str() != "true"
+                        && !self.redaction.is_withheld(key.as_str())
+                    {
+                        class = Some(value.as_str().into_owned().into());
+                    }
+                    has_failed = true;
+                }
                 // HTTP conventions: 5xx, and of a client's spans 4xx too.
                 "http.response.status_code" | "status_code" => {
                     has_failed |= number(value).is_some_and(|code| {
@@ -157,6 +167,14 @@ mod tests {
             &("error.type", "Timeout".into()),
             Some("Timeout"),
         );
+        check(
+            "order",
+            Internal,
+            &("error", "sold out".into()),
+            Some("sold out"),
+        );
+        check("order", Internal, &("error", true.into()), Some(""));
+        check("order", Internal, &("error", false.into()), None);
         check(
             "GET /",
             Server,

@@ -15,6 +15,7 @@ mod failure;
 mod gate;
 mod live;
 mod log;
+mod numbers;
 mod pattern;
 mod pipeline;
 pub mod propagation;

@@ -112,6 +112,9 @@ const fn advice(reason: Dropped) -> &'static str {
         Dropped::TooManyMetrics => "there are too many metrics; is a name made of an id?",
         Dropped::TooManyOpenSpans => "too many spans are open at once",
         Dropped::PanickingField => "the Debug or Display of a field panicked",
+        Dropped::Content => {
+            "a prompt, an answer or a header is no label of a metric or an alert: it was left out"
+        }
         Dropped::TooManyAlerts => "alerts are raised faster than they are taken in",
     }
 }

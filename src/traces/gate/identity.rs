@@ -4,6 +4,7 @@ use opentelemetry::{
     SpanId, TraceFlags, TraceId,
     trace::{SpanContext, TraceState},
 };
+use tracing::span::Id;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::sampled::Sampled;
@@ -21,22 +22,27 @@ pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
     recorded: &Sampled,
     sampler: &HeadSampler,
 ) -> Option<SpanContext> {
-    let id = span.id().into_u64();
-    if let Some(name) = recorded.name_of(id) {
-        return Some(SpanContext::new(
-            TraceId::from(name.trace_id),
-            SpanId::from(name.span_id),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::default(),
-        ));
+    if let Some(name) = name_of(&span.id(), recorded) {
+        return Some(name);
     }
-    if recorded.contains(id) {
+    if recorded.contains(span.id().into_u64()) {
         // Where there was no place for its name.
         let extensions = span.extensions();
         return extensions.get().map(|Identity(own)| own.clone());
     }
     unsampled(span, sampler, recorded)
+}
+
+/// The ids of a sampled span that has been entered.
+pub(in crate::traces) fn name_of(id: &Id, recorded: &Sampled) -> Option<SpanContext> {
+    let name = recorded.name_of(id.into_u64())?;
+    Some(SpanContext::new(
+        TraceId::from(name.trace_id),
+        SpanId::from(name.span_id),
+        TraceFlags::SAMPLED,
+        false,
+        TraceState::default(),
+    ))
 }
 
 /// Whether a span has an identity of its own.

@@ -26,18 +26,20 @@ mod verdict;
 
 use std::{
     any::TypeId,
+    fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use opentelemetry::{
-    Context as OtelContext,
-    trace::{SpanContext, TraceContextExt as _},
+    Context as OtelContext, KeyValue,
+    trace::{SpanContext, Status, TraceContextExt as _},
 };
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
     dispatcher::WeakDispatch,
+    field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
@@ -57,7 +59,7 @@ use self::{
     sampler::is_sampled,
 };
 pub(super) use self::{
-    identity::ids_of,
+    identity::{ids_of, name_of},
     sampled::Sampled,
     sampler::{GateIds, GateSampler},
     verdict::NOT_KEPT,
@@ -435,6 +437,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
         if self.is_through(id) {
             self.inner.on_record(id, values, context.clone());
+            if self.sampled.contains(id.into_u64()) && says_ended(values) {
+                self.ended(id);
+            }
         }
     }
 
@@ -466,7 +471,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             return;
         };
         self.decide_if_waiting(id);
-        if self.sampled.contains(id.into_u64()) {
+        // A span keeps so many events and no more: tokens would take the place of what went wrong after them.
+        if self.sampled.contains(id.into_u64()) && event.metadata().name() != "token" {
             self.inner.on_event(event, context.clone());
         }
     }
@@ -501,9 +507,35 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline(never)]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
         if self.is_through(id) {
+            if std::thread::panicking() {
+                self.panicked(id);
+            }
             return self.inner.on_exit(id, context.clone());
         }
         attached::detach(id.into_u64());
+    }
+
+    /// A panic goes through a span: it failed, whatever it has said of itself.
+    #[cold]
+    fn panicked(&self, id: &Id) {
+        if !self.sampled.contains(id.into_u64()) {
+            return;
+        }
+        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
+        if let Some(context) = context {
+            let span = context.span();
+            span.set_attribute(KeyValue::new("error.type", "panic"));
+            span.set_status(Status::error("panic"));
+        }
+    }
+
+    /// What a span watched is over, though something holds it open: it ends here and now.
+    #[cold]
+    fn ended(&self, id: &Id) {
+        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
+        if let Some(context) = context {
+            context.span().end();
+        }
     }
 
     #[inline(never)]
@@ -568,6 +600,21 @@ fn around(attributes: &Attributes<'_>) -> OtelContext {
     } else {
         OtelContext::new()
     }
+}
+
+/// Whether `observatory.ended = true` is among the values.
+fn says_ended(values: &Record<'_>) -> bool {
+    struct Ended(bool);
+    impl Visit for Ended {
+        fn record_bool(&mut self, field: &Field, value: bool) {
+            self.0 |= value && field.name() == "observatory.ended";
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+    }
+    let mut ended = Ended(false);
+    values.record(&mut ended);
+    ended.0
 }
 
 /// The context of a span that the inner layer has seen; starts it.

@@ -1,6 +1,7 @@
 //! Fields in a line, each of them redacted.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -59,9 +60,11 @@ impl Text {
     fn add(&mut self, redaction: &Redaction, name: &str, value: &str) {
         let shown = redaction.shown(name, value);
         if name == "message" {
-            self.message = Some(shown.into_owned());
+            // Its line breaks are the author's, as in tracing-subscriber's own lines.
+            self.message = Some(printable(&shown, |c| matches!(c, '\n' | '\t')).into_owned());
             return;
         }
+        let shown = printable(&shown, |_| false);
         let space = if self.others.is_empty() { "" } else { " " };
         // Writing to a string cannot fail.
         let _ = write!(self.others, "{space}{name}={shown}");
@@ -74,6 +77,23 @@ impl Text {
             None => self.others,
         }
     }
+}
+
+/// Without characters that a terminal would obey, or that would make one line look like two.
+fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let obeys = |c: char| c.is_control() && !is_fine(c);
+    if !text.contains(obeys) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if obeys(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 struct Redacted<'r> {

@@ -5,11 +5,13 @@
 //! text stays with the span, where the formatter of lines looks for it.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     fmt,
     sync::{Arc, OnceLock},
 };
 
+use opentelemetry::trace::SpanContext;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -26,12 +28,28 @@ use super::{
     Line,
     fields::{Fields, is_shown, printed},
 };
-use crate::traces::redaction::Redaction;
+use crate::traces::{
+    gate::{self, Sampled},
+    redaction::Redaction,
+};
+
+thread_local! {
+    /// Of the sampled span that the line is about which this thread writes.
+    static IDS: Cell<Option<SpanContext>> = const { Cell::new(None) };
+}
+
+/// The ids of the sampled span that the line is about.
+pub(super) fn ids_of_line() -> Option<SpanContext> {
+    let ids = IDS.take();
+    IDS.set(ids.clone());
+    ids
+}
 
 /// A layer of log lines for people: the usual one, with fields of spans that wait until a line shows them.
 pub(super) struct LogLayer<S, W> {
     pub(super) inner: tracing_subscriber::fmt::Layer<S, Fields, Line, W>,
     pub(super) redaction: Arc<Redaction>,
+    pub(super) sampled: Arc<Sampled>,
     /// Whether lines show the fields of the spans around them.
     pub(super) shows_spans: bool,
 }
@@ -92,7 +110,15 @@ where
                 judge(&span, &self.redaction);
             }
         }
+        // By the span itself: a filter of this layer hides spans, and their traces are no less the line's.
+        let span = context.current_span();
+        let span = event
+            .parent()
+            .or(span.id().filter(|_| event.is_contextual()));
+        let ids = span.and_then(|id| gate::name_of(id, &self.sampled));
+        let before = IDS.replace(ids);
         self.inner.on_event(event, context);
+        IDS.set(before);
     }
 }
 

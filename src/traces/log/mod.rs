@@ -71,6 +71,7 @@ impl Lines {
                 .with_writer(writer)
                 .with_ansi(is_ansi),
             redaction: Arc::clone(&self.redaction),
+            sampled: Arc::clone(&self.sampled),
             // A line of JSON names the spans around it, and no more of them.
             shows_spans: format == LogFormat::Pretty,
         }
@@ -88,9 +89,10 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let ids = context
-            .parent_span()
-            .and_then(|span| gate::ids_of(&span, &self.lines.sampled, &self.lines.sampler));
+        let ids = layer::ids_of_line().or_else(|| {
+            let span = context.parent_span()?;
+            gate::ids_of(&span, &self.lines.sampled, &self.lines.sampler)
+        });
         match self.format {
             LogFormat::Json => {
                 let spans = context.event_scope().into_iter().flatten();

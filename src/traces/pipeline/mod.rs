@@ -36,6 +36,7 @@ use super::{
     failure::Failures,
     gate::NOT_KEPT,
     live::Live,
+    numbers,
     redaction::Redaction,
     tail::{Decided, TailSampler},
 };
@@ -209,6 +210,7 @@ impl Stream {
                 // Marks for ourselves; nobody else's business.
                 span.attributes
                     .retain(|pair| !MARKS.contains(&pair.key.as_str()));
+                numbers::restore(span);
                 filters.failures.apply(span);
                 if let Some(conventions) = &filters.conventions {
                     conventions.apply(span);

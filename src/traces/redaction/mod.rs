@@ -4,7 +4,6 @@
 //! so. In every other text, names and messages included, keys, e-mail addresses and card numbers are masked. What
 //! cannot be judged is withheld, not sent.
 
-mod content;
 mod masks;
 
 use std::{
@@ -17,7 +16,10 @@ use opentelemetry_sdk::trace::SpanData;
 
 use self::masks::Masks;
 use super::pattern::Pattern;
-use crate::config::{RedactionConfig, SpanLimits};
+use crate::{
+    config::{RedactionConfig, SpanLimits},
+    content::is_content,
+};
 
 /// Stands where a value was withheld.
 pub(super) const WITHHELD: &str = "[withheld]";
@@ -84,7 +86,7 @@ impl Redaction {
     /// Denied first, then allowed, then content.
     pub(super) fn is_withheld(&self, key: &str) -> bool {
         let is_among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(key));
-        is_among(&self.deny) || (content::is_content(key) && !is_among(&self.allow))
+        is_among(&self.deny) || (is_content(key) && !is_among(&self.allow))
     }
 
     fn clean_value(&self, value: &mut Value) {

@@ -80,7 +80,8 @@ const BEGINNINGS: &[&str] = &[
 /// Names with such a beginning that say only how much there was.
 const SIZES: &[&str] = &["http.request.body.size", "http.response.body.size"];
 
-pub(super) fn is_content(key: &str) -> bool {
+/// Whether what is said under this name is content: it is no label, and leaves by no trace or log unless somebody asks.
+pub(crate) fn is_content(key: &str) -> bool {
     if SIZES.iter().any(|name| key.eq_ignore_ascii_case(name)) {
         return false;
     }

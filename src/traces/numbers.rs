@@ -1,0 +1,77 @@
+//! Makes numbers of numbers again: tracing-opentelemetry writes unsigned integers as text.
+//!
+//! Of a field of the application's nobody can tell any more which it was. Of those whose names the conventions, or this
+//! crate's own kinds, give a number to, it is known.
+
+use opentelemetry::{KeyValue, Value};
+use opentelemetry_sdk::trace::SpanData;
+
+const NUMBERS: &[&str] = &[
+    "cached_tokens",
+    "completion_tokens",
+    "http.request.body.size",
+    "http.request.resend_count",
+    "http.response.body.size",
+    "http.response.status_code",
+    "input_tokens",
+    "network.peer.port",
+    "output_tokens",
+    "prompt_tokens",
+    "request_size",
+    "response_size",
+    "server.port",
+    "status_code",
+    "token_count",
+    "tokens",
+];
+
+/// Beginnings of such names.
+const BEGINNINGS: &[&str] = &["gen_ai.usage.", "llm.token_count."];
+
+pub(super) fn restore(span: &mut SpanData) {
+    restore_all(&mut span.attributes);
+    for event in &mut span.events.events {
+        restore_all(&mut event.attributes);
+    }
+}
+
+fn restore_all(attributes: &mut [KeyValue]) {
+    for KeyValue { key, value, .. } in attributes {
+        if let Value::String(text) = value
+            && is_number(key.as_str())
+            && let Ok(number) = text.as_str().parse()
+        {
+            *value = Value::I64(number);
+        }
+    }
+}
+
+fn is_number(key: &str) -> bool {
+    NUMBERS.contains(&key)
+        || BEGINNINGS
+            .iter()
+            .any(|beginning| key.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::tail::tests::{span, with};
+
+    #[test]
+    fn what_the_conventions_count_is_a_number_and_other_text_stays() {
+        let mut span = span(1, 1, 0);
+        for (key, value) in [
+            ("http.response.status_code", "503"),
+            ("gen_ai.usage.output_tokens", "12"),
+            ("order", "0042"),
+            ("tokens", "many"),
+        ] {
+            span = with(span, key, value);
+        }
+        restore(&mut span);
+        let values: Vec<&Value> = span.attributes.iter().map(|pair| &pair.value).collect();
+        let expected = [503.into(), 12.into(), "0042".into(), "many".into()];
+        assert_eq!(values, expected.iter().collect::<Vec<&Value>>());
+    }
+}
