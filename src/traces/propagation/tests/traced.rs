@@ -216,7 +216,7 @@ fn a_request_of_a_span_that_nobody_wants_carries_on_what_is_around_it() {
             request.in_scope(|| sent(&Span::none(), &mut around[0]));
             sent(&request, &mut around[1]);
         });
-        assert_eq!(spans.len(), if ratio > 0.0 { 1 } else { 0 });
+        assert_eq!(spans.len(), usize::from(ratio > 0.0));
         assert_eq!(text(&sent_on, "traceparent"), Some(&*parent));
         let around = around.map(|headers| text(&headers, "traceparent").unwrap().to_owned());
         assert_eq!(around[0], around[1]);
