@@ -128,7 +128,7 @@ impl Traces {
             .enabled
             .then(|| RecordExport::new(&traces.logs, &redaction, &resource, registry))
             .transpose()?;
-        let sampler = Arc::new(HeadSampler::new(&traces.sampling));
+        let sampler = Arc::new(HeadSampler::new(&traces.sampling).with_mapping(&config.mapping));
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
             traces.baggage_attributes.clone(),

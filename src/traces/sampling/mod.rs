@@ -13,7 +13,7 @@ use tracing::span::Attributes;
 
 pub(in crate::traces) use self::{elsewhere::Elsewhere, random::random, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
-use crate::config::SamplingConfig;
+use crate::{config::SamplingConfig, layer::Mapping};
 
 /// Decides which traces are kept.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(in crate::traces) struct HeadSampler {
     ratio: Ratio,
     respects_parent: bool,
     rules: Vec<Rule>,
+    mapping: Mapping,
     limit: Option<RateLimit>,
 }
 
@@ -30,8 +31,15 @@ impl HeadSampler {
             ratio: Ratio::new(config.ratio),
             respects_parent: config.respects_parent,
             rules: config.rules.iter().map(Rule::new).collect(),
+            mapping: Mapping::default(),
             limit: config.traces_per_second.map(RateLimit::new),
         }
+    }
+
+    /// Sets what names of the application's mean, for rules.
+    pub(in crate::traces) fn with_mapping(mut self, mapping: &Mapping) -> Self {
+        self.mapping = mapping.clone();
+        self
     }
 
     /// Whether a trace that begins with this span is kept; `now` is asked only where there is a limit.
@@ -49,7 +57,7 @@ impl HeadSampler {
         let ratio = if self.rules.is_empty() {
             self.ratio
         } else {
-            rule::first_match(&self.rules, attributes).unwrap_or(self.ratio)
+            rule::first_match(&self.rules, &self.mapping, attributes).unwrap_or(self.ratio)
         };
         ratio.draw() && self.limit.as_ref().is_none_or(|limit| limit.allows(now()))
     }

@@ -1,4 +1,7 @@
-//! Shares for some traces, by the name and the fields of their first span.
+//! Shares for some traces, by the names and the fields of their first span.
+//!
+//! A span that is made for a request or at will has its name in `otel.name`; one whose names are mapped goes by what they
+//! are mapped to, too, as it does everywhere else.
 
 use std::fmt;
 
@@ -8,7 +11,7 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{config::SamplingRule, traces::pattern::Pattern};
+use crate::{config::SamplingRule, layer::Mapping, traces::pattern::Pattern};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]
@@ -30,45 +33,66 @@ impl Rule {
         }
     }
 
-    fn matches(&self, span: &str, found: &Found) -> bool {
-        let meets = |pattern: &Option<Pattern>, value: Option<&str>| match (pattern, value) {
-            (None, _) => true,
-            (Some(pattern), Some(value)) => pattern.matches(value),
-            (Some(_), None) => false,
+    fn matches(&self, found: &Found<'_>) -> bool {
+        let meets = |pattern: &Option<Pattern>, values: &[Option<&str>]| {
+            let mut values = values.iter().flatten();
+            let matches = |pattern: &Pattern| values.any(|value| pattern.matches(value));
+            pattern.as_ref().is_none_or(matches)
         };
-        meets(&self.span, Some(span))
-            && meets(&self.route, found.route.as_deref())
-            && meets(&self.model, found.model.as_deref())
+        meets(
+            &self.span,
+            &[Some(found.span), found.known_span, found.name.as_deref()],
+        ) && meets(&self.route, &[found.route.as_deref()])
+            && meets(&self.model, &[found.model.as_deref()])
     }
 }
 
 /// The share of the first rule that matches.
-pub(super) fn first_match(rules: &[Rule], attributes: &Attributes<'_>) -> Option<Ratio> {
-    let mut found = Found::default();
+pub(super) fn first_match(
+    rules: &[Rule],
+    mapping: &Mapping,
+    attributes: &Attributes<'_>,
+) -> Option<Ratio> {
+    let mut found = Found::new(attributes.metadata().name(), mapping);
     attributes.record(&mut found);
-    let name = attributes.metadata().name();
-    let rule = rules.iter().find(|rule| rule.matches(name, &found))?;
+    let rule = rules.iter().find(|rule| rule.matches(&found))?;
     Some(rule.ratio)
 }
 
 /// What rules ask of a span.
-#[derive(Default)]
-struct Found {
+struct Found<'m> {
+    mapping: &'m Mapping,
+    span: &'m str,
+    known_span: Option<&'m str>,
+    name: Option<String>,
     route: Option<String>,
     model: Option<String>,
 }
 
-impl Found {
+impl<'m> Found<'m> {
+    fn new(span: &'m str, mapping: &'m Mapping) -> Self {
+        Self {
+            mapping,
+            span,
+            known_span: mapping.spans.get(span).map(String::as_str),
+            name: None,
+            route: None,
+            model: None,
+        }
+    }
+
     fn place(&mut self, field: &Field) -> Option<&mut Option<String>> {
-        match field.name() {
-            "http.route" | "route" | "url.path" => Some(&mut self.route),
-            "model_id" | "gen_ai.request.model" => Some(&mut self.model),
+        let name = field.name();
+        match self.mapping.fields.get(name).map_or(name, String::as_str) {
+            "otel.name" => Some(&mut self.name),
+            "http.route" | "route" | "url.path" | "rpc.method" => Some(&mut self.route),
+            "model_id" | "gen_ai.request.model" | "llm.model_name" => Some(&mut self.model),
             _ => None,
         }
     }
 }
 
-impl Visit for Found {
+impl Visit for Found<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if let Some(place) = self.place(field) {
             place.get_or_insert_with(|| value.to_owned());
@@ -85,31 +109,82 @@ impl Visit for Found {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{Span, info_span};
+    use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
     use super::*;
+
+    /// Keeps the share of the last span.
+    struct Shares(Vec<Rule>, Mapping, Arc<Mutex<Option<Ratio>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Shares {
+        fn on_new_span(
+            &self,
+            attributes: &Attributes<'_>,
+            _: &tracing::span::Id,
+            _: Context<'_, S>,
+        ) {
+            *self.2.lock().unwrap() = first_match(&self.0, &self.1, attributes);
+        }
+    }
+
+    /// The share of traces that begin with this span.
+    fn share(rules: &[SamplingRule], mapping: &Mapping, span: fn() -> Span) -> Option<f64> {
+        let found = Arc::default();
+        let rules_made = rules.iter().map(Rule::new).collect();
+        let shares = Shares(rules_made, mapping.clone(), Arc::clone(&found));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(shares), || {
+            drop(span());
+        });
+        let found = found.lock().unwrap();
+        let mut shares = rules.iter().map(|rule| rule.ratio);
+        shares.find(|share| *found == Some(Ratio::new(*share)))
+    }
 
     #[test]
     fn the_first_rule_that_matches_counts() {
         let rules = [
-            Rule::new(&SamplingRule::new(0.0).with_route("/health*")),
-            Rule::new(
-                &SamplingRule::new(1.0)
-                    .with_model("gpt-4o")
-                    .with_span("chat"),
-            ),
+            SamplingRule::new(0.0).with_route("/health*"),
+            SamplingRule::new(1.0)
+                .with_model("gpt-4o")
+                .with_span("chat"),
         ];
-        let of = |span: &str, route: Option<&str>, model: Option<&str>| {
-            let found = Found {
-                route: route.map(str::to_owned),
-                model: model.map(str::to_owned),
-            };
-            rules
-                .iter()
-                .find(|rule| rule.matches(span, &found))
-                .map(|rule| rule.ratio)
-        };
-        assert_eq!(of("GET", Some("/health/live"), None), Some(Ratio::new(0.0)));
-        assert_eq!(of("chat", None, Some("gpt-4o")), Some(Ratio::new(1.0)));
-        assert_eq!(of("chat", None, Some("gpt-4o-mini")), None);
-        assert_eq!(of("chat", Some("/v1/chat"), None), None);
+        let of = |span| share(&rules, &Mapping::default(), span);
+        assert_eq!(
+            of(|| info_span!("GET", http.route = "/health/live")),
+            Some(0.0)
+        );
+        assert_eq!(of(|| info_span!("chat", model_id = "gpt-4o")), Some(1.0));
+        assert_eq!(of(|| info_span!("chat", model_id = "gpt-4o-mini")), None);
+        assert_eq!(of(|| info_span!("chat", route = "/v1/chat")), None);
+    }
+
+    #[test]
+    fn rules_see_the_names_that_others_see() {
+        let rules = [
+            SamplingRule::new(0.1).with_model("gpt-4o"),
+            SamplingRule::new(0.2).with_route("llm.Router/*"),
+            SamplingRule::new(0.3).with_span("nightly*"),
+            SamplingRule::new(0.4).with_span("inference"),
+        ];
+        let mapping = Mapping::default()
+            .with_span("generate", "inference")
+            .with_field("llm", "model_id");
+        let of = |span| share(&rules, &mapping, span);
+        assert_eq!(of(|| info_span!("a", llm = "gpt-4o")), Some(0.1));
+        assert_eq!(of(|| info_span!("a", llm.model_name = "gpt-4o")), Some(0.1));
+        assert_eq!(
+            of(|| info_span!("grpc_request", rpc.method = "llm.Router/Chat")),
+            Some(0.2)
+        );
+        // As `with_span` makes them.
+        assert_eq!(
+            of(|| info_span!("custom", otel.name = "nightly_report")),
+            Some(0.3)
+        );
+        assert_eq!(of(|| info_span!("generate")), Some(0.4));
+        assert_eq!(of(|| info_span!("other", otel.name = "x")), None);
     }
 }
