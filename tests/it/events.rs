@@ -162,3 +162,22 @@ fn sizes_and_scores_are_events_with_a_name() {
         ),
     ]);
 }
+
+#[test]
+fn what_users_and_models_say_is_no_label() {
+    let watched = watched();
+    watched.run(|| {
+        info!(
+            monotonic_counter.asked = 1,
+            prompt = "a s3cret",
+            tenant = "t"
+        );
+    });
+    let text = watched.registry.render(llm_observatory::Format::Prometheus);
+    assert!(text.contains(r#"asked_total{tenant="t"} 1"#), "{text}");
+    assert!(!text.contains("s3cret"));
+    watched.check(&[(
+        r#"observatory_dropped_observations_total{reason="content"}"#,
+        1.0,
+    )]);
+}

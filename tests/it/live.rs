@@ -182,3 +182,66 @@ fn no_link_leads_anywhere_but_to_a_page() {
         assert!(built.is_err(), "{wrong}");
     }
 }
+
+/// The spans of the one trace that `work` makes, as the live view has them.
+fn seen(work: impl FnOnce()) -> Vec<llm_observatory::SpanRecord> {
+    let mut traces = llm_observatory::TracesConfig::default();
+    traces.exporters.clear();
+    let config = llm_observatory::Config::default()
+        .without_server()
+        .with_traces(traces)
+        .with_sampling_ratio(1.0);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, work);
+    observatory.shutdown_blocking();
+    let traces = observatory.traces();
+    let recent = traces.recent(9);
+    assert_eq!(recent.len(), 1, "{recent:?}");
+    traces.spans(recent[0].trace_id)
+}
+
+#[test]
+fn a_panic_and_an_error_field_make_a_span_one_that_failed() {
+    let panicked = seen(|| {
+        let work = || tracing::info_span!("work").in_scope(|| panic!("a test's own"));
+        assert!(std::panic::catch_unwind(work).is_err());
+    });
+    assert_eq!(panicked[0].error.as_deref(), Some("panic"));
+    let class = ("error.type".to_owned(), "panic".to_owned());
+    assert!(panicked[0].attributes.contains(&class), "{panicked:?}");
+    let failed = seen(|| drop(tracing::info_span!("work", error = "sold out")));
+    assert_eq!(failed[0].error.as_deref(), Some("sold out"));
+}
+
+#[test]
+fn tokens_are_no_events_of_a_span_and_the_error_that_ends_a_stream_is() {
+    let spans = seen(|| {
+        let span = tracing::info_span!("inference", model_id = "m");
+        let _entered = span.enter();
+        tracing::info!(name: "first_token", count = 1);
+        for _ in 0..500 {
+            tracing::info!(name: "token", count = 1);
+        }
+        tracing::error!("upstream broke the stream");
+    });
+    let names: Vec<&str> = spans[0].events.iter().map(|event| &*event.name).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names[1].contains("upstream broke the stream"), "{names:?}");
+}
+
+#[test]
+fn a_span_ends_when_what_it_watched_is_over() {
+    let spans = seen(|| {
+        let span = tracing::info_span!("http_request", observatory.ended = tracing::field::Empty);
+        let task = span.clone();
+        span.record("observatory.ended", true);
+        drop(span);
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        drop(task);
+    });
+    assert!(
+        spans[0].duration < std::time::Duration::from_millis(100),
+        "{spans:?}"
+    );
+}

@@ -213,6 +213,40 @@ mod tests {
     }
 
     #[test]
+    fn a_line_cannot_be_made_to_look_like_two_or_to_command_a_terminal() {
+        let text = logged(LogFormat::Pretty, 1.0, || {
+            info!(evil = "x\nINFO forged", "red \x1b[31m, title \u{9b}0;t\x07");
+        });
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+        assert!(text.contains(r"evil=x\nINFO forged"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_hides_the_span_does_not_hide_its_trace() {
+        let config = Config::default()
+            .with_traces(TracesConfig::default())
+            .with_sampling_ratio(1.0);
+        let registry = Registry::new(crate::RegistryOptions::default()).unwrap();
+        let traces = Traces::new(&config, &registry).unwrap();
+        let buffer = Buffer::default();
+        let out = buffer.clone();
+        let log = traces
+            .lines
+            .layer_to(move || out.clone(), LogFormat::Pretty, false)
+            .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        let layer = crate::ObservatoryLayer::new(crate::FnSink::new(|_| ()))
+            .with_gate(traces.gate(Clock::system()));
+        let subscriber = tracing_subscriber::registry().with(layer).with(log);
+        tracing::subscriber::with_default(subscriber, || {
+            info_span!("step").in_scope(|| tracing::warn!("short"));
+        });
+        let bytes = buffer.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("short trace_id="), "{text}");
+    }
+
+    #[test]
     fn a_line_of_json_has_the_same() {
         for ratio in [0.0, 1.0] {
             let text = logged(LogFormat::Json, ratio, work);
