@@ -36,6 +36,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use self::said::Said;
+#[cfg(any(feature = "http", feature = "grpc"))]
 use super::gate;
 use crate::config::Propagator;
 
