@@ -101,6 +101,9 @@ pub(crate) type CoreSink = crate::metrics::MetricsSink;
 
 impl Observatory {
     /// An observatory that is put together by hand.
+    ///
+    /// Where the subscriber has a layer of tracing-opentelemetry already, leave traces to it: [`Config::without_traces`].
+    /// Two of them in one subscriber panic at the first span that both record; that crate does not allow it.
     pub fn builder(config: Config) -> ObservatoryBuilder {
         ObservatoryBuilder::new(config)
     }

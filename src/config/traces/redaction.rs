@@ -4,8 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedactionConfig {
-    /// Patterns of attributes that are content (prompts, completions, tool arguments, headers) and may leave all the
-    /// same. A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
+    /// Patterns of attributes that are content and may leave all the same. Content are whole names such as `prompt`,
+    /// `completion`, `messages`, `input`, `output`, `request`, `response`, `body`, `arguments`, `headers`, `authorization`,
+    /// `password`, `api_key`, and what the conventions of `GenAI`, `OpenInference` and `OpenLLMetry` call so. A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
     pub allow: Vec<String>,
     /// Patterns of attributes that must not leave, whatever else is said. Default: none.
     pub deny: Vec<String>,
