@@ -328,15 +328,6 @@ impl Core {
         crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
     }
 
-    /// Whether spans are recorded at all.
-    #[cfg(feature = "alerting")]
-    pub(crate) const fn has_traces(&self) -> bool {
-        #[cfg(feature = "otlp")]
-        return self.traces.is_some();
-        #[cfg(not(feature = "otlp"))]
-        false
-    }
-
     /// Monotonic time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.between(self.origin, self.clock.raw())

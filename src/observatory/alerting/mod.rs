@@ -154,16 +154,16 @@ impl Alerting {
         let find = |selector: &[_], labels: &_, times: &_| {
             exemplars::behind(&core.registry, selector, labels, times)
         };
-        let mut source = Source::new(&core.query.engine, &core.query.store)
+        let source = Source::new(&core.query.engine, &core.query.store)
             .with_control(control)
             .with_closure_threads(ClosureThreads {
                 store: &core.query.store,
                 patience: CLOSURE_PATIENCE,
+            })
+            .with_evidence(Evidence {
+                find: &find,
+                link: &self.link,
             });
-        if core.has_traces() {
-            let link = &self.link;
-            source = source.with_evidence(Evidence { find: &find, link });
-        }
         let mut rules = self.rules();
         let evaluation = rules.evaluate_due(&source, now);
         let took = core.now().saturating_sub(start);

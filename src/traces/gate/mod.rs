@@ -100,6 +100,7 @@ pub(crate) struct Gate<S> {
 /// Finds the gate of a subscriber, whose type the one who asks does not know.
 pub(crate) struct Lookup {
     context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
+    #[cfg(any(feature = "http", feature = "grpc"))]
     around: fn(&Dispatch, &Id) -> Option<SpanContext>,
     open_spans: fn(&Dispatch) -> Vec<OpenSpan>,
     /// Formats of headers that requests carry traces in.
@@ -164,6 +165,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             callsites: Callsites::new(),
             lookup: Lookup {
                 context_of: Self::context_of,
+                #[cfg(any(feature = "http", feature = "grpc"))]
                 around: Self::around,
                 open_spans: Self::open_spans,
                 propagators: Box::default(),
@@ -197,6 +199,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     /// The unsampled trace that a span was made in.
+    #[cfg(any(feature = "http", feature = "grpc"))]
     fn around(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
         let gate = dispatch.downcast_ref::<Self>()?;
         let parent = dispatch.downcast_ref::<S>()?.span(id)?.parent()?;

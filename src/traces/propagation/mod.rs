@@ -29,7 +29,7 @@ mod w3c;
 use http::HeaderMap;
 use opentelemetry::{
     Context, ContextGuard, SpanId, TraceFlags, TraceId,
-    baggage::{Baggage, BaggageExt as _, KeyValueMetadata},
+    baggage::{Baggage, BaggageExt as _},
     trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use tracing::Span;
@@ -165,11 +165,12 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
             return;
         }
         let around = span.with_subscriber(|(id, dispatch)| gate::made_in(dispatch, id));
-        let entries: Vec<KeyValueMetadata> = context
+        let entries: Vec<_> = context
             .baggage()
             .iter()
             .map(|(key, (value, about))| {
-                KeyValueMetadata::new(key.clone(), value.clone(), about.clone())
+                let (key, value) = (key.clone(), value.clone());
+                opentelemetry::baggage::KeyValueMetadata::new(key, value, about.clone())
             })
             .collect();
         context = around.unwrap_or_default();
