@@ -100,7 +100,9 @@ impl Running {
         // Last: what the others have decided is sent, or kept.
         #[cfg(feature = "alerting")]
         if let Some(notifying) = self.notifying {
-            notifying.stop(deadline);
+            // A moment for it, too, however long a receiver of traces took.
+            let moment = Instant::now() + std::time::Duration::from_millis(250);
+            notifying.stop(deadline.max(moment));
         }
     }
 }

@@ -89,8 +89,14 @@ impl Traces {
     pub(crate) fn new(config: &Config, registry: &Registry) -> Result<Self, TracesError> {
         let traces = &config.traces;
         let resource = provider::resource(config);
-        let exporters = traces
-            .exporters
+        // Named twice, one would send everything twice.
+        let mut kinds = Vec::new();
+        for kind in &traces.exporters {
+            if !kinds.contains(kind) {
+                kinds.push(*kind);
+            }
+        }
+        let exporters = kinds
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;

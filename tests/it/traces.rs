@@ -28,6 +28,8 @@ enum Manner {
     Answers(u16),
     /// Answers 503 at first.
     ComesBack,
+    /// Answers 503, and asks to be left alone for a minute.
+    AsksForTime,
 }
 
 /// A receiver of OTLP over HTTP.
@@ -87,12 +89,19 @@ fn serve(
         Manner::Hangs => return std::thread::sleep(Duration::from_mins(1)),
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
+        Manner::AsksForTime => 503,
         Manner::ComesBack | Manner::Takes => 200,
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
     }
-    let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let after = if manner == Manner::AsksForTime {
+        "retry-after: 60\r\n"
+    } else {
+        ""
+    };
+    let answer =
+        format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n{after}connection: close\r\n\r\n");
     let _ = stream.write_all(answer.as_bytes());
 }
 
@@ -215,6 +224,31 @@ fn what_a_full_queue_drops_is_counted_and_the_end_keeps_its_deadline() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[test]
+fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
+    let receiver = Receiver::start(Manner::AsksForTime);
+    let start = Instant::now();
+    let found = results(config(traces(&receiver.address)), "otlp", || {
+        for _ in 0..10 {
+            ten_spans();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(found, [0, 0, 100]);
+    let requests = receiver.requests.load(Ordering::SeqCst);
+    // The first batch, and what the end sends.
+    assert!((1..=2).contains(&requests), "{requests}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn one_that_is_named_twice_sends_once() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    traces.exporters = vec![TraceExporter::Otlp, TraceExporter::Otlp];
+    assert_eq!(results(config(traces), "otlp", ten_spans), [10, 0, 0]);
 }
 
 #[test]

@@ -82,13 +82,25 @@ impl Store {
         trace.last = now;
         trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
         let bytes = bytes_of(&span);
+        let is_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
         // No trace takes more than what the failed or the slow ones may have.
-        if trace.bytes + bytes > self.most_bytes / 4 {
+        let most = self.most_bytes / 4;
+        // The root comes last, and says what the trace is called and how long it took: others make room for it.
+        while is_root
+            && trace.bytes + bytes > most
+            && let Some(other) = trace.spans.pop()
+        {
+            let freed = bytes_of(&other);
+            trace.bytes -= freed;
+            self.recent_bytes -= freed;
+            trace.left_out += 1;
+        }
+        if trace.bytes + bytes > most {
             trace.left_out += 1;
         } else {
             trace.bytes += bytes;
             self.recent_bytes += bytes;
-            if span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote {
+            if is_root {
                 trace.root = Some(Arc::clone(&span));
             }
             trace.spans.push(span);
@@ -275,6 +287,20 @@ mod tests {
         assert_eq!(ids(&store.recent(1)), [4_999]);
         assert!(store.bytes() <= 64 << 10);
         assert_eq!(store.recent.len(), store.by_id.len());
+    }
+
+    #[test]
+    fn a_trace_that_is_too_large_has_its_root_all_the_same() {
+        let (mut store, now) = (Store::new(Duration::from_mins(2), 8_000), Instant::now());
+        for id in 2..50 {
+            add(&mut store, span(1, id, 1), now);
+        }
+        add(&mut store, lasting(span(1, 1, 0), 9.0), now);
+        let traces = store.recent(9);
+        assert_eq!((traces.len(), traces[0].is_complete), (1, true));
+        assert_eq!(traces[0].duration, Duration::from_secs(9));
+        assert_eq!(traces[0].spans, 49);
+        assert!(store.bytes() <= 8_000);
     }
 
     proptest! {

@@ -96,6 +96,9 @@ pub(super) struct Filters {
     pub(super) tail: Option<TailSampler>,
 }
 
+/// Of every exporter, with who counts what there is no room for.
+type Queues = Vec<(Arc<Queue<Arc<SpanData>>>, Arc<Account>)>;
+
 impl Pipeline {
     pub(super) fn new(
         exporters: Vec<(Exporter, Account)>,
@@ -132,10 +135,12 @@ impl Pipeline {
     pub(super) fn start(&self) -> io::Result<()> {
         let stream = Arc::clone(&self.stream);
         let opens = || self.stream.queue.open();
-        self.work.start(
-            opens,
-            |parts, end| async move { run(&stream, parts, end).await },
-        )
+        self.work
+            .start(
+                opens,
+                |parts, end| async move { run(&stream, parts, end).await },
+            )
+            .inspect_err(|_| self.stream.queue.close())
     }
 
     /// Sends what there is until `deadline`, without waiting for it.
@@ -163,11 +168,11 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
         mut filters,
         batch,
     } = parts;
-    let queues: Vec<_> = workers
+    let queues: Queues = workers
         .iter()
-        .map(|worker| Arc::clone(&worker.queue))
+        .map(|worker| (Arc::clone(&worker.queue), Arc::clone(&worker.account)))
         .collect();
-    for queue in &queues {
+    for (queue, _) in &queues {
         queue.open();
     }
     let tasks: Vec<_> = workers
@@ -186,7 +191,7 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
         let spans = stream.counted(decided);
         stream.hand_out(spans, &queues, batch.batch_size).await;
     }
-    for queue in &queues {
+    for (queue, _) in &queues {
         queue.close();
     }
     let mut workers = Vec::new();
@@ -249,14 +254,9 @@ impl Stream {
     }
 
     /// Gives spans to every worker, no more at once than one of them takes.
-    async fn hand_out(
-        &self,
-        spans: Vec<Arc<SpanData>>,
-        queues: &[Arc<Queue<Arc<SpanData>>>],
-        batch_size: usize,
-    ) {
+    async fn hand_out(&self, spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize) {
         for (place, span) in spans.into_iter().enumerate() {
-            for (queue, account) in queues.iter().zip(&self.accounts) {
+            for (queue, account) in queues {
                 if let Err(refused) = queue.put(Arc::clone(&span)) {
                     account.dropped(refused.into(), 1);
                 }

@@ -20,13 +20,18 @@ use crate::{
 /// Time between two sentences about one exporter.
 const QUIET: Duration = Duration::from_mins(1);
 
+/// How long a receiver may ask to be left alone.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 /// One exporter, its queue, and its account.
 pub(super) struct Worker {
     pub(super) queue: Arc<Queue<Arc<SpanData>>>,
     exporter: Exporter,
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
     batch: BatchConfig,
     complaint: Complaint,
+    /// Until then the receiver has asked to be left alone.
+    not_before: Option<Instant>,
 }
 
 /// What was said about failures, and when.
@@ -44,6 +49,7 @@ impl Worker {
             account,
             batch: batch.clone(),
             complaint: Complaint::default(),
+            not_before: None,
         }
     }
 
@@ -51,6 +57,12 @@ impl Worker {
     pub(super) async fn run(mut self, mut ends: watch::Receiver<Option<Instant>>) -> Self {
         let (most, delay) = (self.batch.batch_size, self.batch.delay);
         loop {
+            if let Some(until) = self.not_before.take() {
+                tokio::select! {
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    () = ended(&mut ends) => {}
+                }
+            }
             let spans = tokio::select! {
                 spans = self.queue.next(most, delay) => spans,
                 // From now on nobody waits for a batch to fill.
@@ -86,6 +98,13 @@ impl Worker {
             Err(_) => count,
         };
         self.account.sent(count, failed, start.elapsed());
+        // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
+        if let Err(ExportError::Later {
+            after: Some(after), ..
+        }) = &sent
+        {
+            self.not_before = Instant::now().checked_add((*after).min(LONGEST_PAUSE));
+        }
         if failed > 0 {
             let (name, address) = (self.exporter.name(), self.exporter.address());
             if let Some(spans) = self.complaint.about(failed, Instant::now()) {

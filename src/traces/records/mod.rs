@@ -109,10 +109,12 @@ impl RecordExport {
     pub(super) fn start(&self) -> io::Result<()> {
         let records = Arc::clone(&self.records);
         let opens = || self.records.queue.open();
-        self.work.start(opens, |sender, end| async move {
-            run(&records, &sender, end).await;
-            sender
-        })
+        self.work
+            .start(opens, |sender, end| async move {
+                run(&records, &sender, end).await;
+                sender
+            })
+            .inspect_err(|_| self.records.queue.close())
     }
 
     /// Sends what there is until `deadline`, without waiting for it: [`RecordExport::stop`] does.
