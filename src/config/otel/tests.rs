@@ -1,6 +1,8 @@
+#[cfg(all(feature = "otlp", feature = "jaeger", feature = "zipkin"))]
 use std::time::Duration;
 
 use super::*;
+#[cfg(all(feature = "otlp", feature = "jaeger", feature = "zipkin"))]
 use crate::config::TraceExporter;
 
 fn config(variables: &[(&str, &str)]) -> Config {
@@ -12,6 +14,16 @@ fn config(variables: &[(&str, &str)]) -> Config {
     config
 }
 
+/// Variables of the environment may be meant for others: they stop nobody.
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn what_is_asked_for_and_not_compiled_in_is_said_and_left_out() {
+    let found = config(&[("OTEL_TRACES_EXPORTER", "otlp")]);
+    assert!(!found.traces.enabled);
+    assert!(found.notices.concat().contains("the feature `otlp`"));
+}
+
+#[cfg(all(feature = "otlp", feature = "jaeger", feature = "zipkin"))]
 #[test]
 fn the_specification_s_variables_are_read() {
     let config = config(&[
@@ -136,7 +148,8 @@ fn a_bad_number_or_name_warns_and_keeps_the_default() {
 #[test]
 fn off_is_off_whatever_else_is_said() {
     let of = |pairs: &[(&str, &str)]| config(pairs).traces.enabled;
-    assert!(of(&[("OTEL_TRACES_EXPORTER", "otlp")]));
+    let is_compiled_in = cfg!(feature = "otlp");
+    assert_eq!(of(&[("OTEL_TRACES_EXPORTER", "otlp")]), is_compiled_in);
     assert!(!of(&[("OTEL_TRACES_EXPORTER", "none")]));
     assert!(!of(&[
         ("OTEL_TRACES_EXPORTER", "otlp"),
