@@ -1,7 +1,7 @@
 //! The latency of the example router beside collectors that misbehave, under wrk.
 //!
-//! A router for each manner; all run all the time, and are loaded in turns. What a turn measured is compared with the
-//! turn of the router whose collector takes everything, in the same round: what else the machine does disturbs both.
+//! A router for each manner; all run all the time, and are loaded in turns. Each turn has one of the router whose
+//! collector takes everything right before it, or right after it: what else the machine does disturbs both.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub(crate) const ROUNDS: usize = 12;
-pub(crate) const SECONDS: u32 = 2;
+pub(crate) const SECONDS: u32 = 1;
 
 /// How the routers are loaded.
 #[derive(Clone, Copy)]
@@ -92,10 +92,12 @@ pub(crate) struct Compared {
     pub(crate) is_usual: bool,
     pub(crate) median_milliseconds: Median,
     pub(crate) per_second: Median,
-    /// In the same round, to the one that takes everything.
+    /// To the one that takes everything, in the turn beside.
     pub(crate) median: Median,
     pub(crate) ninety_ninth: Median,
     pub(crate) throughput: Median,
+    /// Requests that a second of the router's CPU time answers.
+    pub(crate) per_cpu_second: Median,
     pub(crate) grown_mebibytes: f64,
     pub(crate) spans: Option<Spans>,
 }
@@ -121,7 +123,10 @@ struct Running {
     folder: TempDir,
     started: Instant,
     resident_bytes: u64,
-    turns: Vec<Turn>,
+    /// How often wrk has loaded it.
+    loads: u64,
+    /// Its own, and those beside them.
+    turns: Vec<(Turn, Turn)>,
 }
 
 /// What wrk measured.
@@ -130,6 +135,7 @@ struct Turn {
     median: f64,
     ninety_ninth: f64,
     per_second: f64,
+    per_cpu_second: f64,
 }
 
 impl Running {
@@ -166,11 +172,14 @@ impl Running {
             folder,
             started: Instant::now(),
             resident_bytes: 0,
+            loads: 0,
             turns: Vec::new(),
         })
     }
 
-    fn load(&self, script: &Path, load: Load) -> Result<Turn, Failure> {
+    fn load(&mut self, script: &Path, load: Load) -> Result<Turn, Failure> {
+        self.loads += 1;
+        let before = self.router.cpu_seconds()?;
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections"])
             .arg(load.connections.to_string())
@@ -178,6 +187,7 @@ impl Running {
             .arg(script)
             .arg(&self.router.url)
             .output()?;
+        let used = self.router.cpu_seconds()? - before;
         let text = String::from_utf8(output.stdout)?;
         let line = text.lines().find_map(|line| line.strip_prefix("measured "));
         let numbers: Vec<f64> = line
@@ -195,6 +205,7 @@ impl Running {
             median,
             ninety_ninth,
             per_second: requests / duration * 1e6,
+            per_cpu_second: requests / used,
         })
     }
 
@@ -207,7 +218,7 @@ impl Running {
     }
 
     /// Ends it as a user would, and asks what became of its spans.
-    fn end(mut self, usual: &[Turn], load: Load, back: Instant) -> Result<Compared, Failure> {
+    fn end(mut self, load: Load, back: Instant) -> Result<Compared, Failure> {
         let grown = self.bytes("VmHWM:")?.saturating_sub(self.resident_bytes);
         let id = i32::try_from(self.router.process.id())
             .ok()
@@ -237,10 +248,12 @@ impl Running {
             }
             None => None,
         };
-        let each = |of: fn(&Turn) -> f64| Median::of(self.turns.iter().map(of).collect());
+        let turns = &self.turns;
+        let each =
+            |of: fn(&Turn) -> f64| Median::of(turns.iter().map(|(own, _)| of(own)).collect());
         let ratio = |of: fn(&Turn) -> f64| {
-            let pairs = self.turns.iter().zip(usual);
-            Median::of(pairs.map(|(own, other)| of(own) / of(other)).collect())
+            let ratios = turns.iter().map(|(own, usual)| of(own) / of(usual));
+            Median::of(ratios.collect())
         };
         Ok(Compared {
             name: self.case.0,
@@ -250,6 +263,7 @@ impl Running {
             median: ratio(|turn| turn.median),
             ninety_ninth: ratio(|turn| turn.ninety_ninth),
             throughput: ratio(|turn| turn.per_second),
+            per_cpu_second: ratio(|turn| turn.per_cpu_second),
             grown_mebibytes: grown as f64 / f64::from(1 << 20),
             spans,
         })
@@ -265,9 +279,8 @@ impl Running {
             let is_span = starts.iter().any(|start| name.starts_with(start));
             row["ledger"].as_u64().filter(|_| is_span)
         });
-        // One turn was to warm it; in each, wrk tries the address first.
-        let turns = self.turns.len() as u64 + 1;
-        Ok(of_ledger.sum::<u64>() + turns * (load.connections + 1) + SPANS_OF_START)
+        // Before it loads, wrk tries the address.
+        Ok(of_ledger.sum::<u64>() + self.loads * (load.connections + 1) + SPANS_OF_START)
     }
 }
 
@@ -317,19 +330,20 @@ pub(crate) fn compare(load: Load) -> Result<Vec<Compared>, Failure> {
                 }
             }
         }
-        // There and back: who is first in one round is last in the next.
-        for place in 0..all.len() {
-            let place = if round % 2 == 0 {
-                place
+        for place in (0..all.len()).filter(|place| *place != USUAL) {
+            let mut turn = |place: usize| all[place].load(script.path(), load);
+            // There and back: who is first in one round is second in the next.
+            let (own, usual) = if round % 2 == 0 {
+                (turn(place)?, turn(USUAL)?)
             } else {
-                all.len() - 1 - place
+                let usual = turn(USUAL)?;
+                (turn(place)?, usual)
             };
-            let turn = all[place].load(script.path(), load)?;
-            all[place].turns.push(turn);
+            all[place].turns.push((own, usual));
+            all[USUAL].turns.push((usual, usual));
         }
     }
-    let usual = all[USUAL].turns.clone();
     all.into_iter()
-        .map(|running| running.end(&usual, load, back))
+        .map(|running| running.end(load, back))
         .collect()
 }

@@ -119,7 +119,7 @@ impl Router {
         Ok((per_second, done / used))
     }
 
-    fn cpu_seconds(&self) -> Result<f64, Failure> {
+    pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
         // After the name in brackets: state is the first, user and system time are the twelfth and thirteenth.
         let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/PID/stat")?;
