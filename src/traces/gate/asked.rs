@@ -136,13 +136,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         id: &Id,
         is_for_context: bool,
     ) -> Option<<Registry as LookupSpan<'static>>::Data> {
-        if self.is_through(id) {
-            if self.refused.contains(id.into_u64()) {
-                verdict::refuse_next();
-            }
+        if IS_OURS.get() || own_thread::is_marked() {
             return None;
         }
-        if IS_OURS.get() || own_thread::is_marked() {
+        if self.is_through(id) {
+            // To read its context starts it: from here on it is what it is.
+            if is_for_context {
+                self.decide(id);
+            }
             return None;
         }
         if is_for_context {
@@ -161,7 +162,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     fn leave_open(&self, dispatch: &Dispatch, id: &Id) {
         let span = dispatch.downcast_ref::<S>().and_then(|all| all.span(id));
         let Some(metadata) = span
-            .filter(|span| span.parent().is_none() && !identity::is_known(span))
+            .filter(|span| {
+                span.parent().is_none() && identity::known(span, &self.sampled).is_none()
+            })
             .map(|span| span.metadata())
         else {
             return;

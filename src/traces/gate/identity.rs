@@ -45,29 +45,27 @@ pub(in crate::traces) fn name_of(id: &Id, recorded: &Sampled) -> Option<SpanCont
     ))
 }
 
-/// Whether a span has an identity of its own.
-pub(super) fn is_known<'a, R: LookupSpan<'a>>(span: &SpanRef<'a, R>) -> bool {
-    span.extensions().get::<Identity>().is_some()
+/// What an unsampled span goes by, as far as anybody has asked: the identity of the nearest one around it that has one.
+pub(super) fn known<'a, R: LookupSpan<'a>>(
+    span: &SpanRef<'a, R>,
+    recorded: &Sampled,
+) -> Option<SpanContext> {
+    unsampled_scope(span, recorded).find_map(|span| {
+        let extensions = span.extensions();
+        extensions.get().map(|Identity(own)| own.clone())
+    })
 }
 
-/// The identity of the unsampled trace that a span belongs to: that of the nearest span around it that has one. It is
-/// made when it is asked for first, and then the same.
+/// The identity of the unsampled trace that a span belongs to; made when it is asked for first, and then the same.
 pub(super) fn unsampled<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
     sampler: &HeadSampler,
     recorded: &Sampled,
 ) -> Option<SpanContext> {
-    let mut outermost = None;
-    for around in span.scope() {
-        if recorded.contains(around.id().into_u64()) {
-            break;
-        }
-        if let Some(Identity(context)) = around.extensions().get() {
-            return Some(context.clone());
-        }
-        outermost = Some(around);
+    if let Some(known) = known(span, recorded) {
+        return Some(known);
     }
-    let outermost = outermost?;
+    let outermost = unsampled_scope(span, recorded).last()?;
     let fresh = SpanContext::new(
         TraceId::from(sampler.trace_id(false)),
         SpanId::from(random().max(1)),
@@ -82,6 +80,15 @@ pub(super) fn unsampled<'a, R: LookupSpan<'a>>(
     }
     extensions.insert(Identity(fresh.clone()));
     Some(fresh)
+}
+
+/// A span and those around it, up to one that is recorded.
+fn unsampled_scope<'a, R: LookupSpan<'a>>(
+    span: &SpanRef<'a, R>,
+    recorded: &Sampled,
+) -> impl Iterator<Item = SpanRef<'a, R>> {
+    let is_recorded = |span: &SpanRef<'a, R>| recorded.contains(span.id().into_u64());
+    span.scope().take_while(move |span| !is_recorded(span))
 }
 
 /// What goes on under a parent elsewhere that is not kept here, whatever that one says.

@@ -17,29 +17,30 @@
 
 mod asked;
 mod attached;
+mod edge;
 mod identity;
 mod ids;
+mod lookup;
 mod naming;
+mod outcome;
 mod sampled;
 mod sampler;
 mod verdict;
 
 use std::{
     any::TypeId,
-    fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use opentelemetry::{
-    Context as OtelContext, KeyValue,
-    trace::{SpanContext, Status, TraceContextExt as _},
+    Context as OtelContext,
+    trace::{SpanContext, TraceContextExt as _},
 };
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{
-    Dispatch, Event, Metadata, Subscriber,
+    Dispatch, Event, Subscriber,
     dispatcher::WeakDispatch,
-    field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
@@ -49,28 +50,42 @@ use tracing_subscriber::{
     registry::{LookupSpan, SpanRef},
 };
 
-pub(super) use self::asked::about_recorded;
-#[cfg(any(feature = "http", feature = "grpc"))]
-pub(super) use self::sampler::not_kept;
-use self::{
-    asked::{Asked, Callsites, Desk},
-    identity::Identity,
-    ids::Ids,
-    sampler::is_sampled,
-};
 pub(super) use self::{
+    asked::about_recorded,
     identity::{ids_of, name_of},
+    lookup::{context_of, open_spans},
     sampled::Sampled,
     sampler::{GateIds, GateSampler},
     verdict::NOT_KEPT,
 };
-use super::{live::OpenSpan, sampling::HeadSampler};
+use self::{
+    asked::{Asked, Callsites, Desk},
+    edge::{is_edge, made_under},
+    identity::Identity,
+    ids::Ids,
+    lookup::Lookup,
+    outcome::says_ended,
+    sampler::is_sampled,
+};
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(super) use self::{
+    lookup::{made_in, propagators_of},
+    sampler::not_kept,
+};
+use super::sampling::HeadSampler;
 use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
 
 /// What the ids of a span that was entered for the first time are.
 pub(crate) struct Entered {
     pub(crate) trace_id: u128,
     pub(crate) span_id: u64,
+}
+
+/// The parent that OpenTelemetry's current context names.
+enum Current {
+    None,
+    Sampled,
+    Unsampled(SpanContext),
 }
 
 /// The gate in front of tracing-opentelemetry's layer.
@@ -97,51 +112,6 @@ pub(crate) struct Gate<S> {
     lookup: Lookup,
 }
 
-/// Finds the gate of a subscriber, whose type the one who asks does not know.
-pub(crate) struct Lookup {
-    context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
-    #[cfg(any(feature = "http", feature = "grpc"))]
-    around: fn(&Dispatch, &Id) -> Option<SpanContext>,
-    open_spans: fn(&Dispatch) -> Vec<OpenSpan>,
-    /// Formats of headers that requests carry traces in.
-    propagators: Box<[Propagator]>,
-}
-
-/// What `with` makes of the configured formats of headers; `None` where there are no traces.
-#[cfg(any(feature = "http", feature = "grpc"))]
-pub(in crate::traces) fn propagators_of<R>(
-    dispatch: &Dispatch,
-    with: impl FnOnce(&[Propagator]) -> R,
-) -> Option<R> {
-    Some(with(&dispatch.downcast_ref::<Lookup>()?.propagators))
-}
-
-/// What others are to be told of a span: its own ids, or those of its unsampled trace.
-pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
-    let lookup = dispatch.downcast_ref::<Lookup>()?;
-    (lookup.context_of)(dispatch, id)
-}
-
-/// What a span was made under that nobody has entered yet, on the thread that made it.
-#[cfg(any(feature = "http", feature = "grpc"))]
-pub(in crate::traces) fn made_in(dispatch: &Dispatch, id: &Id) -> OtelContext {
-    let current = OtelContext::current();
-    if current.has_active_span() {
-        return current;
-    }
-    let lookup = dispatch.downcast_ref::<Lookup>();
-    match lookup.and_then(|lookup| (lookup.around)(dispatch, id)) {
-        Some(unsampled) => current.with_remote_span_context(unsampled),
-        None => current,
-    }
-}
-
-/// Spans of sampled traces that are open, in no order. Where more are open than the set has places, some are missing.
-pub(in crate::traces) fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
-    let lookup = dispatch.downcast_ref::<Lookup>();
-    lookup.map_or_else(Vec::new, |lookup| (lookup.open_spans)(dispatch))
-}
-
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(super) fn new(
         tracer: SdkTracer,
@@ -163,13 +133,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             desk: OpenTelemetryLayer::new(tracer.clone()),
             tracer,
             callsites: Callsites::new(),
-            lookup: Lookup {
-                context_of: Self::context_of,
-                #[cfg(any(feature = "http", feature = "grpc"))]
-                around: Self::around,
-                open_spans: Self::open_spans,
-                propagators: Box::default(),
-            },
+            lookup: Lookup::of::<S>(),
         }
     }
 
@@ -187,26 +151,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         self.dispatch.get()?.upgrade()
     }
 
-    fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
-        let gate = dispatch.downcast_ref::<Self>()?;
-        gate.decide_if_waiting(id);
-        if gate.is_through(id) {
-            // Starts the span, which whoever sends its id on wants.
-            return Some(seen(id, dispatch)?.span().span_context().clone());
-        }
-        let registry = dispatch.downcast_ref::<S>()?;
-        gate.identity(&registry.span(id)?)
-    }
-
-    /// The unsampled trace that a span was made in.
-    #[cfg(any(feature = "http", feature = "grpc"))]
-    fn around(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
-        let gate = dispatch.downcast_ref::<Self>()?;
-        let parent = dispatch.downcast_ref::<S>()?.span(id)?.parent()?;
-        let is_sampled = gate.sampled.contains(parent.id().into_u64());
-        (!is_sampled).then(|| gate.identity(&parent))?
-    }
-
     /// The sampled trace that an event belongs to.
     #[cold]
     pub(crate) fn trace_of(
@@ -222,29 +166,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             span_id: u64::from_be_bytes(own.span_id().to_bytes()),
             time: self.clock.wall(),
         })
-    }
-
-    fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
-        let gate = dispatch.downcast_ref::<Self>();
-        let Some((gate, registry)) = gate.zip(dispatch.downcast_ref::<S>()) else {
-            return Vec::new();
-        };
-        let now = gate.clock.raw();
-        let open = gate.sampled.open().filter_map(|open| {
-            let span = registry.span(&Id::from_u64(open.id))?;
-            Some(OpenSpan {
-                name: span.name(),
-                target: span.metadata().target(),
-                trace_id: open.name.as_ref().map(|own| own.trace_id),
-                span_id: open.name.as_ref().map(|own| own.span_id),
-                parent_id: span
-                    .parent()
-                    .and_then(|parent| gate.sampled.name_of(parent.id().into_u64()))
-                    .map(|parent| parent.span_id),
-                age: gate.clock.between(open.since, now),
-            })
-        });
-        open.collect()
     }
 
     /// Whether the inner layer knows this span.
@@ -266,47 +187,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         identity::unsampled(span, &self.sampler, &self.sampled)
     }
 
-    /// Starts an undecided span, if it is one: from here on a parent that is set comes too late.
-    #[cold]
-    fn decide(&self, id: &Id) {
-        let number = id.into_u64();
-        // While one is started, the SDK may speak.
-        if !self.undecided.contains(number) || asked::is_ours() {
-            return;
-        }
-        let deciding = self.deciding.lock();
-        let _one_at_a_time = deciding.unwrap_or_else(PoisonError::into_inner);
-        if !self.undecided.contains(number) {
-            return;
-        }
-        if let Some(dispatch) = self.dispatch() {
-            self.decide_now(id, &dispatch);
-        }
-        self.refused.remove(number);
-        // Last: it is let through all the time.
-        self.undecided.remove(number);
-    }
-
-    fn decide_now(&self, id: &Id, dispatch: &Dispatch) {
-        let number = id.into_u64();
-        let (context, has_begun) = verdict::begins(|| seen(id, dispatch));
-        let Some(context) = context else { return };
-        let context = context.span().span_context().clone();
-        let is_sampled = context.is_sampled();
-        let is_ours = dispatch.downcast_ref::<S>().and_then(|all| all.span(id));
-        let is_first = is_ours.as_ref().is_some_and(|span| span.parent().is_none());
-        if is_first && !has_begun && !self.refused.contains(number) {
-            self.sampler.began_elsewhere();
-        }
-        if is_sampled {
-            return self.sampled.insert(number, || self.clock.raw());
-        }
-        self.edges.insert(number);
-        if let Some(span) = is_ours {
-            span.extensions_mut().replace(Identity(context));
-        }
-    }
-
     // These stay functions of their own: inlined into the Layer's callbacks, their registers would be saved for every
     // span of a service without traces.
     #[inline(never)]
@@ -319,17 +199,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         let number = id.into_u64();
         if attributes.is_contextual() {
-            let current = OtelContext::map_current(|current| {
-                current
-                    .has_active_span()
-                    .then(|| current.span().span_context().clone())
-                    .filter(SpanContext::is_valid)
-            });
-            if let Some(parent) = current {
-                if OtelContext::map_current(|under| is_sampled(&self.sampler, &parent, under)) {
-                    return self.let_through(attributes, id, context);
+            match OtelContext::map_current(|current| self.current(current)) {
+                Current::None => {}
+                Current::Sampled => return self.let_through(attributes, id, context),
+                Current::Unsampled(parent) => {
+                    return self.unsampled_below(&parent, attributes, id, context);
                 }
-                return self.unsampled_below(&parent, attributes, id, context);
             }
         }
         let current = if attributes.is_contextual() {
@@ -350,11 +225,28 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         let is_kept = self.sampler.begins(attributes, || self.now());
         if is_edge(attributes.metadata()) || self.callsites.contains(attributes.metadata()) {
-            self.leave_undecided(around(attributes), is_kept, attributes, id, context);
+            self.leave_undecided(made_under(attributes), is_kept, attributes, id, context);
         } else if is_kept {
             self.let_through(attributes, id, context);
         } else {
             self.passed_by(number);
+        }
+    }
+
+    /// What OpenTelemetry's current context says of spans that are made in it.
+    #[inline]
+    fn current(&self, current: &OtelContext) -> Current {
+        if !current.has_active_span() {
+            return Current::None;
+        }
+        let span = current.span();
+        let parent = span.span_context();
+        if !parent.is_valid() {
+            Current::None
+        } else if is_sampled(&self.sampler, parent, current) {
+            Current::Sampled
+        } else {
+            Current::Unsampled(parent.clone())
         }
     }
 
@@ -373,67 +265,18 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         context: &Context<'_, S>,
     ) {
         if is_edge(attributes.metadata()) {
-            return self.leave_undecided(around(attributes), false, attributes, id, context);
+            return self.leave_undecided(made_under(attributes), false, attributes, id, context);
         }
         self.passed_by(id.into_u64());
         // What is around it, if anything, may be of another trace: of a worker that serves many.
         let Some(span) = context.span(id) else { return };
-        let known = span.parent().and_then(|span| self.known_identity(&span));
+        let known = span
+            .parent()
+            .and_then(|span| identity::known(&span, &self.sampled));
         if known.is_none_or(|known| known.trace_id() != parent.trace_id()) {
             let own = identity::not_kept(parent);
             span.extensions_mut().replace(Identity(own));
         }
-    }
-
-    /// What spans inside this one go by, if anybody has asked, or it came in with its first.
-    fn known_identity(&self, span: &SpanRef<'_, S>) -> Option<SpanContext> {
-        let is_sampled = |span: &SpanRef<'_, S>| self.sampled.contains(span.id().into_u64());
-        let mut around = span.scope().take_while(|span| !is_sampled(span));
-        around.find_map(|span| {
-            let extensions = span.extensions();
-            extensions.get().map(|Identity(own)| own.clone())
-        })
-    }
-
-    /// A span at the edge of an unsampled trace: unless a parent is set, it records nothing, and its context says so.
-    #[cold]
-    fn let_edge_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        if let Some(parent) = self.identity(&span) {
-            let under = around(attributes).with_remote_span_context(parent);
-            self.leave_undecided(under, false, attributes, id, context);
-        }
-    }
-
-    /// Lets a span through as a child of `under`, to be decided when it is entered. Until then a parent may be set;
-    /// without any, it is kept if it was drawn.
-    fn leave_undecided(
-        &self,
-        under: OtelContext,
-        is_drawn: bool,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        context: &Context<'_, S>,
-    ) {
-        self.pass(under, attributes, id, context);
-        if !is_drawn {
-            verdict::write_not_kept(|record| self.inner.on_record(id, record, context.clone()));
-            self.refused.insert(id.into_u64());
-        }
-        self.undecided.insert(id.into_u64());
-    }
-
-    /// Lets a span through as a child of `under`.
-    fn pass(
-        &self,
-        under: OtelContext,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        context: &Context<'_, S>,
-    ) {
-        let _current = under.attach();
-        let contextual = Attributes::new(attributes.metadata(), attributes.values());
-        self.inner.on_new_span(&contextual, id, context.clone());
     }
 
     #[inline(never)]
@@ -518,29 +361,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         attached::detach(id.into_u64());
     }
 
-    /// A panic goes through a span: it failed, whatever it has said of itself.
-    #[cold]
-    fn panicked(&self, id: &Id) {
-        if !self.sampled.contains(id.into_u64()) {
-            return;
-        }
-        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
-        if let Some(context) = context {
-            let span = context.span();
-            span.set_attribute(KeyValue::new("error.type", "panic"));
-            span.set_status(Status::error("panic"));
-        }
-    }
-
-    /// What a span watched is over, though something holds it open: it ends here and now.
-    #[cold]
-    fn ended(&self, id: &Id) {
-        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
-        if let Some(context) = context {
-            context.span().end();
-        }
-    }
-
     #[inline(never)]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_waiting(id);
@@ -596,44 +416,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 }
 
-/// What a span is made in.
-fn around(attributes: &Attributes<'_>) -> OtelContext {
-    if attributes.is_contextual() {
-        OtelContext::current()
-    } else {
-        OtelContext::new()
-    }
-}
-
-/// Whether `observatory.ended = true` is among the values.
-fn says_ended(values: &Record<'_>) -> bool {
-    struct Ended(bool);
-    impl Visit for Ended {
-        fn record_bool(&mut self, field: &Field, value: bool) {
-            self.0 |= value && field.name() == "observatory.ended";
-        }
-
-        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
-    }
-    let mut ended = Ended(false);
-    values.record(&mut ended);
-    ended.0
-}
-
 /// The context of a span that the inner layer has seen; starts it.
 fn seen(id: &Id, dispatch: &Dispatch) -> Option<OtelContext> {
     about_recorded(|| get_otel_context(id, dispatch))
 }
 
-/// Whether a span stands at the process's edge, as its callsite says.
-fn is_edge(metadata: &Metadata<'_>) -> bool {
-    metadata.fields().iter().any(|field| {
-        matches!(
-            field.name(),
-            "otel.kind" | "http.request.method" | "rpc.system"
-        )
-    })
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -46,19 +46,16 @@ thread_local! {
     static HAS_BEGUN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Says that the span that is started next on this thread was drawn, and not kept: its id must not look kept.
-pub(super) fn refuse_next() {
-    IS_REFUSED.set(true);
-}
-
 /// A trace begins on this thread; whether it was refused.
 pub(super) fn begin() -> bool {
     HAS_BEGUN.set(true);
     IS_REFUSED.take()
 }
 
-/// Whether a trace begins on this thread while `starts` runs.
-pub(super) fn begins<R>(starts: impl FnOnce() -> R) -> (R, bool) {
+/// Runs `starts`, which starts a span that was drawn: `is_refused` where it is not kept, so that the id of a trace that
+/// begins with it does not look kept. Returns whether one has begun, too.
+pub(super) fn begins<R>(is_refused: bool, starts: impl FnOnce() -> R) -> (R, bool) {
+    IS_REFUSED.set(is_refused);
     HAS_BEGUN.set(false);
     let started = starts();
     IS_REFUSED.set(false);

@@ -159,9 +159,8 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
         return;
     };
     if !context.has_active_span() {
-        let told = context.get::<super::sampling::Elsewhere>().copied();
         // Nothing to set, and what is around the span stays its parent.
-        if is_kept && context.baggage().is_empty() && told.is_none() {
+        if is_kept && context.baggage().is_empty() {
             return;
         }
         let around = span.with_subscriber(|(id, dispatch)| gate::made_in(dispatch, id));
@@ -176,9 +175,6 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
         context = around.unwrap_or_default();
         if !entries.is_empty() {
             context = context.with_baggage(entries);
-        }
-        if let Some(told) = told {
-            context = context.with_value(told);
         }
     }
     let context = if is_kept {

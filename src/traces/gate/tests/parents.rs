@@ -1,6 +1,6 @@
 //! Parents that are set, come in, or are around: whose trace a span is of, and whether it is kept.
 
-use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::{baggage::BaggageExt as _, trace::Status};
 
 use super::*;
 
@@ -237,6 +237,40 @@ fn traces_of_others_do_not_use_up_those_per_second() {
         assert_eq!(ours, 5);
         assert_eq!(found.len(), if is_sampled { 55 } else { 5 });
     }
+}
+
+#[test]
+fn a_span_that_was_asked_for_its_context_used_up_its_place_per_second() {
+    let config = SamplingConfig {
+        traces_per_second: Some(5.0),
+        ..ratio(1.0)
+    };
+    let found = sampled_by(&config, |_, _| {
+        for _ in 0..50 {
+            let span = info_span!("ours", otel.kind = "server");
+            let asked = span.context().span().span_context().clone();
+            span.in_scope(|| assert_eq!(told(&span), asked));
+        }
+    });
+    assert_eq!(found.len(), 5);
+}
+
+#[test]
+fn a_panic_that_drops_the_owner_of_a_span_is_told_before_the_span_ends() {
+    struct Owner(TracingSpan);
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            self.0.record("observatory.ended", true);
+        }
+    }
+    let found = spans(1.0, || {
+        let work = || {
+            let _owner = Owner(info_span!("a", observatory.ended = Empty));
+            panic!("a test's own");
+        };
+        assert!(std::panic::catch_unwind(work).is_err());
+    });
+    assert_eq!(found[0].status, Status::error("panic"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Headers in every format, read and written.
 
+#[cfg(any(feature = "http", feature = "grpc"))]
 mod traced;
 
 use super::*;

@@ -1,74 +1,18 @@
 //! What comes in with headers, in a stack that records.
 
-use std::sync::{Arc, Mutex};
-
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    trace::{SdkTracerProvider, Span as SdkSpan, SpanData, SpanProcessor},
-};
-use tracing::{Dispatch, info_span};
-use tracing_subscriber::prelude::*;
+use opentelemetry_sdk::trace::SpanData;
+use tracing::info_span;
 
 use super::*;
-use crate::{
-    FnSink, ObservatoryLayer,
-    clock::Clock,
-    config::SamplingConfig,
-    traces::{
-        gate::{Gate, GateIds, GateSampler, Sampled},
-        sampling::HeadSampler,
-    },
-};
+use crate::{config::SamplingConfig, traces::gate::tests::ended};
 
 const ALL: [Propagator; 5] = Propagator::ALL;
-
-#[derive(Clone, Debug, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: std::time::Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
 
 fn sampling(ratio: f64) -> SamplingConfig {
     SamplingConfig {
         ratio,
         ..SamplingConfig::default()
     }
-}
-
-/// The spans that end in `work`.
-fn ended(config: &SamplingConfig, work: impl FnOnce()) -> Vec<SpanData> {
-    let sampler = Arc::new(HeadSampler::new(config));
-    let ended = Ended::default();
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(ended.clone())
-        .with_sampler(GateSampler(Arc::clone(&sampler)))
-        .with_id_generator(GateIds(Arc::clone(&sampler)))
-        .build();
-    let gate = Gate::new(
-        provider.tracer("test"),
-        sampler,
-        Arc::new(Sampled::new()),
-        Clock::system(),
-    )
-    .with_propagators(&ALL);
-    let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
-    let subscriber = tracing_subscriber::registry().with(layer);
-    tracing::dispatcher::with_default(&Dispatch::new(subscriber), work);
-    std::mem::take(&mut *ended.0.lock().unwrap())
 }
 
 /// A request with these headers, in each of the ways that a server may take it in: what its spans are, of which there
@@ -104,7 +48,7 @@ fn requests(
     ];
     let served = ways.map(|way| {
         let mut sent = [HeaderMap::new(), HeaderMap::new()];
-        let ended = ended(config, || {
+        let ended = ended(config, &ALL, || {
             let request = way();
             request.in_scope(|| {
                 let call = info_span!("call");
@@ -207,7 +151,7 @@ fn a_request_of_a_span_that_nobody_wants_carries_on_what_is_around_it() {
     for ratio in [0.0, 1.0] {
         let mut sent_on = HeaderMap::new();
         let mut around = [HeaderMap::new(), HeaderMap::new()];
-        let spans = ended(&sampling(ratio), || {
+        let spans = ended(&sampling(ratio), &ALL, || {
             let came = extract(&headers(&[("traceparent", &parent)]), &ALL);
             let attached = came.attach();
             sent(&Span::none(), &mut sent_on);
