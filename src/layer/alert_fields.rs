@@ -11,10 +11,7 @@ use super::{
     fields::{AlertField, Role},
     visit::print,
 };
-use crate::{
-    content::is_content,
-    observation::{AlertSignal, Dropped, Sink, TraceReference},
-};
+use crate::observation::{AlertSignal, Dropped, Sink, TraceReference};
 
 /// Labels of one event at most; further ones are left out, and counted.
 const MOST_LABELS: usize = 32;
@@ -87,7 +84,7 @@ impl AlertReader<'_> {
             Role::Message => self.message = text,
             // `log`'s bridge describes the record in fields of its own.
             _ if field.name().starts_with("log.") => {}
-            _ if is_content(field.name()) => self.sink.dropped(Dropped::Content, field.name()),
+            Role::Content => self.sink.dropped(Dropped::Content, field.name()),
             _ if self.labels.len() < MOST_LABELS => self.labels.push((field.name(), text)),
             _ => self.sink.dropped(Dropped::Truncated, field.name()),
         }

@@ -15,6 +15,7 @@ use super::{
     fields::{self, AlertField, Role},
     kind::Kind,
 };
+use crate::content::is_content;
 
 /// Names of the application's, mapped to names that the Layer knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,11 +97,21 @@ impl Plan {
 
     fn new(metadata: &'static Metadata<'static>, number: u32, mapping: &Mapping) -> Self {
         let fields = || metadata.fields().iter().map(|field| field.name());
-        let roles: Vec<Role> = fields()
+        let mut roles: Vec<Role> = fields()
             .map(|name| fields::role(name, &mapping.fields))
             .collect();
         let interest = if metadata.is_event() {
-            Self::event(metadata, &roles)
+            let interest = Self::event(metadata, &roles);
+            if let Interest::Event(plan) = &interest
+                && (plan.has_metrics || plan.has_alert)
+            {
+                for (role, name) in roles.iter_mut().zip(fields()) {
+                    if *role == Role::None && is_content(name) {
+                        *role = Role::Content;
+                    }
+                }
+            }
+            interest
         } else if roles.contains(&Role::Kind) {
             Interest::SpanByField
         } else {

@@ -13,10 +13,7 @@ use super::{
     fields::{self, Role},
     visit::print,
 };
-use crate::{
-    content::is_content,
-    observation::{CustomMetric, Dropped, Observation, Sink},
-};
+use crate::observation::{CustomMetric, Dropped, Observation, Sink};
 
 /// Events that have a name: their callsite's, or their message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +180,7 @@ impl<'r> MetricsReader<'r> {
         if field.name().starts_with("log.") {
             return;
         }
-        if is_content(field.name()) {
+        if self.plan.role(field.index()) == Role::Content {
             return self.sink.dropped(Dropped::Content, field.name());
         }
         let start = self.scratch.text.len();

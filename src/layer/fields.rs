@@ -47,6 +47,8 @@ pub(super) enum Role {
     Alert(AlertField),
     /// A metric of the application's own, named behind the prefix.
     Metric(CustomKind),
+    /// What users and models say: no label of a metric or an alert.
+    Content,
 }
 
 /// What an event says of an alert.

@@ -235,6 +235,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             Role::Failure(label) => self.set_failure(label, itoa::Buffer::new().format(value)),
             Role::Error => values.failed(),
             Role::None
+            | Role::Content
             | Role::TokenSource
             | Role::Streaming
             | Role::Hit
@@ -280,6 +281,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
                 None => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
             },
             Role::None
+            | Role::Content
             | Role::Ended
             | Role::Kind
             | Role::Message

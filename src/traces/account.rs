@@ -110,10 +110,15 @@ impl Account {
         self.sampled_out.add(self.settle(spans));
     }
 
+    /// Spans that were not even tried.
+    pub(super) fn failed(&self, spans: usize) {
+        self.failed.add(self.settle(spans));
+    }
+
     /// A batch of which some were refused, or all.
     pub(super) fn sent(&self, spans: usize, failed: usize, took: Duration) {
         let failed = failed.min(spans);
-        self.failed.add(self.settle(failed));
+        self.failed(failed);
         self.exported.add(self.settle(spans - failed));
         self.duration.cell.record(took.as_secs_f64());
     }

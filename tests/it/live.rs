@@ -245,3 +245,27 @@ fn a_span_ends_when_what_it_watched_is_over() {
         "{spans:?}"
     );
 }
+
+#[test]
+fn a_trace_that_is_under_way_goes_by_its_open_root() {
+    let (layer, observatory) = Observatory::builder(config()).build().unwrap();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        info_span!("generate").in_scope(|| {
+            info_span!("route_selection").in_scope(|| ());
+            let patience = Instant::now() + Duration::from_secs(5);
+            let trace = loop {
+                if let Some(trace) = observatory.traces().recent(1).pop() {
+                    break trace;
+                }
+                assert!(Instant::now() < patience);
+                std::thread::sleep(Duration::from_millis(20));
+            };
+            assert_eq!(
+                (trace.name.as_str(), trace.is_complete),
+                ("generate", false)
+            );
+            assert!(trace.duration >= Duration::from_millis(10), "{trace:?}");
+        });
+    });
+}

@@ -6,7 +6,8 @@
 pub struct RedactionConfig {
     /// Patterns of attributes that are content and may leave all the same. Content are whole names such as `prompt`,
     /// `completion`, `messages`, `input`, `output`, `request`, `response`, `body`, `arguments`, `headers`, `authorization`,
-    /// `password`, `api_key`, and what the conventions of `GenAI`, `OpenInference` and `OpenLLMetry` call so. A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
+    /// `password`, `api_key`, and what the conventions of `GenAI`, `OpenInference` and `OpenLLMetry` call so.
+    /// A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
     pub allow: Vec<String>,
     /// Patterns of attributes that must not leave, whatever else is said. Default: none.
     pub deny: Vec<String>,

@@ -7,6 +7,7 @@ mod report;
 mod store;
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -62,19 +63,21 @@ impl LiveTraces {
     /// Those of which a span ended last, the latest first.
     #[must_use]
     pub fn recent(&self, most: usize) -> Vec<TraceSummary> {
-        self.read(|store| store.recent(most))
+        self.with_roots(self.read(|store| store.recent(most)))
     }
 
     /// The slowest, in this order.
     #[must_use]
     pub fn slowest(&self, most: usize) -> Vec<TraceSummary> {
-        self.read(|store| store.slowest(most))
+        let mut slowest = self.with_roots(self.read(|store| store.slowest(most)));
+        slowest.sort_by_key(|trace| std::cmp::Reverse(trace.duration));
+        slowest
     }
 
     /// Those in which a span failed, the latest first.
     #[must_use]
     pub fn failed(&self, most: usize) -> Vec<TraceSummary> {
-        self.read(|store| store.failed(most))
+        self.with_roots(self.read(|store| store.failed(most)))
     }
 
     /// The spans of a trace, in the order in which they began; empty for one that is not there.
@@ -100,6 +103,26 @@ impl LiveTraces {
         open.sort_by_key(|span| std::cmp::Reverse(span.age));
         open.truncate(most);
         open
+    }
+
+    /// Those that are under way go by the span that is open the longest: what has ended of them is a part of it.
+    fn with_roots(&self, mut traces: Vec<TraceSummary>) -> Vec<TraceSummary> {
+        if traces.iter().all(|trace| trace.is_complete) {
+            return traces;
+        }
+        let mut roots = HashMap::new();
+        for span in self.open(usize::MAX) {
+            if let Some(trace_id) = span.trace_id {
+                roots.entry(trace_id).or_insert(span);
+            }
+        }
+        for trace in traces.iter_mut().filter(|trace| !trace.is_complete) {
+            if let Some(root) = roots.get(&trace.trace_id) {
+                root.name.clone_into(&mut trace.name);
+                trace.duration = trace.duration.max(root.age);
+            }
+        }
+        traces
     }
 
     fn read<T: Default>(&self, ask: impl FnOnce(&mut Store) -> T) -> T {

@@ -19,12 +19,12 @@ pub struct TraceSummary {
     /// Its id.
     #[serde(serialize_with = "hexadecimal_32")]
     pub trace_id: u128,
-    /// Name of the span that it began with here, or of its first span while that one is open.
+    /// Name of the span that it began with here; while that one is open, its name in the code.
     pub name: String,
     /// When it began.
     #[serde(rename = "startedAt", serialize_with = "milliseconds")]
     pub start: SystemTime,
-    /// How long the span took that it began with here, or all of them together while that one is open.
+    /// How long the span took that it began with here, or how long it has been open.
     #[serde(rename = "durationSeconds", serialize_with = "seconds")]
     pub duration: Duration,
     /// Spans that have ended.

@@ -1,6 +1,8 @@
 //! Parents that are set, come in, or are around: whose trace a span is of, and whether it is kept.
 
-use opentelemetry::{baggage::BaggageExt as _, trace::Status};
+#[cfg(any(feature = "http", feature = "grpc"))]
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::Status;
 
 use super::*;
 
