@@ -32,7 +32,7 @@ pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
 #[cfg(feature = "otlp")]
 pub(crate) use self::{
     endpoint::{Endpoint, Signal},
-    otel::percent_decoded,
+    otel::percent_bytes,
     traces::shortest,
 };
 pub use self::{

@@ -10,7 +10,7 @@ mod tests;
 mod values;
 
 #[cfg(feature = "otlp")]
-pub(crate) use self::values::percent_decoded;
+pub(crate) use self::values::percent_bytes;
 use self::values::{count, exporters, list, milliseconds, pairs, share};
 use super::{Config, JaegerConfig, Propagator, ZipkinConfig, endpoint::shown};
 

@@ -132,6 +132,7 @@ fn a_bad_number_or_name_warns_and_keeps_the_default() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
         ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "soon"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=%zz"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=%+4"),
     ] {
         let found = config(&[(key, value)]);
         assert!(

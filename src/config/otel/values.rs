@@ -61,18 +61,29 @@ pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// `None` for an escape that is none, or bytes that are no text.
-pub(crate) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
+fn percent_decoded(text: &str) -> Option<String> {
+    let (bytes, is_whole) = percent_bytes(text);
+    String::from_utf8(bytes).ok().filter(|_| is_whole)
+}
+
+/// The bytes that a text in percent-encoding stands for; an escape that is none stays, and it is not whole then.
+pub(crate) fn percent_bytes(text: &str) -> (Vec<u8>, bool) {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let (mut bytes, mut is_whole) = (Vec::with_capacity(text.len()), true);
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         rest = tail;
-        if *first == b'%' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &rest[2..];
+        let escaped = match tail {
+            [high, low, ..] if *first == b'%' => digit(*high).zip(digit(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = escaped {
+            bytes.push((high << 4 | low) as u8);
+            rest = &tail[2..];
         } else {
+            is_whole &= *first != b'%';
             bytes.push(*first);
         }
     }
-    String::from_utf8(bytes).ok()
+    (bytes, is_whole)
 }

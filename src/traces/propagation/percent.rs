@@ -4,32 +4,8 @@ use std::fmt::Write as _;
 
 /// Bytes that are no text become U+FFFD, as W3C Baggage asks ("value"); a percent sign that begins no escape is one.
 pub(super) fn decoded(text: &str) -> String {
-    crate::config::percent_decoded(text).unwrap_or_else(|| decoded_in_part(text))
-}
-
-#[cold]
-fn decoded_in_part(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        let escape = match (first, tail) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        if let Some((high, low)) = escape {
-            bytes.push(high << 4 | low);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-        }
-    }
+    let (bytes, _) = crate::config::percent_bytes(text);
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let digit = char::from(byte).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 /// Bytes that are not plain are escaped.
