@@ -39,6 +39,11 @@ fn main() {
 
 /// The process that ends.
 fn child(role: &str) {
+    if role == "notice" {
+        let config = Config::load().unwrap().without_server();
+        drop(Observatory::install(config).unwrap());
+        return;
+    }
     let observatory = Observatory::install(config()).unwrap();
     match role {
         "return" => info_span!("last one").in_scope(|| ()),
@@ -277,6 +282,14 @@ fn parent() {
         assert!(start.elapsed() < Duration::from_secs(5), "{role}");
         println!("{role}: the last span arrived");
     }
+    let (output, _) = run("notice", Manner::Takes);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        log.matches(r#"OTEL_BSP_SCHEDULE_DELAY is "5s""#).count(),
+        1,
+        "{log}"
+    );
+    println!("notice: said once, in a process that ends at once");
     let (output, bodies) = run("canary", Manner::Takes);
     assert!(output.status.success(), "{output:?}");
     let requests = String::from_utf8_lossy(&bodies).into_owned();
@@ -330,6 +343,8 @@ fn run(role: &str, manner: Manner) -> (Output, Vec<u8>) {
     let output = Command::new(env::current_exe().unwrap())
         .env(ROLE, role)
         .env(ADDRESS, address)
+        // Read by the role that loads its configuration.
+        .env("OTEL_BSP_SCHEDULE_DELAY", "5s")
         .env_remove("RUST_LOG")
         .output()
         .unwrap();

@@ -59,6 +59,8 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
         metrics::set_global_recorder(observatory.recorder())
             .map_err(|_| InstallError::RecorderInstalled)?;
     }
+    // Now somebody hears it, however short the process lives.
+    observatory.0.core.say_notices();
     // A logger of the application's own stays; its records then do not come through tracing. The level keeps a
     // disabled `log::trace!` of any dependency where it costs nothing.
     let _ = tracing_log::LogTracer::init_with_filter(outermost.as_log());

@@ -328,6 +328,13 @@ impl Core {
         crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
     }
 
+    /// Says what the configuration, or the application, should do differently; each once.
+    pub(crate) fn say_notices(&self) {
+        for notice in self.registry.diagnostics().take_notices() {
+            tracing::warn!(target: "llm_observatory", "{notice}");
+        }
+    }
+
     /// Monotonic time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.clock.between(self.origin, self.clock.raw())

@@ -103,6 +103,7 @@ fn run(core: &Core, bell: &Bell, mut hands: Hands) {
             drop(core.clock.wait(is_rung, &bell.rung, wait));
         }
     }
+    core.say_notices();
     // What was said in the last second of a process is often why it ends.
     #[cfg(feature = "alerting")]
     core.alerting.take_signals(core);
@@ -140,9 +141,7 @@ fn tick(core: &Core, hands: &mut Hands) {
     crate::system::account_own_cpu(&core.registry);
     // At the first tick the subscriber may just be on its way to being global: nobody would hear it.
     if std::mem::replace(&mut hands.has_ticked, true) {
-        for notice in core.registry.diagnostics().take_notices() {
-            tracing::warn!(target: "llm_observatory", "{notice}");
-        }
+        core.say_notices();
     }
     #[cfg(feature = "alerting")]
     {

@@ -218,11 +218,11 @@ fn sampler(config: &mut Config, name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// An argument says something to the sampler that takes one, and to no other.
+/// An argument says something to the sampler that takes one, as the one of the presets does, and to no other.
 fn sampler_argument(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     const KEY: &str = "OTEL_TRACES_SAMPLER_ARG";
     let takes_one = get("OTEL_TRACES_SAMPLER")
-        .is_some_and(|name| matches!(name.trim(), "traceidratio" | "parentbased_traceidratio"));
+        .is_none_or(|name| matches!(name.trim(), "traceidratio" | "parentbased_traceidratio"));
     if let Some(text) = get(KEY).filter(|_| takes_one) {
         match share(text.trim()) {
             Some(ratio) => config.traces.sampling.ratio = ratio,

@@ -105,6 +105,17 @@ fn the_specification_s_variables_are_read() {
 }
 
 #[test]
+fn an_argument_alone_is_that_of_the_sampler_that_is_there() {
+    let alone = config(&[("OTEL_TRACES_SAMPLER_ARG", "0.1")]);
+    assert_eq!(alone.traces.sampling.ratio, 0.1);
+    let other = [
+        ("OTEL_TRACES_SAMPLER", "always_on"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+    ];
+    assert_eq!(config(&other).traces.sampling.ratio, 1.0);
+}
+
+#[test]
 fn a_bad_number_or_name_warns_and_keeps_the_default() {
     for (key, value) in [
         ("OTEL_TRACES_SAMPLER", "sometimes"),
