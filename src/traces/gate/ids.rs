@@ -89,6 +89,9 @@ impl Ids {
     /// Where an id is.
     #[inline]
     pub(super) fn find(&self, id: u64) -> Place {
+        if self.is_empty() {
+            return Place::Nowhere;
+        }
         let row = row(id);
         let places = self.places.row(row).iter();
         match places.clone().position(|place| place.load(Relaxed) == id) {

@@ -65,6 +65,7 @@ use self::{
     ids::Ids,
     lookup::Lookup,
     outcome::says_ended,
+    sampled::Naming,
     sampler::is_sampled,
 };
 #[cfg(any(feature = "http", feature = "grpc"))]
@@ -308,36 +309,51 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     #[inline(never)]
     pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
+        let is_decided = self.undecided.is_empty();
+        if is_decided && self.sampled.is_empty() {
+            return;
+        }
+        // Whoever is inside an unsampled span has that as OpenTelemetry's context. To look there is cheaper than to look
+        // for the span, which the inner layer does.
+        let is_within = is_decided && event.is_contextual() && is_inside_a_sampled_one();
+        // A span keeps so many events and no more: tokens would take the place of what went wrong after them.
+        if (is_within || self.is_of_a_sampled_one(event, context))
+            && event.metadata().name() != "token"
+        {
+            self.inner.on_event(event, context.clone());
+        }
+    }
+
+    fn is_of_a_sampled_one(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
         let current = if event.is_contextual() {
             context.current_span().id().cloned()
         } else {
             None
         };
-        let Some(id) = event.parent().or(current.as_ref()) else {
-            return;
-        };
-        self.decide_if_waiting(id);
-        // A span keeps so many events and no more: tokens would take the place of what went wrong after them.
-        if self.sampled.contains(id.into_u64()) && event.metadata().name() != "token" {
-            self.inner.on_event(event, context.clone());
-        }
+        event.parent().or(current.as_ref()).is_some_and(|id| {
+            self.decide_if_waiting(id);
+            self.sampled.contains(id.into_u64())
+        })
     }
 
     /// The ids of a sampled span that is entered for the first time.
     #[inline(never)]
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
         self.decide_if_waiting(id);
-        if self.is_through(id) {
+        let number = id.into_u64();
+        let naming = self.sampled.naming(number);
+        let is_through = match naming {
+            Naming::Absent => self.edges.contains(number) || self.undecided.contains(number),
+            Naming::Known | Naming::Open(_) | Naming::Elsewhere => true,
+        };
+        if is_through {
             self.inner.on_enter(id, context.clone());
-            return self.first_enter(id, context);
+            return self.entered(naming, id, context);
         }
-        let is_inside_a_sampled_one = OtelContext::map_current(|current| {
-            current.has_active_span() && current.span().span_context().is_sampled()
-        });
-        if is_inside_a_sampled_one {
+        if is_inside_a_sampled_one() {
             self.take_its_place(id, context);
         } else {
-            attached::enter_again(id.into_u64());
+            attached::enter_again(number);
         }
         None
     }
@@ -414,6 +430,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         self.is_asked(id == TypeId::of::<Desk<S>>());
         Some(found)
     }
+}
+
+/// Whether OpenTelemetry's current span is sampled.
+#[inline]
+fn is_inside_a_sampled_one() -> bool {
+    OtelContext::map_current(|current| {
+        current.has_active_span() && current.span().span_context().is_sampled()
+    })
 }
 
 /// The context of a span that the inner layer has seen; starts it.

@@ -9,9 +9,15 @@ use tracing_subscriber::{layer::Context, registry::LookupSpan};
 use super::{Entered, Gate, identity::Identity, sampled::Naming};
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
-    /// The name of a span that has none yet, at its first enter.
-    pub(super) fn first_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
-        match self.sampled.naming(id.into_u64()) {
+    /// The name of a span that had none yet when it was entered.
+    #[inline]
+    pub(super) fn entered(
+        &self,
+        naming: Naming<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) -> Option<Entered> {
+        match naming {
             Naming::Known | Naming::Absent => None,
             Naming::Open(nameless) => {
                 let Some(own) = current_name() else {

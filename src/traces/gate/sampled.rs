@@ -75,7 +75,7 @@ impl Sampled {
         self.ids.contains(id)
     }
 
-    #[cfg(test)]
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -97,6 +97,7 @@ impl Sampled {
     }
 
     /// Whether a span has a name.
+    #[inline]
     pub(super) fn naming(&self, id: u64) -> Naming<'_> {
         match self.ids.find(id) {
             Place::At(place) => match self.details.at(place) {

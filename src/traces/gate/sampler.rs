@@ -36,6 +36,9 @@ impl ShouldSample for GateSampler {
         attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
+        if let Some(result) = parent.and_then(as_its_parent) {
+            return result;
+        }
         let span = parent
             .filter(|context| context.has_active_span())
             .map(|context| context.span().span_context().clone())
@@ -57,6 +60,19 @@ impl ShouldSample for GateSampler {
             trace_state: span.map_or_else(Default::default, |span| span.trace_state().clone()),
         }
     }
+}
+
+/// What is below a span of this process that is recorded is recorded, too.
+#[inline]
+fn as_its_parent(under: &Context) -> Option<SamplingResult> {
+    let span = under.span();
+    let parent = span.span_context();
+    let is_recorded = parent.is_sampled() && !parent.is_remote() && parent.is_valid();
+    is_recorded.then(|| SamplingResult {
+        decision: SamplingDecision::RecordAndSample,
+        attributes: Vec::new(),
+        trace_state: parent.trace_state().clone(),
+    })
 }
 
 /// Whether the children of a span are sampled, which is the one in `under`. What began elsewhere is the sampler's to
