@@ -18,7 +18,7 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Executor},
-    traces::{ExportError, Quiet, Signal, TracesError, Transport, deliver},
+    traces::{Complaint, ExportError, Signal, TracesError, Transport, deliver},
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -68,7 +68,7 @@ async fn run(core: &Core, mut ends: End) {
             .counter(&catalog::PUSHES, &[("result", result)])
     };
     let (succeeded, failed) = (result("success"), result("failure"));
-    let mut quiet = Quiet::default();
+    let mut complaint = Complaint::default();
     let interval = core.config.push.interval;
     loop {
         let end = tokio::select! {
@@ -80,7 +80,7 @@ async fn run(core: &Core, mut ends: End) {
         let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
         let pushed = push(core, transport, deadline, &succeeded, &failed).await;
         if let Err(error) = pushed
-            && quiet.about(1, Instant::now()).is_some()
+            && complaint.about(1, Instant::now()).is_some()
         {
             tracing::warn!(target: "llm_observatory", address = %transport.address(), %error, "metrics could not be pushed");
         }

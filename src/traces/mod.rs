@@ -53,7 +53,7 @@ use self::{
 };
 pub(crate) use self::{
     exporter::{ExportError, Signal, Transport, retry::deliver},
-    pipeline::Quiet,
+    pipeline::Complaint,
 };
 use crate::{
     clock::Clock,

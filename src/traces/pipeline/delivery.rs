@@ -1,0 +1,239 @@
+//! Gives a queue's items to their receiver, batch by batch, until the queue is closed and empty.
+//!
+//! The same for spans and for log records: when a batch is sent, how long it may take, what is said about failures, and
+//! that nothing which happens to one batch is the end of the next.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use super::queue::Queue;
+use crate::{config::BatchConfig, own_thread::End, traces::exporter::ExportError};
+
+/// Time between two sentences about one receiver.
+const QUIET: Duration = Duration::from_mins(1);
+/// How long a receiver may ask to be left alone.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
+/// Where batches go, and who counts what becomes of them.
+pub(in crate::traces) trait Receiver {
+    type Item;
+
+    /// Time that a batch may take, with every retry.
+    fn timeout(&self) -> Duration;
+
+    /// Sends a batch, again where that helps, until `deadline`; says how many of its items were refused.
+    fn deliver(
+        &self,
+        batch: Vec<Self::Item>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<usize, ExportError>> + Send;
+
+    /// Counts a batch of which some failed, or all.
+    fn sent(&self, count: usize, failed: usize, took: Duration);
+
+    /// Counts items that there was no time for.
+    fn too_late(&self, count: usize);
+
+    /// Says that so many were not taken, and why, unless the receiver gave no reason.
+    fn complain(&self, failed: usize, error: Option<&ExportError>);
+}
+
+/// What was said about failures, and when.
+#[derive(Default)]
+pub(crate) struct Complaint {
+    last: Option<Instant>,
+    failed_since: usize,
+}
+
+/// Until the queue is closed and empty.
+pub(in crate::traces) async fn deliver_all<R: Receiver>(
+    queue: &Queue<R::Item>,
+    batch: &BatchConfig,
+    receiver: &R,
+    mut ends: End,
+) {
+    let mut complaint = Complaint::default();
+    let mut not_before: Option<Instant> = None;
+    loop {
+        if let Some(until) = not_before.take() {
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                () = ended(&mut ends) => {}
+            }
+        }
+        let items = tokio::select! {
+            items = queue.next(batch.batch_size, batch.delay) => items,
+            // From now on nobody waits for a batch to fill.
+            () = ended(&mut ends), if ends.borrow().is_none() => continue,
+        };
+        let Some(items) = items else { return };
+        let count = items.len();
+        if count == 0 {
+            continue;
+        }
+        if is_over(&ends) {
+            receiver.too_late(count);
+            continue;
+        }
+        let start = Instant::now();
+        let sent = tokio::select! {
+            sent = unharmed(receiver.deliver(items, start + receiver.timeout())) => sent,
+            () = passed(&mut ends) => Err(ExportError::Timeout),
+        };
+        let failed = match &sent {
+            Ok(refused) => (*refused).min(count),
+            Err(_) => count,
+        };
+        receiver.sent(count, failed, start.elapsed());
+        // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
+        if let Err(ExportError::Later {
+            after: Some(after), ..
+        }) = &sent
+        {
+            not_before = Instant::now().checked_add((*after).min(LONGEST_PAUSE));
+        }
+        if failed > 0
+            && let Some(failed) = complaint.about(failed, Instant::now())
+        {
+            receiver.complain(failed, sent.err().as_ref());
+        }
+    }
+}
+
+/// A panic on the way of one batch is that batch's failure.
+async fn unharmed(
+    sending: impl Future<Output = Result<usize, ExportError>>,
+) -> Result<usize, ExportError> {
+    let mut sending = pin!(sending);
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(context))).unwrap_or_else(|_| {
+            Poll::Ready(Err(ExportError::Io("the exporter panicked".to_owned())))
+        })
+    })
+    .await
+}
+
+impl Complaint {
+    /// The failures to be told now, one sentence a minute at most.
+    pub(crate) fn about(&mut self, failed: usize, now: Instant) -> Option<usize> {
+        self.failed_since += failed;
+        if self.last.is_some_and(|last| now < last + QUIET) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.failed_since))
+    }
+}
+
+fn is_over(ends: &End) -> bool {
+    ends.borrow()
+        .is_some_and(|deadline| Instant::now() >= deadline)
+}
+
+/// Waits for the end to be announced.
+async fn ended(ends: &mut End) {
+    // Nobody to announce it: the pipeline itself is gone, and its queue closed.
+    if ends.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the announced deadline to pass.
+pub(super) async fn passed(ends: &mut End) {
+    ended(ends).await;
+    let deadline = *ends.borrow();
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Does with each batch what its number says.
+    #[derive(Default)]
+    struct Scripted {
+        said: Mutex<Vec<String>>,
+    }
+
+    impl Receiver for Scripted {
+        type Item = u32;
+
+        fn timeout(&self) -> Duration {
+            Duration::from_secs(10)
+        }
+
+        async fn deliver(&self, batch: Vec<u32>, _: Instant) -> Result<usize, ExportError> {
+            match batch[0] {
+                0 => panic!("as told"),
+                1 => Err(ExportError::Later {
+                    status: "429".to_owned(),
+                    after: Some(Duration::from_mins(1)),
+                }),
+                more_than_there_are => Ok(more_than_there_are as usize),
+            }
+        }
+
+        fn sent(&self, count: usize, failed: usize, _: Duration) {
+            let line = format!("{failed} of {count} failed");
+            self.said.lock().unwrap().push(line);
+        }
+
+        fn too_late(&self, count: usize) {
+            let line = format!("{count} too late");
+            self.said.lock().unwrap().push(line);
+        }
+
+        fn complain(&self, failed: usize, error: Option<&ExportError>) {
+            let line = format!("{failed}: {error:?}");
+            self.said.lock().unwrap().push(line);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_to_one_batch_is_not_the_end_of_the_next() {
+        let queue = Queue::new(8, 1);
+        for item in [0, 1, 2] {
+            queue.put(item).unwrap();
+        }
+        queue.close();
+        let batch = BatchConfig {
+            batch_size: 1,
+            ..BatchConfig::default()
+        };
+        let receiver = Scripted::default();
+        let (_end, ends) = tokio::sync::watch::channel(None);
+        let start = tokio::time::Instant::now();
+        deliver_all(&queue, &batch, &receiver, ends).await;
+        assert!(
+            start.elapsed() >= Duration::from_secs(59),
+            "it was throttled"
+        );
+        assert_eq!(
+            *receiver.said.lock().unwrap(),
+            [
+                "1 of 1 failed",
+                "1: Some(Io(\"the exporter panicked\"))",
+                "1 of 1 failed",
+                "1 of 1 failed",
+            ]
+        );
+    }
+
+    #[test]
+    fn failures_are_told_once_a_minute_and_none_is_left_out() {
+        let mut complaint = Complaint::default();
+        let start = Instant::now();
+        assert_eq!(complaint.about(3, start), Some(3));
+        assert_eq!(complaint.about(2, start + QUIET / 2), None);
+        assert_eq!(complaint.about(5, start + QUIET), Some(7));
+    }
+}
