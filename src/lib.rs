@@ -127,6 +127,8 @@ mod observatory;
 mod own_thread;
 #[cfg(feature = "alerting")]
 pub mod query;
+mod random;
+mod resource;
 #[cfg(feature = "server")]
 mod server;
 mod system;

@@ -18,7 +18,7 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Executor},
-    traces::{Complaint, ExportError, Signal, TracesError, Transport, deliver},
+    traces::{Complaint, ExportError, Signal, TracesError, Transport, deliver, unharmed},
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -63,11 +63,7 @@ async fn run(core: &Core, mut ends: End) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
-    let result = |result| {
-        core.registry
-            .counter(&catalog::PUSHES, &[("result", result)])
-    };
-    let (succeeded, failed) = (result("success"), result("failure"));
+    let results = Results::new(core);
     let mut complaint = Complaint::default();
     let interval = core.config.push.interval;
     loop {
@@ -78,11 +74,18 @@ async fn run(core: &Core, mut ends: End) {
         let timeout = core.config.push.time_of_one();
         let deadline = Instant::now() + timeout;
         let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
-        let pushed = push(core, transport, deadline, &succeeded, &failed).await;
-        if let Err(error) = pushed
-            && complaint.about(1, Instant::now()).is_some()
-        {
-            tracing::warn!(target: "llm_observatory", address = %transport.address(), %error, "metrics could not be pushed");
+        let pushed = unharmed(push(core, transport, deadline)).await;
+        results.count(&pushed);
+        if pushed != Ok(0) && complaint.about(1, Instant::now()).is_some() {
+            let address = transport.address();
+            match pushed {
+                Ok(points) => {
+                    tracing::warn!(target: "llm_observatory", %address, points, "points of metrics were refused by their receiver");
+                }
+                Err(error) => {
+                    tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
+                }
+            }
         }
         if end.is_some() {
             return;
@@ -90,17 +93,40 @@ async fn run(core: &Core, mut ends: End) {
     }
 }
 
-async fn push(
-    core: &Core,
-    transport: &Transport,
-    deadline: Instant,
-    succeeded: &Series<Counter>,
-    failed: &Series<Counter>,
-) -> Result<(), ExportError> {
+/// Says how many points were refused.
+async fn push(core: &Core, transport: &Transport, deadline: Instant) -> Result<usize, ExportError> {
     let request = protobuf::request(&core.registry, &core.moment());
     let encoded = transport.encode(&request);
     drop(request);
-    let sent = deliver(|| transport.send(&encoded), deadline).await;
-    if sent.is_ok() { succeeded } else { failed }.add(1);
-    sent.map(drop)
+    deliver(|| transport.send(&encoded), deadline).await
+}
+
+/// Pushes, by what became of them.
+struct Results {
+    whole: Arc<Series<Counter>>,
+    partial: Arc<Series<Counter>>,
+    failed: Arc<Series<Counter>>,
+}
+
+impl Results {
+    fn new(core: &Core) -> Self {
+        let of = |result| {
+            core.registry
+                .counter(&catalog::PUSHES, &[("result", result)])
+        };
+        Self {
+            whole: of("success"),
+            partial: of("partial"),
+            failed: of("failure"),
+        }
+    }
+
+    fn count(&self, pushed: &Result<usize, ExportError>) {
+        match pushed {
+            Ok(0) => &self.whole,
+            Ok(_) => &self.partial,
+            Err(_) => &self.failed,
+        }
+        .add(1);
+    }
 }

@@ -53,7 +53,7 @@ use self::{
 };
 pub(crate) use self::{
     exporter::{ExportError, Signal, Transport, retry::deliver},
-    pipeline::Complaint,
+    pipeline::{Complaint, unharmed},
 };
 use crate::{
     clock::Clock,
@@ -86,9 +86,13 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// Everything but the thread.
-    pub(crate) fn new(config: &Config, registry: &Registry) -> Result<Self, TracesError> {
+    pub(crate) fn new(
+        config: &Config,
+        registry: &Registry,
+        resource: &[(String, String)],
+    ) -> Result<Self, TracesError> {
         let traces = &config.traces;
-        let resource = provider::resource(config);
+        let resource = provider::resource(resource);
         // Named twice, one would send everything twice.
         let mut kinds = Vec::new();
         for kind in &traces.exporters {

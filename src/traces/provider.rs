@@ -13,7 +13,7 @@ use super::{
     pipeline::Intake,
     sampling::HeadSampler,
 };
-use crate::config::{Config, SpanLimits as Limits};
+use crate::config::SpanLimits as Limits;
 
 pub(super) fn provider(
     intake: Intake,
@@ -36,31 +36,17 @@ pub(super) fn provider(
         .build()
 }
 
-/// Who sends: the service, and what else is said of it. What is said of the service itself stands over that.
-pub(super) fn resource(config: &Config) -> Resource {
-    let service = &config.service;
-    let named = [
-        ("service.name", Some(&service.name)),
-        ("service.version", service.version.as_ref()),
-        ("deployment.environment.name", service.environment.as_ref()),
-    ];
+/// Who sends, and by what.
+pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
     let sdk = [
         ("telemetry.sdk.name", "opentelemetry"),
         ("telemetry.sdk.language", "rust"),
-        ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
-        ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
     ];
-    let attributes = service
-        .attributes
+    let attributes = attributes
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let named = named
-        .into_iter()
-        .filter_map(|(key, value)| Some(KeyValue::new(key, value?.clone())));
-    let sdk = sdk.map(|(key, value)| KeyValue::new(key, value));
     Resource::builder_empty()
-        .with_attributes(sdk)
+        .with_attributes(sdk.map(|(key, value)| KeyValue::new(key, value)))
         .with_attributes(attributes)
-        .with_attributes(named)
         .build()
 }

@@ -30,6 +30,8 @@ enum Manner {
     ComesBack,
     /// Answers 503, and asks to be left alone for a minute.
     AsksForTime,
+    /// Takes it, and says that it refused three of what was in it.
+    RefusesThree,
 }
 
 /// A receiver of OTLP over HTTP.
@@ -90,7 +92,7 @@ fn serve(
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
-        Manner::ComesBack | Manner::Takes => 200,
+        Manner::ComesBack | Manner::Takes | Manner::RefusesThree => 200,
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
@@ -100,9 +102,17 @@ fn serve(
     } else {
         ""
     };
-    let answer =
-        format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n{after}connection: close\r\n\r\n");
-    let _ = stream.write_all(answer.as_bytes());
+    // partial_success { rejected: 3 }, the same for every signal.
+    let body: &[u8] = if manner == Manner::RefusesThree {
+        &[0x0a, 2, 0x08, 3]
+    } else {
+        &[]
+    };
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{after}connection: close\r\n\r\n"
+    );
+    let _ = stream.write_all(&[answer.as_bytes(), body].concat());
 }
 
 fn traces(address: &str) -> TracesConfig {
@@ -398,6 +408,108 @@ fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest(
     let bodies = receiver.bodies.lock().unwrap().concat();
     let text = String::from_utf8_lossy(&bodies);
     assert!(text.contains("late") && text.contains("inner") && !text.contains("step"));
+}
+
+#[test]
+fn a_trace_that_is_larger_than_the_queue_comes_whole_also_at_the_end() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    traces.batch.queue_size = 200;
+    traces.batch.batch_size = 50;
+    let config = config(traces).with_tail_sampling(TailConfig::default().with_ratio(1.0));
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let large = || {
+            let root = tracing::info_span!("root");
+            root.in_scope(|| {
+                for turn in 1..500 {
+                    tracing::info_span!("step").in_scope(|| ());
+                    if turn % 10 == 0 {
+                        // What takes spans in is no larger than the queue.
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            });
+            root
+        };
+        drop(large());
+        let undecided = large();
+        observatory.shutdown_blocking();
+        drop(undecided);
+    });
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |result: &str| {
+        let labels = format!("exporter=\"otlp\",result=\"{result}\"");
+        sum(&text, "observatory_spans_total", &labels) as u64
+    };
+    // The root of the second one ends when nothing is sent any more.
+    let found = ["exported", "sampled_out", "dropped", "failed"].map(of);
+    assert_eq!(found, [500 + 499, 0, 1, 0]);
+}
+
+#[test]
+fn what_a_receiver_of_all_signals_refuses_is_counted_and_each_names_the_same_process() {
+    let receiver = Receiver::start(Manner::RefusesThree);
+    let mut traces = traces(&receiver.address);
+    traces.logs.enabled = true;
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", receiver.address));
+    let mut push = OtlpConfig::default();
+    push.endpoint = Some(format!("http://{}/v1/metrics", receiver.address));
+    let mut config = config(traces).with_metrics_push(Duration::from_mins(10), push);
+    let pod = ("k8s.pod.name".to_owned(), "router-0".to_owned());
+    config.service.attributes.extend([pod]);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(observatory.log_export_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        ten_spans();
+        for _ in 0..5 {
+            tracing::info!("a line");
+        }
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |name: &str, result: &str| sum(&text, name, &format!("result=\"{result}\"")) as u64;
+    let spans = ["exported", "failed"].map(|result| of("observatory_spans_total", result));
+    let records = ["exported", "failed"].map(|result| of("observatory_log_records_total", result));
+    let pushes = ["success", "partial"].map(|result| of("observatory_metric_pushes_total", result));
+    assert_eq!((spans, records, pushes), ([7, 3], [2, 3], [0, 1]));
+    let bodies = receiver.bodies.lock().unwrap();
+    let instances: Vec<String> = bodies
+        .iter()
+        .map(|body| {
+            let text = String::from_utf8_lossy(body);
+            assert!(text.contains("router-0"), "{text}");
+            let behind = text.split("service.instance.id").nth(1).unwrap();
+            // Two tags and two lengths of protobuf.
+            behind.chars().skip(4).take(36).collect()
+        })
+        .collect();
+    assert_eq!(instances.len(), 3);
+    assert!(
+        instances.iter().all(|id| *id == instances[0]),
+        "{instances:?}"
+    );
+    assert_eq!(instances[0].matches('-').count(), 4, "{instances:?}");
+}
+
+#[test]
+fn a_shutdown_waits_for_the_one_that_is_under_way() {
+    let receiver = Receiver::start(Manner::Hangs);
+    let mut config = config(traces(&receiver.address));
+    config.shutdown_timeout = Duration::from_millis(500);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), ten_spans);
+    let first = observatory.clone();
+    let first = std::thread::spawn(move || first.shutdown_blocking());
+    while observatory.status().components.running {
+        std::thread::yield_now();
+    }
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    assert_eq!(sum(&text, "observatory_spans_total", ""), 10.0);
+    first.join().unwrap();
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
 }
 
 /// A panic on the way of one batch is that batch's failure.
-async fn unharmed(
+pub(crate) async fn unharmed(
     sending: impl Future<Output = Result<usize, ExportError>>,
 ) -> Result<usize, ExportError> {
     let mut sending = pin!(sending);

@@ -24,7 +24,7 @@ use std::{
 use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinSet;
 
-pub(crate) use self::delivery::Complaint;
+pub(crate) use self::delivery::{Complaint, unharmed};
 pub(super) use self::intake::Intake;
 use self::{delivery::passed, worker::Worker};
 pub(super) use self::{
