@@ -129,6 +129,7 @@ mod own_thread;
 pub mod query;
 mod random;
 mod resource;
+mod said;
 #[cfg(feature = "server")]
 mod server;
 mod system;
