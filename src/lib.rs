@@ -138,7 +138,8 @@ mod traces;
 
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
-    EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary, TracesError, propagation,
+    EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
+    TracesError, propagation,
 };
 pub use crate::{
     clock::{Clock, ManualClock},

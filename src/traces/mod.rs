@@ -34,7 +34,6 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
-pub use self::error::TracesError;
 pub(crate) use self::gate::Gate;
 pub use self::live::{EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary};
 use self::{
@@ -50,6 +49,10 @@ use self::{
     redaction::Redaction,
     sampling::HeadSampler,
     tail::TailSampler,
+};
+pub use self::{
+    account::{ExportFailure, ExporterStatus},
+    error::TracesError,
 };
 pub(crate) use self::{
     exporter::{ExportError, Signal, Transport, retry::deliver},
@@ -104,7 +107,7 @@ impl Traces {
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;
-                let account = Account::new(registry, exporter.name());
+                let account = Account::new(registry, exporter.name(), exporter.address());
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;
@@ -200,6 +203,12 @@ impl Traces {
     /// The traces of the last minutes.
     pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
+    }
+
+    /// How it went with each exporter so far.
+    pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
+        let accounts = self.pipeline.stream.accounts();
+        accounts.map(Account::status).collect()
     }
 
     /// Starts the threads that export.

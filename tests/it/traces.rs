@@ -278,6 +278,25 @@ fn an_exporter_that_hangs_leaves_the_others_alone() {
     let of = |labels: &str| sum(&text, "observatory_spans_total", labels);
     assert_eq!(of("exporter=\"otlp\",result=\"exported\""), 10.0);
     assert_eq!(of("exporter=\"jaeger\",result=\"failed\""), 10.0);
+    let status = observatory.status().exporters;
+    let [jaeger, otlp] = status.as_slice() else {
+        panic!("two exporters: {status:?}");
+    };
+    assert_eq!(
+        (jaeger.exporter, jaeger.failed, jaeger.waiting),
+        ("jaeger", 10, 0)
+    );
+    let failure = jaeger.last_failure.as_ref().unwrap();
+    assert!(failure.reason.contains("no answer in time"), "{failure:?}");
+    assert_eq!(
+        (otlp.exporter, otlp.exported, &otlp.last_failure),
+        ("otlp", 10, &None)
+    );
+    assert!(
+        otlp.address
+            .ends_with(&format!("{}/v1/traces", takes.address)),
+        "{otlp:?}"
+    );
 }
 
 #[test]

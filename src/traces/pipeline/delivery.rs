@@ -33,8 +33,8 @@ pub(in crate::traces) trait Receiver {
         deadline: Instant,
     ) -> impl Future<Output = Result<usize, ExportError>> + Send;
 
-    /// Counts a batch of which some failed, or all.
-    fn sent(&self, count: usize, failed: usize, took: Duration);
+    /// Counts a batch of which some failed, or all, for this reason if the receiver gave one.
+    fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>);
 
     /// Counts items that there was no time for.
     fn too_late(&self, count: usize);
@@ -89,18 +89,19 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
             Ok(refused) => (*refused).min(count),
             Err(_) => count,
         };
-        receiver.sent(count, failed, start.elapsed());
+        let error = sent.err();
+        receiver.sent(count, failed, start.elapsed(), error.as_ref());
         // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
-        if let Err(ExportError::Later {
+        if let Some(ExportError::Later {
             after: Some(after), ..
-        }) = &sent
+        }) = &error
         {
             not_before = Instant::now().checked_add((*after).min(LONGEST_PAUSE));
         }
         if failed > 0
             && let Some(failed) = complaint.about(failed, Instant::now())
         {
-            receiver.complain(failed, sent.err().as_ref());
+            receiver.complain(failed, error.as_ref());
         }
     }
 }
@@ -182,7 +183,7 @@ mod tests {
             }
         }
 
-        fn sent(&self, count: usize, failed: usize, _: Duration) {
+        fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
             let line = format!("{failed} of {count} failed");
             self.said.lock().unwrap().push(line);
         }

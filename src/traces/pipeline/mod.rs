@@ -215,6 +215,11 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
 }
 
 impl Stream {
+    /// The account of each exporter.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().map(|account| &**account)
+    }
+
     /// Those that go on.
     fn filtered(
         &self,

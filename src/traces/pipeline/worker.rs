@@ -61,8 +61,15 @@ impl Receiver for Worker {
         retry::send(&self.exporter, spans, deadline).await
     }
 
-    fn sent(&self, count: usize, failed: usize, took: Duration) {
+    fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>) {
         self.account.sent(count, failed, took);
+        if failed > 0 {
+            let reason = error.map_or_else(
+                || "refused by the receiver".to_owned(),
+                ExportError::to_string,
+            );
+            self.account.failed_last(reason);
+        }
     }
 
     fn too_late(&self, count: usize) {

@@ -154,7 +154,7 @@ impl Receiver for Sender {
         deliver(|| self.transport.send(&encoded), deadline).await
     }
 
-    fn sent(&self, count: usize, failed: usize, _: Duration) {
+    fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
         self.records.failed.add(failed as u64);
         self.records.exported.add((count - failed) as u64);
     }
