@@ -59,7 +59,8 @@ fn pause(error: &ExportError, backoff: Duration, random: u64) -> Option<Duration
     let jitter = backoff.mul_f64(0.5 + (random >> 11) as f64 / (1_u64 << 53) as f64);
     match error {
         ExportError::Unreachable(_) => Some(jitter),
-        ExportError::Later { after, .. } => Some(after.unwrap_or(jitter)),
+        // At least that long: a receiver that says 0, or a time that has passed, would be asked without a pause.
+        ExportError::Later { after, .. } => Some(after.map_or(jitter, |after| after.max(jitter))),
         ExportError::Timeout | ExportError::Refused(_) | ExportError::Io(_) => None,
     }
 }
@@ -82,6 +83,8 @@ mod tests {
         };
         assert_eq!(pause(&later(Some(3 * second)), second, 0), Some(3 * second));
         assert_eq!(pause(&later(None), second, 0), Some(second / 2));
+        let now = Some(Duration::ZERO);
+        assert_eq!(pause(&later(now), second, 0), Some(second / 2));
         let nearly = pause(&later(None), second, u64::MAX).unwrap();
         assert!(nearly > second && nearly <= second * 3 / 2);
         assert_eq!(

@@ -3,6 +3,7 @@
 //! Messages are those of `opentelemetry-proto`. The two transports are one HTTP client of our own: a unary gRPC call is
 //! one request over HTTP/2 with five bytes before its message, so tonic, and its TLS, are not needed for it.
 
+mod details;
 mod grpc;
 mod http;
 
