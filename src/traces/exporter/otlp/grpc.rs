@@ -119,6 +119,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert(STATUS, HeaderValue::from_static(code));
         Answer {
+            at: std::time::SystemTime::UNIX_EPOCH,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             trailers,
