@@ -30,6 +30,8 @@ enum Manner {
     ComesBack,
     /// Answers 503, and asks to be left alone for a minute.
     AsksForTime,
+    /// Takes bodies of so many bytes, and no larger ones.
+    TakesUpTo(usize),
 }
 
 /// A receiver of OTLP over HTTP.
@@ -68,7 +70,7 @@ fn serve(
 ) {
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
-    loop {
+    let body = loop {
         let read = stream.read(&mut part).unwrap_or(0);
         bytes.extend(&part[..read]);
         let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
@@ -81,16 +83,17 @@ fn serve(
         let length = text.split("content-length: ").nth(1).unwrap();
         let length: usize = length.lines().next().unwrap().parse().unwrap();
         if bytes.len() >= head + 4 + length {
-            break;
+            break length;
         }
-    }
+    };
     let earlier = requests.fetch_add(1, Ordering::SeqCst);
     let status = match manner {
         Manner::Hangs => return std::thread::sleep(Duration::from_mins(1)),
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
-        Manner::ComesBack | Manner::Takes => 200,
+        Manner::TakesUpTo(most) if body > most => 413,
+        Manner::ComesBack | Manner::Takes | Manner::TakesUpTo(_) => 200,
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
@@ -241,6 +244,25 @@ fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
     // The first batch, and what the end sends.
     assert!((1..=2).contains(&requests), "{requests}");
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
+    let most = 64 << 10;
+    let receiver = Receiver::start(Manner::TakesUpTo(most));
+    let mut traces = traces(&receiver.address);
+    traces.otlp.request_bytes = most;
+    // All of them in one batch, at the end.
+    traces.batch.delay = Duration::from_mins(10);
+    let found = results(config(traces), "otlp", || {
+        for number in 0..200 {
+            let bytes = if number == 100 { most } else { 1_000 };
+            tracing::info_span!("step", number, note = "x".repeat(bytes)).in_scope(|| ());
+        }
+    });
+    assert_eq!(found, [199, 0, 1], "one is too large by itself");
+    let requests = receiver.requests.load(Ordering::SeqCst);
+    assert!((5..=8).contains(&requests), "{requests}");
 }
 
 #[test]

@@ -89,30 +89,28 @@ impl Worker {
         let spans: Vec<SpanData> = spans.into_iter().map(Arc::unwrap_or_clone).collect();
         let start = Instant::now();
         let timeout = shortest([self.batch.timeout, self.exporter.timeout()]);
-        let sent = tokio::select! {
-            sent = retry::send(&self.exporter, spans, start + timeout) => sent,
-            () = passed(ends) => Err(ExportError::Timeout),
-        };
-        let failed = match &sent {
-            Ok(refused) => *refused,
-            Err(_) => count,
-        };
+        let mut sent = retry::Sent::default();
+        tokio::select! {
+            () = retry::send(&self.exporter, spans, start + timeout, &mut sent) => {}
+            () = passed(ends) => sent.error = Some(ExportError::Timeout),
+        }
+        let failed = count.saturating_sub(sent.taken);
         self.account.sent(count, failed, start.elapsed());
         // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
-        if let Err(ExportError::Later {
+        if let Some(ExportError::Later {
             after: Some(after), ..
-        }) = &sent
+        }) = &sent.error
         {
             self.not_before = Instant::now().checked_add((*after).min(LONGEST_PAUSE));
         }
         if failed > 0 {
             let (name, address) = (self.exporter.name(), self.exporter.address());
             if let Some(spans) = self.complaint.about(failed, Instant::now()) {
-                match sent {
-                    Ok(_) => {
+                match sent.error {
+                    None => {
                         tracing::warn!(target: "llm_observatory", exporter = name, address, spans, "spans were refused by their receiver");
                     }
-                    Err(error) => {
+                    Some(error) => {
                         tracing::warn!(target: "llm_observatory", exporter = name, address, spans, %error, "spans could not be exported");
                     }
                 }
