@@ -146,6 +146,11 @@ fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
         secret.contains("***@collector:4318") && !secret.contains("s3cret"),
         "{secret}"
     );
+    let small = with(&|config| config.traces.otlp.request_bytes = 4);
+    assert!(
+        small.starts_with("traces.otlp.request_bytes is 4, but must be at least 65536"),
+        "{small}"
+    );
     // gRPC names its methods by the path.
     let path = with(&|config| {
         config.traces.otlp.protocol = OtlpProtocol::Grpc;

@@ -74,7 +74,7 @@ async fn run(core: &Core, mut ends: End) {
         let timeout = core.config.push.time_of_one();
         let deadline = Instant::now() + timeout;
         let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
-        let pushed = unharmed(push(core, transport, deadline)).await;
+        let pushed = unharmed(push(core, transport, deadline)).await.flatten();
         results.count(&pushed);
         if pushed != Ok(0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();

@@ -32,6 +32,8 @@ enum Manner {
     AsksForTime,
     /// Takes it, and says that it refused three of what was in it.
     RefusesThree,
+    /// Takes bodies of so many bytes, and no larger ones.
+    TakesUpTo(usize),
 }
 
 /// A receiver of OTLP over HTTP.
@@ -74,7 +76,7 @@ fn serve(
     }
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
-    loop {
+    let body = loop {
         let read = stream.read(&mut part).unwrap_or(0);
         bytes.extend(&part[..read]);
         let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
@@ -87,15 +89,20 @@ fn serve(
         let length = text.split("content-length: ").nth(1).unwrap();
         let length: usize = length.lines().next().unwrap().parse().unwrap();
         if bytes.len() >= head + 4 + length {
-            break;
+            break length;
         }
-    }
+    };
     let earlier = requests.fetch_add(1, Ordering::SeqCst);
     let status = match manner {
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
-        Manner::ComesBack | Manner::Takes | Manner::RefusesThree | Manner::Hangs => 200,
+        Manner::TakesUpTo(most) if body > most => 413,
+        Manner::ComesBack
+        | Manner::Takes
+        | Manner::TakesUpTo(_)
+        | Manner::RefusesThree
+        | Manner::Hangs => 200,
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
@@ -254,6 +261,25 @@ fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
     // The first batch, and what the end sends.
     assert!((1..=2).contains(&requests), "{requests}");
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
+    let most = 64 << 10;
+    let receiver = Receiver::start(Manner::TakesUpTo(most));
+    let mut traces = traces(&receiver.address);
+    traces.otlp.request_bytes = most;
+    // All of them in one batch, at the end.
+    traces.batch.delay = Duration::from_mins(10);
+    let found = results(config(traces), "otlp", || {
+        for number in 0..200 {
+            let bytes = if number == 100 { most } else { 1_000 };
+            tracing::info_span!("step", number, note = "x".repeat(bytes)).in_scope(|| ());
+        }
+    });
+    assert_eq!(found, [199, 0, 1], "one is too large by itself");
+    let requests = receiver.requests.load(Ordering::SeqCst);
+    assert!((5..=8).contains(&requests), "{requests}");
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::config::{
     headers,
 };
 
+/// A span with what belongs to it fits into it; whoever wrote less meant another unit.
+const LEAST_REQUEST: usize = 64 << 10;
+
 /// Somewhere that traces go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -53,6 +56,10 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// How bodies are compressed. Default: not at all.
     pub compression: Compression,
+    /// Bytes of a request of spans at most, before compression; a batch that is larger goes in several, and a span that
+    /// is larger goes alone. Default: 4,000,000. gRPC: servers take 4 MiB unless they are told otherwise, and
+    /// count what they have decompressed; receivers over HTTP take more.
+    pub request_bytes: usize,
     /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
     pub certificate: Option<PathBuf>,
 }
@@ -112,6 +119,13 @@ impl OtlpConfig {
     /// Checks that it can be used for this signal.
     pub(in crate::config) fn check(&self, signal: Signal) -> Result<(), ConfigError> {
         self.address(signal)?;
+        if self.request_bytes < LEAST_REQUEST {
+            return Err(ConfigError::Invalid {
+                key: format!("{}.request_bytes", signal.key()),
+                value: self.request_bytes.to_string(),
+                expected: "at least 65536 (64 KiB)",
+            });
+        }
         for (name, value) in &self.headers {
             let (shown, expected) = if !headers::is_name(name) {
                 // It may be a whole header, with its secret.
@@ -209,6 +223,7 @@ impl Default for OtlpConfig {
             headers: BTreeMap::new(),
             timeout: Duration::from_secs(10),
             compression: Compression::None,
+            request_bytes: 4_000_000,
             certificate: None,
         }
     }

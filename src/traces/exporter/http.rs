@@ -1,7 +1,12 @@
 //! One request over HTTP/1.1 or HTTP/2. TLS is rustls with ring, given as an argument: nothing is installed for the
 //! whole process, and no client of the application's is changed.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, header};
@@ -33,6 +38,8 @@ pub(super) const AGENT: &str = concat!("llm-observatory/", env!("CARGO_PKG_VERSI
 
 /// What an answer says.
 pub(super) struct Answer {
+    /// When it came.
+    pub(super) at: SystemTime,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) trailers: HeaderMap,
@@ -110,6 +117,7 @@ impl HttpClient {
             Err(error) => return Err(ExportError::Unreachable(innermost(&*error))),
         };
         Ok(Answer {
+            at: SystemTime::now(),
             status: head.status,
             headers: head.headers,
             trailers,
@@ -123,10 +131,15 @@ pub(super) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
 
-/// `Retry-After` in seconds, as receivers write it. A date is left to the backoff.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+/// RFC 9110, `Retry-After`: seconds, or a date in one of three forms. One that has passed is no time at all.
+pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
+    let text = answer.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(answer.at).unwrap_or_default())
 }
 
 fn authorities(path: &PathBuf) -> Result<RootCertStore, TracesError> {

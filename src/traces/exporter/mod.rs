@@ -8,6 +8,7 @@ mod http;
 #[cfg(feature = "jaeger")]
 mod jaeger;
 mod otlp;
+mod parts;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
 pub(super) mod retry;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
 pub(crate) use self::otlp::{Signal, Transport};
-use self::{console::Console, otlp::Otlp};
+use self::{console::Console, otlp::Otlp, parts::Part};
 use super::TracesError;
 use crate::config::{TraceExporter, TracesConfig};
 
@@ -31,10 +32,14 @@ pub(super) enum Exporter {
     #[cfg(feature = "zipkin")]
     Zipkin(Box<zipkin::Zipkin>),
     Console(Console),
-    /// Of a test.
+    /// Of a test: it takes [`TEST_BYTES`] of names, and is told how many spans a part has.
     #[cfg(test)]
     Test(Box<dyn Fn(usize) -> Result<usize, ExportError> + Send + Sync>),
 }
+
+/// What a test's exporter takes at once.
+#[cfg(test)]
+const TEST_BYTES: usize = 8;
 
 /// Why a batch was not exported. It says nothing of the spans, the headers or the answer: either may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,24 +118,33 @@ impl Exporter {
         }
     }
 
-    /// What is sent for these spans; made once, however often it is sent.
-    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
+    /// What is sent for these spans, one after the other; made once, however often it is sent.
+    fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
         match self {
             Self::Otlp(otlp) => otlp.encode(spans),
             #[cfg(feature = "jaeger")]
-            Self::Thrift(thrift) => thrift.encode(spans),
+            Self::Thrift(thrift) => thrift.encode(&spans),
             #[cfg(feature = "zipkin")]
             Self::Zipkin(zipkin) => zipkin.encode(spans),
-            Self::Console(console) => console.encode(&spans),
+            Self::Console(console) => vec![Part {
+                encoded: console.encode(&spans),
+                spans: spans.len(),
+            }],
             #[cfg(test)]
-            Self::Test(_) => Encoded {
-                body: vec![0; spans.len()].into(),
-            },
+            Self::Test(_) => parts::packs(spans.iter().map(|span| span.name.len()), TEST_BYTES)
+                .into_iter()
+                .map(|spans| Part {
+                    encoded: Encoded {
+                        body: vec![0; spans].into(),
+                    },
+                    spans,
+                })
+                .collect(),
         }
     }
 
     /// Sends it once. `Ok` says how many of the spans the receiver refused.
-    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
+    async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
         match self {
             Self::Otlp(otlp) => otlp.send(encoded).await,
             #[cfg(feature = "jaeger")]

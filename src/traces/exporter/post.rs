@@ -70,7 +70,7 @@ fn interpret(answer: &Answer) -> Result<usize, ExportError> {
     Err(if may_pass(status) {
         ExportError::Later {
             status: status.to_string(),
-            after: retry_after(&answer.headers),
+            after: retry_after(answer),
         }
     } else {
         ExportError::Refused(status.to_string())

@@ -18,15 +18,39 @@ const FIRST: Duration = Duration::from_millis(250);
 /// Time between two attempts at most.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// How many of the spans were refused.
+/// What became of a batch. It holds whenever the sending ends: what was taken by then was taken.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::traces) struct Sent {
+    /// Spans that the receiver has.
+    pub(in crate::traces) taken: usize,
+    /// Why others were not sent; `None` where they were, though the receiver may have refused some.
+    pub(in crate::traces) error: Option<ExportError>,
+}
+
+/// Sends a batch, in as many parts as the receiver needs, until all of them are settled or `deadline` has passed.
 pub(in crate::traces) async fn send(
     exporter: &Exporter,
     spans: Vec<SpanData>,
     deadline: Instant,
-) -> Result<usize, ExportError> {
-    let encoded = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans)))
-        .map_err(|_| ExportError::Io("the encoder panicked".to_owned()))?;
-    deliver(|| exporter.send(&encoded), deadline).await
+    sent: &mut Sent,
+) {
+    let Ok(parts) = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans))) else {
+        sent.error = Some(ExportError::Io("the encoder panicked".to_owned()));
+        return;
+    };
+    for part in parts {
+        match deliver(|| exporter.send(&part.encoded), deadline).await {
+            Ok(refused) => sent.taken += part.spans - refused.min(part.spans),
+            Err(error) => {
+                let is_about_this_part = matches!(error, ExportError::Refused(_));
+                sent.error = Some(error);
+                // Nobody is there, or there is no time left, or the receiver wants to be left alone.
+                if !is_about_this_part {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// Sends until it is taken, refused for good, or `deadline` has passed.
@@ -59,19 +83,18 @@ fn pause(error: &ExportError, backoff: Duration, random: u64) -> Option<Duration
     let jitter = backoff.mul_f64(0.5 + (random >> 11) as f64 / (1_u64 << 53) as f64);
     match error {
         ExportError::Unreachable(_) => Some(jitter),
-        ExportError::Later { after, .. } => Some(after.unwrap_or(jitter)),
+        // At least that long: a receiver that says 0, or a time that has passed, would be asked without a pause.
+        ExportError::Later { after, .. } => Some(after.map_or(jitter, |after| after.max(jitter))),
         ExportError::Timeout | ExportError::Refused(_) | ExportError::Io(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    };
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::traces::tail::tests::span;
 
     #[test]
     fn only_what_may_pass_is_tried_again_and_the_receiver_says_when() {
@@ -82,6 +105,8 @@ mod tests {
         };
         assert_eq!(pause(&later(Some(3 * second)), second, 0), Some(3 * second));
         assert_eq!(pause(&later(None), second, 0), Some(second / 2));
+        let now = Some(Duration::ZERO);
+        assert_eq!(pause(&later(now), second, 0), Some(second / 2));
         let nearly = pause(&later(None), second, u64::MAX).unwrap();
         assert!(nearly > second && nearly <= second * 3 / 2);
         assert_eq!(
@@ -98,23 +123,83 @@ mod tests {
             after: Some(Duration::MAX),
         };
         let answer = later.clone();
-        let exporter = Exporter::Test(Box::new(move |_| Err(answer.clone())));
-        let deadline = Instant::now() + Duration::from_secs(10);
-        assert_eq!(send(&exporter, Vec::new(), deadline).await, Err(later));
+        let found = sent(["a"], move |_| Err(answer.clone())).await;
+        let error = Some(later);
+        assert_eq!(found, (Sent { taken: 0, error }, vec![1]));
     }
 
     #[tokio::test]
     async fn a_receiver_that_comes_back_gets_the_batch() {
-        let attempts = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&attempts);
-        let exporter = Exporter::Test(Box::new(move |_| {
-            if counted.fetch_add(1, Relaxed) < 2 {
-                return Err(ExportError::Unreachable("refused".to_owned()));
-            }
-            Ok(0)
+        let found = sent(["a", "b"], |attempt| match attempt {
+            0 | 1 => Err(ExportError::Unreachable("refused".to_owned())),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (all(2), vec![2, 2, 2]));
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_too_large_goes_in_parts_and_each_is_settled() {
+        let spans = ["1234", "1234", "1", "123456789", "12"];
+        let found = sent(spans, |_| Ok(0)).await;
+        assert_eq!(found, (all(5), vec![2, 1, 1, 1]));
+        // The first is refused in part, the second is tried again.
+        let found = sent(spans, |attempt| match attempt {
+            0 => Ok(1),
+            1 => Err(ExportError::Unreachable("reset".to_owned())),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (all(4), vec![2, 1, 1, 1, 1]));
+        // More than there are is all of them.
+        let found = sent(spans, |_| Ok(7)).await;
+        assert_eq!(found, (all(0), vec![2, 1, 1, 1]));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_refused_costs_no_other_and_one_that_has_to_wait_ends_the_batch() {
+        let spans = ["1234", "1234", "1", "123456789", "12"];
+        let refused = ExportError::Refused("413".to_owned());
+        let error = Some(refused.clone());
+        let found = sent(spans, move |attempt| match attempt {
+            2 => Err(refused.clone()),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (Sent { taken: 4, error }, vec![2, 1, 1, 1]));
+        let later = ExportError::Later {
+            status: "503".to_owned(),
+            after: Some(Duration::from_mins(1)),
+        };
+        let error = Some(later.clone());
+        let found = sent(spans, move |attempt| match attempt {
+            1 => Err(later.clone()),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (Sent { taken: 2, error }, vec![2, 1]));
+    }
+
+    fn all(taken: usize) -> Sent {
+        Sent { taken, error: None }
+    }
+
+    /// What became of spans with these names, and how many there were in each request.
+    async fn sent<const N: usize>(
+        names: [&'static str; N],
+        answer: impl Fn(usize) -> Result<usize, ExportError> + Send + Sync + 'static,
+    ) -> (Sent, Vec<usize>) {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        let exporter = Exporter::Test(Box::new(move |count| {
+            let mut kept = kept.lock().unwrap();
+            kept.push(count);
+            answer(kept.len() - 1)
         }));
+        let spans = names.map(|name| SpanData {
+            name: name.into(),
+            ..span(1, 1, 0)
+        });
         let deadline = Instant::now() + Duration::from_secs(10);
-        assert_eq!(send(&exporter, Vec::new(), deadline).await, Ok(0));
-        assert_eq!(attempts.load(Relaxed), 3);
+        let mut sent = Sent::default();
+        send(&exporter, spans.into(), deadline, &mut sent).await;
+        let requests = requests.lock().unwrap().clone();
+        (sent, requests)
     }
 }

@@ -22,6 +22,7 @@ use super::{
     Encoded, ExportError,
     console::attributes,
     foreign::{Kept, at_once},
+    parts::{MOST_BYTES, Part, packs},
     post::Post,
 };
 use crate::{
@@ -84,21 +85,26 @@ impl Zipkin {
         self.timeout
     }
 
-    pub(super) fn encode(&self, mut spans: Vec<SpanData>) -> Encoded {
+    pub(super) fn encode(&self, mut spans: Vec<SpanData>) -> Vec<Part> {
+        let count = spans.len();
         spans.iter_mut().for_each(prepare);
         // Its client answers at once, and takes everything.
         let _ = at_once(self.encoder.export(spans));
         let body = self.kept.take();
-        Encoded {
-            body: self.mended(&body).unwrap_or(body),
-        }
+        self.mended(&body).unwrap_or_else(|| {
+            let encoded = Encoded { body };
+            vec![Part {
+                encoded,
+                spans: count,
+            }]
+        })
     }
 
     pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
         self.post.send(encoded).await
     }
 
-    fn mended(&self, body: &Bytes) -> Option<Bytes> {
+    fn mended(&self, body: &Bytes) -> Option<Vec<Part>> {
         let mut spans: Vec<Map<String, Value>> = serde_json::from_slice(body).ok()?;
         for span in &mut spans {
             let is_root = span
@@ -125,8 +131,26 @@ impl Zipkin {
             }
             span.insert("localEndpoint".to_owned(), self.endpoint.clone());
         }
-        serde_json::to_vec(&spans).ok().map(Bytes::from)
+        let spans: Result<Vec<_>, _> = spans.iter().map(serde_json::to_vec).collect();
+        Some(lists(&spans.ok()?))
     }
+}
+
+/// Lists of JSON as large as a receiver takes.
+fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
+    // Each has a comma or a bracket behind it, and all of them a bracket before them.
+    let packs = packs(spans.iter().map(|span| span.len() + 1), MOST_BYTES - 1);
+    let mut rest = spans;
+    let list = |count| {
+        let (spans, others) = rest.split_at(count);
+        rest = others;
+        let body = [b"[", &*spans.join(&b','), b"]"].concat();
+        Part {
+            encoded: Encoded { body: body.into() },
+            spans: count,
+        }
+    };
+    packs.into_iter().map(list).collect()
 }
 
 fn prepare(span: &mut SpanData) {
@@ -146,4 +170,22 @@ fn with_attributes(event: &mut Event) {
     }
     let attributes = Value::Object(attributes(&event.attributes));
     event.name = format!("{}: {attributes}", json!(event.name)).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_json_and_no_larger_than_a_receiver_takes() {
+        let span = serde_json::to_vec(&json!({ "name": "x".repeat(1_000_000) })).unwrap();
+        let parts = lists(&vec![span; 7]);
+        let sizes: Vec<_> = parts.iter().map(|part| part.spans).collect();
+        assert_eq!(sizes, [3, 3, 1]);
+        for part in parts {
+            let spans: Vec<Value> = serde_json::from_slice(&part.encoded.body).unwrap();
+            assert_eq!(spans.len(), part.spans);
+            assert!(part.encoded.body.len() <= MOST_BYTES);
+        }
+    }
 }

@@ -75,7 +75,7 @@ impl Store {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         let place = match self.by_id.get(&trace_id) {
             Some(Shelf::Recent(place)) => *place,
-            Some(shelf) => self.take_back(*shelf, trace_id),
+            Some(kept) => self.take_back(*kept, trace_id),
             None => self.place(trace_id),
         };
         let trace = self.recent.entry(place).or_insert_with(|| {
@@ -154,12 +154,12 @@ impl Store {
         let window = self.window;
         let by_id = &mut self.by_id;
         let mut stays = |trace: &Held, bytes: &mut usize| {
-            let stays = now.saturating_duration_since(trace.last) <= window;
-            if !stays {
+            let is_new = now.saturating_duration_since(trace.last) <= window;
+            if !is_new {
                 *bytes -= trace.bytes;
                 by_id.remove(&trace.trace_id);
             }
-            stays
+            is_new
         };
         let bytes = &mut self.recent_bytes;
         self.recent.retain(|_, trace| stays(trace, bytes));

@@ -12,7 +12,11 @@ use std::{
 };
 
 use super::queue::Queue;
-use crate::{config::BatchConfig, own_thread::End, traces::exporter::ExportError};
+use crate::{
+    config::BatchConfig,
+    own_thread::End,
+    traces::exporter::{ExportError, retry::Sent},
+};
 
 /// Time between two sentences about one receiver.
 const QUIET: Duration = Duration::from_mins(1);
@@ -26,12 +30,13 @@ pub(in crate::traces) trait Receiver {
     /// Time that a batch may take, with every retry.
     fn timeout(&self) -> Duration;
 
-    /// Sends a batch, again where that helps, until `deadline`; says how many of its items were refused.
+    /// Sends a batch, again where that helps, until `deadline`; says in `sent` what became of it so far.
     fn deliver(
         &self,
         batch: Vec<Self::Item>,
         deadline: Instant,
-    ) -> impl Future<Output = Result<usize, ExportError>> + Send;
+        sent: &mut Sent,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Counts a batch of which some failed, or all, for this reason if the receiver gave one.
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>);
@@ -81,15 +86,14 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
             continue;
         }
         let start = Instant::now();
-        let sent = tokio::select! {
-            sent = unharmed(receiver.deliver(items, start + receiver.timeout())) => sent,
-            () = passed(&mut ends) => Err(ExportError::Timeout),
+        let mut sent = Sent::default();
+        let delivery = receiver.deliver(items, start + receiver.timeout(), &mut sent);
+        let cut_short = tokio::select! {
+            delivered = unharmed(delivery) => delivered.err(),
+            () = passed(&mut ends) => Some(ExportError::Timeout),
         };
-        let failed = match &sent {
-            Ok(refused) => (*refused).min(count),
-            Err(_) => count,
-        };
-        let error = sent.err();
+        let failed = count.saturating_sub(sent.taken);
+        let error = cut_short.or(sent.error);
         receiver.sent(count, failed, start.elapsed(), error.as_ref());
         // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
         if let Some(ExportError::Later {
@@ -107,14 +111,14 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
 }
 
 /// A panic on the way of one batch is that batch's failure.
-pub(crate) async fn unharmed(
-    sending: impl Future<Output = Result<usize, ExportError>>,
-) -> Result<usize, ExportError> {
+pub(crate) async fn unharmed<T>(sending: impl Future<Output = T>) -> Result<T, ExportError> {
     let mut sending = pin!(sending);
     poll_fn(|context| {
-        catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(context))).unwrap_or_else(|_| {
-            Poll::Ready(Err(ExportError::Io("the exporter panicked".to_owned())))
-        })
+        let polled = catch_unwind(AssertUnwindSafe(|| sending.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(_) => Poll::Ready(Err(ExportError::Io("the exporter panicked".to_owned()))),
+        }
     })
     .await
 }
@@ -172,14 +176,16 @@ mod tests {
             Duration::from_secs(10)
         }
 
-        async fn deliver(&self, batch: Vec<u32>, _: Instant) -> Result<usize, ExportError> {
+        async fn deliver(&self, batch: Vec<u32>, _: Instant, sent: &mut Sent) {
             match batch[0] {
                 0 => panic!("as told"),
-                1 => Err(ExportError::Later {
-                    status: "429".to_owned(),
-                    after: Some(Duration::from_mins(1)),
-                }),
-                more_than_there_are => Ok(more_than_there_are as usize),
+                1 => {
+                    sent.error = Some(ExportError::Later {
+                        status: "429".to_owned(),
+                        after: Some(Duration::from_mins(1)),
+                    });
+                }
+                taken => sent.taken = taken as usize,
             }
         }
 
@@ -202,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_happens_to_one_batch_is_not_the_end_of_the_next() {
         let queue = Queue::new(8, 1);
-        for item in [0, 1, 2] {
+        for item in [0, 1, 7] {
             queue.put(item).unwrap();
         }
         queue.close();
@@ -224,7 +230,7 @@ mod tests {
                 "1 of 1 failed",
                 "1: Some(Io(\"the exporter panicked\"))",
                 "1 of 1 failed",
-                "1 of 1 failed",
+                "0 of 1 failed",
             ]
         );
     }

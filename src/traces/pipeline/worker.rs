@@ -16,7 +16,10 @@ use crate::{
     own_thread::End,
     traces::{
         account::{Account, DropReason},
-        exporter::{ExportError, Exporter, retry},
+        exporter::{
+            ExportError, Exporter,
+            retry::{self, Sent},
+        },
     },
 };
 
@@ -52,13 +55,9 @@ impl Receiver for Worker {
         shortest([self.batch.timeout, self.exporter.timeout()])
     }
 
-    async fn deliver(
-        &self,
-        spans: Vec<Arc<SpanData>>,
-        deadline: Instant,
-    ) -> Result<usize, ExportError> {
+    async fn deliver(&self, spans: Vec<Arc<SpanData>>, deadline: Instant, sent: &mut Sent) {
         let spans = spans.into_iter().map(Arc::unwrap_or_clone).collect();
-        retry::send(&self.exporter, spans, deadline).await
+        retry::send(&self.exporter, spans, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>) {

@@ -25,7 +25,10 @@ pub(super) use self::layer::RecordLayer;
 use self::record::{Record, text};
 use super::{
     TracesError,
-    exporter::{Encoded, ExportError, Signal, Transport, retry::deliver},
+    exporter::{
+        Encoded, ExportError, Signal, Transport,
+        retry::{Sent, deliver},
+    },
     pipeline::{Queue, Receiver, Refused, deliver_all},
     redaction::Redaction,
 };
@@ -149,9 +152,13 @@ impl Receiver for Sender {
         self.timeout
     }
 
-    async fn deliver(&self, batch: Vec<Record>, deadline: Instant) -> Result<usize, ExportError> {
+    async fn deliver(&self, batch: Vec<Record>, deadline: Instant, sent: &mut Sent) {
+        let count = batch.len();
         let encoded = self.encode(batch);
-        deliver(|| self.transport.send(&encoded), deadline).await
+        match deliver(|| self.transport.send(&encoded), deadline).await {
+            Ok(refused) => sent.taken = count.saturating_sub(refused),
+            Err(error) => sent.error = Some(error),
+        }
     }
 
     fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {

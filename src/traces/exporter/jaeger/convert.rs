@@ -11,7 +11,7 @@ use opentelemetry_sdk_0_23::{
     trace::{SpanEvents, SpanLinks},
 };
 
-pub(super) fn span(span: SpanData) -> OldSpanData {
+pub(super) fn span(span: &SpanData) -> OldSpanData {
     let scope = &span.instrumentation_scope;
     let library = InstrumentationLibrary::builder(scope.name().to_owned());
     let library = match scope.version() {
@@ -28,17 +28,19 @@ pub(super) fn span(span: SpanData) -> OldSpanData {
             new::SpanKind::Consumer => old::SpanKind::Consumer,
             new::SpanKind::Internal => old::SpanKind::Internal,
         },
-        name: span.name,
+        name: span.name.clone(),
         start_time: span.start_time,
         end_time: span.end_time,
         attributes: pairs(&span.attributes),
         dropped_attributes_count: span.dropped_attributes_count,
-        events: events(span.events),
+        events: events(&span.events),
         links: links(&span.links),
-        status: match span.status {
+        status: match &span.status {
             new::Status::Unset => old::Status::Unset,
             new::Status::Ok => old::Status::Ok,
-            new::Status::Error { description } => old::Status::Error { description },
+            new::Status::Error { description } => old::Status::Error {
+                description: description.clone(),
+            },
         },
         // The process says it once for all spans.
         resource: std::borrow::Cow::Owned(Resource::empty()),
@@ -82,16 +84,16 @@ fn context(context: &new::SpanContext) -> old::SpanContext {
     )
 }
 
-fn events(events: opentelemetry_sdk::trace::SpanEvents) -> SpanEvents {
+fn events(events: &opentelemetry_sdk::trace::SpanEvents) -> SpanEvents {
     let mut converted = SpanEvents::default();
     converted.dropped_count = events.dropped_count;
     converted.events = events
         .events
-        .into_iter()
+        .iter()
         .map(|event| {
             let attributes = pairs(&event.attributes);
             let dropped = event.dropped_attributes_count;
-            old::Event::new(event.name, event.timestamp, attributes, dropped)
+            old::Event::new(event.name.clone(), event.timestamp, attributes, dropped)
         })
         .collect();
     converted

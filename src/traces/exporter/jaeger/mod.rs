@@ -19,11 +19,12 @@ use opentelemetry_sdk_0_23::{
 use super::{
     Encoded, ExportError,
     foreign::{Kept, at_once},
+    parts::{MOST_BYTES, Part, packs},
     post::Post,
 };
 use crate::{
     config::{Endpoint, JaegerConfig},
-    traces::TracesError,
+    traces::{TracesError, size::bytes_of},
 };
 
 const CONTENT_TYPE: &str = "application/vnd.apache.thrift.binary";
@@ -70,8 +71,23 @@ impl Thrift {
         self.timeout
     }
 
-    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
-        let spans = spans.into_iter().map(convert::span).collect();
+    /// Thrift's bytes are known when they are written; those in memory are some more.
+    pub(super) fn encode(&self, mut spans: &[SpanData]) -> Vec<Part> {
+        let packs = packs(spans.iter().map(bytes_of), MOST_BYTES);
+        let mut parts = Vec::with_capacity(packs.len());
+        for count in packs {
+            let (pack, rest) = spans.split_at(count);
+            spans = rest;
+            parts.push(Part {
+                encoded: self.encoded(pack),
+                spans: count,
+            });
+        }
+        parts
+    }
+
+    fn encoded(&self, spans: &[SpanData]) -> Encoded {
+        let spans = spans.iter().map(convert::span).collect();
         let exported = {
             let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
             encoder.export(spans)

@@ -7,7 +7,11 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use super::{Signal, refused};
+use super::{
+    Signal,
+    details::{Recovery, recovery},
+    refused,
+};
 use crate::traces::exporter::{
     ExportError,
     http::{AGENT, Answer},
@@ -73,49 +77,49 @@ pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
             _ => ExportError::Refused(status),
         });
     }
-    let code = code(&answer.trailers).or_else(|| code(&answer.headers));
-    match code.unwrap_or(UNKNOWN) {
+    let code = said(answer, code).unwrap_or(UNKNOWN);
+    let status = format!("gRPC status {code}");
+    // Both say when; the first is what OTLP asks for, the second is gRPC's own.
+    let recovery = said(answer, recovery).or_else(|| said(answer, pushback));
+    let after = recovery.and_then(|Recovery(after)| after);
+    match code {
         0 => Ok(answer.body.get(FRAME..).map_or(0, refused)),
-        code @ (1 | 4 | 10 | 11 | 14 | 15) => Err(ExportError::Later {
-            status: format!("gRPC status {code}"),
-            after: pushback(answer),
-        }),
-        8 if pushback(answer).is_some() => Err(ExportError::Later {
-            status: "gRPC status 8".to_owned(),
-            after: pushback(answer),
-        }),
-        code => Err(ExportError::Refused(format!("gRPC status {code}"))),
+        1 | 4 | 10 | 11 | 14 | 15 => Err(ExportError::Later { status, after }),
+        8 if recovery.is_some() => Err(ExportError::Later { status, after }),
+        _ => Err(ExportError::Refused(status)),
     }
+}
+
+/// What stands behind an answer; before it where there is nothing else of it.
+fn said<T>(answer: &Answer, read: fn(&HeaderMap) -> Option<T>) -> Option<T> {
+    read(&answer.trailers).or_else(|| read(&answer.headers))
 }
 
 fn code(headers: &HeaderMap) -> Option<u32> {
     headers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
-/// When to try again, as `grpc-retry-pushback-ms` says it. (The same in `grpc-status-details-bin` is not read.)
-fn pushback(answer: &Answer) -> Option<Duration> {
-    let milliseconds = answer
-        .trailers
-        .get("grpc-retry-pushback-ms")
-        .or_else(|| answer.headers.get("grpc-retry-pushback-ms"))?;
-    milliseconds
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-        .map(Duration::from_millis)
+/// When to try again, as `grpc-retry-pushback-ms` says it.
+fn pushback(headers: &HeaderMap) -> Option<Recovery> {
+    let milliseconds = headers.get("grpc-retry-pushback-ms")?;
+    let milliseconds = milliseconds.to_str().ok()?.parse().ok()?;
+    Some(Recovery(Some(Duration::from_millis(milliseconds))))
 }
 
 #[cfg(test)]
 mod tests {
     use hyper::StatusCode;
 
-    use super::*;
+    use super::{
+        super::details::tests::{details as retry_info, without_delay},
+        *,
+    };
 
     fn answer(code: &'static str) -> Answer {
         let mut trailers = HeaderMap::new();
         trailers.insert(STATUS, HeaderValue::from_static(code));
         Answer {
+            at: std::time::SystemTime::UNIX_EPOCH,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             trailers,
@@ -123,28 +127,60 @@ mod tests {
         }
     }
 
+    /// OTLP/gRPC, "Failures", its table.
     #[test]
     fn a_code_says_whether_it_is_worth_another_attempt() {
         assert_eq!(interpret(&answer("0")), Ok(0));
         for code in ["1", "4", "10", "11", "14", "15"] {
-            assert!(matches!(
-                interpret(&answer(code)),
-                Err(ExportError::Later { .. })
-            ));
+            assert_eq!(later(&answer(code)), Some(None), "{code}");
         }
-        for code in ["2", "3", "5", "7", "8", "12", "13", "16"] {
+        for code in [
+            "2", "3", "5", "6", "7", "8", "9", "12", "13", "16", "99", "x",
+        ] {
             assert!(matches!(
                 interpret(&answer(code)),
                 Err(ExportError::Refused(_))
             ));
         }
-        let mut exhausted = answer("8");
-        exhausted
+    }
+
+    #[test]
+    fn a_receiver_that_has_no_room_is_asked_again_only_if_it_says_that_it_will_have_some() {
+        let with = |code, name, value: HeaderValue| {
+            let mut answer = answer(code);
+            answer.trailers.insert(name, value);
+            later(&answer)
+        };
+        let details = "grpc-status-details-bin";
+        let pushback = "grpc-retry-pushback-ms";
+        let after = Some(Some(Duration::from_millis(1_500)));
+        for code in ["8", "14", "1"] {
+            let delay = retry_info(1, 500_000_000);
+            assert_eq!(with(code, details, delay), after, "{code}");
+            let delay = HeaderValue::from_static("1500");
+            assert_eq!(with(code, pushback, delay), after, "{code}");
+        }
+        assert_eq!(with("8", details, without_delay()), Some(None));
+        assert_eq!(with("8", details, HeaderValue::from_static("CAg=")), None);
+        // What the server says of a call that is wrong makes it no better.
+        assert_eq!(with("3", details, retry_info(1, 0)), None);
+    }
+
+    #[test]
+    fn an_answer_without_a_message_has_its_status_before_it() {
+        let mut answer = answer("8");
+        answer
             .trailers
-            .insert("grpc-retry-pushback-ms", HeaderValue::from_static("1500"));
-        let after = Some(Duration::from_millis(1_500));
-        assert!(
-            matches!(interpret(&exhausted), Err(ExportError::Later { after: found, .. }) if found == after)
-        );
+            .insert("grpc-status-details-bin", retry_info(2, 0));
+        std::mem::swap(&mut answer.headers, &mut answer.trailers);
+        assert_eq!(later(&answer), Some(Some(Duration::from_secs(2))));
+    }
+
+    /// After which time, if it may be asked again.
+    fn later(answer: &Answer) -> Option<Option<Duration>> {
+        match interpret(answer) {
+            Err(ExportError::Later { after, .. }) => Some(after),
+            _ => None,
+        }
     }
 }

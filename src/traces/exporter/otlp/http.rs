@@ -31,7 +31,7 @@ pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
     Err(if may_pass(answer.status) {
         ExportError::Later {
             status,
-            after: retry_after(&answer.headers),
+            after: retry_after(answer),
         }
     } else {
         ExportError::Refused(status)
@@ -40,7 +40,7 @@ pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use hyper::StatusCode;
 
@@ -52,6 +52,8 @@ mod tests {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
         }
         Answer {
+            // 1994-11-06 08:49:37, RFC 9110's example.
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             trailers: HeaderMap::new(),
@@ -75,6 +77,31 @@ mod tests {
                 Err(ExportError::Refused(_))
             ));
         }
+    }
+
+    /// RFC 9110, "HTTP-date": three forms of one moment.
+    #[test]
+    fn a_receiver_may_name_a_date() {
+        let wait = |text| match interpret(&answer(503, Some(text))) {
+            Err(ExportError::Later { after, .. }) => after,
+            other => unreachable!("{other:?}"),
+        };
+        let minute = Some(Duration::from_mins(1));
+        for date in [
+            "Sun, 06 Nov 1994 08:50:37 GMT",
+            "Sunday, 06-Nov-94 08:50:37 GMT",
+            "Sun Nov  6 08:50:37 1994",
+        ] {
+            assert_eq!(wait(date), minute, "{date}");
+        }
+        assert_eq!(
+            wait("Sun, 06 Nov 1994 08:49:36 GMT"),
+            Some(Duration::ZERO),
+            "it has passed"
+        );
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 CET"), None);
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
     }
 
     #[test]

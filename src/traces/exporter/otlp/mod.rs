@@ -3,8 +3,10 @@
 //! Messages are those of `opentelemetry-proto`. The two transports are one HTTP client of our own: a unary gRPC call is
 //! one request over HTTP/2 with five bytes before its message, so tonic, and its TLS, are not needed for it.
 
+mod details;
 mod grpc;
 mod http;
+mod split;
 
 use std::{io::Write as _, time::Duration};
 
@@ -29,6 +31,7 @@ use super::{
     Encoded, ExportError,
     address::uri,
     http::{HttpClient, Version},
+    parts::Part,
 };
 pub(crate) use crate::config::Signal;
 use crate::config::{
@@ -52,6 +55,7 @@ pub(in crate::traces) struct Otlp {
     kind: TraceExporter,
     transport: Transport,
     resource: ResourceAttributesWithSchema,
+    most_bytes: usize,
 }
 
 impl Transport {
@@ -121,6 +125,7 @@ impl Otlp {
             kind: TraceExporter::Otlp,
             transport: Transport::new(config, Signal::Traces)?,
             resource: resource.into(),
+            most_bytes: config.request_bytes,
         })
     }
 
@@ -139,6 +144,7 @@ impl Otlp {
             kind: TraceExporter::Jaeger,
             transport: Transport::to(config.address()?, &otlp, Signal::Traces)?,
             resource: resource.into(),
+            most_bytes: otlp.request_bytes,
         })
     }
 
@@ -155,10 +161,16 @@ impl Otlp {
         self.transport.timeout
     }
 
-    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Encoded {
-        self.transport.encode(&ExportTraceServiceRequest {
+    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
+        let request = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
-        })
+        };
+        let parts = split::split(request, self.most_bytes).into_iter();
+        let part = |(request, spans)| Part {
+            encoded: self.transport.encode(&request),
+            spans,
+        };
+        parts.map(part).collect()
     }
 
     pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
