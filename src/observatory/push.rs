@@ -18,7 +18,7 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Executor},
-    traces::{Complaint, ExportError, Signal, TracesError, Transport, deliver, unharmed},
+    traces::{Complaint, ExportError, Patience, Signal, TracesError, Transport, deliver, unharmed},
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -59,22 +59,23 @@ impl Pushing {
     }
 }
 
-async fn run(core: &Core, mut ends: End) {
+async fn run(core: &Core, end: End) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
     let results = Results::new(core);
     let mut complaint = Complaint::default();
-    let interval = core.config.push.interval;
+    let mut patience = Patience::new(end);
+    let config = &core.config.push;
     loop {
-        let end = tokio::select! {
-            () = tokio::time::sleep(interval) => None,
-            end = ends.wait_for(Option::is_some) => Some(end.ok().and_then(|end| *end)),
-        };
-        let timeout = core.config.push.time_of_one();
-        let deadline = Instant::now() + timeout;
-        let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
-        let pushed = unharmed(push(core, transport, deadline)).await.flatten();
+        tokio::select! {
+            () = tokio::time::sleep(config.interval) => {}
+            () = patience.announced() => {}
+        }
+        let is_last = patience.is_ending();
+        patience.begin(config.time_of_one());
+        let pushed = unharmed(push(core, transport, &mut patience)).await;
+        let pushed = pushed.flatten();
         results.count(&pushed);
         if pushed != Ok(0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
@@ -87,18 +88,22 @@ async fn run(core: &Core, mut ends: End) {
                 }
             }
         }
-        if end.is_some() {
+        if is_last {
             return;
         }
     }
 }
 
 /// Says how many points were refused.
-async fn push(core: &Core, transport: &Transport, deadline: Instant) -> Result<usize, ExportError> {
+async fn push(
+    core: &Core,
+    transport: &Transport,
+    patience: &mut Patience,
+) -> Result<usize, ExportError> {
     let request = protobuf::request(&core.registry, &core.moment());
     let encoded = transport.encode(&request);
     drop(request);
-    deliver(|| transport.send(&encoded), deadline).await
+    deliver(|| transport.send(&encoded), patience).await
 }
 
 /// Pushes, by what became of them.

@@ -55,7 +55,7 @@ pub use self::{
     error::TracesError,
 };
 pub(crate) use self::{
-    exporter::{ExportError, Signal, Transport, retry::deliver},
+    exporter::{ExportError, Signal, Transport, patience::Patience, retry::deliver},
     pipeline::{Complaint, unharmed},
 };
 use crate::{

@@ -541,6 +541,31 @@ fn what_a_receiver_of_all_signals_refuses_is_counted_and_each_names_the_same_pro
 }
 
 #[test]
+fn a_stop_without_a_collector_takes_a_moment_and_the_reason_is_told() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    drop(port);
+    let mut traces = traces(&address);
+    traces.otlp.timeout = Duration::from_mins(1);
+    traces.batch.batch_size = 2;
+    let mut config = config(traces);
+    config.shutdown_timeout = Duration::from_mins(1);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), ten_spans);
+    let start = Instant::now();
+    observatory.shutdown_blocking();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let exporter = &observatory.status().exporters[0];
+    assert_eq!((exporter.failed, exporter.waiting), (10, 0));
+    let failure = exporter.last_failure.as_ref().unwrap();
+    assert!(failure.reason.contains("cannot reach"), "{failure:?}");
+}
+
+#[test]
 fn a_shutdown_waits_for_the_one_that_is_under_way() {
     let receiver = Receiver::start(Manner::Hangs);
     let mut config = config(traces(&receiver.address));

@@ -9,6 +9,7 @@ mod http;
 mod jaeger;
 mod otlp;
 mod parts;
+pub(super) mod patience;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
 pub(super) mod retry;

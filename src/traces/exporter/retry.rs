@@ -5,12 +5,12 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{ExportError, Exporter};
+use super::{ExportError, Exporter, patience::Patience};
 use crate::traces::sampling::random;
 
 /// Time before the second attempt, about.
@@ -27,11 +27,11 @@ pub(in crate::traces) struct Sent {
     pub(in crate::traces) error: Option<ExportError>,
 }
 
-/// Sends a batch, in as many parts as the receiver needs, until all of them are settled or `deadline` has passed.
+/// Sends a batch, in as many parts as the receiver needs, until all of them are settled or there is no time left.
 pub(in crate::traces) async fn send(
     exporter: &Exporter,
     spans: Vec<SpanData>,
-    deadline: Instant,
+    patience: &mut Patience,
     sent: &mut Sent,
 ) {
     let Ok(parts) = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans))) else {
@@ -39,7 +39,7 @@ pub(in crate::traces) async fn send(
         return;
     };
     for part in parts {
-        match deliver(|| exporter.send(&part.encoded), deadline).await {
+        match deliver(|| exporter.send(&part.encoded), patience).await {
             Ok(refused) => sent.taken += part.spans - refused.min(part.spans),
             Err(error) => {
                 let is_about_this_part = matches!(error, ExportError::Refused(_));
@@ -53,27 +53,24 @@ pub(in crate::traces) async fn send(
     }
 }
 
-/// Sends until it is taken, refused for good, or `deadline` has passed.
+/// Sends until it is taken, refused for good, or there is no time left.
 pub(crate) async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
     attempt: impl Fn() -> F,
-    deadline: Instant,
+    patience: &mut Patience,
 ) -> Result<usize, ExportError> {
     let mut backoff = FIRST;
     loop {
-        let sent = tokio::time::timeout_at(deadline.into(), attempt()).await;
-        let error = match sent {
-            Ok(Ok(refused)) => return Ok(refused),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(ExportError::Timeout),
+        let error = match patience.within(attempt()).await {
+            Some(Ok(refused)) => return Ok(refused),
+            Some(Err(error)) => error,
+            None => return Err(ExportError::Timeout),
         };
         let Some(pause) = pause(&error, backoff, random()) else {
             return Err(error);
         };
-        // Not `now + pause`: a receiver may name a time that no clock can tell.
-        if pause >= deadline.saturating_duration_since(Instant::now()) {
+        if !patience.pause(pause, &error).await {
             return Err(error);
         }
-        tokio::time::sleep(pause).await;
         backoff = (backoff * 2).min(LONGEST);
     }
 }
@@ -196,9 +193,11 @@ mod tests {
             name: name.into(),
             ..span(1, 1, 0)
         });
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let (_nobody_ends_it, end) = tokio::sync::watch::channel(None);
+        let mut patience = Patience::new(end);
+        patience.begin(Duration::from_secs(10));
         let mut sent = Sent::default();
-        send(&exporter, spans.into(), deadline, &mut sent).await;
+        send(&exporter, spans.into(), &mut patience, &mut sent).await;
         let requests = requests.lock().unwrap().clone();
         (sent, requests)
     }

@@ -129,20 +129,20 @@ impl Store {
     }
 
     /// Puts a trace among the recent ones again, as the latest of them.
-    fn take_back(&mut self, shelf: Shelf, trace_id: u128) -> u64 {
-        let (trace, bytes) = match shelf {
+    fn take_back(&mut self, from: Shelf, trace_id: u128) -> u64 {
+        let (held, bytes) = match from {
             Shelf::Recent(place) => return place,
             Shelf::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
             Shelf::Slow(duration, place) => {
                 (self.slow.remove(&(duration, place)), &mut self.slow_bytes)
             }
         };
-        let taken = trace.inspect(|trace| {
+        let held = held.inspect(|trace| {
             *bytes -= trace.bytes;
             self.recent_bytes += trace.bytes;
         });
         let place = self.place(trace_id);
-        if let Some(mut trace) = taken {
+        if let Some(mut trace) = held {
             trace.place = place;
             self.recent.insert(place, trace);
         }

@@ -15,7 +15,7 @@ use super::queue::Queue;
 use crate::{
     config::BatchConfig,
     own_thread::End,
-    traces::exporter::{ExportError, retry::Sent},
+    traces::exporter::{ExportError, patience::Patience, retry::Sent},
 };
 
 /// Time between two sentences about one receiver.
@@ -30,11 +30,11 @@ pub(in crate::traces) trait Receiver {
     /// Time that a batch may take, with every retry.
     fn timeout(&self) -> Duration;
 
-    /// Sends a batch, again where that helps, until `deadline`; says in `sent` what became of it so far.
+    /// Sends a batch, again where that helps, as long as there is time; says in `sent` what became of it so far.
     fn deliver(
         &self,
         batch: Vec<Self::Item>,
-        deadline: Instant,
+        patience: &mut Patience,
         sent: &mut Sent,
     ) -> impl Future<Output = ()> + Send;
 
@@ -60,40 +60,39 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
     queue: &Queue<R::Item>,
     batch: &BatchConfig,
     receiver: &R,
-    mut ends: End,
+    end: End,
 ) {
     let mut complaint = Complaint::default();
+    let mut patience = Patience::new(end);
     let mut not_before: Option<Instant> = None;
     loop {
         if let Some(until) = not_before.take() {
             tokio::select! {
                 () = tokio::time::sleep_until(until.into()) => {}
-                () = ended(&mut ends) => {}
+                () = patience.announced() => {}
             }
         }
+        let is_ending = patience.is_ending();
         let items = tokio::select! {
             items = queue.next(batch.batch_size, batch.delay) => items,
             // From now on nobody waits for a batch to fill.
-            () = ended(&mut ends), if ends.borrow().is_none() => continue,
+            () = patience.announced(), if !is_ending => continue,
         };
         let Some(items) = items else { return };
         let count = items.len();
         if count == 0 {
             continue;
         }
-        if is_over(&ends) {
+        if patience.is_over() {
             receiver.too_late(count);
             continue;
         }
         let start = Instant::now();
+        patience.begin(receiver.timeout());
         let mut sent = Sent::default();
-        let delivery = receiver.deliver(items, start + receiver.timeout(), &mut sent);
-        let cut_short = tokio::select! {
-            delivered = unharmed(delivery) => delivered.err(),
-            () = passed(&mut ends) => Some(ExportError::Timeout),
-        };
+        let delivered = unharmed(receiver.deliver(items, &mut patience, &mut sent)).await;
         let failed = count.saturating_sub(sent.taken);
-        let error = cut_short.or(sent.error);
+        let error = delivered.err().or(sent.error);
         receiver.sent(count, failed, start.elapsed(), error.as_ref());
         // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
         if let Some(ExportError::Later {
@@ -135,28 +134,6 @@ impl Complaint {
     }
 }
 
-fn is_over(ends: &End) -> bool {
-    ends.borrow()
-        .is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// Waits for the end to be announced.
-async fn ended(ends: &mut End) {
-    // Nobody to announce it: the pipeline itself is gone, and its queue closed.
-    if ends.wait_for(Option::is_some).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Waits for the announced deadline to pass.
-pub(super) async fn passed(ends: &mut End) {
-    ended(ends).await;
-    let deadline = *ends.borrow();
-    if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline.into()).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -176,7 +153,7 @@ mod tests {
             Duration::from_secs(10)
         }
 
-        async fn deliver(&self, batch: Vec<u32>, _: Instant, sent: &mut Sent) {
+        async fn deliver(&self, batch: Vec<u32>, _: &mut Patience, sent: &mut Sent) {
             match batch[0] {
                 0 => panic!("as told"),
                 1 => {

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use self::delivery::{Complaint, unharmed};
 pub(super) use self::intake::Intake;
-use self::{delivery::passed, worker::Worker};
+use self::worker::Worker;
 pub(super) use self::{
     delivery::{Receiver, deliver_all},
     queue::{Queue, Refused},
@@ -340,9 +340,11 @@ async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End
             }
         });
     }
+    let end = *ends.borrow_and_update();
+    let end = end.unwrap_or_else(Instant::now);
     // What there is no time for is counted with all that is left.
     tokio::select! {
-        () = passed(&mut ends) => {}
+        () = tokio::time::sleep_until(end.into()) => {}
         () = async { while feeding.join_next().await.is_some() {} } => {}
     }
 }

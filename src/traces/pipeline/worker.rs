@@ -1,9 +1,6 @@
 //! Sends one exporter's spans, and counts what became of them.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry_sdk::trace::SpanData;
 
@@ -18,6 +15,7 @@ use crate::{
         account::{Account, DropReason},
         exporter::{
             ExportError, Exporter,
+            patience::Patience,
             retry::{self, Sent},
         },
     },
@@ -55,9 +53,9 @@ impl Receiver for Worker {
         shortest([self.batch.timeout, self.exporter.timeout()])
     }
 
-    async fn deliver(&self, spans: Vec<Arc<SpanData>>, deadline: Instant, sent: &mut Sent) {
+    async fn deliver(&self, spans: Vec<Arc<SpanData>>, patience: &mut Patience, sent: &mut Sent) {
         let spans = spans.into_iter().map(Arc::unwrap_or_clone).collect();
-        retry::send(&self.exporter, spans, deadline, sent).await;
+        retry::send(&self.exporter, spans, patience, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>) {

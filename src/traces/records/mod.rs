@@ -27,6 +27,7 @@ use super::{
     TracesError,
     exporter::{
         Encoded, ExportError, Signal, Transport,
+        patience::Patience,
         retry::{Sent, deliver},
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
@@ -152,10 +153,10 @@ impl Receiver for Sender {
         self.timeout
     }
 
-    async fn deliver(&self, batch: Vec<Record>, deadline: Instant, sent: &mut Sent) {
+    async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
         let count = batch.len();
         let encoded = self.encode(batch);
-        match deliver(|| self.transport.send(&encoded), deadline).await {
+        match deliver(|| self.transport.send(&encoded), patience).await {
             Ok(refused) => sent.taken = count.saturating_sub(refused),
             Err(error) => sent.error = Some(error),
         }
