@@ -18,9 +18,9 @@ pub enum BuildError {
     #[cfg(feature = "alerting")]
     #[error("alerting cannot be set up: {0}")]
     Alerting(#[from] super::AlertingError),
-    /// Traces cannot be set up.
+    /// Traces, log records or pushed metrics cannot be set up.
     #[cfg(feature = "otlp")]
-    #[error("traces cannot be set up")]
+    #[error("{} cannot be set up", .0.subject())]
     Traces(#[from] crate::traces::TracesError),
     /// It could not be started.
     #[error(transparent)]

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Signal};
 
-/// Traces cannot be set up.
+/// Traces cannot be set up, or log records or pushed metrics, which go the same way.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TracesError {
-    /// The certificates to trust cannot be read.
-    #[error("cannot read the certificates in {path}: {reason}")]
+    /// A file of certificates, or of a key, cannot be used.
+    #[error("{key} is {}, which cannot be used: {reason}", path.display())]
     Certificate {
+        /// Its key in the configuration: `traces.otlp.certificate`, say.
+        key: String,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -20,8 +22,13 @@ pub enum TracesError {
     #[error("cannot configure TLS")]
     Tls(#[from] rustls::Error),
     /// The authorities that the platform trusts cannot be read.
-    #[error("cannot read the certificates that the platform trusts")]
-    Platform(#[source] std::io::Error),
+    #[error("cannot read the certificates that the platform trusts; {key} names others")]
+    Platform {
+        /// The key in the configuration that would do without them.
+        key: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// An exporter's address is none.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -37,4 +44,23 @@ pub enum TracesError {
         /// The pattern.
         pattern: String,
     },
+}
+
+impl TracesError {
+    /// What cannot be set up.
+    pub(crate) fn subject(&self) -> &'static str {
+        let key = match self {
+            Self::Certificate { key, .. } | Self::Platform { key, .. } => key,
+            Self::Config(ConfigError::Invalid { key, .. }) => key,
+            _ => "",
+        };
+        let of = |signal: Signal| key.starts_with(signal.key());
+        if of(Signal::Metrics) {
+            "the push of metrics"
+        } else if of(Signal::Logs) {
+            "the export of log records"
+        } else {
+            "traces"
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod parts;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
 pub(super) mod retry;
+mod tls;
 #[cfg(feature = "zipkin")]
 mod zipkin;
 

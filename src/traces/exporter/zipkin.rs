@@ -24,6 +24,7 @@ use super::{
     foreign::{Kept, at_once},
     parts::{MOST_BYTES, Part, packs},
     post::Post,
+    tls::Files,
 };
 use crate::{
     config::{Endpoint, ZipkinConfig},
@@ -70,7 +71,11 @@ impl Zipkin {
             post: Post::new(
                 config.address()?,
                 "application/json",
-                config.certificate.as_ref(),
+                Files {
+                    key: "traces.zipkin",
+                    certificate: config.certificate.as_ref(),
+                    client: None,
+                },
             )?,
             timeout: config.timeout,
         })
