@@ -307,6 +307,49 @@ fn an_address_that_is_none_sends_nothing_to_another() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_one_of_its_signal() {
+    let missing = std::path::PathBuf::from("/nowhere/client.pem");
+    let with = |set: &dyn Fn(&mut Config)| {
+        let mut config = Config::default()
+            .without_server()
+            .with_trace_exporters(&[TraceExporter::Console]);
+        set(&mut config);
+        let error = Observatory::builder(config).build::<tracing_subscriber::Registry>();
+        let error = error.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        (error.to_string(), cause)
+    };
+    let (subject, cause) = with(&|config| {
+        config.push.enabled = true;
+        config.push.otlp.certificate = Some(missing.clone());
+    });
+    assert_eq!(subject, "the push of metrics cannot be set up");
+    assert!(
+        cause.starts_with("push.otlp.certificate is /nowhere/client.pem, "),
+        "{cause}"
+    );
+    let (subject, cause) = with(&|config| {
+        config.traces.logs.enabled = true;
+        config.traces.logs.otlp.client_certificate = Some(missing.clone());
+        config.traces.logs.otlp.client_key = Some(missing.clone());
+    });
+    assert_eq!(subject, "the export of log records cannot be set up");
+    assert!(
+        cause.starts_with("traces.logs.otlp.client_certificate is "),
+        "{cause}"
+    );
+    let (subject, cause) = with(&|config| {
+        config.traces.exporters = vec![TraceExporter::Jaeger];
+        config.traces.jaeger.certificate = Some(missing.clone());
+    });
+    assert_eq!(subject, "traces cannot be set up");
+    assert!(
+        cause.starts_with("traces.jaeger.certificate is "),
+        "{cause}"
+    );
+}
+
+#[test]
 fn bodies_are_compressed_and_headers_sent_where_they_are_asked_for() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);
