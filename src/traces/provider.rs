@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{
     Resource,
+    resource::TelemetryResourceDetector,
     trace::{SdkTracerProvider, SpanLimits},
 };
 
@@ -44,9 +45,7 @@ pub(super) fn resource(config: &Config) -> Resource {
         ("service.version", service.version.as_ref()),
         ("deployment.environment.name", service.environment.as_ref()),
     ];
-    let sdk = [
-        ("telemetry.sdk.name", "opentelemetry"),
-        ("telemetry.sdk.language", "rust"),
+    let distro = [
         ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
         ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
     ];
@@ -57,10 +56,38 @@ pub(super) fn resource(config: &Config) -> Resource {
     let named = named
         .into_iter()
         .filter_map(|(key, value)| Some(KeyValue::new(key, value?.clone())));
-    let sdk = sdk.map(|(key, value)| KeyValue::new(key, value));
+    let distro = distro.map(|(key, value)| KeyValue::new(key, value));
     Resource::builder_empty()
-        .with_attributes(sdk)
+        // `telemetry.sdk.*`: only the SDK knows its version.
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(distro)
         .with_attributes(attributes)
         .with_attributes(named)
         .build()
+}
+
+/// Who makes the spans: `otel.scope.*`.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_names_service_sdk_and_distribution() {
+        let resource = resource(&Config::default().with_service_name("mine"));
+        let of = |key: &'static str| {
+            let value = resource.get(&key.into()).map(|value| value.to_string());
+            value.unwrap_or_default()
+        };
+        assert_eq!(of("service.name"), "mine");
+        assert_eq!(of("telemetry.sdk.name"), "opentelemetry");
+        assert_eq!(of("telemetry.sdk.language"), "rust");
+        assert!(of("telemetry.sdk.version").starts_with("0."));
+        assert_eq!(of("telemetry.distro.version"), env!("CARGO_PKG_VERSION"));
+    }
 }

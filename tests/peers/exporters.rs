@@ -23,6 +23,8 @@ fn work() {
         model_id = "gpt-4o",
         tokens = 7,
         share = 0.5,
+        server.address = "API.example.com",
+        server.port = 443,
         prompt = "a s3cret"
     );
     root.in_scope(|| {
@@ -96,11 +98,18 @@ fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
         ("share", "0.5"),
         ("prompt", "[withheld]"),
         ("host.test", "here"),
+        ("telemetry.sdk.language", "rust"),
+        ("otel.scope.name", "llm-observatory"),
+        ("otel.scope.version", env!("CARGO_PKG_VERSION")),
     ];
     for (key, value) in tags {
         assert_eq!(root["tags"][key], value, "{root}");
     }
+    let called = json!({ "serviceName": "api.example.com", "port": 443 });
+    assert_eq!(root["remoteEndpoint"], called);
+    assert_eq!(inner.get("remoteEndpoint"), None);
     assert_eq!(inner["tags"]["otel.status_code"], "ERROR");
+    assert_eq!(named("nothing").get("annotations"), None);
     let values = inner["annotations"]
         .as_array()
         .unwrap()
@@ -187,6 +196,8 @@ fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
         (&json!(7), &json!(0.5))
     );
     assert_eq!(of_root["prompt"], "[withheld]");
+    assert_eq!(of_root["otel.scope.name"], "llm-observatory");
+    assert_eq!(of_root["otel.scope.version"], env!("CARGO_PKG_VERSION"));
     let of_inner = tags(&inner["tags"]);
     assert_eq!(
         (&of_inner["error"], &of_inner["streaming"]),

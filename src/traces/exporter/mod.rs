@@ -7,6 +7,7 @@ mod foreign;
 mod http;
 #[cfg(feature = "jaeger")]
 mod jaeger;
+mod mapping;
 mod otlp;
 mod parts;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
