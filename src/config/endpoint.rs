@@ -39,7 +39,7 @@ impl Signal {
     }
 
     /// Where its [`OtlpConfig`](super::OtlpConfig) stands in the configuration.
-    pub(super) const fn key(self) -> &'static str {
+    pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Traces => "traces.otlp",
             Self::Metrics => "push.otlp",

@@ -18,6 +18,14 @@ pub enum ConfigError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A value that is of no use without another one.
+    #[error("{key} is set, but {missing}, which goes with it, is not")]
+    Missing {
+        /// The key of the one that is there.
+        key: String,
+        /// The key of the one that is not.
+        missing: String,
+    },
     /// An environment variable that begins like ours, but is none.
     #[error("{key} is not a variable of llm-observatory; did you mean {nearest}?")]
     UnknownVariable {

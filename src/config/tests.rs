@@ -151,6 +151,17 @@ fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
         small.starts_with("traces.otlp.request_bytes is 4, but must be at least 65536"),
         "{small}"
     );
+    let half = with(&|config| config.push.otlp.client_key = Some("client.key".into()));
+    assert_eq!(
+        half,
+        "push.otlp.client_key is set, but push.otlp.client_certificate, which goes with it, is not"
+    );
+    let half =
+        with(&|config| config.traces.logs.otlp.client_certificate = Some("client.pem".into()));
+    assert_eq!(
+        half,
+        "traces.logs.otlp.client_certificate is set, but traces.logs.otlp.client_key, which goes with it, is not"
+    );
     // gRPC names its methods by the path.
     let path = with(&|config| {
         config.traces.otlp.protocol = OtlpProtocol::Grpc;

@@ -2,15 +2,19 @@
 
 use std::path::PathBuf;
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, said::debug_is_a_sentence};
 
-/// Traces cannot be set up.
-#[derive(Debug, thiserror::Error)]
+debug_is_a_sentence!(TracesError);
+
+/// Traces cannot be set up, or log records or pushed metrics, which go the same way.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TracesError {
-    /// The certificates to trust cannot be read.
-    #[error("cannot read the certificates in {path}: {reason}")]
+    /// A file of certificates, or of a key, cannot be used.
+    #[error("{key} is {}, which cannot be used: {reason}", path.display())]
     Certificate {
+        /// Its key in the configuration: `traces.otlp.certificate`, say.
+        key: String,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
@@ -20,8 +24,13 @@ pub enum TracesError {
     #[error("cannot configure TLS")]
     Tls(#[from] rustls::Error),
     /// The authorities that the platform trusts cannot be read.
-    #[error("cannot read the certificates that the platform trusts")]
-    Platform(#[source] std::io::Error),
+    #[error("cannot read the certificates that the platform trusts; {key} names others")]
+    Platform {
+        /// The key in the configuration that would do without them.
+        key: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// An exporter's address is none.
     #[error(transparent)]
     Config(#[from] ConfigError),

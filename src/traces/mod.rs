@@ -170,7 +170,7 @@ impl Traces {
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        let tracer = self.provider.tracer(env!("CARGO_PKG_NAME"));
+        let tracer = self.provider.tracer_with_scope(provider::scope());
         let Lines {
             sampler, sampled, ..
         } = &self.lines;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::{
     Resource,
+    resource::TelemetryResourceDetector,
     trace::{SdkTracerProvider, SpanLimits},
 };
 
@@ -38,15 +39,40 @@ pub(super) fn provider(
 
 /// Who sends, and by what.
 pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
-    let sdk = [
-        ("telemetry.sdk.name", "opentelemetry"),
-        ("telemetry.sdk.language", "rust"),
-    ];
     let attributes = attributes
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
-        .with_attributes(sdk.map(|(key, value)| KeyValue::new(key, value)))
+        // `telemetry.sdk.*`: only the SDK knows its version.
+        .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(attributes)
         .build()
+}
+
+/// Who makes the spans: `otel.scope.*`.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn a_resource_names_service_sdk_and_distribution() {
+        let service = Config::default().with_service_name("mine").service;
+        let resource = resource(&crate::resource::attributes(&service));
+        let of = |key: &'static str| {
+            let value = resource.get(&key.into()).map(|value| value.to_string());
+            value.unwrap_or_default()
+        };
+        assert_eq!(of("service.name"), "mine");
+        assert_eq!(of("telemetry.sdk.name"), "opentelemetry");
+        assert_eq!(of("telemetry.sdk.language"), "rust");
+        assert!(of("telemetry.sdk.version").starts_with("0."));
+        assert_eq!(of("telemetry.distro.version"), env!("CARGO_PKG_VERSION"));
+    }
 }

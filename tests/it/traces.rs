@@ -341,6 +341,36 @@ fn an_address_that_is_none_sends_nothing_to_another() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_used_is_one_of_its_signal() {
+    let missing = std::path::PathBuf::from("/nowhere/client.pem");
+    let check = |said: &str, set: &dyn Fn(&mut Config)| {
+        let mut config = Config::default()
+            .without_server()
+            .with_trace_exporters([TraceExporter::Console]);
+        set(&mut config);
+        let error = Observatory::builder(config).build::<tracing_subscriber::Registry>();
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    };
+    check(
+        "push.otlp.certificate is /nowhere/client.pem, ",
+        &|config| {
+            config.push.enabled = true;
+            config.push.otlp.certificate = Some(missing.clone());
+        },
+    );
+    check("traces.logs.otlp.client_certificate is ", &|config| {
+        config.traces.logs.enabled = true;
+        config.traces.logs.otlp.client_certificate = Some(missing.clone());
+        config.traces.logs.otlp.client_key = Some(missing.clone());
+    });
+    check("traces.jaeger.certificate is ", &|config| {
+        config.traces.exporters = vec![TraceExporter::Jaeger];
+        config.traces.jaeger.certificate = Some(missing.clone());
+    });
+}
+
+#[test]
 fn bodies_are_compressed_and_headers_sent_where_they_are_asked_for() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);

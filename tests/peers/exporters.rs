@@ -23,6 +23,8 @@ fn work() {
         model_id = "gpt-4o",
         tokens = 7,
         share = 0.5,
+        server.address = "API.example.com",
+        server.port = 443,
         prompt = "a s3cret"
     );
     root.in_scope(|| {
@@ -96,11 +98,18 @@ fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
         ("share", "0.5"),
         ("prompt", "[withheld]"),
         ("host.test", "here"),
+        ("telemetry.sdk.language", "rust"),
+        ("otel.scope.name", "llm-observatory"),
+        ("otel.scope.version", env!("CARGO_PKG_VERSION")),
     ];
     for (key, value) in tags {
         assert_eq!(root["tags"][key], value, "{root}");
     }
+    let called = json!({ "serviceName": "api.example.com", "port": 443 });
+    assert_eq!(root["remoteEndpoint"], called);
+    assert_eq!(inner.get("remoteEndpoint"), None);
     assert_eq!(inner["tags"]["otel.status_code"], "ERROR");
+    assert_eq!(named("nothing").get("annotations"), None);
     let values = inner["annotations"]
         .as_array()
         .unwrap()
@@ -187,6 +196,8 @@ fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
         (&json!(7), &json!(0.5))
     );
     assert_eq!(of_root["prompt"], "[withheld]");
+    assert_eq!(of_root["otel.scope.name"], "llm-observatory");
+    assert_eq!(of_root["otel.scope.version"], env!("CARGO_PKG_VERSION"));
     let of_inner = tags(&inner["tags"]);
     assert_eq!(
         (&of_inner["error"], &of_inner["streaming"]),
@@ -247,13 +258,65 @@ fn only_the_authority_that_is_configured_is_trusted() {
         assert!(posted.body.windows(name.len()).any(|found| found == name));
         let mut wrong = trusting(file("other.pem", &other));
         wrong.batch.timeout = Duration::from_millis(300);
-        let config = Config::default().without_server().with_traces(wrong);
-        let (layer, observatory) = Observatory::builder(config).build().unwrap();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
-        observatory.shutdown_blocking();
-        let text = observatory.export_metrics(Format::Prometheus);
-        let failed = format!(r#"exporter="{}",result="failed"}} 22"#, exporter.as_str());
-        assert!(text.contains(&failed), "{text}");
+        fail(wrong);
         assert!(receiver.requests.try_recv().is_err());
     }
+}
+
+#[test]
+fn a_receiver_that_demands_a_client_certificate_gets_one() {
+    let folder = Folder::new("client-certificate");
+    let (ours, of_client, other) = (
+        Certificates::new(),
+        Certificates::new(),
+        Certificates::new(),
+    );
+    let authority = folder.file("authority.pem", &ours.authority_pem);
+    let client = |name: &str, certificates: &Certificates| {
+        let key = certificates.key.serialize_pem();
+        [
+            folder.file(&format!("{name}.pem"), &certificates.certificate_pem),
+            folder.file(&format!("{name}.key"), &key),
+        ]
+    };
+    let (right, wrong) = (client("right", &of_client), client("wrong", &other));
+    let receivers = Receiver::for_clients_of(&of_client, &ours);
+    let ways = [
+        (OtlpProtocol::HttpProtobuf, "/v1/traces"),
+        (OtlpProtocol::Grpc, ""),
+    ];
+    for (receiver, (protocol, path)) in receivers.iter().zip(ways) {
+        let with = |files: Option<&[std::path::PathBuf; 2]>| {
+            let mut traces = to(TraceExporter::Otlp);
+            traces.otlp.protocol = protocol;
+            traces.otlp.endpoint = Some(format!("https://localhost:{}{path}", receiver.port));
+            traces.otlp.certificate = Some(authority.clone());
+            if let Some([certificate, key]) = files {
+                traces.otlp.client_certificate = Some(certificate.clone());
+                traces.otlp.client_key = Some(key.clone());
+            }
+            traces
+        };
+        for files in [None, Some(&wrong)] {
+            let mut traces = with(files);
+            traces.batch.timeout = Duration::from_millis(300);
+            fail(traces);
+            assert!(receiver.requests.try_recv().is_err(), "{protocol:?}");
+        }
+        let posted = sent(with(Some(&right)), receiver);
+        let name = b"chat gpt-4o";
+        assert!(posted.body.windows(name.len()).any(|found| found == name));
+    }
+}
+
+/// None of the spans of `work` is taken.
+fn fail(traces: TracesConfig) {
+    let name = traces.exporters[0].as_str();
+    let config = Config::default().without_server().with_traces(traces);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let failed = format!(r#"exporter="{name}",result="failed"}} 22"#);
+    assert!(text.contains(&failed), "{text}");
 }

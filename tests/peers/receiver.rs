@@ -20,9 +20,10 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
+        RootCertStore, ServerConfig,
         crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer},
+        server::WebPkiClientVerifier,
     },
 };
 
@@ -43,38 +44,60 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// A receiver that takes everything.
     pub(crate) fn start(certificates: Option<&Certificates>) -> Self {
-        let acceptor = certificates.map(|certificates| acceptor(certificates, &[]));
-        let (sender, requests) = mpsc::channel();
-        let (started, port) = mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                started.send(listener.local_addr().unwrap().port()).unwrap();
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    match &acceptor {
-                        None => one(stream, &sender).await,
-                        // A client that does not trust us ends the handshake.
-                        Some(acceptor) => {
-                            if let Ok(stream) = acceptor.accept(stream).await {
-                                one(stream, &sender).await;
-                            }
-                        }
-                    }
-                }
-            });
-        });
-        let port = port.recv().unwrap();
-        Self { port, requests }
+        Self::over_http(certificates.map(|certificates| acceptor(certificates, None, &[])))
     }
 
     /// A gRPC server behind TLS that takes everything.
     pub(crate) fn start_grpc(certificates: &Certificates) -> Self {
-        let acceptor = acceptor(certificates, &[b"h2"]);
+        Self::over_grpc(acceptor(certificates, None, &[b"h2"]))
+    }
+
+    /// Two receivers, over HTTP and over gRPC, that take everything from clients with a certificate of this authority.
+    pub(crate) fn for_clients_of(clients: &Certificates, certificates: &Certificates) -> [Self; 2] {
+        let clients = Some(clients);
+        [
+            Self::over_http(Some(acceptor(certificates, clients, &[]))),
+            Self::over_grpc(acceptor(certificates, clients, &[b"h2"])),
+        ]
+    }
+
+    fn over_http(acceptor: Option<TlsAcceptor>) -> Self {
+        Self::serve(async move |listener, sender| {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                match &acceptor {
+                    None => one(stream, &sender).await,
+                    // A client that does not trust us ends the handshake.
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            one(stream, &sender).await;
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn over_grpc(acceptor: TlsAcceptor) -> Self {
+        Self::serve(async move |listener, sender| {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // A client that does not trust us ends the handshake.
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+                let sender = sender.clone();
+                let take = move |request| take(request, sender.clone());
+                let served = http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service_fn(take));
+                tokio::spawn(served);
+            }
+        })
+    }
+
+    /// On a thread of its own.
+    fn serve(work: impl AsyncFnOnce(TcpListener, mpsc::Sender<Posted>) + Send + 'static) -> Self {
         let (sender, requests) = mpsc::channel();
         let (started, port) = mpsc::channel();
         std::thread::spawn(move || {
@@ -85,19 +108,7 @@ impl Receiver {
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 started.send(listener.local_addr().unwrap().port()).unwrap();
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    // A client that does not trust us ends the handshake.
-                    let Ok(stream) = acceptor.accept(stream).await else {
-                        continue;
-                    };
-                    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-                    let sender = sender.clone();
-                    let take = move |request| take(request, sender.clone());
-                    let served = http2::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service_fn(take));
-                    tokio::spawn(served);
-                }
+                work(listener, sender).await;
             });
         });
         let port = port.recv().unwrap();
@@ -126,14 +137,30 @@ async fn take(
     Ok(answer.body(body).unwrap())
 }
 
-/// With these protocols to choose from within TLS.
-fn acceptor(certificates: &Certificates, protocols: &[&[u8]]) -> TlsAcceptor {
+/// With these protocols to choose from within TLS; where `clients` is one, for those alone that it signed.
+fn acceptor(
+    certificates: &Certificates,
+    clients: Option<&Certificates>,
+    protocols: &[&[u8]],
+) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(certificates.key.serialize_der()).unwrap();
     let chain = vec![CertificateDer::from(certificates.certificate_der.clone())];
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let verifier = match clients {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(clients.authority_der.clone().into()).unwrap();
+            let roots = Arc::new(roots);
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+            verifier.build().unwrap()
+        }
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();

@@ -17,6 +17,8 @@ const VARIABLES: &[(&str, Setter, Setter)] = &[
     ("TIMEOUT", timeout, timeout),
     ("HEADERS", set_headers, set_headers),
     ("CERTIFICATE", certificate, certificate),
+    ("CLIENT_CERTIFICATE", client_certificate, client_certificate),
+    ("CLIENT_KEY", client_key, client_key),
     // Behind the protocol, whose paths it has.
     ("ENDPOINT", base, endpoint),
 ];
@@ -81,6 +83,18 @@ fn set_headers(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), &'sta
 #[expect(clippy::unnecessary_wraps, reason = "the form of every setter")]
 fn certificate(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), &'static str> {
     otlp.certificate = Some(text.into());
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form of every setter")]
+fn client_certificate(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), &'static str> {
+    otlp.client_certificate = Some(text.into());
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form of every setter")]
+fn client_key(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), &'static str> {
+    otlp.client_key = Some(text.into());
     Ok(())
 }
 

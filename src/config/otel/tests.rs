@@ -104,6 +104,40 @@ fn the_specification_s_variables_are_read() {
     assert_eq!(traces.limits.value_length, Some(80));
 }
 
+/// OTLP exporter, "Configuration Options": of all signals, and over it of one.
+#[test]
+fn files_of_certificates_and_keys_are_those_of_each_signal() {
+    let config = config(&[
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "mine.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "mine.key"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "traces.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "traces.key"),
+        ("OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "metrics-ca.pem"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "logs.key"),
+    ]);
+    assert_eq!(config.notices, Vec::<String>::new());
+    let traces = &config.traces;
+    for (otlp, expected) in [
+        (&traces.otlp, ["ca.pem", "traces.pem", "traces.key"]),
+        (
+            &config.push.otlp,
+            ["metrics-ca.pem", "mine.pem", "mine.key"],
+        ),
+        (&traces.logs.otlp, ["ca.pem", "mine.pem", "logs.key"]),
+    ] {
+        let files = [
+            &otlp.certificate,
+            &otlp.client_certificate,
+            &otlp.client_key,
+        ];
+        assert_eq!(
+            files.map(|file| file.clone().unwrap()),
+            expected.map(Into::<std::path::PathBuf>::into)
+        );
+    }
+}
+
 #[test]
 fn an_argument_alone_is_that_of_the_sampler_that_is_there() {
     let alone = config(&[("OTEL_TRACES_SAMPLER_ARG", "0.1")]);

@@ -62,6 +62,11 @@ pub struct OtlpConfig {
     pub request_bytes: usize,
     /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
     pub certificate: Option<PathBuf>,
+    /// A file of the certificate (PEM) by which a receiver that asks for one knows this client, with those that it was
+    /// signed by; it goes with `client_key`. Default: none.
+    pub client_certificate: Option<PathBuf>,
+    /// A file of that certificate's key (PEM: PKCS #8, PKCS #1 or SEC 1). Default: none.
+    pub client_key: Option<PathBuf>,
 }
 
 /// How OTLP is spoken.
@@ -119,6 +124,7 @@ impl OtlpConfig {
     /// Checks that it can be used for this signal.
     pub(in crate::config) fn check(&self, signal: Signal) -> Result<(), ConfigError> {
         self.address(signal)?;
+        self.check_client(signal.key())?;
         if self.request_bytes < LEAST_REQUEST {
             return Err(ConfigError::Invalid {
                 key: format!("{}.request_bytes", signal.key()),
@@ -145,6 +151,19 @@ impl OtlpConfig {
             });
         }
         Ok(())
+    }
+
+    /// A certificate is of no use without its key, nor a key without a certificate.
+    fn check_client(&self, key: &str) -> Result<(), ConfigError> {
+        let (set, missing) = match (&self.client_certificate, &self.client_key) {
+            (Some(_), None) => ("client_certificate", "client_key"),
+            (None, Some(_)) => ("client_key", "client_certificate"),
+            (Some(_), Some(_)) | (None, None) => return Ok(()),
+        };
+        Err(ConfigError::Missing {
+            key: format!("{key}.{set}"),
+            missing: format!("{key}.{missing}"),
+        })
     }
 
     /// Where this signal goes.
@@ -225,6 +244,8 @@ impl Default for OtlpConfig {
             compression: Compression::None,
             request_bytes: 4_000_000,
             certificate: None,
+            client_certificate: None,
+            client_key: None,
         }
     }
 }

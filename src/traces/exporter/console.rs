@@ -1,7 +1,7 @@
 //! Spans on standard output: for people, or a JSON object on each line.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, Write as _},
     time::SystemTime,
 };
@@ -13,7 +13,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, json};
 
-use super::{Encoded, ExportError};
+use super::{Encoded, ExportError, mapping::dropped};
 use crate::config::ConsoleFormat;
 
 /// Whoever writes; standard output is the process's.
@@ -64,29 +64,49 @@ fn pretty(span: &SpanData, out: &mut String) {
     let status = match &span.status {
         Status::Unset => String::new(),
         Status::Ok => "  ok".to_owned(),
-        Status::Error { description } => format!("  error {description}"),
+        Status::Error { description } => format!("  error {}", Printable(description)),
     };
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
         "{} {} {:?}{status}\n  trace {:?} span {:?}{}",
         kind(&span.span_kind),
-        span.name,
+        Printable(&span.name),
         took.unwrap_or_default(),
         span.span_context.trace_id(),
         span.span_context.span_id(),
         parent(span).map_or(String::new(), |id| format!(" parent {id}")),
     );
-    for KeyValue { key, value, .. } in &span.attributes {
-        let _ = writeln!(out, "  {key} = {value}");
+    for KeyValue { key, value, .. } in span.attributes.iter().cloned().chain(dropped(span)) {
+        let (key, value) = (Printable(key.as_str()), value.to_string());
+        let _ = writeln!(out, "  {key} = {}", Printable(&value));
     }
     for event in &span.events.events {
         let after = event.timestamp.duration_since(span.start_time);
-        let _ = writeln!(out, "  +{:?} {}", after.unwrap_or_default(), event.name);
+        let (after, name) = (after.unwrap_or_default(), Printable(&event.name));
+        let _ = writeln!(out, "  +{after:?} {name}");
     }
 }
 
+/// Text without characters that a terminal would obey, or that would make one line look like two.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By OTLP's names.
 fn json_of(span: &SpanData) -> serde_json::Value {
+    let scope = &span.instrumentation_scope;
     let events: Vec<_> = span
         .events
         .iter()
@@ -95,6 +115,7 @@ fn json_of(span: &SpanData) -> serde_json::Value {
                 "name": event.name,
                 "timeUnixNano": nanoseconds(event.timestamp),
                 "attributes": attributes(&event.attributes),
+                "droppedAttributesCount": event.dropped_attributes_count,
             })
         })
         .collect();
@@ -122,8 +143,12 @@ fn json_of(span: &SpanData) -> serde_json::Value {
         "startTimeUnixNano": nanoseconds(span.start_time),
         "endTimeUnixNano": nanoseconds(span.end_time),
         "attributes": attributes(&span.attributes),
+        "droppedAttributesCount": span.dropped_attributes_count,
         "events": events,
+        "droppedEventsCount": span.events.dropped_count,
         "links": links,
+        "droppedLinksCount": span.links.dropped_count,
+        "scope": { "name": scope.name(), "version": scope.version() },
         "status": { "code": status, "message": message },
     })
 }
@@ -160,4 +185,56 @@ pub(super) fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Val
         .iter()
         .map(|pair| (pair.key.to_string(), value(&pair.value)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{InstrumentationScope, trace::Event};
+
+    use super::*;
+    use crate::traces::tail::tests;
+
+    fn hostile() -> SpanData {
+        let text = "a\x1b[2J\u{9b}31m\r\nb";
+        let mut span = tests::with(tests::span(1, 2, 0), "key\x07", text);
+        span.name = text.into();
+        span.status = Status::error(text);
+        span.dropped_attributes_count = 7;
+        span.events.dropped_count = 1;
+        span.events.events = vec![Event::with_name(text.to_owned())];
+        span.instrumentation_scope = InstrumentationScope::builder("mine")
+            .with_version("1")
+            .build();
+        span
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let mut found = String::new();
+        pretty(&hostile(), &mut found);
+        let shown = r"a\u{1b}[2J\u{9b}31m\r\nb";
+        assert_eq!(found.matches(shown).count(), 4, "{found}");
+        assert!(found.contains(r"key\u{7} = a"), "{found}");
+        assert!(
+            !found.contains(|c: char| c.is_control() && c != '\n'),
+            "{found}"
+        );
+        let lines = [
+            "  otel.dropped_attributes_count = 7",
+            "  otel.dropped_events_count = 1",
+        ];
+        for line in lines {
+            assert!(found.lines().any(|found| found == line), "{found}");
+        }
+        // Name, ids, three attributes, an event.
+        assert_eq!(found.lines().count(), 6, "{found}");
+    }
+
+    #[test]
+    fn json_says_who_made_a_span_and_what_was_left_out() {
+        let found = json_of(&hostile());
+        assert_eq!(found["scope"], json!({ "name": "mine", "version": "1" }));
+        assert_eq!(found["droppedAttributesCount"], 7);
+        assert_eq!(found["droppedEventsCount"], 1);
+    }
 }

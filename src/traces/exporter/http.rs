@@ -1,27 +1,19 @@
-//! One request over HTTP/1.1 or HTTP/2. TLS is rustls with ring, given as an argument: nothing is installed for the
-//! whole process, and no client of the application's is changed.
+//! One request over HTTP/1.1 or HTTP/2, with TLS where the address wants it.
 
 use std::{
     error::Error,
-    path::PathBuf,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{HeaderMap, Request, StatusCode, body::Bytes, header};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
 
-use super::ExportError;
+use super::{ExportError, tls::Files};
 use crate::traces::TracesError;
 
 /// Time for a connection.
@@ -57,27 +49,13 @@ pub(super) enum Version {
 pub(super) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl HttpClient {
-    /// A client for `endpoint`. The platform's authorities are only read where it needs TLS.
+    /// A client for `endpoint`.
     pub(super) fn new(
         endpoint: &hyper::Uri,
         version: Version,
-        certificate: Option<&PathBuf>,
+        files: Files<'_>,
     ) -> Result<Self, TracesError> {
-        let is_secure = endpoint.scheme_str() == Some("https");
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?;
-        let tls = match certificate {
-            Some(path) => builder
-                .with_root_certificates(authorities(path)?)
-                .with_no_client_auth(),
-            None if is_secure => builder
-                .with_native_roots()
-                .map_err(TracesError::Platform)?
-                .with_no_client_auth(),
-            None => builder
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth(),
-        };
+        let tls = files.config(endpoint.scheme_str() == Some("https"))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
@@ -140,25 +118,6 @@ pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(answer.at).unwrap_or_default())
-}
-
-fn authorities(path: &PathBuf) -> Result<RootCertStore, TracesError> {
-    let unreadable = |reason: String| TracesError::Certificate {
-        path: path.clone(),
-        reason,
-    };
-    let mut store = RootCertStore::empty();
-    let found = CertificateDer::pem_file_iter(path).map_err(|e| unreadable(e.to_string()))?;
-    for certificate in found {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        store
-            .add(certificate)
-            .map_err(|error| unreadable(error.to_string()))?;
-    }
-    if store.is_empty() {
-        return Err(unreadable("there is no certificate in it".to_owned()));
-    }
-    Ok(store)
 }
 
 /// The cause behind all others: `Connection refused`, where the outermost says `client error`.

@@ -7,12 +7,14 @@ mod foreign;
 mod http;
 #[cfg(feature = "jaeger")]
 mod jaeger;
+mod mapping;
 mod otlp;
 mod parts;
 pub(super) mod patience;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
 pub(super) mod retry;
+mod tls;
 #[cfg(feature = "zipkin")]
 mod zipkin;
 

@@ -1,7 +1,5 @@
 //! One address that bodies are sent to, by POST over HTTP/1.1.
 
-use std::path::PathBuf;
-
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Uri,
@@ -12,6 +10,7 @@ use super::{
     Encoded, ExportError,
     address::uri,
     http::{AGENT, Answer, HttpClient, Version, may_pass, retry_after},
+    tls::Files,
 };
 use crate::{config::Endpoint, traces::TracesError};
 
@@ -27,14 +26,14 @@ impl Post {
     pub(super) fn new(
         address: Endpoint,
         content_type: &'static str,
-        certificate: Option<&PathBuf>,
+        files: Files<'_>,
     ) -> Result<Self, TracesError> {
         let uri = uri(&address)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
         Ok(Self {
-            client: HttpClient::new(&uri, Version::One, certificate)?,
+            client: HttpClient::new(&uri, Version::One, files)?,
             address,
             uri,
             headers,

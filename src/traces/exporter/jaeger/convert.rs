@@ -11,6 +11,8 @@ use opentelemetry_sdk_0_23::{
     trace::{SpanEvents, SpanLinks},
 };
 
+use crate::traces::exporter::mapping;
+
 pub(super) fn span(span: &SpanData) -> OldSpanData {
     let scope = &span.instrumentation_scope;
     let library = InstrumentationLibrary::builder(scope.name().to_owned());
@@ -31,7 +33,7 @@ pub(super) fn span(span: &SpanData) -> OldSpanData {
         name: span.name.clone(),
         start_time: span.start_time,
         end_time: span.end_time,
-        attributes: pairs(&span.attributes),
+        attributes: tags(span),
         dropped_attributes_count: span.dropped_attributes_count,
         events: events(&span.events),
         links: links(&span.links),
@@ -50,6 +52,22 @@ pub(super) fn span(span: &SpanData) -> OldSpanData {
 
 pub(super) fn pair(key: &Key, value: &Value) -> OldKeyValue {
     OldKeyValue::new(OldKey::new(key.as_str().to_owned()), self::value(value))
+}
+
+/// Jaeger's way of saying what OpenTelemetry says elsewhere.
+fn tags(span: &SpanData) -> Vec<OldKeyValue> {
+    let mut tags = pairs(&span.attributes);
+    let told = mapping::scope(span).chain(mapping::dropped(span));
+    tags.extend(told.map(|KeyValue { key, value, .. }| pair(&key, &value)));
+    if matches!(span.status, new::Status::Error { .. }) {
+        // It must be `true` then, which the encoder sets where there is none: viewers go by it. What it said stays.
+        for tag in &mut tags {
+            if tag.key.as_str() == "error" {
+                tag.key = OldKey::from_static_str("error.message");
+            }
+        }
+    }
+    tags
 }
 
 fn pairs(pairs: &[KeyValue]) -> Vec<OldKeyValue> {
@@ -91,7 +109,9 @@ fn events(events: &opentelemetry_sdk::trace::SpanEvents) -> SpanEvents {
         .events
         .iter()
         .map(|event| {
-            let attributes = pairs(&event.attributes);
+            let mut attributes = pairs(&event.attributes);
+            let told = mapping::dropped_of_event(event);
+            attributes.extend(told.map(|KeyValue { key, value, .. }| pair(&key, &value)));
             let dropped = event.dropped_attributes_count;
             old::Event::new(event.name.clone(), event.timestamp, attributes, dropped)
         })
@@ -112,4 +132,38 @@ fn links(links: &opentelemetry_sdk::trace::SpanLinks) -> SpanLinks {
         })
         .collect();
     converted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traces::tail::tests;
+
+    #[test]
+    fn an_error_is_a_bool_and_what_was_left_out_is_counted() {
+        let mut given = tests::with(tests::failed(tests::span(1, 1, 0)), "error", "timeout");
+        given.dropped_attributes_count = 2;
+        given.events.dropped_count = 3;
+        given.links.dropped_count = 4;
+        given.instrumentation_scope = opentelemetry::InstrumentationScope::builder("mine")
+            .with_version("1.2")
+            .build();
+        let texts = |span: &SpanData| -> Vec<String> {
+            let tags = tags(span);
+            tags.iter()
+                .map(|tag| format!("{}={}", tag.key, tag.value))
+                .collect()
+        };
+        let told = [
+            "error.message=timeout",
+            "otel.scope.name=mine",
+            "otel.scope.version=1.2",
+            "otel.dropped_attributes_count=2",
+            "otel.dropped_events_count=3",
+            "otel.dropped_links_count=4",
+        ];
+        assert_eq!(texts(&given), told);
+        let unset = tests::with(tests::span(1, 1, 0), "error", false);
+        assert_eq!(texts(&unset), ["error=false"]);
+    }
 }

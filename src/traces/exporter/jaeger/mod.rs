@@ -21,6 +21,7 @@ use super::{
     foreign::{Kept, at_once},
     parts::{MOST_BYTES, Part, packs},
     post::Post,
+    tls::Files,
 };
 use crate::{
     config::{Endpoint, JaegerConfig},
@@ -46,7 +47,12 @@ type Encoder = opentelemetry_jaeger::Exporter;
 impl Thrift {
     pub(super) fn new(config: &JaegerConfig, resource: &Resource) -> Result<Self, TracesError> {
         let kept = Kept::default();
-        let post = Post::new(config.address()?, CONTENT_TYPE, config.certificate.as_ref())?;
+        let files = Files {
+            key: "traces.jaeger",
+            certificate: config.certificate.as_ref(),
+            client: None,
+        };
+        let post = Post::new(config.address()?, CONTENT_TYPE, files)?;
         let post = match &config.user {
             None => post,
             Some(user) => post.with_authorization(basic(

@@ -177,6 +177,7 @@ mod tests {
     }
 
     /// After which time, if it may be asked again.
+    #[expect(clippy::option_option, reason = "whether, and if so, when")]
     fn later(answer: &Answer) -> Option<Option<Duration>> {
         match interpret(answer) {
             Err(ExportError::Later { after, .. }) => Some(after),

@@ -32,6 +32,7 @@ use super::{
     address::uri,
     http::{HttpClient, Version},
     parts::Part,
+    tls::Files,
 };
 pub(crate) use crate::config::Signal;
 use crate::config::{
@@ -60,18 +61,32 @@ pub(in crate::traces) struct Otlp {
 
 impl Transport {
     pub(crate) fn new(config: &OtlpConfig, signal: Signal) -> Result<Self, TracesError> {
-        Self::to(config.address(signal)?, config, signal)
+        Self::to(config.address(signal)?, config, signal, signal.key())
     }
 
-    fn to(address: Endpoint, config: &OtlpConfig, signal: Signal) -> Result<Self, TracesError> {
+    /// `key`: where the configuration stands.
+    fn to(
+        address: Endpoint,
+        config: &OtlpConfig,
+        signal: Signal,
+        key: &'static str,
+    ) -> Result<Self, TracesError> {
         let (address, version) = match config.protocol {
             OtlpProtocol::HttpProtobuf => (address, Version::One),
             OtlpProtocol::Grpc => (address.with_path(grpc::method(signal)), Version::Two),
         };
+        let files = Files {
+            key,
+            certificate: config.certificate.as_ref(),
+            client: config
+                .client_certificate
+                .as_ref()
+                .zip(config.client_key.as_ref()),
+        };
         let uri = uri(&address)?;
         Ok(Self {
             address,
-            client: HttpClient::new(&uri, version, config.certificate.as_ref())?,
+            client: HttpClient::new(&uri, version, files)?,
             uri,
             protocol: config.protocol,
             headers: headers(config.headers.iter()),
@@ -142,7 +157,7 @@ impl Otlp {
         };
         Ok(Self {
             kind: TraceExporter::Jaeger,
-            transport: Transport::to(config.address()?, &otlp, Signal::Traces)?,
+            transport: Transport::to(config.address()?, &otlp, Signal::Traces, "traces.jaeger")?,
             resource: resource.into(),
             most_bytes: otlp.request_bytes,
         })

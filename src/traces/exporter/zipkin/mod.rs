@@ -1,11 +1,14 @@
 //! Zipkin v2 JSON: `opentelemetry-zipkin` encodes, what it leaves out or gets wrong is mended, our own client sends.
 //!
-//! It names no service, without which Zipkin finds nothing; gives roots a `parentId` of zeros, which makes them children
-//! of a span that never comes; writes durations of 0, which the schema forbids; and drops attributes of events.
+//! It names no service, without which Zipkin finds nothing, nor whom a span calls; gives roots a `parentId` of zeros,
+//! which makes them children of a span that never comes; writes durations of 0, which the schema forbids; drops
+//! attributes of events, and says what is empty.
 #![expect(
     deprecated,
     reason = "the one exporter for this protocol; OTLP is recommended instead"
 )]
+
+mod remote;
 
 use std::time::Duration;
 
@@ -22,8 +25,10 @@ use super::{
     Encoded, ExportError,
     console::attributes,
     foreign::{Kept, at_once},
+    mapping,
     parts::{MOST_BYTES, Part, packs},
     post::Post,
+    tls::Files,
 };
 use crate::{
     config::{Endpoint, ZipkinConfig},
@@ -70,7 +75,11 @@ impl Zipkin {
             post: Post::new(
                 config.address()?,
                 "application/json",
-                config.certificate.as_ref(),
+                Files {
+                    key: "traces.zipkin",
+                    certificate: config.certificate.as_ref(),
+                    client: None,
+                },
             )?,
             timeout: config.timeout,
         })
@@ -88,10 +97,11 @@ impl Zipkin {
     pub(super) fn encode(&self, mut spans: Vec<SpanData>) -> Vec<Part> {
         let count = spans.len();
         spans.iter_mut().for_each(prepare);
+        let remotes: Vec<_> = spans.iter().map(remote::endpoint).collect();
         // Its client answers at once, and takes everything.
         let _ = at_once(self.encoder.export(spans));
         let body = self.kept.take();
-        self.mended(&body).unwrap_or_else(|| {
+        self.mended(&body, remotes).unwrap_or_else(|| {
             let encoded = Encoded { body };
             vec![Part {
                 encoded,
@@ -104,9 +114,10 @@ impl Zipkin {
         self.post.send(encoded).await
     }
 
-    fn mended(&self, body: &Bytes) -> Option<Vec<Part>> {
+    fn mended(&self, body: &Bytes, remotes: Vec<Option<Value>>) -> Option<Vec<Part>> {
         let mut spans: Vec<Map<String, Value>> = serde_json::from_slice(body).ok()?;
-        for span in &mut spans {
+        // In the order in which they were encoded.
+        for (span, remote) in spans.iter_mut().zip(remotes) {
             let is_root = span
                 .get("parentId")
                 .is_some_and(|parent| *parent == SpanId::INVALID.to_string());
@@ -130,6 +141,11 @@ impl Zipkin {
                 }
             }
             span.insert("localEndpoint".to_owned(), self.endpoint.clone());
+            if let Some(remote) = remote {
+                span.insert("remoteEndpoint".to_owned(), remote);
+            }
+            // OpenTelemetry to Zipkin, "Request Payload": what is empty is not said.
+            span.retain(|_, value| *value != json!([]) && *value != json!(false));
         }
         let spans: Result<Vec<_>, _> = spans.iter().map(serde_json::to_vec).collect();
         Some(lists(&spans.ok()?))
@@ -158,7 +174,10 @@ fn prepare(span: &mut SpanData) {
     if took.unwrap_or_default() < SHORTEST {
         span.end_time = span.start_time + SHORTEST;
     }
+    let told: Vec<_> = mapping::scope(span).chain(mapping::dropped(span)).collect();
+    span.attributes.extend(told);
     for event in &mut span.events.events {
+        event.attributes.extend(mapping::dropped_of_event(event));
         with_attributes(event);
     }
 }
