@@ -50,8 +50,11 @@ impl TracesError {
     /// What cannot be set up.
     pub(crate) fn subject(&self) -> &'static str {
         let key = match self {
-            Self::Certificate { key, .. } | Self::Platform { key, .. } => key,
-            Self::Config(ConfigError::Invalid { key, .. }) => key,
+            Self::Certificate { key, .. }
+            | Self::Platform { key, .. }
+            | Self::Config(ConfigError::Invalid { key, .. } | ConfigError::Missing { key, .. }) => {
+                key
+            }
             _ => "",
         };
         let of = |signal: Signal| key.starts_with(signal.key());

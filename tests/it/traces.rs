@@ -312,7 +312,7 @@ fn a_certificate_that_cannot_be_used_is_one_of_its_signal() {
     let with = |set: &dyn Fn(&mut Config)| {
         let mut config = Config::default()
             .without_server()
-            .with_trace_exporters(&[TraceExporter::Console]);
+            .with_trace_exporters([TraceExporter::Console]);
         set(&mut config);
         let error = Observatory::builder(config).build::<tracing_subscriber::Registry>();
         let error = error.unwrap_err();
