@@ -18,7 +18,10 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Executor},
-    traces::{Complaint, ExportError, Patience, Signal, TracesError, Transport, deliver, unharmed},
+    traces::{
+        Complaint, Encoded, ExportError, Patience, Sent, Signal, TracesError, Transport,
+        deliver_parts, unharmed,
+    },
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -74,16 +77,17 @@ async fn run(core: &Core, end: End) {
         }
         let is_last = patience.is_ending();
         patience.begin(config.time_of_one());
-        let pushed = unharmed(push(core, transport, &mut patience)).await;
-        let pushed = pushed.flatten();
-        results.count(&pushed);
-        if pushed != Ok(0) && complaint.about(1, Instant::now()).is_some() {
+        let mut sent = Sent::default();
+        let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
+        let error = pushed.err().or(sent.error);
+        results.count(sent.refused, error.as_ref());
+        if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
-            match pushed {
-                Ok(points) => {
-                    tracing::warn!(target: "llm_observatory", %address, points, "points of metrics were refused by their receiver");
+            match error {
+                None => {
+                    tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
                 }
-                Err(error) => {
+                Some(error) => {
                     tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
                 }
             }
@@ -94,16 +98,10 @@ async fn run(core: &Core, end: End) {
     }
 }
 
-/// Says how many points were refused.
-async fn push(
-    core: &Core,
-    transport: &Transport,
-    patience: &mut Patience,
-) -> Result<usize, ExportError> {
-    let request = protobuf::request(&core.registry, &core.moment());
-    let encoded = transport.encode(&request);
-    drop(request);
-    deliver(|| transport.send(&encoded), patience).await
+async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
+    let parts = transport.parts(protobuf::request(&core.registry, &core.moment()));
+    let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
+    deliver_parts(parts, attempt, patience, sent).await;
 }
 
 /// Pushes, by what became of them.
@@ -126,11 +124,11 @@ impl Results {
         }
     }
 
-    fn count(&self, pushed: &Result<usize, ExportError>) {
-        match pushed {
-            Ok(0) => &self.whole,
-            Ok(_) => &self.partial,
-            Err(_) => &self.failed,
+    fn count(&self, refused: usize, error: Option<&ExportError>) {
+        match (refused, error) {
+            (0, None) => &self.whole,
+            (_, None) => &self.partial,
+            (_, Some(_)) => &self.failed,
         }
         .add(1);
     }

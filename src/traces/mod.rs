@@ -55,7 +55,11 @@ pub use self::{
     error::TracesError,
 };
 pub(crate) use self::{
-    exporter::{ExportError, Signal, Transport, patience::Patience, retry::deliver},
+    exporter::{
+        Encoded, ExportError, Signal, Transport,
+        patience::Patience,
+        retry::{Sent, deliver_parts},
+    },
     pipeline::{Complaint, unharmed},
 };
 use crate::{

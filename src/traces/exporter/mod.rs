@@ -9,7 +9,7 @@ mod http;
 mod jaeger;
 mod mapping;
 mod otlp;
-mod parts;
+pub(super) mod parts;
 pub(super) mod patience;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
@@ -131,7 +131,7 @@ impl Exporter {
             Self::Zipkin(zipkin) => zipkin.encode(spans),
             Self::Console(console) => vec![Part {
                 encoded: console.encode(&spans),
-                spans: spans.len(),
+                items: spans.len(),
             }],
             #[cfg(test)]
             Self::Test(_) => parts::packs(spans.iter().map(|span| span.name.len()), TEST_BYTES)
@@ -140,7 +140,7 @@ impl Exporter {
                     encoded: Encoded {
                         body: vec![0; spans].into(),
                     },
-                    spans,
+                    items: spans,
                 })
                 .collect(),
         }
@@ -162,6 +162,7 @@ impl Exporter {
 }
 
 /// A batch as it goes over the wire.
+#[derive(Clone)]
 pub(crate) struct Encoded {
     pub(super) body: hyper::body::Bytes,
 }

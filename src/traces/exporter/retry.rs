@@ -10,7 +10,7 @@ use std::{
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{ExportError, Exporter, patience::Patience};
+use super::{Encoded, ExportError, Exporter, parts::Part, patience::Patience};
 use crate::traces::sampling::random;
 
 /// Time before the second attempt, about.
@@ -20,11 +20,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// What became of a batch. It holds whenever the sending ends: what was taken by then was taken.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::traces) struct Sent {
-    /// Spans that the receiver has.
+pub(crate) struct Sent {
+    /// Items that the receiver has.
     pub(in crate::traces) taken: usize,
+    /// How many it said that it refused: of metrics, points.
+    pub(crate) refused: usize,
     /// Why others were not sent; `None` where they were, though the receiver may have refused some.
-    pub(in crate::traces) error: Option<ExportError>,
+    pub(crate) error: Option<ExportError>,
 }
 
 /// Sends a batch, in as many parts as the receiver needs, until all of them are settled or there is no time left.
@@ -38,9 +40,23 @@ pub(in crate::traces) async fn send(
         sent.error = Some(ExportError::Io("the encoder panicked".to_owned()));
         return;
     };
-    for part in parts {
-        match deliver(|| exporter.send(&part.encoded), patience).await {
-            Ok(refused) => sent.taken += part.spans - refused.min(part.spans),
+    let attempt = |encoded: Encoded| async move { exporter.send(&encoded).await };
+    deliver_parts(parts, attempt, patience, sent).await;
+}
+
+/// Sends one part after the other, until all of them are settled or there is no time left.
+pub(crate) async fn deliver_parts<F: Future<Output = Result<usize, ExportError>>>(
+    parts: Vec<Part>,
+    attempt: impl Fn(Encoded) -> F,
+    patience: &mut Patience,
+    sent: &mut Sent,
+) {
+    for Part { encoded, items } in parts {
+        match deliver(|| attempt(encoded.clone()), patience).await {
+            Ok(refused) => {
+                sent.refused += refused;
+                sent.taken += items - refused.min(items);
+            }
             Err(error) => {
                 let is_about_this_part = matches!(error, ExportError::Refused(_));
                 sent.error = Some(error);
@@ -54,7 +70,7 @@ pub(in crate::traces) async fn send(
 }
 
 /// Sends until it is taken, refused for good, or there is no time left.
-pub(crate) async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
+async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
     attempt: impl Fn() -> F,
     patience: &mut Patience,
 ) -> Result<usize, ExportError> {
@@ -122,7 +138,7 @@ mod tests {
         let answer = later.clone();
         let found = sent(["a"], move |_| Err(answer.clone())).await;
         let error = Some(later);
-        assert_eq!(found, (Sent { taken: 0, error }, vec![1]));
+        assert_eq!(found, (Sent { error, ..all(0) }, vec![1]));
     }
 
     #[tokio::test]
@@ -145,10 +161,18 @@ mod tests {
             1 => Err(ExportError::Unreachable("reset".to_owned())),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (all(4), vec![2, 1, 1, 1, 1]));
+        let refused = Sent {
+            refused: 1,
+            ..all(4)
+        };
+        assert_eq!(found.await, (refused, vec![2, 1, 1, 1, 1]));
         // More than there are is all of them.
         let found = sent(spans, |_| Ok(7)).await;
-        assert_eq!(found, (all(0), vec![2, 1, 1, 1]));
+        let refused = Sent {
+            refused: 4 * 7,
+            ..all(0)
+        };
+        assert_eq!(found, (refused, vec![2, 1, 1, 1]));
     }
 
     #[tokio::test]
@@ -160,7 +184,7 @@ mod tests {
             2 => Err(refused.clone()),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (Sent { taken: 4, error }, vec![2, 1, 1, 1]));
+        assert_eq!(found.await, (Sent { error, ..all(4) }, vec![2, 1, 1, 1]));
         let later = ExportError::Later {
             status: "503".to_owned(),
             after: Some(Duration::from_mins(1)),
@@ -170,11 +194,14 @@ mod tests {
             1 => Err(later.clone()),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (Sent { taken: 2, error }, vec![2, 1]));
+        assert_eq!(found.await, (Sent { error, ..all(2) }, vec![2, 1]));
     }
 
     fn all(taken: usize) -> Sent {
-        Sent { taken, error: None }
+        Sent {
+            taken,
+            ..Sent::default()
+        }
     }
 
     /// What became of spans with these names, and how many there were in each request.

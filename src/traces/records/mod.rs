@@ -27,8 +27,9 @@ use super::{
     TracesError,
     exporter::{
         Encoded, ExportError, Signal, Transport,
+        parts::Part,
         patience::Patience,
-        retry::{Sent, deliver},
+        retry::{Sent, deliver_parts},
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
     redaction::Redaction,
@@ -154,12 +155,9 @@ impl Receiver for Sender {
     }
 
     async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
-        let count = batch.len();
-        let encoded = self.encode(batch);
-        match deliver(|| self.transport.send(&encoded), patience).await {
-            Ok(refused) => sent.taken = count.saturating_sub(refused),
-            Err(error) => sent.error = Some(error),
-        }
+        let parts = self.parts(batch);
+        let attempt = |encoded: Encoded| async move { self.transport.send(&encoded).await };
+        deliver_parts(parts, attempt, patience, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
@@ -185,7 +183,7 @@ impl Receiver for Sender {
 }
 
 impl Sender {
-    fn encode(&self, batch: Vec<Record>) -> Encoded {
+    fn parts(&self, batch: Vec<Record>) -> Vec<Part> {
         let records = batch.into_iter();
         let scope = ScopeLogs {
             scope: Some(InstrumentationScope {
@@ -198,7 +196,7 @@ impl Sender {
                 .collect(),
             ..ScopeLogs::default()
         };
-        self.transport.encode(&ExportLogsServiceRequest {
+        self.transport.parts(ExportLogsServiceRequest {
             resource_logs: vec![ResourceLogs {
                 resource: Some(self.resource.clone()),
                 scope_logs: vec![scope],

@@ -86,7 +86,7 @@ impl Thrift {
             spans = rest;
             parts.push(Part {
                 encoded: self.encoded(pack),
-                spans: count,
+                items: count,
             });
         }
         parts

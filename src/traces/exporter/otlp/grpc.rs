@@ -132,7 +132,7 @@ mod tests {
     fn a_code_says_whether_it_is_worth_another_attempt() {
         assert_eq!(interpret(&answer("0")), Ok(0));
         for code in ["1", "4", "10", "11", "14", "15"] {
-            assert_eq!(later(&answer(code)), Some(None), "{code}");
+            assert_eq!(later(&answer(code)), Some(Recovery(None)), "{code}");
         }
         for code in [
             "2", "3", "5", "6", "7", "8", "9", "12", "13", "16", "99", "x",
@@ -153,14 +153,15 @@ mod tests {
         };
         let details = "grpc-status-details-bin";
         let pushback = "grpc-retry-pushback-ms";
-        let after = Some(Some(Duration::from_millis(1_500)));
+        let after = Some(Recovery(Some(Duration::from_millis(1_500))));
         for code in ["8", "14", "1"] {
             let delay = retry_info(1, 500_000_000);
             assert_eq!(with(code, details, delay), after, "{code}");
             let delay = HeaderValue::from_static("1500");
             assert_eq!(with(code, pushback, delay), after, "{code}");
         }
-        assert_eq!(with("8", details, without_delay()), Some(None));
+        let soon = Some(Recovery(None));
+        assert_eq!(with("8", details, without_delay()), soon);
         assert_eq!(with("8", details, HeaderValue::from_static("CAg=")), None);
         // What the server says of a call that is wrong makes it no better.
         assert_eq!(with("3", details, retry_info(1, 0)), None);
@@ -173,14 +174,19 @@ mod tests {
             .trailers
             .insert("grpc-status-details-bin", retry_info(2, 0));
         std::mem::swap(&mut answer.headers, &mut answer.trailers);
-        assert_eq!(later(&answer), Some(Some(Duration::from_secs(2))));
+        let after = Some(Recovery(Some(Duration::from_secs(2))));
+        assert_eq!(later(&answer), after);
     }
 
     /// After which time, if it may be asked again.
+<<<<<<< HEAD
     #[expect(clippy::option_option, reason = "whether, and if so, when")]
     fn later(answer: &Answer) -> Option<Option<Duration>> {
+=======
+    fn later(answer: &Answer) -> Option<Recovery> {
+>>>>>>> help-a
         match interpret(answer) {
-            Err(ExportError::Later { after, .. }) => Some(after),
+            Err(ExportError::Later { after, .. }) => Some(Recovery(after)),
             _ => None,
         }
     }

@@ -105,7 +105,7 @@ impl Zipkin {
             let encoded = Encoded { body };
             vec![Part {
                 encoded,
-                spans: count,
+                items: count,
             }]
         })
     }
@@ -163,7 +163,7 @@ fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
         let body = [b"[", &*spans.join(&b','), b"]"].concat();
         Part {
             encoded: Encoded { body: body.into() },
-            spans: count,
+            items: count,
         }
     };
     packs.into_iter().map(list).collect()
