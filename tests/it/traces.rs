@@ -283,6 +283,58 @@ fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
 }
 
 #[test]
+fn many_series_and_long_lines_go_in_parts_too() {
+    let most = 64 << 10;
+    let receiver = Receiver::start(Manner::TakesUpTo(most));
+    let mut traces = traces(&receiver.address);
+    traces.logs.enabled = true;
+    traces.logs.batch.delay = Duration::from_mins(10);
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", receiver.address));
+    traces.logs.otlp.request_bytes = most;
+    let mut push = OtlpConfig::default();
+    push.endpoint = Some(format!("http://{}/v1/metrics", receiver.address));
+    push.request_bytes = most;
+    let config = config(traces).with_metrics_push(Duration::from_mins(10), push);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(observatory.log_export_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..200 {
+            tracing::info!(note = "x".repeat(1_000), "a long line");
+        }
+        for number in 0..900 {
+            let kind = format!("kind {number} {}", "x".repeat(90));
+            tracing::info!(monotonic_counter.jobs = 1_u64, kind);
+        }
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |name: &str, result: &str| sum(&text, name, &format!("result=\"{result}\"")) as u64;
+    let pushes = ["success", "failure"].map(|result| of("observatory_metric_pushes_total", result));
+    let lines = ["exported", "failed"].map(|result| of("observatory_log_records_total", result));
+    assert_eq!((pushes, lines[1]), ([1, 0], 0), "{lines:?}");
+    let bodies = receiver.bodies.lock().unwrap();
+    let of = |path: &str| {
+        let text = bodies.iter().map(|body| String::from_utf8_lossy(body));
+        text.filter(|text| text.starts_with(path))
+            .collect::<Vec<_>>()
+    };
+    let (logs, metrics) = (of("POST /v1/logs"), of("POST /v1/metrics"));
+    assert!(
+        logs.len() > 3 && metrics.len() > 2,
+        "{} {}",
+        logs.len(),
+        metrics.len()
+    );
+    let series: usize = metrics
+        .iter()
+        .map(|text| text.matches(" xxx").count())
+        .sum();
+    assert_eq!(series, 900);
+}
+
+#[test]
 fn one_that_is_named_twice_sends_once() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);

@@ -7,10 +7,10 @@ use super::Encoded;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 pub(super) const MOST_BYTES: usize = 4_000_000;
 
-/// A request, and how many spans are in it.
-pub(super) struct Part {
-    pub(super) encoded: Encoded,
-    pub(super) spans: usize,
+/// A request, and how many items are in it: spans, log records, metrics.
+pub(crate) struct Part {
+    pub(in crate::traces) encoded: Encoded,
+    pub(in crate::traces) items: usize,
 }
 
 /// How many items of these sizes go into each part of `most` bytes, in their order. One that is larger goes alone: what

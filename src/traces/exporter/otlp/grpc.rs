@@ -179,12 +179,7 @@ mod tests {
     }
 
     /// After which time, if it may be asked again.
-<<<<<<< HEAD
-    #[expect(clippy::option_option, reason = "whether, and if so, when")]
-    fn later(answer: &Answer) -> Option<Option<Duration>> {
-=======
     fn later(answer: &Answer) -> Option<Recovery> {
->>>>>>> help-a
         match interpret(answer) {
             Err(ExportError::Later { after, .. }) => Some(Recovery(after)),
             _ => None,

@@ -199,11 +199,11 @@ mod tests {
     fn lists_are_json_and_no_larger_than_a_receiver_takes() {
         let span = serde_json::to_vec(&json!({ "name": "x".repeat(1_000_000) })).unwrap();
         let parts = lists(&vec![span; 7]);
-        let sizes: Vec<_> = parts.iter().map(|part| part.spans).collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.items).collect();
         assert_eq!(sizes, [3, 3, 1]);
         for part in parts {
             let spans: Vec<Value> = serde_json::from_slice(&part.encoded.body).unwrap();
-            assert_eq!(spans.len(), part.spans);
+            assert_eq!(spans.len(), part.items);
             assert!(part.encoded.body.len() <= MOST_BYTES);
         }
     }
