@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     layer::ObservatoryLayer,
     metrics::{MetricsSink, Registry, catalog, derived::Derived},
+    observation::{Dropped, Sink as _},
     resource,
 };
 
@@ -99,7 +100,11 @@ impl ObservatoryBuilder {
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
-            Some(traces) => layer.with_gate(traces.gate(clock.clone())),
+            Some(traces) => {
+                let sink = Arc::clone(&sink);
+                let harmed = move |field: &str| sink.dropped(Dropped::PanickingField, field);
+                layer.with_gate(traces.gate(clock.clone()).with_harmed(harmed))
+            }
             None => layer,
         };
         #[cfg(feature = "otlp")]

@@ -46,6 +46,56 @@ fn a_neighbour_that_panics_with_the_extensions_held_takes_nobody_with_it() {
     watched.check_outcomes([1, 0, 0, 0, 0]);
 }
 
+/// Traces print what metrics do not look at.
+#[cfg(feature = "otlp")]
+#[test]
+fn a_value_that_panics_when_it_is_printed_costs_a_trace_that_value_and_nobody_else_anything() {
+    use llm_observatory::{Config, Format, Observatory, TracesConfig};
+
+    let mut traces = TracesConfig::default();
+    traces.exporters.clear();
+    let config = Config::default().without_server().with_traces(traces);
+    let config = config.with_sampling_ratio(1.0);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let span = info_span!("step", bomb = ?Bomb, turn = 7, note = "kept", late = Empty);
+        let _entered = span.enter();
+        span.record("late", tracing::field::debug(Bomb));
+        info!(bomb = ?Bomb, turn = 8, "inside");
+        let edge = info_span!(parent: None, "edge", otel.kind = "server", bomb = ?Bomb, turn = 9);
+        edge.in_scope(|| ());
+        info_span!("harmless", note = ?"printed").in_scope(|| ());
+    });
+    observatory.shutdown_blocking();
+    let live = observatory.traces();
+    let spans: Vec<_> = live
+        .recent(9)
+        .iter()
+        .flat_map(|trace| live.spans(trace.trace_id))
+        .collect();
+    let of = |name: &str, key: &str| {
+        let span = spans.iter().find(|span| span.name == name).unwrap();
+        let found = span.attributes.iter().find(|(found, _)| found == key);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    assert_eq!(of("step", "bomb"), "[withheld]");
+    assert_eq!(of("step", "turn"), "7");
+    assert_eq!(of("step", "note"), "kept");
+    assert_eq!(of("step", "late"), "[withheld]");
+    assert_eq!(of("edge", "turn"), "9");
+    assert_eq!(of("harmless", "note"), "\"printed\"");
+    let step = spans.iter().find(|span| span.name == "step").unwrap();
+    let [event] = step.events.as_slice() else {
+        panic!("one event: {step:?}");
+    };
+    assert_eq!(event.name, "inside");
+    let turn = ("turn".to_owned(), "8".to_owned());
+    assert!(event.attributes.contains(&turn), "{event:?}");
+    let text = observatory.export_metrics(Format::Prometheus);
+    let dropped = "observatory_dropped_observations_total";
+    assert_eq!(sum(&text, dropped, "panicking_field"), 4.0);
+}
+
 #[test]
 fn two_layers_in_one_stack_both_see_everything() {
     let watched = watched();

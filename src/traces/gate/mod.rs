@@ -18,6 +18,7 @@
 mod asked;
 mod attached;
 mod edge;
+mod foreign;
 mod identity;
 mod ids;
 mod lookup;
@@ -111,6 +112,8 @@ pub(crate) struct Gate<S> {
     tracer: SdkTracer,
     callsites: Callsites,
     lookup: Lookup,
+    /// Told of each field whose value panicked when it was printed.
+    harmed: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
@@ -135,7 +138,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             tracer,
             callsites: Callsites::new(),
             lookup: Lookup::of::<S>(),
+            harmed: Box::new(|_| ()),
         }
+    }
+
+    /// Sets who is told of a field whose value panics when it is printed.
+    pub(crate) fn with_harmed(mut self, harmed: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.harmed = Box::new(harmed);
+        self
     }
 
     /// Sets the formats of headers that requests carry traces in.
@@ -253,7 +263,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
         self.sampled.insert(id.into_u64(), || self.clock.raw());
-        self.inner.on_new_span(attributes, id, context.clone());
+        self.make(attributes, id, context);
     }
 
     /// The parent of this span, which OpenTelemetry's current context names, is not sampled.
@@ -283,7 +293,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline(never)]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
         if self.is_through(id) {
-            self.inner.on_record(id, values, context.clone());
+            self.fill(id, values, context);
             if self.sampled.contains(id.into_u64()) && says_ended(values) {
                 self.ended(id);
             }
@@ -320,7 +330,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if (is_within || self.is_of_a_sampled_one(event, context))
             && event.metadata().name() != "token"
         {
-            self.inner.on_event(event, context.clone());
+            self.tell(event, context);
         }
     }
 
