@@ -198,9 +198,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         identity::unsampled(span, &self.sampler, &self.sampled)
     }
 
-    // These stay functions of their own: inlined into the Layer's callbacks, their registers would be saved for every
-    // span of a service without traces.
-    #[inline(never)]
+    // Parts of the one who calls them, who is out of line already: see `layer::traced`.
+    #[inline]
     pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
@@ -290,7 +289,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
         if self.is_through(id) {
             self.fill(id, values, context);
@@ -317,7 +316,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
         let is_decided = self.undecided.is_empty();
         if is_decided && self.sampled.is_empty() {
@@ -347,7 +346,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     /// The ids of a sampled span that is entered for the first time.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
         self.decide_if_waiting(id);
         let number = id.into_u64();
@@ -376,7 +375,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
         if self.is_through(id) {
             if std::thread::panicking() {
@@ -387,7 +386,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         attached::detach(id.into_u64());
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_waiting(id);
         let number = id.into_u64();
