@@ -30,6 +30,8 @@ enum Manner {
     ComesBack,
     /// Answers 503, and asks to be left alone for a minute.
     AsksForTime,
+    /// Takes one request, and says nothing to the others.
+    HangsBehindTheFirst,
     /// Takes bodies of so many bytes, and no larger ones.
     TakesUpTo(usize),
 }
@@ -89,11 +91,16 @@ fn serve(
     let earlier = requests.fetch_add(1, Ordering::SeqCst);
     let status = match manner {
         Manner::Hangs => return std::thread::sleep(Duration::from_mins(1)),
+        Manner::HangsBehindTheFirst if earlier > 0 => {
+            return std::thread::sleep(Duration::from_mins(1));
+        }
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
         Manner::TakesUpTo(most) if body > most => 413,
-        Manner::ComesBack | Manner::Takes | Manner::TakesUpTo(_) => 200,
+        Manner::ComesBack | Manner::Takes | Manner::HangsBehindTheFirst | Manner::TakesUpTo(_) => {
+            200
+        }
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
@@ -263,6 +270,24 @@ fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
     assert_eq!(found, [199, 0, 1], "one is too large by itself");
     let requests = receiver.requests.load(Ordering::SeqCst);
     assert!((5..=8).contains(&requests), "{requests}");
+}
+
+#[test]
+fn what_was_taken_of_a_batch_before_the_end_is_exported_and_the_rest_is_not() {
+    let receiver = Receiver::start(Manner::HangsBehindTheFirst);
+    let mut traces = traces(&receiver.address);
+    traces.otlp.request_bytes = 64 << 10;
+    traces.otlp.timeout = Duration::from_mins(1);
+    traces.batch.delay = Duration::from_mins(10);
+    let mut config = config(traces);
+    config.shutdown_timeout = Duration::from_millis(500);
+    let [exported, dropped, failed] = results(config, "otlp", || {
+        for number in 0..100 {
+            tracing::info_span!("step", number, note = "x".repeat(1_000)).in_scope(|| ());
+        }
+    });
+    assert!((30..70).contains(&exported), "{exported}");
+    assert_eq!(exported + dropped + failed, 100);
 }
 
 #[test]

@@ -22,7 +22,11 @@ use std::time::Duration;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
 pub(crate) use self::otlp::{Signal, Transport};
-use self::{console::Console, otlp::Otlp, parts::Part};
+use self::{
+    console::Console,
+    otlp::Otlp,
+    parts::{Pack, Part},
+};
 use super::TracesError;
 use crate::config::{TraceExporter, TracesConfig};
 
@@ -130,16 +134,16 @@ impl Exporter {
             Self::Zipkin(zipkin) => zipkin.encode(spans),
             Self::Console(console) => vec![Part {
                 encoded: console.encode(&spans),
-                spans: spans.len(),
+                pack: Pack::of(spans.len()),
             }],
             #[cfg(test)]
             Self::Test(_) => parts::packs(spans.iter().map(|span| span.name.len()), TEST_BYTES)
                 .into_iter()
-                .map(|spans| Part {
+                .map(|pack| Part {
                     encoded: Encoded {
-                        body: vec![0; spans].into(),
+                        body: vec![0; pack.spans].into(),
                     },
-                    spans,
+                    pack,
                 })
                 .collect(),
         }

@@ -10,7 +10,7 @@ use std::{
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{ExportError, Exporter};
+use super::{ExportError, Exporter, parts::Part};
 use crate::traces::sampling::random;
 
 /// Time before the second attempt, about.
@@ -38,9 +38,13 @@ pub(in crate::traces) async fn send(
         sent.error = Some(ExportError::Io("the encoder panicked".to_owned()));
         return;
     };
-    for part in parts {
-        match deliver(|| exporter.send(&part.encoded), deadline).await {
-            Ok(refused) => sent.taken += part.spans - refused.min(part.spans),
+    for Part { encoded, pack } in parts {
+        let attempt = || async {
+            let answer = exporter.send(&encoded).await;
+            answer.map_err(|error| final_if(pack.is_too_large, error))
+        };
+        match deliver(attempt, deadline).await {
+            Ok(refused) => sent.taken += pack.spans - refused.min(pack.spans),
             Err(error) => {
                 let is_about_this_part = matches!(error, ExportError::Refused(_));
                 sent.error = Some(error);
@@ -50,6 +54,18 @@ pub(in crate::traces) async fn send(
                 }
             }
         }
+    }
+}
+
+/// Some receivers refuse what is too large with a status that may pass (`OUT_OF_RANGE`): it would be tried again for
+/// nothing, while all others wait. One that says when to come back is believed.
+fn final_if(is_too_large: bool, error: ExportError) -> ExportError {
+    match error {
+        ExportError::Later {
+            status,
+            after: None,
+        } if is_too_large => ExportError::Refused(status),
+        error => error,
     }
 }
 
@@ -174,6 +190,26 @@ mod tests {
             _ => Ok(0),
         });
         assert_eq!(found.await, (Sent { taken: 2, error }, vec![2, 1]));
+    }
+
+    #[tokio::test]
+    async fn a_span_that_is_too_large_is_not_tried_again_unless_the_receiver_asks_for_it() {
+        let later = |after| ExportError::Later {
+            status: "gRPC status 11".to_owned(),
+            after,
+        };
+        let spans = ["123456789", "1"];
+        let found = sent(spans, move |attempt| match attempt {
+            0 => Err(later(None)),
+            _ => Ok(0),
+        });
+        let error = Some(ExportError::Refused("gRPC status 11".to_owned()));
+        assert_eq!(found.await, (Sent { taken: 1, error }, vec![1, 1]));
+        let found = sent(spans, move |attempt| match attempt {
+            0 => Err(later(Some(Duration::from_millis(1)))),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (all(2), vec![1, 1, 1]));
     }
 
     fn all(taken: usize) -> Sent {

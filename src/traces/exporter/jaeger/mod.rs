@@ -81,12 +81,12 @@ impl Thrift {
     pub(super) fn encode(&self, mut spans: &[SpanData]) -> Vec<Part> {
         let packs = packs(spans.iter().map(bytes_of), MOST_BYTES);
         let mut parts = Vec::with_capacity(packs.len());
-        for count in packs {
-            let (pack, rest) = spans.split_at(count);
+        for pack in packs {
+            let (inside, rest) = spans.split_at(pack.spans);
             spans = rest;
             parts.push(Part {
-                encoded: self.encoded(pack),
-                spans: count,
+                encoded: self.encoded(inside),
+                pack,
             });
         }
         parts

@@ -181,9 +181,9 @@ impl Otlp {
             resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
         };
         let parts = split::split(request, self.most_bytes).into_iter();
-        let part = |(request, spans)| Part {
+        let part = |(request, pack)| Part {
             encoded: self.transport.encode(&request),
-            spans,
+            pack,
         };
         parts.map(part).collect()
     }

@@ -6,22 +6,22 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
-use crate::traces::exporter::parts::packs;
+use crate::traces::exporter::parts::{Pack, packs};
 
 /// Tag and length before a message, at most: protobuf's messages are below 2 GiB.
 const BEFORE: usize = 1 + 5;
 /// By how much the lengths of a resource and a scope grow with what is in them.
 const GROWTH: usize = 2 * 4;
 
-/// Requests of `most` bytes, each with how many spans it has.
+/// Requests of `most` bytes, each with what is in it.
 pub(super) fn split(
     request: ExportTraceServiceRequest,
     most: usize,
-) -> Vec<(ExportTraceServiceRequest, usize)> {
+) -> Vec<(ExportTraceServiceRequest, Pack)> {
     if request.encoded_len() <= most {
         let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
         let spans = scopes.map(|scope| scope.spans.len()).sum();
-        return vec![(request, spans)];
+        return vec![(request, Pack::of(spans))];
     }
     let mut parts = Vec::new();
     for mut resource in request.resource_spans {
@@ -41,8 +41,8 @@ pub(super) fn split(
                 .as_slice()
                 .iter()
                 .map(|span| span.encoded_len() + BEFORE);
-            for count in packs(sizes, most.saturating_sub(around)) {
-                parts.push((with(spans.by_ref().take(count).collect()), count));
+            for pack in packs(sizes, most.saturating_sub(around)) {
+                parts.push((with(spans.by_ref().take(pack.spans).collect()), pack));
             }
         }
     }
@@ -94,7 +94,7 @@ mod tests {
         }
         let most = 10_000;
         let parts = split(whole.clone(), most);
-        for (part, count) in &parts {
+        for (part, pack) in &parts {
             let [resource] = &part.resource_spans[..] else {
                 unreachable!("{part:?}");
             };
@@ -103,8 +103,8 @@ mod tests {
                 unreachable!("{part:?}");
             };
             assert_eq!(scope.schema_url, "of the scope");
-            assert_eq!(scope.spans.len(), *count);
-            assert!(part.encoded_len() <= most || *count == 1);
+            assert_eq!(scope.spans.len(), pack.spans);
+            assert_eq!(part.encoded_len() > most, pack.is_too_large);
             let scopes = &mut found.resource_spans[0].scope_spans;
             let same = scopes.iter_mut().find(|s| s.scope == scope.scope).unwrap();
             same.spans.extend(scope.spans.clone());
