@@ -10,7 +10,10 @@ use std::{
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{ExportError, Exporter, parts::Part};
+use super::{
+    ExportError, Exporter,
+    parts::{Pack, Part},
+};
 use crate::traces::sampling::random;
 
 /// Time before the second attempt, about.
@@ -41,7 +44,7 @@ pub(in crate::traces) async fn send(
     for Part { encoded, pack } in parts {
         let attempt = || async {
             let answer = exporter.send(&encoded).await;
-            answer.map_err(|error| final_if(pack.is_too_large, error))
+            answer.map_err(|error| judged(error, pack))
         };
         match deliver(attempt, deadline).await {
             Ok(refused) => sent.taken += pack.spans - refused.min(pack.spans),
@@ -59,12 +62,12 @@ pub(in crate::traces) async fn send(
 
 /// Some receivers refuse what is too large with a status that may pass (`OUT_OF_RANGE`): it would be tried again for
 /// nothing, while all others wait. One that says when to come back is believed.
-fn final_if(is_too_large: bool, error: ExportError) -> ExportError {
+fn judged(error: ExportError, pack: Pack) -> ExportError {
     match error {
         ExportError::Later {
             status,
             after: None,
-        } if is_too_large => ExportError::Refused(status),
+        } if pack.is_too_large => ExportError::Refused(status),
         error => error,
     }
 }
