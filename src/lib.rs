@@ -127,6 +127,9 @@ mod observatory;
 mod own_thread;
 #[cfg(feature = "alerting")]
 pub mod query;
+mod random;
+mod resource;
+mod said;
 #[cfg(feature = "server")]
 mod server;
 mod system;
@@ -135,7 +138,8 @@ mod traces;
 
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
-    EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary, TracesError, propagation,
+    EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
+    TracesError, propagation,
 };
 pub use crate::{
     clock::{Clock, ManualClock},

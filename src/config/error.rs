@@ -1,9 +1,11 @@
 //! What can be wrong with a configuration.
 
-use crate::metrics::BucketsError;
+use crate::{metrics::BucketsError, said::debug_is_a_sentence};
+
+debug_is_a_sentence!(ConfigError);
 
 /// A configuration that cannot be used. Nothing of it was applied.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A value that cannot be used.

@@ -249,7 +249,7 @@ catalog! {
     SPANS = Metric::counter("observatory_spans_total", "Spans of sampled traces, by exporter and by what became of them (exported, sampled_out, dropped, failed).").as_is();
     DROPPED_SPANS = Metric::counter("observatory_dropped_spans_total", "Spans that an exporter was not given, by reason (queue_full, tail_overflow, shutdown).").as_is();
     LOG_RECORDS = Metric::counter("observatory_log_records_total", "Log records, by what became of them (exported, dropped, failed).").as_is();
-    PUSHES = Metric::counter("observatory_metric_pushes_total", "Pushes of every series to a Collector, by result (success, failure).").as_is();
+    PUSHES = Metric::counter("observatory_metric_pushes_total", "Pushes of every series to a Collector, by result (success, partial: some points were rejected, failure).").as_is();
     EXPORT_DURATION = Metric::histogram("observatory_export_duration_seconds", "Time to export a batch of spans, with every retry, in seconds.", DEFAULT_BUCKETS).as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();

@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     layer::ObservatoryLayer,
     metrics::{MetricsSink, Registry, catalog, derived::Derived},
+    resource,
 };
 
 /// Puts an observatory together.
@@ -91,9 +92,10 @@ impl ObservatoryBuilder {
         for notice in &config.notices {
             registry.diagnostics().notice(notice.clone());
         }
+        let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
         let traces = (config.enabled && config.traces.enabled)
-            .then(|| Traces::new(&config, &registry))
+            .then(|| Traces::new(&config, &registry, &resource))
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
@@ -136,6 +138,7 @@ impl ObservatoryBuilder {
             is_on: config.enabled,
             origin: clock.raw(),
             started: clock.wall(),
+            resource,
             derived: Derived::default(),
             subscriber: layer.registered(),
             config,
@@ -146,6 +149,7 @@ impl ObservatoryBuilder {
         let observatory = Observatory(Arc::new(Inner {
             core,
             running: Mutex::new(None),
+            turning: Mutex::new(()),
         }));
         if observatory.config().auto_start {
             observatory.start()?;

@@ -2,25 +2,27 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{config::ConfigError, metrics::BucketsError};
+use crate::{config::ConfigError, metrics::BucketsError, said::debug_is_a_sentence};
+
+debug_is_a_sentence!(BuildError, StartError, InstallError);
 
 /// An observatory could not be made. Nothing was started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The configuration cannot be used.
-    #[error("the configuration cannot be used")]
+    #[error(transparent)]
     Config(#[from] ConfigError),
     /// Configured buckets cannot be used.
-    #[error("the configured buckets cannot be used")]
+    #[error(transparent)]
     Buckets(#[from] BucketsError),
     /// Rules, channels or the store of alerts cannot be used.
     #[cfg(feature = "alerting")]
-    #[error("alerting cannot be set up: {0}")]
+    #[error(transparent)]
     Alerting(#[from] super::AlertingError),
-    /// Traces, log records or pushed metrics cannot be set up.
+    /// What sends traces, log records or metrics cannot be set up.
     #[cfg(feature = "otlp")]
-    #[error("{} cannot be set up", .0.subject())]
+    #[error(transparent)]
     Traces(#[from] crate::traces::TracesError),
     /// It could not be started.
     #[error(transparent)]
@@ -28,7 +30,7 @@ pub enum BuildError {
 }
 
 /// An observatory could not be started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The server's address cannot be had.
@@ -52,7 +54,7 @@ pub enum StartError {
 }
 
 /// An observatory could not be installed. Nothing was.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// It could not be made.

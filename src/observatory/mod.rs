@@ -24,7 +24,7 @@ use std::{
     fmt,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
@@ -58,15 +58,19 @@ use crate::{
         CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference,
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
+    resource::ResourceAttributes,
 };
 
 /// A running observatory. Cheap to clone; when the last clone is dropped it stops.
 #[derive(Clone)]
+#[must_use = "when the last clone is dropped it stops: keep it for as long as the service runs"]
 pub struct Observatory(Arc<Inner>);
 
 struct Inner {
     core: Arc<Core>,
     running: Mutex<Option<Running>>,
+    /// Held while it starts or stops.
+    turning: Mutex<()>,
 }
 
 /// What the observatory's threads share with it.
@@ -87,6 +91,7 @@ pub(crate) struct Core {
     /// Reading of the monotonic clock at the start.
     origin: u64,
     pub(crate) started: SystemTime,
+    resource: ResourceAttributes,
     /// Whether the sink is written to; where the observatory is off, nothing is.
     is_on: bool,
     /// The subscriber that the Layer is part of, once there is one.
@@ -132,19 +137,17 @@ impl Observatory {
     /// beyond its deadline and has not come to its end yet.
     pub fn start(&self) -> Result<(), StartError> {
         let core = &self.0.core;
-        let mut running = self
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if running.is_some() || !core.is_on {
+        let _one_at_a_time = lock(&self.0.turning);
+        if lock(&self.0.running).is_some() || !core.is_on {
             return Ok(());
         }
-        *running = Some(Running::begin(core)?);
+        let begun = Running::begin(core)?;
+        *lock(&self.0.running) = Some(begun);
         Ok(())
     }
 
-    /// Stops server and threads, within `config.shutdown_timeout`, on any executor. What was recorded stays.
+    /// Stops server and threads, within `config.shutdown_timeout`, on any executor. What was recorded stays. If another
+    /// shutdown is under way it waits for that.
     pub async fn shutdown(&self) {
         let (done, is_done) = futures_channel::oneshot::channel();
         let observatory = self.clone();
@@ -170,11 +173,7 @@ impl Observatory {
     /// The address that the server listens on; `None` where it does not run.
     #[must_use]
     pub fn listen_address(&self) -> Option<SocketAddr> {
-        let running = self
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let running = lock(&self.0.running);
         #[cfg(feature = "server")]
         return running.as_ref()?.listen();
         #[cfg(not(feature = "server"))]
@@ -250,12 +249,7 @@ impl Observatory {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let is_running = self
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
+        let is_running = lock(&self.0.running).is_some();
         self.0.core.status(is_running, self.listen_address())
     }
 
@@ -348,36 +342,27 @@ impl Core {
             time.duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default()
         };
-        let service = &self.config.service;
-        let attributes = [
-            ("service.name", Some(&service.name)),
-            ("service.version", service.version.as_ref()),
-            ("deployment.environment.name", service.environment.as_ref()),
-        ];
         Moment {
             now: Some(now),
             wall: since_epoch(self.clock.wall()),
             start: since_epoch(self.started),
-            resource: attributes
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.to_owned(), value?.clone())))
-                .collect(),
+            resource: Arc::clone(&self.resource),
         }
     }
 }
 
 impl Inner {
     fn stop(&self) {
-        let Some(running) = self
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        else {
-            return;
-        };
-        running.end(&self.core);
+        let _one_at_a_time = lock(&self.turning);
+        let running = lock(&self.running).take();
+        if let Some(running) = running {
+            running.end(&self.core);
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Inner {

@@ -18,7 +18,10 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Executor},
-    traces::{ExportError, Quiet, Signal, TracesError, Transport, deliver},
+    traces::{
+        Complaint, Encoded, ExportError, Patience, Sent, Signal, TracesError, Transport,
+        deliver_parts, unharmed,
+    },
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -59,48 +62,74 @@ impl Pushing {
     }
 }
 
-async fn run(core: &Core, mut ends: End) {
+async fn run(core: &Core, end: End) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
-    let result = |result| {
-        core.registry
-            .counter(&catalog::PUSHES, &[("result", result)])
-    };
-    let (succeeded, failed) = (result("success"), result("failure"));
-    let mut quiet = Quiet::default();
-    let interval = core.config.push.interval;
+    let results = Results::new(core);
+    let mut complaint = Complaint::default();
+    let mut patience = Patience::new(end);
+    let config = &core.config.push;
     loop {
-        let end = tokio::select! {
-            () = tokio::time::sleep(interval) => None,
-            end = ends.wait_for(Option::is_some) => Some(end.ok().and_then(|end| *end)),
-        };
-        let timeout = core.config.push.time_of_one();
-        let deadline = Instant::now() + timeout;
-        let deadline = end.flatten().map_or(deadline, |end| end.min(deadline));
-        let pushed = push(core, transport, deadline, &succeeded, &failed).await;
-        if let Err(error) = pushed
-            && quiet.about(1, Instant::now()).is_some()
-        {
-            tracing::warn!(target: "llm_observatory", address = %transport.address(), %error, "metrics could not be pushed");
+        tokio::select! {
+            () = tokio::time::sleep(config.interval) => {}
+            () = patience.announced() => {}
         }
-        if end.is_some() {
+        let is_last = patience.is_ending();
+        patience.begin(config.time_of_one());
+        let mut sent = Sent::default();
+        let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
+        let error = pushed.err().or(sent.error);
+        results.count(sent.refused, error.as_ref());
+        if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
+            let address = transport.address();
+            match error {
+                None => {
+                    tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
+                }
+                Some(error) => {
+                    tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
+                }
+            }
+        }
+        if is_last {
             return;
         }
     }
 }
 
-async fn push(
-    core: &Core,
-    transport: &Transport,
-    deadline: Instant,
-    succeeded: &Series<Counter>,
-    failed: &Series<Counter>,
-) -> Result<(), ExportError> {
-    let request = protobuf::request(&core.registry, &core.moment());
-    let encoded = transport.encode(&request);
-    drop(request);
-    let sent = deliver(|| transport.send(&encoded), deadline).await;
-    if sent.is_ok() { succeeded } else { failed }.add(1);
-    sent.map(drop)
+async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
+    let parts = transport.parts(protobuf::request(&core.registry, &core.moment()));
+    let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
+    deliver_parts(parts, attempt, patience, sent).await;
+}
+
+/// Pushes, by what became of them.
+struct Results {
+    whole: Arc<Series<Counter>>,
+    partial: Arc<Series<Counter>>,
+    failed: Arc<Series<Counter>>,
+}
+
+impl Results {
+    fn new(core: &Core) -> Self {
+        let of = |result| {
+            core.registry
+                .counter(&catalog::PUSHES, &[("result", result)])
+        };
+        Self {
+            whole: of("success"),
+            partial: of("partial"),
+            failed: of("failure"),
+        }
+    }
+
+    fn count(&self, refused: usize, error: Option<&ExportError>) {
+        match (refused, error) {
+            (0, None) => &self.whole,
+            (_, None) => &self.partial,
+            (_, Some(_)) => &self.failed,
+        }
+        .add(1);
+    }
 }

@@ -35,6 +35,9 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of one, that could not be used.
     pub dropped_observations: u64,
+    /// How it went with each exporter of traces; none where they are off.
+    #[cfg(feature = "otlp")]
+    pub exporters: Vec<crate::traces::ExporterStatus>,
     /// Rules, alerts, notifications.
     #[cfg(feature = "alerting")]
     pub alerts: super::AlertsStatus,
@@ -56,6 +59,8 @@ pub struct Components {
     pub health: bool,
     /// Alert rules.
     pub alerting: bool,
+    /// Traces.
+    pub traces: bool,
 }
 
 impl Core {
@@ -96,11 +101,20 @@ impl Core {
                 alerting: is_running && self.alerting.is_on(),
                 #[cfg(not(feature = "alerting"))]
                 alerting: false,
+                #[cfg(feature = "otlp")]
+                traces: is_running && self.traces.is_some(),
+                #[cfg(not(feature = "otlp"))]
+                traces: false,
             },
             metrics: families.iter().filter(|family| family.len() > 0).count(),
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            #[cfg(feature = "otlp")]
+            exporters: self
+                .traces
+                .as_ref()
+                .map_or_else(Vec::new, crate::traces::Traces::exporters),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),
         }

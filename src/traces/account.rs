@@ -2,11 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+
+use serde::Serialize;
 
 use crate::metrics::{
     Registry, catalog,
@@ -27,6 +29,8 @@ pub(super) enum DropReason {
 /// The counters of one exporter. A span is counted once: `exported + sampled_out + dropped + failed` is how many there
 /// were.
 pub(super) struct Account {
+    exporter: &'static str,
+    address: String,
     /// Spans that ended; the same for every exporter.
     taken: Arc<AtomicU64>,
     /// Those of them that are counted.
@@ -39,10 +43,43 @@ pub(super) struct Account {
     tail_overflow: Arc<Series<Counter>>,
     shutdown: Arc<Series<Counter>>,
     duration: Arc<Series<Histogram>>,
+    last_failure: Mutex<Option<ExportFailure>>,
+}
+
+/// How it went with an exporter so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExporterStatus {
+    /// Its name: `otlp`, `jaeger`, `zipkin`, `console`.
+    pub exporter: &'static str,
+    /// Where it sends, without credentials.
+    pub address: String,
+    /// Spans that arrived.
+    pub exported: u64,
+    /// Spans of traces that tail sampling did not keep.
+    pub sampled_out: u64,
+    /// Spans that it was not given, for want of room or time.
+    pub dropped: u64,
+    /// Spans that were sent in vain.
+    pub failed: u64,
+    /// Spans that wait, or are under way.
+    pub waiting: u64,
+    /// The last time that spans were sent in vain, if there was one.
+    pub last_failure: Option<ExportFailure>,
+}
+
+/// Why spans were sent in vain, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExportFailure {
+    /// Seconds from the Unix epoch to it.
+    pub unix_seconds: u64,
+    /// What happened.
+    pub reason: String,
 }
 
 impl Account {
-    pub(super) fn new(registry: &Registry, exporter: &str) -> Self {
+    pub(super) fn new(registry: &Registry, exporter: &'static str, address: String) -> Self {
         let result = |result| {
             registry.counter(
                 &catalog::SPANS,
@@ -56,6 +93,8 @@ impl Account {
             )
         };
         Self {
+            exporter,
+            address,
             taken: Arc::default(),
             settled: AtomicU64::new(0),
             exported: result("exported"),
@@ -66,7 +105,40 @@ impl Account {
             tail_overflow: reason("tail_overflow"),
             shutdown: reason("shutdown"),
             duration: registry.histogram(&catalog::EXPORT_DURATION, &[("exporter", exporter)]),
+            last_failure: Mutex::default(),
         }
+    }
+
+    /// How it went so far.
+    pub(super) fn status(&self) -> ExporterStatus {
+        let of = |series: &Series<Counter>| series.value().whole;
+        // Settled first: what ends meanwhile waits.
+        let settled = self.settled.load(Ordering::Acquire);
+        ExporterStatus {
+            exporter: self.exporter,
+            address: self.address.clone(),
+            exported: of(&self.exported),
+            sampled_out: of(&self.sampled_out),
+            dropped: of(&self.dropped),
+            failed: of(&self.failed),
+            waiting: self.taken.load(Ordering::Acquire).saturating_sub(settled),
+            last_failure: self.failure().clone(),
+        }
+    }
+
+    /// Remembers why spans were sent in vain.
+    pub(super) fn failed_last(&self, reason: String) {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        *self.failure() = Some(ExportFailure {
+            unix_seconds: since_epoch.map_or(0, |since| since.as_secs()),
+            reason,
+        });
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<ExportFailure>> {
+        self.last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts no more than `taken` spans in all.
@@ -133,7 +205,7 @@ mod tests {
     fn a_span_is_counted_once_whoever_comes_late() {
         let registry = Registry::new(RegistryOptions::default()).unwrap();
         let taken = Arc::new(AtomicU64::new(10));
-        let account = Account::new(&registry, "otlp").of(&taken);
+        let account = Account::new(&registry, "otlp", String::new()).of(&taken);
         account.sent(4, 1, Duration::ZERO);
         account.left();
         // A thread that was held up comes back.

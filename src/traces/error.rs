@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::config::{ConfigError, Signal};
+use crate::{config::ConfigError, said::debug_is_a_sentence};
+
+debug_is_a_sentence!(TracesError);
 
 /// Traces cannot be set up, or log records or pushed metrics, which go the same way.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TracesError {
     /// A file of certificates, or of a key, cannot be used.
@@ -44,26 +46,4 @@ pub enum TracesError {
         /// The pattern.
         pattern: String,
     },
-}
-
-impl TracesError {
-    /// What cannot be set up.
-    pub(crate) fn subject(&self) -> &'static str {
-        let key = match self {
-            Self::Certificate { key, .. }
-            | Self::Platform { key, .. }
-            | Self::Config(ConfigError::Invalid { key, .. } | ConfigError::Missing { key, .. }) => {
-                key
-            }
-            _ => "",
-        };
-        let of = |signal: Signal| key.starts_with(signal.key());
-        if of(Signal::Metrics) {
-            "the push of metrics"
-        } else if of(Signal::Logs) {
-            "the export of log records"
-        } else {
-            "traces"
-        }
-    }
 }

@@ -34,7 +34,6 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
-pub use self::error::TracesError;
 pub(crate) use self::gate::Gate;
 pub use self::live::{EventRecord, LiveTraces, OpenSpan, SpanRecord, TraceSummary};
 use self::{
@@ -51,9 +50,17 @@ use self::{
     sampling::HeadSampler,
     tail::TailSampler,
 };
+pub use self::{
+    account::{ExportFailure, ExporterStatus},
+    error::TracesError,
+};
 pub(crate) use self::{
-    exporter::{ExportError, Signal, Transport, retry::deliver},
-    pipeline::Quiet,
+    exporter::{
+        Encoded, ExportError, Signal, Transport,
+        patience::Patience,
+        retry::{Sent, deliver_parts},
+    },
+    pipeline::{Complaint, unharmed},
 };
 use crate::{
     clock::Clock,
@@ -86,9 +93,13 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// Everything but the thread.
-    pub(crate) fn new(config: &Config, registry: &Registry) -> Result<Self, TracesError> {
+    pub(crate) fn new(
+        config: &Config,
+        registry: &Registry,
+        resource: &[(String, String)],
+    ) -> Result<Self, TracesError> {
         let traces = &config.traces;
-        let resource = provider::resource(config);
+        let resource = provider::resource(resource);
         // Named twice, one would send everything twice.
         let mut kinds = Vec::new();
         for kind in &traces.exporters {
@@ -100,7 +111,7 @@ impl Traces {
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;
-                let account = Account::new(registry, exporter.name());
+                let account = Account::new(registry, exporter.name(), exporter.address());
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;
@@ -196,6 +207,12 @@ impl Traces {
     /// The traces of the last minutes.
     pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
+    }
+
+    /// How it went with each exporter so far.
+    pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
+        let accounts = self.pipeline.stream.accounts();
+        accounts.map(Account::status).collect()
     }
 
     /// Starts the threads that export.

@@ -14,7 +14,7 @@ use super::{
     pipeline::Intake,
     sampling::HeadSampler,
 };
-use crate::config::{Config, SpanLimits as Limits};
+use crate::config::SpanLimits as Limits;
 
 pub(super) fn provider(
     intake: Intake,
@@ -37,32 +37,15 @@ pub(super) fn provider(
         .build()
 }
 
-/// Who sends: the service, and what else is said of it. What is said of the service itself stands over that.
-pub(super) fn resource(config: &Config) -> Resource {
-    let service = &config.service;
-    let named = [
-        ("service.name", Some(&service.name)),
-        ("service.version", service.version.as_ref()),
-        ("deployment.environment.name", service.environment.as_ref()),
-    ];
-    let distro = [
-        ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
-        ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
-    ];
-    let attributes = service
-        .attributes
+/// Who sends, and by what.
+pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
+    let attributes = attributes
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-    let named = named
-        .into_iter()
-        .filter_map(|(key, value)| Some(KeyValue::new(key, value?.clone())));
-    let distro = distro.map(|(key, value)| KeyValue::new(key, value));
     Resource::builder_empty()
         // `telemetry.sdk.*`: only the SDK knows its version.
         .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attributes(distro)
         .with_attributes(attributes)
-        .with_attributes(named)
         .build()
 }
 
@@ -76,10 +59,12 @@ pub(super) fn scope() -> InstrumentationScope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
 
     #[test]
     fn a_resource_names_service_sdk_and_distribution() {
-        let resource = resource(&Config::default().with_service_name("mine"));
+        let service = Config::default().with_service_name("mine").service;
+        let resource = resource(&crate::resource::attributes(&service));
         let of = |key: &'static str| {
             let value = resource.get(&key.into()).map(|value| value.to_string());
             value.unwrap_or_default()

@@ -490,7 +490,7 @@ mod traces {
 
     use axum::{Router, body::Body, http::HeaderMap, routing::get};
     use llm_observatory::{
-        Config, Observatory, TracesConfig,
+        Config, Observatory, SpanRecord, TracesConfig,
         middleware::{
             client::HttpClientLayer,
             http::{HttpMonitorLayer, HttpOptions, Sampling},
@@ -501,8 +501,8 @@ mod traces {
 
     const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// The `traceparent` with which a handler calls somebody else, asked with `incoming`.
-    fn forwarded(incoming: Option<&str>, sampling: Sampling) -> String {
+    /// The `traceparent` with which a handler calls somebody else, asked with `incoming`, and the spans of both.
+    fn forwarded(incoming: Option<&str>, sampling: Sampling) -> (String, Vec<SpanRecord>) {
         let mut traces = TracesConfig::default();
         traces.exporters.clear();
         let mut config = Config::default()
@@ -526,17 +526,16 @@ mod traces {
                     }
                 });
                 let upstream = HttpClientLayer::new("upstream").layer(upstream);
-                upstream
-                    .oneshot(http::Request::new(Body::empty()))
-                    .await
-                    .unwrap();
+                let uri = "https://ann:s3cret@upstream:8443/v1/models?key=s3cret";
+                let request = http::Request::builder().uri(uri).body(Body::empty());
+                upstream.oneshot(request.unwrap()).await.unwrap();
             }
         };
         let options = HttpOptions::default().with_sampling(sampling);
         let app: Router = Router::new()
-            .route("/", get(handler))
+            .route("/chats/{id}", get(handler))
             .layer(HttpMonitorLayer::with_options(options));
-        let mut request = http::Request::builder().uri("/");
+        let mut request = http::Request::builder().uri("/chats/7?key=s3cret");
         if let Some(incoming) = incoming {
             request = request.header("traceparent", incoming);
         }
@@ -547,24 +546,43 @@ mod traces {
                 .unwrap();
             runtime.block_on(async { app.oneshot(request).await.unwrap() });
         });
-        drop(observatory);
+        observatory.shutdown_blocking();
+        let live = observatory.traces();
+        let recent = live.recent(1);
+        let spans = recent
+            .first()
+            .map_or_else(Vec::new, |trace| live.spans(trace.trace_id));
         let seen = seen.lock().unwrap();
-        seen.clone()
+        (seen.clone(), spans)
+    }
+
+    #[test]
+    fn spans_say_where_requests_go_and_none_of_the_secrets_in_it() {
+        let (_, spans) = forwarded(None, Sampling::ALL);
+        let of = |kind: &str, name: &str| {
+            let span = spans.iter().find(|span| span.kind == kind).unwrap();
+            let found = span.attributes.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.clone()).unwrap()
+        };
+        assert_eq!(of("server", "http.route"), "/chats/{id}");
+        assert_eq!(of("server", "url.path"), "/chats/7");
+        assert_eq!(of("client", "url.full"), "https://upstream:8443/v1/models");
+        assert!(!format!("{spans:?}").contains("s3cret"), "{spans:?}");
     }
 
     #[test]
     fn a_trace_that_comes_in_goes_on_with_spans_of_ours_between() {
-        let going = forwarded(Some(INCOMING), Sampling::ALL);
+        let (going, _) = forwarded(Some(INCOMING), Sampling::ALL);
         assert_eq!(going[..36], INCOMING[..36], "{going}");
         assert_ne!(going[36..52], INCOMING[36..52], "{going}");
         assert!(going.ends_with("-01"), "{going}");
-        assert!(forwarded(None, Sampling::ALL).ends_with("-01"));
+        assert!(forwarded(None, Sampling::ALL).0.ends_with("-01"));
     }
 
     #[test]
     fn a_request_that_is_not_sampled_is_not_traced_whatever_comes_in() {
         for incoming in [None, Some(INCOMING)] {
-            let going = forwarded(incoming, Sampling::NONE);
+            let (going, _) = forwarded(incoming, Sampling::NONE);
             assert!(going.ends_with("-00"), "{going}");
         }
     }

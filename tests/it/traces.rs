@@ -32,6 +32,8 @@ enum Manner {
     AsksForTime,
     /// Takes one request, and says nothing to the others.
     HangsBehindTheFirst,
+    /// Takes it, and says that it refused three of what was in it.
+    RefusesThree,
     /// Takes bodies of so many bytes, and no larger ones.
     TakesUpTo(usize),
 }
@@ -70,6 +72,10 @@ fn serve(
     requests: &AtomicUsize,
     bodies: &Mutex<Vec<Vec<u8>>>,
 ) {
+    if manner == Manner::Hangs {
+        requests.fetch_add(1, Ordering::SeqCst);
+        return std::thread::sleep(Duration::from_mins(1));
+    }
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
     let body = loop {
@@ -90,7 +96,6 @@ fn serve(
     };
     let earlier = requests.fetch_add(1, Ordering::SeqCst);
     let status = match manner {
-        Manner::Hangs => return std::thread::sleep(Duration::from_mins(1)),
         Manner::HangsBehindTheFirst if earlier > 0 => {
             return std::thread::sleep(Duration::from_mins(1));
         }
@@ -98,9 +103,12 @@ fn serve(
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
         Manner::TakesUpTo(most) if body > most => 413,
-        Manner::ComesBack | Manner::Takes | Manner::HangsBehindTheFirst | Manner::TakesUpTo(_) => {
-            200
-        }
+        Manner::ComesBack
+        | Manner::Takes
+        | Manner::TakesUpTo(_)
+        | Manner::HangsBehindTheFirst
+        | Manner::RefusesThree
+        | Manner::Hangs => 200,
     };
     if status == 200 {
         bodies.lock().unwrap().push(bytes);
@@ -110,9 +118,17 @@ fn serve(
     } else {
         ""
     };
-    let answer =
-        format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n{after}connection: close\r\n\r\n");
-    let _ = stream.write_all(answer.as_bytes());
+    // partial_success { rejected: 3 }, the same for every signal.
+    let body: &[u8] = if manner == Manner::RefusesThree {
+        &[0x0a, 2, 0x08, 3]
+    } else {
+        &[]
+    };
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{after}connection: close\r\n\r\n"
+    );
+    let _ = stream.write_all(&[answer.as_bytes(), body].concat());
 }
 
 fn traces(address: &str) -> TracesConfig {
@@ -273,6 +289,58 @@ fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
 }
 
 #[test]
+fn many_series_and_long_lines_go_in_parts_too() {
+    let most = 64 << 10;
+    let receiver = Receiver::start(Manner::TakesUpTo(most));
+    let mut traces = traces(&receiver.address);
+    traces.logs.enabled = true;
+    traces.logs.batch.delay = Duration::from_mins(10);
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", receiver.address));
+    traces.logs.otlp.request_bytes = most;
+    let mut push = OtlpConfig::default();
+    push.endpoint = Some(format!("http://{}/v1/metrics", receiver.address));
+    push.request_bytes = most;
+    let config = config(traces).with_metrics_push(Duration::from_mins(10), push);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(observatory.log_export_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..200 {
+            tracing::info!(note = "x".repeat(1_000), "a long line");
+        }
+        for number in 0..900 {
+            let kind = format!("kind {number} {}", "x".repeat(90));
+            tracing::info!(monotonic_counter.jobs = 1_u64, kind);
+        }
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |name: &str, result: &str| sum(&text, name, &format!("result=\"{result}\"")) as u64;
+    let pushes = ["success", "failure"].map(|result| of("observatory_metric_pushes_total", result));
+    let lines = ["exported", "failed"].map(|result| of("observatory_log_records_total", result));
+    assert_eq!((pushes, lines[1]), ([1, 0], 0), "{lines:?}");
+    let bodies = receiver.bodies.lock().unwrap();
+    let of = |path: &str| {
+        let text = bodies.iter().map(|body| String::from_utf8_lossy(body));
+        text.filter(|text| text.starts_with(path))
+            .collect::<Vec<_>>()
+    };
+    let (logs, metrics) = (of("POST /v1/logs"), of("POST /v1/metrics"));
+    assert!(
+        logs.len() > 3 && metrics.len() > 2,
+        "{} {}",
+        logs.len(),
+        metrics.len()
+    );
+    let series: usize = metrics
+        .iter()
+        .map(|text| text.matches(" xxx").count())
+        .sum();
+    assert_eq!(series, 900);
+}
+
+#[test]
 fn what_was_taken_of_a_batch_before_the_end_is_exported_and_the_rest_is_not() {
     let receiver = Receiver::start(Manner::HangsBehindTheFirst);
     let mut traces = traces(&receiver.address);
@@ -315,6 +383,25 @@ fn an_exporter_that_hangs_leaves_the_others_alone() {
     let of = |labels: &str| sum(&text, "observatory_spans_total", labels);
     assert_eq!(of("exporter=\"otlp\",result=\"exported\""), 10.0);
     assert_eq!(of("exporter=\"jaeger\",result=\"failed\""), 10.0);
+    let status = observatory.status().exporters;
+    let [jaeger, otlp] = status.as_slice() else {
+        panic!("two exporters: {status:?}");
+    };
+    assert_eq!(
+        (jaeger.exporter, jaeger.failed, jaeger.waiting),
+        ("jaeger", 10, 0)
+    );
+    let failure = jaeger.last_failure.as_ref().unwrap();
+    assert!(failure.reason.contains("no answer in time"), "{failure:?}");
+    assert_eq!(
+        (otlp.exporter, otlp.exported, &otlp.last_failure),
+        ("otlp", 10, &None)
+    );
+    assert!(
+        otlp.address
+            .ends_with(&format!("{}/v1/traces", takes.address)),
+        "{otlp:?}"
+    );
 }
 
 #[test]
@@ -322,9 +409,7 @@ fn an_address_that_is_none_sends_nothing_to_another() {
     let mut traces = traces("${COLLECTOR}:4318");
     traces.logs.enabled = true;
     let error = Observatory::builder(config(traces)).build::<tracing_subscriber::Registry>();
-    let error = std::error::Error::source(&error.unwrap_err())
-        .unwrap()
-        .to_string();
+    let error = error.unwrap_err().to_string();
     assert!(
         error.contains("traces.otlp.endpoint") && error.contains("${COLLECTOR}"),
         "{error}"
@@ -334,44 +419,31 @@ fn an_address_that_is_none_sends_nothing_to_another() {
 #[test]
 fn a_certificate_that_cannot_be_used_is_one_of_its_signal() {
     let missing = std::path::PathBuf::from("/nowhere/client.pem");
-    let with = |set: &dyn Fn(&mut Config)| {
+    let check = |said: &str, set: &dyn Fn(&mut Config)| {
         let mut config = Config::default()
             .without_server()
             .with_trace_exporters([TraceExporter::Console]);
         set(&mut config);
         let error = Observatory::builder(config).build::<tracing_subscriber::Registry>();
-        let error = error.unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        (error.to_string(), cause)
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
     };
-    let (subject, cause) = with(&|config| {
-        config.push.enabled = true;
-        config.push.otlp.certificate = Some(missing.clone());
-    });
-    assert_eq!(subject, "the push of metrics cannot be set up");
-    assert!(
-        cause.starts_with("push.otlp.certificate is /nowhere/client.pem, "),
-        "{cause}"
+    check(
+        "push.otlp.certificate is /nowhere/client.pem, ",
+        &|config| {
+            config.push.enabled = true;
+            config.push.otlp.certificate = Some(missing.clone());
+        },
     );
-    let (subject, cause) = with(&|config| {
+    check("traces.logs.otlp.client_certificate is ", &|config| {
         config.traces.logs.enabled = true;
         config.traces.logs.otlp.client_certificate = Some(missing.clone());
         config.traces.logs.otlp.client_key = Some(missing.clone());
     });
-    assert_eq!(subject, "the export of log records cannot be set up");
-    assert!(
-        cause.starts_with("traces.logs.otlp.client_certificate is "),
-        "{cause}"
-    );
-    let (subject, cause) = with(&|config| {
+    check("traces.jaeger.certificate is ", &|config| {
         config.traces.exporters = vec![TraceExporter::Jaeger];
         config.traces.jaeger.certificate = Some(missing.clone());
     });
-    assert_eq!(subject, "traces cannot be set up");
-    assert!(
-        cause.starts_with("traces.jaeger.certificate is "),
-        "{cause}"
-    );
 }
 
 #[test]
@@ -488,6 +560,133 @@ fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest(
     let bodies = receiver.bodies.lock().unwrap().concat();
     let text = String::from_utf8_lossy(&bodies);
     assert!(text.contains("late") && text.contains("inner") && !text.contains("step"));
+}
+
+#[test]
+fn a_trace_that_is_larger_than_the_queue_comes_whole_also_at_the_end() {
+    let receiver = Receiver::start(Manner::Takes);
+    let mut traces = traces(&receiver.address);
+    traces.batch.queue_size = 200;
+    traces.batch.batch_size = 50;
+    let config = config(traces).with_tail_sampling(TailConfig::default().with_ratio(1.0));
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let large = || {
+            let root = tracing::info_span!("root");
+            root.in_scope(|| {
+                for turn in 1..500 {
+                    tracing::info_span!("step").in_scope(|| ());
+                    if turn % 10 == 0 {
+                        // What takes spans in is no larger than the queue.
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            });
+            root
+        };
+        drop(large());
+        let undecided = large();
+        observatory.shutdown_blocking();
+        drop(undecided);
+    });
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |result: &str| {
+        let labels = format!("exporter=\"otlp\",result=\"{result}\"");
+        sum(&text, "observatory_spans_total", &labels) as u64
+    };
+    // The root of the second one ends when nothing is sent any more.
+    let found = ["exported", "sampled_out", "dropped", "failed"].map(of);
+    assert_eq!(found, [500 + 499, 0, 1, 0]);
+}
+
+#[test]
+fn what_a_receiver_of_all_signals_refuses_is_counted_and_each_names_the_same_process() {
+    let receiver = Receiver::start(Manner::RefusesThree);
+    let mut traces = traces(&receiver.address);
+    traces.logs.enabled = true;
+    traces.logs.otlp.endpoint = Some(format!("http://{}/v1/logs", receiver.address));
+    let mut push = OtlpConfig::default();
+    push.endpoint = Some(format!("http://{}/v1/metrics", receiver.address));
+    let mut config = config(traces).with_metrics_push(Duration::from_mins(10), push);
+    let pod = ("k8s.pod.name".to_owned(), "router-0".to_owned());
+    config.service.attributes.extend([pod]);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(observatory.log_export_layer());
+    tracing::subscriber::with_default(subscriber, || {
+        ten_spans();
+        for _ in 0..5 {
+            tracing::info!("a line");
+        }
+    });
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    let of = |name: &str, result: &str| sum(&text, name, &format!("result=\"{result}\"")) as u64;
+    let spans = ["exported", "failed"].map(|result| of("observatory_spans_total", result));
+    let records = ["exported", "failed"].map(|result| of("observatory_log_records_total", result));
+    let pushes = ["success", "partial"].map(|result| of("observatory_metric_pushes_total", result));
+    assert_eq!((spans, records, pushes), ([7, 3], [2, 3], [0, 1]));
+    let bodies = receiver.bodies.lock().unwrap();
+    let instances: Vec<String> = bodies
+        .iter()
+        .map(|body| {
+            let text = String::from_utf8_lossy(body);
+            assert!(text.contains("router-0"), "{text}");
+            let behind = text.split("service.instance.id").nth(1).unwrap();
+            // Two tags and two lengths of protobuf.
+            behind.chars().skip(4).take(36).collect()
+        })
+        .collect();
+    assert_eq!(instances.len(), 3);
+    assert!(
+        instances.iter().all(|id| *id == instances[0]),
+        "{instances:?}"
+    );
+    assert_eq!(instances[0].matches('-').count(), 4, "{instances:?}");
+}
+
+#[test]
+fn a_stop_without_a_collector_takes_a_moment_and_the_reason_is_told() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    drop(port);
+    let mut traces = traces(&address);
+    traces.otlp.timeout = Duration::from_mins(1);
+    traces.batch.batch_size = 2;
+    let mut config = config(traces);
+    config.shutdown_timeout = Duration::from_mins(1);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), ten_spans);
+    let start = Instant::now();
+    observatory.shutdown_blocking();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    let exporter = &observatory.status().exporters[0];
+    assert_eq!((exporter.failed, exporter.waiting), (10, 0));
+    let failure = exporter.last_failure.as_ref().unwrap();
+    assert!(failure.reason.contains("cannot reach"), "{failure:?}");
+}
+
+#[test]
+fn a_shutdown_waits_for_the_one_that_is_under_way() {
+    let receiver = Receiver::start(Manner::Hangs);
+    let mut config = config(traces(&receiver.address));
+    config.shutdown_timeout = Duration::from_millis(500);
+    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), ten_spans);
+    let first = observatory.clone();
+    let first = std::thread::spawn(move || first.shutdown_blocking());
+    while observatory.status().components.running {
+        std::thread::yield_now();
+    }
+    observatory.shutdown_blocking();
+    let text = observatory.export_metrics(Format::Prometheus);
+    assert_eq!(sum(&text, "observatory_spans_total", ""), 10.0);
+    first.join().unwrap();
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod values;
 
 #[cfg(feature = "otlp")]
 pub(crate) use self::values::percent_bytes;
-use self::values::{count, exporters, list, milliseconds, pairs, share};
+use self::values::{count, exporters, list, lower, milliseconds, pairs, share};
 use super::{Config, JaegerConfig, Propagator, ZipkinConfig, endpoint::shown};
 
 /// Sets what a variable says, or tells what would be right.
@@ -87,9 +87,11 @@ const VARIABLES: &[(&str, Setter)] = &[
     ("OTEL_METRIC_EXPORT_TIMEOUT", |config, value| {
         milliseconds(value, &mut config.push.timeout)
     }),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", |_, value| match value {
-        "trace_based" => Ok(()),
-        _ => Err("`trace_based`, the one way in which exemplars are chosen here"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", |_, value| {
+        match &*lower(value) {
+            "trace_based" => Ok(()),
+            _ => Err("`trace_based`, the one way in which exemplars are chosen here"),
+        }
     }),
     ("OTEL_LOGS_EXPORTER", logs_exporter),
     ("OTEL_BLRP_SCHEDULE_DELAY", |config, value| {
@@ -183,7 +185,7 @@ fn resource(config: &mut Config, text: &str) -> Result<(), &'static str> {
 fn traces_exporter(config: &mut Config, text: &str) -> Result<(), &'static str> {
     const RIGHT: &str =
         "of `otlp`, `jaeger`, `zipkin` (feature `zipkin`), `console` and `logging`, or `none`";
-    if text == "none" {
+    if lower(text) == "none" {
         config.traces.enabled = false;
         return Ok(());
     }
@@ -200,9 +202,10 @@ fn traces_exporter(config: &mut Config, text: &str) -> Result<(), &'static str> 
 
 /// The share is said by another variable.
 fn sampler(config: &mut Config, name: &str) -> Result<(), &'static str> {
+    let name = lower(name);
     let (base, respects_parent) = match name.strip_prefix("parentbased_") {
         Some(base) => (base, true),
-        None => (name, false),
+        None => (&*name, false),
     };
     let ratio = match base {
         "always_on" | "traceidratio" => 1.0,
@@ -221,8 +224,12 @@ fn sampler(config: &mut Config, name: &str) -> Result<(), &'static str> {
 /// An argument says something to the sampler that takes one, as the one of the presets does, and to no other.
 fn sampler_argument(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
     const KEY: &str = "OTEL_TRACES_SAMPLER_ARG";
-    let takes_one = get("OTEL_TRACES_SAMPLER")
-        .is_none_or(|name| matches!(name.trim(), "traceidratio" | "parentbased_traceidratio"));
+    let takes_one = get("OTEL_TRACES_SAMPLER").is_none_or(|name| {
+        matches!(
+            &*lower(name.trim()),
+            "traceidratio" | "parentbased_traceidratio"
+        )
+    });
     if let Some(text) = get(KEY).filter(|_| takes_one) {
         match share(text.trim()) {
             Some(ratio) => config.traces.sampling.ratio = ratio,
@@ -233,7 +240,7 @@ fn sampler_argument(config: &mut Config, get: &impl Fn(&str) -> Option<String>) 
 
 fn propagators(config: &mut Config, text: &str) -> Result<(), &'static str> {
     const RIGHT: &str = "of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, or `none`";
-    if text == "none" {
+    if lower(text) == "none" {
         config.traces.propagators.clear();
         return Ok(());
     }
@@ -266,7 +273,7 @@ fn metrics_exporter(config: &mut Config, text: &str) -> Result<(), &'static str>
 }
 
 fn logs_exporter(config: &mut Config, text: &str) -> Result<(), &'static str> {
-    config.traces.logs.enabled = match text {
+    config.traces.logs.enabled = match &*lower(text) {
         "otlp" if config.traces.enabled => true,
         // They go by the ids and the redaction of traces.
         "otlp" => return Err("`none` where traces are off"),

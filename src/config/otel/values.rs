@@ -23,10 +23,15 @@ pub(super) fn share(text: &str) -> Option<f64> {
     (0.0..=1.0).contains(&share).then_some(share)
 }
 
+/// The name of one of several, as it is compared: `B3` and `Always_On` are what their writers mean.
+pub(super) fn lower(text: &str) -> String {
+    text.to_ascii_lowercase()
+}
+
 /// Names between commas, each once, and whether all of them are known.
 pub(super) fn list<T: PartialEq>(text: &str, known: impl Fn(&str) -> Option<T>) -> (Vec<T>, bool) {
     let (mut found, mut is_whole) = (Vec::new(), true);
-    for name in text.split(',').map(str::trim) {
+    for name in lower(text).split(',').map(str::trim) {
         match known(name) {
             Some(value) if found.contains(&value) => {}
             Some(value) => found.push(value),

@@ -56,8 +56,8 @@ pub struct OtlpConfig {
     pub timeout: Duration,
     /// How bodies are compressed. Default: not at all.
     pub compression: Compression,
-    /// Bytes of a request of spans at most, before compression; a batch that is larger goes in several, and a span that
-    /// is larger goes alone. Default: 4,000,000. gRPC: servers take 4 MiB unless they are told otherwise, and
+    /// Bytes of a request at most, before compression; what is larger goes in several, and a span, a log record or a
+    /// point that is larger goes alone. Default: 4,000,000. gRPC: servers take 4 MiB unless they are told otherwise, and
     /// count what they have decompressed; receivers over HTTP take more.
     pub request_bytes: usize,
     /// A file of certificates (PEM) to trust instead of the platform's. Default: none.

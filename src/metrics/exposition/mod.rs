@@ -10,8 +10,9 @@ mod text;
 
 use std::{ops::ControlFlow, time::Duration};
 
-pub(crate) use self::{chunks::Chunks, otlp::Resource};
+pub(crate) use self::chunks::Chunks;
 use super::registry::{Counter, Gauge, Histogram, Registry, Series};
+use crate::resource::ResourceAttributes;
 
 /// A format of exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,7 +49,8 @@ pub(crate) struct Moment {
     /// Wall clock now and at the start of the process, for OTLP.
     pub(crate) wall: Duration,
     pub(crate) start: Duration,
-    pub(crate) resource: Resource,
+    /// Who sends, for OTLP.
+    pub(crate) resource: ResourceAttributes,
 }
 
 /// Writes everything in `format`, chunk by chunk.

@@ -11,9 +11,6 @@ use crate::metrics::registry::{Exemplar, Family, Histogram, Registry, Series, Ta
 /// Cumulative: since the start of the process.
 const CUMULATIVE: u8 = 2;
 
-/// Attributes of the service, `service.name` among them.
-pub(crate) type Resource = Vec<(String, String)>;
-
 pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) -> ControlFlow<()> {
     let resource: Vec<Value> = moment
         .resource
@@ -207,7 +204,7 @@ mod tests {
         let moment = Moment {
             wall: Duration::from_secs(2),
             start: Duration::from_secs(1),
-            resource: vec![("service.name".into(), "router".into())],
+            resource: [("service.name".into(), "router".into())].into(),
             ..Moment::default()
         };
         let json: Value =

@@ -193,7 +193,7 @@ mod tests {
         let moment = Moment {
             wall: Duration::from_secs(2),
             start: Duration::from_secs(1),
-            resource: vec![("service.name".into(), "router".into())],
+            resource: [("service.name".into(), "router".into())].into(),
             ..Moment::default()
         };
         let request = request(&registry, &moment);

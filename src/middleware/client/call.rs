@@ -1,5 +1,7 @@
 //! One call of another server: its span, and what is known of it until it ends.
 
+use std::fmt::Display;
+
 use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use tracing::{Span, field::Empty, info_span, record_all};
@@ -23,14 +25,24 @@ enum End {
     Failed(&'static str),
 }
 
+/// A request that is about to be sent.
+pub(super) struct Outgoing<'a> {
+    pub(super) peer: &'a str,
+    pub(super) method: &'a str,
+    /// Without credentials and query: either may hold secrets.
+    pub(super) url: &'a (dyn Display + Sync),
+    pub(super) bytes: Option<u64>,
+}
+
 impl ClientCall {
-    /// Opens the span of a call of `peer`, and puts its context into the headers; `None` where nobody wants it.
-    pub(super) fn begin(
-        peer: &str,
-        method: &str,
-        request_bytes: Option<u64>,
-        headers: &mut HeaderMap,
-    ) -> Option<Self> {
+    /// Opens the span of a call of a peer, and puts its context into the headers; `None` where nobody wants it.
+    pub(super) fn begin(request: &Outgoing<'_>, headers: &mut HeaderMap) -> Option<Self> {
+        let Outgoing {
+            peer,
+            method,
+            url,
+            bytes: request_bytes,
+        } = *request;
         let span = info_span!(
             "http_request",
             otel.kind = "client",
@@ -38,6 +50,7 @@ impl ClientCall {
             error.r#type = Empty,
             http.request.method = method,
             peer.service = peer,
+            url.full = display(url),
             http.request.body.size = request_bytes,
             http.response.body.size = Empty,
             http.response.status_code = Empty,

@@ -1,18 +1,19 @@
 //! A layer for HTTP clients that are tower services: hyper-util's, say.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::ClientCall;
+use super::{ClientCall, call::Outgoing};
 use crate::middleware::{body::MonitoredBody, class};
 
 /// Watches the HTTP requests that a client sends to one server.
@@ -66,7 +67,14 @@ where
         // Counted as it passes it would be a body of another type, and clients take one type only.
         let size = request.body().size_hint().exact();
         let method = request.method().clone();
-        let call = ClientCall::begin(&self.peer, method.as_str(), size, request.headers_mut());
+        let uri = request.uri().clone();
+        let outgoing = Outgoing {
+            peer: &self.peer,
+            method: method.as_str(),
+            url: &Target(&uri),
+            bytes: size,
+        };
+        let call = ClientCall::begin(&outgoing, request.headers_mut());
         let inner = match &call {
             Some(call) => call.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),
@@ -130,4 +138,34 @@ pub(super) fn watched<B: Body>(
         });
         MonitoredBody::new(body, call)
     })
+}
+
+/// Where a request goes to.
+struct Target<'a>(&'a Uri);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(uri) = self;
+        if let Some(host) = uri.host() {
+            write!(f, "{}://{host}", uri.scheme_str().unwrap_or("http"))?;
+            if let Some(port) = uri.port() {
+                write!(f, ":{port}")?;
+            }
+        }
+        f.write_str(uri.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_says_nothing_that_may_be_secret() {
+        let uri: Uri = "https://ann:s3cret@[::1]:8443/v1/chat?key=s3cret"
+            .parse()
+            .unwrap();
+        assert_eq!(Target(&uri).to_string(), "https://[::1]:8443/v1/chat");
+        assert_eq!(Target(&Uri::from_static("/v1?key=a")).to_string(), "/v1");
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! None of its TLS features is asked for: whether and how it speaks TLS is the application's to say.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use reqwest::{Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _};
+use reqwest::{
+    Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
+};
 
-use super::{ClientCall, layer::watched};
+use super::{ClientCall, call::Outgoing, layer::watched};
 use crate::middleware::class;
 
 /// A `reqwest::Client` for one server, watched.
@@ -74,9 +76,14 @@ impl MonitoredClient {
             Some(body) => body.as_bytes().map(|bytes| bytes.len() as u64),
         };
         let method = request.method().clone();
-        let Some(call) =
-            ClientCall::begin(&self.peer, method.as_str(), size, request.headers_mut())
-        else {
+        let url = request.url().clone();
+        let outgoing = Outgoing {
+            peer: &self.peer,
+            method: method.as_str(),
+            url: &Target(&url),
+            bytes: size,
+        };
+        let Some(call) = ClientCall::begin(&outgoing, request.headers_mut()) else {
             return client.execute(request).await;
         };
         let sending = client.execute(request);
@@ -102,4 +109,23 @@ fn rebuilt(response: Response, call: ClientCall) -> Response {
         response.extensions_mut().extend(parts.extensions);
     }
     Response::from(response.map(Body::wrap))
+}
+
+/// Where a request goes to.
+struct Target<'a>(&'a Url);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        write!(
+            f,
+            "{}://{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        )?;
+        if let Some(port) = url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(url.path())
+    }
 }

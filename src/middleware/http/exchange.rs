@@ -66,6 +66,8 @@ impl Exchange {
             error.r#type = Empty,
             http.request.method = method,
             http.route = route,
+            // Behind the route, which is what sampling rules go by where there is one.
+            url.path = request.uri.path(),
             url.scheme = request.uri.scheme_str().unwrap_or("http"),
             http.request.body.size = Empty,
             http.response.body.size = Empty,

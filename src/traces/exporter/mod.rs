@@ -9,7 +9,8 @@ mod http;
 mod jaeger;
 mod mapping;
 mod otlp;
-mod parts;
+pub(super) mod parts;
+pub(super) mod patience;
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 mod post;
 pub(super) mod retry;
@@ -22,11 +23,7 @@ use std::time::Duration;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
 pub(crate) use self::otlp::{Signal, Transport};
-use self::{
-    console::Console,
-    otlp::Otlp,
-    parts::{Pack, Part},
-};
+use self::{console::Console, otlp::Otlp, parts::Part};
 use super::TracesError;
 use crate::config::{TraceExporter, TracesConfig};
 
@@ -134,18 +131,23 @@ impl Exporter {
             Self::Zipkin(zipkin) => zipkin.encode(spans),
             Self::Console(console) => vec![Part {
                 encoded: console.encode(&spans),
-                pack: Pack::of(spans.len()),
+                items: spans.len(),
+                is_too_large: false,
             }],
             #[cfg(test)]
-            Self::Test(_) => parts::packs(spans.iter().map(|span| span.name.len()), TEST_BYTES)
-                .into_iter()
-                .map(|pack| Part {
+            Self::Test(_) => {
+                let sizes: Vec<usize> = spans.iter().map(|span| span.name.len()).collect();
+                let mut rest = sizes.iter();
+                let part = |items| Part {
                     encoded: Encoded {
-                        body: vec![0; pack.spans].into(),
+                        body: vec![0; items].into(),
                     },
-                    pack,
-                })
-                .collect(),
+                    items,
+                    is_too_large: rest.by_ref().take(items).sum::<usize>() > TEST_BYTES,
+                };
+                let packs = parts::packs(sizes.iter().copied(), TEST_BYTES);
+                packs.into_iter().map(part).collect()
+            }
         }
     }
 
@@ -165,6 +167,7 @@ impl Exporter {
 }
 
 /// A batch as it goes over the wire.
+#[derive(Clone)]
 pub(crate) struct Encoded {
     pub(super) body: hyper::body::Bytes,
 }

@@ -5,15 +5,12 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use opentelemetry_sdk::trace::SpanData;
 
-use super::{
-    ExportError, Exporter,
-    parts::{Pack, Part},
-};
+use super::{Encoded, ExportError, Exporter, parts::Part, patience::Patience};
 use crate::traces::sampling::random;
 
 /// Time before the second attempt, about.
@@ -23,31 +20,58 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// What became of a batch. It holds whenever the sending ends: what was taken by then was taken.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::traces) struct Sent {
-    /// Spans that the receiver has.
+pub(crate) struct Sent {
+    /// Items that the receiver has.
     pub(in crate::traces) taken: usize,
+    /// How many it said that it refused: of metrics, points.
+    pub(crate) refused: usize,
     /// Why others were not sent; `None` where they were, though the receiver may have refused some.
-    pub(in crate::traces) error: Option<ExportError>,
+    pub(crate) error: Option<ExportError>,
 }
 
-/// Sends a batch, in as many parts as the receiver needs, until all of them are settled or `deadline` has passed.
+/// Sends a batch, in as many parts as the receiver needs, until all of them are settled or there is no time left.
 pub(in crate::traces) async fn send(
     exporter: &Exporter,
     spans: Vec<SpanData>,
-    deadline: Instant,
+    patience: &mut Patience,
     sent: &mut Sent,
 ) {
     let Ok(parts) = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans))) else {
         sent.error = Some(ExportError::Io("the encoder panicked".to_owned()));
         return;
     };
-    for Part { encoded, pack } in parts {
+    let attempt = |encoded: Encoded| async move { exporter.send(&encoded).await };
+    deliver_parts(parts, attempt, patience, sent).await;
+}
+
+/// Sends one part after the other, until all of them are settled or there is no time left.
+pub(crate) async fn deliver_parts<F: Future<Output = Result<usize, ExportError>>>(
+    parts: Vec<Part>,
+    attempt: impl Fn(Encoded) -> F,
+    patience: &mut Patience,
+    sent: &mut Sent,
+) {
+    for Part {
+        encoded,
+        items,
+        is_too_large,
+    } in parts
+    {
         let attempt = || async {
-            let answer = exporter.send(&encoded).await;
-            answer.map_err(|error| judged(error, pack))
+            let answer = attempt(encoded.clone()).await;
+            answer.map_err(|error| {
+                if is_too_large {
+                    of_too_large(error)
+                } else {
+                    error
+                }
+            })
         };
-        match deliver(attempt, deadline).await {
-            Ok(refused) => sent.taken += pack.spans - refused.min(pack.spans),
+        match deliver(attempt, patience).await {
+            Ok(refused) => {
+                sent.refused += refused;
+                sent.taken += items - refused.min(items);
+            }
             Err(error) => {
                 let is_about_this_part = matches!(error, ExportError::Refused(_));
                 sent.error = Some(error);
@@ -62,37 +86,34 @@ pub(in crate::traces) async fn send(
 
 /// Some receivers refuse what is too large with a status that may pass (`OUT_OF_RANGE`): it would be tried again for
 /// nothing, while all others wait. One that says when to come back is believed.
-fn judged(error: ExportError, pack: Pack) -> ExportError {
+fn of_too_large(error: ExportError) -> ExportError {
     match error {
         ExportError::Later {
             status,
             after: None,
-        } if pack.is_too_large => ExportError::Refused(status),
+        } => ExportError::Refused(status),
         error => error,
     }
 }
 
-/// Sends until it is taken, refused for good, or `deadline` has passed.
-pub(crate) async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
+/// Sends until it is taken, refused for good, or there is no time left.
+async fn deliver<F: Future<Output = Result<usize, ExportError>>>(
     attempt: impl Fn() -> F,
-    deadline: Instant,
+    patience: &mut Patience,
 ) -> Result<usize, ExportError> {
     let mut backoff = FIRST;
     loop {
-        let sent = tokio::time::timeout_at(deadline.into(), attempt()).await;
-        let error = match sent {
-            Ok(Ok(refused)) => return Ok(refused),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(ExportError::Timeout),
+        let error = match patience.within(attempt()).await {
+            Some(Ok(refused)) => return Ok(refused),
+            Some(Err(error)) => error,
+            None => return Err(ExportError::Timeout),
         };
         let Some(pause) = pause(&error, backoff, random()) else {
             return Err(error);
         };
-        // Not `now + pause`: a receiver may name a time that no clock can tell.
-        if pause >= deadline.saturating_duration_since(Instant::now()) {
+        if !patience.pause(pause, &error).await {
             return Err(error);
         }
-        tokio::time::sleep(pause).await;
         backoff = (backoff * 2).min(LONGEST);
     }
 }
@@ -144,7 +165,7 @@ mod tests {
         let answer = later.clone();
         let found = sent(["a"], move |_| Err(answer.clone())).await;
         let error = Some(later);
-        assert_eq!(found, (Sent { taken: 0, error }, vec![1]));
+        assert_eq!(found, (Sent { error, ..all(0) }, vec![1]));
     }
 
     #[tokio::test]
@@ -167,10 +188,18 @@ mod tests {
             1 => Err(ExportError::Unreachable("reset".to_owned())),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (all(4), vec![2, 1, 1, 1, 1]));
+        let refused = Sent {
+            refused: 1,
+            ..all(4)
+        };
+        assert_eq!(found.await, (refused, vec![2, 1, 1, 1, 1]));
         // More than there are is all of them.
         let found = sent(spans, |_| Ok(7)).await;
-        assert_eq!(found, (all(0), vec![2, 1, 1, 1]));
+        let refused = Sent {
+            refused: 4 * 7,
+            ..all(0)
+        };
+        assert_eq!(found, (refused, vec![2, 1, 1, 1]));
     }
 
     #[tokio::test]
@@ -182,7 +211,7 @@ mod tests {
             2 => Err(refused.clone()),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (Sent { taken: 4, error }, vec![2, 1, 1, 1]));
+        assert_eq!(found.await, (Sent { error, ..all(4) }, vec![2, 1, 1, 1]));
         let later = ExportError::Later {
             status: "503".to_owned(),
             after: Some(Duration::from_mins(1)),
@@ -192,7 +221,7 @@ mod tests {
             1 => Err(later.clone()),
             _ => Ok(0),
         });
-        assert_eq!(found.await, (Sent { taken: 2, error }, vec![2, 1]));
+        assert_eq!(found.await, (Sent { error, ..all(2) }, vec![2, 1]));
     }
 
     #[tokio::test]
@@ -207,7 +236,7 @@ mod tests {
             _ => Ok(0),
         });
         let error = Some(ExportError::Refused("gRPC status 11".to_owned()));
-        assert_eq!(found.await, (Sent { taken: 1, error }, vec![1, 1]));
+        assert_eq!(found.await, (Sent { error, ..all(1) }, vec![1, 1]));
         let found = sent(spans, move |attempt| match attempt {
             0 => Err(later(Some(Duration::from_millis(1)))),
             _ => Ok(0),
@@ -216,7 +245,10 @@ mod tests {
     }
 
     fn all(taken: usize) -> Sent {
-        Sent { taken, error: None }
+        Sent {
+            taken,
+            ..Sent::default()
+        }
     }
 
     /// What became of spans with these names, and how many there were in each request.
@@ -235,9 +267,11 @@ mod tests {
             name: name.into(),
             ..span(1, 1, 0)
         });
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let (_nobody_ends_it, end) = tokio::sync::watch::channel(None);
+        let mut patience = Patience::new(end);
+        patience.begin(Duration::from_secs(10));
         let mut sent = Sent::default();
-        send(&exporter, spans.into(), deadline, &mut sent).await;
+        send(&exporter, spans.into(), &mut patience, &mut sent).await;
         let requests = requests.lock().unwrap().clone();
         (sent, requests)
     }

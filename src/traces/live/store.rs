@@ -1,8 +1,9 @@
 //! Traces in bounded memory. Those that must make room go to the failed or the slow ones first; each of these has a
-//! quarter of the room, and gives up the oldest and the fastest.
+//! quarter of the room, and gives up the oldest and the fastest. One of which a late span comes is taken out of there: a
+//! trace is in one place.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,15 +21,23 @@ const TRACE: usize = 256;
 pub(super) struct Store {
     window: Duration,
     most_bytes: usize,
-    /// By the order in which their first spans came.
+    /// By the order in which they came here, as are the failed ones.
     recent: BTreeMap<u64, Held>,
-    by_id: HashMap<u128, u64>,
-    failed: VecDeque<Held>,
+    by_id: HashMap<u128, Shelf>,
+    failed: BTreeMap<u64, Held>,
     slow: BTreeMap<(Duration, u64), Held>,
     next: u64,
     recent_bytes: usize,
     failed_bytes: usize,
     slow_bytes: usize,
+}
+
+/// Where a trace is.
+#[derive(Clone, Copy, Debug)]
+enum Shelf {
+    Recent(u64),
+    Failed(u64),
+    Slow(Duration, u64),
 }
 
 /// A trace.
@@ -53,7 +62,7 @@ impl Store {
             most_bytes,
             recent: BTreeMap::new(),
             by_id: HashMap::new(),
-            failed: VecDeque::new(),
+            failed: BTreeMap::new(),
             slow: BTreeMap::new(),
             next: 0,
             recent_bytes: 0,
@@ -64,9 +73,12 @@ impl Store {
 
     pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
-        let place = *self.by_id.entry(trace_id).or_insert(self.next);
+        let place = match self.by_id.get(&trace_id) {
+            Some(Shelf::Recent(place)) => *place,
+            Some(kept) => self.take_back(*kept, trace_id),
+            None => self.place(trace_id),
+        };
         let trace = self.recent.entry(place).or_insert_with(|| {
-            self.next += 1;
             self.recent_bytes += TRACE;
             Held {
                 trace_id,
@@ -108,31 +120,53 @@ impl Store {
         self.make_room();
     }
 
+    /// A place behind all others.
+    fn place(&mut self, trace_id: u128) -> u64 {
+        let place = self.next;
+        self.next += 1;
+        self.by_id.insert(trace_id, Shelf::Recent(place));
+        place
+    }
+
+    /// Puts a trace among the recent ones again, as the latest of them.
+    fn take_back(&mut self, from: Shelf, trace_id: u128) -> u64 {
+        let (held, bytes) = match from {
+            Shelf::Recent(place) => return place,
+            Shelf::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
+            Shelf::Slow(duration, place) => {
+                (self.slow.remove(&(duration, place)), &mut self.slow_bytes)
+            }
+        };
+        let held = held.inspect(|trace| {
+            *bytes -= trace.bytes;
+            self.recent_bytes += trace.bytes;
+        });
+        let place = self.place(trace_id);
+        if let Some(mut trace) = held {
+            trace.place = place;
+            self.recent.insert(place, trace);
+        }
+        place
+    }
+
     /// Drops what is too old to be shown.
     pub(super) fn forget(&mut self, now: Instant) {
         let window = self.window;
-        let is_old = |trace: &Held| now.saturating_duration_since(trace.last) > window;
-        let (recent, by_id) = (&mut self.recent_bytes, &mut self.by_id);
-        self.recent.retain(|_, trace| {
-            let is_old = is_old(trace);
-            if is_old {
-                *recent -= trace.bytes;
+        let by_id = &mut self.by_id;
+        let mut stays = |trace: &Held, bytes: &mut usize| {
+            let is_new = now.saturating_duration_since(trace.last) <= window;
+            if !is_new {
+                *bytes -= trace.bytes;
                 by_id.remove(&trace.trace_id);
             }
-            !is_old
-        });
-        let failed = &mut self.failed_bytes;
-        self.failed.retain(|trace| {
-            let is_old = is_old(trace);
-            *failed -= if is_old { trace.bytes } else { 0 };
-            !is_old
-        });
-        let slow = &mut self.slow_bytes;
-        self.slow.retain(|_, trace| {
-            let is_old = is_old(trace);
-            *slow -= if is_old { trace.bytes } else { 0 };
-            !is_old
-        });
+            is_new
+        };
+        let bytes = &mut self.recent_bytes;
+        self.recent.retain(|_, trace| stays(trace, bytes));
+        let bytes = &mut self.failed_bytes;
+        self.failed.retain(|_, trace| stays(trace, bytes));
+        let bytes = &mut self.slow_bytes;
+        self.slow.retain(|_, trace| stays(trace, bytes));
     }
 
     pub(super) fn recent(&self, most: usize) -> Vec<TraceSummary> {
@@ -160,7 +194,7 @@ impl Store {
     }
 
     fn all(&self) -> impl Iterator<Item = &Held> {
-        let kept = self.failed.iter().chain(self.slow.values());
+        let kept = self.failed.values().chain(self.slow.values());
         self.recent.values().chain(kept)
     }
 
@@ -174,23 +208,28 @@ impl Store {
                 return;
             };
             self.recent_bytes -= trace.bytes;
-            self.by_id.remove(&trace.trace_id);
+            let (id, place) = (trace.trace_id, trace.place);
             if trace.failed > 0 {
                 self.failed_bytes += trace.bytes;
-                self.failed.push_back(trace);
-                while self.failed_bytes > self.most_bytes / 4
-                    && let Some(oldest) = self.failed.pop_front()
-                {
-                    self.failed_bytes -= oldest.bytes;
-                }
+                self.failed.insert(place, trace);
+                self.by_id.insert(id, Shelf::Failed(place));
             } else {
+                let duration = trace.duration();
                 self.slow_bytes += trace.bytes;
-                self.slow.insert((trace.duration(), trace.place), trace);
-                while self.slow_bytes > self.most_bytes / 4
-                    && let Some((_, fastest)) = self.slow.pop_first()
-                {
-                    self.slow_bytes -= fastest.bytes;
-                }
+                self.slow.insert((duration, place), trace);
+                self.by_id.insert(id, Shelf::Slow(duration, place));
+            }
+            while self.failed_bytes > self.most_bytes / 4
+                && let Some((_, oldest)) = self.failed.pop_first()
+            {
+                self.failed_bytes -= oldest.bytes;
+                self.by_id.remove(&oldest.trace_id);
+            }
+            while self.slow_bytes > self.most_bytes / 4
+                && let Some((_, fastest)) = self.slow.pop_first()
+            {
+                self.slow_bytes -= fastest.bytes;
+                self.by_id.remove(&fastest.trace_id);
             }
         }
     }
@@ -286,7 +325,19 @@ mod tests {
         assert_eq!(ids(&store.slowest(1)), [2]);
         assert_eq!(ids(&store.recent(1)), [4_999]);
         assert!(store.bytes() <= 64 << 10);
-        assert_eq!(store.recent.len(), store.by_id.len());
+        assert_eq!(store.all().count(), store.by_id.len());
+        // What comes late finds them there.
+        let late = now + Duration::from_secs(1);
+        add(&mut store, span(1, 2, 1), late);
+        add(&mut store, span(2, 2, 1), late);
+        assert_eq!(ids(&store.recent(3)), [2, 1, 4_999]);
+        let [two, one] = [2, 1].map(|id| store.spans(id).len());
+        assert_eq!((two, one), (2, 2));
+        assert_eq!(
+            (ids(&store.failed(9)), ids(&store.slowest(1))),
+            (vec![1], vec![2])
+        );
+        assert_eq!(store.all().count(), store.by_id.len());
     }
 
     #[test]
@@ -320,6 +371,7 @@ mod tests {
                 }
                 let held: usize = store.all().map(|trace| trace.bytes).sum();
                 prop_assert_eq!(held, store.bytes());
+                prop_assert_eq!(store.all().count(), store.by_id.len());
             }
         }
     }

@@ -164,7 +164,7 @@ mod tests {
             .with_traces(TracesConfig::default())
             .with_sampling_ratio(ratio);
         let registry = Registry::new(crate::RegistryOptions::default()).unwrap();
-        let traces = Traces::new(&config, &registry).unwrap();
+        let traces = Traces::new(&config, &registry, &[]).unwrap();
         let buffer = Buffer::default();
         let out = buffer.clone();
         let log = traces.lines.layer_to(move || out.clone(), format, false);
@@ -228,7 +228,7 @@ mod tests {
             .with_traces(TracesConfig::default())
             .with_sampling_ratio(1.0);
         let registry = Registry::new(crate::RegistryOptions::default()).unwrap();
-        let traces = Traces::new(&config, &registry).unwrap();
+        let traces = Traces::new(&config, &registry, &[]).unwrap();
         let buffer = Buffer::default();
         let out = buffer.clone();
         let log = traces

@@ -9,6 +9,7 @@
 //! The thread has a current-thread runtime of its own, so it needs none of the application's, cannot be blocked by it
 //! and cannot deadlock with it at the end. One exporter that hangs leaves the others alone: only its own queue fills.
 
+mod delivery;
 mod intake;
 mod queue;
 mod worker;
@@ -21,13 +22,14 @@ use std::{
 };
 
 use opentelemetry_sdk::trace::SpanData;
+use tokio::task::JoinSet;
 
+pub(crate) use self::delivery::{Complaint, unharmed};
 pub(super) use self::intake::Intake;
-pub(crate) use self::worker::Complaint as Quiet;
 use self::worker::Worker;
 pub(super) use self::{
+    delivery::{Receiver, deliver_all},
     queue::{Queue, Refused},
-    worker::{ended, is_over, passed},
 };
 use super::{
     account::{Account, DropReason},
@@ -85,6 +87,7 @@ struct Parts {
     workers: Vec<Worker>,
     filters: Filters,
     batch: BatchConfig,
+    complaint: Complaint,
 }
 
 /// What spans pass before the exporters.
@@ -115,11 +118,12 @@ impl Pipeline {
         }
         // Names that are looked up cannot be given up: one exporter must not take the threads of all.
         let waiting = 4 * workers.len() + 2;
-        let queue = Queue::new(batch.queue_size, batch.batch_size);
+        let queue = Queue::of(batch);
         let parts = Parts {
             workers,
             filters,
             batch: batch.clone(),
+            complaint: Complaint::default(),
         };
         Self {
             stream: Arc::new(Stream {
@@ -167,6 +171,7 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
         workers,
         mut filters,
         batch,
+        mut complaint,
     } = parts;
     let queues: Queues = workers
         .iter()
@@ -182,14 +187,16 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
     // Workers wait for full batches; here spans only pass through.
     let delay = batch.delay.min(std::time::Duration::from_millis(500));
     while let Some(spans) = stream.queue.next(batch.batch_size, delay).await {
-        let spans = stream.filtered(spans, &mut filters);
-        stream.hand_out(spans, &queues, batch.batch_size).await;
+        let spans = stream.filtered(spans, &mut filters, &mut complaint);
+        match filters.tail {
+            Some(_) => hand_out_traces(spans, &queues).await,
+            None => hand_out(spans, &queues, batch.batch_size).await,
+        }
     }
     if let Some(tail) = &mut filters.tail {
         let mut decided = Decided::default();
         tail.finish(&mut decided);
-        let spans = stream.counted(decided);
-        stream.hand_out(spans, &queues, batch.batch_size).await;
+        hand_out_last(stream.counted(decided), &queues, ends).await;
     }
     for (queue, _) in &queues {
         queue.close();
@@ -203,12 +210,24 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
         workers,
         filters,
         batch,
+        complaint,
     }
 }
 
 impl Stream {
+    /// The account of each exporter.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().map(|account| &**account)
+    }
+
     /// Those that go on.
-    fn filtered(&self, mut spans: Vec<SpanData>, filters: &mut Filters) -> Vec<Arc<SpanData>> {
+    fn filtered(
+        &self,
+        mut spans: Vec<SpanData>,
+        filters: &mut Filters,
+        complaint: &mut Complaint,
+    ) -> Vec<Arc<SpanData>> {
+        let mut panics = 0;
         spans.retain_mut(|span| {
             // Whatever a span holds, the next one is sent.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
@@ -224,6 +243,7 @@ impl Stream {
                 filters.redaction.apply(span);
             }));
             if redacted.is_err() {
+                panics += 1;
                 self.lost();
             }
             redacted.is_ok()
@@ -231,17 +251,31 @@ impl Stream {
         let spans: Vec<Arc<SpanData>> = spans.into_iter().map(Arc::new).collect();
         let now = Instant::now();
         if let Some(live) = &filters.live {
-            live.add(&spans, now);
+            // They are missed in the lists only.
+            let added = catch_unwind(AssertUnwindSafe(|| live.add(&spans, now)));
+            panics += usize::from(added.is_err());
         }
-        let Some(tail) = &mut filters.tail else {
-            return spans;
+        let going_on = match &mut filters.tail {
+            None => spans,
+            Some(tail) => {
+                let mut decided = Decided::default();
+                // What it loses is counted at the end, with all that is left.
+                let offered = catch_unwind(AssertUnwindSafe(|| {
+                    for span in spans {
+                        tail.offer(span, now, &mut decided);
+                    }
+                    tail.expire(now, &mut decided);
+                }));
+                panics += usize::from(offered.is_err());
+                self.counted(decided)
+            }
         };
-        let mut decided = Decided::default();
-        for span in spans {
-            tail.offer(span, now, &mut decided);
+        if panics > 0
+            && let Some(panics) = complaint.about(panics, now)
+        {
+            tracing::warn!(target: "llm_observatory", panics, "spans are withheld: a step on their way panicked");
         }
-        tail.expire(now, &mut decided);
-        self.counted(decided)
+        going_on
     }
 
     /// Those that are kept; the others are counted.
@@ -253,26 +287,64 @@ impl Stream {
         decided.kept
     }
 
-    /// Gives spans to every worker, no more at once than one of them takes.
-    async fn hand_out(&self, spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize) {
-        for (place, span) in spans.into_iter().enumerate() {
-            for (queue, account) in queues {
-                if let Err(refused) = queue.put(Arc::clone(&span)) {
-                    account.dropped(refused.into(), 1);
-                }
-            }
-            if (place + 1).is_multiple_of(batch_size) {
-                tokio::task::yield_now().await;
-            }
-        }
-        // Workers are on this thread, too.
-        tokio::task::yield_now().await;
-    }
-
     /// A span that could not be redacted is not sent to anybody.
     fn lost(&self) {
         for account in &self.accounts {
             account.failed(1);
         }
+    }
+}
+
+/// Gives spans to every worker, no more at once than one of them takes.
+async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize) {
+    for piece in spans.chunks(batch_size) {
+        for (queue, account) in queues {
+            for span in piece {
+                if let Err(refused) = queue.put(Arc::clone(span)) {
+                    account.dropped(refused.into(), 1);
+                }
+            }
+        }
+        // Workers are on this thread, too.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Gives traces that tail sampling has kept to every worker: whole, as long as there is room for the first span. They
+/// have waited in bounded memory, so each is no more than that holds.
+async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &Queues) {
+    for trace in
+        spans.chunk_by(|one, next| one.span_context.trace_id() == next.span_context.trace_id())
+    {
+        for (queue, account) in queues {
+            if let Err(refused) = queue.put_together(trace.iter().cloned()) {
+                account.dropped(refused.into(), trace.len());
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// As [`hand_out`], at the end: nothing comes any more that would have to wait, so there is time to wait for room.
+async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End) {
+    let spans: Arc<[_]> = spans.into();
+    let mut feeding = JoinSet::new();
+    for (queue, _) in queues {
+        let (queue, spans) = (Arc::clone(queue), Arc::clone(&spans));
+        feeding.spawn(async move {
+            for span in &*spans {
+                queue.has_room().await;
+                if queue.put(Arc::clone(span)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let end = *ends.borrow_and_update();
+    let end = end.unwrap_or_else(Instant::now);
+    // What there is no time for is counted with all that is left.
+    tokio::select! {
+        () = tokio::time::sleep_until(end.into()) => {}
+        () = async { while feeding.join_next().await.is_some() {} } => {}
     }
 }

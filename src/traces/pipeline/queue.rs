@@ -8,6 +8,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+use crate::config::BatchConfig;
+
 /// A bounded queue.
 #[derive(Debug)]
 pub(in crate::traces) struct Queue<T> {
@@ -16,6 +18,8 @@ pub(in crate::traces) struct Queue<T> {
     /// As many as are worth waking somebody up for.
     enough: usize,
     bell: Notify,
+    /// Rung when there is room again.
+    room: Notify,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,17 @@ pub(in crate::traces) enum Refused {
 }
 
 impl<T> Queue<T> {
+    /// For batches as they are configured.
+    pub(in crate::traces) fn of(batch: &BatchConfig) -> Self {
+        // Without a delay whatever comes is sent at once.
+        let enough = if batch.delay.is_zero() {
+            1
+        } else {
+            batch.batch_size
+        };
+        Self::new(batch.queue_size, enough)
+    }
+
     pub(in crate::traces) fn new(most: usize, enough: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -41,6 +56,7 @@ impl<T> Queue<T> {
             most,
             enough: enough.min(most),
             bell: Notify::new(),
+            room: Notify::new(),
         }
     }
 
@@ -62,6 +78,37 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// All of them, where there is room for the first; else none.
+    pub(super) fn put_together(&self, items: impl IntoIterator<Item = T>) -> Result<(), Refused> {
+        let waiting = {
+            let mut state = self.state();
+            if state.is_closed {
+                return Err(Refused::Closed);
+            }
+            if state.waiting.len() >= self.most {
+                return Err(Refused::Full);
+            }
+            state.waiting.extend(items);
+            state.waiting.len()
+        };
+        // Whoever waits looks for himself how many there are.
+        if waiting >= self.enough {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Until something is taken out.
+    pub(super) async fn has_room(&self) {
+        loop {
+            let room = self.room.notified();
+            if self.state().waiting.len() < self.most {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// Takes in again.
     pub(in crate::traces) fn open(&self) {
         self.state().is_closed = false;
@@ -75,15 +122,22 @@ impl<T> Queue<T> {
 
     /// Some that wait, in their order.
     pub(in crate::traces) fn take(&self, most: usize) -> Vec<T> {
-        let mut state = self.state();
-        let count = most.min(state.waiting.len());
-        state.waiting.drain(..count).collect()
+        let taken = {
+            let mut state = self.state();
+            let count = most.min(state.waiting.len());
+            state.waiting.drain(..count).collect()
+        };
+        self.room.notify_one();
+        taken
     }
 
-    /// The next batch: a full one, or what is there `delay` from now. `None`: closed and empty.
+    /// The next batch: a full one, or what is there `delay` from now; without a delay, as soon as there is one. `None`:
+    /// closed and empty.
     pub(in crate::traces) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
         // A delay beyond what a clock can tell is one that never ends.
-        let due = Instant::now().checked_add(delay);
+        let due = (!delay.is_zero())
+            .then(|| Instant::now().checked_add(delay))
+            .flatten();
         loop {
             let (waiting, is_closed) = {
                 let state = self.state();
@@ -138,6 +192,36 @@ mod tests {
         assert_eq!(queue.next(2, delay).await, Some(vec![7]));
         assert_eq!(queue.next(2, delay).await, None);
         assert_eq!(start.elapsed(), delay);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_delay_what_comes_is_sent_at_once_and_nobody_asks_before_it_comes() {
+        let queue = Queue::of(&BatchConfig {
+            delay: Duration::ZERO,
+            ..BatchConfig::default()
+        });
+        let next = queue.next(512, Duration::ZERO);
+        let none = tokio::time::timeout(Duration::from_hours(1), next).await;
+        assert!(none.is_err(), "{none:?}");
+        queue.put(1).unwrap();
+        assert_eq!(queue.next(512, Duration::ZERO).await, Some(vec![1]));
+        let soon = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            queue.put(2).unwrap();
+        };
+        let (next, ()) = tokio::join!(queue.next(512, Duration::ZERO), soon);
+        assert_eq!(next, Some(vec![2]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_belongs_together_comes_in_whole_or_not_at_all() {
+        let queue = Queue::new(2, 2);
+        queue.put_together(1..=5).unwrap();
+        assert_eq!(queue.put_together(6..=7), Err(Refused::Full));
+        assert_eq!(queue.take(4), [1, 2, 3, 4]);
+        queue.has_room().await;
+        queue.put_together(8..=9).unwrap();
+        assert_eq!(queue.take(9), [5, 8, 9]);
     }
 
     #[tokio::test(start_paused = true)]

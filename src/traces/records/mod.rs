@@ -25,8 +25,13 @@ pub(super) use self::layer::RecordLayer;
 use self::record::{Record, text};
 use super::{
     TracesError,
-    exporter::{Encoded, Signal, Transport, retry::deliver},
-    pipeline::{Queue, Quiet, Refused, ended, is_over},
+    exporter::{
+        Encoded, ExportError, Signal, Transport,
+        parts::Part,
+        patience::Patience,
+        retry::{Sent, deliver_parts},
+    },
+    pipeline::{Queue, Receiver, Refused, deliver_all},
     redaction::Redaction,
 };
 use crate::{
@@ -35,7 +40,7 @@ use crate::{
         Registry, catalog,
         registry::{Counter, Series},
     },
-    own_thread::{End, Restartable},
+    own_thread::Restartable,
 };
 
 /// Its name; Linux shows fifteen characters of it.
@@ -58,6 +63,7 @@ pub(super) struct RecordExport {
 
 /// What the thread works with.
 struct Sender {
+    records: Arc<Records>,
     transport: Transport,
     redaction: Arc<Redaction>,
     resource: ProtoResource,
@@ -83,7 +89,14 @@ impl RecordExport {
             .map(|(key, value)| text(key.as_str(), value.to_string()));
         let result = |result| registry.counter(&catalog::LOG_RECORDS, &[("result", result)]);
         let batch = &config.batch;
+        let records = Arc::new(Records {
+            queue: Queue::of(batch),
+            exported: result("exported"),
+            dropped: result("dropped"),
+            failed: result("failed"),
+        });
         let sender = Sender {
+            records: Arc::clone(&records),
             transport: Transport::new(&config.otlp, Signal::Logs)?,
             redaction: Arc::clone(redaction),
             resource: ProtoResource {
@@ -94,12 +107,7 @@ impl RecordExport {
             timeout: shortest([batch.timeout, config.otlp.timeout]),
         };
         Ok(Self {
-            records: Arc::new(Records {
-                queue: Queue::new(batch.queue_size, batch.batch_size),
-                exported: result("exported"),
-                dropped: result("dropped"),
-                failed: result("failed"),
-            }),
+            records,
             level: config.level,
             work: Restartable::new(NAME, 1, sender),
         })
@@ -107,11 +115,10 @@ impl RecordExport {
 
     /// Starts the thread, unless it runs.
     pub(super) fn start(&self) -> io::Result<()> {
-        let records = Arc::clone(&self.records);
         let opens = || self.records.queue.open();
         self.work
             .start(opens, |sender, end| async move {
-                run(&records, &sender, end).await;
+                deliver_all(&sender.records.queue, &sender.batch, &sender, end).await;
                 sender
             })
             .inspect_err(|_| self.records.queue.close())
@@ -140,50 +147,43 @@ impl Records {
     }
 }
 
-async fn run(records: &Records, sender: &Sender, mut ends: End) {
-    let (most, delay) = (sender.batch.batch_size, sender.batch.delay);
-    let mut quiet = Quiet::default();
-    loop {
-        let batch = tokio::select! {
-            batch = records.queue.next(most, delay) => batch,
-            // From now on nobody waits for a batch to fill.
-            () = ended(&mut ends), if ends.borrow().is_none() => continue,
-        };
-        let Some(batch) = batch else { return };
-        let count = batch.len();
-        if count == 0 {
-            continue;
-        }
-        if is_over(&ends) {
-            records.dropped.add(count as u64);
-            continue;
-        }
-        let end = *ends.borrow();
-        let deadline = Instant::now() + sender.timeout;
-        let deadline = end.map_or(deadline, |end| end.min(deadline));
-        let encoded = sender.encode(batch);
-        let sent = deliver(|| sender.transport.send(&encoded), deadline);
-        // An end that is announced meanwhile cuts it short.
-        let sent = tokio::select! {
-            sent = sent => sent,
-            () = super::pipeline::passed(&mut ends) => Err(super::ExportError::Timeout),
-        };
-        let failed = match &sent {
-            Ok(refused) => (*refused).min(count),
-            Err(_) => count,
-        };
-        records.failed.add(failed as u64);
-        records.exported.add((count - failed) as u64);
-        if let Err(error) = sent
-            && let Some(records) = quiet.about(count, Instant::now())
-        {
-            tracing::warn!(target: "llm_observatory", records, address = %sender.transport.address(), %error, "log records could not be exported");
+impl Receiver for Sender {
+    type Item = Record;
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
+        let parts = self.parts(batch);
+        let attempt = |encoded: Encoded| async move { self.transport.send(&encoded).await };
+        deliver_parts(parts, attempt, patience, sent).await;
+    }
+
+    fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
+        self.records.failed.add(failed as u64);
+        self.records.exported.add((count - failed) as u64);
+    }
+
+    fn too_late(&self, count: usize) {
+        self.records.dropped.add(count as u64);
+    }
+
+    fn complain(&self, records: usize, error: Option<&ExportError>) {
+        let address = self.transport.address();
+        match error {
+            None => {
+                tracing::warn!(target: "llm_observatory", records, %address, "log records were refused by their receiver");
+            }
+            Some(error) => {
+                tracing::warn!(target: "llm_observatory", records, %address, %error, "log records could not be exported");
+            }
         }
     }
 }
 
 impl Sender {
-    fn encode(&self, batch: Vec<Record>) -> Encoded {
+    fn parts(&self, batch: Vec<Record>) -> Vec<Part> {
         let records = batch.into_iter();
         let scope = ScopeLogs {
             scope: Some(InstrumentationScope {
@@ -196,7 +196,7 @@ impl Sender {
                 .collect(),
             ..ScopeLogs::default()
         };
-        self.transport.encode(&ExportLogsServiceRequest {
+        self.transport.parts(ExportLogsServiceRequest {
             resource_logs: vec![ResourceLogs {
                 resource: Some(self.resource.clone()),
                 scope_logs: vec![scope],

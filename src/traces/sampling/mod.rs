@@ -2,7 +2,6 @@
 
 mod elsewhere;
 mod limit;
-mod random;
 mod ratio;
 mod rule;
 
@@ -11,8 +10,9 @@ use std::time::Duration;
 use opentelemetry::Context;
 use tracing::span::Attributes;
 
-pub(in crate::traces) use self::{elsewhere::Elsewhere, random::random, ratio::Ratio};
+pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
+pub(in crate::traces) use crate::random::random;
 use crate::{config::SamplingConfig, layer::Mapping};
 
 /// Decides which traces are kept.

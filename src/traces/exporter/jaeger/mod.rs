@@ -81,12 +81,14 @@ impl Thrift {
     pub(super) fn encode(&self, mut spans: &[SpanData]) -> Vec<Part> {
         let packs = packs(spans.iter().map(bytes_of), MOST_BYTES);
         let mut parts = Vec::with_capacity(packs.len());
-        for pack in packs {
-            let (inside, rest) = spans.split_at(pack.spans);
+        for count in packs {
+            let (pack, rest) = spans.split_at(count);
             spans = rest;
+            let encoded = self.encoded(pack);
             parts.push(Part {
-                encoded: self.encoded(inside),
-                pack,
+                is_too_large: encoded.body.len() > MOST_BYTES,
+                encoded,
+                items: count,
             });
         }
         parts

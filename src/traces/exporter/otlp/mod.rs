@@ -27,6 +27,7 @@ use opentelemetry_proto::{
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use prost::Message;
 
+use self::split::Divisible;
 use super::{
     Encoded, ExportError,
     address::uri,
@@ -49,6 +50,7 @@ pub(crate) struct Transport {
     headers: HeaderMap,
     compression: Compression,
     timeout: Duration,
+    most_bytes: usize,
 }
 
 /// Sends spans by OTLP.
@@ -56,7 +58,6 @@ pub(in crate::traces) struct Otlp {
     kind: TraceExporter,
     transport: Transport,
     resource: ResourceAttributesWithSchema,
-    most_bytes: usize,
 }
 
 impl Transport {
@@ -92,6 +93,7 @@ impl Transport {
             headers: headers(config.headers.iter()),
             compression: config.compression,
             timeout: config.timeout,
+            most_bytes: config.request_bytes,
         })
     }
 
@@ -100,8 +102,17 @@ impl Transport {
         &self.address
     }
 
-    pub(crate) fn encode(&self, message: &impl Message) -> Encoded {
+    /// A request, or as many as the receiver needs.
+    pub(crate) fn parts(&self, request: impl Divisible) -> Vec<Part> {
+        let parts = split::split(request, self.most_bytes).into_iter();
+        let part = |(request, items)| self.part(&request, items);
+        parts.map(part).collect()
+    }
+
+    fn part(&self, message: &impl Message, items: usize) -> Part {
         let message = message.encode_to_vec();
+        // Receivers count what they have decompressed.
+        let is_too_large = message.len() > self.most_bytes;
         let message = match self.compression {
             Compression::None => message,
             Compression::Gzip => gzip(&message),
@@ -110,7 +121,11 @@ impl Transport {
             OtlpProtocol::HttpProtobuf => message,
             OtlpProtocol::Grpc => grpc::frame(&message, self.compression == Compression::Gzip),
         };
-        Encoded { body: body.into() }
+        Part {
+            encoded: Encoded { body: body.into() },
+            items,
+            is_too_large,
+        }
     }
 
     /// Sends it once. `Ok` says how much of it the receiver refused.
@@ -140,7 +155,6 @@ impl Otlp {
             kind: TraceExporter::Otlp,
             transport: Transport::new(config, Signal::Traces)?,
             resource: resource.into(),
-            most_bytes: config.request_bytes,
         })
     }
 
@@ -159,7 +173,6 @@ impl Otlp {
             kind: TraceExporter::Jaeger,
             transport: Transport::to(config.address()?, &otlp, Signal::Traces, "traces.jaeger")?,
             resource: resource.into(),
-            most_bytes: otlp.request_bytes,
         })
     }
 
@@ -180,12 +193,7 @@ impl Otlp {
         let request = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
         };
-        let parts = split::split(request, self.most_bytes).into_iter();
-        let part = |(request, pack)| Part {
-            encoded: self.transport.encode(&request),
-            pack,
-        };
-        parts.map(part).collect()
+        self.transport.parts(request)
     }
 
     pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {

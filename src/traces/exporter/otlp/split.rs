@@ -1,57 +1,168 @@
-//! Makes of a request of spans as many as its receiver takes.
+//! Makes of a request of any signal as many as its receiver takes.
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    logs::v1::{LogRecord, ResourceLogs},
+    metrics::v1::{Metric, ResourceMetrics, metric::Data},
+    trace::v1::{ResourceSpans, Span},
 };
-use prost::Message as _;
+use prost::Message;
 
-use crate::traces::exporter::parts::{Pack, packs};
+use crate::traces::exporter::parts::packs;
 
 /// Tag and length before a message, at most: protobuf's messages are below 2 GiB.
 const BEFORE: usize = 1 + 5;
-/// By how much the lengths of a resource and a scope grow with what is in them.
+/// By how much the lengths of what is around items grow with them: of a resource and a scope, of a metric's data.
 const GROWTH: usize = 2 * 4;
 
-/// Requests of `most` bytes, each with what is in it.
-pub(super) fn split(
-    request: ExportTraceServiceRequest,
-    most: usize,
-) -> Vec<(ExportTraceServiceRequest, Pack)> {
+/// A request whose items can go in several.
+pub(crate) trait Divisible: Message + Sized {
+    type Item: Message;
+
+    /// How many items there are.
+    fn count(&self) -> usize;
+
+    /// What the items of each scope are in, without them, and these items.
+    fn scopes(self) -> impl Iterator<Item = (Self, Vec<Self::Item>)>;
+
+    /// What is around items, with these in it.
+    fn with(around: &Self, items: Vec<Self::Item>) -> Self;
+
+    /// An item that is too large, as several.
+    fn pieces(item: Self::Item, most: usize) -> Vec<Self::Item>;
+}
+
+/// Requests of `most` bytes, each with how many items it has.
+pub(super) fn split<R: Divisible>(request: R, most: usize) -> Vec<(R, usize)> {
     if request.encoded_len() <= most {
-        let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
-        let spans = scopes.map(|scope| scope.spans.len()).sum();
-        return vec![(request, Pack::of(spans))];
+        let count = request.count();
+        return vec![(request, count)];
     }
     let mut parts = Vec::new();
-    for mut resource in request.resource_spans {
-        for mut scope in std::mem::take(&mut resource.scope_spans) {
-            let mut spans = std::mem::take(&mut scope.spans).into_iter();
-            let with = |spans: Vec<Span>| ExportTraceServiceRequest {
-                resource_spans: vec![ResourceSpans {
-                    scope_spans: vec![ScopeSpans {
-                        spans,
-                        ..scope.clone()
-                    }],
-                    ..resource.clone()
-                }],
-            };
-            let around = with(Vec::new()).encoded_len() + GROWTH;
-            let sizes = spans
-                .as_slice()
-                .iter()
-                .map(|span| span.encoded_len() + BEFORE);
-            for pack in packs(sizes, most.saturating_sub(around)) {
-                parts.push((with(spans.by_ref().take(pack.spans).collect()), pack));
+    for (around, items) in request.scopes() {
+        let most = most.saturating_sub(around.encoded_len() + GROWTH);
+        let pieces = |item: R::Item| {
+            if item.encoded_len() + BEFORE <= most {
+                vec![item]
+            } else {
+                R::pieces(item, most.saturating_sub(BEFORE))
             }
+        };
+        let items: Vec<R::Item> = items.into_iter().flat_map(pieces).collect();
+        let sizes: Vec<usize> = sizes(&items).collect();
+        let mut items = items.into_iter();
+        for count in packs(sizes, most) {
+            let items = items.by_ref().take(count).collect();
+            parts.push((R::with(&around, items), count));
         }
     }
     parts
 }
 
+fn sizes<M: Message>(items: &[M]) -> impl Iterator<Item = usize> {
+    items.iter().map(|item| item.encoded_len() + BEFORE)
+}
+
+/// Signals have one shape: resources, in them scopes, in them items.
+macro_rules! divisible {
+    ($request:ident: $resource:ident.$resources:ident, $scopes:ident, $item:ident.$items:ident, $pieces:expr) => {
+        impl Divisible for $request {
+            type Item = $item;
+
+            fn count(&self) -> usize {
+                let scopes = self
+                    .$resources
+                    .iter()
+                    .flat_map(|resource| &resource.$scopes);
+                scopes.map(|scope| scope.$items.len()).sum()
+            }
+
+            fn scopes(self) -> impl Iterator<Item = (Self, Vec<$item>)> {
+                self.$resources.into_iter().flat_map(|mut resource| {
+                    let scopes = std::mem::take(&mut resource.$scopes);
+                    scopes.into_iter().map(move |mut scope| {
+                        let items = std::mem::take(&mut scope.$items);
+                        let around = Self {
+                            $resources: vec![$resource {
+                                $scopes: vec![scope],
+                                ..resource.clone()
+                            }],
+                        };
+                        (around, items)
+                    })
+                })
+            }
+
+            fn with(around: &Self, items: Vec<$item>) -> Self {
+                let mut whole = around.clone();
+                let scopes = whole.$resources.iter_mut().flat_map(|all| &mut all.$scopes);
+                if let Some(scope) = scopes.last() {
+                    scope.$items = items;
+                }
+                whole
+            }
+
+            fn pieces(item: $item, most: usize) -> Vec<$item> {
+                $pieces(item, most)
+            }
+        }
+    };
+}
+
+divisible!(ExportTraceServiceRequest: ResourceSpans.resource_spans, scope_spans, Span.spans, whole);
+divisible!(ExportLogsServiceRequest: ResourceLogs.resource_logs, scope_logs, LogRecord.log_records, whole);
+divisible!(ExportMetricsServiceRequest: ResourceMetrics.resource_metrics, scope_metrics, Metric.metrics, by_points);
+
+/// It goes alone, and what its receiver says of it is counted.
+fn whole<I>(item: I, _: usize) -> Vec<I> {
+    vec![item]
+}
+
+/// A metric with many series: the same metric, with some of them each time.
+fn by_points(mut metric: Metric, most: usize) -> Vec<Metric> {
+    let Some(data) = metric.data.take() else {
+        return vec![metric];
+    };
+    macro_rules! divided {
+        ($kind:ident, $data:ident) => {{
+            let points = std::mem::take(&mut $data.data_points);
+            let with = |points| {
+                let mut data = $data.clone();
+                data.data_points = points;
+                Metric {
+                    data: Some(Data::$kind(data)),
+                    ..metric.clone()
+                }
+            };
+            let around = with(Vec::new()).encoded_len() + GROWTH;
+            let packs = packs(sizes(&points), most.saturating_sub(around));
+            let mut points = points.into_iter();
+            let pieces = packs.into_iter();
+            pieces
+                .map(|count| with(points.by_ref().take(count).collect()))
+                .collect()
+        }};
+    }
+    match data {
+        Data::Gauge(mut data) => divided!(Gauge, data),
+        Data::Sum(mut data) => divided!(Sum, data),
+        Data::Histogram(mut data) => divided!(Histogram, data),
+        Data::ExponentialHistogram(mut data) => divided!(ExponentialHistogram, data),
+        Data::Summary(mut data) => divided!(Summary, data),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::{common::v1::InstrumentationScope, resource::v1::Resource};
+    use opentelemetry_proto::tonic::{
+        common::v1::InstrumentationScope,
+        metrics::v1::{NumberDataPoint, ScopeMetrics, Sum},
+        resource::v1::Resource,
+        trace::v1::ScopeSpans,
+    };
 
     use super::*;
 
@@ -94,7 +205,7 @@ mod tests {
         }
         let most = 10_000;
         let parts = split(whole.clone(), most);
-        for (part, pack) in &parts {
+        for (part, count) in &parts {
             let [resource] = &part.resource_spans[..] else {
                 unreachable!("{part:?}");
             };
@@ -103,8 +214,8 @@ mod tests {
                 unreachable!("{part:?}");
             };
             assert_eq!(scope.schema_url, "of the scope");
-            assert_eq!(scope.spans.len(), pack.spans);
-            assert_eq!(part.encoded_len() > most, pack.is_too_large);
+            assert_eq!(scope.spans.len(), *count);
+            assert!(part.encoded_len() <= most || *count == 1);
             let scopes = &mut found.resource_spans[0].scope_spans;
             let same = scopes.iter_mut().find(|s| s.scope == scope.scope).unwrap();
             same.spans.extend(scope.spans.clone());
@@ -114,5 +225,56 @@ mod tests {
         assert!(large.encoded_len() > 20_000);
         // No more of them than are needed.
         assert_eq!(parts.len(), 2 * 11 + 1);
+    }
+
+    #[test]
+    fn a_metric_with_many_series_goes_in_several_and_each_says_what_it_is() {
+        let point = |number: u64| NumberDataPoint {
+            time_unix_nano: number + 1,
+            ..NumberDataPoint::default()
+        };
+        let sum = |count: u64| Sum {
+            data_points: (0..count).map(point).collect(),
+            aggregation_temporality: 2,
+            is_monotonic: true,
+        };
+        let metric = |name: &str, count| Metric {
+            name: name.to_owned(),
+            unit: "s".to_owned(),
+            data: Some(Data::Sum(sum(count))),
+            ..Metric::default()
+        };
+        let whole = ExportMetricsServiceRequest {
+            resource_metrics: vec![ResourceMetrics {
+                scope_metrics: vec![ScopeMetrics {
+                    metrics: vec![metric("small", 1), metric("large", 500), metric("last", 1)],
+                    ..ScopeMetrics::default()
+                }],
+                ..ResourceMetrics::default()
+            }],
+        };
+        let most = 1_000;
+        let parts = split(whole.clone(), most);
+        assert!(parts.len() > 3, "{}", parts.len());
+        let mut series = Vec::new();
+        for (part, _) in &parts {
+            assert!(part.encoded_len() <= most, "{}", part.encoded_len());
+            for metric in &part.resource_metrics[0].scope_metrics[0].metrics {
+                assert_eq!(metric.unit, "s");
+                let Some(Data::Sum(sum)) = &metric.data else {
+                    panic!("a sum");
+                };
+                assert!(sum.is_monotonic && sum.aggregation_temporality == 2);
+                let times = sum.data_points.iter().map(|point| point.time_unix_nano);
+                series.extend(times.map(|time| (metric.name.clone(), time)));
+            }
+        }
+        let large = (1..=500).map(|time| ("large".to_owned(), time));
+        let all: Vec<_> = [("small".to_owned(), 1)]
+            .into_iter()
+            .chain(large)
+            .chain([("last".to_owned(), 1)])
+            .collect();
+        assert_eq!(series, all);
     }
 }

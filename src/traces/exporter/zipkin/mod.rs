@@ -26,7 +26,7 @@ use super::{
     console::attributes,
     foreign::{Kept, at_once},
     mapping,
-    parts::{MOST_BYTES, Pack, Part, packs},
+    parts::{MOST_BYTES, Part, packs},
     post::Post,
     tls::Files,
 };
@@ -102,9 +102,11 @@ impl Zipkin {
         let _ = at_once(self.encoder.export(spans));
         let body = self.kept.take();
         self.mended(&body, remotes).unwrap_or_else(|| {
+            let encoded = Encoded { body };
             vec![Part {
-                encoded: Encoded { body },
-                pack: Pack::of(count),
+                encoded,
+                items: count,
+                is_too_large: false,
             }]
         })
     }
@@ -156,13 +158,14 @@ fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
     // Each has a comma or a bracket behind it, and all of them a bracket before them.
     let packs = packs(spans.iter().map(|span| span.len() + 1), MOST_BYTES - 1);
     let mut rest = spans;
-    let list = |pack: Pack| {
-        let (spans, others) = rest.split_at(pack.spans);
+    let list = |count| {
+        let (spans, others) = rest.split_at(count);
         rest = others;
         let body = [b"[", &*spans.join(&b','), b"]"].concat();
         Part {
+            is_too_large: body.len() > MOST_BYTES,
             encoded: Encoded { body: body.into() },
-            pack,
+            items: count,
         }
     };
     packs.into_iter().map(list).collect()
@@ -198,11 +201,11 @@ mod tests {
     fn lists_are_json_and_no_larger_than_a_receiver_takes() {
         let span = serde_json::to_vec(&json!({ "name": "x".repeat(1_000_000) })).unwrap();
         let parts = lists(&vec![span; 7]);
-        let sizes: Vec<_> = parts.iter().map(|part| part.pack.spans).collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.items).collect();
         assert_eq!(sizes, [3, 3, 1]);
         for part in parts {
             let spans: Vec<Value> = serde_json::from_slice(&part.encoded.body).unwrap();
-            assert_eq!(spans.len(), part.pack.spans);
+            assert_eq!(spans.len(), part.items);
             assert!(part.encoded.body.len() <= MOST_BYTES);
         }
     }

@@ -6,7 +6,7 @@ thread_local! { static STATE: Cell<u64> = const { Cell::new(0) } }
 
 /// A random number (splitmix64).
 #[inline]
-pub(in crate::traces) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     STATE.with(|state| {
         let mut next = match state.get() {
             0 => seed(),
