@@ -151,6 +151,15 @@ fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
         small.starts_with("traces.otlp.request_bytes is 4, but must be at least 65536"),
         "{small}"
     );
+    let content = with(&|config| {
+        let key = "-----BEGIN PRIVATE KEY-----\ns3cret";
+        config.traces.otlp.client_key = Some(key.into());
+        config.traces.otlp.client_certificate = Some("client.pem".into());
+    });
+    assert_eq!(
+        content,
+        "traces.otlp.client_key is \"***\", but must be the path of a file, not what is in it"
+    );
     let half = with(&|config| config.push.otlp.client_key = Some("client.key".into()));
     assert_eq!(
         half,

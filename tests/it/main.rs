@@ -17,6 +17,8 @@ mod events;
 mod exposition;
 #[cfg(feature = "grpc")]
 mod grpc;
+#[cfg(feature = "otlp")]
+mod grpc_receiver;
 mod hostile;
 #[cfg(feature = "http")]
 mod http;

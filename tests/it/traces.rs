@@ -30,6 +30,8 @@ enum Manner {
     ComesBack,
     /// Answers 503, and asks to be left alone for a minute.
     AsksForTime,
+    /// Takes one request, and says nothing to the others.
+    HangsBehindTheFirst,
     /// Takes it, and says that it refused three of what was in it.
     RefusesThree,
     /// Takes bodies of so many bytes, and no larger ones.
@@ -94,6 +96,9 @@ fn serve(
     };
     let earlier = requests.fetch_add(1, Ordering::SeqCst);
     let status = match manner {
+        Manner::HangsBehindTheFirst if earlier > 0 => {
+            return std::thread::sleep(Duration::from_mins(1));
+        }
         Manner::Answers(status) => status,
         Manner::ComesBack if earlier == 0 => 503,
         Manner::AsksForTime => 503,
@@ -101,6 +106,7 @@ fn serve(
         Manner::ComesBack
         | Manner::Takes
         | Manner::TakesUpTo(_)
+        | Manner::HangsBehindTheFirst
         | Manner::RefusesThree
         | Manner::Hangs => 200,
     };
@@ -332,6 +338,24 @@ fn many_series_and_long_lines_go_in_parts_too() {
         .map(|text| text.matches(" xxx").count())
         .sum();
     assert_eq!(series, 900);
+}
+
+#[test]
+fn what_was_taken_of_a_batch_before_the_end_is_exported_and_the_rest_is_not() {
+    let receiver = Receiver::start(Manner::HangsBehindTheFirst);
+    let mut traces = traces(&receiver.address);
+    traces.otlp.request_bytes = 64 << 10;
+    traces.otlp.timeout = Duration::from_mins(1);
+    traces.batch.delay = Duration::from_mins(10);
+    let mut config = config(traces);
+    config.shutdown_timeout = Duration::from_millis(500);
+    let [exported, dropped, failed] = results(config, "otlp", || {
+        for number in 0..100 {
+            tracing::info_span!("step", number, note = "x".repeat(1_000)).in_scope(|| ());
+        }
+    });
+    assert!((30..70).contains(&exported), "{exported}");
+    assert_eq!(exported + dropped + failed, 100);
 }
 
 #[test]

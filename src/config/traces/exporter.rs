@@ -155,6 +155,19 @@ impl OtlpConfig {
 
     /// A certificate is of no use without its key, nor a key without a certificate.
     fn check_client(&self, key: &str) -> Result<(), ConfigError> {
+        for (name, file) in [
+            ("client_certificate", &self.client_certificate),
+            ("client_key", &self.client_key),
+        ] {
+            let is_content = |file: &PathBuf| file.to_string_lossy().contains("-----BEGIN");
+            if file.as_ref().is_some_and(is_content) {
+                return Err(ConfigError::Invalid {
+                    key: format!("{key}.{name}"),
+                    value: "\"***\"".to_owned(),
+                    expected: "the path of a file, not what is in it",
+                });
+            }
+        }
         let (set, missing) = match (&self.client_certificate, &self.client_key) {
             (Some(_), None) => ("client_certificate", "client_key"),
             (None, Some(_)) => ("client_key", "client_certificate"),

@@ -55,7 +55,7 @@ impl HttpClient {
         version: Version,
         files: Files<'_>,
     ) -> Result<Self, TracesError> {
-        let tls = files.config(endpoint.scheme_str() == Some("https"))?;
+        let tls = files.config(endpoint)?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));

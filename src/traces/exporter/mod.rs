@@ -132,17 +132,22 @@ impl Exporter {
             Self::Console(console) => vec![Part {
                 encoded: console.encode(&spans),
                 items: spans.len(),
+                is_too_large: false,
             }],
             #[cfg(test)]
-            Self::Test(_) => parts::packs(spans.iter().map(|span| span.name.len()), TEST_BYTES)
-                .into_iter()
-                .map(|spans| Part {
+            Self::Test(_) => {
+                let sizes: Vec<usize> = spans.iter().map(|span| span.name.len()).collect();
+                let mut rest = sizes.iter();
+                let part = |items| Part {
                     encoded: Encoded {
-                        body: vec![0; spans].into(),
+                        body: vec![0; items].into(),
                     },
-                    items: spans,
-                })
-                .collect(),
+                    items,
+                    is_too_large: rest.by_ref().take(items).sum::<usize>() > TEST_BYTES,
+                };
+                let packs = parts::packs(sizes.iter().copied(), TEST_BYTES);
+                packs.into_iter().map(part).collect()
+            }
         }
     }
 

@@ -11,6 +11,8 @@ pub(super) const MOST_BYTES: usize = 4_000_000;
 pub(crate) struct Part {
     pub(in crate::traces) encoded: Encoded,
     pub(in crate::traces) items: usize,
+    /// One item that is larger than a request is to be.
+    pub(super) is_too_large: bool,
 }
 
 /// How many items of these sizes go into each part of `most` bytes, in their order. One that is larger goes alone: what

@@ -51,8 +51,23 @@ pub(crate) async fn deliver_parts<F: Future<Output = Result<usize, ExportError>>
     patience: &mut Patience,
     sent: &mut Sent,
 ) {
-    for Part { encoded, items } in parts {
-        match deliver(|| attempt(encoded.clone()), patience).await {
+    for Part {
+        encoded,
+        items,
+        is_too_large,
+    } in parts
+    {
+        let attempt = || async {
+            let answer = attempt(encoded.clone()).await;
+            answer.map_err(|error| {
+                if is_too_large {
+                    of_too_large(error)
+                } else {
+                    error
+                }
+            })
+        };
+        match deliver(attempt, patience).await {
             Ok(refused) => {
                 sent.refused += refused;
                 sent.taken += items - refused.min(items);
@@ -66,6 +81,18 @@ pub(crate) async fn deliver_parts<F: Future<Output = Result<usize, ExportError>>
                 }
             }
         }
+    }
+}
+
+/// Some receivers refuse what is too large with a status that may pass (`OUT_OF_RANGE`): it would be tried again for
+/// nothing, while all others wait. One that says when to come back is believed.
+fn of_too_large(error: ExportError) -> ExportError {
+    match error {
+        ExportError::Later {
+            status,
+            after: None,
+        } => ExportError::Refused(status),
+        error => error,
     }
 }
 
@@ -195,6 +222,26 @@ mod tests {
             _ => Ok(0),
         });
         assert_eq!(found.await, (Sent { error, ..all(2) }, vec![2, 1]));
+    }
+
+    #[tokio::test]
+    async fn a_span_that_is_too_large_is_not_tried_again_unless_the_receiver_asks_for_it() {
+        let later = |after| ExportError::Later {
+            status: "gRPC status 11".to_owned(),
+            after,
+        };
+        let spans = ["123456789", "1"];
+        let found = sent(spans, move |attempt| match attempt {
+            0 => Err(later(None)),
+            _ => Ok(0),
+        });
+        let error = Some(ExportError::Refused("gRPC status 11".to_owned()));
+        assert_eq!(found.await, (Sent { error, ..all(1) }, vec![1, 1]));
+        let found = sent(spans, move |attempt| match attempt {
+            0 => Err(later(Some(Duration::from_millis(1)))),
+            _ => Ok(0),
+        });
+        assert_eq!(found.await, (all(2), vec![1, 1, 1]));
     }
 
     fn all(taken: usize) -> Sent {

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use hyper::Uri;
 use hyper_rustls::ConfigBuilderExt as _;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -27,13 +28,13 @@ pub(super) struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// The platform's authorities are only read where they are needed.
-    pub(super) fn config(&self, is_secure: bool) -> Result<ClientConfig, TracesError> {
+    /// For a client of `endpoint`. The platform's authorities are only read where it needs TLS.
+    pub(super) fn config(&self, endpoint: &Uri) -> Result<ClientConfig, TracesError> {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?;
         let builder = match self.certificate {
             Some(path) => builder.with_root_certificates(self.authorities(path)?),
-            None if is_secure => {
+            None if endpoint.scheme_str() == Some("https") => {
                 let trusting = builder.with_native_roots();
                 trusting.map_err(|source| TracesError::Platform {
                     key: self.key("certificate"),
@@ -146,7 +147,10 @@ mod tests {
             certificate,
             client,
         };
-        files.config(true).unwrap_err().to_string()
+        files
+            .config(&Uri::from_static("https://collector"))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -204,7 +208,7 @@ mod tests {
         };
         assert!(
             files
-                .config(true)
+                .config(&Uri::from_static("https://collector"))
                 .unwrap()
                 .client_auth_cert_resolver
                 .has_certs()

@@ -84,8 +84,10 @@ impl Thrift {
         for count in packs {
             let (pack, rest) = spans.split_at(count);
             spans = rest;
+            let encoded = self.encoded(pack);
             parts.push(Part {
-                encoded: self.encoded(pack),
+                is_too_large: encoded.body.len() > MOST_BYTES,
+                encoded,
                 items: count,
             });
         }

@@ -14,12 +14,13 @@ use super::{
 };
 use crate::traces::exporter::{
     ExportError,
-    http::{AGENT, Answer},
+    http::{AGENT, Answer, retry_after},
 };
 
 /// Flag and length before a message.
 const FRAME: usize = 5;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// What a call without a status means.
 const UNKNOWN: u32 = 2;
 
@@ -72,7 +73,7 @@ pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
         return Err(match answer.status.as_u16() {
             429 | 502 | 503 | 504 => ExportError::Later {
                 status,
-                after: None,
+                after: retry_after(answer),
             },
             _ => ExportError::Refused(status),
         });
@@ -82,9 +83,11 @@ pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
     // Both say when; the first is what OTLP asks for, the second is gRPC's own.
     let recovery = said(answer, recovery).or_else(|| said(answer, pushback));
     let after = recovery.and_then(|Recovery(after)| after);
+    // gRPC's A6: "negative or unparseable" asks not to try again at all.
+    let is_final = recovery.is_none() && said(answer, |h| h.get(PUSHBACK).cloned()).is_some();
     match code {
         0 => Ok(answer.body.get(FRAME..).map_or(0, refused)),
-        1 | 4 | 10 | 11 | 14 | 15 => Err(ExportError::Later { status, after }),
+        1 | 4 | 10 | 11 | 14 | 15 if !is_final => Err(ExportError::Later { status, after }),
         8 if recovery.is_some() => Err(ExportError::Later { status, after }),
         _ => Err(ExportError::Refused(status)),
     }
@@ -101,7 +104,7 @@ fn code(headers: &HeaderMap) -> Option<u32> {
 
 /// When to try again, as `grpc-retry-pushback-ms` says it.
 fn pushback(headers: &HeaderMap) -> Option<Recovery> {
-    let milliseconds = headers.get("grpc-retry-pushback-ms")?;
+    let milliseconds = headers.get(PUSHBACK)?;
     let milliseconds = milliseconds.to_str().ok()?.parse().ok()?;
     Some(Recovery(Some(Duration::from_millis(milliseconds))))
 }
@@ -163,6 +166,10 @@ mod tests {
         let soon = Some(Recovery(None));
         assert_eq!(with("8", details, without_delay()), soon);
         assert_eq!(with("8", details, HeaderValue::from_static("CAg=")), None);
+        for never in ["-1", "x"] {
+            let never = HeaderValue::from_static(never);
+            assert_eq!(with("14", pushback, never), None);
+        }
         // What the server says of a call that is wrong makes it no better.
         assert_eq!(with("3", details, retry_info(1, 0)), None);
     }
@@ -176,6 +183,19 @@ mod tests {
         std::mem::swap(&mut answer.headers, &mut answer.trailers);
         let after = Some(Recovery(Some(Duration::from_secs(2))));
         assert_eq!(later(&answer), after);
+    }
+
+    #[test]
+    fn a_proxy_may_say_when_in_its_own_way() {
+        let mut answer = answer("0");
+        answer.status = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(later(&answer), Some(Recovery(None)));
+        let value = HeaderValue::from_static("3");
+        answer.headers.insert(header::RETRY_AFTER, value);
+        let after = Some(Recovery(Some(Duration::from_secs(3))));
+        assert_eq!(later(&answer), after);
+        answer.status = StatusCode::NOT_FOUND;
+        assert_eq!(later(&answer), None);
     }
 
     /// After which time, if it may be asked again.

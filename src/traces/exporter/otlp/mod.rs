@@ -105,15 +105,14 @@ impl Transport {
     /// A request, or as many as the receiver needs.
     pub(crate) fn parts(&self, request: impl Divisible) -> Vec<Part> {
         let parts = split::split(request, self.most_bytes).into_iter();
-        let part = |(request, items)| Part {
-            encoded: self.encode(&request),
-            items,
-        };
+        let part = |(request, items)| self.part(&request, items);
         parts.map(part).collect()
     }
 
-    fn encode(&self, message: &impl Message) -> Encoded {
+    fn part(&self, message: &impl Message, items: usize) -> Part {
         let message = message.encode_to_vec();
+        // Receivers count what they have decompressed.
+        let is_too_large = message.len() > self.most_bytes;
         let message = match self.compression {
             Compression::None => message,
             Compression::Gzip => gzip(&message),
@@ -122,7 +121,11 @@ impl Transport {
             OtlpProtocol::HttpProtobuf => message,
             OtlpProtocol::Grpc => grpc::frame(&message, self.compression == Compression::Gzip),
         };
-        Encoded { body: body.into() }
+        Part {
+            encoded: Encoded { body: body.into() },
+            items,
+            is_too_large,
+        }
     }
 
     /// Sends it once. `Ok` says how much of it the receiver refused.

@@ -106,6 +106,7 @@ impl Zipkin {
             vec![Part {
                 encoded,
                 items: count,
+                is_too_large: false,
             }]
         })
     }
@@ -162,6 +163,7 @@ fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
         rest = others;
         let body = [b"[", &*spans.join(&b','), b"]"].concat();
         Part {
+            is_too_large: body.len() > MOST_BYTES,
             encoded: Encoded { body: body.into() },
             items: count,
         }
