@@ -102,7 +102,8 @@ impl Elsewhere {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 

@@ -109,6 +109,7 @@ impl Watch {
                 self.close_inference(state);
                 state.free();
             }
+            None if self.elsewhere.is_empty() => {}
             None => self.close_elsewhere(id),
         }
     }
@@ -354,19 +355,27 @@ impl Watch {
     #[cfg(feature = "otlp")]
     pub(super) fn is_traced(&self, id: &Id, trace_id: u128, span_id: u64) {
         use super::values::Target as _;
-        let id = id.into_u64();
-        let is_inference = self
-            .with_inference(id, |mut state| {
-                state.trace_id(trace_id);
-                state.span_id(span_id);
-            })
-            .is_some();
-        if !is_inference {
-            self.elsewhere.operation(id, |operation| {
-                operation.values.trace_id(trace_id);
-                operation.values.span_id(span_id);
-            });
+        if let Some(mut state) = self.open.get(id.into_u64()) {
+            state.trace_id(trace_id);
+            state.span_id(span_id);
+        } else if !self.elsewhere.is_empty() {
+            self.is_traced_elsewhere(id, trace_id, span_id);
         }
+    }
+
+    #[cfg(feature = "otlp")]
+    fn is_traced_elsewhere(&self, id: &Id, trace_id: u128, span_id: u64) {
+        use super::values::Target as _;
+        let id = id.into_u64();
+        if let Some(state) = self.elsewhere.inference(id) {
+            (&*state).trace_id(trace_id);
+            (&*state).span_id(span_id);
+            return;
+        }
+        self.elsewhere.operation(id, |operation| {
+            operation.values.trace_id(trace_id);
+            operation.values.span_id(span_id);
+        });
     }
 
     #[inline(never)]
