@@ -119,14 +119,17 @@ mod content;
 pub mod instrument;
 mod interner;
 mod layer;
+mod log;
 mod metrics;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub mod middleware;
 mod observation;
 mod observatory;
 mod own_thread;
+mod pattern;
 #[cfg(feature = "alerting")]
 pub mod query;
+mod redaction;
 #[cfg(feature = "server")]
 mod server;
 mod system;

@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     layer::ObservatoryLayer,
     metrics::{MetricsSink, Registry, catalog, derived::Derived},
+    redaction::Redaction,
 };
 
 /// Puts an observatory together.
@@ -79,6 +80,8 @@ impl ObservatoryBuilder {
         } = self;
         config.validate()?;
         let registry = Registry::new(config.registry_options())?;
+        let redaction = Redaction::new(&config.traces.redaction, &config.traces.limits)?;
+        let redaction = Arc::new(redaction);
         let sink = MetricsSink::new(registry.clone(), config.sink_options());
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink);
@@ -93,7 +96,7 @@ impl ObservatoryBuilder {
         }
         #[cfg(feature = "otlp")]
         let traces = (config.enabled && config.traces.enabled)
-            .then(|| Traces::new(&config, &registry))
+            .then(|| Traces::new(&config, &registry, &redaction))
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
@@ -129,6 +132,7 @@ impl ObservatoryBuilder {
             query,
             #[cfg(feature = "alerting")]
             alerting,
+            redaction,
             #[cfg(feature = "otlp")]
             traces,
             #[cfg(feature = "otlp")]

@@ -14,9 +14,8 @@ mod exporter;
 mod failure;
 mod gate;
 mod live;
-mod log;
+mod log_ids;
 mod numbers;
-mod pattern;
 mod pipeline;
 pub mod propagation;
 mod provider;
@@ -44,10 +43,9 @@ use self::{
     failure::Failures,
     gate::Sampled,
     live::Live,
-    log::Lines,
+    log_ids::LogIds,
     pipeline::{Filters, Intake, Pipeline},
     records::{RecordExport, RecordLayer},
-    redaction::Redaction,
     sampling::HeadSampler,
     tail::TailSampler,
 };
@@ -59,8 +57,10 @@ use crate::{
     clock::Clock,
     config::{Config, LogFormat, Propagator},
     layer::Registered,
+    log,
     metrics::Registry,
     observatory::AttributeValue,
+    redaction::Redaction,
 };
 
 /// Sets an attribute of a span that is recorded; of others it does nothing.
@@ -78,7 +78,7 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
-    lines: Lines,
+    ids: LogIds,
     live: Option<Arc<Live>>,
     records: Option<RecordExport>,
     propagators: Vec<Propagator>,
@@ -86,7 +86,11 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// Everything but the thread.
-    pub(crate) fn new(config: &Config, registry: &Registry) -> Result<Self, TracesError> {
+    pub(crate) fn new(
+        config: &Config,
+        registry: &Registry,
+        redaction: &Arc<Redaction>,
+    ) -> Result<Self, TracesError> {
         let traces = &config.traces;
         let resource = provider::resource(config);
         // Named twice, one would send everything twice.
@@ -104,9 +108,6 @@ impl Traces {
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;
-        let redaction = Redaction::new(&traces.redaction, &traces.limits)
-            .map_err(|pattern| TracesError::Pattern { pattern })?;
-        let redaction = Arc::new(redaction);
         let live = traces
             .live
             .enabled
@@ -114,13 +115,9 @@ impl Traces {
         let pipeline = Pipeline::new(
             exporters,
             Filters {
-                redaction: Arc::clone(&redaction),
-                failures: Failures::new(&config.mapping, &redaction),
-                conventions: Conventions::new(
-                    config.prometheus.gen_ai,
-                    &config.mapping,
-                    &redaction,
-                ),
+                redaction: Arc::clone(redaction),
+                failures: Failures::new(&config.mapping, redaction),
+                conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping, redaction),
                 live: live.clone(),
                 tail: traces
                     .tail
@@ -132,7 +129,7 @@ impl Traces {
         let records = traces
             .logs
             .enabled
-            .then(|| RecordExport::new(&traces.logs, &redaction, &resource, registry))
+            .then(|| RecordExport::new(&traces.logs, redaction, &resource, registry))
             .transpose()?;
         let sampler = Arc::new(HeadSampler::new(&traces.sampling).with_mapping(&config.mapping));
         let intake = Intake::new(
@@ -143,14 +140,13 @@ impl Traces {
         Ok(Self {
             pipeline,
             provider,
-            lines: Lines {
+            ids: LogIds {
                 sampled: Arc::new(if live.is_some() {
                     Sampled::with_times()
                 } else {
                     Sampled::new()
                 }),
                 sampler,
-                redaction,
             },
             live,
             records,
@@ -164,19 +160,22 @@ impl Traces {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let tracer = self.provider.tracer(env!("CARGO_PKG_NAME"));
-        let Lines {
-            sampler, sampled, ..
-        } = &self.lines;
+        let LogIds { sampler, sampled } = &self.ids;
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
             .with_propagators(&self.propagators)
     }
 
     /// A layer for log lines, on standard error, that name the traces they belong to.
-    pub(crate) fn log_layer<S>(&self, format: LogFormat, is_ansi: bool) -> impl Layer<S> + use<S>
+    pub(crate) fn log_layer<S>(
+        &self,
+        redaction: &Arc<Redaction>,
+        format: LogFormat,
+        is_ansi: bool,
+    ) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        self.lines.layer(format, is_ansi)
+        log::layer(redaction, self.ids.clone(), format, is_ansi)
     }
 
     /// A layer that exports events as log records; `None` where they are not exported.
@@ -188,8 +187,8 @@ impl Traces {
         Some(RecordLayer {
             records: Arc::clone(&records.records),
             level: records.level,
-            sampled: Arc::clone(&self.lines.sampled),
-            sampler: Arc::clone(&self.lines.sampler),
+            sampled: Arc::clone(&self.ids.sampled),
+            sampler: Arc::clone(&self.ids.sampler),
         })
     }
 

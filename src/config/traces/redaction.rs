@@ -1,6 +1,7 @@
-//! What of a span may leave the process.
+//! What may leave the process.
 
-/// What of a span may leave the process. It is applied once, before every exporter.
+/// What may leave the process, of spans before every exporter, of log lines and of alerts; of those with traces or
+/// without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedactionConfig {

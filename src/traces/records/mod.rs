@@ -27,7 +27,6 @@ use super::{
     TracesError,
     exporter::{Encoded, Signal, Transport, retry::deliver},
     pipeline::{Queue, Quiet, Refused, ended, is_over},
-    redaction::Redaction,
 };
 use crate::{
     config::{BatchConfig, LogsConfig, shortest},
@@ -36,6 +35,7 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::{End, Restartable},
+    redaction::Redaction,
 };
 
 /// Its name; Linux shows fifteen characters of it.

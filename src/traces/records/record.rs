@@ -12,7 +12,7 @@ use tracing::{
     field::{Field, Visit},
 };
 
-use crate::traces::{
+use crate::{
     log::printed,
     redaction::{Redaction, WITHHELD},
 };

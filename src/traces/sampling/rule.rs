@@ -11,7 +11,7 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{config::SamplingRule, layer::Mapping, traces::pattern::Pattern};
+use crate::{config::SamplingRule, layer::Mapping, pattern::Pattern};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]

@@ -2,20 +2,20 @@
 
 /// A whole text, or the beginning of one where it is written with `*` at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pattern {
+pub(crate) enum Pattern {
     Whole(String),
     Beginning(String),
 }
 
 impl Pattern {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         match text.strip_suffix('*') {
             Some(beginning) => Self::Beginning(beginning.to_owned()),
             None => Self::Whole(text.to_owned()),
         }
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(whole) => text == whole,
             Self::Beginning(beginning) => text.starts_with(beginning.as_str()),
