@@ -14,7 +14,7 @@ use tracing_subscriber::{
     fmt::{FormatFields, format::Writer},
 };
 
-use crate::redaction::{Redaction, WITHHELD};
+use crate::redaction::{MASK, Redaction, WITHHELD};
 
 /// Fields with their values: of one name the latest.
 #[derive(Debug, Default)]
@@ -108,6 +108,9 @@ impl Value {
                 shown => Some(shown.into_owned()),
             },
             _ if redaction.is_withheld(name) => Some(WITHHELD.to_owned()),
+            Self::Signed(number) if redaction.masks_number(*number) => Some(MASK.to_owned()),
+            Self::Unsigned(number) if redaction.masks_number(*number) => Some(MASK.to_owned()),
+            Self::Float(number) if redaction.masks_float(*number) => Some(MASK.to_owned()),
             Self::Signed(_) | Self::Unsigned(_) | Self::Float(_) | Self::Bool(_) => None,
         };
         if let Some(text) = instead {

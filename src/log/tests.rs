@@ -118,6 +118,21 @@ fn the_keys_of_json_stand_in_one_order_and_spans_have_their_fields() {
 }
 
 #[test]
+fn a_card_is_masked_as_a_number_and_other_numbers_stay() {
+    let text = logged(LogFormat::Json, || {
+        let _span = info_span!("pay", card = 4_111_111_111_111_111_i64).entered();
+        info!(
+            card = 4_111_111_111_111_111_u64,
+            at = 1_732_480_000_000_000_003_i64,
+            tokens = 512
+        );
+    });
+    let fields = r#""fields":{"card":"[masked]","at":1732480000000000003,"tokens":512}"#;
+    assert!(text.contains(fields), "{text}");
+    assert!(!text.contains("41111"), "{text}");
+}
+
+#[test]
 fn what_is_recorded_later_is_in_the_lines_after_it_and_judged_as_well() {
     let work = || {
         let span = info_span!(

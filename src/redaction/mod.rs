@@ -3,6 +3,8 @@
 //! What is content (prompts, completions, tool arguments, headers) does not leave unless configuration says so. In every
 //! other text keys, e-mail addresses and card numbers are masked. What cannot be judged is withheld, not sent.
 
+mod cards;
+mod credential;
 mod masks;
 
 use std::{
@@ -10,7 +12,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use self::masks::Masks;
+pub(crate) use self::masks::MASK;
+use self::{cards::is_card, credential::is_credential, masks::Masks};
 use crate::{
     config::{ConfigError, RedactionConfig, SpanLimits},
     content::is_content,
@@ -19,6 +22,9 @@ use crate::{
 
 /// Stands where a value was withheld.
 pub(crate) const WITHHELD: &str = "[withheld]";
+
+/// The end of names that credentials have, and counts, too.
+const TOKEN: &str = "token";
 
 /// What a pattern whose matches are masked must be.
 pub(crate) const RIGHT_PATTERN: &str = "a regular expression";
@@ -57,7 +63,8 @@ impl Redaction {
             if self.is_withheld(key) {
                 return Cow::Borrowed(WITHHELD);
             }
-            self.cleaned(text).map_or(Cow::Borrowed(text), Cow::Owned)
+            self.cleaned_of(key, text)
+                .map_or(Cow::Borrowed(text), Cow::Owned)
         };
         catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
     }
@@ -66,6 +73,30 @@ impl Redaction {
     pub(crate) fn is_withheld(&self, key: &str) -> bool {
         let is_among = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(key));
         is_among(&self.deny) || (is_content(key) && !is_among(&self.allow))
+    }
+
+    /// As [`Redaction::cleaned`], of a text of this name: what is called a token may be one as a whole.
+    pub(crate) fn cleaned_of(&self, key: &str, text: &str) -> Option<String> {
+        let ending = key.len().checked_sub(TOKEN.len());
+        let is_token = ending
+            .and_then(|start| key.get(start..))
+            .is_some_and(|ending| ending.eq_ignore_ascii_case(TOKEN));
+        if is_token && self.masks.has_usual() && is_credential(text) {
+            return Some(MASK.to_owned());
+        }
+        self.cleaned(text)
+    }
+
+    /// Whether a number is masked: a card's.
+    pub(crate) fn masks_number(&self, number: impl TryInto<u64>) -> bool {
+        self.masks.has_usual() && number.try_into().is_ok_and(is_card)
+    }
+
+    /// As [`Redaction::masks_number`].
+    pub(crate) fn masks_float(&self, number: f64) -> bool {
+        // Above that not every whole number is one, and no card has so many digits.
+        const MOST: f64 = 1e19;
+        number.fract() == 0.0 && (0.0..MOST).contains(&number) && self.masks_number(number as u64)
     }
 
     /// `None` where nothing is to be changed.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::redaction::{Redaction, WITHHELD};
+use crate::redaction::{MASK, Redaction, WITHHELD};
 
 /// Takes out of a span what may not leave, and masks what looks like a secret in the rest, names and messages included.
 pub(super) fn apply(redaction: &Redaction, span: &mut SpanData) {
@@ -28,26 +28,38 @@ fn clean_attributes(redaction: &Redaction, attributes: &mut [KeyValue]) {
         if redaction.is_withheld(pair.key.as_str()) {
             pair.value = Value::String(WITHHELD.into());
         } else {
-            clean_value(redaction, &mut pair.value);
+            clean_value(redaction, pair.key.as_str(), &mut pair.value);
         }
     }
 }
 
-fn clean_value(redaction: &Redaction, value: &mut Value) {
+fn clean_value(redaction: &Redaction, key: &str, value: &mut Value) {
     match value {
-        Value::String(text) => clean_text(redaction, text),
+        Value::String(text) => clean_text(redaction, key, text),
         Value::Array(Array::String(texts)) => {
             for text in texts {
-                clean_text(redaction, text);
+                clean_text(redaction, key, text);
             }
         }
-        // Numbers and truth values hold no text; a card number is one only where it is written out.
+        Value::I64(number) if redaction.masks_number(*number) => *value = MASK.into(),
+        Value::F64(number) if redaction.masks_float(*number) => *value = MASK.into(),
+        Value::Array(Array::I64(numbers))
+            if numbers.iter().any(|number| redaction.masks_number(*number)) =>
+        {
+            *value = MASK.into();
+        }
+        Value::Array(Array::F64(numbers))
+            if numbers.iter().any(|number| redaction.masks_float(*number)) =>
+        {
+            *value = MASK.into();
+        }
+        // Other numbers and truth values hold no secret.
         _ => {}
     }
 }
 
-fn clean_text(redaction: &Redaction, text: &mut StringValue) {
-    if let Some(clean) = redaction.cleaned(text.as_str()) {
+fn clean_text(redaction: &Redaction, key: &str, text: &mut StringValue) {
+    if let Some(clean) = redaction.cleaned_of(key, text.as_str()) {
         *text = clean.into();
     }
 }
@@ -136,6 +148,55 @@ mod tests {
         let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
         apply(&redaction.unwrap(), &mut span);
         assert!(!format!("{span:?}").contains("example.org"), "{span:?}");
+    }
+
+    #[test]
+    fn a_card_is_masked_as_a_number_too_and_other_numbers_stay() {
+        let cases: [(Value, Value); 6] = [
+            (4_111_111_111_111_111_i64.into(), MASK.into()),
+            (4_111_111_111_111_111_f64.into(), MASK.into()),
+            (
+                4_111_111_111_111_112_i64.into(),
+                4_111_111_111_111_112_i64.into(),
+            ),
+            (
+                1_732_480_000_000_000_003_i64.into(),
+                1_732_480_000_000_000_003_i64.into(),
+            ),
+            ((-1_i64).into(), (-1_i64).into()),
+            (
+                Value::Array(vec![1_i64, 4_111_111_111_111_111].into()),
+                MASK.into(),
+            ),
+        ];
+        let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        let redaction = redaction.unwrap();
+        for (value, expected) in cases {
+            let mut span = span(&[]);
+            span.attributes.push(KeyValue::new("number", value));
+            apply(&redaction, &mut span);
+            assert_eq!(span.attributes[0].value, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_called_a_token_is_masked_where_it_is_a_credential() {
+        let default = RedactionConfig::default();
+        check(&default, "session_token", "abcdef0123456789", MASK);
+        check(&default, "Token", "abcdef0123456789", MASK);
+        check(&default, "token", "hello", "hello");
+        check(&default, "tokens", "abcdef0123456789", "abcdef0123456789");
+    }
+
+    #[test]
+    fn patterns_of_names_have_stars_anywhere() {
+        let config = RedactionConfig {
+            deny: vec!["*.email".into(), "customer.*.name".into()],
+            ..RedactionConfig::default()
+        };
+        check(&config, "user.email", "Ann", WITHHELD);
+        check(&config, "customer.home.name", "Ann", WITHHELD);
+        check(&config, "customer.name", "Ann", "Ann");
     }
 
     #[test]
