@@ -84,7 +84,7 @@ impl ObservatoryBuilder {
         let redaction = Arc::new(redaction);
         let sink = MetricsSink::new(registry.clone(), config.sink_options());
         #[cfg(feature = "alerting")]
-        let (sink, signals) = ObservatorySink::new(sink);
+        let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let layer = if config.enabled {
             ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())

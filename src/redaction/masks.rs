@@ -170,10 +170,11 @@ impl Masks {
         {
             masked = Cow::Owned(changed);
         }
-        if let Some(digits) = self.digits.as_ref().filter(|_| seen.has_digits) {
-            if let Some(changed) = without_cards(digits, &masked) {
-                masked = Cow::Owned(changed);
-            }
+        if let Some(digits) = &self.digits
+            && seen.has_digits
+            && let Some(changed) = without_cards(digits, &masked)
+        {
+            masked = Cow::Owned(changed);
         }
         match masked {
             Cow::Owned(masked) if masked != text => Some(masked),

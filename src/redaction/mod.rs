@@ -75,8 +75,26 @@ impl Redaction {
         is_among(&self.deny) || (is_content(key) && !is_among(&self.allow))
     }
 
-    /// As [`Redaction::cleaned`], of a text of this name: what is called a token may be one as a whole.
+    /// As [`Redaction::shown`], however long it is: what an alert is called, or says, is cut elsewhere, if at all.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn shown_whole<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        let judge = || {
+            if self.is_withheld(key) {
+                return Cow::Borrowed(WITHHELD);
+            }
+            self.masked_of(key, text)
+                .map_or(Cow::Borrowed(text), Cow::Owned)
+        };
+        catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
+    }
+
+    /// As [`Redaction::cleaned`], of a text of this name.
     pub(crate) fn cleaned_of(&self, key: &str, text: &str) -> Option<String> {
+        self.cut(text, self.masked_of(key, text))
+    }
+
+    /// What is called a token may be one as a whole.
+    fn masked_of(&self, key: &str, text: &str) -> Option<String> {
         let ending = key.len().checked_sub(TOKEN.len());
         let is_token = ending
             .and_then(|start| key.get(start..))
@@ -84,7 +102,7 @@ impl Redaction {
         if is_token && self.masks.has_usual() && is_credential(text) {
             return Some(MASK.to_owned());
         }
-        self.cleaned(text)
+        self.masks.apply(text)
     }
 
     /// Whether a number is masked: a card's.
@@ -101,7 +119,10 @@ impl Redaction {
 
     /// `None` where nothing is to be changed.
     pub(crate) fn cleaned(&self, text: &str) -> Option<String> {
-        let masked = self.masks.apply(text);
+        self.cut(text, self.masks.apply(text))
+    }
+
+    fn cut(&self, text: &str, masked: Option<String>) -> Option<String> {
         let shown = masked.as_deref().unwrap_or(text);
         let cut = self.longest.and_then(|most| {
             let end = shown.char_indices().nth(most)?.0;
