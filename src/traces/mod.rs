@@ -82,6 +82,7 @@ pub(crate) struct Traces {
     live: Option<Arc<Live>>,
     records: Option<RecordExport>,
     propagators: Vec<Propagator>,
+    registry: Registry,
 }
 
 impl Traces {
@@ -151,6 +152,7 @@ impl Traces {
             live,
             records,
             propagators: traces.propagators.clone(),
+            registry: registry.clone(),
         })
     }
 
@@ -163,6 +165,7 @@ impl Traces {
         let LogIds { sampler, sampled } = &self.ids;
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
             .with_propagators(&self.propagators)
+            .with_registry(&self.registry)
     }
 
     /// A layer for log lines, on standard error, that name the traces they belong to.

@@ -96,7 +96,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     ) {
         let _current = under.attach();
         let contextual = Attributes::new(attributes.metadata(), attributes.values());
-        self.inner.on_new_span(&contextual, id, context.clone());
+        self.give_span(&contextual, id, context);
     }
 }
 

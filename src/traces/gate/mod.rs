@@ -18,6 +18,7 @@
 mod asked;
 mod attached;
 mod edge;
+mod foreign;
 mod identity;
 mod ids;
 mod lookup;
@@ -74,7 +75,9 @@ pub(super) use self::{
     sampler::not_kept,
 };
 use super::sampling::HeadSampler;
-use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
+use crate::{
+    clock::Clock, config::Propagator, metrics::Registry, observation::TraceReference, own_thread,
+};
 
 /// What the ids of a span that was entered for the first time are.
 pub(crate) struct Entered {
@@ -111,6 +114,8 @@ pub(crate) struct Gate<S> {
     tracer: SdkTracer,
     callsites: Callsites,
     lookup: Lookup,
+    /// Where panics of foreign values are counted.
+    registry: Option<Registry>,
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
@@ -135,12 +140,19 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             tracer,
             callsites: Callsites::new(),
             lookup: Lookup::of::<S>(),
+            registry: None,
         }
     }
 
     /// Sets the formats of headers that requests carry traces in.
     pub(super) fn with_propagators(mut self, propagators: &[Propagator]) -> Self {
         self.lookup.propagators = propagators.into();
+        self
+    }
+
+    /// Counts what foreign values do in this registry.
+    pub(super) fn with_registry(mut self, registry: &Registry) -> Self {
+        self.registry = Some(registry.clone());
         self
     }
 
@@ -253,7 +265,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
         self.sampled.insert(id.into_u64(), || self.clock.raw());
-        self.inner.on_new_span(attributes, id, context.clone());
+        self.give_span(attributes, id, context);
     }
 
     /// The parent of this span, which OpenTelemetry's current context names, is not sampled.
@@ -283,7 +295,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline(never)]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
         if self.is_through(id) {
-            self.inner.on_record(id, values, context.clone());
+            self.give_values(id, values, context);
             if self.sampled.contains(id.into_u64()) && says_ended(values) {
                 self.ended(id);
             }
@@ -320,7 +332,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if (is_within || self.is_of_a_sampled_one(event, context))
             && event.metadata().name() != "token"
         {
-            self.inner.on_event(event, context.clone());
+            self.give_event(event, context);
         }
     }
 
