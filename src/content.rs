@@ -2,16 +2,20 @@
 
 /// Whole names.
 const NAMES: &[&str] = &[
+    "access_token",
     "ai.prompt",
     "answer",
     "arguments",
+    "auth_token",
     "authorization",
     "body",
+    "client_secret",
     "completion",
     "completions",
     "content",
     "cookie",
     "headers",
+    "id_token",
     "input",
     "input.value",
     "input_text",
@@ -21,9 +25,13 @@ const NAMES: &[&str] = &[
     "output",
     "output.value",
     "output_text",
+    "passwd",
     "password",
+    "private_key",
     "prompt",
     "prompts",
+    "proxy-authorization",
+    "refresh_token",
     "request",
     "request_body",
     "response",
@@ -40,6 +48,7 @@ const NAMES: &[&str] = &[
     "user_prompt",
     "api_key",
     "x-api-key",
+    "x-auth-token",
 ];
 
 /// Beginnings of names: the `GenAI` conventions', `OpenInference`'s, `OpenLLMetry`'s, the AI SDK's, and captured headers.

@@ -119,15 +119,18 @@ mod content;
 pub mod instrument;
 mod interner;
 mod layer;
+mod log;
 mod metrics;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub mod middleware;
 mod observation;
 mod observatory;
 mod own_thread;
+mod pattern;
 #[cfg(feature = "alerting")]
 pub mod query;
 mod random;
+mod redaction;
 mod resource;
 mod said;
 #[cfg(feature = "server")]

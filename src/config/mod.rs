@@ -74,7 +74,7 @@ pub struct Config {
     /// What is logged by `install`, in the syntax of `RUST_LOG`. A directive that cannot be read is left out, with a
     /// line on standard error: a misspelt log level is no reason not to start. Default: `info`.
     pub log_filter: String,
-    /// How `install` writes log lines where traces are on; without them they are for people. Default: pretty.
+    /// How log lines are written, with traces or without. Default: pretty.
     pub log_format: LogFormat,
     /// Who is observed.
     pub service: ServiceConfig,

@@ -36,6 +36,9 @@ fn what_cannot_be_used_is_named() {
         "0",
     );
     check_refused(&config().with_label("le", "x"), "prometheus.labels", "le");
+    let mut unclosed = config().without_traces();
+    unclosed.traces.redaction.patterns = vec!["(".to_owned()];
+    check_refused(&unclosed, "traces.redaction.patterns", "(");
     check_refused(
         &config().with_buckets(BucketsFor::Suffix("_seconds".into()), [2.0, 1.0]),
         "_seconds",

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     layer::{self, Mapping},
     metrics::{MOST_SERIES, check_buckets},
+    redaction,
 };
 
 pub(super) const SHORTEST_TICK: Duration = Duration::from_millis(100);
@@ -61,6 +62,15 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
         &true,
         "false, or traces on: log records go by their ids and their redaction",
     )?;
+    // With traces or without: logs and alerts go by it, too.
+    for pattern in &config.traces.redaction.patterns {
+        check(
+            redaction::is_pattern(pattern),
+            "traces.redaction.patterns",
+            pattern,
+            redaction::RIGHT_PATTERN,
+        )?;
+    }
     if config.traces.enabled {
         traces(&config.traces)?;
     }

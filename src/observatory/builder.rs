@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     layer::ObservatoryLayer,
     metrics::{MetricsSink, Registry, catalog, derived::Derived},
-    observation::{Dropped, Sink as _},
+    redaction::Redaction,
     resource,
 };
 
@@ -81,9 +81,11 @@ impl ObservatoryBuilder {
         } = self;
         config.validate()?;
         let registry = Registry::new(config.registry_options())?;
+        let redaction = Redaction::new(&config.traces.redaction, &config.traces.limits)?;
+        let redaction = Arc::new(redaction);
         let sink = MetricsSink::new(registry.clone(), config.sink_options());
         #[cfg(feature = "alerting")]
-        let (sink, signals) = ObservatorySink::new(sink);
+        let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let layer = if config.enabled {
             ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
@@ -96,15 +98,11 @@ impl ObservatoryBuilder {
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
         let traces = (config.enabled && config.traces.enabled)
-            .then(|| Traces::new(&config, &registry, &resource))
+            .then(|| Traces::new(&config, &registry, &redaction, &resource))
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
-            Some(traces) => {
-                let sink = Arc::clone(&sink);
-                let harmed = move |field: &str| sink.dropped(Dropped::PanickingField, field);
-                layer.with_gate(traces.gate(clock.clone()).with_harmed(harmed))
-            }
+            Some(traces) => layer.with_gate(traces.gate(clock.clone())),
             None => layer,
         };
         #[cfg(feature = "otlp")]
@@ -136,6 +134,7 @@ impl ObservatoryBuilder {
             query,
             #[cfg(feature = "alerting")]
             alerting,
+            redaction,
             #[cfg(feature = "otlp")]
             traces,
             #[cfg(feature = "otlp")]

@@ -49,6 +49,7 @@ use crate::{
     clock::Clock,
     config::Config,
     layer::Registered,
+    log,
     metrics::{
         Format, Registry,
         derived::Derived,
@@ -58,6 +59,7 @@ use crate::{
         CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference,
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
+    redaction::Redaction,
     resource::ResourceAttributes,
 };
 
@@ -84,6 +86,8 @@ pub(crate) struct Core {
     pub(crate) query: query::Query,
     #[cfg(feature = "alerting")]
     pub(crate) alerting: alerting::Alerting,
+    /// What of a text may leave the process.
+    redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
@@ -208,20 +212,21 @@ impl Observatory {
     /// The log that `install` writes, on standard error, for a subscriber of your own. Put it above the observatory's
     /// Layer: `registry().with(layer).with(observatory.log_layer())`.
     ///
-    /// Where traces are on, every line inside a span names trace and span, and the redaction of traces is applied.
+    /// Its format is `config.log_format`, and what it shows goes through the redaction of `config.traces.redaction`, with
+    /// traces or without. Where traces are on, every line inside a span names trace and span.
     #[must_use]
     pub fn log_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
     {
         let is_ansi = io::stderr().is_terminal();
+        let core = &self.0.core;
+        let (redaction, format) = (&core.redaction, core.config.log_format);
         #[cfg(feature = "otlp")]
-        if let Some(traces) = &self.0.core.traces {
-            let format = self.0.core.config.log_format;
-            return Box::new(traces.log_layer(format, is_ansi));
+        if let Some(traces) = &core.traces {
+            return Box::new(traces.log_layer(redaction, format, is_ansi));
         }
-        let log = tracing_subscriber::fmt::layer();
-        Box::new(log.with_writer(io::stderr).with_ansi(is_ansi))
+        Box::new(log::layer(redaction, log::Untraced, format, is_ansi))
     }
 
     /// A layer that exports events as log records by OTLP, for a subscriber of your own; `install` has it. It does

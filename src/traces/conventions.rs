@@ -13,10 +13,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use super::redaction::Redaction;
 use crate::{
     layer::{Kind, Mapping},
     metrics::Side,
+    redaction::Redaction,
 };
 
 const OPERATION: &str = "gen_ai.operation.name";
@@ -137,9 +137,9 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::{
+    use crate::{
         redaction::denying,
-        tail::tests::{failed, span, with},
+        traces::tail::tests::{failed, span, with},
     };
 
     fn applied(side: Side, span: SpanData) -> SpanData {

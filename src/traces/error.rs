@@ -40,10 +40,4 @@ pub enum TracesError {
     /// What encodes for an exporter cannot be made, or needs a feature that is not compiled in.
     #[error("the exporter `{0}` cannot be had")]
     Exporter(&'static str),
-    /// A pattern of the redaction is no regular expression.
-    #[error("traces.redaction.patterns has {pattern:?}, which is no regular expression")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-    },
 }

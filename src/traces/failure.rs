@@ -13,10 +13,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-use super::redaction::Redaction;
 use crate::{
     layer::{Kind, Mapping},
     observation::Outcome,
+    redaction::Redaction,
 };
 
 /// gRPC's codes that are the server's fault; of a client's span any but `OK` is a failure. RPC conventions, v1.41.1.
@@ -126,9 +126,9 @@ fn number(value: &Value) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::{
+    use crate::{
         redaction::denying,
-        tail::tests::{span, with},
+        traces::tail::tests::{span, with},
     };
 
     fn check(

@@ -14,9 +14,8 @@ mod exporter;
 mod failure;
 mod gate;
 mod live;
-mod log;
+mod log_ids;
 mod numbers;
-mod pattern;
 mod pipeline;
 pub mod propagation;
 mod provider;
@@ -43,10 +42,9 @@ use self::{
     failure::Failures,
     gate::Sampled,
     live::Live,
-    log::Lines,
+    log_ids::LogIds,
     pipeline::{Filters, Intake, Pipeline},
     records::{RecordExport, RecordLayer},
-    redaction::Redaction,
     sampling::HeadSampler,
     tail::TailSampler,
 };
@@ -66,8 +64,11 @@ use crate::{
     clock::Clock,
     config::{Config, LogFormat, Propagator},
     layer::Registered,
+    log,
     metrics::Registry,
+    observation::Dropped,
     observatory::AttributeValue,
+    redaction::Redaction,
 };
 
 /// Sets an attribute of a span that is recorded; of others it does nothing.
@@ -85,10 +86,11 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
-    lines: Lines,
+    ids: LogIds,
     live: Option<Arc<Live>>,
     records: Option<RecordExport>,
     propagators: Vec<Propagator>,
+    registry: Registry,
 }
 
 impl Traces {
@@ -96,6 +98,7 @@ impl Traces {
     pub(crate) fn new(
         config: &Config,
         registry: &Registry,
+        redaction: &Arc<Redaction>,
         resource: &[(String, String)],
     ) -> Result<Self, TracesError> {
         let traces = &config.traces;
@@ -115,9 +118,6 @@ impl Traces {
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;
-        let redaction = Redaction::new(&traces.redaction, &traces.limits)
-            .map_err(|pattern| TracesError::Pattern { pattern })?;
-        let redaction = Arc::new(redaction);
         let live = traces
             .live
             .enabled
@@ -125,13 +125,9 @@ impl Traces {
         let pipeline = Pipeline::new(
             exporters,
             Filters {
-                redaction: Arc::clone(&redaction),
-                failures: Failures::new(&config.mapping, &redaction),
-                conventions: Conventions::new(
-                    config.prometheus.gen_ai,
-                    &config.mapping,
-                    &redaction,
-                ),
+                redaction: Arc::clone(redaction),
+                failures: Failures::new(&config.mapping, redaction),
+                conventions: Conventions::new(config.prometheus.gen_ai, &config.mapping, redaction),
                 live: live.clone(),
                 tail: traces
                     .tail
@@ -143,7 +139,7 @@ impl Traces {
         let records = traces
             .logs
             .enabled
-            .then(|| RecordExport::new(&traces.logs, &redaction, &resource, registry))
+            .then(|| RecordExport::new(&traces.logs, redaction, &resource, registry))
             .transpose()?;
         let sampler = Arc::new(HeadSampler::new(&traces.sampling).with_mapping(&config.mapping));
         let intake = Intake::new(
@@ -154,18 +150,18 @@ impl Traces {
         Ok(Self {
             pipeline,
             provider,
-            lines: Lines {
+            ids: LogIds {
                 sampled: Arc::new(if live.is_some() {
                     Sampled::with_times()
                 } else {
                     Sampled::new()
                 }),
                 sampler,
-                redaction,
             },
             live,
             records,
             propagators: traces.propagators.clone(),
+            registry: registry.clone(),
         })
     }
 
@@ -175,19 +171,28 @@ impl Traces {
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let tracer = self.provider.tracer_with_scope(provider::scope());
-        let Lines {
-            sampler, sampled, ..
-        } = &self.lines;
+        let LogIds { sampler, sampled } = &self.ids;
+        let registry = self.registry.clone();
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
             .with_propagators(&self.propagators)
+            .with_harmed(move |field| {
+                registry
+                    .diagnostics()
+                    .dropped_with(Dropped::PanickingField, field);
+            })
     }
 
     /// A layer for log lines, on standard error, that name the traces they belong to.
-    pub(crate) fn log_layer<S>(&self, format: LogFormat, is_ansi: bool) -> impl Layer<S> + use<S>
+    pub(crate) fn log_layer<S>(
+        &self,
+        redaction: &Arc<Redaction>,
+        format: LogFormat,
+        is_ansi: bool,
+    ) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
-        self.lines.layer(format, is_ansi)
+        log::layer(redaction, self.ids.clone(), format, is_ansi)
     }
 
     /// A layer that exports events as log records; `None` where they are not exported.
@@ -199,8 +204,8 @@ impl Traces {
         Some(RecordLayer {
             records: Arc::clone(&records.records),
             level: records.level,
-            sampled: Arc::clone(&self.lines.sampled),
-            sampler: Arc::clone(&self.lines.sampler),
+            sampled: Arc::clone(&self.ids.sampled),
+            sampler: Arc::clone(&self.ids.sampler),
         })
     }
 

@@ -56,6 +56,61 @@ fn events_raise_and_take_back_alerts() {
     });
 }
 
+#[test]
+fn what_an_alert_says_is_redacted_before_anybody_sees_it() {
+    let mut config = quiet();
+    config.alerting.rules = vec![
+        AlertRule::new("account_in_trouble")
+            .expr("trouble > 0")
+            .annotation("summary", "{{ $labels.account }} is in trouble"),
+    ];
+    let mut watched = watched(config);
+    watched.tick();
+    let layer = watched.layer.take().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::warn!(
+            alert.rule = "login_failed",
+            account = "ann@example.org",
+            card = 4_111_111_111_111_111_i64,
+            "ann@example.org with token: abcdef0123456789"
+        );
+    });
+    let alerts = watched.observatory.alerts();
+    let labels = [("account", "bob@example.org"), ("prompt", "s3cret")];
+    let message = "key sk-abcdef0123456789";
+    alerts
+        .trigger("by_hand", Severity::Error, message, &labels)
+        .unwrap();
+    let recorder = watched.observatory.recorder();
+    metrics::with_local_recorder(&recorder, || {
+        metrics::gauge!("trouble", "account" => "eve@example.org").set(1.0);
+    });
+    watched.pass(Duration::from_secs(40));
+    for rule in ["login_failed", "by_hand", "account_in_trouble"] {
+        watched.until(rule, || watched.state_of(rule).is_some());
+    }
+    watched.pass(Duration::from_secs(40));
+    watched.until("pages", || watched.mailbox.titles().len() >= 3);
+    let active = alerts.active();
+    let said = |name: &str| {
+        let of_name = |alert: &&_| -> bool {
+            let alert: &llm_observatory::alerting::AlertStatus = alert;
+            alert.labels.get("alertname") == Some(name)
+        };
+        active.iter().find(of_name).unwrap().annotations["summary"].clone()
+    };
+    assert_eq!(said("login_failed"), "[masked] with token: [masked]");
+    assert_eq!(said("by_hand"), "key [masked]");
+    assert_eq!(said("account_in_trouble"), "[masked] is in trouble");
+    // By the labels as they were given, too.
+    assert_eq!(alerts.resolve("by_hand", &labels), 1);
+    let history = alerts.history(&llm_observatory::alerting::HistoryQuery::default());
+    let all = format!("{active:?} {history:?}");
+    for secret in ["ann@", "bob@", "41111", "abcdef", "s3cret"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}
+
 /// What the annotations of an alert say of its trace that an event raised inside a span, and the span's trace.
 #[cfg(feature = "otlp")]
 fn traced(

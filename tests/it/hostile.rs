@@ -96,6 +96,76 @@ fn a_value_that_panics_when_it_is_printed_costs_a_trace_that_value_and_nobody_el
     assert_eq!(sum(&text, dropped, "panicking_field"), 4.0);
 }
 
+/// In every place where a value may stand, with every layer of ours.
+#[cfg(feature = "otlp")]
+#[test]
+fn a_debug_that_panics_changes_nothing_for_whoever_calls_with_traces_and_log_on() {
+    use llm_observatory::{Config, Observatory, SamplingRule, TracesConfig};
+
+    for ratio in [0.0, 1.0] {
+        let mut traces = TracesConfig::default();
+        traces.exporters.clear();
+        traces.sampling.rules = vec![SamplingRule::new(ratio).with_model("*")];
+        let config = Config::default()
+            .without_server()
+            .with_traces(traces)
+            .with_sampling_ratio(ratio);
+        let (layer, observatory) = Observatory::builder(config).build().unwrap();
+        let subscriber = tracing_subscriber::registry()
+            .with(layer)
+            .with(observatory.log_layer())
+            .with(observatory.log_export_layer());
+        tracing::subscriber::with_default(subscriber, || {
+            // Often enough for places of the registry to be used again.
+            for _ in 0..20 {
+                let outer = info_span!("inference", model_id = ?Bomb, note = %"fine", tokens = 3);
+                let edge =
+                    info_span!(parent: &outer, "call", otel.kind = ?Bomb, kept = 1, v = Empty);
+                edge.in_scope(|| {
+                    edge.record("v", tracing::field::debug(Bomb));
+                    info!(value = ?Bomb, "a {} b", 1);
+                    error!("message {:?}", Bomb);
+                    drop(info_span!(parent: None, "apart", v = ?Bomb));
+                    tracing::warn!(alert.rule = "x", v = ?Bomb, "y");
+                });
+            }
+            info_span!("after", v = 7).in_scope(|| info!("fine"));
+        });
+        observatory.shutdown_blocking();
+        let text = observatory.export_metrics(llm_observatory::Format::Prometheus);
+        assert_eq!(sum(&text, "llm_router_model_inference_total", ""), 20.0);
+        let kept = observatory.traces().recent(99);
+        if ratio == 0.0 {
+            assert!(kept.is_empty(), "{kept:?}");
+            continue;
+        }
+        let spans: Vec<_> = kept
+            .iter()
+            .flat_map(|trace| observatory.traces().spans(trace.trace_id))
+            .collect();
+        assert_eq!(spans.len(), 61, "20 of each and one after");
+        let has = |name: &str, key: &str, value: &str| {
+            let of_name = spans.iter().filter(|span| span.name.starts_with(name));
+            let pair = (key.to_owned(), value.to_owned());
+            of_name.clone().count() > 0
+                && of_name.clone().all(|span| span.attributes.contains(&pair))
+        };
+        assert!(has("call", "kept", "1"), "{spans:?}");
+        assert!(has("call", "v", "[withheld]"), "{spans:?}");
+        assert!(has("apart", "v", "[withheld]"), "{spans:?}");
+        assert!(has("after", "v", "7"), "{spans:?}");
+        let failed = spans.iter().filter(|span| span.name == "call");
+        assert!(
+            failed.clone().all(|span| span.error.is_some()),
+            "the event's level counts"
+        );
+        let parents: std::collections::BTreeSet<_> = kept.iter().map(|trace| trace.spans).collect();
+        assert_eq!(parents, [1, 2].into(), "{kept:?}");
+        let panics = r#"reason="panicking_field""#;
+        assert!(sum(&text, "observatory_dropped_observations_total", panics) > 0.0);
+    }
+}
+
 #[test]
 fn two_layers_in_one_stack_both_see_everything() {
     let watched = watched();

@@ -1,6 +1,6 @@
 //! An alert rule that runs.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::group::{RuleAt, query, samples_of};
 use super::health::Health;
@@ -104,6 +104,7 @@ impl AlertRunner {
         if is_canceled() {
             return Err(QueryError::Canceled.to_string());
         }
+        let results = redacted(results, at);
         self.state
             .advance(results, unmet, &timing)
             .map_err(|error| error.to_string())?;
@@ -290,4 +291,17 @@ pub(super) fn outgoing(alert: &Instance, external: &Labels, url: &str) -> Alert 
     url.clone_into(&mut out.generator_url);
     out.value = alert.value;
     out
+}
+
+/// Without what must not leave the process in annotations, which labels and errors get into.
+fn redacted(mut results: Vec<Met>, at: &RuleAt<'_>) -> Vec<Met> {
+    if let Some(redaction) = at.surroundings.source.redaction {
+        let annotations = results.iter_mut().flat_map(|met| &mut met.annotations);
+        for (name, text) in annotations {
+            if let Cow::Owned(shown) = redaction.shown_whole(name, text) {
+                *text = shown;
+            }
+        }
+    }
+    results
 }

@@ -32,6 +32,7 @@ use super::{Alert, AlertState, Evidence};
 use crate::query::engine::{Control, Engine};
 use crate::query::store::SeriesStore;
 use crate::query::{Labels, Matcher};
+use crate::redaction::Redaction;
 
 /// Every rule there is, with the state of its alerts.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct Source<'a> {
     pub(crate) closures: Option<ClosureThreads<'a>>,
     /// Where the traces behind alerts are found; `None`: nowhere.
     pub(crate) evidence: Option<Evidence<'a>>,
+    /// What may leave of annotations; `None`: all of them.
+    pub(crate) redaction: Option<&'a Redaction>,
 }
 
 /// What an evaluation gives.
@@ -96,12 +99,19 @@ impl<'a> Source<'a> {
             control: Control::default(),
             closures: None,
             evidence: None,
+            redaction: None,
         }
     }
 
     /// Asks closures on threads of their own.
     pub(crate) fn with_closure_threads(mut self, threads: ClosureThreads<'a>) -> Self {
         self.closures = Some(threads);
+        self
+    }
+
+    /// Takes out of annotations what must not leave the process, as soon as they are made of labels.
+    pub(crate) const fn with_redaction(mut self, redaction: &'a Redaction) -> Self {
+        self.redaction = Some(redaction);
         self
     }
 

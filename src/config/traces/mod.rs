@@ -42,7 +42,7 @@ pub struct TracesConfig {
     pub batch: BatchConfig,
     /// What a span may hold.
     pub limits: SpanLimits,
-    /// What of a span may leave the process.
+    /// What may leave the process, of spans, log lines and alerts: it holds good where traces are off, too.
     pub redaction: RedactionConfig,
     /// The exporter `otlp`.
     pub otlp: OtlpConfig,

@@ -1,17 +1,19 @@
-//! What of a span may leave the process.
+//! What may leave the process.
 
-/// What of a span may leave the process. It is applied once, before every exporter.
+/// What may leave the process, of spans before every exporter, of log lines and of alerts; of those with traces or
+/// without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedactionConfig {
     /// Patterns of attributes that are content and may leave all the same. Content are whole names such as `prompt`,
     /// `completion`, `messages`, `input`, `output`, `request`, `response`, `body`, `arguments`, `headers`, `authorization`,
     /// `password`, `api_key`, and what the conventions of `GenAI`, `OpenInference` and `OpenLLMetry` call so.
-    /// A pattern is a whole name, or the beginning of one where it ends in `*`. Default: none.
+    /// In a pattern `*` stands for any text, wherever it stands: `user.*`, `*.email`, `user.*.name`. Default: none.
     pub allow: Vec<String>,
     /// Patterns of attributes that must not leave, whatever else is said. Default: none.
     pub deny: Vec<String>,
-    /// Whether keys, e-mail addresses and card numbers are masked in every text. Default: true.
+    /// Whether keys, e-mail addresses and card numbers are masked in every text, and card numbers among the numbers, too.
+    /// Default: true.
     pub masks: bool,
     /// Regular expressions whose matches are masked, too. Default: none.
     pub patterns: Vec<String>,

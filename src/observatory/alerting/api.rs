@@ -12,6 +12,7 @@ use crate::{
         RuleErrors, Severity, Silence, SilenceError, SilenceRequest, TestResult, UnknownChannel,
         export_rules,
     },
+    observation::AlertSignal,
     observatory::{Core, Observatory, milliseconds},
     query::{Label, Labels, LabelsBuilder},
 };
@@ -97,9 +98,28 @@ impl Alerts {
         self.core.active_alerts()
     }
 
+    fn signal(
+        &self,
+        rule: &str,
+        severity: Option<Severity>,
+        message: &str,
+        labels: &[(&str, &str)],
+    ) -> Signal {
+        let said = AlertSignal {
+            rule,
+            is_over: false,
+            severity: None,
+            message,
+            labels,
+            trace: None,
+        };
+        Signal::new(&said, severity, &self.core.redaction)
+    }
+
     /// Raises an alert by hand, until [`Alerts::resolve`]; raising it again says anew what is said about it.
     ///
-    /// It has 32 labels at most, of 256 bytes each and 1,024 in the value; of the message 4,096 bytes are kept.
+    /// It has 32 labels at most, of 256 bytes each and 1,024 in the value; of the message 4,096 bytes are kept. What is
+    /// redacted in traces and logs is redacted in an alert, too.
     ///
     /// The id need not be that of a rule; where it is, the alert takes that rule's severity unless it has its own.
     ///
@@ -113,7 +133,7 @@ impl Alerts {
         message: &str,
         labels: &[(&str, &str)],
     ) -> Result<(), AlertsError> {
-        let signal = Signal::new(id, severity.into(), message, labels);
+        let signal = self.signal(id, severity.into(), message, labels);
         Ok(self.alerting().signalled(&signal, self.now())?)
     }
 
@@ -123,7 +143,7 @@ impl Alerts {
         reason = "what it does matters more than what it returns"
     )]
     pub fn resolve(&self, id: &str, labels: &[(&str, &str)]) -> usize {
-        let signal = Signal::new(id, None, "", labels);
+        let signal = self.signal(id, None, "", labels);
         self.alerting()
             .take_back(&signal, &self.core.query.store, self.now())
     }

@@ -160,6 +160,7 @@ impl Alerting {
                 store: &core.query.store,
                 patience: CLOSURE_PATIENCE,
             })
+            .with_redaction(&core.redaction)
             .with_evidence(Evidence {
                 find: &find,
                 link: &self.link,

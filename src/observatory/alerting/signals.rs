@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex,
+        Arc, Mutex,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::Duration,
@@ -15,6 +15,7 @@ use crate::{
     observation::{
         AlertSignal, Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink,
     },
+    redaction::Redaction,
 };
 
 /// Signals that wait at most; what comes beyond is dropped, and counted.
@@ -27,7 +28,7 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_VALUE: usize = 1_024;
 const LONGEST_MESSAGE: usize = 4_096;
 
-/// What the application said of an alert, cut to what an alert may be.
+/// What the application said of an alert, without what must not leave, and cut to what an alert may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
     pub(crate) rule: String,
@@ -46,13 +47,19 @@ pub(crate) struct Signals(Mutex<Receiver<Signal>>);
 pub(crate) struct ObservatorySink {
     metrics: MetricsSink,
     signals: SyncSender<Signal>,
+    redaction: Arc<Redaction>,
 }
 
 impl ObservatorySink {
     /// A sink, and the end at which its signals are taken.
-    pub(crate) fn new(metrics: MetricsSink) -> (Self, Signals) {
+    pub(crate) fn new(metrics: MetricsSink, redaction: Arc<Redaction>) -> (Self, Signals) {
         let (signals, taken) = sync_channel(MOST_WAITING);
-        (Self { metrics, signals }, Signals(Mutex::new(taken)))
+        let sink = Self {
+            metrics,
+            signals,
+            redaction,
+        };
+        (sink, Signals(Mutex::new(taken)))
     }
 
     #[cold]
@@ -68,7 +75,7 @@ impl ObservatorySink {
         let signal = Signal {
             is_over,
             trace_id: signal.trace.map(|trace| trace.trace_id),
-            ..Signal::new(signal.rule, severity, signal.message, signal.labels)
+            ..Signal::new(signal, severity, &self.redaction)
         };
         if self.signals.try_send(signal).is_err() {
             self.metrics.dropped(Dropped::TooManyAlerts, "alert.rule");
@@ -77,20 +84,30 @@ impl ObservatorySink {
 }
 
 impl Signal {
+    /// What was said, as far as it may leave the process. Nobody sees more of it, not the history either. It is judged
+    /// before it is cut, since half a secret does not look like one.
     pub(super) fn new(
-        rule: &str,
+        said: &AlertSignal<'_>,
         severity: Option<Severity>,
-        message: &str,
-        labels: &[(&str, &str)],
+        redaction: &Redaction,
     ) -> Self {
+        let AlertSignal {
+            rule,
+            message,
+            labels,
+            ..
+        } = said;
+        let shown =
+            |name: &str, text: &str, longest| cut(&redaction.shown_whole(name, text), longest);
         let labels = labels.iter().take(MOST_LABELS);
-        let cut_both =
-            |(name, value): &(&str, &str)| (cut(name, LONGEST_NAME), cut(value, LONGEST_VALUE));
+        let cut_both = |(name, value): &(&str, &str)| {
+            (cut(name, LONGEST_NAME), shown(name, value, LONGEST_VALUE))
+        };
         Self {
-            rule: cut(rule, LONGEST_NAME),
+            rule: shown("alert.rule", rule, LONGEST_NAME),
             is_over: false,
             severity,
-            message: cut(message, LONGEST_MESSAGE),
+            message: shown("summary", message, LONGEST_MESSAGE),
             labels: labels.map(cut_both).collect(),
             trace_id: None,
         }

@@ -4,6 +4,8 @@
 //! span's extensions: a panic would leave their lock poisoned, and every later callback of the span would panic, too. So
 //! a span with such values is made without any, and they are recorded into it afterwards, which that layer does without
 //! a lock. Where one panics, all of them are printed here, one by one, and what panics is withheld.
+//!
+//! Known limits: the panic hook has its say before; with `panic = "abort"` there is nothing to be caught.
 
 use std::{
     fmt,
@@ -18,7 +20,7 @@ use tracing::{
 use tracing_subscriber::{Layer as _, layer::Context, registry::LookupSpan};
 
 use super::Gate;
-use crate::traces::redaction::WITHHELD;
+use crate::redaction::WITHHELD;
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     /// Gives the inner layer a new span.

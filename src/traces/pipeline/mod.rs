@@ -38,13 +38,13 @@ use super::{
     failure::Failures,
     gate::NOT_KEPT,
     live::Live,
-    numbers,
-    redaction::Redaction,
+    numbers, redaction,
     tail::{Decided, TailSampler},
 };
 use crate::{
     config::BatchConfig,
     own_thread::{End, Restartable},
+    redaction::Redaction,
 };
 
 /// Attributes by which we tell ourselves something.
@@ -240,7 +240,7 @@ impl Stream {
                     conventions.apply(span);
                 }
                 // Last: nothing is added behind it.
-                filters.redaction.apply(span);
+                redaction::apply(&filters.redaction, span);
             }));
             if redacted.is_err() {
                 panics += 1;

@@ -32,7 +32,6 @@ use super::{
         retry::{Sent, deliver_parts},
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
-    redaction::Redaction,
 };
 use crate::{
     config::{BatchConfig, LogsConfig, shortest},
@@ -41,6 +40,7 @@ use crate::{
         registry::{Counter, Series},
     },
     own_thread::Restartable,
+    redaction::Redaction,
 };
 
 /// Its name; Linux shows fifteen characters of it.

@@ -12,9 +12,9 @@ use tracing::{
     field::{Field, Visit},
 };
 
-use crate::traces::{
+use crate::{
     log::printed,
-    redaction::{Redaction, WITHHELD},
+    redaction::{MASK, Redaction, WITHHELD},
 };
 
 /// An event, as it was copied.
@@ -67,11 +67,17 @@ impl Record {
     }
 }
 
+fn masked() -> Value {
+    Value::StringValue(MASK.to_owned())
+}
+
 /// What may be seen of a value.
 fn shown(redaction: &Redaction, name: &str, value: Value) -> Value {
     match value {
         Value::StringValue(text) => Value::StringValue(redaction.shown(name, &text).into_owned()),
         _ if redaction.is_withheld(name) => Value::StringValue(WITHHELD.to_owned()),
+        Value::IntValue(number) if redaction.masks_number(number) => masked(),
+        Value::DoubleValue(number) if redaction.masks_float(number) => masked(),
         other => other,
     }
 }

@@ -11,7 +11,7 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{config::SamplingRule, layer::Mapping, traces::pattern::Pattern};
+use crate::{config::SamplingRule, layer::Mapping, log::printed, pattern::Pattern};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Visit for Found<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if let Some(place) = self.place(field) {
             // `%value` prints as it displays; `?"text"` with quotes.
-            place.get_or_insert_with(|| format!("{value:?}").trim_matches('"').to_owned());
+            place.get_or_insert_with(|| printed(value).trim_matches('"').to_owned());
         }
     }
 }

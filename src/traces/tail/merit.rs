@@ -8,7 +8,8 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     config::TailConfig,
     layer::{Kind, Mapping},
-    traces::{pattern::Pattern, sampling::Ratio},
+    pattern::Pattern,
+    traces::sampling::Ratio,
 };
 
 /// Attributes that say what something cost, in US dollars.

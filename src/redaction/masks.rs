@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use regex::{Captures, Regex};
 
+use super::{
+    cards::{FEWEST_DIGITS, cards},
+    credential::is_credential,
+};
+
 /// Stands where something was masked.
-const MASK: &str = "[masked]";
+pub(crate) const MASK: &str = "[masked]";
 
 /// Keys of well-known services, bearer tokens, and whatever is called a key; then e-mail addresses. Each with ASCII
 /// characters of which what it matches has at least one; none is any.
@@ -34,10 +39,10 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     // A quoted value goes to its closing quote, or to the end where it has none.
     (
-        r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\?["']?\s*[=:]\s*(?:Some\()?(?:\\"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
+        r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\*["']?\s*[=:]\s*(?:Some\()?(?:\\+"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
         "=:",
     ),
-    (r"(?P<kept>://)[^/\s:@]*:[^/\s@]+@", "@"),
+    (r"(?P<kept>://)[^/\s:@]*:(?:[^/\s@]+@)+", "@"),
     (
         r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+",
         "@",
@@ -49,17 +54,21 @@ const REPLACEMENT: &str = "${kept}[masked]";
 
 /// A run of digits, in groups or not, in which the number of a card may be.
 const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
-/// Digits of a card's number.
-const CARD: std::ops::RangeInclusive<usize> = FEWEST_DIGITS..=19;
-const FEWEST_DIGITS: usize = 13;
+/// What is called a token: masked where it looks like a credential.
+const TOKEN: &str = r#"(?i)(?P<kept>token\\*["']?\s*[=:]\s*(?:Some\()?\\*["']?)(?P<value>[^\s"'\\,;&(){}\[\]<>]{8,})"#;
+const TOKEN_NEEDS: &str = "=:";
+
+/// How often a text is gone over at most: what one mask leaves may be another's.
+const MOST_PASSES: usize = 4;
 
 /// What is masked.
 #[derive(Debug)]
 pub(super) struct Masks {
     secrets: Vec<Mask>,
+    token: Option<Mask>,
     digits: Option<Regex>,
     /// For each byte the masks that need it, or another like it.
-    needed_by: Box<[u8; 256]>,
+    needed_by: Box<[u16; 256]>,
 }
 
 /// A pattern.
@@ -67,7 +76,7 @@ pub(super) struct Masks {
 struct Mask {
     regex: Regex,
     /// Its bit in what was seen of a text; `None` where it must be tried on every text.
-    bit: Option<u8>,
+    bit: Option<u16>,
 }
 
 /// What kinds of characters a text has: enough to leave out most patterns, in one pass over it. What masks put in a
@@ -75,7 +84,7 @@ struct Mask {
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     /// Of masks whose characters are there.
-    bits: u8,
+    bits: u16,
     /// Whether there may be a card's number.
     has_digits: bool,
 }
@@ -85,8 +94,8 @@ impl Masks {
         let compile = |pattern: &str| Regex::new(pattern).map_err(|_| pattern.to_owned());
         let mut secrets = Vec::new();
         let mut needed_by = Box::new([0; 256]);
-        let mut next = 1_u8;
-        for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
+        let mut next = 1_u16;
+        let mut mask = |pattern: &str, needed: &str| {
             // A pattern for which no bit is left is always tried.
             let bit = Some(next).filter(|bit| !needed.is_empty() && *bit != 0);
             for byte in needed.bytes() {
@@ -95,9 +104,12 @@ impl Masks {
             if bit.is_some() {
                 next <<= 1;
             }
-            let regex = compile(pattern)?;
-            secrets.push(Mask { regex, bit });
+            compile(pattern).map(|regex| Mask { regex, bit })
+        };
+        for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
+            secrets.push(mask(pattern, needed)?);
         }
+        let token = has_usual.then(|| mask(TOKEN, TOKEN_NEEDS)).transpose()?;
         for pattern in more {
             let regex = compile(pattern)?;
             secrets.push(Mask { regex, bit: None });
@@ -105,6 +117,7 @@ impl Masks {
         let digits = has_usual.then(|| compile(DIGITS)).transpose()?;
         Ok(Self {
             secrets,
+            token,
             digits,
             needed_by,
         })
@@ -112,33 +125,56 @@ impl Masks {
 
     /// `None` where nothing is masked.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
+        self.passes(text, self.seen(text))
+    }
+
+    fn seen(&self, text: &str) -> Seen {
         let bytes = text.bytes();
         let bits = bytes.clone().map(|byte| self.needed_by[usize::from(byte)]);
         let digits = bytes.filter(u8::is_ascii_digit).count();
-        let seen = Seen {
+        Seen {
             bits: bits.fold(0, |all, one| all | one),
-            // `\d` takes the digits of every script.
-            has_digits: digits >= FEWEST_DIGITS || !text.is_ascii(),
-        };
-        self.apply_seeing(text, seen)
+            has_digits: digits >= FEWEST_DIGITS,
+        }
+    }
+
+    fn passes(&self, text: &str, seen: Seen) -> Option<String> {
+        let mut masked = self.apply_seeing(text, seen)?;
+        for _ in 1..MOST_PASSES {
+            match self.apply_seeing(&masked, seen) {
+                Some(more) => masked = more,
+                None => break,
+            }
+        }
+        Some(masked)
+    }
+
+    /// Whether the usual masks are on: those that need no pattern go by it, too.
+    pub(super) const fn has_usual(&self) -> bool {
+        self.token.is_some()
     }
 
     fn apply_seeing(&self, text: &str, seen: Seen) -> Option<String> {
         let mut masked = Cow::Borrowed(text);
         for Mask { regex, bit } in &self.secrets {
-            if bit.is_some_and(|bit| seen.bits & bit == 0) {
+            if seen.lacks(*bit) {
                 continue;
             }
             if let Cow::Owned(changed) = regex.replace_all(&masked, REPLACEMENT) {
                 masked = Cow::Owned(changed);
             }
         }
-        if let Some(digits) = self.digits.as_ref().filter(|_| seen.has_digits) {
-            let replaced =
-                digits.replace_all(&masked, |found: &Captures<'_>| without_cards(&found[0]));
-            if let Cow::Owned(changed) = replaced {
-                masked = Cow::Owned(changed);
-            }
+        if let Some(Mask { regex, bit }) = &self.token
+            && !seen.lacks(*bit)
+            && let Cow::Owned(changed) = regex.replace_all(&masked, without_credential)
+        {
+            masked = Cow::Owned(changed);
+        }
+        if let Some(digits) = &self.digits
+            && seen.has_digits
+            && let Some(changed) = without_cards(digits, &masked)
+        {
+            masked = Cow::Owned(changed);
         }
         match masked {
             Cow::Owned(masked) if masked != text => Some(masked),
@@ -147,62 +183,53 @@ impl Masks {
     }
 }
 
-/// A run of digits without the cards in it: groups that are one card's number beside others are masked alone.
-fn without_cards(run: &str) -> String {
-    let is_digit = |at: usize| run.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
-    let starts = (0..run.len()).filter(|at| is_digit(*at) && (*at == 0 || !is_digit(at - 1)));
-    let ends: Vec<usize> = (1..=run.len())
-        .filter(|at| is_digit(at - 1) && !is_digit(*at))
-        .collect();
-    let mut clean = String::new();
-    let mut done = 0;
-    for start in starts {
-        let within = ends.iter().copied().filter(|end| *end > start);
-        let card = within
-            .map(|end| {
-                (
-                    end,
-                    run[start..end].bytes().filter(u8::is_ascii_digit).count(),
-                )
-            })
-            .take_while(|(_, count)| count <= CARD.end())
-            .filter(|(end, count)| CARD.contains(count) && is_card(&run[start..*end]))
-            .last();
-        // What a date and half a card make by chance must not save the other half.
-        if let Some((end, _)) = card.filter(|(end, _)| *end > done) {
-            if start >= done {
-                clean.push_str(&run[done..start]);
-                clean.push_str(MASK);
-            }
-            done = end;
-        }
+impl Seen {
+    /// Whether a text has nothing of what a mask needs.
+    fn lacks(self, bit: Option<u16>) -> bool {
+        bit.is_some_and(|bit| self.bits & bit == 0)
     }
-    clean.push_str(&run[done..]);
-    clean
 }
 
-/// ISO/IEC 7812's check digit: a number of another kind passes one time in ten.
-fn is_card(text: &str) -> bool {
-    let digits = text.bytes().rev().filter(u8::is_ascii_digit);
-    let sum: u32 = digits
-        .enumerate()
-        .map(|(place, digit)| {
-            let digit = u32::from(digit - b'0') << (place % 2);
-            if digit > 9 { digit - 9 } else { digit }
-        })
-        .sum();
-    sum.is_multiple_of(10)
+/// A token without its value, if that is a credential.
+fn without_credential(found: &Captures<'_>) -> String {
+    if is_credential(&found["value"]) {
+        format!("{}{MASK}", &found["kept"])
+    } else {
+        found[0].to_owned()
+    }
+}
+
+/// A text without the cards in its runs of digits: groups that are one card's number beside others are masked alone.
+fn without_cards(digits: &Regex, text: &str) -> Option<String> {
+    let runs = digits.find_iter(text);
+    let found: Vec<_> = runs.flat_map(|run| cards(text, run.range())).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut done = 0;
+    for card in found {
+        clean.push_str(&text[done..card.start]);
+        clean.push_str(MASK);
+        done = card.end;
+    }
+    clean.push_str(&text[done..]);
+    Some(clean)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
 
+    static USUAL: LazyLock<Masks> = LazyLock::new(|| Masks::new(true, &["9+".to_owned()]).unwrap());
+
     /// A text that has something of everything.
     const EVERYTHING: Seen = Seen {
-        bits: u8::MAX,
+        bits: u16::MAX,
         has_digits: true,
     };
 
@@ -257,8 +284,53 @@ mod tests {
     proptest! {
         #[test]
         fn no_pattern_that_would_match_is_left_out(text in text()) {
-            let masks = Masks::new(true, &["9+".to_owned()]).unwrap();
-            prop_assert_eq!(masks.apply(&text), masks.apply_seeing(&text, EVERYTHING));
+            let masks = &*USUAL;
+            prop_assert_eq!(masks.passes(&text, masks.seen(&text)), masks.passes(&text, EVERYTHING));
+        }
+    }
+
+    /// Secrets, each as it stands in a text and what of it must not be left.
+    fn planted() -> impl Strategy<Value = (String, String)> {
+        let card = proptest::sample::select(vec![
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "5555-5555-5555-4444",
+            "378282246310005",
+        ]);
+        prop_oneof![
+            card.prop_map(|card| (card.to_owned(), card.to_owned())),
+            "sk-[a-z0-9]{16}".prop_map(|key| (key.clone(), key)),
+            "[a-z]{4}[0-9]{4}[A-Z]{4}".prop_map(|value| (format!("token: {value}"), value)),
+            "[a-z]{4}[0-9]{4}".prop_map(|value| (format!("token={value}"), value)),
+            "[a-z]{8}".prop_map(|value| (format!(r#"{{"password": "{value}"}}"#), value)),
+            "[a-z]{8}".prop_map(|value| (format!(r#"{{\"secret\": \"{value}\"}}"#), value)),
+            "[a-z]{8}".prop_map(|value| (format!("postgres://app:{value}@db/x"), value)),
+            "[a-z]{8}@[a-z]{8}\\.org".prop_map(|mail| (mail.clone(), mail)),
+            "[A-Za-z0-9]{20}".prop_map(|value| (format!("Authorization: Bearer {value}"), value)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_masked_and_what_is_masked_stays(text in any::<String>(), pieces in text()) {
+            let masks = &*USUAL;
+            for text in [text, pieces] {
+                if let Some(masked) = masks.apply(&text) {
+                    prop_assert_eq!(masks.apply(&masked), None, "{} of {}", masked, text);
+                }
+            }
+        }
+
+        #[test]
+        fn a_planted_secret_never_survives(
+            before in any::<String>(),
+            (text, secret) in planted(),
+            after in any::<String>(),
+        ) {
+            let masks = &*USUAL;
+            let text = format!("{before} {text} {after}");
+            let masked = masks.apply(&text).unwrap_or_default();
+            prop_assert!(!masked.contains(&secret), "{masked}");
         }
     }
 
@@ -290,17 +362,62 @@ mod tests {
             "prompt_tokens: 7 max_tokens=5",
             "prompt_tokens: 7 max_tokens=5",
         );
+        check("token: abcdef0123456789 used", "token: [masked] used");
+        check(
+            "?access=1&token=s3cr3tvalue&x=1",
+            "?access=1&token=[masked]&x=1",
+        );
+        check(
+            r#"{"csrf_token": "abcDEF123456"}"#,
+            r#"{"csrf_token": "[masked]"}"#,
+        );
+        check(
+            r#"{\"authToken\":\"abcDEF123456\"}"#,
+            r#"{\"authToken\":\"[masked]\"}"#,
+        );
+        check("secret: hunter22", "[masked]");
+        check(
+            r#"{\\\"password\\\":\\\"hunter two\\\"}"#,
+            r#"{\\\"[masked]}"#,
+        );
+        check("://app:p@ss@db/x", "://[masked]db/x");
+        for count in [
+            "tokens: 512",
+            "token: 3",
+            "max_tokens=100",
+            "token: 1732480000000",
+            "token_count: 12345678a",
+            "unexpected token: UnexpectedEndOfInput",
+            "token=[masked]",
+        ] {
+            check(count, count);
+        }
         check("api_key=hunter22&x=1", "[masked]&x=1");
         check("mail ann.b+c@mail.example.org now", "mail [masked] now");
         check("card 4111 1111 1111 1111.", "card [masked].");
         check("4111 1111 1111 1111 123", "[masked] 123");
         check("5 4111111111111111", "5 [masked]");
         check("x4111.1111.1111.1111", "x[masked]");
+        check(r"text\n4111111111111111", r"text\n[masked]");
+        check("card_4111111111111111,", "card_[masked],");
+        for id in [
+            "x4111111111111111",
+            "4111111111111111f",
+            "deadbeef4111111111111111",
+            "took 0.4111111111111111 s",
+            "abcdefab-abcd-abcd-4111-111111111111",
+            "00000000-0000-0000-4222-222222222222",
+            "at 1732480000000000003 ns",
+            "order 4111111111111111111111111111111111",
+        ] {
+            check(id, id);
+        }
         check("key_sk-abcdef123456", "key_[masked]");
         let name = "violates orders_pk_constraint";
         check(name, name);
-        // `2024-05-05 4111 1111`, whose digits happen to check, is the beginning of it.
-        check("2024-05-05 4111 1111 1111 1111", "[masked]");
+        // `4000-00-04 4111 1111`, whose digits happen to check, is the beginning of it.
+        check("4000-00-04 4111 1111 1111 1111", "[masked]");
+        check("2024-05-05 4111 1111 1111 1111", "2024-05-05 [masked]");
         check("order 4111111111111112", "order 4111111111111112");
         check("see ticket-17", "see [masked]");
         check(

@@ -1,0 +1,234 @@
+//! What stands in a line, without traces.
+
+use std::{fmt, io::Write, sync::Mutex};
+
+use tracing::{info, info_span};
+use tracing_subscriber::{Registry, layer::Layered, prelude::*};
+
+use super::*;
+use crate::config::{RedactionConfig, SpanLimits};
+
+#[derive(Clone, Default)]
+pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Buffer {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+pub(crate) fn redaction() -> Arc<Redaction> {
+    let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+    Arc::new(redaction.unwrap())
+}
+
+/// What a log layer above `below` writes.
+pub(crate) fn written<B, L>(below: B, log: impl FnOnce(Buffer) -> L, work: impl FnOnce()) -> String
+where
+    B: Layer<Registry> + Send + Sync,
+    L: Layer<Layered<B, Registry>> + Send + Sync,
+{
+    let buffer = Buffer::default();
+    let log = log(buffer.clone());
+    let subscriber = tracing_subscriber::registry().with(below).with(log);
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = buffer.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// What is logged in a format, where there are no traces.
+fn logged(format: LogFormat, work: impl FnOnce()) -> String {
+    let layer = |writer| layer_to(writer, &redaction(), Untraced, (format, false));
+    written(tracing_subscriber::layer::Identity::new(), layer, work)
+}
+
+pub(crate) fn work() {
+    info!("outside");
+    info_span!("step", prompt = "a s3cret", number = 7).in_scope(|| {
+        info!(
+            completion = "a s3cret",
+            key = "sk-abcdef0123456789",
+            "inside"
+        );
+        info!("mail ann@example.org");
+    });
+}
+
+#[test]
+fn a_line_shows_fields_and_spans_and_no_content() {
+    let text = logged(LogFormat::Pretty, work);
+    assert!(text.contains("step{prompt=[withheld] number=7}"), "{text}");
+    assert!(
+        text.contains("inside completion=[withheld] key=[masked]"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("s3cret") && !text.contains("example.org") && !text.contains("trace_id"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_line_cannot_be_made_to_look_like_two_or_to_command_a_terminal() {
+    let text = logged(LogFormat::Pretty, || {
+        info!(evil = "x\nINFO forged", "red \x1b[31m, title \u{9b}0;t\x07");
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    assert!(text.contains(r"evil=x\nINFO forged"), "{text}");
+}
+
+#[test]
+fn the_keys_of_json_stand_in_one_order_and_spans_have_their_fields() {
+    let text = logged(LogFormat::Json, || {
+        info_span!("request", route = "/v1/chat", prompt = "a s3cret").in_scope(|| {
+            info_span!("step", number = 7, share = 0.5, name = "n").in_scope(|| {
+                info!(
+                    zebra = true,
+                    apple = -1,
+                    nothing = f64::NAN,
+                    "mail ann@example.org"
+                );
+            });
+        });
+    });
+    let (timestamp, rest) = text.split_once(r#","level""#).unwrap();
+    assert!(timestamp.starts_with(r#"{"timestamp":""#) && timestamp.ends_with("Z\""));
+    let step = r#"{"name":"step","number":7,"share":0.5,"field.name":"n"}"#;
+    let request = r#"{"name":"request","route":"/v1/chat","prompt":"[withheld]"}"#;
+    let expected = [
+        r#":"INFO","target":"llm_observatory::log::tests","message":"mail [masked]","#,
+        r#""fields":{"zebra":true,"apple":-1,"nothing":"NaN"},"#,
+        &format!("\"span\":{step},\"spans\":[{request},{step}]}}\n"),
+    ];
+    assert_eq!(rest, expected.concat());
+}
+
+#[test]
+fn a_card_is_masked_as_a_number_and_other_numbers_stay() {
+    let text = logged(LogFormat::Json, || {
+        let _span = info_span!("pay", card = 4_111_111_111_111_111_i64).entered();
+        info!(
+            card = 4_111_111_111_111_111_u64,
+            at = 1_732_480_000_000_000_003_i64,
+            tokens = 512
+        );
+    });
+    let fields = r#""fields":{"card":"[masked]","at":1732480000000000003,"tokens":512}"#;
+    assert!(text.contains(fields), "{text}");
+    assert!(!text.contains("41111"), "{text}");
+}
+
+#[test]
+fn what_is_recorded_later_is_in_the_lines_after_it_and_judged_as_well() {
+    let work = || {
+        let span = info_span!(
+            "step",
+            number = 7,
+            note = tracing::field::Empty,
+            prompt = tracing::field::Empty,
+        );
+        info!(parent: &span, "one");
+        info!(parent: &span, "two");
+        span.record("note", "ask ann@example.org");
+        span.record("prompt", "a s3cret");
+        span.record("number", 8);
+        info!(parent: &span, "three");
+    };
+    let text = logged(LogFormat::Pretty, work);
+    let shown: Vec<_> = text
+        .lines()
+        .map(|line| {
+            line.split_once("step{")
+                .unwrap()
+                .1
+                .split_once('}')
+                .unwrap()
+                .0
+        })
+        .collect();
+    let later = "number=8 note=ask [masked] prompt=[withheld]";
+    assert_eq!(shown, ["number=7", "number=7", later]);
+    let text = logged(LogFormat::Json, work);
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "name": "step", "number": 8, "note": "ask [masked]", "prompt": "[withheld]",
+    });
+    assert_eq!(last["span"], expected);
+}
+
+#[test]
+fn a_span_that_is_recorded_on_for_ever_stays_small() {
+    let count = |span: &tracing::Span| {
+        tracing::dispatcher::get_default(|dispatch| {
+            let registry: &Registry = dispatch.downcast_ref().unwrap();
+            let span = registry.span(&span.id().unwrap()).unwrap();
+            spans::kept_fields(&span)
+        })
+    };
+    logged(LogFormat::Pretty, || {
+        let span = info_span!("worker", done = 0, note = tracing::field::Empty);
+        for done in 0..10_000 {
+            span.record("done", done);
+            span.record("note", "still there");
+        }
+        assert_eq!(count(&span), 2);
+    });
+}
+
+#[test]
+fn lines_of_many_threads_in_one_span_each_show_all_of_it() {
+    let text = logged(LogFormat::Pretty, || {
+        let dispatch = tracing::dispatcher::get_default(Clone::clone);
+        for _ in 0..50 {
+            let span = info_span!("step", note = "ann@example.org", number = 7);
+            let line = || {
+                tracing::dispatcher::with_default(&dispatch, || info!(parent: &span, "line"));
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(line);
+                scope.spawn(line);
+            });
+        }
+    });
+    assert_eq!(
+        text.matches("step{note=[masked] number=7}").count(),
+        100,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
+    struct Panics;
+    impl fmt::Debug for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("no")
+        }
+    }
+    for format in [LogFormat::Pretty, LogFormat::Json] {
+        let text = logged(format, || {
+            let span = info_span!("step", made = ?Panics, later = tracing::field::Empty);
+            span.record("later", tracing::field::debug(Panics));
+            info!(parent: &span, value = ?Panics, "still here");
+        });
+        assert!(text.contains("still here"), "{text}");
+        assert_eq!(
+            text.matches("[withheld]").count(),
+            if format == LogFormat::Json { 5 } else { 3 }
+        );
+    }
+}

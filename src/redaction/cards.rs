@@ -1,0 +1,221 @@
+//! Finds the numbers of payment cards among digits.
+//!
+//! One number in ten has the right check digit by chance, so that alone is not enough: ids, counts and times are long,
+//! too. A card's number begins as one of the networks' does, has as many digits as theirs have, and is no part of an id.
+
+use std::ops::{Range, RangeInclusive};
+
+/// Digits of a card's number.
+const DIGITS: RangeInclusive<usize> = FEWEST_DIGITS..=MOST_DIGITS;
+pub(super) const FEWEST_DIGITS: usize = 13;
+const MOST_DIGITS: usize = 19;
+
+/// How numbers are printed on cards. Such groups are one whatever letter they touch.
+const LAYOUTS: [&[usize]; 4] = [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4]];
+
+/// A run of digits, in groups or not, somewhere in a text.
+struct Run<'t> {
+    text: &'t str,
+    groups: Vec<Range<usize>>,
+}
+
+/// The digits of a number, as far as it may be a card's.
+struct Digits {
+    digits: [u8; MOST_DIGITS],
+    count: usize,
+}
+
+/// Where cards' numbers stand in a part of a text, which begins and ends with a digit. What they share they share.
+pub(super) fn cards(text: &str, part: Range<usize>) -> Vec<Range<usize>> {
+    let run = Run::new(text, part);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for first in 0..run.groups.len() {
+        // The longest one: a shorter one within it may be chance.
+        let longest = (first..run.groups.len())
+            .take_while(|last| run.digits(first, *last) <= MOST_DIGITS)
+            .filter(|last| run.is_card(first, *last))
+            .last();
+        let Some(last) = longest else { continue };
+        let (start, end) = (run.groups[first].start, run.groups[last].end);
+        match found.last_mut() {
+            // What a date and half a card make by chance must not save the other half.
+            Some(before) if start < before.end => before.end = before.end.max(end),
+            _ => found.push(start..end),
+        }
+    }
+    found
+}
+
+/// Whether a number is a card's.
+pub(super) fn is_card(number: u64) -> bool {
+    // Thirteen digits at least.
+    number >= 1_000_000_000_000 && Digits::new(itoa::Buffer::new().format(number)).is_card()
+}
+
+impl<'t> Run<'t> {
+    fn new(text: &'t str, part: Range<usize>) -> Self {
+        let mut groups: Vec<Range<usize>> = Vec::new();
+        for at in part {
+            if !text.as_bytes()[at].is_ascii_digit() {
+                continue;
+            }
+            match groups.last_mut() {
+                Some(group) if group.end == at => group.end = at + 1,
+                _ => groups.push(at..at + 1),
+            }
+        }
+        Self { text, groups }
+    }
+
+    /// How many digits these groups have together.
+    fn digits(&self, first: usize, last: usize) -> usize {
+        self.groups[first..=last]
+            .iter()
+            .map(ExactSizeIterator::len)
+            .sum()
+    }
+
+    fn is_card(&self, first: usize, last: usize) -> bool {
+        let groups = &self.groups[first..=last];
+        let place = groups[0].start..self.groups[last].end;
+        let is_laid_out = LAYOUTS.iter().any(|layout| {
+            layout.len() == groups.len()
+                && groups
+                    .iter()
+                    .zip(*layout)
+                    .all(|(group, length)| group.len() == *length)
+        });
+        Digits::new(&self.text[place.clone()]).is_card()
+            && (is_laid_out || !self.is_part_of_more(&place))
+    }
+
+    /// Whether this is a part of an id, or of a fraction.
+    fn is_part_of_more(&self, place: &Range<usize>) -> bool {
+        let before = &self.text[..place.start];
+        let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        // A line break that was printed as `\n` is none.
+        let is_escape = [r"\n", r"\r", r"\t"]
+            .iter()
+            .any(|escape| before.ends_with(escape));
+        let is_fraction = before.strip_suffix('.').is_some_and(|whole| {
+            whole.ends_with(|c: char| c.is_ascii_digit())
+                && !self.text[place.clone()].contains([' ', '.', '-'])
+        });
+        (touches(before.chars().next_back()) && !is_escape)
+            || touches(self.text[place.end..].chars().next())
+            || is_fraction
+            || self.is_in_a_uuid(place)
+    }
+
+    /// RFC 9562: 8-4-4-4-12 hexadecimal digits.
+    fn is_in_a_uuid(&self, place: &Range<usize>) -> bool {
+        let is_other = |c: char| !(c.is_ascii_hexdigit() || c == '-');
+        let start = self.text[..place.start].rfind(is_other);
+        let start = start.map_or(0, |at| self.text.ceil_char_boundary(at + 1));
+        let end = self.text[place.end..].find(is_other);
+        let end = end.map_or(self.text.len(), |length| place.end + length);
+        let lengths = self.text[start..end].split('-').map(str::len);
+        lengths.eq([8, 4, 4, 4, 12])
+    }
+}
+
+impl Digits {
+    fn new(text: &str) -> Self {
+        let mut digits = [0; MOST_DIGITS];
+        let mut count = 0;
+        for byte in text.bytes().filter(u8::is_ascii_digit) {
+            if let Some(place) = digits.get_mut(count) {
+                *place = byte - b'0';
+            }
+            count += 1;
+        }
+        Self { digits, count }
+    }
+
+    fn is_card(&self) -> bool {
+        DIGITS.contains(&self.count) && self.is_issued() && self.has_check_digit()
+    }
+
+    /// ISO/IEC 7812: the networks' numbers and their lengths.
+    fn is_issued(&self) -> bool {
+        let six = self.digits[..6]
+            .iter()
+            .fold(0_u32, |number, digit| number * 10 + u32::from(*digit));
+        let (four, three, two, one) = (six / 100, six / 1_000, six / 10_000, six / 100_000);
+        let length = self.count;
+        let is_visa = one == 4 && matches!(length, 13 | 16 | 19);
+        let is_mastercard = length == 16 && (matches!(two, 51..=55) || matches!(four, 2221..=2720));
+        let is_american_express = length == 15 && matches!(two, 34 | 37);
+        let is_diners = (14..=19).contains(&length)
+            && (matches!(three, 300..=305) || four == 3095 || matches!(two, 36 | 38 | 39));
+        // Discover, JCB, UnionPay, RuPay, Mir.
+        let is_another = (16..=19).contains(&length)
+            && (matches!(two, 60 | 62 | 65 | 81 | 82)
+                || matches!(three, 508 | 644..=649)
+                || matches!(four, 2200..=2204 | 3528..=3589));
+        let is_maestro = matches!(
+            four,
+            5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761 | 6762 | 6763
+        );
+        is_visa || is_mastercard || is_american_express || is_diners || is_another || is_maestro
+    }
+
+    /// ISO/IEC 7812-1, annex B.
+    fn has_check_digit(&self) -> bool {
+        let digits = self.digits[..self.count].iter().rev();
+        let sum: u32 = digits
+            .enumerate()
+            .map(|(place, digit)| {
+                let digit = u32::from(*digit) << (place % 2);
+                if digit > 9 { digit - 9 } else { digit }
+            })
+            .sum();
+        sum.is_multiple_of(10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_card_by_network_length_and_check_digit() {
+        for card in [
+            4_111_111_111_111_111,
+            4_222_222_222_222,
+            5_555_555_555_554_444,
+            2_223_003_122_003_222,
+            378_282_246_310_005,
+            6_011_111_111_111_117,
+            30_569_309_025_904,
+            3_530_111_333_300_000,
+            6_200_000_000_000_005,
+            2_200_770_239_097_761,
+        ] {
+            assert!(is_card(card), "{card}");
+        }
+        for other in [
+            4_111_111_111_111_112,
+            // The check digit alone is chance.
+            1_732_480_000_000_000_003,
+            7_992_739_871_300_000_008,
+            4_242,
+            u64::MAX,
+            0,
+        ] {
+            assert!(!is_card(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn times_are_no_cards() {
+        // Seconds from 2001 to 2096, in ms, µs and ns.
+        for seconds in (1_000_000_000_u64..4_000_000_000).step_by(7_654_321) {
+            if seconds / 1_000_000_000 == 1 {
+                assert!(!is_card(seconds * 1_000_000_000 + 123_456_789), "{seconds}");
+                assert!(!is_card(seconds * 1_000_000 + 123_456), "{seconds}");
+                assert!(!is_card(seconds * 1_000 + 123), "{seconds}");
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Tells credentials from words and counts: in a service for language models a `token` is mostly none.
+
+/// Characters that a credential has at least.
+pub(super) const FEWEST: usize = 8;
+/// Letters without a digit and without a break that are no word any more.
+const LONGEST_WORD: usize = 16;
+
+/// Whether a text that is called a token looks like a credential: letters and digits mixed, or letters that no word is
+/// made of.
+pub(super) fn is_credential(text: &str) -> bool {
+    if text.len() < FEWEST || text.contains(char::is_whitespace) {
+        return false;
+    }
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
+    let has_letters = has(u8::is_ascii_alphabetic);
+    if !has_letters {
+        return false;
+    }
+    if has(u8::is_ascii_digit) {
+        return true;
+    }
+    let words = text.split(|c: char| !c.is_ascii_alphabetic());
+    let changes = text
+        .as_bytes()
+        .windows(2)
+        .filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+    // Of mixed letters every fourth pair or so goes up; of `UnexpectedEndOfInput` every sixth.
+    changes.count() * 5 > text.len()
+        || words.into_iter().any(|word| {
+            let is_camel = has_both_cases(word);
+            word.len() >= LONGEST_WORD && !is_camel
+        })
+}
+
+fn has_both_cases(word: &str) -> bool {
+    let inner = word.bytes().skip(1);
+    inner.clone().any(|byte| byte.is_ascii_uppercase())
+        && inner.clone().any(|byte| byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_and_digits_are_a_credential_and_words_and_counts_are_none() {
+        for credential in [
+            "abcdef0123456789",
+            "s3cr3tvalue",
+            "123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11",
+            "abcdefghijklmnopqrst",
+            "aBcDeFgHiJkL",
+        ] {
+            assert!(is_credential(credential), "{credential}");
+        }
+        for other in [
+            "512",
+            "1732480000000",
+            "512/1024",
+            "expired",
+            "unexpected",
+            "UnexpectedEndOfInput",
+            "end_of_input_reached",
+            "<|endoftext|>",
+            "a1",
+            "two words 2",
+        ] {
+            assert!(!is_credential(other), "{other}");
+        }
+    }
+}

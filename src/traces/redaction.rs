@@ -1,0 +1,214 @@
+//! What of a span may leave the process: applied once, before every exporter.
+
+use std::borrow::Cow;
+
+use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use crate::redaction::{MASK, Redaction, WITHHELD};
+
+/// Takes out of a span what may not leave, and masks what looks like a secret in the rest, names and messages included.
+pub(super) fn apply(redaction: &Redaction, span: &mut SpanData) {
+    clean_name(redaction, &mut span.name);
+    clean_attributes(redaction, &mut span.attributes);
+    for event in &mut span.events.events {
+        clean_name(redaction, &mut event.name);
+        clean_attributes(redaction, &mut event.attributes);
+    }
+    for link in &mut span.links.links {
+        clean_attributes(redaction, &mut link.attributes);
+    }
+    if let Status::Error { description } = &mut span.status {
+        clean_name(redaction, description);
+    }
+}
+
+fn clean_attributes(redaction: &Redaction, attributes: &mut [KeyValue]) {
+    for pair in attributes {
+        if redaction.is_withheld(pair.key.as_str()) {
+            pair.value = Value::String(WITHHELD.into());
+        } else {
+            clean_value(redaction, pair.key.as_str(), &mut pair.value);
+        }
+    }
+}
+
+fn clean_value(redaction: &Redaction, key: &str, value: &mut Value) {
+    match value {
+        Value::String(text) => clean_text(redaction, key, text),
+        Value::Array(Array::String(texts)) => {
+            for text in texts {
+                clean_text(redaction, key, text);
+            }
+        }
+        Value::I64(number) if redaction.masks_number(*number) => *value = MASK.into(),
+        Value::F64(number) if redaction.masks_float(*number) => *value = MASK.into(),
+        Value::Array(Array::I64(numbers))
+            if numbers.iter().any(|number| redaction.masks_number(*number)) =>
+        {
+            *value = MASK.into();
+        }
+        Value::Array(Array::F64(numbers))
+            if numbers.iter().any(|number| redaction.masks_float(*number)) =>
+        {
+            *value = MASK.into();
+        }
+        // Other numbers and truth values hold no secret.
+        _ => {}
+    }
+}
+
+fn clean_text(redaction: &Redaction, key: &str, text: &mut StringValue) {
+    if let Some(clean) = redaction.cleaned_of(key, text.as_str()) {
+        *text = clean.into();
+    }
+}
+
+fn clean_name(redaction: &Redaction, name: &mut Cow<'static, str>) {
+    if let Some(clean) = redaction.cleaned(name) {
+        *name = clean.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{
+        InstrumentationScope,
+        trace::{Event, SpanContext, SpanId, SpanKind},
+    };
+
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+    use crate::config::{RedactionConfig, SpanLimits};
+
+    fn span(attributes: &[(&'static str, &'static str)]) -> SpanData {
+        SpanData {
+            span_context: SpanContext::empty_context(),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "chat".into(),
+            start_time: std::time::UNIX_EPOCH,
+            end_time: std::time::UNIX_EPOCH,
+            attributes: attributes
+                .iter()
+                .map(|(key, value)| KeyValue::new(*key, *value))
+                .collect(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    /// What is left of a value under a configuration.
+    fn check(config: &RedactionConfig, key: &'static str, value: &'static str, expected: &str) {
+        let mut span = span(&[(key, value)]);
+        let limits = SpanLimits::default();
+        apply(&Redaction::new(config, &limits).unwrap(), &mut span);
+        assert_eq!(span.attributes[0].value.to_string(), expected, "{key}");
+    }
+
+    #[test]
+    fn content_is_withheld_unless_it_is_allowed_and_what_is_denied_always() {
+        let default = RedactionConfig::default();
+        check(&default, "prompt", "tell me", WITHHELD);
+        check(&default, "gen_ai.input.messages", "[…]", WITHHELD);
+        check(&default, "http.request.header.cookie", "a=b", WITHHELD);
+        check(&default, "model_id", "gpt-4o", "gpt-4o");
+        let config = RedactionConfig {
+            allow: vec!["prompt".into(), "gen_ai.*".into()],
+            deny: vec!["gen_ai.output.*".into(), "customer".into()],
+            ..RedactionConfig::default()
+        };
+        check(&config, "prompt", "tell me", "tell me");
+        check(&config, "gen_ai.input.messages", "hi", "hi");
+        check(&config, "gen_ai.output.messages", "hi", WITHHELD);
+        check(&config, "customer", "Ann", WITHHELD);
+    }
+
+    #[test]
+    fn no_text_of_a_span_is_left_out() {
+        let secret = "ann@example.org";
+        let mut span = span(&[("note", "ann@example.org")]);
+        span.name = secret.into();
+        span.status = Status::error(secret);
+        span.events.events.push(Event::new(
+            secret,
+            std::time::UNIX_EPOCH,
+            vec![KeyValue::new("k", secret)],
+            0,
+        ));
+        span.attributes.push(KeyValue::new(
+            "list",
+            Value::Array(vec![StringValue::from(secret)].into()),
+        ));
+        let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        apply(&redaction.unwrap(), &mut span);
+        assert!(!format!("{span:?}").contains("example.org"), "{span:?}");
+    }
+
+    #[test]
+    fn a_card_is_masked_as_a_number_too_and_other_numbers_stay() {
+        let cases: [(Value, Value); 6] = [
+            (4_111_111_111_111_111_i64.into(), MASK.into()),
+            (4_111_111_111_111_111_f64.into(), MASK.into()),
+            (
+                4_111_111_111_111_112_i64.into(),
+                4_111_111_111_111_112_i64.into(),
+            ),
+            (
+                1_732_480_000_000_000_003_i64.into(),
+                1_732_480_000_000_000_003_i64.into(),
+            ),
+            ((-1_i64).into(), (-1_i64).into()),
+            (
+                Value::Array(vec![1_i64, 4_111_111_111_111_111].into()),
+                MASK.into(),
+            ),
+        ];
+        let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        let redaction = redaction.unwrap();
+        for (value, expected) in cases {
+            let mut span = span(&[]);
+            span.attributes.push(KeyValue::new("number", value));
+            apply(&redaction, &mut span);
+            assert_eq!(span.attributes[0].value, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_called_a_token_is_masked_where_it_is_a_credential() {
+        let default = RedactionConfig::default();
+        check(&default, "session_token", "abcdef0123456789", MASK);
+        check(&default, "Token", "abcdef0123456789", MASK);
+        check(&default, "token", "hello", "hello");
+        check(&default, "tokens", "abcdef0123456789", "abcdef0123456789");
+    }
+
+    #[test]
+    fn patterns_of_names_have_stars_anywhere() {
+        let config = RedactionConfig {
+            deny: vec!["*.email".into(), "customer.*.name".into()],
+            ..RedactionConfig::default()
+        };
+        check(&config, "user.email", "Ann", WITHHELD);
+        check(&config, "customer.home.name", "Ann", WITHHELD);
+        check(&config, "customer.name", "Ann", "Ann");
+    }
+
+    #[test]
+    fn a_value_is_cut_at_characters() {
+        let limits = SpanLimits {
+            value_length: Some(2),
+            ..SpanLimits::default()
+        };
+        let redaction = Redaction::new(&RedactionConfig::default(), &limits).unwrap();
+        let mut span = span(&[("a", "äöü"), ("b", "äö")]);
+        apply(&redaction, &mut span);
+        assert_eq!(span.attributes[0].value.to_string(), "äö");
+        assert_eq!(span.attributes[1].value.to_string(), "äö");
+    }
+}
