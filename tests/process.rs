@@ -18,17 +18,24 @@ use std::{
 };
 
 use llm_observatory::{Config, Format, LogFormat, Observatory, TraceExporter, TracesConfig};
-use tracing::{error, info, info_span, instrument};
+use tracing::{Level, Span, debug_span, error, info, info_span, instrument};
 
 const ROLE: &str = "PROCESS_ROLE";
 const ADDRESS: &str = "PROCESS_ADDRESS";
 /// In every field, header and error of the run.
-const CANARIES: [&str; 4] = [
+const CANARIES: [&str; 7] = [
     "sk-proj-canary0123456789abcdefghij",
     "canary@example.org",
     "4111 1111 1111 1111",
     "Bearer canary-token-0123456789",
+    "token: canary0a1b2c3d4e5f",
+    "postgres://app:canary-pass@db.example/x",
+    r#"{"api_key": "canary json"}"#,
 ];
+/// As numbers, in every form.
+const CARDS: [i64; 2] = [4_111_111_111_111_111, 5_555_555_555_554_444];
+/// What nothing of the run may show.
+const NOWHERE: [&str; 3] = ["canary", "4111111111111111", "5555555555554444"];
 
 fn main() {
     match env::var(ROLE) {
@@ -77,6 +84,7 @@ fn child(role: &str) {
         }
         "canary" => canary(&observatory),
         "load" => load(&observatory),
+        "debug" => debug(),
         other => panic!("no role {other}"),
     }
 }
@@ -102,6 +110,11 @@ fn config() -> Config {
         let key = ("x-api-key".to_owned(), "canary-header".into());
         traces.otlp.headers.extend([key]);
     }
+    if env::var(ROLE).as_deref() == Ok("debug") {
+        traces.logs.enabled = true;
+        traces.logs.level = Level::DEBUG;
+        traces.logs.otlp.endpoint = Some(format!("http://{address}/v1/logs"));
+    }
     if env::var(ROLE).as_deref() == Ok("load") {
         traces.otlp.timeout = Duration::from_millis(200);
         traces.batch.delay = Duration::from_millis(50);
@@ -118,6 +131,14 @@ fn config() -> Config {
         config = config.with_log_filter("warn");
     }
     config
+}
+
+/// Something at a level that is exported as log records, and is not in the log.
+fn debug() {
+    info_span!("a span").in_scope(|| {
+        debug_span!("a quiet span").in_scope(|| tracing::debug!("a quiet event"));
+        tracing::trace!("a quieter event");
+    });
 }
 
 #[instrument(err, fields(authorization = CANARIES[3], note = prompt))]
@@ -140,11 +161,20 @@ fn canary(observatory: &Observatory) {
             gen_ai.tool.call.arguments = canary,
             http.request.header.authorization = canary,
             note = canary,
+            card = CARDS[0],
+            session_token = "canary0a1b2c3d4e5f",
             otel.name = format!("chat {canary}"),
             marker = "a public marker",
         );
         span.in_scope(|| {
-            info!(body = canary, content = canary, "said {canary}");
+            info!(
+                body = canary,
+                content = canary,
+                card = CARDS[0] as u64,
+                "said {canary} and {}",
+                CARDS[1]
+            );
+            Span::current().record("note", canary);
             let _ = fails(canary, canary);
         });
     }
@@ -155,6 +185,13 @@ fn canary(observatory: &Observatory) {
     let work = async { Err::<(), _>(CANARIES[1]) };
     let named = observatory.try_with_span(CANARIES[1], attributes, work);
     let _ = runtime.block_on(named);
+    #[cfg(feature = "alerting")]
+    for canary in CANARIES {
+        let alerts = observatory.alerts();
+        let labels = [("account", canary), ("prompt", canary)];
+        alerts.trigger(canary, None, canary, &labels).unwrap();
+        println!("{:?}", alerts.active());
+    }
     println!("{:?} {:?}", observatory.config(), observatory);
     let traces = observatory.traces();
     let shown: Vec<_> = traces
@@ -290,6 +327,21 @@ fn parent() {
         "{log}"
     );
     println!("notice: said once, in a process that ends at once");
+    let (output, bodies) = run("debug", Manner::Takes);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("a quiet"), "{log}");
+    let sent = String::from_utf8_lossy(&bodies);
+    assert_eq!(
+        sent.matches("a quiet event").count(),
+        1,
+        "in no span: {sent}"
+    );
+    assert!(sent.contains("a span"), "{sent}");
+    assert!(
+        !sent.contains("a quiet span") && !sent.contains("a quieter"),
+        "{sent}"
+    );
+    println!("debug: exported as log records, and nowhere else");
     let (output, bodies) = run("canary", Manner::Takes);
     assert!(output.status.success(), "{output:?}");
     let requests = String::from_utf8_lossy(&bodies).into_owned();
@@ -310,7 +362,7 @@ fn parent() {
     assert!(!printed.contains("canary-header") && !printed.contains("canary-password"));
     let requests = requests.replace("x-api-key: canary-header", "");
     for (what, text) in [("an exporter's bytes", &requests), ("the output", &printed)] {
-        for canary in CANARIES.into_iter().chain(["canary"]) {
+        for canary in CANARIES.into_iter().chain(NOWHERE) {
             let found = text.find(canary).map(|place| {
                 let from = text[..place]
                     .char_indices()

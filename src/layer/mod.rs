@@ -28,6 +28,8 @@ mod watch;
 use std::any::TypeId;
 use std::{fmt, marker::PhantomData};
 
+#[cfg(feature = "otlp")]
+use tracing::level_filters::LevelFilter;
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
@@ -119,7 +121,20 @@ impl<S> ObservatoryLayer<S> {
             Parts::Metrics(watch) => Some(watch),
             Parts::Traces(traced) => traced.watch,
         };
-        self.parts = Parts::Traces(Box::new(Traced { watch, gate }));
+        self.parts = Parts::Traces(Box::new(Traced {
+            watch,
+            gate,
+            event_level: LevelFilter::TRACE,
+        }));
+        self
+    }
+
+    /// Events that are more verbose are none for it: they pass for somebody else's sake.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_event_level(mut self, level: LevelFilter) -> Self {
+        if let Parts::Traces(traced) = &mut self.parts {
+            traced.event_level = level;
+        }
         self
     }
 

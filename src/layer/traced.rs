@@ -4,6 +4,7 @@
 
 use tracing::{
     Event,
+    level_filters::LevelFilter,
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::layer::Context;
@@ -15,6 +16,8 @@ use crate::traces::Gate;
 pub(super) struct Traced<S> {
     pub(super) watch: Option<Watch>,
     pub(super) gate: Gate<S>,
+    /// Events that are more verbose pass for somebody else's sake.
+    pub(super) event_level: LevelFilter,
 }
 
 #[expect(
@@ -45,6 +48,9 @@ impl<S: Seen> Traced<S> {
 
     #[inline(never)]
     pub(super) fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if *event.metadata().level() > self.event_level {
+            return;
+        }
         self.gate.on_event(event, &context);
         if let Some(watch) = &self.watch {
             watch.on_event(event, &context, || self.gate.trace_of(event, &context));

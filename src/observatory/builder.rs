@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tracing::Subscriber;
+use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 #[cfg(feature = "alerting")]
@@ -37,6 +37,7 @@ use crate::{
 pub struct ObservatoryBuilder {
     config: Config,
     clock: Clock,
+    event_level: LevelFilter,
     #[cfg(feature = "alerting")]
     channels: std::collections::BTreeMap<String, crate::alerting::Channel>,
 }
@@ -46,6 +47,7 @@ impl ObservatoryBuilder {
         Self {
             config,
             clock: Clock::system(),
+            event_level: LevelFilter::TRACE,
             #[cfg(feature = "alerting")]
             channels: std::collections::BTreeMap::new(),
         }
@@ -54,6 +56,12 @@ impl ObservatoryBuilder {
     /// Sets the clock, for tests that own the time.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Events that are more verbose are none for the Layer: they pass for somebody else's sake.
+    pub(super) fn event_level(mut self, level: LevelFilter) -> Self {
+        self.event_level = level;
         self
     }
 
@@ -76,6 +84,7 @@ impl ObservatoryBuilder {
         let Self {
             config,
             clock,
+            event_level,
             #[cfg(feature = "alerting")]
             channels,
         } = self;
@@ -102,9 +111,13 @@ impl ObservatoryBuilder {
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
-            Some(traces) => layer.with_gate(traces.gate(clock.clone())),
+            Some(traces) => layer
+                .with_gate(traces.gate(clock.clone()))
+                .with_event_level(event_level),
             None => layer,
         };
+        #[cfg(not(feature = "otlp"))]
+        let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
         let labels = [

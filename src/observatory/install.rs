@@ -39,7 +39,9 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
         .max_level_hint()
         .unwrap_or(LevelFilter::TRACE)
         .max(LevelFilter::INFO);
+    let events = exported_level(&config).max(outermost);
     let (layer, observatory) = Observatory::builder(config)
+        .event_level(outermost)
         .build()
         .map_err(InstallError::Build)?;
     let log = observatory
@@ -52,9 +54,16 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
             .log_export_layer()
             .with_filter(filter_fn(is_for_people)),
     );
-    let subscriber = subscriber.with(outermost);
-    tracing::subscriber::set_global_default(subscriber)
-        .map_err(|_| InstallError::SubscriberInstalled)?;
+    let installed = if events == outermost {
+        tracing::subscriber::set_global_default(subscriber.with(outermost))
+    } else {
+        let lets = move |metadata: &Metadata<'_>| {
+            *metadata.level() <= outermost || (metadata.is_event() && *metadata.level() <= events)
+        };
+        let filter = filter_fn(lets).with_max_level_hint(events);
+        tracing::subscriber::set_global_default(subscriber.with(filter))
+    };
+    installed.map_err(|_| InstallError::SubscriberInstalled)?;
     if observatory.is_enabled() {
         metrics::set_global_recorder(observatory.recorder())
             .map_err(|_| InstallError::RecorderInstalled)?;
@@ -63,8 +72,18 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
     observatory.0.core.say_notices();
     // A logger of the application's own stays; its records then do not come through tracing. The level keeps a
     // disabled `log::trace!` of any dependency where it costs nothing.
-    let _ = tracing_log::LogTracer::init_with_filter(outermost.as_log());
+    let _ = tracing_log::LogTracer::init_with_filter(events.as_log());
     Ok(observatory)
+}
+
+/// Events that are exported as log records, whatever the log shows: they alone pass where the log wants less.
+fn exported_level(config: &Config) -> LevelFilter {
+    let traces = &config.traces;
+    if config.enabled && traces.enabled && traces.logs.enabled {
+        LevelFilter::from_level(traces.logs.level)
+    } else {
+        LevelFilter::OFF
+    }
 }
 
 /// Whether a `metrics` recorder is there. The facade does not tell; the one it has until then has no size.

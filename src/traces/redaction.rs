@@ -199,6 +199,55 @@ mod tests {
         check(&config, "customer.name", "Ann", "Ann");
     }
 
+    /// `cargo test --release --all-features --lib -- --ignored --nocapture cost_of_the_masks`
+    #[test]
+    #[ignore = "a measurement"]
+    fn cost_of_the_masks_for_a_typical_span() {
+        let typical = || {
+            let mut span = span(&[
+                ("model_id", "gpt-4o-2024-11-20"),
+                ("route", "/v1/chat/completions"),
+                ("status", "success"),
+                ("request_id", "7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+                ("url.full", "https://api.example/v1/chat?stream=true"),
+                ("note", "retried once: the upstream was slow, took 1732 ms"),
+                ("prompt", "tell me"),
+            ]);
+            for (key, value) in [("tokens", 512), ("at", 1_732_480_000_000_000_003)] {
+                span.attributes.push(KeyValue::new(key, value));
+            }
+            span
+        };
+        let took = |masks| {
+            let config = RedactionConfig {
+                masks,
+                ..RedactionConfig::default()
+            };
+            let redaction = Redaction::new(&config, &SpanLimits::default()).unwrap();
+            let mut rounds: Vec<_> = (0..200)
+                .map(|_| {
+                    let mut spans: Vec<_> = (0..100).map(|_| typical()).collect();
+                    let start = std::time::Instant::now();
+                    spans.iter_mut().for_each(|span| apply(&redaction, span));
+                    start.elapsed() / 100
+                })
+                .collect();
+            rounds.sort();
+            rounds[100]
+        };
+        let start = std::time::Instant::now();
+        drop(Redaction::new(
+            &RedactionConfig::default(),
+            &SpanLimits::default(),
+        ));
+        let made = start.elapsed();
+        println!(
+            "without {:?}, with {:?}; made in {made:?}",
+            took(false),
+            took(true)
+        );
+    }
+
     #[test]
     fn a_value_is_cut_at_characters() {
         let limits = SpanLimits {

@@ -13,7 +13,8 @@ use super::{BatchConfig, OtlpConfig};
 pub struct LogsConfig {
     /// Whether they are exported. Default: false (`OTEL_LOGS_EXPORTER=otlp` turns it on).
     pub enabled: bool,
-    /// Events of this level and of more severe ones. Default: INFO.
+    /// Events of this level and of more severe ones, whatever the log on standard error shows of them (`log_filter`,
+    /// `RUST_LOG`); with a subscriber of your own, as far as its filters let them through. Default: INFO.
     pub level: Level,
     /// How they are gathered. Default: as spans, but 1 s instead of 5 s.
     pub batch: BatchConfig,
