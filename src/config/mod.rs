@@ -248,7 +248,7 @@ impl Config {
         self
     }
 
-    /// Sets how `install` writes log lines where traces are on.
+    /// Sets how `install` writes log lines.
     #[must_use]
     pub fn with_log_format(mut self, format: LogFormat) -> Self {
         self.log_format = format;
