@@ -118,6 +118,7 @@ impl Redaction {
     }
 
     /// `None` where nothing is to be changed.
+    #[cfg(feature = "otlp")]
     pub(crate) fn cleaned(&self, text: &str) -> Option<String> {
         self.cut(text, self.masks.apply(text))
     }
@@ -139,6 +140,7 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 
 /// With these attributes denied, and all else as by default.
 #[cfg(test)]
+#[cfg(feature = "otlp")]
 pub(crate) fn denying(patterns: &[&str]) -> std::sync::Arc<Redaction> {
     let config = RedactionConfig {
         deny: patterns.iter().map(|text| (*text).to_owned()).collect(),
