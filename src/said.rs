@@ -4,10 +4,10 @@
 //! the errors that a service meets when it starts, that is the sentence with its causes: it names the key, the value and
 //! what would be right, where the derived one shows how the error is built.
 
-use std::{error::Error, fmt};
+use std::error::Error;
 
-/// Writes an error and its causes, but none whose text stands there already.
-pub(crate) fn with_causes(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// An error and its causes, but none whose text stands there already.
+pub(crate) fn sentence(error: &dyn Error) -> String {
     let mut said = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -18,7 +18,7 @@ pub(crate) fn with_causes(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt:
         }
         next = cause.source();
     }
-    f.write_str(&said)
+    said
 }
 
 /// The `Debug` of errors is their sentence.
@@ -26,7 +26,7 @@ macro_rules! debug_is_a_sentence {
     ($($error:ty),+ $(,)?) => {$(
         impl std::fmt::Debug for $error {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                $crate::said::with_causes(self, f)
+                f.write_str(&$crate::said::sentence(self))
             }
         }
     )+};

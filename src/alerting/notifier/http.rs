@@ -32,6 +32,7 @@ use super::{
     FailureClass, NotifyError, Receipt, Secret,
     pace::{Pace, Paces},
 };
+use crate::said::sentence;
 
 /// Redirects that are followed at most.
 const MAX_REDIRECTS: usize = 5;
@@ -191,7 +192,7 @@ impl HttpClient {
             }
             let request = request
                 .body(Full::new(post.body.clone()))
-                .map_err(|error| NotifyError::new(FailureClass::Other, chain(&error)))?;
+                .map_err(|error| NotifyError::new(FailureClass::Other, sentence(&error)))?;
             let response = self.send(request).await?;
             match redirect(&uri, &response) {
                 Some(next) if followed < MAX_REDIRECTS => uri = next,
@@ -419,7 +420,7 @@ fn explain(error: &(dyn Error + 'static), is_connect: bool) -> String {
         "the connection broke"
     };
     // The client's own words say no more than that.
-    let cause = error.source().map_or_else(|| error.to_string(), chain);
+    let cause = error.source().map_or_else(|| error.to_string(), sentence);
     format!("{step}: {cause}")
 }
 
@@ -432,21 +433,6 @@ pub(super) fn is_tls(error: &(dyn Error + 'static)) -> bool {
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
     inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let own = error.to_string();
-        if !text.contains(&own) {
-            text.push_str(": ");
-            text.push_str(&own);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

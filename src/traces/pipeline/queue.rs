@@ -61,17 +61,7 @@ impl<T> Queue<T> {
     }
 
     pub(in crate::traces) fn put(&self, item: T) -> Result<(), Refused> {
-        let waiting = {
-            let mut state = self.state();
-            if state.is_closed {
-                return Err(Refused::Closed);
-            }
-            if state.waiting.len() >= self.most {
-                return Err(Refused::Full);
-            }
-            state.waiting.push_back(item);
-            state.waiting.len()
-        };
+        let waiting = self.admit(|waiting| waiting.push_back(item))?;
         if waiting == self.enough {
             self.bell.notify_one();
         }
@@ -80,22 +70,26 @@ impl<T> Queue<T> {
 
     /// All of them, where there is room for the first; else none.
     pub(super) fn put_together(&self, items: impl IntoIterator<Item = T>) -> Result<(), Refused> {
-        let waiting = {
-            let mut state = self.state();
-            if state.is_closed {
-                return Err(Refused::Closed);
-            }
-            if state.waiting.len() >= self.most {
-                return Err(Refused::Full);
-            }
-            state.waiting.extend(items);
-            state.waiting.len()
-        };
+        let waiting = self.admit(|waiting| waiting.extend(items))?;
         // Whoever waits looks for himself how many there are.
         if waiting >= self.enough {
             self.bell.notify_one();
         }
         Ok(())
+    }
+
+    /// Says how many wait with what was added.
+    #[inline]
+    fn admit(&self, add: impl FnOnce(&mut VecDeque<T>)) -> Result<usize, Refused> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Refused::Closed);
+        }
+        if state.waiting.len() >= self.most {
+            return Err(Refused::Full);
+        }
+        add(&mut state.waiting);
+        Ok(state.waiting.len())
     }
 
     /// Until something is taken out.

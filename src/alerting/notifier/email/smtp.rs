@@ -16,13 +16,10 @@ use lettre::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    super::{
-        FailureClass, NotifyError, Receipt, Secret,
-        content::one_line,
-        http::{chain, is_tls},
-    },
+    super::{FailureClass, NotifyError, Receipt, Secret, content::one_line, http::is_tls},
     Encryption,
 };
+use crate::said::sentence;
 
 /// Time for a goodbye.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -177,7 +174,7 @@ impl Server {
         while let Some(own) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
             cause = own.source();
         }
-        let cause = self.without_secrets(&cause.map_or_else(|| error.to_string(), chain));
+        let cause = self.without_secrets(&cause.map_or_else(|| error.to_string(), sentence));
         if is_tls(error) || error.is_tls() {
             let text = format!("TLS with {}:{} failed: {cause}", self.host, self.port);
             return NotifyError::new(FailureClass::Other, text);
