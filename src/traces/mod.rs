@@ -92,6 +92,7 @@ impl Traces {
         registry: &Registry,
         redaction: &Arc<Redaction>,
     ) -> Result<Self, TracesError> {
+        redaction.prepare();
         let traces = &config.traces;
         let resource = provider::resource(config);
         // Named twice, one would send everything twice.
