@@ -83,6 +83,7 @@ where
     I: Ids,
     W: for<'w> MakeWriter<'w> + 'static,
 {
+    redaction.prepare();
     let is_ansi = is_ansi && format == LogFormat::Pretty;
     let line = Line {
         redaction: Arc::clone(redaction),

@@ -189,6 +189,41 @@ fn a_span_that_is_recorded_on_for_ever_stays_small() {
     });
 }
 
+/// `cargo test --release --all-features --lib -- --ignored --nocapture cost_of_a_line`
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_line_and_of_a_span_without_one() {
+    fn took(layer: impl Layer<Registry> + Send + Sync, lines: usize) -> std::time::Duration {
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let mut rounds: Vec<_> = (0..200)
+                .map(|_| {
+                    let start = std::time::Instant::now();
+                    for _ in 0..100 {
+                        let route = "/v1/chat/completions";
+                        info_span!("request", route, model_id = "gpt-4o", tokens = 512).in_scope(
+                            || (0..lines).for_each(|_| info!(attempt = 1, "sent upstream")),
+                        );
+                    }
+                    start.elapsed() / 100
+                })
+                .collect();
+            rounds.sort();
+            rounds[100]
+        })
+    }
+    let ours = |format| layer_to(io::sink, &redaction(), Untraced, (format, false));
+    let theirs = || tracing_subscriber::fmt::layer().with_writer(io::sink);
+    for lines in [0, 1, 10] {
+        eprintln!(
+            "{lines} lines: tracing-subscriber {:?}, pretty {:?}, JSON {:?}",
+            took(theirs(), lines),
+            took(ours(LogFormat::Pretty), lines),
+            took(ours(LogFormat::Json), lines),
+        );
+    }
+}
+
 #[test]
 fn lines_of_many_threads_in_one_span_each_show_all_of_it() {
     let text = logged(LogFormat::Pretty, || {

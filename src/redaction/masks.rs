@@ -1,6 +1,6 @@
 //! Masks what looks like a secret wherever it stands in a text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use regex::{Captures, Regex};
 
@@ -64,6 +64,16 @@ const MOST_PASSES: usize = 4;
 /// What is masked.
 #[derive(Debug)]
 pub(super) struct Masks {
+    has_usual: bool,
+    more: Vec<Regex>,
+    /// Made when it is needed first: it takes some milliseconds, which who has neither log nor traces need not pay.
+    /// `None` where it cannot be made.
+    compiled: OnceLock<Option<Compiled>>,
+}
+
+/// What is masked, ready to be looked for.
+#[derive(Debug)]
+struct Compiled {
     secrets: Vec<Mask>,
     token: Option<Mask>,
     digits: Option<Regex>,
@@ -90,8 +100,45 @@ struct Seen {
 }
 
 impl Masks {
+    /// # Errors
+    ///
+    /// The pattern of one's own that is no regular expression.
     pub(super) fn new(has_usual: bool, more: &[String]) -> Result<Self, String> {
-        let compile = |pattern: &str| Regex::new(pattern).map_err(|_| pattern.to_owned());
+        let compile = |pattern: &String| Regex::new(pattern).map_err(|_| pattern.clone());
+        Ok(Self {
+            has_usual,
+            more: more.iter().map(compile).collect::<Result<_, _>>()?,
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// `None` where nothing is masked.
+    pub(super) fn apply(&self, text: &str) -> Option<String> {
+        match self.compiled() {
+            Some(compiled) => compiled.apply(text),
+            // What cannot be judged is not shown.
+            None => Some(MASK.to_owned()),
+        }
+    }
+
+    /// Makes now what is needed at the first text.
+    pub(super) fn prepare(&self) {
+        self.compiled();
+    }
+
+    fn compiled(&self) -> Option<&Compiled> {
+        let compile = || Compiled::new(self.has_usual, &self.more).ok();
+        self.compiled.get_or_init(compile).as_ref()
+    }
+
+    /// Whether the usual masks are on: those that need no pattern go by it, too.
+    pub(super) const fn has_usual(&self) -> bool {
+        self.has_usual
+    }
+}
+
+impl Compiled {
+    fn new(has_usual: bool, more: &[Regex]) -> Result<Self, regex::Error> {
         let mut secrets = Vec::new();
         let mut needed_by = Box::new([0; 256]);
         let mut next = 1_u16;
@@ -104,17 +151,14 @@ impl Masks {
             if bit.is_some() {
                 next <<= 1;
             }
-            compile(pattern).map(|regex| Mask { regex, bit })
+            Regex::new(pattern).map(|regex| Mask { regex, bit })
         };
         for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
             secrets.push(mask(pattern, needed)?);
         }
         let token = has_usual.then(|| mask(TOKEN, TOKEN_NEEDS)).transpose()?;
-        for pattern in more {
-            let regex = compile(pattern)?;
-            secrets.push(Mask { regex, bit: None });
-        }
-        let digits = has_usual.then(|| compile(DIGITS)).transpose()?;
+        secrets.extend(more.iter().cloned().map(|regex| Mask { regex, bit: None }));
+        let digits = has_usual.then(|| Regex::new(DIGITS)).transpose()?;
         Ok(Self {
             secrets,
             token,
@@ -124,7 +168,7 @@ impl Masks {
     }
 
     /// `None` where nothing is masked.
-    pub(super) fn apply(&self, text: &str) -> Option<String> {
+    fn apply(&self, text: &str) -> Option<String> {
         self.passes(text, self.seen(text))
     }
 
@@ -147,11 +191,6 @@ impl Masks {
             }
         }
         Some(masked)
-    }
-
-    /// Whether the usual masks are on: those that need no pattern go by it, too.
-    pub(super) const fn has_usual(&self) -> bool {
-        self.token.is_some()
     }
 
     fn apply_seeing(&self, text: &str, seen: Seen) -> Option<String> {
@@ -225,7 +264,8 @@ mod tests {
 
     use super::*;
 
-    static USUAL: LazyLock<Masks> = LazyLock::new(|| Masks::new(true, &["9+".to_owned()]).unwrap());
+    static USUAL: LazyLock<Compiled> =
+        LazyLock::new(|| Compiled::new(true, &[Regex::new("9+").unwrap()]).unwrap());
 
     /// A text that has something of everything.
     const EVERYTHING: Seen = Seen {

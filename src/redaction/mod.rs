@@ -57,6 +57,11 @@ impl Redaction {
         })
     }
 
+    /// Makes what it needs at its first text, which takes some milliseconds, at a time when nobody waits.
+    pub(crate) fn prepare(&self) {
+        self.masks.prepare();
+    }
+
     /// What may be shown of a text of this name. If it cannot be judged, it is withheld.
     pub(crate) fn shown<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
         let judge = || {

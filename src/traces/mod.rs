@@ -101,6 +101,7 @@ impl Traces {
         redaction: &Arc<Redaction>,
         resource: &[(String, String)],
     ) -> Result<Self, TracesError> {
+        redaction.prepare();
         let traces = &config.traces;
         let resource = provider::resource(resource);
         // Named twice, one would send everything twice.
