@@ -32,20 +32,24 @@ pub(super) fn keep<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, recorded: Recor
     if recorded.is_empty() {
         return;
     }
-    let Some(kept) = of(span) else {
-        let kept = Arc::new(Mutex::new(Kept {
-            recorded,
-            json: None,
-            is_shown: false,
-        }));
-        // Of two threads that are first at once one comes too late.
-        if let Some(OfSpan(other)) = span.extensions_mut().replace(OfSpan(Arc::clone(&kept))) {
-            let later = std::mem::take(&mut lock(&other).recorded);
-            lock(&kept).take(later);
-        }
-        return;
-    };
+    // What is kept is never locked while the extensions are: a line locks them in the other order.
+    let kept = of(span).unwrap_or_else(|| of_or_new(span));
     lock(&kept).take(recorded);
+}
+
+/// Of two threads that are first at once the later finds what the earlier has made.
+fn of_or_new<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Arc<Mutex<Kept>> {
+    let mut extensions = span.extensions_mut();
+    if let Some(OfSpan(kept)) = extensions.get_mut() {
+        return Arc::clone(kept);
+    }
+    let kept = Arc::new(Mutex::new(Kept {
+        recorded: Recorded::default(),
+        json: None,
+        is_shown: false,
+    }));
+    extensions.insert(OfSpan(Arc::clone(&kept)));
+    kept
 }
 
 /// Judges what was recorded on a span, and puts it where the formatter of lines looks.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io::Write, sync::Mutex};
 
-use tracing::{info, info_span};
+use tracing::{field, info, info_span};
 use tracing_subscriber::{Registry, layer::Layered, prelude::*};
 
 use super::*;
@@ -266,4 +266,34 @@ fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
             if format == LogFormat::Json { 5 } else { 3 }
         );
     }
+}
+
+#[test]
+fn two_threads_that_record_first_on_one_span_and_log_hold_up_nobody() {
+    let layer = |writer| layer_to(writer, &redaction(), Untraced, (LogFormat::Pretty, false));
+    let turns = 300;
+    let text = written(tracing_subscriber::layer::Identity::new(), layer, || {
+        for _ in 0..turns {
+            let span = info_span!("step", a = field::Empty, b = field::Empty);
+            let both = std::sync::Barrier::new(2);
+            let dispatch = tracing::dispatcher::get_default(Clone::clone);
+            std::thread::scope(|scope| {
+                for name in ["a", "b"] {
+                    let (span, both, dispatch) = (&span, &both, &dispatch);
+                    scope.spawn(move || {
+                        tracing::dispatcher::with_default(dispatch, || {
+                            both.wait();
+                            span.record(name, 7);
+                            span.in_scope(|| info!("inside"));
+                        });
+                    });
+                }
+            });
+            span.in_scope(|| info!("last"));
+        }
+    });
+    let whole = text
+        .lines()
+        .filter(|line| line.contains("last") && line.contains("a=7") && line.contains("b=7"));
+    assert_eq!(whole.count(), turns);
 }

@@ -20,7 +20,7 @@ use crate::{
     own_thread::{End, Executor},
     traces::{
         Complaint, Encoded, ExportError, Patience, Sent, Signal, TracesError, Transport,
-        deliver_parts, unharmed,
+        deliver_parts, say, unharmed,
     },
 };
 
@@ -70,9 +70,10 @@ async fn run(core: &Core, end: End) {
     let mut complaint = Complaint::default();
     let mut patience = Patience::new(end);
     let config = &core.config.push;
+    let mut pause = config.interval;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(config.interval) => {}
+            () = tokio::time::sleep(pause) => {}
             () = patience.announced() => {}
         }
         let is_last = patience.is_ending();
@@ -81,16 +82,18 @@ async fn run(core: &Core, end: End) {
         let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
         let error = pushed.err().or(sent.error);
         results.count(sent.refused, error.as_ref());
+        let asked = error.as_ref().and_then(ExportError::pause);
+        pause = asked.map_or(config.interval, |asked| asked.max(config.interval));
         if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
-            match error {
+            say(|| match error {
                 None => {
                     tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
                 }
                 Some(error) => {
                     tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
                 }
-            }
+            });
         }
         if is_last {
             return;

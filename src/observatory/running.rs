@@ -50,8 +50,9 @@ impl Running {
         }
         #[cfg(feature = "otlp")]
         if let Some(traces) = &core.traces {
-            traces.start().map_err(thread("obs-traces"))?;
+            // Whichever of its threads cannot be had, the others are stopped.
             self.has_traces = true;
+            traces.start().map_err(thread("obs-traces"))?;
         }
         #[cfg(feature = "otlp")]
         {

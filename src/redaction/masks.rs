@@ -43,6 +43,12 @@ const SECRETS: &[(&str, &str)] = &[
         "=:",
     ),
     (r"(?P<kept>://)[^/\s:@]*:(?:[^/\s@]+@)+", "@"),
+    // Addresses that are secrets themselves: of Slack, Discord and Teams, and of Telegram's bots.
+    (
+        r"(?P<kept>hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/[0-9]+/|webhook\.office\.com/webhookb2/)[A-Za-z0-9/_@.-]{8,}",
+        "k",
+    ),
+    (r"(?P<kept>/bot)[0-9]{6,}:[A-Za-z0-9_-]{20,}", ":"),
     (
         r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+",
         "@",
@@ -401,6 +407,18 @@ mod tests {
         check(
             "prompt_tokens: 7 max_tokens=5",
             "prompt_tokens: 7 max_tokens=5",
+        );
+        check(
+            "https://hooks.slack.com/services/T0/B0/abcdefgh12345678 said no",
+            "https://hooks.slack.com/services/[masked] said no",
+        );
+        check(
+            "POST /api/webhooks/123456/abcdefghijklmnopqrstuv?wait=true",
+            "POST /api/webhooks/123456/[masked]?wait=true",
+        );
+        check(
+            "https://api.telegram.example/bot123456:ABCdefGHIjklMNOpqrsTUVwxyz/sendMessage",
+            "https://api.telegram.example/bot[masked]/sendMessage",
         );
         check("token: abcdef0123456789 used", "token: [masked] used");
         check(

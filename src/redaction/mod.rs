@@ -36,6 +36,9 @@ pub(crate) struct Redaction {
     deny: Vec<Pattern>,
     masks: Masks,
     longest: Option<usize>,
+    /// Of this observatory alone: what it makes of a text says nothing to whoever guesses at the text.
+    #[cfg(feature = "alerting")]
+    apart: std::hash::RandomState,
 }
 
 impl Redaction {
@@ -54,6 +57,8 @@ impl Redaction {
                 expected: RIGHT_PATTERN,
             })?,
             longest: limits.value_length,
+            #[cfg(feature = "alerting")]
+            apart: std::hash::RandomState::new(),
         })
     }
 
@@ -91,6 +96,19 @@ impl Redaction {
                 .map_or(Cow::Borrowed(text), Cow::Owned)
         };
         catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
+    }
+
+    /// As [`Redaction::shown_whole`], of a text by which things are told apart: two that differ still do, by a number
+    /// behind what is shown.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn told_apart<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        use std::hash::BuildHasher as _;
+        let shown = self.shown_whole(key, text);
+        if shown == text {
+            return shown;
+        }
+        let apart = self.apart.hash_one(text) & 0xffff_ffff;
+        Cow::Owned(format!("{shown}#{apart:08x}"))
     }
 
     /// As [`Redaction::cleaned`], of a text of this name.

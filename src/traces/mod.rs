@@ -58,7 +58,7 @@ pub(crate) use self::{
         patience::Patience,
         retry::{Sent, deliver_parts},
     },
-    pipeline::{Complaint, unharmed},
+    pipeline::{Complaint, say, unharmed},
 };
 use crate::{
     clock::Clock,

@@ -102,8 +102,14 @@ fn what_an_alert_says_is_redacted_before_anybody_sees_it() {
     assert_eq!(said("login_failed"), "[masked] with token: [masked]");
     assert_eq!(said("by_hand"), "key [masked]");
     assert_eq!(said("account_in_trouble"), "[masked] is in trouble");
-    // By the labels as they were given, too.
+    // By the labels as they were given, too; and what looks alike now is still told apart.
+    let others = [("account", "eve@example.org"), ("prompt", "s3cret")];
+    alerts
+        .trigger("by_hand", Severity::Error, message, &others)
+        .unwrap();
     assert_eq!(alerts.resolve("by_hand", &labels), 1);
+    assert_eq!(alerts.resolve("by_hand", &labels), 0);
+    assert_eq!(alerts.resolve("by_hand", &others), 1);
     let history = alerts.history(&llm_observatory::alerting::HistoryQuery::default());
     let all = format!("{active:?} {history:?}");
     for secret in ["ann@", "bob@", "41111", "abcdef", "s3cret"] {

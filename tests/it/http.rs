@@ -557,6 +557,48 @@ mod traces {
     }
 
     #[test]
+    fn a_request_that_is_not_sampled_is_not_traced_inside_a_span_that_is() {
+        let mut traces = TracesConfig::default();
+        traces.exporters.clear();
+        let config = Config::default().without_server().with_traces(traces);
+        let config = config.with_sampling_ratio(1.0);
+        let (layer, observatory) = Observatory::builder(config).build().unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let connection = tracing::info_span!("connection_loop");
+            runtime.block_on(async {
+                for sampling in [Sampling::NONE, Sampling::ALL] {
+                    let options = HttpOptions::default().with_sampling(sampling);
+                    let app: Router = Router::new()
+                        .route(
+                            "/",
+                            get(async || tracing::info_span!("work").in_scope(|| "")),
+                        )
+                        .layer(HttpMonitorLayer::with_options(options));
+                    let request = http::Request::builder().uri("/").body(Body::empty());
+                    let answer = app.oneshot(request.unwrap());
+                    let answer = tracing::Instrument::instrument(answer, connection.clone());
+                    drop(answer.await.unwrap());
+                }
+            });
+        });
+        observatory.shutdown_blocking();
+        let live = observatory.traces();
+        let [trace] = &live.recent(9)[..] else {
+            panic!("one trace: {:?}", live.recent(9));
+        };
+        let names: Vec<_> = live
+            .spans(trace.trace_id)
+            .into_iter()
+            .map(|span| span.name)
+            .collect();
+        // Of the two requests the second only.
+        assert_eq!(names, ["connection_loop", "GET /", "work"]);
+    }
+
+    #[test]
     fn spans_say_where_requests_go_and_none_of_the_secrets_in_it() {
         let (_, spans) = forwarded(None, Sampling::ALL);
         let of = |kind: &str, name: &str| {

@@ -262,10 +262,10 @@ fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
             std::thread::sleep(Duration::from_millis(50));
         }
     });
-    assert_eq!(found, [0, 0, 100]);
-    let requests = receiver.requests.load(Ordering::SeqCst);
-    // The first batch, and what the end sends.
-    assert!((1..=2).contains(&requests), "{requests}");
+    let [exported, dropped, failed] = found;
+    assert_eq!((exported, dropped + failed), (0, 100), "{found:?}");
+    // There is no time to wait as long as it asks.
+    assert_eq!(receiver.requests.load(Ordering::SeqCst), 1);
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 

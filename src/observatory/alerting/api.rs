@@ -119,7 +119,8 @@ impl Alerts {
     /// Raises an alert by hand, until [`Alerts::resolve`]; raising it again says anew what is said about it.
     ///
     /// It has 32 labels at most, of 256 bytes each and 1,024 in the value; of the message 4,096 bytes are kept. What is
-    /// redacted in traces and logs is redacted in an alert, too.
+    /// redacted in traces and logs is redacted in an alert, too; labels that differ are still different alerts
+    /// (`[masked]#5f0c71a2`).
     ///
     /// The id need not be that of a rule; where it is, the alert takes that rule's severity unless it has its own.
     ///

@@ -100,11 +100,13 @@ impl Signal {
         let shown =
             |name: &str, text: &str, longest| cut(&redaction.shown_whole(name, text), longest);
         let labels = labels.iter().take(MOST_LABELS);
+        // Alerts are told apart by their labels: two accounts in trouble are two alerts, whatever is shown of them.
         let cut_both = |(name, value): &(&str, &str)| {
-            (cut(name, LONGEST_NAME), shown(name, value, LONGEST_VALUE))
+            let value = redaction.told_apart(name, value);
+            (cut(name, LONGEST_NAME), cut(&value, LONGEST_VALUE))
         };
         Self {
-            rule: shown("alert.rule", rule, LONGEST_NAME),
+            rule: cut(&redaction.told_apart("alert.rule", rule), LONGEST_NAME),
             is_over: false,
             severity,
             message: shown("summary", message, LONGEST_MESSAGE),

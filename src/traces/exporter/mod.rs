@@ -68,6 +68,17 @@ pub(crate) enum ExportError {
     Io(String),
 }
 
+impl ExportError {
+    /// How long the receiver asks to be left alone, an hour at most.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        const LONGEST: Duration = Duration::from_hours(1);
+        match self {
+            Self::Later { after, .. } => after.map(|after| after.min(LONGEST)),
+            Self::Unreachable(_) | Self::Timeout | Self::Refused(_) | Self::Io(_) => None,
+        }
+    }
+}
+
 impl Exporter {
     pub(super) fn new(
         kind: TraceExporter,

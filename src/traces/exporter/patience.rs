@@ -65,27 +65,44 @@ impl Patience {
         true
     }
 
+    /// Waits until `until`; false where the end comes first, which is not waited for.
+    pub(crate) async fn lasts_until(&mut self, until: Instant) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => return true,
+            () = self.announced() => {}
+        }
+        let lasts = self.end().is_none_or(|end| until < end);
+        if lasts {
+            tokio::time::sleep_until(until.into()).await;
+        }
+        lasts
+    }
+
     /// Waits for the end to be announced.
     pub(crate) async fn announced(&mut self) {
-        // Nobody to announce it: who would is gone.
-        if self.end.wait_for(Option::is_some).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        // Nobody is there any more to announce it: this is the end.
+        let _ = self.end.wait_for(Option::is_some).await;
         self.ending_since();
     }
 
     /// Whether the end is announced.
     pub(crate) fn is_ending(&self) -> bool {
-        self.end.borrow().is_some()
+        self.end().is_some()
     }
 
     /// Whether the announced end has come.
     pub(crate) fn is_over(&self) -> bool {
-        self.end.borrow().is_some_and(|end| Instant::now() >= end)
+        self.end().is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// The announced end.
+    fn end(&self) -> Option<Instant> {
+        let end = *self.end.borrow();
+        end.or_else(|| self.end.has_changed().is_err().then(Instant::now))
     }
 
     fn over(&self) -> Instant {
-        let end = *self.end.borrow();
+        let end = self.end();
         end.map_or(self.deadline, |end| end.min(self.deadline))
     }
 
@@ -99,8 +116,7 @@ impl Patience {
     /// Waits for the announced end to come.
     async fn end_passed(&mut self) {
         self.announced().await;
-        let end = *self.end.borrow();
-        if let Some(end) = end {
+        if let Some(end) = self.end() {
             tokio::time::sleep_until(end.into()).await;
         }
     }
@@ -133,5 +149,33 @@ mod tests {
         assert!(patience.pause(Duration::from_millis(1), &nobody).await);
         assert!(!patience.pause(long, &later).await, "beyond the end");
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_is_left_alone_as_long_as_it_asks_or_there_is_time() {
+        let (ends, end) = watch::channel(None);
+        let mut patience = Patience::new(end);
+        let now = || tokio::time::Instant::now().into_std();
+        let in_seconds = |seconds| now() + Duration::from_secs(seconds);
+        assert!(patience.lasts_until(in_seconds(60)).await);
+        ends.send(Some(in_seconds(20))).unwrap();
+        assert!(!patience.lasts_until(in_seconds(30)).await);
+        assert!(patience.lasts_until(in_seconds(10)).await);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_is_left_to_announce_the_end_it_has_come() {
+        let (ends, end) = watch::channel(None);
+        let mut patience = Patience::new(end);
+        patience.begin(Duration::from_mins(1));
+        drop(ends);
+        patience.announced().await;
+        assert!(patience.is_ending() && patience.is_over());
+        assert!(
+            patience
+                .within(std::future::pending::<()>())
+                .await
+                .is_none()
+        );
     }
 }

@@ -62,12 +62,15 @@ impl ShouldSample for GateSampler {
     }
 }
 
-/// What is below a span of this process that is recorded is recorded, too.
+/// What is below a span of this process that is recorded is recorded, too, unless it is to be thinned.
 #[inline]
 fn as_its_parent(under: &Context) -> Option<SamplingResult> {
     let span = under.span();
     let parent = span.span_context();
-    let is_recorded = parent.is_sampled() && !parent.is_remote() && parent.is_valid();
+    let is_recorded = parent.is_sampled()
+        && !parent.is_remote()
+        && parent.is_valid()
+        && under.get::<Thinned>().is_none();
     is_recorded.then(|| SamplingResult {
         decision: SamplingDecision::RecordAndSample,
         attributes: Vec::new(),

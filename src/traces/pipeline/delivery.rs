@@ -20,8 +20,6 @@ use crate::{
 
 /// Time between two sentences about one receiver.
 const QUIET: Duration = Duration::from_mins(1);
-/// How long a receiver may ask to be left alone.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// Where batches go, and who counts what becomes of them.
 pub(in crate::traces) trait Receiver {
@@ -65,12 +63,11 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
     let mut complaint = Complaint::default();
     let mut patience = Patience::new(end);
     let mut not_before: Option<Instant> = None;
+    // The receiver wants to be left alone for longer than there is time.
+    let mut is_given_up = false;
     loop {
         if let Some(until) = not_before.take() {
-            tokio::select! {
-                () = tokio::time::sleep_until(until.into()) => {}
-                () = patience.announced() => {}
-            }
+            is_given_up = !patience.lasts_until(until).await;
         }
         let is_ending = patience.is_ending();
         let items = tokio::select! {
@@ -83,7 +80,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
         if count == 0 {
             continue;
         }
-        if patience.is_over() {
+        if is_given_up || patience.is_over() {
             receiver.too_late(count);
             continue;
         }
@@ -95,18 +92,20 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
         let error = delivered.err().or(sent.error);
         receiver.sent(count, failed, start.elapsed(), error.as_ref());
         // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
-        if let Some(ExportError::Later {
-            after: Some(after), ..
-        }) = &error
-        {
-            not_before = Instant::now().checked_add((*after).min(LONGEST_PAUSE));
-        }
+        let pause = error.as_ref().and_then(ExportError::pause);
+        not_before = pause.and_then(|pause| Instant::now().checked_add(pause));
         if failed > 0
             && let Some(failed) = complaint.about(failed, Instant::now())
         {
-            receiver.complain(failed, error.as_ref());
+            say(|| receiver.complain(failed, error.as_ref()));
         }
     }
+}
+
+/// Says something by the application's subscriber, whose layers may panic: that ends nothing of ours.
+pub(crate) fn say(sentence: impl FnOnce()) {
+    // The panic hook has told it.
+    drop(catch_unwind(AssertUnwindSafe(sentence)));
 }
 
 /// A panic on the way of one batch is that batch's failure.

@@ -24,7 +24,7 @@ use std::{
 use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinSet;
 
-pub(crate) use self::delivery::{Complaint, unharmed};
+pub(crate) use self::delivery::{Complaint, say, unharmed};
 pub(super) use self::intake::Intake;
 use self::worker::Worker;
 pub(super) use self::{
@@ -149,13 +149,14 @@ impl Pipeline {
 
     /// Sends what there is until `deadline`, without waiting for it.
     pub(super) fn announce_end(&self, deadline: Instant) {
-        self.stream.queue.close();
+        // First: who finds the queue closed asks until when there is time.
         self.work.announce_end(deadline);
+        self.stream.queue.close();
     }
 
     /// Sends what there is until `deadline`; what is left then is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
-        self.stream.queue.close();
+        self.announce_end(deadline);
         self.work.stop(deadline);
         drop(self.stream.queue.take(usize::MAX));
         // Wherever they are: in a queue, in a batch under way, with a thread that does not come back.
@@ -273,7 +274,9 @@ impl Stream {
         if panics > 0
             && let Some(panics) = complaint.about(panics, now)
         {
-            tracing::warn!(target: "llm_observatory", panics, "spans are withheld: a step on their way panicked");
+            say(|| {
+                tracing::warn!(target: "llm_observatory", panics, "spans are withheld: a step on their way panicked");
+            });
         }
         going_on
     }
@@ -340,7 +343,11 @@ async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End
             }
         });
     }
-    let end = *ends.borrow_and_update();
+    // Nobody to say until when: there is no time.
+    let end = match ends.wait_for(Option::is_some).await {
+        Ok(end) => *end,
+        Err(_) => None,
+    };
     let end = end.unwrap_or_else(Instant::now);
     // What there is no time for is counted with all that is left.
     tokio::select! {

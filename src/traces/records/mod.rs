@@ -126,13 +126,13 @@ impl RecordExport {
 
     /// Sends what there is until `deadline`, without waiting for it: [`RecordExport::stop`] does.
     pub(super) fn announce_end(&self, deadline: Instant) {
-        self.records.queue.close();
         self.work.announce_end(deadline);
+        self.records.queue.close();
     }
 
     /// Waits until what there is has been sent; what is left at `deadline` is dropped and counted.
     pub(super) fn stop(&self, deadline: Instant) {
-        self.records.queue.close();
+        self.announce_end(deadline);
         self.work.stop(deadline);
         let left = self.records.queue.take(usize::MAX).len();
         self.records.dropped.add(left as u64);
