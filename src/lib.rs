@@ -93,7 +93,7 @@
 //!
 //! What holds everywhere, and is held by tests where a test can:
 //!
-//! - `observation` names neither `tracing` nor any exporter; only `layer`, `instrument`, `middleware` and
+//! - `observation` names neither `tracing` nor any exporter; only `layer`, `instrument`, `middleware`, `log` and
 //!   `traces` name spans.
 //! - Metrics do not depend on the sampling of traces. Every span of a sampled trace is exported, or counted as dropped
 //!   or failed; what users and models say does not leave the process unless configuration says so.

@@ -195,7 +195,7 @@ fn is_shown(name: &str) -> bool {
 }
 
 /// Without characters that a terminal would obey, or that would make one line look like two.
-fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
     let obeys = |c: char| c.is_control() && !is_fine(c);
     if !text.contains(obeys) {
         return Cow::Borrowed(text);
@@ -213,5 +213,10 @@ fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// A foreign value in print; a panic of its is no reason to lose the line.
 pub(crate) fn printed(value: &dyn fmt::Debug) -> String {
-    catch_unwind(AssertUnwindSafe(|| format!("{value:?}"))).unwrap_or_else(|_| WITHHELD.to_owned())
+    try_printed(value).unwrap_or_else(|| WITHHELD.to_owned())
+}
+
+/// `None` where it panicked.
+pub(crate) fn try_printed(value: &dyn fmt::Debug) -> Option<String> {
+    catch_unwind(AssertUnwindSafe(|| format!("{value:?}"))).ok()
 }

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 #[cfg(feature = "otlp")]
-pub(crate) use self::fields::printed;
+pub(crate) use self::fields::{printable, printed, try_printed};
 use self::{fields::Fields, layer::LogLayer, line::Line};
 use crate::{config::LogFormat, redaction::Redaction};
 

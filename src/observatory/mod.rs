@@ -366,6 +366,7 @@ impl Inner {
     }
 }
 
+/// A panic elsewhere leaves what is behind the lock as it was between two changes: go on with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -46,7 +46,7 @@ const SECRETS: &[(&str, &str)] = &[
     // Addresses that are secrets themselves: of Slack, Discord and Teams, and of Telegram's bots.
     (
         r"(?P<kept>hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/[0-9]+/|webhook\.office\.com/webhookb2/)[A-Za-z0-9/_@.-]{8,}",
-        "k",
+        "/",
     ),
     (r"(?P<kept>/bot)[0-9]{6,}:[A-Za-z0-9_-]{20,}", ":"),
     (
@@ -321,6 +321,9 @@ mod tests {
             "'",
             "\\",
             "://",
+            "hooks.slack.com/services/",
+            "/api/webhooks/1/",
+            "/bot123456:",
             "bücher",
         ];
         proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..16)
@@ -351,6 +354,9 @@ mod tests {
             "[a-z]{8}".prop_map(|value| (format!(r#"{{"password": "{value}"}}"#), value)),
             "[a-z]{8}".prop_map(|value| (format!(r#"{{\"secret\": \"{value}\"}}"#), value)),
             "[a-z]{8}".prop_map(|value| (format!("postgres://app:{value}@db/x"), value)),
+            "[A-Z0-9]{9}/[A-Za-z0-9]{24}"
+                .prop_map(|path| { (format!("https://hooks.slack.com/services/{path}"), path) }),
+            "[A-Za-z0-9]{35}".prop_map(|key| (format!("https://api/bot123456:{key}/send"), key)),
             "[a-z]{8}@[a-z]{8}\\.org".prop_map(|mail| (mail.clone(), mail)),
             "[A-Za-z0-9]{20}".prop_map(|value| (format!("Authorization: Bearer {value}"), value)),
         ]

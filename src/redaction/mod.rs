@@ -69,12 +69,20 @@ impl Redaction {
 
     /// What may be shown of a text of this name. If it cannot be judged, it is withheld.
     pub(crate) fn shown<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        self.judged(key, text, || self.cleaned_of(key, text))
+    }
+
+    fn judged<'t>(
+        &self,
+        key: &str,
+        text: &'t str,
+        clean: impl FnOnce() -> Option<String>,
+    ) -> Cow<'t, str> {
         let judge = || {
             if self.is_withheld(key) {
                 return Cow::Borrowed(WITHHELD);
             }
-            self.cleaned_of(key, text)
-                .map_or(Cow::Borrowed(text), Cow::Owned)
+            clean().map_or(Cow::Borrowed(text), Cow::Owned)
         };
         catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
     }
@@ -88,14 +96,7 @@ impl Redaction {
     /// As [`Redaction::shown`], however long it is: what an alert is called, or says, is cut elsewhere, if at all.
     #[cfg(feature = "alerting")]
     pub(crate) fn shown_whole<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
-        let judge = || {
-            if self.is_withheld(key) {
-                return Cow::Borrowed(WITHHELD);
-            }
-            self.masked_of(key, text)
-                .map_or(Cow::Borrowed(text), Cow::Owned)
-        };
-        catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Cow::Borrowed(WITHHELD))
+        self.judged(key, text, || self.masked_of(key, text))
     }
 
     /// As [`Redaction::shown_whole`], of a text by which things are told apart: two that differ still do, by a number

@@ -126,9 +126,9 @@ impl Account {
         }
     }
 
-    /// Remembers why spans were sent in vain.
-    pub(super) fn failed_last(&self, reason: String) {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    /// Remembers why spans were sent in vain, and when.
+    pub(super) fn failed_last(&self, at: SystemTime, reason: String) {
+        let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH);
         *self.failure() = Some(ExportFailure {
             unix_seconds: since_epoch.map_or(0, |since| since.as_secs()),
             reason,

@@ -12,7 +12,7 @@ mod signals;
 mod thread;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ pub(crate) use self::{
     thread::Notifying,
 };
 use self::{raised::Raised, signals::Signals};
-use super::{Core, milliseconds};
+use super::{Core, lock, milliseconds};
 use crate::{
     alerting::{
         Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
@@ -243,9 +243,4 @@ impl Alerting {
             alerts: state.alerts,
         };
     }
-}
-
-/// A panic elsewhere leaves what is behind the lock as it was between two changes: go on with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

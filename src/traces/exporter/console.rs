@@ -1,7 +1,8 @@
 //! Spans on standard output: for people, or a JSON object on each line.
 
 use std::{
-    fmt::{self, Write as _},
+    borrow::Cow,
+    fmt::Write as _,
     io::{self, Write as _},
     time::SystemTime,
 };
@@ -14,7 +15,7 @@ use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, json};
 
 use super::{Encoded, ExportError, mapping::dropped};
-use crate::config::ConsoleFormat;
+use crate::{config::ConsoleFormat, log::printable};
 
 /// Whoever writes; standard output is the process's.
 static WRITING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
@@ -64,44 +65,33 @@ fn pretty(span: &SpanData, out: &mut String) {
     let status = match &span.status {
         Status::Unset => String::new(),
         Status::Ok => "  ok".to_owned(),
-        Status::Error { description } => format!("  error {}", Printable(description)),
+        Status::Error { description } => format!("  error {}", shown(description)),
     };
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
         "{} {} {:?}{status}\n  trace {:?} span {:?}{}",
         kind(&span.span_kind),
-        Printable(&span.name),
+        shown(&span.name),
         took.unwrap_or_default(),
         span.span_context.trace_id(),
         span.span_context.span_id(),
         parent(span).map_or(String::new(), |id| format!(" parent {id}")),
     );
     for KeyValue { key, value, .. } in span.attributes.iter().cloned().chain(dropped(span)) {
-        let (key, value) = (Printable(key.as_str()), value.to_string());
-        let _ = writeln!(out, "  {key} = {}", Printable(&value));
+        let (key, value) = (shown(key.as_str()), value.to_string());
+        let _ = writeln!(out, "  {key} = {}", shown(&value));
     }
     for event in &span.events.events {
         let after = event.timestamp.duration_since(span.start_time);
-        let (after, name) = (after.unwrap_or_default(), Printable(&event.name));
+        let (after, name) = (after.unwrap_or_default(), shown(&event.name));
         let _ = writeln!(out, "  +{after:?} {name}");
     }
 }
 
-/// Text without characters that a terminal would obey, or that would make one line look like two.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        Ok(())
-    }
+/// Without what a terminal would obey.
+fn shown(text: &str) -> Cow<'_, str> {
+    printable(text, |_| false)
 }
 
 /// By OTLP's names.

@@ -3,10 +3,7 @@
 //! OTLP, "Failures": connections that fail and statuses that may pass are tried again, after the time that the
 //! receiver names if it names one; all others are final.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::time::Duration;
 
 use opentelemetry_sdk::trace::SpanData;
 
@@ -36,12 +33,8 @@ pub(in crate::traces) async fn send(
     patience: &mut Patience,
     sent: &mut Sent,
 ) {
-    let Ok(parts) = catch_unwind(AssertUnwindSafe(|| exporter.encode(spans))) else {
-        sent.error = Some(ExportError::Io("the encoder panicked".to_owned()));
-        return;
-    };
     let attempt = |encoded: Encoded| async move { exporter.send(&encoded).await };
-    deliver_parts(parts, attempt, patience, sent).await;
+    deliver_parts(exporter.encode(spans), attempt, patience, sent).await;
 }
 
 /// Sends one part after the other, until all of them are settled or there is no time left.

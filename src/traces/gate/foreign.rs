@@ -20,7 +20,7 @@ use tracing::{
 use tracing_subscriber::{Layer as _, layer::Context, registry::LookupSpan};
 
 use super::Gate;
-use crate::redaction::WITHHELD;
+use crate::{log::try_printed, redaction::WITHHELD};
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     /// Gives the inner layer a new span.
@@ -125,8 +125,7 @@ impl Printed<'_> {
 
 impl Visit for Printed<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = catch_unwind(AssertUnwindSafe(|| format!("{value:?}")));
-        let text = text.unwrap_or_else(|_| {
+        let text = try_printed(value).unwrap_or_else(|| {
             (self.harmed)(field.name());
             WITHHELD.to_owned()
         });

@@ -275,7 +275,7 @@ impl Stream {
             && let Some(panics) = complaint.about(panics, now)
         {
             say(|| {
-                tracing::warn!(target: "llm_observatory", panics, "spans are withheld: a step on their way panicked");
+                tracing::warn!(target: "llm_observatory", panics, "a step on the way of spans panicked; what it did not finish is withheld");
             });
         }
         going_on

@@ -1,6 +1,9 @@
 //! Sends one exporter's spans, and counts what became of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use opentelemetry_sdk::trace::SpanData;
 
@@ -65,7 +68,7 @@ impl Receiver for Worker {
                 || "refused by the receiver".to_owned(),
                 ExportError::to_string,
             );
-            self.account.failed_last(reason);
+            self.account.failed_last(SystemTime::now(), reason);
         }
     }
 
