@@ -36,13 +36,12 @@ pub use self::delivery::{
     PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
 };
 pub use self::dispatch::{
-    AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
-    Dispatcher, GroupView, Notification, SuppressedCounts,
+    AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView,
 };
 pub use self::history::{
-    DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
+    DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
-pub use self::outbox::{Backoff, StoreError};
+pub use self::outbox::StoreError;
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
     IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,

@@ -1,15 +1,17 @@
-//! Who sends: what metrics, traces and log records say of the service, the same in all of them.
+//! Builds the resource attributes that metrics, traces and log records of the service share.
 
 use std::collections::BTreeMap;
 
-use crate::{
-    config::ServiceConfig, metrics::exposition::ResourceAttributes, runtime::random::random,
-};
+use uuid::Uuid;
 
-/// The service, and what else is said of it. What is said of the service itself stands over that.
+use crate::{config::ServiceConfig, metrics::exposition::ResourceAttributes};
+
+/// Returns the configured attributes of the service. The name, version and environment of `service` override
+/// attributes with the same keys.
 ///
-/// Two processes of one service are told apart by `service.instance.id`, which a receiver makes the label `instance` of.
-/// It is drawn at each start, as OpenTelemetry's conventions recommend, unless the configuration has one.
+/// `service.instance.id` distinguishes the processes of a service; Prometheus makes the label `instance` of it. The
+/// id is a new random UUID (version 4 of RFC 9562) at each start, as OpenTelemetry's conventions recommend, unless the
+/// configuration has an id.
 pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
     let ours = [
         ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
@@ -27,20 +29,10 @@ pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    all.insert("service.instance.id".to_owned(), uuid());
+    all.insert("service.instance.id".to_owned(), Uuid::new_v4().to_string());
     all.extend(service.attributes.clone());
     all.extend(named);
     all.into_iter().collect()
-}
-
-/// A random UUID (version 4 of RFC 9562).
-fn uuid() -> String {
-    let drawn = u128::from(random()) << 64 | u128::from(random());
-    let versioned = drawn & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-    let hex = format!("{versioned:032x}");
-    [0..8, 8..12, 12..16, 16..20, 20..32]
-        .map(|part| &hex[part])
-        .join("-")
 }
 
 #[cfg(test)]
@@ -54,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_service_itself_stands_over_its_attributes() {
+    fn service_settings_override_attributes_with_the_same_key() {
         let mut service = Config::default().service;
         service.name = "router".to_owned();
         service.attributes = [("service.name", "other"), ("k8s.pod.name", "router-0")]
@@ -69,14 +61,5 @@ mod tests {
         let own = ("service.instance.id".to_owned(), "a".to_owned());
         service.attributes.extend([own]);
         assert_eq!(drawn(&attributes(&service)), "a");
-    }
-
-    #[test]
-    fn a_uuid_says_its_version_and_variant() {
-        let drawn = uuid();
-        let parts: Vec<usize> = drawn.split('-').map(str::len).collect();
-        assert_eq!(parts, [8, 4, 4, 4, 12], "{drawn}");
-        assert!(drawn[14..].starts_with('4'), "{drawn}");
-        assert!(drawn[19..].starts_with(['8', '9', 'a', 'b']), "{drawn}");
     }
 }

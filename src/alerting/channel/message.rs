@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Severity, outbox::saved};
+use crate::alerting::{Alert, Severity, alert::shared};
 
 /// A message about one group of alerts.
 ///
@@ -51,7 +51,7 @@ pub struct MessageAlert {
     /// Whether it fired when the message was made.
     pub status: Status,
     /// The alert.
-    #[serde(with = "saved::shared")]
+    #[serde(with = "shared")]
     pub alert: Arc<Alert>,
     /// Identifies its label set.
     pub fingerprint: u64,

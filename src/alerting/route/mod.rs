@@ -20,7 +20,6 @@ mod units;
 pub(crate) use self::{
     inhibit::{Sources, are_met},
     router::{Destination, Node},
-    units::to_ms,
 };
 
 pub use self::{
