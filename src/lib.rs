@@ -123,10 +123,13 @@ mod log;
 mod metrics;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub mod middleware;
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+mod net;
 mod observation;
 mod observatory;
 mod own_thread;
 mod pattern;
+mod privacy;
 #[cfg(feature = "alerting")]
 pub mod query;
 mod random;
@@ -139,6 +142,8 @@ mod system;
 #[cfg(feature = "otlp")]
 mod traces;
 
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+pub use crate::net::ClientError;
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
@@ -150,7 +155,7 @@ pub use crate::{
         BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
         LiveConfig, LogFormat, LogsConfig, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig,
         Propagator, PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig,
-        SamplingRule, Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
+        SamplingRule, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
         ZipkinConfig,
     },
     layer::{Mapping, ObservatoryLayer},
@@ -169,10 +174,12 @@ pub use crate::{
         AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
         StartError, Status,
     },
+    privacy::Secret,
 };
 #[cfg(feature = "alerting")]
 pub use crate::{
     config::{AlertingConfig, ChannelConfig, ChannelKind},
+    net::{ClientOptions, OutgoingClient},
     observatory::{
         AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel,
     },

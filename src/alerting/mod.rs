@@ -36,19 +36,20 @@ pub use self::history::{
 #[cfg(feature = "email")]
 pub(crate) use self::notifier::recipients;
 pub use self::notifier::{
-    AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
-    HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,
-    Reason, Receipt, Secret, SlackOptions, Status, Webhook, WebhookOptions,
+    AlertmanagerPeer, Console, ConsoleOptions, FailureClass, Message, MessageAlert, Notifier,
+    NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, Webhook,
+    WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::notifier::{EmailOptions, Encryption};
-pub use self::outbox::{Backoff, StoreError};
+pub use self::outbox::StoreError;
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
     IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
     Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
     parse_matchers,
 };
+pub use crate::net::Backoff;
 
 // The rule half: rules, templates, states, evaluation, rule tests.
 mod evaluate;

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use crate::alerting::EmailOptions;
 use crate::alerting::{
-    AlertRule, ConsoleOptions, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret,
-    SlackOptions, WebhookOptions,
+    AlertRule, ConsoleOptions, PagerDutyOptions, Routing, RuleGroup, SlackOptions, WebhookOptions,
 };
+use crate::{net::ClientOptions, privacy::Secret};
 
 /// Stands in a template where the id of a trace goes.
 pub(super) const TRACE_ID: &str = "{trace_id}";
@@ -57,7 +57,7 @@ pub struct AlertingConfig {
     pub trace_url: Option<String>,
     /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
     /// the platform's authorities, 5 s for a connection, 10 s for all.
-    pub http: HttpOptions,
+    pub http: ClientOptions,
     /// What a request that changes something must show. Without one, such requests are taken on a loopback address
     /// only. Default: none.
     pub api_token: Option<Secret>,
@@ -118,7 +118,7 @@ impl Default for AlertingConfig {
             max_history: 10_000,
             external_url: None,
             trace_url: None,
-            http: HttpOptions::default(),
+            http: ClientOptions::default(),
             api_token: None,
         }
     }

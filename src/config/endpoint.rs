@@ -5,7 +5,8 @@
 
 use std::{fmt, net::Ipv6Addr};
 
-use super::{OtlpProtocol, Secret};
+use super::OtlpProtocol;
+use crate::privacy::Secret;
 
 /// What is sent by OTLP: each has a key of its own, a path, and variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

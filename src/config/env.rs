@@ -9,9 +9,12 @@ use super::ChannelKind;
 use super::{Config, ConfigError, LogFormat, Preset};
 #[cfg(feature = "email")]
 use crate::alerting::{EmailOptions, recipients};
-#[cfg(feature = "alerting")]
-use crate::alerting::{PagerDutyOptions, Secret, SlackOptions, WebhookOptions};
 use crate::metrics::Side;
+#[cfg(feature = "alerting")]
+use crate::{
+    alerting::{PagerDutyOptions, SlackOptions, WebhookOptions},
+    privacy::Secret,
+};
 
 /// Variables of ours begin so.
 const OURS: &str = "OBSERVATORY_";
@@ -532,13 +535,11 @@ mod tests {
             (second, Duration::ZERO, "alerting.http.timeout"),
             (Duration::ZERO, second, "alerting.http.connect_timeout"),
         ] {
-            config.alerting.http =
-                crate::alerting::HttpOptions::default().with_timeouts(connect, whole);
+            config.alerting.http = crate::ClientOptions::default().with_timeouts(connect, whole);
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
-        config.alerting.http =
-            crate::alerting::HttpOptions::default().with_timeouts(second, 20 * second);
+        config.alerting.http = crate::ClientOptions::default().with_timeouts(second, 20 * second);
         config.validate().unwrap();
     }
 

@@ -13,7 +13,6 @@ mod otel;
 mod preset;
 mod push;
 mod query;
-mod secret;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -40,7 +39,6 @@ pub use self::{
     preset::Preset,
     push::PushConfig,
     query::{QueryConfig, RetentionConfig},
-    secret::Secret,
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits,

@@ -141,7 +141,7 @@ fn alerting(alerting: &super::AlertingConfig) -> Result<(), ConfigError> {
         &alerting.http.timeout,
         "a duration above 0s and at most 20s",
     )?;
-    let is_token = |token: &crate::alerting::Secret| !token.expose().is_empty();
+    let is_token = |token: &crate::privacy::Secret| !token.expose().is_empty();
     check(
         alerting.api_token.as_ref().is_none_or(is_token),
         "alerting.api_token",

@@ -142,6 +142,8 @@ impl ObservatoryBuilder {
             })?;
             alerting::Alerting::new(assembled, now)
         };
+        #[cfg(any(feature = "alerting", feature = "otlp"))]
+        report_bundled_roots(&registry);
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
             query,
@@ -172,5 +174,17 @@ impl ObservatoryBuilder {
             observatory.start()?;
         }
         Ok((layer, observatory))
+    }
+}
+
+/// Counts the https clients that trust Mozilla's bundled root certificates, and logs once that there are some.
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+fn report_bundled_roots(registry: &Registry) {
+    let clients = crate::net::clients_on_bundled_roots();
+    let gauge = registry.gauge(&catalog::BUNDLED_ROOT_CLIENTS, &[]);
+    gauge.set(clients as f64);
+    if clients > 0 {
+        let notice = "the system has no usable root certificates: https receivers are verified by Mozilla's bundled list; install ca-certificates, set SSL_CERT_FILE, or name a file in the configuration (`certificate`)";
+        registry.diagnostics().notice(notice.to_owned());
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     },
     own_thread::{End, Executor},
     traces::{
-        Complaint, Encoded, ExportError, Patience, Sent, Signal, TracesError, Transport,
+        Complaint, Deadline, Encoded, ExportError, Sent, Signal, TracesError, Transport,
         deliver_parts, say, unharmed,
     },
 };
@@ -68,27 +68,27 @@ async fn run(core: &Core, end: End) {
     };
     let results = Results::new(core);
     let mut complaint = Complaint::default();
-    let mut patience = Patience::new(end);
+    let mut deadline = Deadline::new(end);
     let config = &core.config.push;
     let mut pause = config.interval;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = patience.announced() => {}
+            () = deadline.signalled() => {}
         }
-        let is_last = patience.is_ending();
-        patience.begin(config.time_of_one());
+        let is_last = deadline.is_shutting_down();
+        deadline.begin(config.time_of_one());
         let mut sent = Sent::default();
-        let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
+        let pushed = unharmed(push(core, transport, &mut deadline, &mut sent)).await;
         let error = pushed.err().or(sent.error);
-        results.count(sent.refused, error.as_ref());
+        results.count(sent.rejected, error.as_ref());
         let asked = error.as_ref().and_then(ExportError::pause);
         pause = asked.map_or(config.interval, |asked| asked.max(config.interval));
-        if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
+        if (error.is_some() || sent.rejected > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
             say(|| match error {
                 None => {
-                    tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
+                    tracing::warn!(target: "llm_observatory", %address, points = sent.rejected, "points of metrics were refused by their receiver");
                 }
                 Some(error) => {
                     tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
@@ -101,10 +101,10 @@ async fn run(core: &Core, end: End) {
     }
 }
 
-async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
+async fn push(core: &Core, transport: &Transport, deadline: &mut Deadline, sent: &mut Sent) {
     let parts = transport.parts(protobuf::request(&core.registry, &core.moment()));
     let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
-    deliver_parts(parts, attempt, patience, sent).await;
+    deliver_parts(parts, attempt, deadline, sent).await;
 }
 
 /// Pushes, by what became of them.

@@ -1,8 +1,6 @@
 //! Why there can be no traces.
 
-use std::path::PathBuf;
-
-use crate::{config::ConfigError, said::debug_is_a_sentence};
+use crate::{config::ConfigError, net::ClientError, said::debug_is_a_sentence};
 
 debug_is_a_sentence!(TracesError);
 
@@ -10,27 +8,9 @@ debug_is_a_sentence!(TracesError);
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TracesError {
-    /// A file of certificates, or of a key, cannot be used.
-    #[error("{key} is {}, which cannot be used: {reason}", path.display())]
-    Certificate {
-        /// Its key in the configuration: `traces.otlp.certificate`, say.
-        key: String,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// TLS cannot be configured.
-    #[error("cannot configure TLS")]
-    Tls(#[from] rustls::Error),
-    /// The authorities that the platform trusts cannot be read.
-    #[error("cannot read the certificates that the platform trusts; {key} names others")]
-    Platform {
-        /// The key in the configuration that would do without them.
-        key: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// The HTTP client of an exporter cannot be built.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// An exporter's address is none.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -55,7 +55,7 @@ pub use self::{
 pub(crate) use self::{
     exporter::{
         Encoded, ExportError, Signal, Transport,
-        patience::Patience,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
     },
     pipeline::{Complaint, say, unharmed},
@@ -115,7 +115,7 @@ impl Traces {
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;
-                let account = Account::new(registry, exporter.name(), exporter.address());
+                let account = Account::new(registry, exporter.name, exporter.export.address());
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;

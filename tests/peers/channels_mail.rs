@@ -9,10 +9,8 @@ use std::{
 };
 
 use llm_observatory::{
-    ChannelConfig,
-    alerting::{
-        EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier, NotifyError, Status,
-    },
+    ChannelConfig, ClientOptions,
+    alerting::{EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError, Status},
 };
 use serde_json::Value;
 
@@ -456,7 +454,7 @@ fn a_test_of_mail_says_what_each_recipients_server_said() {
         return;
     };
     let channel = ChannelConfig::email(server.options(&["ada@example.com", "spam@example.com"]));
-    let observatory = observatory("email", channel, HttpOptions::default());
+    let observatory = observatory("email", channel, ClientOptions::default());
     let expected = [
         "250 2.0.0 taken",
         "the mail was not taken: 554 5.7.1 looks like spam",

@@ -3,8 +3,8 @@
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    ChannelConfig, Config, Observatory, ObservatoryLayer,
-    alerting::{Alert, HttpOptions, Message, Notifier, NotifyError, Receipt, Status, TestResult},
+    ChannelConfig, ClientOptions, Config, Observatory, ObservatoryLayer,
+    alerting::{Alert, Message, Notifier, NotifyError, Receipt, Status, TestResult},
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -155,7 +155,7 @@ pub(crate) fn storm(count: usize) -> Message {
 }
 
 /// A whole observatory with this channel only.
-pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: HttpOptions) -> Observatory {
+pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: ClientOptions) -> Observatory {
     let mut config = Config::default().without_server();
     config.alerting.channels.clear();
     config.alerting.http = http;

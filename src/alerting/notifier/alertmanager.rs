@@ -5,19 +5,23 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use hyper::header::HeaderMap;
 
 use super::{
-    FailureClass, HttpClient, NotifyError, Receipt, Secret,
-    http::Post,
+    FailureClass, NotifyError, Receipt,
+    http::{Post, prepare},
     payload,
     webhook::{check_url, headers},
 };
-use crate::alerting::{Alert, RoutingError};
+use crate::{
+    alerting::{Alert, RoutingError},
+    net::OutgoingClient,
+    privacy::Secret,
+};
 
 /// One Alertmanager. Every peer of a cluster must get every alert, as from Prometheus.
 pub struct AlertmanagerPeer {
     name: String,
     url: Secret,
     headers: HeaderMap,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl AlertmanagerPeer {
@@ -28,12 +32,13 @@ impl AlertmanagerPeer {
     pub fn new(
         name: impl Into<String>,
         base_url: &Secret,
-        client: HttpClient,
+        client: OutgoingClient,
     ) -> Result<Self, RoutingError> {
         let name = name.into();
         check_url(base_url).map_err(|problem| {
             RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
         })?;
+        prepare(&client, base_url);
         let base = base_url.expose().trim_end_matches('/');
         Ok(Self {
             name,
@@ -70,7 +75,7 @@ impl AlertmanagerPeer {
             )
         })?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
-        self.client.post(post).await
+        post.deliver(&self.client).await
     }
 }
 

@@ -12,10 +12,8 @@ mod email;
 mod error;
 mod http;
 mod message;
-mod pace;
 mod pagerduty;
 mod payload;
-mod secret;
 mod slack;
 mod template;
 mod webhook;
@@ -31,10 +29,8 @@ pub use self::{
     alertmanager::AlertmanagerPeer,
     console::{Console, ConsoleOptions},
     error::{FailureClass, NotifyError},
-    http::{HttpClient, HttpClientError, HttpOptions},
     message::{Message, MessageAlert, Reason, Status},
     pagerduty::PagerDutyOptions,
-    secret::Secret,
     slack::SlackOptions,
     webhook::{Webhook, WebhookOptions},
 };

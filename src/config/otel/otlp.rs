@@ -1,10 +1,13 @@
 //! `OTEL_EXPORTER_OTLP_*`: what is said of all signals, and over it what is said of one.
 
 use super::{milliseconds, pairs, warn};
-use crate::config::{
-    Compression, Config, OtlpConfig, OtlpProtocol, Secret,
-    endpoint::{Endpoint, Signal},
-    headers,
+use crate::{
+    config::{
+        Compression, Config, OtlpConfig, OtlpProtocol,
+        endpoint::{Endpoint, Signal},
+        headers,
+    },
+    privacy::Secret,
 };
 
 /// Sets what a variable says of a signal, or tells what would be right.

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::config::{
-    ConfigError, Secret,
-    endpoint::{Endpoint, Signal, shown},
-    headers,
+use crate::{
+    config::{
+        ConfigError,
+        endpoint::{Endpoint, Signal, shown},
+        headers,
+    },
+    privacy::Secret,
 };
 
 /// A span with what belongs to it fits into it; whoever wrote less meant another unit.

@@ -6,13 +6,13 @@ use super::{change::of_rules, signals::Signals};
 use crate::{
     alerting::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
-        DispatchOptions, ExportedChannel, HttpClient, HttpClientError, NotificationOptions,
-        Notifications, OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup,
-        RuleGroups, RuleOptions, Runner, Source, TimeSource, TraceLink, default_rules,
-        load_rule_file, preset_rules,
+        DispatchOptions, ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver,
+        Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
+        Source, TimeSource, TraceLink, default_rules, load_rule_file, preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
     metrics::registry::Diagnostics,
+    net::{ClientError, OutgoingClient},
     query::{engine::Engine, store::SeriesStore},
 };
 
@@ -49,7 +49,7 @@ pub enum AlertingError {
     Open(#[from] OpenError),
     /// There is no client for webhooks.
     #[error(transparent)]
-    Client(#[from] HttpClientError),
+    Client(#[from] ClientError),
 }
 
 /// Somebody names a channel that is not configured.
@@ -111,7 +111,7 @@ impl Assembled {
         let mut known: BTreeSet<String> = channels.keys().cloned().collect();
         known.extend(alerting.channels.keys().cloned());
         if is_on {
-            let client = HttpClient::new(&alerting.http)?;
+            let client = OutgoingClient::new(&alerting.http)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
                     parts.diagnostics.notice(format!(
@@ -227,7 +227,7 @@ fn rules(
 fn made(
     name: &str,
     config: &ChannelConfig,
-    client: &HttpClient,
+    client: &OutgoingClient,
 ) -> Result<Option<(String, Channel)>, RoutingError> {
     let channel = match &config.kind {
         ChannelKind::Console(options) => Channel::from_notifiers(options.build(name)?),
@@ -250,7 +250,7 @@ fn made(
 fn peers_of(
     name: &str,
     config: &ChannelConfig,
-    client: &HttpClient,
+    client: &OutgoingClient,
 ) -> Result<Vec<AlertmanagerPeer>, RoutingError> {
     let ChannelKind::Alertmanager { urls, headers } = &config.kind else {
         return Ok(Vec::new());

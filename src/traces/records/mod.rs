@@ -27,9 +27,9 @@ use super::{
     TracesError,
     exporter::{
         Encoded, ExportError, Signal, Transport,
-        parts::Part,
-        patience::Patience,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
+        split_batch::Part,
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
 };
@@ -154,10 +154,10 @@ impl Receiver for Sender {
         self.timeout
     }
 
-    async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
+    async fn deliver(&self, batch: Vec<Record>, deadline: &mut Deadline, sent: &mut Sent) {
         let parts = self.parts(batch);
         let attempt = |encoded: Encoded| async move { self.transport.send(&encoded).await };
-        deliver_parts(parts, attempt, patience, sent).await;
+        deliver_parts(parts, attempt, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {

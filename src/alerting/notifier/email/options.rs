@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::Secret;
+use crate::privacy::Secret;
 
 /// An e-mail channel: one mail server, several recipients, each told on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]

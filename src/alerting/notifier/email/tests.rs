@@ -1,12 +1,11 @@
 use super::{
     super::{
-        Secret,
         content::tests::{START, hostile, reference, storm},
         template::Rendered,
     },
     *,
 };
-use crate::alerting::Status;
+use crate::{alerting::Status, privacy::Secret};
 
 fn options() -> EmailOptions {
     EmailOptions::new(

@@ -8,11 +8,11 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::PagerDutyOptions;
 use super::{
-    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture,
-    http::Post,
+    FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    http::{Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
-use crate::alerting::RoutingError;
+use crate::{alerting::RoutingError, net::OutgoingClient};
 
 /// The texts that a template can give.
 const SLOTS: [Slot; 2] = [
@@ -32,7 +32,7 @@ const SLOTS: [Slot; 2] = [
 struct PagerDuty {
     options: PagerDutyOptions,
     templates: Templates,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for PagerDuty {
@@ -44,7 +44,7 @@ impl Notifier for PagerDuty {
                 NotifyError::new(FailureClass::Other, text)
             })?;
             let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
-            let sent = self.client.post(post).await;
+            let sent = post.deliver(&self.client).await;
             sent.map_err(|error| self.patient(error))
         })
     }
@@ -84,9 +84,10 @@ impl PagerDutyOptions {
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let pagerduty = PagerDuty {
             templates: Templates::new(name, &SLOTS, &self.templates)?,
             options: self.clone(),

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::{Secret, webhook::check_url};
+use super::super::webhook::check_url;
 use crate::alerting::RoutingError;
+use crate::privacy::Secret;
 
 /// Events API v2: an integration's key has 32 characters.
 const ROUTING_KEY_CHARS: usize = 32;

@@ -7,11 +7,11 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::SlackOptions;
 use super::{
-    FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Receipt,
-    http::{Answer, Post},
-    pace::Pace,
+    FailureClass, Message, Notifier, NotifyError, NotifyFuture, Receipt,
+    http::{Answer, Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
+use crate::net::{OutgoingClient, Pace};
 
 /// The texts that a template can give.
 const SLOTS: [Slot; 3] = [
@@ -37,7 +37,7 @@ struct Slack {
     options: SlackOptions,
     templates: Templates,
     pace: Arc<Pace>,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for Slack {
@@ -55,14 +55,14 @@ impl Notifier for Slack {
                 error.retryable().after(Some(wait))
             })?;
             let post = Post::new(&self.options.url, body);
-            judge(&self.client.ask(post).await?)
+            judge(&post.send(&self.client).await?)
         })
     }
 }
 
 /// Slack says `ok`; a proxy or a login page that answers 200 does not.
 fn judge(answer: &Answer) -> Result<Receipt, NotifyError> {
-    let receipt = answer.judge()?;
+    let receipt = answer.classify()?;
     if answer.first_line == "ok" {
         return Ok(receipt);
     }
@@ -87,9 +87,10 @@ impl SlackOptions {
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, crate::alerting::RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let slack = Slack {
             templates: Templates::new(name, &SLOTS, &self.templates)?,
             pace: client.pace(&self.url, self.min_interval),

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::{Secret, webhook::check_url};
+use super::super::webhook::check_url;
 use crate::alerting::RoutingError;
+use crate::privacy::Secret;
 
 /// Whoever waits longer for a turn has no time left for the message.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
-//! OTLP, over HTTP with protobuf and over gRPC.
+//! Exports by OTLP, over HTTP with protobuf or over gRPC.
 //!
-//! Messages are those of `opentelemetry-proto`. The two transports are one HTTP client of our own: a unary gRPC call is
-//! one request over HTTP/2 with five bytes before its message, so tonic, and its TLS, are not needed for it.
+//! The messages are those of `opentelemetry-proto`. Both protocols use the crate's own HTTP client: a unary gRPC call is
+//! one HTTP/2 request with a five-byte frame before its message, so it needs neither tonic nor tonic's TLS.
 
 mod details;
 mod grpc;
@@ -11,9 +11,8 @@ mod split;
 use std::{io::Write as _, time::Duration};
 
 use flate2::{Compression as Level, write::GzEncoder};
-use http_body_util::Full;
 use hyper::{
-    HeaderMap, Request, Uri,
+    HeaderMap,
     body::Bytes,
     header::{HeaderName, HeaderValue},
 };
@@ -29,35 +28,39 @@ use prost::Message;
 
 use self::split::Divisible;
 use super::{
-    Encoded, ExportError,
-    address::uri,
-    http::{HttpClient, Version},
-    parts::Part,
-    tls::Files,
+    Encoded, Export, ExportError, Sending, endpoint_client::EndpointClient, split_batch::Part,
 };
 pub(crate) use crate::config::Signal;
-use crate::config::{
-    Compression, Endpoint, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter,
+use crate::{
+    config::{Compression, Endpoint, OtlpConfig, OtlpProtocol, TracesConfig},
+    net::{Protocol, TlsFiles},
+    privacy::Secret,
+    traces::TracesError,
 };
-use crate::traces::TracesError;
 
 /// Sends messages of one signal by OTLP.
 pub(crate) struct Transport {
-    address: Endpoint,
-    client: HttpClient,
-    uri: Uri,
+    client: EndpointClient,
     protocol: OtlpProtocol,
-    headers: HeaderMap,
     compression: Compression,
     timeout: Duration,
-    most_bytes: usize,
+    max_request_bytes: usize,
 }
 
 /// Sends spans by OTLP.
-pub(in crate::traces) struct Otlp {
-    kind: TraceExporter,
+pub(super) struct Otlp {
     transport: Transport,
     resource: ResourceAttributesWithSchema,
+}
+
+pub(super) fn build(
+    config: &TracesConfig,
+    resource: &Resource,
+) -> Result<Box<dyn Export>, TracesError> {
+    Ok(Box::new(Otlp {
+        transport: Transport::new(&config.otlp, Signal::Traces)?,
+        resource: resource.into(),
+    }))
 }
 
 impl Transport {
@@ -65,18 +68,14 @@ impl Transport {
         Self::to(config.address(signal)?, config, signal, signal.key())
     }
 
-    /// `key`: where the configuration stands.
+    /// A transport to an endpoint that the configuration names in the section `key`.
     fn to(
-        address: Endpoint,
+        endpoint: Endpoint,
         config: &OtlpConfig,
         signal: Signal,
         key: &'static str,
     ) -> Result<Self, TracesError> {
-        let (address, version) = match config.protocol {
-            OtlpProtocol::HttpProtobuf => (address, Version::One),
-            OtlpProtocol::Grpc => (address.with_path(grpc::method(signal)), Version::Two),
-        };
-        let files = Files {
+        let files = TlsFiles {
             key,
             certificate: config.certificate.as_ref(),
             client: config
@@ -84,35 +83,43 @@ impl Transport {
                 .as_ref()
                 .zip(config.client_key.as_ref()),
         };
-        let uri = uri(&address)?;
+        let mut headers = configured_headers(config.headers.iter());
+        let is_gzip = config.compression == Compression::Gzip;
+        let (endpoint, protocol) = match config.protocol {
+            OtlpProtocol::HttpProtobuf => {
+                http::add_headers(&mut headers, is_gzip);
+                (endpoint, Protocol::Http1)
+            }
+            OtlpProtocol::Grpc => {
+                grpc::add_headers(&mut headers, is_gzip, config.timeout);
+                (endpoint.with_path(grpc::method(signal)), Protocol::Http2)
+            }
+        };
         Ok(Self {
-            address,
-            client: HttpClient::new(&uri, version, files)?,
-            uri,
+            client: EndpointClient::new(endpoint, protocol, files, headers)?,
             protocol: config.protocol,
-            headers: headers(config.headers.iter()),
             compression: config.compression,
             timeout: config.timeout,
-            most_bytes: config.request_bytes,
+            max_request_bytes: config.request_bytes,
         })
     }
 
-    /// Where it sends, as it may be shown.
+    /// The endpoint, whose `Display` shows no secret.
     pub(crate) fn address(&self) -> &Endpoint {
-        &self.address
+        self.client.endpoint()
     }
 
-    /// A request, or as many as the receiver needs.
-    pub(crate) fn parts(&self, request: impl Divisible) -> Vec<Part> {
-        let parts = split::split(request, self.most_bytes).into_iter();
-        let part = |(request, items)| self.part(&request, items);
+    /// Splits a message into requests that the receiver accepts.
+    pub(crate) fn parts(&self, message: impl Divisible) -> Vec<Part> {
+        let parts = split::split(message, self.max_request_bytes).into_iter();
+        let part = |(message, items)| self.part(&message, items);
         parts.map(part).collect()
     }
 
     fn part(&self, message: &impl Message, items: usize) -> Part {
         let message = message.encode_to_vec();
-        // Receivers count what they have decompressed.
-        let is_too_large = message.len() > self.most_bytes;
+        // Receivers limit the size after decompression.
+        let is_too_large = message.len() > self.max_request_bytes;
         let message = match self.compression {
             Compression::None => message,
             Compression::Gzip => gzip(&message),
@@ -128,82 +135,54 @@ impl Transport {
         }
     }
 
-    /// Sends it once. `Ok` says how much of it the receiver refused.
-    pub(crate) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
-        let mut request = Request::new(Full::new(encoded.body.clone()));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        let is_gzip = self.compression == Compression::Gzip;
+    /// Sends a request once, and returns the number of items that the receiver rejected.
+    pub(crate) async fn send(&self, request: &Encoded) -> Result<usize, ExportError> {
+        let response = self.client.post(request.body.clone()).await?;
         match self.protocol {
-            OtlpProtocol::HttpProtobuf => {
-                http::add_headers(request.headers_mut(), is_gzip);
-                http::interpret(&self.client.send(request).await?)
-            }
-            OtlpProtocol::Grpc => {
-                *request.version_mut() = hyper::Version::HTTP_2;
-                grpc::add_headers(request.headers_mut(), is_gzip, self.timeout);
-                grpc::interpret(&self.client.send(request).await?)
-            }
+            OtlpProtocol::HttpProtobuf => http::interpret(&response),
+            OtlpProtocol::Grpc => grpc::interpret(&response),
         }
     }
 }
 
 impl Otlp {
-    pub(super) fn new(config: &OtlpConfig, resource: &Resource) -> Result<Self, TracesError> {
-        Ok(Self {
-            kind: TraceExporter::Otlp,
-            transport: Transport::new(config, Signal::Traces)?,
-            resource: resource.into(),
-        })
-    }
-
-    /// Jaeger takes OTLP since 1.35.
-    pub(super) fn for_jaeger(
-        config: &JaegerConfig,
+    /// An exporter to the endpoint of another section of the configuration.
+    pub(super) fn to(
+        endpoint: Endpoint,
+        config: &OtlpConfig,
+        key: &'static str,
         resource: &Resource,
     ) -> Result<Self, TracesError> {
-        let otlp = OtlpConfig {
-            protocol: OtlpProtocol::Grpc,
-            timeout: config.timeout,
-            certificate: config.certificate.clone(),
-            ..OtlpConfig::default()
-        };
         Ok(Self {
-            kind: TraceExporter::Jaeger,
-            transport: Transport::to(config.address()?, &otlp, Signal::Traces, "traces.jaeger")?,
+            transport: Transport::to(endpoint, config, Signal::Traces, key)?,
             resource: resource.into(),
         })
-    }
-
-    /// Where it sends.
-    pub(super) fn address(&self) -> &Endpoint {
-        self.transport.address()
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        self.kind.as_str()
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.transport.timeout
-    }
-
-    pub(super) fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
-        let request = ExportTraceServiceRequest {
-            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
-        };
-        self.transport.parts(request)
-    }
-
-    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
-        self.transport.send(encoded).await
     }
 }
 
-/// Headers that the user set; those that cannot be sent were refused when the configuration was checked.
-fn headers<'a>(configured: impl Iterator<Item = (&'a String, &'a Secret)>) -> HeaderMap {
-    configured
+impl Export for Otlp {
+    fn address(&self) -> String {
+        self.transport.address().to_string()
+    }
+
+    fn timeout(&self) -> Duration {
+        self.transport.timeout
+    }
+
+    fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
+        self.transport.parts(ExportTraceServiceRequest {
+            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
+        })
+    }
+
+    fn send<'a>(&'a self, request: &'a Encoded) -> Sending<'a> {
+        Box::pin(self.transport.send(request))
+    }
+}
+
+/// The headers of the configuration. The validation has rejected names and values that cannot be sent.
+fn configured_headers<'a>(pairs: impl Iterator<Item = (&'a String, &'a Secret)>) -> HeaderMap {
+    pairs
         .filter_map(|(name, value)| {
             let name = HeaderName::try_from(name.as_str()).ok()?;
             let mut value = HeaderValue::try_from(value.expose()).ok()?;
@@ -220,9 +199,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-/// How many spans, or points, a receiver that took the request refused: answers of all signals have one shape.
-fn refused(message: &[u8]) -> usize {
-    // An answer that cannot be read is no refusal: the status said that it was taken.
+/// The number of items that the receiver of an accepted request rejected. The responses of all signals have one shape.
+fn rejected(message: &[u8]) -> usize {
+    // An unreadable message rejects nothing: the status says that the receiver accepted the request.
     ExportTraceServiceResponse::decode(Bytes::copy_from_slice(message))
         .ok()
         .and_then(|response| response.partial_success)

@@ -1,18 +1,23 @@
-//! Zipkin v2 JSON: `opentelemetry-zipkin` encodes, what it leaves out or gets wrong is mended, our own client sends.
+//! Exports spans to Zipkin as v2 JSON: `opentelemetry-zipkin` encodes, this module corrects the JSON, and the crate's own
+//! client sends.
 //!
-//! It names no service, without which Zipkin finds nothing, nor whom a span calls; gives roots a `parentId` of zeros,
-//! which makes them children of a span that never comes; writes durations of 0, which the schema forbids; drops
-//! attributes of events, and says what is empty.
+//! `opentelemetry-zipkin` has these defects. It writes no service name, without which Zipkin finds nothing, and no remote
+//! endpoint. It gives root spans a `parentId` of zeros, which makes them children of a span that never comes. It writes
+//! durations of 0, which the schema forbids. It drops the attributes of events, and writes empty fields.
 #![expect(
     deprecated,
-    reason = "the one exporter for this protocol; OTLP is recommended instead"
+    reason = "the only exporter for this protocol; OTLP is recommended instead"
 )]
 
 mod remote;
 
 use std::time::Duration;
 
-use hyper::body::Bytes;
+use hyper::{
+    HeaderMap,
+    body::Bytes,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use opentelemetry::{SpanId, trace::Event};
 use opentelemetry_sdk::{
     Resource,
@@ -22,102 +27,105 @@ use opentelemetry_zipkin::ZipkinExporter;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Encoded, ExportError,
+    Encoded, Export, Sending,
     console::attributes,
-    foreign::{Kept, at_once},
+    encode_only_client::{EncodeOnlyClient, poll_once},
+    endpoint_client::EndpointClient,
     mapping,
-    parts::{MOST_BYTES, Part, packs},
-    post::Post,
-    tls::Files,
+    split_batch::{MAX_REQUEST_BYTES, Part, group_sizes},
 };
 use crate::{
-    config::{Endpoint, ZipkinConfig},
+    config::TracesConfig,
+    net::{Protocol, TlsFiles},
     traces::TracesError,
 };
 
-/// A duration is rounded up to it: a span took some time.
-const SHORTEST: Duration = Duration::from_micros(1);
+/// The shortest duration that Zipkin's schema allows.
+const MIN_DURATION: Duration = Duration::from_micros(1);
 
 /// Sends spans to Zipkin.
-pub(in crate::traces) struct Zipkin {
+struct Zipkin {
     encoder: ZipkinExporter,
-    kept: Kept,
-    /// `localEndpoint` of every span.
+    encoded: EncodeOnlyClient,
+    /// The `localEndpoint` of every span.
     endpoint: Value,
-    /// What is said of the service: Zipkin knows no resources, so its spans carry it.
+    /// The attributes of the resource: Zipkin has no resources, so every span carries them.
     resource: Map<String, Value>,
-    post: Post,
+    client: EndpointClient,
     timeout: Duration,
 }
 
-impl Zipkin {
-    pub(super) fn new(config: &ZipkinConfig, resource: &Resource) -> Result<Self, TracesError> {
-        let kept = Kept::default();
-        let encoder = ZipkinExporter::builder()
-            .with_http_client(kept.clone())
-            // Nobody is called there; said here so that no variable of the environment is asked.
-            .with_collector_endpoint("http://localhost/")
-            .build()
-            .map_err(|_| TracesError::Exporter("zipkin"))?;
-        let (mut service, mut rest) = (String::new(), Map::new());
-        for (key, value) in resource {
-            match key.as_str() {
-                // "Lower-case label": Zipkin's own model lowers it, too.
-                "service.name" => service = value.to_string().to_lowercase(),
-                key => drop(rest.insert(key.to_owned(), json!(value.to_string()))),
-            }
+pub(super) fn build(
+    config: &TracesConfig,
+    resource: &Resource,
+) -> Result<Box<dyn Export>, TracesError> {
+    let config = &config.zipkin;
+    let encoded = EncodeOnlyClient::default();
+    let encoder = ZipkinExporter::builder()
+        .with_http_client(encoded.clone())
+        // The encode-only client calls no address; a set one keeps the encoder from reading an environment variable.
+        .with_collector_endpoint("http://localhost/")
+        .build()
+        .map_err(|_| TracesError::Exporter("zipkin"))?;
+    let (mut service, mut rest) = (String::new(), Map::new());
+    for (key, value) in resource {
+        match key.as_str() {
+            // Zipkin's schema: "Lower-case label". Zipkin's own model lowers the name, too.
+            "service.name" => service = value.to_string().to_lowercase(),
+            key => drop(rest.insert(key.to_owned(), json!(value.to_string()))),
         }
-        Ok(Self {
-            encoder,
-            kept,
-            endpoint: json!({ "serviceName": service }),
-            resource: rest,
-            post: Post::new(
-                config.address()?,
-                "application/json",
-                Files {
-                    key: "traces.zipkin",
-                    certificate: config.certificate.as_ref(),
-                    client: None,
-                },
-            )?,
-            timeout: config.timeout,
-        })
+    }
+    let files = TlsFiles {
+        key: "traces.zipkin",
+        certificate: config.certificate.as_ref(),
+        client: None,
+    };
+    let json = HeaderValue::from_static("application/json");
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
+    Ok(Box::new(Zipkin {
+        encoder,
+        encoded,
+        endpoint: json!({ "serviceName": service }),
+        resource: rest,
+        client: EndpointClient::new(config.address()?, Protocol::Http1, files, headers)?,
+        timeout: config.timeout,
+    }))
+}
+
+impl Export for Zipkin {
+    fn address(&self) -> String {
+        self.client.endpoint().to_string()
     }
 
-    /// Where it sends.
-    pub(super) fn address(&self) -> &Endpoint {
-        &self.post.address
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    pub(super) fn encode(&self, mut spans: Vec<SpanData>) -> Vec<Part> {
-        let count = spans.len();
+    fn encode(&self, mut spans: Vec<SpanData>) -> Vec<Part> {
+        let items = spans.len();
         spans.iter_mut().for_each(prepare);
         let remotes: Vec<_> = spans.iter().map(remote::endpoint).collect();
-        // Its client answers at once, and takes everything.
-        let _ = at_once(self.encoder.export(spans));
-        let body = self.kept.take();
-        self.mended(&body, remotes).unwrap_or_else(|| {
-            let encoded = Encoded { body };
+        // The encode-only client responds at once and accepts every request.
+        let _ = poll_once(self.encoder.export(spans));
+        let body = self.encoded.take();
+        self.corrected(&body, remotes).unwrap_or_else(|| {
             vec![Part {
-                encoded,
-                items: count,
+                encoded: Encoded { body },
+                items,
                 is_too_large: false,
             }]
         })
     }
 
-    pub(super) async fn send(&self, encoded: &Encoded) -> Result<usize, ExportError> {
-        self.post.send(encoded).await
+    fn send<'a>(&'a self, request: &'a Encoded) -> Sending<'a> {
+        Box::pin(self.client.send(request))
     }
+}
 
-    fn mended(&self, body: &Bytes, remotes: Vec<Option<Value>>) -> Option<Vec<Part>> {
+impl Zipkin {
+    fn corrected(&self, body: &Bytes, remotes: Vec<Option<Value>>) -> Option<Vec<Part>> {
         let mut spans: Vec<Map<String, Value>> = serde_json::from_slice(body).ok()?;
-        // In the order in which they were encoded.
+        // The encoder keeps the order of the spans.
         for (span, remote) in spans.iter_mut().zip(remotes) {
             let is_root = span
                 .get("parentId")
@@ -125,7 +133,7 @@ impl Zipkin {
             if is_root {
                 span.remove("parentId");
             }
-            // The schema wants each annotation once; two equal ones say no more than one.
+            // Zipkin's schema forbids equal annotations.
             if let Some(Value::Array(annotations)) = span.get_mut("annotations") {
                 let mut seen = Vec::with_capacity(annotations.len());
                 annotations.retain(|annotation| {
@@ -145,7 +153,7 @@ impl Zipkin {
             if let Some(remote) = remote {
                 span.insert("remoteEndpoint".to_owned(), remote);
             }
-            // OpenTelemetry to Zipkin, "Request Payload": what is empty is not said.
+            // OpenTelemetry to Zipkin, "Request Payload": empty fields are left out.
             span.retain(|_, value| *value != json!([]) && *value != json!(false));
         }
         let spans: Result<Vec<_>, _> = spans.iter().map(serde_json::to_vec).collect();
@@ -153,31 +161,34 @@ impl Zipkin {
     }
 }
 
-/// Lists of JSON as large as a receiver takes.
+/// JSON arrays below the size limit of a request.
 fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
-    // Each has a comma or a bracket behind it, and all of them a bracket before them.
-    let packs = packs(spans.iter().map(|span| span.len() + 1), MOST_BYTES - 1);
+    // A comma or a bracket follows each span, and a bracket precedes the first one.
+    let groups = group_sizes(
+        spans.iter().map(|span| span.len() + 1),
+        MAX_REQUEST_BYTES - 1,
+    );
     let mut rest = spans;
     let list = |count| {
         let (spans, others) = rest.split_at(count);
         rest = others;
         let body = [b"[", &*spans.join(&b','), b"]"].concat();
         Part {
-            is_too_large: body.len() > MOST_BYTES,
+            is_too_large: body.len() > MAX_REQUEST_BYTES,
             encoded: Encoded { body: body.into() },
             items: count,
         }
     };
-    packs.into_iter().map(list).collect()
+    groups.into_iter().map(list).collect()
 }
 
 fn prepare(span: &mut SpanData) {
     let took = span.end_time.duration_since(span.start_time);
-    if took.unwrap_or_default() < SHORTEST {
-        span.end_time = span.start_time + SHORTEST;
+    if took.unwrap_or_default() < MIN_DURATION {
+        span.end_time = span.start_time + MIN_DURATION;
     }
-    let told: Vec<_> = mapping::scope(span).chain(mapping::dropped(span)).collect();
-    span.attributes.extend(told);
+    let extra: Vec<_> = mapping::scope(span).chain(mapping::dropped(span)).collect();
+    span.attributes.extend(extra);
     for event in &mut span.events.events {
         event.attributes.extend(mapping::dropped_of_event(event));
         with_attributes(event);
@@ -198,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_json_and_no_larger_than_a_receiver_takes() {
+    fn arrays_are_json_and_below_the_size_limit() {
         let span = serde_json::to_vec(&json!({ "name": "x".repeat(1_000_000) })).unwrap();
         let parts = lists(&vec![span; 7]);
         let sizes: Vec<_> = parts.iter().map(|part| part.items).collect();
@@ -206,7 +217,7 @@ mod tests {
         for part in parts {
             let spans: Vec<Value> = serde_json::from_slice(&part.encoded.body).unwrap();
             assert_eq!(spans.len(), part.items);
-            assert!(part.encoded.body.len() <= MOST_BYTES);
+            assert!(part.encoded.body.len() <= MAX_REQUEST_BYTES);
         }
     }
 }

@@ -1,0 +1,34 @@
+//! Sends HTTP requests to other systems: alert channels, Alertmanagers and collectors.
+//!
+//! The crate has one outgoing HTTP client, [`OutgoingClient`]. Alert channels and exporters share its TLS settings,
+//! timeouts, redirect policy and response limit. The client brings its own TLS (rustls with ring, passed as an
+//! argument) and installs nothing for the whole process, so a client of the application keeps its own TLS.
+//!
+//! Not `reqwest`: its TLS features would be added to the application's `reqwest`, too (see Cargo.toml).
+
+mod backoff;
+mod client;
+mod error;
+#[cfg(feature = "alerting")]
+mod options;
+#[cfg(feature = "alerting")]
+mod pace;
+mod response;
+mod roots;
+mod tls;
+
+#[cfg(feature = "alerting")]
+pub use self::options::ClientOptions;
+#[cfg(feature = "alerting")]
+pub(crate) use self::pace::Pace;
+#[cfg(all(test, feature = "otlp"))]
+pub(crate) use self::response::tests;
+pub use self::{backoff::Backoff, client::OutgoingClient, error::ClientError};
+#[cfg(feature = "otlp")]
+pub(crate) use self::{
+    client::{Protocol, Settings},
+    tls::{Tls, TlsFiles},
+};
+pub(crate) use self::{error::SendError, response::Response, roots::clients_on_bundled_roots};
+#[cfg(feature = "email")]
+pub(crate) use self::{error::is_tls_error, roots::platform_roots};
