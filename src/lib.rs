@@ -117,7 +117,6 @@ mod clock;
 mod config;
 mod content;
 pub mod instrument;
-mod interner;
 mod layer;
 mod log;
 mod metrics;
@@ -132,6 +131,7 @@ pub mod query;
 mod random;
 mod redaction;
 mod resource;
+mod runtime;
 mod said;
 #[cfg(feature = "server")]
 mod server;
@@ -153,21 +153,20 @@ pub use crate::{
         SamplingRule, Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
         ZipkinConfig,
     },
-    layer::{Mapping, ObservatoryLayer},
+    layer::ObservatoryLayer,
     metrics::{
         BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, Registry, RegistryOptions, Side,
         SinkOptions, catalog,
     },
     observation::{
-        AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
-        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest, HttpRequest, InFlight,
-        Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW,
-        Observation, Outcome, QueueOperation, RoutingDecision, Rpc, RpcStatus, Sink, TokenSource,
-        Tokens, TraceReference,
+        AlertSignal, AttributeValue, CacheOperation, CacheResult, CustomKind, CustomMetric,
+        DatabaseOperation, Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest,
+        HttpRequest, InFlight, Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Mapping,
+        Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation, RoutingDecision, Rpc,
+        RpcStatus, Sink, TokenSource, Tokens, TraceReference,
     },
     observatory::{
-        AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
-        StartError, Status,
+        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
 };
 #[cfg(feature = "alerting")]

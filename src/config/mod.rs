@@ -48,8 +48,8 @@ pub use self::{
     },
 };
 use crate::{
-    layer::Mapping,
     metrics::{BucketsFor, RegistryOptions, Side, SinkOptions},
+    observation::Mapping,
 };
 
 /// How an observatory is made.

@@ -8,8 +8,9 @@ use super::{
     endpoint::{Signal, shown},
 };
 use crate::{
-    layer::{self, Mapping},
+    layer::is_known_field,
     metrics::{MOST_SERIES, check_buckets},
+    observation::{Kind, Mapping},
     redaction,
 };
 
@@ -235,7 +236,7 @@ fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
     )?;
     for kind in tail.slow.keys() {
         check(
-            layer::Kind::is_known(kind),
+            Kind::is_known(kind),
             "traces.tail.slow",
             kind,
             "a kind of span, `inference` or `http_request`, say",
@@ -418,15 +419,10 @@ fn names(mapping: &Mapping) -> Result<(), ConfigError> {
     const SPAN: &str = "mapped to a span name of the table in the documentation, `inference`, say";
     const FIELD: &str = "mapped to a field name of the table in the documentation, `model_id`, say";
     for pair in &mapping.spans {
-        check(layer::Kind::is_known(pair.1), "mapping.spans", &pair, SPAN)?;
+        check(Kind::is_known(pair.1), "mapping.spans", &pair, SPAN)?;
     }
     for pair in &mapping.fields {
-        check(
-            layer::is_known_field(pair.1),
-            "mapping.fields",
-            &pair,
-            FIELD,
-        )?;
+        check(is_known_field(pair.1), "mapping.fields", &pair, FIELD)?;
     }
     Ok(())
 }

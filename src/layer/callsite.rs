@@ -3,45 +3,18 @@
 //! A lookup is a pointer's hash and, nearly always, one comparison; no lock. A table that is full is followed by
 //! a larger one, so every callsite has its plan.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock, OnceLock},
-};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use tracing::{Level, Metadata};
 
 use super::{
     event_fields::Named,
     fields::{self, AlertField, Role},
-    kind::Kind,
 };
-use crate::content::is_content;
-
-/// Names of the application's, mapped to names that the Layer knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Mapping {
-    /// Span names: `generate` → `inference`.
-    pub spans: BTreeMap<String, String>,
-    /// Field names: `llm` → `model_id`.
-    pub fields: BTreeMap<String, String>,
-}
-
-impl Mapping {
-    /// Maps a span name of the application's to one that the Layer knows.
-    #[must_use]
-    pub fn with_span(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.spans.insert(yours.into(), known.into());
-        self
-    }
-
-    /// Maps a field name of the application's to one that the Layer knows.
-    #[must_use]
-    pub fn with_field(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.fields.insert(yours.into(), known.into());
-        self
-    }
-}
+use crate::{
+    content::is_content,
+    observation::{Kind, Mapping},
+};
 
 /// What each field means. Any byte is a place in it, so nothing is checked: a callsite with more fields than that has
 /// none that are read.

@@ -14,7 +14,8 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{kind::Kind, open::State, operation::Operation};
+use super::{open::State, operation::Operation};
+use crate::observation::Kind;
 
 /// Spans that are kept here at most; one that is never closed stays for ever.
 const MOST: usize = 65_536;

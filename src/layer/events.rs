@@ -7,14 +7,13 @@ use super::{
     alert_fields,
     callsite::{EventPlan, Plan},
     event_fields::{Message, MetricsReader, Named},
-    kind::Kind,
     open::State,
     values::Values,
     visit::Reader,
     watch::Watch,
 };
 use crate::{
-    observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation, TraceReference},
+    observation::{Dropped, ErrorEvent, Kind, Label, Labels, Model, Observation, TraceReference},
     own_thread,
 };
 

@@ -10,11 +10,9 @@ mod elsewhere;
 mod event_fields;
 mod events;
 mod fields;
-mod kind;
 mod open;
 mod operation;
 mod probe;
-mod registered;
 #[cfg(feature = "otlp")]
 mod traced;
 #[cfg(not(feature = "otlp"))]
@@ -41,14 +39,15 @@ use tracing_subscriber::{
     registry::{LookupSpan, Registry},
 };
 
-pub use self::callsite::Mapping;
-pub(crate) use self::{
-    fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
-};
+pub(crate) use self::{fields::is_known as is_known_field, probe::hidden_kinds};
 use self::{traced::Traced, watch::Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
-use crate::{clock::Clock, observation::Sink};
+use crate::{
+    clock::Clock,
+    observation::{Mapping, Sink},
+    runtime::Registered,
+};
 
 /// The interpretation of spans and events, for a [`Sink`].
 ///

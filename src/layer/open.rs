@@ -14,8 +14,7 @@ use std::{
 
 use super::{
     callsite::Plan,
-    kind::AnInference,
-    values::{Target, UNSET},
+    values::{AnInference, Target, UNSET},
 };
 use crate::{
     clock::Clock,

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    kind::Kind,
     open::outcome,
     values::{UNSET, Values},
 };
 use crate::clock::Clock;
 use crate::observation::{
     CacheOperation, CacheResult, DatabaseOperation, Handle, HttpClientRequest, HttpRequest,
-    InFlight, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
+    InFlight, Kind, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
     RoutingDecision, Rpc, RpcStatus, TraceReference,
 };
 

@@ -1,10 +1,20 @@
 //! What fields say, beside labels, and where it is put.
 
-use super::kind::Kind;
-use crate::observation::{CacheResult, Outcome, TokenSource};
+use crate::observation::{CacheResult, Kind, Outcome, TokenSource};
 
 /// A number that was not recorded.
 pub(super) const UNSET: u64 = u64::MAX;
+
+/// [`Kind::Inference`] as a type, so that the compiler removes the checks of the kind.
+#[derive(Clone, Copy)]
+pub(super) struct AnInference;
+
+impl From<AnInference> for Kind {
+    #[inline]
+    fn from(_: AnInference) -> Self {
+        Self::Inference
+    }
+}
 
 /// Where a [`Reader`](super::visit::Reader) puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
 /// open inference, or into [`Values`] for everything else.

@@ -13,11 +13,12 @@ use tracing::field::{Field, Visit};
 use super::{
     callsite::Plan,
     fields::Role,
-    kind::Kind,
     values::{Target, UNSET},
     watch::Watch,
 };
-use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Text, TokenSource};
+use crate::observation::{
+    CacheResult, Dropped, Kind, Label, Labels, Outcome, Sink, Text, TokenSource,
+};
 
 /// The largest count or size that is believed; a subtraction that went below 0 is far above.
 const MOST: u64 = 1 << 40;

@@ -10,20 +10,20 @@ use tracing_subscriber::layer::Context;
 
 use super::{
     Seen,
-    callsite::{Callsites, Interest, Mapping, Plan},
+    callsite::{Callsites, Interest, Plan},
     elsewhere::{Elsewhere, Entry, Found},
-    kind::{AnInference, Kind},
     open::{OpenTable, State},
     operation::Operation,
     probe,
-    values::Values,
+    values::{AnInference, Values},
     visit::{KindReader, Read, Reader},
 };
 use crate::{
     clock::Clock,
-    interner::{DEFAULT_LIMIT, Interner},
     observation::{
-        Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text, TraceReference,
+        Dropped, ErrorEvent, InferenceEnd, Kind, Label, Labels, Mapping, Observation, Sink, Text,
+        TraceReference,
+        interner::{DEFAULT_LIMIT, Interner},
     },
     own_thread,
 };

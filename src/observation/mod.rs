@@ -4,8 +4,12 @@
 //! `record_*()` call makes them by hand. A [`Sink`] takes them. Nothing here knows spans, exporters or
 //! registries.
 
+mod attribute;
 mod http;
+pub(crate) mod interner;
+mod kind;
 mod labels;
+mod mapping;
 mod outcome;
 mod rpc;
 mod sink;
@@ -13,15 +17,17 @@ mod tokens;
 
 use std::time::{Duration, SystemTime};
 
-pub(crate) use self::{http::known_method, labels::Text};
 pub use self::{
+    attribute::AttributeValue,
     http::{HttpClientRequest, HttpRequest},
     labels::{Label, Labels, MAX_VALUE_BYTES, OVERFLOW},
+    mapping::Mapping,
     outcome::Outcome,
     rpc::{Rpc, RpcStatus},
     sink::{Dropped, FnSink, Handle, InFlight, Sink},
     tokens::{TokenSource, Tokens},
 };
+pub(crate) use self::{http::known_method, kind::Kind, labels::Text};
 
 /// One thing that happened, whole.
 #[derive(Clone, Debug, PartialEq)]

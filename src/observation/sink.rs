@@ -2,8 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Inference, InferenceEnd, Labels, Observation};
-use crate::interner::Interner;
+use super::{
+    Inference, InferenceEnd, Labels, Observation,
+    interner::{DEFAULT_LIMIT, Interner},
+};
 
 /// What a [`Sink`] gave out when an inference began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -206,7 +208,7 @@ impl<F: Fn(&Observation<'_>) + Send + Sync> FnSink<F> {
     pub fn new(function: F) -> Self {
         Self {
             function,
-            open: Interner::new(crate::interner::DEFAULT_LIMIT),
+            open: Interner::new(DEFAULT_LIMIT),
         }
     }
 }

@@ -42,13 +42,11 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
-    spans::AttributeValue,
     status::{Components, Status},
 };
 use crate::{
     clock::Clock,
     config::Config,
-    layer::Registered,
     log,
     metrics::{
         Format, Registry,
@@ -61,6 +59,7 @@ use crate::{
     },
     redaction::Redaction,
     resource::ResourceAttributes,
+    runtime::Registered,
 };
 
 /// A running observatory. Cheap to clone; when the last clone is dropped it stops.

@@ -14,8 +14,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
     metrics::Side,
+    observation::{Kind, Mapping},
     redaction::Redaction,
 };
 

@@ -63,12 +63,11 @@ pub(crate) use self::{
 use crate::{
     clock::Clock,
     config::{Config, LogFormat, Propagator},
-    layer::Registered,
     log,
     metrics::Registry,
-    observation::Dropped,
-    observatory::AttributeValue,
+    observation::{AttributeValue, Dropped},
     redaction::Redaction,
+    runtime::Registered,
 };
 
 /// Sets an attribute of a span that is recorded; of others it does nothing.

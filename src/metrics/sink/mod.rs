@@ -43,7 +43,7 @@ impl Default for SinkOptions {
     fn default() -> Self {
         Self {
             gen_ai: Some(Side::Client),
-            series_limit: crate::interner::DEFAULT_LIMIT,
+            series_limit: crate::observation::interner::DEFAULT_LIMIT,
         }
     }
 }

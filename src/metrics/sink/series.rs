@@ -15,12 +15,12 @@ use super::{
     origin::Origin,
 };
 use crate::{
-    interner::{Found, Interned, Interner},
     metrics::catalog,
     observation::{
         DatabaseOperation, Dropped, Handle, HttpClientRequest, HttpRequest, InFlight, InferenceEnd,
         Label, Labels, Model, Observation, Outcome, QueueOperation, RoutingDecision,
         TraceReference,
+        interner::{Found, Interned, Interner},
     },
 };
 

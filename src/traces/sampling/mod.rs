@@ -13,7 +13,7 @@ use tracing::span::Attributes;
 pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
 pub(in crate::traces) use crate::random::random;
-use crate::{config::SamplingConfig, layer::Mapping};
+use crate::{config::SamplingConfig, observation::Mapping};
 
 /// Decides which traces are kept.
 #[derive(Debug)]

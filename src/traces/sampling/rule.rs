@@ -11,7 +11,7 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{config::SamplingRule, layer::Mapping, log::printed, pattern::Pattern};
+use crate::{config::SamplingRule, log::printed, observation::Mapping, pattern::Pattern};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     config::TailConfig,
-    layer::{Kind, Mapping},
+    observation::{Kind, Mapping},
     pattern::Pattern,
     traces::sampling::Ratio,
 };

@@ -16,17 +16,6 @@ pub(crate) enum Kind {
     Connection,
 }
 
-/// The kind of what can be nothing else.
-#[derive(Clone, Copy)]
-pub(super) struct AnInference;
-
-impl From<AnInference> for Kind {
-    #[inline]
-    fn from(_: AnInference) -> Self {
-        Self::Inference
-    }
-}
-
 const NAMES: &[(&str, Kind)] = &[
     ("inference", Kind::Inference),
     ("model_inference", Kind::Inference),

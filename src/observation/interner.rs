@@ -2,7 +2,7 @@
 //! lock or an allocation.
 //!
 //! Append-only and bounded: nothing is ever removed, so a number stays good for ever. A set beyond the
-//! limit becomes the one with its unbounded values folded to [`OVERFLOW`](crate::observation::OVERFLOW);
+//! limit becomes the one with its unbounded values folded to [`OVERFLOW`](super::OVERFLOW);
 //! a reserve is kept for those, and beyond it one set takes all.
 
 use std::{
@@ -16,7 +16,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::observation::Labels;
+use super::labels::Labels;
 
 /// Label sets remembered unless configured otherwise; the series limit per metric.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
