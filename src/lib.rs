@@ -158,13 +158,7 @@ pub use crate::{
         BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, Registry, RegistryOptions, Side,
         SinkOptions, catalog,
     },
-    observation::{
-        AlertSignal, AttributeValue, CacheOperation, CacheResult, CustomKind, CustomMetric,
-        DatabaseOperation, Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest,
-        HttpRequest, InFlight, Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Mapping,
-        Model, ModelLoad, OVERFLOW, Observation, Outcome, QueueOperation, RoutingDecision, Rpc,
-        RpcStatus, Sink, TokenSource, Tokens, TraceReference,
-    },
+    observation::*,
     observatory::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
