@@ -115,7 +115,6 @@
 pub mod alerting;
 mod config;
 pub mod instrument;
-mod interner;
 mod layer;
 mod log;
 mod metrics;
@@ -143,22 +142,15 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
-    layer::{Mapping, ObservatoryLayer},
+    layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
         BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, PrometheusConfig, QueryConfig,
         Registry, RegistryOptions, RetentionConfig, Side, SinkOptions, catalog,
     },
-    observation::{
-        AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
-        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest, HttpRequest, InFlight,
-        Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW,
-        Observation, Outcome, QueueOperation, RoutingDecision, Rpc, RpcStatus, Sink, TokenSource,
-        Tokens, TraceReference,
-    },
+    observation::*,
     observatory::{
-        AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
-        StartError, Status,
+        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
