@@ -4,7 +4,7 @@ use std::{error::Error, io, path::PathBuf, time::Duration};
 
 use hyper_util::client::legacy;
 
-use crate::said::{debug_is_a_sentence, sentence};
+use crate::runtime::error_text::{debug_is_a_sentence, sentence};
 
 debug_is_a_sentence!(ClientError);
 

@@ -1,6 +1,8 @@
 //! Why there can be no traces.
 
-use crate::{config::ConfigError, net::ClientError, said::debug_is_a_sentence};
+use crate::{
+    net::ClientError, runtime::error_text::debug_is_a_sentence, settings::ConfigError,
+};
 
 debug_is_a_sentence!(TracesError);
 

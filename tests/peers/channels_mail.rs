@@ -9,8 +9,11 @@ use std::{
 };
 
 use llm_observatory::{
-    ChannelConfig, ClientOptions,
-    alerting::{EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError, Status},
+    ClientOptions,
+    alerting::{
+        ChannelConfig, EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError,
+        Status,
+    },
 };
 use serde_json::Value;
 

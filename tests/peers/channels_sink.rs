@@ -6,10 +6,10 @@ use std::{
 };
 
 use llm_observatory::{
-    ChannelConfig, ClientOptions, OutgoingClient,
+    ClientOptions, OutgoingClient,
     alerting::{
-        FailureClass, Message, Notifier, NotifyError, PagerDutyOptions, Reason, SlackOptions,
-        Status,
+        ChannelConfig, FailureClass, Message, Notifier, NotifyError, PagerDutyOptions, Reason,
+        SlackOptions, Status,
     },
 };
 use serde_json::Value;

@@ -3,8 +3,8 @@
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    ChannelConfig, ClientOptions, Config, Observatory, ObservatoryLayer,
-    alerting::{Alert, Message, Notifier, NotifyError, Receipt, Status, TestResult},
+    ClientOptions, Config, Observatory, ObservatoryLayer,
+    alerting::{Alert, ChannelConfig, Message, Notifier, NotifyError, Receipt, Status, TestResult},
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

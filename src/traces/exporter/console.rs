@@ -16,9 +16,8 @@ use serde_json::{Map, json};
 
 use super::{Encoded, Export, ExportError, Sending, mapping::dropped, split_batch::Part};
 use crate::{
-    config::{ConsoleFormat, TracesConfig},
     log::printable,
-    traces::TracesError,
+    traces::{ConsoleFormat, TracesConfig, TracesError},
 };
 
 /// Held by the thread that writes: a process has one standard output.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::ExportError;
-use crate::own_thread::End;
+use crate::runtime::own_thread::End;
 
 /// Time that an unreachable receiver gets after the shutdown signal. Without this limit, a developer without a collector
 /// would wait for the whole shutdown timeout at each stop.

@@ -6,8 +6,7 @@ use hyper::{HeaderMap, StatusCode, Uri, body::Bytes};
 use super::Encoded;
 use super::ExportError;
 use crate::{
-    config::Endpoint,
-    net::{OutgoingClient, Protocol, Response, SendError, Settings, Tls, TlsFiles},
+    net::{Endpoint, OutgoingClient, Protocol, Response, SendError, Settings, Tls, TlsFiles},
     traces::TracesError,
 };
 

@@ -20,10 +20,10 @@ use std::{pin::Pin, time::Duration};
 use hyper::body::Bytes;
 use opentelemetry_sdk::{Resource, trace::SpanData};
 
-pub(crate) use self::otlp::{Signal, Transport};
+pub(crate) use self::otlp::Transport;
 use self::split_batch::Part;
 use super::TracesError;
-use crate::config::{TraceExporter, TracesConfig};
+use crate::traces::{TraceExporter, TracesConfig};
 
 /// The longest wait that a receiver can ask for.
 const MAX_PAUSE: Duration = Duration::from_hours(1);

@@ -9,8 +9,7 @@ use opentelemetry_sdk::Resource;
 
 use super::{Export, otlp::Otlp};
 use crate::{
-    config::{JaegerConfig, OtlpConfig, OtlpProtocol, TracesConfig},
-    traces::TracesError,
+    traces::{JaegerConfig, OtlpConfig, OtlpProtocol, TracesConfig, TracesError},
 };
 
 /// The section of the configuration.

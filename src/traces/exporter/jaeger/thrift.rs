@@ -21,10 +21,9 @@ use opentelemetry_sdk_0_23::{
 
 use super::{KEY, convert};
 use crate::{
-    config::JaegerConfig,
     net::{Protocol, TlsFiles},
     traces::{
-        TracesError,
+        JaegerConfig, TracesError,
         exporter::{
             Encoded, Export, Sending,
             encode_only_client::{EncodeOnlyClient, poll_once},

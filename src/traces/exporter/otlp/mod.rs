@@ -30,12 +30,10 @@ use self::split::Divisible;
 use super::{
     Encoded, Export, ExportError, Sending, endpoint_client::EndpointClient, split_batch::Part,
 };
-pub(crate) use crate::config::Signal;
 use crate::{
-    config::{Compression, Endpoint, OtlpConfig, OtlpProtocol, TracesConfig},
-    net::{Protocol, TlsFiles},
+    net::{Endpoint, Protocol, TlsFiles},
     privacy::Secret,
-    traces::TracesError,
+    traces::{Compression, OtlpConfig, OtlpProtocol, Signal, TracesConfig, TracesError},
 };
 
 /// Sends messages of one signal by OTLP.

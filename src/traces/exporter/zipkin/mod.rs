@@ -35,9 +35,8 @@ use super::{
     split_batch::{MAX_REQUEST_BYTES, Part, group_sizes},
 };
 use crate::{
-    config::TracesConfig,
     net::{Protocol, TlsFiles},
-    traces::TracesError,
+    traces::{TracesConfig, TracesError},
 };
 
 /// The shortest duration that Zipkin's schema allows.
