@@ -133,17 +133,17 @@ mod settings;
 mod system;
 mod traces;
 
-#[cfg(feature = "alerting")]
-pub use crate::{
-    config::preset_rules,
-    net::{ClientOptions, OutgoingClient},
-};
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub use crate::net::ClientError;
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
     TracesError, propagation,
+};
+#[cfg(feature = "alerting")]
+pub use crate::{
+    config::preset_rules,
+    net::{ClientOptions, OutgoingClient},
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},

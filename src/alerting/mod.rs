@@ -26,8 +26,8 @@ pub use self::{
 // The notification half.
 pub use self::channel::{
     AlertmanagerOptions, AlertmanagerPeer, ChannelKind, Console, ConsoleOptions, FailureClass,
-    Message, MessageAlert, Notifier, NotifyError,
-    NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, Webhook, WebhookOptions,
+    Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions, Reason, Receipt,
+    SlackOptions, Status, Webhook, WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::channel::{EmailOptions, Encryption};
@@ -43,7 +43,6 @@ pub use self::history::{
     DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
 pub use self::outbox::StoreError;
-pub use crate::net::Backoff;
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
     IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
@@ -57,6 +56,7 @@ pub use self::{
     options::{AlertingConfig, ChannelConfig},
     service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
 };
+pub use crate::net::Backoff;
 
 // The rule half: rules, templates, states, evaluation, rule tests.
 mod evaluate;

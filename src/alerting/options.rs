@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use super::EmailOptions;
 use super::{
-    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, PagerDutyOptions,
-    Routing, RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
+    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, PagerDutyOptions, Routing,
+    RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
 };
 use crate::{
     net::{ClientOptions, check_url, without_secrets},

@@ -29,12 +29,6 @@ mod tls;
 
 #[cfg(feature = "alerting")]
 pub use self::options::ClientOptions;
-#[cfg(feature = "alerting")]
-pub(crate) use self::{endpoint::check_url, pace::Pace};
-pub(crate) use self::{
-    endpoint::{Endpoint, without_secrets},
-    headers::{HEADERS_EXPECTED, is_header_name, is_header_value},
-};
 #[cfg(all(test, feature = "otlp"))]
 pub(crate) use self::response::tests;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
@@ -43,6 +37,12 @@ pub use self::{backoff::Backoff, client::OutgoingClient, error::ClientError};
 pub(crate) use self::{
     client::{Protocol, Settings},
     tls::{Tls, TlsFiles},
+};
+#[cfg(feature = "alerting")]
+pub(crate) use self::{endpoint::check_url, pace::Pace};
+pub(crate) use self::{
+    endpoint::{Endpoint, without_secrets},
+    headers::{HEADERS_EXPECTED, is_header_name, is_header_value},
 };
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) use self::{error::SendError, response::Response, roots::clients_on_bundled_roots};

@@ -18,7 +18,7 @@ use crate::{
     },
     runtime::own_thread::{End, Executor},
     traces::{
-        Complaint, Encoded, ExportError, Deadline, PushConfig, Sent, Signal, TracesError,
+        Complaint, Deadline, Encoded, ExportError, PushConfig, Sent, Signal, TracesError,
         Transport, deliver_parts, say, unharmed,
     },
 };

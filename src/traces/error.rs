@@ -1,8 +1,6 @@
 //! Why there can be no traces.
 
-use crate::{
-    net::ClientError, runtime::error_text::debug_is_a_sentence, settings::ConfigError,
-};
+use crate::{net::ClientError, runtime::error_text::debug_is_a_sentence, settings::ConfigError};
 
 debug_is_a_sentence!(TracesError);
 

@@ -15,7 +15,6 @@ mod component;
 mod conventions;
 #[cfg(feature = "otlp")]
 mod error;
-#[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
 mod failure;
@@ -46,11 +45,6 @@ mod size;
 mod tail;
 
 pub(crate) use self::options::variables;
-pub use self::options::{
-    BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
-    OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
-    TraceExporter, TracesConfig, ZipkinConfig,
-};
 #[cfg(feature = "otlp")]
 pub use self::{
     account::{ExportFailure, ExporterStatus},
@@ -68,4 +62,14 @@ pub(crate) use self::{
     gate::Gate,
     options::{Signal, shortest},
     pipeline::{Complaint, say, unharmed},
+};
+pub use self::{
+    exporter::{
+        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
+        ZipkinConfig,
+    },
+    options::{
+        BatchConfig, LiveConfig, LogsConfig, Propagator, PushConfig, SamplingConfig, SamplingRule,
+        SpanLimits, TailConfig, TracesConfig,
+    },
 };

@@ -14,8 +14,8 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError,
-    NotifyFuture, hex,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    hex,
     http::{Post, prepare},
     payload,
     template::{Blank, Escape, Slot, Templates},

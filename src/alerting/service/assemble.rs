@@ -8,15 +8,15 @@ use std::{
 };
 
 use super::{Context, change::of_rules, signals::Signals};
-use crate::net::{ClientError, OutgoingClient};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
-    ExportedChannel, NotificationOptions, Notifications, OpenError,
-    Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
-    Source, TimeSource, TraceLink,
+    ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
+    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TimeSource,
+    TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
+use crate::net::{ClientError, OutgoingClient};
 
 /// The file, in status and errors, of the rules that come with the crate.
 const DEFAULTS: &str = "defaults";

@@ -1,7 +1,6 @@
 //! The signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
 
-use super::OtlpProtocol;
-use crate::net::Endpoint;
+use crate::{net::Endpoint, traces::OtlpProtocol};
 
 /// What is sent by OTLP: each has a key of its own, a path, and variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Signal {
     }
 
     /// Where it goes where nothing is said.
-    pub(super) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
+    pub(in crate::traces) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
         let (authority, path) = match protocol {
             OtlpProtocol::HttpProtobuf => ("localhost:4318", self.path()),
             OtlpProtocol::Grpc => ("localhost:4317", ""),
@@ -51,7 +50,7 @@ impl Signal {
     }
 
     /// The address that is said for it; what would be right where that is none.
-    pub(super) fn endpoint(
+    pub(in crate::traces) fn endpoint(
         self,
         protocol: OtlpProtocol,
         text: &str,

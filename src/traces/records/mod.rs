@@ -40,7 +40,7 @@ use crate::{
     },
     privacy::Redaction,
     runtime::own_thread::Restartable,
-    traces::{BatchConfig, LogsConfig, shortest},
+    traces::{BatchConfig, LogsConfig, Signal, shortest},
 };
 
 /// Its name; Linux shows fifteen characters of it.

@@ -8,8 +8,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::PagerDutyOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError,
-    NotifyFuture,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
     http::{Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };

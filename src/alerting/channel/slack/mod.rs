@@ -7,8 +7,8 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::SlackOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError,
-    NotifyFuture, Receipt,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    Receipt,
     http::{Answer, Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };

@@ -19,7 +19,7 @@ use opentelemetry_sdk_0_23::{
     Resource as OldResource, export::trace::SpanExporter as _, runtime::Tokio, trace::Config,
 };
 
-use super::{KEY, convert};
+use super::{build::KEY, convert};
 use crate::{
     net::{Protocol, TlsFiles},
     traces::{

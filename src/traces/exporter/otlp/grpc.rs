@@ -8,13 +8,15 @@ use hyper::{
 };
 
 use super::{
-    Signal,
     details::{Recovery, recovery},
-    rejected,
+    transport::rejected,
 };
 use crate::{
     net::Response,
-    traces::exporter::{ExportError, endpoint_client::check_status},
+    traces::{
+        Signal,
+        exporter::{ExportError, endpoint_client::check_status},
+    },
 };
 
 /// Bytes of the flag and the length before a message.

@@ -5,7 +5,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use super::rejected;
+use super::transport::rejected;
 use crate::{
     net::Response,
     traces::exporter::{ExportError, endpoint_client::check_status},

@@ -14,7 +14,7 @@ use opentelemetry::{
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use serde_json::{Map, json};
 
-use super::{Encoded, Export, ExportError, Sending, mapping::dropped, split_batch::Part};
+use super::super::{Encoded, Export, ExportError, Sending, mapping::dropped, split_batch::Part};
 use crate::{
     log::printable,
     traces::{ConsoleFormat, TracesConfig, TracesError},
@@ -181,7 +181,9 @@ fn nanoseconds(time: SystemTime) -> String {
 }
 
 /// Attributes as a JSON object.
-pub(super) fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
+pub(in crate::traces::exporter) fn attributes(
+    attributes: &[KeyValue],
+) -> Map<String, serde_json::Value> {
     let value = |value: &Value| match value {
         Value::Bool(value) => json!(value),
         Value::I64(value) => json!(value),
