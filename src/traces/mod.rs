@@ -63,13 +63,9 @@ pub(crate) use self::{
     options::{Signal, shortest},
     pipeline::{Complaint, say, unharmed},
 };
-pub use self::{
-    exporter::{
-        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
-        ZipkinConfig,
-    },
-    options::{
-        BatchConfig, LiveConfig, LogsConfig, Propagator, PushConfig, SamplingConfig, SamplingRule,
-        SpanLimits, TailConfig, TracesConfig,
-    },
+// A glob, so that the options of a new exporter need no line here.
+pub use self::exporter::*;
+pub use self::options::{
+    BatchConfig, LiveConfig, LogsConfig, Propagator, PushConfig, SamplingConfig, SamplingRule,
+    SpanLimits, TailConfig, TracesConfig,
 };
