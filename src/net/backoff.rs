@@ -1,4 +1,8 @@
 //! Computes the time before the next attempt at a failed request.
+#![cfg_attr(
+    not(feature = "alerting"),
+    allow(unreachable_pub, reason = "public with the feature `alerting` only")
+)]
 
 use std::time::Duration;
 

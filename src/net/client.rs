@@ -2,6 +2,10 @@
 //!
 //! The client follows a redirect only if the redirect keeps method, body, scheme and host (307 and 308 to the same
 //! authority): a token in a header must not travel to another host.
+#![cfg_attr(
+    not(feature = "alerting"),
+    allow(unreachable_pub, reason = "public with the feature `alerting` only")
+)]
 
 use std::{
     fmt,
