@@ -127,8 +127,6 @@ mod observation;
 mod observatory;
 mod own_thread;
 mod pattern;
-#[cfg(feature = "alerting")]
-pub mod query;
 mod random;
 mod redaction;
 mod resource;
@@ -170,6 +168,9 @@ pub use crate::{
         StartError, Status,
     },
 };
+#[cfg(feature = "alerting")]
+pub use promql_engine as query;
+
 #[cfg(feature = "alerting")]
 pub use crate::{
     config::{AlertingConfig, ChannelConfig, ChannelKind},

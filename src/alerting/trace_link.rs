@@ -1,10 +1,10 @@
 //! What alerts say of the traces behind them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 
 use crate::{
     config,
-    query::{Labels, Matcher, exemplars::Times},
+    query::{Labels, Matcher},
 };
 
 /// Alerts of one rule that are looked up in one round, at most: a storm's first ones tell what there is to tell.
@@ -33,8 +33,10 @@ impl TraceLink {
     }
 }
 
-/// Finds the trace that tells most about an alert: by the matchers of a selector of its rule, and its labels.
-pub(crate) type FindTrace<'a> = dyn Fn(&[Matcher], &Labels, &Times) -> Option<u128> + 'a;
+/// Finds the most telling trace of an alert: by the matchers of a selector of its rule, the alert's labels, and the
+/// time range to search, in milliseconds since the epoch.
+pub(crate) type FindTrace<'a> =
+    dyn Fn(&[Matcher], &Labels, &RangeInclusive<i64>) -> Option<u128> + 'a;
 
 /// Where alerts of rules get their traces from.
 #[derive(Clone, Copy)]

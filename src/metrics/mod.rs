@@ -1,6 +1,8 @@
 //! Metrics: what there is, where it is kept, how it is written, and how observations get there.
 
 pub mod catalog;
+#[cfg(feature = "alerting")]
+pub(crate) mod collect;
 pub(crate) mod derived;
 pub(crate) mod exposition;
 pub(crate) mod registry;

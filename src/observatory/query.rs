@@ -8,9 +8,8 @@ use std::{
 use super::{Core, Observatory};
 use crate::{
     config::{Config, QueryConfig},
-    metrics::catalog,
+    metrics::{catalog, collect::collector::Collector},
     query::{
-        collector::Collector,
         engine::{Control, Engine, QueryError, QueryResult, Range, Run},
         store::SeriesStore,
     },

@@ -33,7 +33,8 @@ use crate::{
         Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
         SavedState, Source, TraceLink,
     },
-    query::{engine::Control, exemplars},
+    metrics::collect::exemplars,
+    query::engine::Control,
 };
 
 /// The name under which the alerts of rules are kept.

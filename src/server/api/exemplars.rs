@@ -8,11 +8,13 @@ use super::{
     params::Params,
 };
 use crate::{
-    metrics::registry::{Exemplar, Registry},
+    metrics::{
+        collect::exemplars::{self, Times},
+        registry::{Exemplar, Registry},
+    },
     query::{
         Labels, Matcher,
         engine::{format_number, syntax::parse},
-        exemplars::{self, Times},
     },
     server::endpoints::Answers,
 };

@@ -1,0 +1,141 @@
+//! How long samples are kept, and whether an expression looks back further than that.
+
+use std::time::Duration;
+
+use crate::engine::syntax::{Expr, ExprKind, Selector};
+
+/// How long and how much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Age at which samples go. Default: 1 h.
+    pub time: Duration,
+    /// Memory at which the oldest samples go. Default: 64 MiB.
+    pub bytes: usize,
+    /// Age at which samples of the second tier go. Default: 6 h.
+    pub coarse_time: Duration,
+    /// Time between two samples of the second tier. Default: 1 min.
+    pub coarse_interval: Duration,
+}
+
+/// A query that looks back further than samples are kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error(
+    "{selector} looks back {needed:?}, but samples are kept for {kept:?}: raise `{setting}` or shorten the range"
+)]
+pub struct RetentionError {
+    /// The selector.
+    pub selector: String,
+    /// How far back it looks, with the ranges of subqueries around it.
+    pub needed: Duration,
+    /// How long samples are kept.
+    pub kept: Duration,
+    /// The setting to raise.
+    pub setting: &'static str,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_hours(1),
+            bytes: 64 << 20,
+            coarse_time: Duration::from_hours(6),
+            coarse_interval: Duration::from_mins(1),
+        }
+    }
+}
+
+impl Retention {
+    /// Sets the age at which samples go.
+    #[must_use]
+    pub fn with_time(mut self, time: Duration) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Sets the memory at which the oldest samples go.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Sets the age at which samples of the second tier go; no longer than `time` switches it off.
+    #[must_use]
+    pub fn with_coarse_time(mut self, time: Duration) -> Self {
+        self.coarse_time = time;
+        self
+    }
+}
+
+/// Checks that no selector of the expression looks back further than samples are kept, and returns the
+/// selectors that need the second tier: hand them to [`SeriesStore::keep_long`](super::SeriesStore::keep_long).
+///
+/// # Errors
+/// Names the selector, what it needs, what is kept, and the setting.
+pub fn check_ranges(
+    expr: &Expr,
+    retention: &Retention,
+) -> Result<Vec<Vec<crate::Matcher>>, RetentionError> {
+    let mut long = Vec::new();
+    walk(expr, 0, &mut |selector: &Selector, back: i64| {
+        let needed = Duration::from_millis(u64::try_from(back).unwrap_or(0));
+        if needed > retention.time {
+            long.push(selector.matchers.clone());
+        }
+        if needed <= retention.time.max(retention.coarse_time) {
+            return Ok(());
+        }
+        Err(RetentionError {
+            selector: selector.to_string(),
+            needed,
+            kept: retention.time.max(retention.coarse_time),
+            setting: if retention.coarse_time > retention.time {
+                "query.retention.coarse_time"
+            } else {
+                "query.retention.time"
+            },
+        })
+    })?;
+    Ok(long)
+}
+
+fn walk(
+    expr: &Expr,
+    back: i64,
+    each: &mut dyn FnMut(&Selector, i64) -> Result<(), RetentionError>,
+) -> Result<(), RetentionError> {
+    // An absolute time is no distance from now; it is found or not when the query runs.
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
+        ExprKind::Selector(selector) => each(selector, back.saturating_add(selector.shift.offset)),
+        ExprKind::Range(selector, range) => each(
+            selector,
+            back.saturating_add(selector.shift.offset)
+                .saturating_add(*range),
+        ),
+        ExprKind::Subquery(subquery) => {
+            let inside = back
+                .saturating_add(subquery.shift.offset)
+                .saturating_add(subquery.range);
+            walk(&subquery.expr, inside, each)
+        }
+        ExprKind::Paren(inner) | ExprKind::Negate(inner) => walk(inner, back, each),
+        ExprKind::Call(_, args) => args.iter().try_for_each(|arg| walk(arg, back, each)),
+        ExprKind::Aggregate(aggregation) => {
+            if let Some(param) = &aggregation.param {
+                walk(param, back, each)?;
+            }
+            walk(&aggregation.expr, back, each)
+        }
+        ExprKind::Binary(binary) => {
+            walk(&binary.left, back, each)?;
+            walk(&binary.right, back, each)
+        }
+    }
+}
+
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
