@@ -1,6 +1,6 @@
 //! A round of alert rules, a tick and a dashboard's query, beside a real Prometheus with the same rules and samples.
 //!
-//! Prometheus is written to and asked by the code that the tests of the query language use.
+//! The client of Prometheus is that of promql-engine's tests.
 
 mod peer;
 #[path = "../../../crates/promql/tests/query/prometheus.rs"]

@@ -1,9 +1,9 @@
-//! Label sets that are cheap to share, to hash and to strip of their name.
+//! Label sets that are cheap to share, to hash and to strip of their metric name.
 //!
-//! A rule over ten thousand series drops the metric name of each of them and groups the rest by two or three
-//! labels. So a set is one shared allocation, sorted by name, that carries the hash of every pair: the hash of
-//! a set is the sum of its pairs' hashes, the name is dropped by hiding it, and the hash of any subset is an
-//! addition or a subtraction away. Equal hashes are always followed by a comparison.
+//! A rule over ten thousand series drops the metric name of each series and groups the series by two or three labels. A
+//! set is therefore one shared allocation, sorted by name, with the hash of each pair. The hash of a set is the sum of the
+//! hashes of its pairs: hiding the metric name, or hashing a subset, takes one addition or subtraction. A comparison of the
+//! labels follows each match of hashes.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-/// The label that holds the metric's name.
+/// The name of the label that holds the metric name.
 pub(crate) const METRIC_NAME: &str = "__name__";
 
-/// One name and its value, with the hash of both.
+/// A label name and its value, with the hash of both.
 #[derive(Clone, Debug)]
 pub struct Label {
     name: Arc<str>,
@@ -23,14 +23,14 @@ pub struct Label {
     hash: u64,
 }
 
-/// A set of labels, sorted by name; never with an empty value.
+/// A set of labels, sorted by name. No label has an empty value.
 #[derive(Clone)]
 pub struct Labels {
     set: Arc<Set>,
     name_hidden: bool,
 }
 
-/// Collects labels for a [`Labels`].
+/// Builds a [`Labels`] label by label.
 #[derive(Clone, Debug, Default)]
 pub struct LabelsBuilder {
     labels: Vec<Label>,
@@ -40,12 +40,12 @@ pub struct LabelsBuilder {
 struct Set {
     labels: Box<[Label]>,
     hash: u64,
-    /// Where [`METRIC_NAME`] stands in `labels`.
+    /// The index of [`METRIC_NAME`] in `labels`.
     name_at: Option<usize>,
 }
 
 impl Label {
-    /// Pairs a name with a value.
+    /// Creates a label.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
         let (name, value) = (name.into(), value.into());
@@ -96,8 +96,8 @@ impl Labels {
         Self::from_sorted(Vec::new())
     }
 
-    /// Builds a set from names and values; a pair with an empty value is left out, of two pairs with one name
-    /// the later one stays.
+    /// Builds a set from names and values. Pairs with an empty value are left out; of two pairs with the same name, the later
+    /// pair stays.
     pub fn from_pairs<N: Into<Arc<str>>, V: Into<Arc<str>>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -135,25 +135,25 @@ impl Labels {
             .map(|(_, label)| label)
     }
 
-    /// Returns a label's value, or `None` where the set does not have it.
+    /// Returns the value of a label, or `None` if the set does not have the label.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.label(name).map(Label::value)
     }
 
-    /// Returns the metric's name, or `None` where the set has none.
+    /// Returns the metric name, or `None` if the set has no metric name.
     #[must_use]
     pub fn metric_name(&self) -> Option<&str> {
         self.name_label().map(Label::value)
     }
 
-    /// Returns whether the set has no label.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.set.labels.len() == usize::from(self.hidden_at().is_some())
     }
 
-    /// Returns the same set without the metric's name; nothing is copied.
+    /// Returns the same set without the metric name, without copying.
     #[must_use]
     pub fn without_name(&self) -> Self {
         Self {
@@ -169,7 +169,7 @@ impl Labels {
     /// Returns the label with this name.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&Label> {
-        // Sets are small: a walk over adjacent pairs beats a binary search.
+        // Sets are small: a linear search over adjacent pairs is faster than a binary search.
         let at = self.set.labels.iter().position(|l| &*l.name == name)?;
         (Some(at) != self.hidden_at()).then(|| &self.set.labels[at])
     }
@@ -181,7 +181,7 @@ impl Labels {
         self.set.name_at.map(|at| &self.set.labels[at])
     }
 
-    /// The hash of the visible labels.
+    /// Returns the hash of the visible labels.
     pub(crate) fn hash_of_set(&self) -> u64 {
         match self.hidden_at() {
             Some(at) => self.set.hash.wrapping_sub(self.set.labels[at].hash),
@@ -189,7 +189,7 @@ impl Labels {
         }
     }
 
-    /// Bytes of this set on the heap, the strings left out: they are shared.
+    /// Returns the heap bytes of this set without the strings, which sets share.
     pub(crate) fn heap_bytes(&self) -> usize {
         size_of::<Set>() + 16 + self.set.labels.len() * size_of::<Label>()
     }
@@ -231,12 +231,12 @@ impl LabelsBuilder {
         }
     }
 
-    /// Keeps the labels that the closure accepts.
+    /// Keeps the labels whose names the closure accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.labels.retain(|label| keep(&label.name));
     }
 
-    /// Finishes the set.
+    /// Builds the set.
     #[must_use]
     pub fn build(self) -> Labels {
         Labels::from_sorted(self.labels)
@@ -280,7 +280,7 @@ impl PartialOrd for Labels {
     }
 }
 
-/// The order of Prometheus's results: name by name, value by value, the shorter set first.
+/// The order of Prometheus's results: by name, then by value; a prefix comes before a longer set.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
         let pairs = |labels: &Self| -> Vec<(Arc<str>, Arc<str>)> {
@@ -297,7 +297,7 @@ impl Ord for Labels {
     }
 }
 
-/// `{__name__="up", job="router"}` without the quotes' surprises: what error messages show.
+/// Writes `{__name__="up", job="router"}`, the form of error messages.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;

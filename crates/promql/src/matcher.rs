@@ -1,6 +1,6 @@
-//! Turns `name="value"`, `!=`, `=~` and `!~` into yes or no for one series.
+//! Label matchers: `name="value"`, `!=`, `=~` and `!~`.
 //!
-//! A label that a series does not have counts as one with an empty value, as in Prometheus.
+//! A label that a series does not have counts as a label with an empty value, as in Prometheus.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::labels::Labels;
 use super::pattern::{Pattern, PatternError};
 
-/// How a matcher compares.
+/// The comparison of a matcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatchOp {
     /// `=`
@@ -34,7 +34,7 @@ impl Matcher {
     /// Builds a matcher.
     ///
     /// # Errors
-    /// When `op` takes a regular expression and `value` is none.
+    /// If `op` takes a regular expression and `value` is not a valid one for RE2.
     pub fn new(
         name: impl Into<Arc<str>>,
         op: MatchOp,
@@ -53,7 +53,7 @@ impl Matcher {
         })
     }
 
-    /// Builds `name="value"`, which cannot fail.
+    /// Builds the matcher `name="value"`.
     pub fn equal(name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -69,7 +69,7 @@ impl Matcher {
         &self.name
     }
 
-    /// Returns how the value is compared.
+    /// Returns the comparison.
     #[must_use]
     pub fn op(&self) -> MatchOp {
         self.op
@@ -81,12 +81,12 @@ impl Matcher {
         &self.value
     }
 
-    /// Returns the values that a regular expression of plain alternatives stands for.
+    /// Returns the alternatives of a regular expression such as `a|b`, or `None` for any other expression.
     pub(crate) fn literals(&self) -> Option<&[String]> {
         self.pattern.as_deref().and_then(Pattern::literals)
     }
 
-    /// Returns whether a value satisfies the matcher; an absent label is the empty value.
+    /// Returns whether a value satisfies the matcher. The value of an absent label is empty.
     #[must_use]
     pub fn is_match(&self, value: &str) -> bool {
         match (self.op, &self.pattern) {
@@ -94,7 +94,7 @@ impl Matcher {
             (MatchOp::NotEqual, _) => *self.value != *value,
             (MatchOp::Regex, Some(pattern)) => pattern.is_match(value),
             (MatchOp::NotRegex, Some(pattern)) => !pattern.is_match(value),
-            // `new` never leaves the pattern out.
+            // `new` sets the pattern for both operators.
             (MatchOp::Regex | MatchOp::NotRegex, None) => false,
         }
     }

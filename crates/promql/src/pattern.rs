@@ -1,9 +1,9 @@
-//! Translates RE2 regular expressions, which users of Prometheus write, for the `regex` crate.
+//! Translates RE2 regular expressions, the syntax of Prometheus, to the syntax of the `regex` crate.
 //!
-//! The two differ where it hurts: `\d`, `\w` and `\s` are ASCII in RE2, `\Q…\E` quotes, `{` may stand for
-//! itself, a class has neither nesting nor set operations, and `\<` is a plain `<`. A pattern always matches
-//! the whole value, and `.` matches a newline (Prometheus 3). The compiled size is limited, so that a pattern
-//! from outside cannot take the memory.
+//! The syntaxes differ in details: in RE2, `\d`, `\w` and `\s` match ASCII only, `\Q…\E` quotes, `{` without a count is a
+//! literal, a class has neither nested classes nor set operations, and `\<` is a literal `<`. A pattern always matches the
+//! whole value, and `.` matches a newline (Prometheus 3). The size of the compiled pattern is limited, so that a query
+//! cannot exhaust the memory.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
@@ -11,9 +11,9 @@ use std::str::Chars;
 
 use regex::{Captures, Regex, RegexBuilder};
 
-/// Compiled bytes that one pattern may take.
+/// The maximum size of a compiled pattern.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;
-/// RE2: a repetition count is at most 1,000.
+/// RE2 accepts at most 1,000 repetitions.
 const MAX_REPEAT: u32 = 1000;
 
 /// A regular expression that matches whole values.
@@ -23,14 +23,14 @@ pub struct Pattern {
     literals: Option<Vec<String>>,
 }
 
-/// Why a text is not a regular expression.
+/// The reason why a regular expression is invalid.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// RE2 does not accept it.
+    /// RE2 does not accept the pattern.
     #[error("error parsing regexp: {0}")]
     Syntax(String),
-    /// The `regex` crate does not accept it, or it is larger than the limit.
+    /// The `regex` crate does not accept the pattern, or the pattern exceeds the size limit.
     #[error("error parsing regexp")]
     Compile(#[source] regex::Error),
 }
@@ -39,7 +39,7 @@ impl Pattern {
     /// Compiles a pattern in RE2's syntax.
     ///
     /// # Errors
-    /// When RE2 would refuse it, or when it compiles to more than a megabyte.
+    /// If RE2 refuses the pattern, or if the pattern compiles to more than a megabyte.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
         let translated = Translator::new(pattern).translate()?;
         let regex = RegexBuilder::new(&format!("^(?s:{translated})$"))
@@ -80,7 +80,7 @@ impl Pattern {
         self.literals.as_deref()
     }
 
-    /// Replaces `$1`, `${name}` and `$$` in `template` by what matched, as Go's `Expand` does; `None` when the
+    /// Replaces `$1`, `${name}` and `$$` in `template` by the captured groups, as Go's `Expand` does. Returns `None` if the
     /// value does not match.
     pub(crate) fn expand(&self, value: &str, template: &str) -> Option<String> {
         let captures: Captures<'_> = self.regex.captures(value)?;
@@ -90,7 +90,7 @@ impl Pattern {
     }
 }
 
-/// Users of Prometheus know RE2's words, and the error of the `regex` crate shows the translation, over several lines.
+/// Gives the error in RE2's words: the error of the `regex` crate shows the translated pattern, over several lines.
 fn with_words_of_re2(error: regex::Error, pattern: &str) -> PatternError {
     let regex::Error::Syntax(text) = &error else {
         return PatternError::Compile(error);
@@ -104,7 +104,8 @@ fn with_words_of_re2(error: regex::Error, pattern: &str) -> PatternError {
     })
 }
 
-/// `a|b|c` needs no automaton, and the index can look each of them up.
+/// Returns the alternatives of a pattern such as `a|b|c`. Such a pattern needs no automaton, and the index looks up each
+/// alternative.
 fn plain_alternatives(pattern: &str) -> Option<Vec<String>> {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ' | '/' | ':' | '|');
     pattern
@@ -117,7 +118,7 @@ struct Translator<'a> {
     source: &'a str,
     rest: Peekable<Chars<'a>>,
     out: String,
-    /// The last thing written was a repetition: another one is an error in RE2.
+    /// Whether the last output was a repetition operator. RE2 refuses a second operator after it.
     after_repeat: bool,
 }
 
@@ -178,7 +179,7 @@ impl<'a> Translator<'a> {
         Ok(())
     }
 
-    /// `{2}`, `{2,}` and `{2,3}` repeat; any other `{` is itself.
+    /// Reads `{2}`, `{2,}` or `{2,3}`. Any other `{` is a literal.
     fn counted_repeat(&mut self) -> Result<Option<String>, PatternError> {
         let mut ahead = self.rest.clone();
         let mut text = String::from("{");
@@ -215,7 +216,7 @@ impl<'a> Translator<'a> {
         Ok(Some(text))
     }
 
-    /// Flags of the `regex` crate that RE2 does not have are refused, the rest is the same in both.
+    /// Copies the flags of a group, and refuses the flags of the `regex` crate that RE2 does not have.
     fn group(&mut self) -> Result<(), PatternError> {
         self.out.push('(');
         if self.rest.next_if_eq(&'?').is_none() {
@@ -266,7 +267,7 @@ impl<'a> Translator<'a> {
             c if c.is_ascii_punctuation() => {
                 self.out.push('\\');
                 match c {
-                    // These two mean word boundaries in the `regex` crate.
+                    // `\<` and `\>` are word boundaries in the `regex` crate.
                     '<' => self.out.push_str("x3C"),
                     '>' => self.out.push_str("x3E"),
                     c => self.out.push(c),
@@ -286,7 +287,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// A class: `[` inside is itself unless it opens `[:alpha:]`; `&&`, `--` and `~~` have no meaning.
+    /// Translates a class. A `[` inside is a literal unless it opens `[:alpha:]`; `&&`, `--` and `~~` have no meaning.
     fn class(&mut self) -> Result<(), PatternError> {
         self.out.push('[');
         if self.rest.next_if_eq(&'^').is_some() {

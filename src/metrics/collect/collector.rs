@@ -1,11 +1,11 @@
-//! Copies every series of the registry into the store, once a tick.
+//! Copies each series of the registry into the series store, once a tick.
 //!
-//! A counter or histogram that has counted before it is first seen gets a zero at the time of the tick before,
-//! so that `increase()` sees its first event. A Prometheus that scrapes the same page cannot know that zero, and
-//! misses what a series counts before its first scrape. Counts that somebody else keeps (the kernel's of a network
-//! interface, or what `metrics::counter!(…).absolute(…)` shows) did not begin at zero with us and get none.
+//! A counter or histogram that has counted before its first tick gets a sample of zero at the time of the previous tick,
+//! so that `increase()` includes its first event. A Prometheus that scrapes the same page does not know that zero, and
+//! misses the count of a series before its first scrape. Counters whose count comes from elsewhere (a network interface's
+//! from the kernel, or a `metrics::counter!(…).absolute(…)`) did not start at zero in this process and get no zero.
 //!
-//! A series that idle expiry hides gets a stale marker, as one that is gone from a scraped page does.
+//! A series that idle expiry hides gets a stale marker, as a series that disappears from a scraped page does.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,32 +18,33 @@ use crate::query::{
     store::{SeriesId, SeriesStore},
 };
 
-/// Copies a registry into a store.
+/// Copies the series of a registry into a store.
 pub(crate) struct Collector {
     store: Arc<SeriesStore>,
     interval: Duration,
-    /// By the address of the registry's series, which never goes.
+    /// The copied series, by the address of the registry's series: the registry removes no series.
     known: HashMap<usize, Copied>,
     round: u64,
-    /// Time of the last tick.
-    before: Option<i64>,
-    /// The store did not take everything: it may have dropped series that were known.
-    is_to_register_again: bool,
+    /// The time of the last tick, in milliseconds since the epoch.
+    last_tick: Option<i64>,
+    /// Whether the store refused samples of the last tick: it may have removed series.
+    must_register: bool,
     tick: Tick,
 }
 
-/// A series of the registry, and what stands for it in the store: one series, or one a bucket, `_sum` and `_count`.
+/// The series of the store for a series of the registry: a single series, or the buckets, `_sum` and `_count` of a
+/// histogram.
 struct Copied {
     ids: Box<[SeriesId]>,
-    /// The round in which it was last shown.
+    /// The last round in which the series was shown.
     shown_in: u64,
 }
 
-/// What one tick appends. Kept for its memory.
+/// The samples that a tick appends. Reused for its memory.
 #[derive(Default)]
 struct Tick {
     samples: Vec<(SeriesId, f64)>,
-    /// Zeros of those that are new, a tick earlier.
+    /// The zeros of new series, for the time of the previous tick.
     zeros: Vec<(SeriesId, f64)>,
 }
 
@@ -54,13 +55,13 @@ impl Collector {
             interval,
             known: HashMap::new(),
             round: 0,
-            before: None,
-            is_to_register_again: false,
+            last_tick: None,
+            must_register: false,
             tick: Tick::default(),
         }
     }
 
-    /// Copies what is shown at `moment`, as of `now` in milliseconds since the epoch.
+    /// Copies the series that are shown at `moment`, with the time `now` in milliseconds since the epoch.
     pub(crate) fn collect(&mut self, registry: &Registry, moment: &Moment, now: i64) {
         self.round += 1;
         self.tick.samples.clear();
@@ -68,18 +69,18 @@ impl Collector {
         for family in registry.families() {
             self.collect_family(registry, &family, moment);
         }
-        self.is_to_register_again = false;
+        self.must_register = false;
         let interval = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX);
-        // A tick earlier, or the tick before where that is later; after a pause there was none in between.
-        let earlier = now.saturating_sub(interval);
-        let before = self.before.map_or(earlier, |before| before.max(earlier));
-        if !self.tick.zeros.is_empty() && before < now {
-            self.store.append_tick(before, &self.tick.zeros);
+        // One interval ago, or the last tick if it is later. After a pause, there was no tick one interval ago.
+        let earliest = now.saturating_sub(interval);
+        let zero_time = self.last_tick.map_or(earliest, |last| last.max(earliest));
+        if !self.tick.zeros.is_empty() && zero_time < now {
+            self.store.append_tick(zero_time, &self.tick.zeros);
         }
-        let taken = self.store.append_tick(now, &self.tick.samples);
-        self.is_to_register_again = taken < self.tick.samples.len();
+        let accepted = self.store.append_tick(now, &self.tick.samples);
+        self.must_register = accepted < self.tick.samples.len();
         self.mark_hidden(now);
-        self.before = Some(now);
+        self.last_tick = Some(now);
     }
 
     fn collect_family(&mut self, registry: &Registry, family: &Family, moment: &Moment) {
@@ -118,7 +119,7 @@ impl Collector {
         }
     }
 
-    /// Notes the values of one series of the registry. `parts` are its label sets in the store, in the order of
+    /// Adds the values of a series of the registry to the tick. `parts` gives its label sets in the store, in the order of
     /// `values`.
     fn copy<T>(
         &mut self,
@@ -138,9 +139,9 @@ impl Collector {
                 shown_in: 0,
             }
         });
-        // While it was hidden, the store may have forgotten it.
+        // The store may have removed a hidden series.
         let was_hidden = copied.shown_in.wrapping_add(1) != self.round;
-        if is_new || was_hidden || self.is_to_register_again {
+        if is_new || was_hidden || self.must_register {
             copied.ids = register();
         }
         copied.shown_in = self.round;
@@ -152,7 +153,7 @@ impl Collector {
         self.tick.samples.extend(samples);
     }
 
-    /// Ends the series that were shown at the last tick and are not at this one.
+    /// Marks the end of the series that the last tick showed and this tick does not show.
     fn mark_hidden(&self, now: i64) {
         for copied in self.known.values() {
             if copied.shown_in.wrapping_add(1) == self.round {
@@ -187,7 +188,7 @@ pub(crate) fn labels(name: &str, own: &LabelSet, le: Option<&str>) -> Labels {
     builder.build()
 }
 
-/// The label set of each bucket, of the sum and of the count.
+/// Builds the label sets of the buckets, the sum and the count of a histogram.
 fn histogram_labels(name: &str, series: &Series<Histogram>) -> Vec<Labels> {
     let bucket_name = format!("{name}_bucket");
     let bounds = series.bounds();

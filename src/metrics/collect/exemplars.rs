@@ -1,7 +1,6 @@
-//! Finds the traces behind series: for `query_exemplars`, and for alerts to link to.
+//! Finds the exemplars of series, for `query_exemplars` and for the trace links of alerts.
 //!
-//! The registry holds the newest exemplar of each counter and of each bucket of a histogram, so that is what there is
-//! to be found.
+//! The registry holds the newest exemplar of each counter and of each bucket of a histogram; older exemplars are lost.
 
 use std::ops::RangeInclusive;
 
@@ -13,18 +12,22 @@ use crate::{
 
 const NAME: &str = "__name__";
 
-/// An exemplar, and the series it belongs to.
-pub(crate) struct Found {
+/// An exemplar and the labels of its series.
+pub(crate) struct SeriesExemplar {
     pub(crate) labels: Labels,
     pub(crate) exemplar: Exemplar,
 }
 
-/// Times in milliseconds since the epoch.
-pub(crate) type Times = RangeInclusive<i64>;
+/// A range of times, in milliseconds since the epoch.
+pub(crate) type TimeRange = RangeInclusive<i64>;
 
-/// The exemplars of series that meet all matchers of one of `wanted`.
+/// Returns the exemplars of the series that satisfy all matchers of any selector of `wanted`.
 #[cfg(feature = "server")]
-pub(crate) fn of(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<Found> {
+pub(crate) fn matching(
+    registry: &Registry,
+    wanted: &[&[Matcher]],
+    times: &TimeRange,
+) -> Vec<SeriesExemplar> {
     let mut all = Vec::new();
     for family in registry.families() {
         of_family(&family, wanted, times, &mut all);
@@ -32,18 +35,18 @@ pub(crate) fn of(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> V
     all
 }
 
-/// The trace that tells most about an alert with these labels over an expression with this selector: of a histogram
-/// the one with the greatest value, of a counter the newest.
-pub(crate) fn behind(
+/// Returns the most telling trace of an alert whose rule has this selector: the trace with the greatest value of a
+/// histogram, or the newest trace of a counter.
+pub(crate) fn most_telling_trace(
     registry: &Registry,
     selector: &[Matcher],
     alert: &Labels,
-    times: &Times,
+    times: &TimeRange,
 ) -> Option<u128> {
-    let (family, wanted) = measured(registry, selector)?;
+    let (family, wanted) = family_of(registry, selector)?;
     let mut found = Vec::new();
     of_family(&family, &[&wanted], times, &mut found);
-    // What the expression took together has no say; what it kept, the alert has.
+    // The alert has the labels that the expression kept: they select the series. Other labels were aggregated away.
     found.retain(|found| {
         let mut own = found.labels.iter();
         own.all(|label| match alert.get(label.name()) {
@@ -51,17 +54,17 @@ pub(crate) fn behind(
             _ => true,
         })
     });
-    let tells_more = |a: &Found, b: &Found| {
-        let key = |found: &Found| (found.exemplar.value, found.exemplar.seconds());
+    let order = |a: &SeriesExemplar, b: &SeriesExemplar| {
+        let key = |found: &SeriesExemplar| (found.exemplar.value, found.exemplar.seconds());
         let ((a, since), (b, then)) = (key(a), key(b));
         a.total_cmp(&b).then(since.total_cmp(&then))
     };
-    let best = found.into_iter().max_by(tells_more)?;
+    let best = found.into_iter().max_by(order)?;
     Some(best.exemplar.trace.trace_id)
 }
 
-/// The family that a selector speaks of, and what it asks of its series that have exemplars.
-fn measured(
+/// Returns the family that a selector names, and the matchers for those series of the family that have exemplars.
+fn family_of(
     registry: &Registry,
     selector: &[Matcher],
 ) -> Option<(std::sync::Arc<Family>, Vec<Matcher>)> {
@@ -84,7 +87,12 @@ fn name_of(selector: &[Matcher]) -> Option<&str> {
     selector.iter().find(is_name).map(Matcher::value)
 }
 
-fn of_family(family: &Family, wanted: &[&[Matcher]], times: &Times, all: &mut Vec<Found>) {
+fn of_family(
+    family: &Family,
+    wanted: &[&[Matcher]],
+    times: &TimeRange,
+    all: &mut Vec<SeriesExemplar>,
+) {
     let mut offer = |name: &str, own: &LabelSet, le: Option<&str>, exemplar: Exemplar| {
         if !times.contains(&((exemplar.seconds() * 1e3) as i64)) {
             return;
@@ -92,7 +100,7 @@ fn of_family(family: &Family, wanted: &[&[Matcher]], times: &Times, all: &mut Ve
         let labels = labels(name, own, le);
         let meets = |matchers: &&[Matcher]| matchers.iter().all(|m| m.is_met_by(&labels));
         if wanted.iter().any(meets) {
-            all.push(Found { labels, exemplar });
+            all.push(SeriesExemplar { labels, exemplar });
         }
     };
     match &family.series {

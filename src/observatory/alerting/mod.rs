@@ -153,7 +153,7 @@ impl Alerting {
             cancel: Some(is_ending),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
-            exemplars::behind(&core.registry, selector, labels, times)
+            exemplars::most_telling_trace(&core.registry, selector, labels, times)
         };
         let source = Source::new(&core.query.engine, &core.query.store)
             .with_control(control)

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     metrics::{
-        collect::exemplars::{self, Times},
+        collect::exemplars::{self, TimeRange},
         registry::{Exemplar, Registry},
     },
     query::{
@@ -68,8 +68,8 @@ pub(in crate::server) async fn query(
     .await
 }
 
-fn found(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<OfSeries> {
-    let mut all: Vec<OfSeries> = exemplars::of(registry, wanted, times)
+fn found(registry: &Registry, wanted: &[&[Matcher]], times: &TimeRange) -> Vec<OfSeries> {
+    let mut all: Vec<OfSeries> = exemplars::matching(registry, wanted, times)
         .into_iter()
         .map(|found| OfSeries {
             exemplars: vec![shown(&found.exemplar)],

@@ -1,6 +1,7 @@
-//! Any byte string as a query over a few series: no panic, no runaway, and what is printed reads back the same.
+//! Evaluates any byte string as a query over a few series: no panic, bounded time and memory, and the printed query
+//! parses to the same tree.
 //!
-//! `cargo +nightly fuzz run query -- -timeout=10 -rss_limit_mb=1024`
+//! In `crates/promql`: `cargo +nightly fuzz run query -- -timeout=10 -rss_limit_mb=1024`
 
 #![no_main]
 
@@ -24,7 +25,7 @@ static STORE: LazyLock<SeriesStore> = LazyLock::new(|| {
     store
 });
 
-/// Printed text may be longer than what was read.
+/// A printed query may be longer than its text.
 const ROOMY: ParseLimits = ParseLimits {
     length_bytes: 1 << 20,
     nesting: 128,

@@ -1,28 +1,28 @@
-//! Collects what a user should know about a result that is none the less one, worded as Prometheus does.
+//! Collects the warnings and infos of a query, in Prometheus's words.
 
 use std::collections::BTreeMap;
 
 use super::number::format_literal;
 use super::syntax::{Span, line_and_column};
 
-/// Prometheus's API shows as many of each kind, and says how many more there are.
+/// The maximum number of messages of each kind in a response, as in Prometheus's API, which then counts the others.
 const MAX_SHOWN: usize = 10;
-/// Messages name metrics, of which there may be many.
+/// The maximum number of kept messages: messages name metrics, of which there may be many.
 const MAX_KEPT: usize = 1000;
 
-/// Warnings and notes of one run.
+/// The warnings and infos of a run.
 #[derive(Debug, Default)]
 pub(super) struct Annotations {
     warnings: Messages,
     infos: Messages,
-    /// Of aggregations, by the place of the parameter.
+    /// The values of the parameters of aggregations, by the position of the parameter.
     quantiles: BTreeMap<u32, Extremes>,
 }
 
-/// As in Prometheus each is kept once, with the place where it came about last.
+/// Each message once, with its last position, as in Prometheus.
 type Messages = BTreeMap<String, Span>;
 
-/// What a parameter has been over the steps of a range.
+/// The extreme values of a parameter over the steps of a range.
 #[derive(Clone, Copy, Debug)]
 struct Extremes {
     span: Span,
@@ -44,7 +44,7 @@ impl Annotations {
         insert(&mut self.infos, format!("PromQL info: {message}"), span);
     }
 
-    /// Warns of a quantile that is none.
+    /// Warns of a quantile outside 0 to 1.
     pub(super) fn check_quantile(&mut self, q: f64, span: Span) {
         if !(0.0..=1.0).contains(&q) {
             let q = format_literal(q);
@@ -53,8 +53,8 @@ impl Annotations {
         }
     }
 
-    /// As [`check_quantile`](Self::check_quantile) for an aggregation, of which Prometheus names only the lowest and the
-    /// highest over a range.
+    /// Records the quantile of an aggregation like [`check_quantile`](Self::check_quantile). Prometheus names only the lowest
+    /// and the highest value of a range.
     pub(super) fn check_quantile_of_aggregation(&mut self, q: f64, span: Span) {
         let seen = self.quantiles.entry(span.start).or_insert(Extremes {
             span,
@@ -67,9 +67,9 @@ impl Annotations {
         seen.has_nan |= q.is_nan();
     }
 
-    /// Returns warnings and notes with their places in the query.
+    /// Returns warnings and infos with their positions in the query.
     pub(super) fn into_lists(mut self, query: &str) -> (Vec<String>, Vec<String>) {
-        // Those inside of others stand behind them, and speak first.
+        // The positions of nested expressions come after the positions of enclosing expressions, and their messages come first.
         for seen in std::mem::take(&mut self.quantiles).into_values().rev() {
             if seen.has_nan {
                 self.check_quantile(f64::NAN, seen.span);

@@ -1,19 +1,19 @@
-//! Why a query has no result, worded as Prometheus words it.
+//! The errors of queries, in Prometheus's words.
 
 use super::syntax::{ParseError, ValueType};
 use std::time::Duration;
 
-/// A query that was not evaluated, or not to its end.
+/// The error of a query that was not evaluated, or not completely.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// The text is no query.
+    /// The text is not a valid query.
     #[error("invalid parameter \"query\": {0}")]
     Parse(#[from] ParseError),
     /// The evaluation failed as it does in Prometheus.
     #[error("{0}")]
     Execution(String),
-    /// The query reads or produces more than it may.
+    /// The query reads or produces more samples than the limit allows.
     #[error(
         "query processing would load too many samples into memory in query execution: the limit is {limit}"
     )]
@@ -21,22 +21,22 @@ pub enum QueryError {
         /// The limit.
         limit: u64,
     },
-    /// The result has more series than it may.
+    /// The result has more series than the limit allows.
     #[error("query result has more than {limit} series")]
     TooManySeries {
         /// The limit.
         limit: usize,
     },
-    /// The query took longer than it may.
+    /// The query exceeded its time limit.
     #[error("query timed out after {limit:?}")]
     Timeout {
         /// The limit.
         limit: Duration,
     },
-    /// Somebody cancelled the query.
+    /// The caller canceled the query.
     #[error("query was canceled")]
     Canceled,
-    /// A range query for what has no value at each step.
+    /// A range query for an expression that is neither a scalar nor an instant vector.
     #[error(
         "invalid parameter \"query\": invalid expression type \"{value_type}\" for range query, must be Scalar or instant Vector"
     )]
@@ -52,7 +52,7 @@ pub enum QueryError {
     /// A range query that ends before it starts.
     #[error("end timestamp must not be before start time")]
     EndBeforeStart,
-    /// A range query with too many steps.
+    /// A range query with more steps than the limit allows.
     #[error(
         "exceeded maximum resolution of {limit} points per timeseries. Try decreasing the query resolution (?step=XX)"
     )]

@@ -1,4 +1,4 @@
-//! Writes results in the shape of Prometheus's HTTP API.
+//! Serializes results as the JSON of Prometheus's HTTP API.
 
 use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple};
 use serde::{Serialize, Serializer};
@@ -9,7 +9,7 @@ use super::value::{QueryResult, RangeSeries, Value, VectorSample};
 use crate::labels::Labels;
 use crate::store::Point;
 
-/// The body of an answer: `{"status":"success","data":{…}}` or `{"status":"error",…}`.
+/// The body of an API response: `{"status":"success","data":{…}}` or `{"status":"error",…}`.
 #[derive(Debug, Serialize)]
 pub struct ApiResponse<'a> {
     status: &'static str,
@@ -62,7 +62,7 @@ impl Serialize for Labels {
     }
 }
 
-/// `[1435781451.781, "1"]`
+/// Serializes as `[1435781451.781, "1"]`.
 impl Serialize for Point {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pair = serializer.serialize_tuple(2)?;
@@ -72,7 +72,7 @@ impl Serialize for Point {
     }
 }
 
-/// Whole seconds without a fraction, as Prometheus writes them.
+/// Serializes a time in seconds. Whole seconds have no fraction, as in Prometheus.
 fn serialize_time<T: SerializeTuple>(pair: &mut T, timestamp: i64) -> Result<(), T::Error> {
     if timestamp % 1000 == 0 {
         return pair.serialize_element(&(timestamp / 1000));
@@ -102,9 +102,9 @@ impl Serialize for RangeSeries {
     }
 }
 
-struct Text<'a>(i64, &'a str);
+struct StringValue<'a>(i64, &'a str);
 
-impl Serialize for Text<'_> {
+impl Serialize for StringValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pair = serializer.serialize_tuple(2)?;
         serialize_time(&mut pair, self.0)?;
@@ -113,9 +113,9 @@ impl Serialize for Text<'_> {
     }
 }
 
-struct List<'a, T>(&'a [T]);
+struct ResultList<'a, T>(&'a [T]);
 
-impl<T: Serialize> Serialize for List<'_, T> {
+impl<T: Serialize> Serialize for ResultList<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         self.0
@@ -125,7 +125,7 @@ impl<T: Serialize> Serialize for List<'_, T> {
     }
 }
 
-/// `{"resultType": "vector", "result": […]}`
+/// Serializes as `{"resultType": "vector", "result": […]}`.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
@@ -136,15 +136,15 @@ impl Serialize for Value {
             }
             Self::Vector(samples) => {
                 map.serialize_entry("resultType", "vector")?;
-                map.serialize_entry("result", &List(samples))?;
+                map.serialize_entry("result", &ResultList(samples))?;
             }
             Self::Matrix(series) => {
                 map.serialize_entry("resultType", "matrix")?;
-                map.serialize_entry("result", &List(series))?;
+                map.serialize_entry("result", &ResultList(series))?;
             }
             Self::String(time, text) => {
                 map.serialize_entry("resultType", "string")?;
-                map.serialize_entry("result", &Text(*time, text))?;
+                map.serialize_entry("result", &StringValue(*time, text))?;
             }
         }
         map.end()

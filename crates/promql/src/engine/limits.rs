@@ -1,4 +1,4 @@
-//! Counts what a query uses, and stops it at its limits.
+//! Enforces the limits on samples and time during a query.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::error::QueryError;
 use super::options::EngineOptions;
 
-/// How a run is watched from outside.
+/// The caller's means to limit and cancel a run.
 #[derive(Clone, Copy, Default)]
 pub struct Control<'a> {
-    /// A monotonic clock; without one the time limit is not enforced.
+    /// A monotonic clock. Without a clock, the time limit is not enforced.
     pub clock: Option<&'a dyn Fn() -> Duration>,
-    /// Set to cancel the run.
+    /// A flag that cancels the run once it is `true`.
     pub cancel: Option<&'a AtomicBool>,
 }
 
@@ -33,10 +33,10 @@ impl fmt::Debug for Control<'_> {
     }
 }
 
-/// Units of work between two looks at the clock: some hundred microseconds.
+/// The samples between two checks of clock and flag: some hundred microseconds of work.
 const CHECK_EVERY: u64 = 4096;
 
-/// What is left to a query.
+/// The remaining budget of a query.
 #[derive(Debug)]
 pub(super) struct Budget<'a> {
     control: Control<'a>,
@@ -61,7 +61,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Takes note of samples read or produced.
+    /// Counts samples that were read or produced.
     pub(super) fn spend(&mut self, samples: usize) -> Result<(), QueryError> {
         self.samples = self.samples.saturating_add(samples as u64);
         if self.samples > self.max_samples {
@@ -69,7 +69,7 @@ impl<'a> Budget<'a> {
                 limit: self.max_samples,
             });
         }
-        // One more, so that walking over nothing counts too.
+        // A step without samples counts too.
         self.unchecked += samples as u64 + 1;
         if self.unchecked < CHECK_EVERY {
             return Ok(());

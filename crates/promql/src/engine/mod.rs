@@ -1,22 +1,23 @@
-//! Turns a query and a time into scalars, vectors and matrices, with the semantics of Prometheus 3.
+//! Evaluates queries to scalars, vectors and matrices, with the semantics of Prometheus 3.
 //!
-//! [`syntax`] reads the text, `eval` walks the tree once for every step, [`Engine`] holds the options and puts
-//! limits around both. A [`Prepared`] query remembers which series its selectors matched until the store gets
-//! or loses a series: rules that run again and again parse nothing and look nothing up.
+//! [`syntax`] parses the text, `eval` evaluates the tree once for each step, and [`Engine`] holds the options. A
+//! [`Prepared`] query caches the series of its selectors until the store adds or removes a series: rules that run
+//! repeatedly neither parse nor look up series again.
 //!
-//! Left out: native histograms and what Prometheus 3 keeps behind experimental flags; both are refused by name
-//! when the query is read.
+//! Native histograms and the experimental features of Prometheus 3 are not implemented. A query that uses them fails when it
+//! is parsed, with an error that names the feature.
 
 mod annotation;
 mod error;
 mod eval;
+#[cfg(feature = "json")]
 mod json;
 mod limits;
 mod number;
 mod options;
 mod prepared;
 pub mod syntax;
-#[cfg(test)]
+#[cfg(all(test, feature = "json"))]
 #[allow(
     clippy::unwrap_used,
     clippy::float_cmp,
@@ -29,6 +30,7 @@ mod tests;
 mod value;
 
 pub use error::QueryError;
+#[cfg(feature = "json")]
 pub use json::ApiResponse;
 pub use limits::Control;
 pub use number::format_number;
@@ -39,20 +41,20 @@ pub use value::{QueryResult, RangeSeries, Value, VectorSample};
 
 use super::store::SeriesStore;
 
-/// Evaluates queries; cheap to clone and without state of its own.
+/// Evaluates queries. Engines are stateless and cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     options: EngineOptions,
 }
 
-/// The times at which a range query is evaluated, in milliseconds since the epoch.
+/// The steps of a range query, in milliseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The first time.
+    /// The time of the first step.
     pub start: i64,
-    /// No time is later than this.
+    /// The latest time of a step.
     pub end: i64,
-    /// Milliseconds from one time to the next.
+    /// The milliseconds between two steps.
     pub step: i64,
 }
 
@@ -69,18 +71,18 @@ impl Engine {
         &self.options
     }
 
-    /// Reads a query, for evaluating it again and again.
+    /// Parses a query for repeated evaluation.
     ///
     /// # Errors
-    /// When the text is no query, with the place.
+    /// If the text is not a valid query. The error names the position.
     pub fn prepare(&self, query: &str) -> Result<Prepared, ParseError> {
         Prepared::new(query, &self.options.parse)
     }
 
-    /// Evaluates a query at one time, in milliseconds since the epoch.
+    /// Evaluates a query at a time in milliseconds since the epoch.
     ///
     /// # Errors
-    /// When the text is no query, the evaluation fails as it would in Prometheus, or a limit is reached.
+    /// If the text is not a valid query, if the evaluation fails as in Prometheus, or if a limit is exceeded.
     pub fn evaluate(
         &self,
         store: &SeriesStore,
@@ -91,10 +93,10 @@ impl Engine {
         self.evaluate_prepared(store, &prepared, time)
     }
 
-    /// Evaluates a query that has been read before, at one time.
+    /// Evaluates a prepared query at a time in milliseconds since the epoch.
     ///
     /// # Errors
-    /// When the evaluation fails as it would in Prometheus, or a limit is reached.
+    /// If the evaluation fails as in Prometheus, or if a limit is exceeded.
     pub fn evaluate_prepared(
         &self,
         store: &SeriesStore,
@@ -104,10 +106,10 @@ impl Engine {
         self.run(store, prepared).at(time)
     }
 
-    /// Evaluates a query at every step of a range.
+    /// Evaluates a query at each step of a range.
     ///
     /// # Errors
-    /// As [`evaluate`](Self::evaluate), and when the range has no or too many steps.
+    /// As [`evaluate`](Self::evaluate), and if the range has no step or too many steps.
     pub fn query_range(
         &self,
         store: &SeriesStore,
@@ -118,7 +120,7 @@ impl Engine {
         self.run(store, &prepared).over(range)
     }
 
-    /// Starts a run that can be given a clock and a way to cancel it.
+    /// Prepares a run, to which the caller may add a clock and a cancellation flag.
     #[must_use]
     pub fn run<'a>(&'a self, store: &'a SeriesStore, prepared: &'a Prepared) -> Run<'a> {
         Run {
@@ -130,7 +132,7 @@ impl Engine {
     }
 }
 
-/// One run of a query that is about to start.
+/// A configured run of a query.
 #[derive(Debug)]
 pub struct Run<'a> {
     engine: &'a Engine,
@@ -140,17 +142,17 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Sets the clock that the time limit is measured with, and the flag that cancels the run.
+    /// Sets the clock for the time limit and the cancellation flag.
     #[must_use]
     pub fn with_control(mut self, control: Control<'a>) -> Self {
         self.control = control;
         self
     }
 
-    /// Evaluates at one time, in milliseconds since the epoch.
+    /// Evaluates the query at a time in milliseconds since the epoch.
     ///
     /// # Errors
-    /// When the evaluation fails as it would in Prometheus, or a limit is reached.
+    /// If the evaluation fails as in Prometheus, or if a limit is exceeded.
     pub fn at(self, time: i64) -> Result<QueryResult, QueryError> {
         let range = Range {
             start: time,
@@ -160,10 +162,10 @@ impl<'a> Run<'a> {
         self.evaluator(range).instant()
     }
 
-    /// Evaluates at every step of a range.
+    /// Evaluates the query at each step of a range.
     ///
     /// # Errors
-    /// As [`at`](Self::at), and when the range has no or too many steps.
+    /// As [`at`](Self::at), and if the range has no step or too many steps.
     pub fn over(self, range: Range) -> Result<QueryResult, QueryError> {
         if range.step <= 0 {
             return Err(QueryError::ZeroStep);

@@ -1,4 +1,4 @@
-//! Writes numbers as Prometheus's API does: the shortest text that reads back the same, `+Inf`, `NaN`.
+//! Formats numbers as Prometheus's API does: as the shortest decimal that parses to the same value, `+Inf` or `NaN`.
 
 /// Formats a value as Go's `strconv.FormatFloat(value, 'f', -1, 64)` does.
 #[must_use]
@@ -8,14 +8,14 @@ pub fn format_number(value: f64) -> String {
     } else if value.is_infinite() {
         if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
     } else {
-        // Rust's `Display` never uses an exponent and is the shortest that reads back the same.
+        // Rust's `Display` gives the shortest text that parses to the same value, without an exponent.
         value.to_string()
     }
 }
 
-/// Formats a value as Prometheus's API does: as [`format_number`], with an exponent where a plain number would be
-/// long (below 1e-6, from 1e21 on).
+/// Formats a value as Prometheus's API does: as [`format_number`], with an exponent for values below 1e-6 and from 1e21 on.
 #[must_use]
+#[cfg(feature = "json")]
 pub(super) fn format_api_number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || !size.is_finite() || (1e-6..1e21).contains(&size) {
@@ -24,8 +24,8 @@ pub(super) fn format_api_number(value: f64) -> String {
     with_exponent(value)
 }
 
-/// Formats a value as Go's `%g` does, as Prometheus prints numbers in queries and messages: with an exponent from a
-/// million on and below 1e-4.
+/// Formats a value as Go's `%g` does, the format of numbers in Prometheus's queries and messages: with an exponent below
+/// 1e-4 and from 1e6 on.
 #[must_use]
 pub(super) fn format_literal(value: f64) -> String {
     let size = value.abs();
@@ -35,7 +35,7 @@ pub(super) fn format_literal(value: f64) -> String {
     with_exponent(value)
 }
 
-/// Go writes the exponent's sign, and two digits at least.
+/// Go writes the sign of the exponent and at least two digits.
 fn with_exponent(value: f64) -> String {
     let text = format!("{value:e}");
     let Some((mantissa, exponent)) = text.split_once('e') else {

@@ -1,31 +1,31 @@
-//! What can be set about the engine.
+//! The options of the engine.
 
 use std::time::Duration;
 
 use super::syntax::ParseLimits;
 
-/// Semantics and limits of an [`Engine`](super::Engine).
+/// The semantics and limits of an [`Engine`](super::Engine).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// How large a query's text may be.
+    /// The maximum length and nesting of a query.
     pub parse: ParseLimits,
-    /// How old a sample may be and still stand for "now". Default: 5 min.
+    /// The maximum age of the sample that an instant selector returns. Default: 5 min.
     pub lookback: Duration,
-    /// Step of subqueries that name none. Default: 1 min, as Prometheus's evaluation interval.
+    /// The step of subqueries without a step. Default: 1 min, as Prometheus's evaluation interval.
     pub subquery_step: Duration,
-    /// Samples that one query may read and produce. Default: 50,000,000, as Prometheus's `query.max-samples`.
+    /// The maximum number of samples that a query reads and produces. Default: 50,000,000, as Prometheus's `query.max-samples`.
     pub max_samples: u64,
-    /// Time that one query may take. Default: 30 s. Needs a clock in [`Control`](super::Control).
+    /// The maximum duration of a query. Default: 30 s. Needs a clock in [`Control`](super::Control).
     pub timeout: Duration,
-    /// Steps of one range query. Default: 11,000, as Prometheus.
+    /// The maximum number of steps of a range query. Default: 11,000, as in Prometheus.
     pub max_steps: i64,
-    /// Series in one result. Default: 100,000.
+    /// The maximum number of series in a result. Default: 100,000.
     pub max_result_series: usize,
-    /// Ranges and lookback include their left end, as in Prometheus 2: for comparing with one. Default: off.
+    /// Whether ranges and lookback include their left end, as in Prometheus 2. Default: `false`.
     pub left_closed_ranges: bool,
-    /// Names are dropped at the end of a query rather than by each function (Prometheus 3's
-    /// `promql-delayed-name-removal`). Default: off, as there.
+    /// Whether metric names are dropped at the end of a query instead of by each function, as with Prometheus 3's feature flag
+    /// `promql-delayed-name-removal`. Default: `false`, as in Prometheus.
     pub delayed_name_removal: bool,
 }
 
@@ -53,28 +53,28 @@ impl EngineOptions {
         self
     }
 
-    /// Drops names at the end of a query.
+    /// Drops metric names at the end of a query.
     #[must_use]
     pub fn with_delayed_name_removal(mut self) -> Self {
         self.delayed_name_removal = true;
         self
     }
 
-    /// Sets how many samples one query may read and produce.
+    /// Sets the maximum number of samples that a query reads and produces.
     #[must_use]
     pub fn with_max_samples(mut self, samples: u64) -> Self {
         self.max_samples = samples;
         self
     }
 
-    /// Sets how old a sample may be and still stand for "now".
+    /// Sets the maximum age of the sample that an instant selector returns.
     #[must_use]
     pub fn with_lookback(mut self, lookback: Duration) -> Self {
         self.lookback = lookback;
         self
     }
 
-    /// Sets how long one query may take.
+    /// Sets the maximum duration of a query.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

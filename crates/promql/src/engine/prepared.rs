@@ -1,15 +1,15 @@
-//! A query that was read once, and remembers which series its selectors matched.
+//! A parsed query that caches the series of its selectors.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::syntax::{Expr, ParseError, ParseLimits, Selector, parse_numbered};
 use crate::labels::Labels;
-use crate::store::{Inner, SeriesId};
+use crate::store::{SeriesId, StoreState};
 
-/// A series that a selector matched.
+/// The series that a selector selects.
 pub(super) type Selected = Arc<[(SeriesId, Labels)]>;
 
-/// A query that has been read; see [`Engine::prepare`](super::Engine::prepare).
+/// A parsed query; see [`Engine::prepare`](super::Engine::prepare).
 #[derive(Debug)]
 pub struct Prepared {
     text: String,
@@ -17,7 +17,7 @@ pub struct Prepared {
     selected: Mutex<Vec<Option<Cached>>>,
 }
 
-/// The series of one selector as of one version of the store.
+/// The series of a selector at a version of the store.
 #[derive(Debug, Clone)]
 struct Cached {
     version: (u64, u64),
@@ -34,13 +34,13 @@ impl Prepared {
         })
     }
 
-    /// Returns the text as it was given.
+    /// Returns the text of the query.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the tree.
+    /// Returns the syntax tree.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         &self.expr
@@ -53,8 +53,8 @@ impl Prepared {
             .len()
     }
 
-    /// Returns the series that a selector matches, from memory where the store has not changed.
-    pub(super) fn select(&self, store: &Inner, selector: &Selector) -> Selected {
+    /// Returns the series that a selector selects, from the cache if the store has the same version.
+    pub(super) fn select(&self, store: &StoreState, selector: &Selector) -> Selected {
         let mut slots = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
         let version = store.version();
         if let Some(Some(cached)) = slots.get(selector.slot)

@@ -228,7 +228,7 @@ fn the_deepest_query_that_is_read_fits_a_small_stack() {
                 "{query}: {result:?}"
             );
         };
-        // What threads of tokio and std get.
+        // The stack sizes of threads of tokio and of std.
         let thread = std::thread::Builder::new()
             .stack_size(2 << 20)
             .spawn(run)

@@ -3,32 +3,32 @@
 use crate::labels::Labels;
 use crate::store::Point;
 
-/// The result of a query with what there is to say about it.
+/// The result of a query with its annotations.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct QueryResult {
     /// The value.
     pub value: Value,
-    /// What is probably wrong with the query or the data.
+    /// Probable errors in the query or the data.
     pub warnings: Vec<String>,
-    /// What may be wrong.
+    /// Possible errors in the query or the data.
     pub infos: Vec<String>,
 }
 
-/// What a query evaluates to.
+/// The value of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// One number and its time.
+    /// A number and its time.
     Scalar(Point),
-    /// One sample for each series.
+    /// A sample of each series.
     Vector(Vec<VectorSample>),
-    /// Many samples for each series.
+    /// The samples of each series.
     Matrix(Vec<RangeSeries>),
-    /// A text and the time it was asked for.
+    /// A time and a string.
     String(i64, String),
 }
 
-/// A series and one sample of it.
+/// A series and a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSample {
     /// The labels.
@@ -37,7 +37,7 @@ pub struct VectorSample {
     pub point: Point,
 }
 
-/// A series and samples of it.
+/// A series and its samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangeSeries {
     /// The labels.

@@ -1,42 +1,42 @@
-//! Packs samples of one series into bytes.
+//! Compresses the samples of a series.
 //!
-//! One byte of control, then as few bytes as the sample needs: nothing for a value that stays at a regular
-//! time, one or two for a counter that counts, the bytes in which the floats differ otherwise. Whole bytes
-//! rather than Gorilla's bits: a rule reads every sample of its window, and this decodes at some two
-//! nanoseconds a sample for a few per cent more memory.
+//! A sample takes one control byte and as few further bytes as possible: none for an unchanged value after a regular
+//! interval, one or two for an integer counter, the differing bytes of the floats otherwise. The format uses whole bytes
+//! instead of Gorilla's bits: a rule reads each sample of its window, and whole bytes decode in about two nanoseconds a
+//! sample for a few per cent more memory.
 //!
-//! Control byte: bit 7 says that a varint follows, by which the interval differs from the last one. The rest:
-//! 0 the same value; 1 a varint of the difference of two integers; from 2 on, eight bytes less the `lead` and
-//! `trail` zero ones of the XOR with the last value, as `2 + lead * 8 + trail`.
+//! The control byte: bit 7 announces a varint, the difference to the last interval. The other bits are 0 for the same
+//! value, 1 for a varint with the difference of two integers, and otherwise `2 + lead * 8 + trail`, where `lead` and
+//! `trail` count the zero bytes at both ends of the XOR with the last value; the eight bytes without them follow.
 
-/// A time in milliseconds since the epoch and a value.
+/// A sample: a time and a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Milliseconds since the epoch.
     pub timestamp: i64,
-    /// The value; [`is_stale`] tells a stale marker.
+    /// The value. [`is_stale`] recognizes a stale marker.
     pub value: f64,
 }
 
-/// The NaN by which Prometheus says that a series has ended.
+/// The bits of the NaN by which Prometheus marks the end of a series.
 pub const STALE_MARKER_BITS: u64 = 0x7ff0_0000_0000_0002;
 
-/// Returns whether a value is the stale marker, which is not any other NaN.
+/// Returns whether a value is the stale marker. Other NaNs are not.
 #[must_use]
 pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_MARKER_BITS
 }
 
-/// Samples after which a chunk is full: retention drops whole chunks.
+/// The maximum number of samples in a chunk. Retention drops whole chunks.
 pub(super) const MAX_SAMPLES: u16 = 120;
 const NEW_INTERVAL: u8 = 0x80;
 const SAME_VALUE: u8 = 0;
 const INTEGER_STEP: u8 = 1;
 const FIRST_XOR: u8 = 2;
-/// Integers up to here are exact in a float.
+/// The integers up to this limit are exact in a float.
 const MAX_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Samples of one series in the order of their times.
+/// The compressed samples of a series, in the order of their times.
 #[derive(Debug)]
 pub(super) struct Chunk {
     first: Point,
@@ -79,12 +79,12 @@ impl Chunk {
         self.bytes.capacity()
     }
 
-    /// Gives back what the growing buffer reserved.
+    /// Releases the unused capacity of the buffer.
     pub(super) fn seal(&mut self) {
         self.bytes.shrink_to_fit();
     }
 
-    /// Adds a sample; its time must be later than the last one's.
+    /// Appends a sample. Its time must be later than the time of the last sample.
     pub(super) fn push(&mut self, point: Point) {
         let interval = point.timestamp.wrapping_sub(self.last.timestamp);
         let change = interval.wrapping_sub(self.interval);
@@ -101,7 +101,7 @@ impl Chunk {
         self.samples += 1;
     }
 
-    /// Calls `each` with every sample until it returns `false`.
+    /// Calls `each` with each sample until `each` returns `false`.
     pub(super) fn for_each(&self, mut each: impl FnMut(Point) -> bool) {
         if !each(self.first) {
             return;
@@ -123,7 +123,7 @@ impl Chunk {
     }
 }
 
-/// Writes how a value differs from the one before, and returns the control bits.
+/// Appends the difference between two values, and returns the control bits.
 fn push_value(bytes: &mut Vec<u8>, last: f64, value: f64) -> u8 {
     let xor = last.to_bits() ^ value.to_bits();
     if xor == 0 {
@@ -140,7 +140,7 @@ fn push_value(bytes: &mut Vec<u8>, last: f64, value: f64) -> u8 {
     }
     let packed = (xor >> (8 * trail)).to_le_bytes();
     bytes.extend_from_slice(&packed[..length]);
-    // Both are below 8, so the sum stays below 0x80.
+    // `lead` and `trail` are below 8, so the sum stays below 0x80.
     FIRST_XOR + u8::try_from(lead * 8 + trail).unwrap_or(0)
 }
 
@@ -166,7 +166,7 @@ fn read_value(bytes: &[u8], at: &mut usize, code: u8, last: f64) -> f64 {
     }
 }
 
-/// Returns the difference where adding it gives exactly the value.
+/// Returns the difference between two integers if adding it gives exactly the second value.
 fn integer_step(last: f64, value: f64) -> Option<i64> {
     let step = value - last;
     let is_exact = last.abs() < MAX_INTEGER

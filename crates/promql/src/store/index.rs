@@ -1,7 +1,7 @@
-//! Finds the series that meet a set of matchers without walking over all of them.
+//! An inverted index from labels to series.
 //!
-//! For every label and value, the series that carry it. The matcher that leaves the fewest candidates picks
-//! them, the others are checked on the labels themselves: with short lists that is faster than intersecting.
+//! The index lists the series of each label value. The matcher with the fewest candidates selects the series, and the other
+//! matchers check the labels of the candidates: for short lists, this check is faster than an intersection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::labels::Labels;
 use crate::matcher::{MatchOp, Matcher};
 
-/// Label → value → places of the series, ascending.
+/// Label name → label value → slots of the series, ascending.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     labels: HashMap<Arc<str>, HashMap<Arc<str>, Vec<u32>>>,
@@ -46,7 +46,7 @@ impl Index {
         }
     }
 
-    /// Returns a string that is already stored, so that equal ones share memory.
+    /// Returns the stored copies of a name and a value, so that series share their memory.
     pub(super) fn intern(&self, name: &str, value: &str) -> Option<(Arc<str>, Option<Arc<str>>)> {
         let (name, values) = self.labels.get_key_value(name)?;
         let value = values
@@ -55,7 +55,7 @@ impl Index {
         Some((Arc::clone(name), value))
     }
 
-    /// Returns a superset of the series that meet the matchers; `None` stands for all.
+    /// Returns a superset of the series that satisfy the matchers. `None` stands for all series.
     pub(super) fn candidates(&self, matchers: &[Matcher]) -> Option<Vec<u32>> {
         matchers
             .iter()
@@ -63,7 +63,8 @@ impl Index {
             .min_by_key(Vec::len)
     }
 
-    /// The series that a matcher picks, where the index can tell: not for matchers that an absent label meets.
+    /// Returns the candidates of a matcher. `None` if an absent label satisfies the matcher, because the index lists only
+    /// labels that exist.
     fn places(&self, matcher: &Matcher) -> Option<Vec<u32>> {
         if matcher.is_match("") {
             return None;

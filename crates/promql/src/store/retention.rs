@@ -1,24 +1,24 @@
-//! How long samples are kept, and whether an expression looks back further than that.
+//! The age and memory limits of a store, and a check of expressions against the age limits.
 
 use std::time::Duration;
 
 use crate::engine::syntax::{Expr, ExprKind, Selector};
 
-/// How long and how much is kept.
+/// The age and memory limits of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// Age at which samples go. Default: 1 h.
+    /// The age at which samples are dropped. Default: 1 h.
     pub time: Duration,
-    /// Memory at which the oldest samples go. Default: 64 MiB.
+    /// The memory at which the oldest samples are dropped. Default: 64 MiB.
     pub bytes: usize,
-    /// Age at which samples of the second tier go. Default: 6 h.
+    /// The age at which samples of the coarse second tier are dropped. Default: 6 h.
     pub coarse_time: Duration,
-    /// Time between two samples of the second tier. Default: 1 min.
+    /// The time between two samples of the second tier. Default: 1 min.
     pub coarse_interval: Duration,
 }
 
-/// A query that looks back further than samples are kept.
+/// The error of a query that reads samples older than the retention.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error(
@@ -27,11 +27,11 @@ pub struct Retention {
 pub struct RetentionError {
     /// The selector.
     pub selector: String,
-    /// How far back it looks, with the ranges of subqueries around it.
+    /// The age of the oldest samples that the selector reads, with the ranges of enclosing subqueries.
     pub needed: Duration,
-    /// How long samples are kept.
+    /// The age up to which samples are kept.
     pub kept: Duration,
-    /// The setting to raise.
+    /// The name of the setting to raise.
     pub setting: &'static str,
 }
 
@@ -47,21 +47,21 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Sets the age at which samples go.
+    /// Sets the age at which samples are dropped.
     #[must_use]
     pub fn with_time(mut self, time: Duration) -> Self {
         self.time = time;
         self
     }
 
-    /// Sets the memory at which the oldest samples go.
+    /// Sets the memory at which the oldest samples are dropped.
     #[must_use]
     pub fn with_bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// Sets the age at which samples of the second tier go; no longer than `time` switches it off.
+    /// Sets the age at which samples of the second tier are dropped. An age up to `time` disables the tier.
     #[must_use]
     pub fn with_coarse_time(mut self, time: Duration) -> Self {
         self.coarse_time = time;
@@ -69,11 +69,12 @@ impl Retention {
     }
 }
 
-/// Checks that no selector of the expression looks back further than samples are kept, and returns the
-/// selectors that need the second tier: hand them to [`SeriesStore::keep_long`](super::SeriesStore::keep_long).
+/// Checks that each selector of the expression reads samples within the retention, and returns the selectors that need the
+/// second tier, for [`SeriesStore::keep_long`](super::SeriesStore::keep_long). The lookback of instant selectors and of
+/// the modifiers `anchored` and `smoothed` is not counted.
 ///
 /// # Errors
-/// Names the selector, what it needs, what is kept, and the setting.
+/// If a selector reads further back. The error names the selector, its needed age, the kept age and the setting.
 pub fn check_ranges(
     expr: &Expr,
     retention: &Retention,
@@ -106,7 +107,7 @@ fn walk(
     back: i64,
     each: &mut dyn FnMut(&Selector, i64) -> Result<(), RetentionError>,
 ) -> Result<(), RetentionError> {
-    // An absolute time is no distance from now; it is found or not when the query runs.
+    // The distance of an absolute time from the present is not known before the query runs.
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
         ExprKind::Selector(selector) => each(selector, back.saturating_add(selector.shift.offset)),

@@ -1,4 +1,4 @@
-//! Keeps one series: its labels, its recent samples and, where a rule looks far back, one sample a minute.
+//! The samples of a series in two tiers: recent samples and, for long ranges, one sample a minute.
 
 use std::collections::VecDeque;
 
@@ -9,22 +9,22 @@ use crate::labels::Labels;
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) labels: Labels,
-    /// Distinguishes this series from one that used its place before.
+    /// Distinguishes this series from earlier series in the same slot.
     pub(super) epoch: u32,
     recent: Tier,
-    /// The coarser second tier; kept only for series that long windows need.
+    /// The coarse second tier, only for series that long ranges read.
     coarse: Option<Tier>,
 }
 
-/// Chunks from the oldest to the newest.
+/// A list of chunks, from the oldest to the newest.
 #[derive(Debug)]
 struct Tier {
-    /// Chunks of different series are full at different ticks, or one tick would pay for sealing them all.
+    /// The size of the first chunk differs between series, so that their chunks are not all sealed at the same tick.
     first_chunk_samples: u16,
     chunks: VecDeque<Chunk>,
 }
 
-/// What an operation added to or took from the totals of the store.
+/// The change that an operation makes to the totals of the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Change {
     pub(super) samples: u64,
@@ -55,13 +55,13 @@ impl Series {
         (size_of::<Self>() + self.labels.heap_bytes() + chunks) as u64
     }
 
-    /// Adds a sample that is later than the last one; `coarse_interval` apart, it goes to the second tier too.
+    /// Appends a sample that is later than the last sample. The second tier takes a sample per `coarse_interval`.
     pub(super) fn push(&mut self, point: Point, coarse_interval: i64) -> Change {
         let mut change = self.recent.push(point);
         if let Some(coarse) = &mut self.coarse {
             let last = coarse.chunks.back().map(Chunk::last);
             let is_due = last.is_none_or(|last| {
-                // A stale marker must be in both tiers, or the series would seem to go on.
+                // A stale marker goes into both tiers, because a series without the marker would seem to continue.
                 point.timestamp.saturating_sub(last.timestamp) >= coarse_interval
                     || super::is_stale(point.value) != super::is_stale(last.value)
             });
@@ -74,7 +74,7 @@ impl Series {
         change
     }
 
-    /// Drops whole chunks that end before the given times; returns what went.
+    /// Drops the chunks that end before the given times, and returns the change.
     pub(super) fn drop_before(&mut self, recent: i64, coarse: i64) -> Change {
         let mut change = self.recent.drop_before(recent);
         if let Some(tier) = &mut self.coarse {
@@ -90,7 +90,7 @@ impl Series {
         is_empty(&self.recent) && self.coarse.as_ref().is_none_or(is_empty)
     }
 
-    /// Appends the samples with `from <= time <= to` to `out`, stale markers included.
+    /// Appends the samples with `from <= time <= to` to `out`, with stale markers.
     pub(super) fn window(&self, from: i64, to: i64, out: &mut Vec<Point>) {
         let recent_from = self.recent.first_timestamp();
         if let Some(coarse) = &self.coarse
@@ -102,7 +102,7 @@ impl Series {
         self.recent.window(from, to, out);
     }
 
-    /// Returns the last sample with `from <= time <= to`; it may be a stale marker.
+    /// Returns the last sample with `from <= time <= to`, which may be a stale marker.
     pub(super) fn latest(&self, from: i64, to: i64) -> Option<Point> {
         let found = self.recent.latest(to);
         let found = found.or_else(|| self.coarse.as_ref().and_then(|tier| tier.latest(to)));
@@ -115,7 +115,7 @@ impl Tier {
         let spread = u16::try_from(epoch % u32::from(MAX_SAMPLES)).unwrap_or(0);
         Self {
             first_chunk_samples: 1 + spread,
-            // Reserved when a series is registered, so that the first tick does not pay for all of them.
+            // Reserved at registration, so that the first tick does not allocate for all series.
             chunks: VecDeque::with_capacity(4),
         }
     }
@@ -139,7 +139,7 @@ impl Tier {
                 if chunk.is_full() {
                     let full = chunk.heap_bytes();
                     chunk.seal();
-                    // Never negative: a chunk is sealed after it has grown at least once in this store's count.
+                    // The difference is not negative: a chunk grows at least once in this store's count before it is sealed.
                     grown = grown.saturating_sub(full - chunk.heap_bytes());
                 }
                 grown
@@ -200,7 +200,7 @@ impl Tier {
             .chunks
             .partition_point(|chunk| chunk.first_timestamp() <= to);
         let chunk = self.chunks.get(after.checked_sub(1)?)?;
-        // Most questions are about now: the last sample needs no decoding.
+        // Most queries read the present: the last sample needs no decoding.
         if chunk.last().timestamp <= to {
             return Some(chunk.last());
         }

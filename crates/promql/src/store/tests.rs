@@ -58,7 +58,7 @@ fn retention_drops_the_oldest_and_memory_too() {
     for tick in 0..1000 {
         store.append_tick(tick * 10_000, &[(id, f64::from(tick as i32))]);
     }
-    // Whole chunks go: at most one chunk more than asked for is kept.
+    // Retention drops whole chunks: at most one chunk more than the limit is kept.
     let kept = window(&store, id, (0, i64::MAX)).len();
     assert!((60..=60 + 120 + 1).contains(&kept), "{kept}");
     assert_eq!(

@@ -1,7 +1,7 @@
-//! Whatever is asked, an answer comes: no panic, no overflow of the stack, no runaway in time or memory.
+//! Evaluates arbitrary queries: the engine neither panics, nor overflows the stack, nor exceeds time and memory.
 //!
-//! A few seconds of it run with every test run. `FUZZ_SECONDS=600 cargo test --release --all-features --test query
-//! mutated -- --nocapture` runs longer, from other seeds each time; `fuzz/` does the same guided by coverage.
+//! Each test run spends a few seconds here. `FUZZ_SECONDS=600 cargo test --release -p promql-engine --test query mutated --
+//! --nocapture` runs longer, with new seeds each time; `fuzz/` does the same with coverage guidance.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,9 +16,9 @@ use super::generator::Generator;
 use super::random::Random;
 
 const MAX_SAMPLES: u64 = 20_000;
-/// A runaway takes minutes; a debug build on a busy machine takes its time as well.
+/// An endless evaluation takes minutes; a debug build on a busy machine is slow too.
 const MAX_TIME: Duration = Duration::from_secs(5);
-/// Of the whole process, other tests included.
+/// The memory of the whole process, with other tests.
 const MAX_RESIDENT_KIB: u64 = 1 << 20;
 
 const TOKENS: [&str; 62] = [
@@ -134,7 +134,7 @@ fn most_resident_kib() -> u64 {
     number.map_or(0, |number| number.parse().unwrap())
 }
 
-/// Damages a query: bytes, tokens, pieces of another one.
+/// Mutates a query: bytes, tokens, and parts of another query.
 fn mutated(random: &mut Random, corpus: &[String]) -> String {
     let mut bytes = corpus[random.below(corpus.len())].clone().into_bytes();
     for _ in 0..=random.below(4) {

@@ -1,5 +1,5 @@
-//! The samples that both engines get: counters with resets and gaps, gauges with NaN and infinities, classic
-//! histograms good and bad, series that end, begin late or have one sample.
+//! The samples that both engines get: counters with resets and gaps, gauges with NaN and infinities, valid and invalid
+//! classic histograms, and series that end, start late or have a single sample.
 
 use promql_engine::Labels;
 use promql_engine::store::{STALE_MARKER_BITS, SeriesStore};
@@ -9,7 +9,7 @@ use super::random::Random;
 
 /// 2023-11-14T22:13:20Z: a round number of seconds, far from any limit.
 pub(crate) const START: i64 = 1_700_000_000_000;
-/// Less than an hour: Prometheus's head takes nothing older than that.
+/// Less than an hour: Prometheus's head block accepts no older samples.
 pub(crate) const STEPS: i64 = 200;
 pub(crate) const STEP: i64 = 15_000;
 

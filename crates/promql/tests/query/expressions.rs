@@ -1,10 +1,10 @@
-//! Queries chosen by hand, from `expressions.txt`.
+//! The chosen queries of `expressions.txt`.
 
 use super::generator;
 
 const TEXT: &str = include_str!("expressions.txt");
 
-/// What no line of the file can hold.
+/// Queries that a line of the file cannot hold.
 const ODD: [&str; 3] = ["", "#", "# c\n1"];
 
 pub(crate) fn chosen() -> Vec<String> {
@@ -31,7 +31,7 @@ pub(crate) fn chosen() -> Vec<String> {
     all
 }
 
-/// The ranges of subqueries bring their own closing bracket and what follows it.
+/// The range of a subquery includes its closing bracket and its suffixes.
 fn fill(template: &str, name: &str) -> String {
     match name.split_once(']') {
         Some((range, suffix)) if template.contains("[F]") => {

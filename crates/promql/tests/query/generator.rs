@@ -1,4 +1,4 @@
-//! Writes random queries from the grammar: every operator, aggregation and function over the dataset's series.
+//! Generates random queries from the grammar: each operator, aggregation and function over the series of the dataset.
 
 use super::random::Random;
 

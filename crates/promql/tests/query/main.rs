@@ -1,4 +1,4 @@
-//! The query language against programs that know it: a real Prometheus, its test format, and random bytes.
+//! Tests of the query engine against a real Prometheus, its test scripts, and random bytes.
 
 #![allow(
     clippy::unwrap_used,

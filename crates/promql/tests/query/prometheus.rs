@@ -1,13 +1,14 @@
-//! Starts a Prometheus, gives it samples by remote write, asks it queries, and stops it.
+//! Starts a Prometheus, writes samples to it by remote write, queries it, and stops it.
 //!
-//! The one on the path, or the one that `PROMETHEUS` names: the Debian one is 2.42, and a 3 shows more.
+//! The tests use the `prometheus` on the path or the program that `PROMETHEUS` names. Debian's version is 2.42; a version 3
+//! tests more.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// One series for a remote write.
+/// A series for a remote write.
 pub(crate) struct Series {
     pub(crate) labels: Vec<(&'static str, String)>,
     pub(crate) samples: Vec<(i64, f64)>,
@@ -29,7 +30,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// `None` where it is not installed.
+    /// Returns `None` without an installed Prometheus.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with_rules(None).await
     }
@@ -136,14 +137,14 @@ impl Prometheus {
         );
     }
 
-    /// 2 or 3.
+    /// Returns the major version, 2 or 3.
     pub(crate) async fn major_version(&self) -> u32 {
         let answer = self.get("status/buildinfo").await;
         let version = answer["data"]["version"].as_str().unwrap().to_owned();
         version.split('.').next().unwrap().parse().unwrap()
     }
 
-    /// What is only to be had by GET.
+    /// Requests an endpoint that only GET serves.
     pub(crate) async fn get(&self, endpoint: &str) -> serde_json::Value {
         let url = format!("{}/api/v1/{endpoint}", self.base);
         let answer = self.client.get(url).send().await.unwrap();

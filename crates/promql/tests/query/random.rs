@@ -1,4 +1,4 @@
-//! Random numbers that are the same every time (xorshift).
+//! A reproducible random number generator (xorshift).
 
 pub(crate) struct Random(pub u64);
 

@@ -9,7 +9,7 @@ use crate::{
 
 const TICK: i64 = 10_000;
 
-/// A registry whose series are hidden after a minute, and its copy.
+/// A registry whose series are hidden after a minute, and the store with its copy.
 struct Copying {
     registry: Registry,
     store: Arc<SeriesStore>,
@@ -38,7 +38,7 @@ impl Copying {
         self.collector.collect(&self.registry, &moment, self.now);
     }
 
-    /// The only sample that the query finds now.
+    /// Returns the value of the only sample in the result.
     fn value(&self, query: &str) -> Option<f64> {
         let found = Engine::default()
             .evaluate(&self.store, query, self.now)
@@ -106,7 +106,7 @@ fn the_first_event_of_a_counter_is_an_increase() {
         .registry
         .histogram(&catalog::INFERENCE_DURATION, &[])
         .record(0.02);
-    // A gauge does not begin at zero, and the kernel's count did not begin with us.
+    // A gauge does not start at zero, and the kernel's count did not start in this process.
     copying
         .registry
         .gauge(&catalog::ACTIVE_INFERENCES, &[])
@@ -153,7 +153,7 @@ fn a_hidden_series_ends_at_once_and_comes_back_without_a_second_birth() {
     assert_eq!(copying.value("llm_router_model_inference_total"), Some(5.0));
     copying.tick();
     assert_eq!(copying.value("llm_router_model_inference_total"), None);
-    // Longer than the store keeps anything.
+    // Longer than the store keeps samples.
     for _ in 0..400 {
         copying.tick();
     }

@@ -1,4 +1,4 @@
-//! `absent` and `absent_over_time`: one series where there is none.
+//! The functions `absent` and `absent_over_time`.
 
 use super::{Evaluator, Sample, Step, StepValue};
 use crate::engine::error::QueryError;
@@ -39,7 +39,7 @@ fn one_if(is_absent: bool, arg: &Expr) -> Vec<Sample> {
     vec![Sample::new(labels, 1.0)]
 }
 
-/// The labels that the missing series would surely have: those that one equality names.
+/// Returns the labels of the missing series: the labels with exactly one equality matcher.
 fn labels_of(matchers: &[Matcher]) -> Labels {
     let mut builder = LabelsBuilder::default();
     let mut seen: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! Aggregations: `sum by (…)`, `topk`, `quantile`, `count_values` and their kin.
+//! The aggregation operators: `sum by (…)`, `topk`, `quantile`, `count_values` and the others.
 
 use super::heap::BestOf;
 use super::math::{KahanSum, Mean, Spread, quantile};
@@ -11,7 +11,7 @@ use crate::engine::number::format_literal;
 use crate::engine::syntax::{AggregateOp, Aggregation};
 use crate::labels::{Label, Labels, LabelsBuilder};
 
-/// What a group has seen so far.
+/// The running aggregate of a group.
 #[derive(Clone, Copy, Debug)]
 enum State {
     Sum(KahanSum),
@@ -29,11 +29,11 @@ enum Extreme {
 }
 
 impl State {
-    /// `None` for the operators that need to keep every sample.
+    /// Starts an aggregate. Returns `None` for the operators that keep all samples.
     fn first(op: AggregateOp, value: f64) -> Option<Self> {
         Some(match op {
             AggregateOp::Sum => {
-                // As Prometheus: the first value is the sum, so that -0 stays what it is.
+                // As in Prometheus, the first value starts the sum, so that -0 stays -0.
                 Self::Sum(KahanSum {
                     sum: value,
                     lost: 0.0,
@@ -179,7 +179,7 @@ fn collect(samples: Vec<Sample>, projection: Projection<'_>) -> (Groups<'_>, Vec
     (groups, members)
 }
 
-/// The samples themselves, the largest (or smallest) of each group, NaN last.
+/// Returns the largest or smallest samples of each group, with NaN last.
 fn top(
     op: AggregateOp,
     count: f64,
@@ -227,11 +227,11 @@ fn count_values(
     mut samples: Vec<Sample>,
     projection: Projection<'_>,
 ) -> Result<Vec<Sample>, QueryError> {
-    // Bytes that are no UTF-8 were read as the replacement character; Prometheus refuses them.
+    // The parser reads bytes that are not UTF-8 as the replacement character. Prometheus refuses such bytes.
     if label.is_empty() || label.contains(char::REPLACEMENT_CHARACTER) {
         return Err(execution(format!("invalid label name {label:?}")));
     }
-    // The label is part of the group, also where `without` or `by` does not speak of it.
+    // The label is part of the group, even if `by` does not list it or `without` does.
     let labels: Vec<Labels> = samples
         .iter()
         .map(|sample| {

@@ -2,7 +2,7 @@
 
 use crate::engine::syntax::BinaryOp;
 
-/// Returns the value, and for comparisons whether it stays.
+/// Returns the result, and for a comparison whether the comparison holds.
 #[expect(clippy::float_cmp, reason = "`==` of the language is that of floats")]
 pub(super) fn apply(op: BinaryOp, left: f64, right: f64) -> (f64, bool) {
     match op {
@@ -19,7 +19,7 @@ pub(super) fn apply(op: BinaryOp, left: f64, right: f64) -> (f64, bool) {
         BinaryOp::GreaterOrEqual => (left, left >= right),
         BinaryOp::Less => (left, left < right),
         BinaryOp::LessOrEqual => (left, left <= right),
-        // Sets work on series, not on values; the parser lets them nowhere else.
+        // The parser allows set operators only between vectors.
         BinaryOp::Or | BinaryOp::And | BinaryOp::Unless => (left, true),
     }
 }

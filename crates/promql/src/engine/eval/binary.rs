@@ -1,4 +1,4 @@
-//! Binary operators between scalars and vectors, with the matching of vectors by their labels.
+//! The binary operators between scalars and vectors, with vector matching.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ impl Evaluator<'_> {
             (StepValue::Scalar(scalar), StepValue::Vector(samples)) => {
                 self.with_scalar(binary, samples, |value| {
                     let (result, keep) = apply(binary.op, scalar, value);
-                    // A filter always keeps the vector's value, whichever side it stands on.
+                    // A comparison that filters keeps the value of the vector on either side.
                     (
                         if binary.op.is_comparison() {
                             value
@@ -102,7 +102,7 @@ impl Evaluator<'_> {
                 ));
             }
         }
-        // In the order of the groups: each series of the one side made one.
+        // The order of the groups, which the series of the "one" side define.
         let mut matched: Vec<Matched> = one.iter().map(|_| Matched::default()).collect();
         let mut result = Vec::with_capacity(many.len());
         for sample in many {
@@ -172,7 +172,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// What one series of the "one" side has been matched with.
+/// The matches of a series of the "one" side.
 #[derive(Debug, Default)]
 struct Matched {
     is_used: bool,

@@ -1,4 +1,4 @@
-//! Finds what computes a function, and hands it its arguments.
+//! Evaluates function calls and their arguments.
 
 use super::{Evaluator, Sample, Step, StepValue, extended, scalar_function};
 use crate::engine::error::{QueryError, execution};
@@ -56,7 +56,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Functions that take each sample of a vector by itself.
+    /// Calls a function of the values of an instant vector.
     fn scalar_call(
         &mut self,
         id: FunctionId,
@@ -71,7 +71,7 @@ impl Evaluator<'_> {
             return Err(execution(format!("function {expr} is not supported")));
         };
         let Some(vector) = args.first() else {
-            // The date functions speak of the evaluation's time when they get nothing.
+            // Without an argument, the date functions take the evaluation time.
             let value = function(seconds(step.time).floor());
             return Ok(StepValue::Vector(vec![Sample::new(Labels::empty(), value)]));
         };
@@ -86,7 +86,7 @@ impl Evaluator<'_> {
         Ok(StepValue::Vector(samples))
     }
 
-    /// Of a selector the times of its samples; of anything else the time of the evaluation.
+    /// Returns the sample times of a selector, or the evaluation time for any other expression.
     fn timestamp(&mut self, arg: &Expr, step: Step) -> Result<StepValue, QueryError> {
         let mut samples = Vec::new();
         if let ExprKind::Selector(selector) = &arg.unwrap_parens().kind {

@@ -1,10 +1,10 @@
-//! Reads a number of seconds as a date of the proleptic Gregorian calendar, in UTC.
+//! Converts seconds since the epoch to a date of the proleptic Gregorian calendar, in UTC.
 //!
-//! Every `i64` is a date, as in Go: NaN and infinities become one far away instead of failing.
+//! As in Go, each `i64` is a date: NaN and infinities give a date in the far past instead of an error.
 
-/// Days from 1 January of year `FIRST_YEAR` to the epoch.
+/// The days from 1 January of the year `FIRST_YEAR` to the epoch.
 const DAYS_TO_EPOCH: u64 = CYCLES_TO_YEAR_ONE * DAYS_PER_CYCLE + 719_162;
-/// Cycles of 400 years from `FIRST_YEAR` to the year 1.
+/// The cycles of 400 years from `FIRST_YEAR` to the year 1.
 const CYCLES_TO_YEAR_ONE: u64 = 730_692_556;
 const FIRST_YEAR: i64 = 1 - 292_277_022_400;
 const DAYS_PER_CYCLE: u64 = 146_097;
@@ -16,17 +16,17 @@ const SECONDS_PER_DAY: u64 = 86_400;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Date {
     year: i64,
-    /// From zero.
+    /// The month, January being 0.
     day_of_year: u64,
     days: u64,
     second_of_day: u64,
 }
 
-/// Seconds since the epoch, their fraction cut off.
+/// Converts seconds since the epoch, without their fraction.
 pub(super) fn of(seconds: f64) -> Date {
     #[expect(clippy::cast_possible_truncation, reason = "cut off as Go does")]
     let whole = if seconds.is_nan() || seconds.abs() >= 9.223_372_036_854_776e18 {
-        // What Go's conversion gives on amd64.
+        // Go's conversion on amd64 gives this value.
         i64::MIN
     } else {
         seconds as i64
@@ -37,7 +37,7 @@ pub(super) fn of(seconds: f64) -> Date {
     let days = since_first / SECONDS_PER_DAY;
     let cycles = days / DAYS_PER_CYCLE;
     let mut rest = days % DAYS_PER_CYCLE;
-    // The last century of a cycle and the last year of four are a day longer.
+    // The last century of a cycle and the last year of four years are a day longer.
     let centuries = (rest / DAYS_PER_CENTURY).min(3);
     rest -= centuries * DAYS_PER_CENTURY;
     let fours = rest / DAYS_PER_FOUR_YEARS;
@@ -65,7 +65,7 @@ impl Date {
         [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
     }
 
-    /// The month from zero, and the day in it from zero.
+    /// Returns the month and the day of the month, both from 0.
     fn month_and_day(self) -> (usize, u64) {
         let mut rest = self.day_of_year;
         for (month, days) in self.months().into_iter().enumerate() {
@@ -97,7 +97,7 @@ impl Date {
         (self.day_of_year + 1) as f64
     }
 
-    /// Sunday is zero; the first day of a cycle is a Monday.
+    /// Returns the day of the week, Sunday being 0. The first day of a cycle is a Monday.
     pub(super) fn day_of_week(self) -> f64 {
         ((self.days + 1) % 7) as f64
     }

@@ -1,11 +1,11 @@
-//! Keeps the largest or smallest samples of a group.
+//! A bounded heap of the largest or smallest samples of a group.
 //!
-//! Which of equal values stay is decided by how a heap moves them, so this one moves them as Go's
-//! `container/heap` does: a rule with ties gives the same series here and in Prometheus.
+//! The order of moves in the heap decides which of several equal values stay. The moves follow Go's `container/heap`, so
+//! that a rule with ties gives the same series as in Prometheus.
 
 use super::Sample;
 
-/// The worst of the kept samples stands first.
+/// A heap with the next sample to evict at index 0.
 #[derive(Debug)]
 pub(super) struct BestOf {
     pub(super) heap: Vec<Sample>,

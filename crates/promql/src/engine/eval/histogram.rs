@@ -1,4 +1,4 @@
-//! Quantiles and fractions of classic histograms, from the counts of their `le` buckets.
+//! Quantiles and fractions of classic histograms, computed from the counts of their `le` buckets.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::engine::syntax::{Expr, Span};
 use crate::labels::LabelsBuilder;
 
 const BUCKET_LABEL: &str = "le";
-/// Prometheus: counts that differ by less than this share of themselves differ by rounding only.
+/// The relative difference up to which Prometheus treats two counts as equal except for rounding.
 const SMALL_DIFFERENCE: f64 = 1e-12;
 
-/// The count of observations that are not above a bound.
+/// The number of observations at or below a bound.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     bound: f64,
@@ -63,7 +63,7 @@ impl Evaluator<'_> {
         Ok(StepValue::Vector(result))
     }
 
-    /// Puts the buckets of each histogram together and computes one value from its name and them.
+    /// Groups the buckets by histogram and computes a value for each histogram.
     fn by_histogram(
         &mut self,
         samples: &[Sample],
@@ -107,8 +107,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// Sorts, merges equal bounds and makes counts grow; returns whether that took more than rounding away.
-/// `None` where there is no `+Inf` bucket or nothing below it.
+/// Sorts the buckets, merges equal bounds and makes the counts monotonic. Returns whether a correction was larger than
+/// rounding, or `None` without a `+Inf` bucket or without any other bucket.
 fn prepare(buckets: &mut Vec<Bucket>) -> Option<bool> {
     buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
     if buckets.last()?.bound != f64::INFINITY {
@@ -186,7 +186,7 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     (value, was_forced)
 }
 
-/// The share of observations between two values, by interpolation within the buckets.
+/// Returns the fraction of observations between two values, interpolated within the buckets.
 fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if prepare(buckets).is_none() || buckets.len() < 2 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;

@@ -1,8 +1,8 @@
-//! Sums and quantiles as Prometheus computes them, so that results agree to the last digits.
+//! Sums, means and quantiles with Prometheus's algorithms, so that results agree to the last digit.
 
 use std::cmp::Ordering;
 
-/// A sum that keeps what rounding loses (Kahan and Neumaier).
+/// A compensated sum (Kahan and Neumaier).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KahanSum {
     pub(super) sum: f64,
@@ -37,7 +37,7 @@ impl KahanSum {
     }
 }
 
-/// A mean that is the sum divided by the count until the sum overflows, and moves by steps from then on.
+/// A mean: the sum by the count, or an incremental mean once the sum overflows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mean {
     total: KahanSum,
@@ -49,7 +49,7 @@ impl Mean {
     pub(super) fn add(&mut self, value: f64) {
         self.count += 1.0;
         if self.count < 2.0 {
-            // As Prometheus: an infinite first value is still a sum.
+            // As in Prometheus, an infinite first value does not count as an overflow.
             self.total.sum = value;
             return;
         }
@@ -79,7 +79,7 @@ impl Mean {
     }
 }
 
-/// Count, mean and squared distances from it (Welford).
+/// Count, mean and sum of squared deviations (Welford).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spread {
     count: f64,
@@ -101,7 +101,7 @@ impl Spread {
     }
 }
 
-/// Interpolates between the two values next to the quantile; sorts `values`.
+/// Sorts `values` and interpolates between the two values next to the quantile.
 pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -130,7 +130,7 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     values[lower] * (1.0 - weight) + values[upper] * weight
 }
 
-/// Orders values with NaN before all others.
+/// Orders values with NaN before all other values.
 pub(super) fn nan_first(a: f64, b: f64) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => Ordering::Equal,
@@ -140,7 +140,7 @@ pub(super) fn nan_first(a: f64, b: f64) -> Ordering {
     }
 }
 
-/// Go's `math.Max`: infinity wins over NaN, NaN over the rest.
+/// Go's `math.Max`: infinity before NaN, NaN before all other values.
 pub(super) fn go_max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
@@ -151,7 +151,7 @@ pub(super) fn go_max(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Go's `math.Min`: minus infinity wins over NaN, NaN over the rest.
+/// Go's `math.Min`: minus infinity before NaN, NaN before all other values.
 pub(super) fn go_min(a: f64, b: f64) -> f64 {
     -go_max(-a, -b)
 }

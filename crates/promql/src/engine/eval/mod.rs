@@ -1,8 +1,9 @@
-//! Walks the tree of a query once for every step and computes its value.
+//! Evaluates the syntax tree of a query, once for each step.
 //!
-//! `source` brings samples from the store and from subqueries, `range_function` turns windows of them into
-//! numbers, `call` the other functions, `binary` and `aggregate` the operators. A single step reads straight
-//! from the store into one reused buffer; several steps load each selector once and slice it.
+//! `source` reads samples from the store and from subqueries, `range_function` reduces ranges of samples to numbers,
+//! `extended` does so for the modifiers `anchored` and `smoothed`, `call` evaluates the other functions, and `binary` and
+//! `aggregate` evaluate the operators. An instant query reads samples into one reused buffer; a range query loads the
+//! samples of each selector once and slices them for each step.
 
 mod absent;
 mod aggregate;
@@ -13,12 +14,12 @@ mod date;
 mod extended;
 mod heap;
 mod histogram;
+mod label_function;
 mod math;
 mod order;
 mod projection;
 mod range_function;
 mod rate;
-mod relabel;
 mod scalar_function;
 mod source;
 mod statistics;
@@ -36,9 +37,9 @@ use super::value::{QueryResult, RangeSeries, Value, VectorSample};
 use crate::labels::Labels;
 use crate::store::{Point, SeriesStore};
 
-use source::Loaded;
+use source::LoadedSamples;
 
-/// What a run needs.
+/// The inputs of a run.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) store: &'a SeriesStore,
@@ -48,21 +49,21 @@ pub(super) struct Request<'a> {
     pub(super) range: Range,
 }
 
-/// One run of one query.
+/// A run of a query.
 #[derive(Debug)]
 pub(super) struct Evaluator<'a> {
     store: &'a SeriesStore,
     options: &'a EngineOptions,
     prepared: &'a Prepared,
-    /// The times of the query itself: what `start()` and `end()` stand for.
+    /// The steps of the query, to which `start()` and `end()` refer.
     range: Range,
     budget: Budget<'a>,
     annotations: Annotations,
-    /// By slot: the samples of selectors and subqueries that several steps share.
-    loaded: Vec<Option<Loaded>>,
+    /// The samples of selectors and subqueries that several steps share, by slot.
+    loaded: Vec<Option<LoadedSamples>>,
 }
 
-/// The step that is evaluated, and the steps around it that share what is loaded.
+/// The evaluated step, and the first and last step that share the loaded samples.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     time: i64,
@@ -70,7 +71,7 @@ struct Step {
     last: i64,
 }
 
-/// The value of an expression at one step.
+/// The value of an expression at a step.
 #[derive(Debug)]
 enum StepValue {
     Scalar(f64),
@@ -82,7 +83,7 @@ enum StepValue {
 struct Sample {
     labels: Labels,
     value: f64,
-    /// The name is to go at the end of the query.
+    /// Whether the metric name is dropped at the end of the query.
     drops_name: bool,
 }
 
@@ -163,7 +164,7 @@ impl<'a> Evaluator<'a> {
         self.finish(Value::Matrix(series))
     }
 
-    /// Evaluates an expression at every step of a range and collects the samples by series, in order.
+    /// Evaluates an expression at each step of a range and collects the samples by series, sorted by labels.
     fn over_steps(&mut self, expr: &Expr, range: Range) -> Result<Vec<RangeSeries>, QueryError> {
         let mut series: HashMap<Labels, Vec<Point>> = HashMap::new();
         let mut time = range.start;
@@ -245,7 +246,7 @@ impl<'a> Evaluator<'a> {
                 }
                 Ok(StepValue::Vector(samples))
             }
-            // Only functions that take ranges ask for them, and they do not come by here.
+            // Functions read range vectors through `for_each_window`.
             ExprKind::Range(..) | ExprKind::Subquery(_) => {
                 Err(execution("a range vector stands where none is expected"))
             }
@@ -284,7 +285,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Drops the name of every sample, now or at the end, and checks that no two become the same.
+    /// Drops the metric name of each sample, now or at the end of the query, and checks that the label sets stay distinct.
     fn drop_names(&self, samples: &mut [Sample]) -> Result<(), QueryError> {
         if self.options.delayed_name_removal {
             for sample in samples {
@@ -324,7 +325,8 @@ impl Sample {
     }
 }
 
-/// A vector never holds two equal label sets, so without a name common to all they still differ.
+/// Returns whether all samples have the same metric name. The label sets of a vector are distinct, and stay distinct
+/// without a common name.
 fn have_one_name(samples: &[Sample]) -> bool {
     let name = |sample: &Sample| {
         sample

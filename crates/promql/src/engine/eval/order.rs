@@ -1,4 +1,4 @@
-//! `sort` and `sort_desc`: by value, NaN last in both.
+//! The functions `sort` and `sort_desc`: by value, with NaN last in both.
 
 use super::Sample;
 use super::math::nan_first;

@@ -1,21 +1,20 @@
-//! Sees label sets through `by`, `without`, `on` and `ignoring`: two sets are in one group when what is seen of
-//! them is equal.
+//! Groups label sets by the labels that `by`, `without`, `on` and `ignoring` select.
 //!
-//! The hash of what is seen is a sum or difference of hashes that the sets carry already, so grouping reads no
-//! strings; equality is checked against the first member of the group.
+//! The hash of the selected labels is a sum or difference of hashes that the sets carry, so grouping reads no strings. A
+//! comparison with the first member of the group follows each match of hashes.
 
 use std::collections::HashMap;
 
 use crate::labels::{Label, Labels, LabelsBuilder, METRIC_NAME};
 
-/// Which labels count.
+/// The labels that define a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Projection<'a> {
-    /// Only these.
+    /// Only the listed labels.
     Only(&'a [String]),
-    /// All but these and the name.
+    /// All labels except the listed labels and the metric name.
     Without(&'a [String]),
-    /// All but this one; the name counts.
+    /// All labels except one, the metric name included.
     WithoutLabel(&'a str),
 }
 
@@ -24,7 +23,7 @@ impl Projection<'_> {
         let hash = |label: Option<&Label>| label.map_or(0, Label::hash_of_pair);
         match self {
             Self::Only(names) => names.iter().enumerate().fold(0u64, |sum, (at, name)| {
-                // A label listed twice counts once.
+                // A label that is listed twice counts once.
                 let is_new = !names[..at].contains(name);
                 let label = if is_new { labels.label(name) } else { None };
                 sum.wrapping_add(hash(label))
@@ -71,7 +70,7 @@ impl Projection<'_> {
     }
 }
 
-/// Numbers the groups that label sets fall into.
+/// Assigns numbers to the groups of label sets.
 #[derive(Debug)]
 pub(super) struct Groups<'a> {
     projection: Projection<'a>,
@@ -93,7 +92,7 @@ impl<'a> Groups<'a> {
         self.locate(labels).ok()
     }
 
-    /// Returns the group of a set, a new one where it is the first of its kind.
+    /// Returns the group of a label set, and adds a new group for the first set.
     pub(super) fn find_or_insert(&mut self, labels: &Labels) -> usize {
         match self.locate(labels) {
             Ok(at) => at,
@@ -105,7 +104,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Two groups with one hash are as good as impossible, and none the less kept apart.
+    /// Returns the group of a label set, or its free hash. Groups with equal hashes take successive hashes.
     fn locate(&self, labels: &Labels) -> Result<usize, u64> {
         let mut hash = self.projection.hash(labels);
         while let Some(&at) = self.by_hash.get(&hash) {

@@ -1,4 +1,4 @@
-//! Functions from the samples in a window to one number: `rate`, `*_over_time`, `deriv` and their kin.
+//! The functions that reduce a range of samples to a number: `rate`, `*_over_time`, `deriv` and the others.
 
 use super::math::{KahanSum, Mean, Spread, quantile};
 use super::rate::{self, RateKind};
@@ -9,7 +9,7 @@ use crate::engine::error::{QueryError, execution};
 use crate::engine::syntax::{Expr, Extension, FunctionId, ValueType};
 use crate::store::Point;
 
-/// Suffixes by which a counter is known.
+/// The suffixes of counter names.
 const COUNTER_SUFFIXES: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
 
 impl Evaluator<'_> {
@@ -40,7 +40,7 @@ impl Evaluator<'_> {
                 check_parameters(id, scalars)?;
                 checked_parameters = true;
             }
-            let call = Call {
+            let call = RangeCall {
                 window,
                 time: step.time,
                 scalars,
@@ -77,7 +77,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Prometheus looks at them only when there is a series.
+/// Checks the parameters of `holt_winters`. Prometheus checks them only if a series exists.
 fn check_parameters(id: FunctionId, [smoothing, trend]: [f64; 2]) -> Result<(), QueryError> {
     if id != FunctionId::HoltWinters {
         return Ok(());
@@ -96,14 +96,14 @@ fn check_parameters(id: FunctionId, [smoothing, trend]: [f64; 2]) -> Result<(), 
     Ok(())
 }
 
-struct Call<'a> {
+struct RangeCall<'a> {
     window: Window,
     time: i64,
     scalars: [f64; 2],
     scratch: &'a mut Vec<f64>,
 }
 
-impl Call<'_> {
+impl RangeCall<'_> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "counts of samples are exact in a float"
@@ -158,7 +158,7 @@ impl Call<'_> {
                 Some(count_pairs(points, |before, value| value < before))
             }
             FunctionId::Deriv if points.len() > 1 => {
-                // A time close by keeps the squares small.
+                // A reference time close to the samples keeps the squares small.
                 Some(linear_regression(points, points[0].timestamp).0)
             }
             FunctionId::PredictLinear if points.len() > 1 => {

@@ -1,9 +1,9 @@
-//! Extrapolates what a counter or gauge did over a window from the samples in it, to the letter of Prometheus.
+//! Extrapolates `rate`, `increase` and `delta` from the samples of a range, with Prometheus's formulas.
 
 use super::source::Window;
 use crate::store::Point;
 
-/// Which of `rate`, `increase` and `delta` is asked for.
+/// The computed function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RateKind {
     Rate,
@@ -19,7 +19,7 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-/// `None` for fewer than two samples.
+/// Computes the function. Returns `None` for fewer than two samples.
 pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> Option<f64> {
     let (first, last) = (points.first()?, points.last()?);
     if points.len() < 2 {
@@ -28,7 +28,7 @@ pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> 
     let is_counter = kind != RateKind::Delta;
     let mut result = last.value - first.value;
     if is_counter {
-        // A counter that fell was reset; what it had counted before is added.
+        // A lower value means a reset of the counter: the value before the reset is added.
         for pair in points.windows(2) {
             if pair[1].value < pair[0].value {
                 result += pair[0].value;
@@ -43,8 +43,8 @@ pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> 
         reason = "counts of samples are exact in a float"
     )]
     let average = sampled / (points.len() - 1) as f64;
-    // A gap of more than a sample and a tenth says that the series began or ended within the window: go half a
-    // sample beyond it then, else to the window's edge.
+    // A gap of more than 1.1 intervals at a boundary means that the series began or ended inside the range: extrapolate by
+    // half an interval. For a smaller gap, extrapolate to the boundary.
     let threshold = average * 1.1;
     let to_edge = |to_start: f64| {
         if to_start >= threshold {
@@ -53,12 +53,12 @@ pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> 
             to_start
         }
     };
-    // Prometheus 2 looks for zero first, and then whether the edge is near.
+    // Prometheus 2 limits the extrapolation at zero before it compares the gap.
     if !window.is_left_closed {
         to_start = to_edge(to_start);
     }
     if is_counter && result > 0.0 && first.value >= 0.0 {
-        // A counter is never extrapolated below zero.
+        // A counter is not extrapolated below zero.
         let to_zero = sampled * (first.value / result);
         if to_zero < to_start {
             to_start = to_zero;
@@ -77,7 +77,7 @@ pub(super) fn extrapolated(points: &[Point], window: Window, kind: RateKind) -> 
     Some(result * factor)
 }
 
-/// `irate` and `idelta`: the last two samples only.
+/// Computes `irate` and `idelta` from the last two samples.
 pub(super) fn instant(points: &[Point], is_rate: bool) -> Option<f64> {
     let [.., before, last] = points else {
         return None;

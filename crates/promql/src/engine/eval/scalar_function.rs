@@ -1,10 +1,10 @@
-//! Functions from one number to one number.
+//! The functions from a number to a number.
 
 use super::date;
 use super::math::{go_max, go_min};
 use crate::engine::syntax::FunctionId;
 
-/// Returns the function behind a name, where it takes each value by itself; `params` are its scalars.
+/// Returns the implementation of a function of one value with scalar parameters `params`.
 pub(super) fn function(id: FunctionId, params: [f64; 2]) -> Option<impl Fn(f64) -> f64> {
     let [first, second] = params;
     let plain: fn(f64) -> f64 = match id {
@@ -48,7 +48,7 @@ pub(super) fn function(id: FunctionId, params: [f64; 2]) -> Option<impl Fn(f64) 
         FunctionId::Clamp => go_max(first, go_min(second, value)),
         FunctionId::ClampMin => go_max(first, value),
         FunctionId::ClampMax => go_min(first, value),
-        // Prometheus inverts as well: it rounds less badly.
+        // As in Prometheus, multiplying by the inverse rounds less.
         FunctionId::Round => {
             let inverse = 1.0 / first;
             (value * inverse + 0.5).floor() / inverse
@@ -57,7 +57,7 @@ pub(super) fn function(id: FunctionId, params: [f64; 2]) -> Option<impl Fn(f64) 
     })
 }
 
-/// Zero and NaN stay what they are.
+/// Returns the sign of a value. Zero and NaN stay unchanged.
 fn sign(value: f64) -> f64 {
     if value < 0.0 {
         -1.0

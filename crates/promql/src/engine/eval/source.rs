@@ -1,7 +1,7 @@
-//! Brings samples to the evaluator: the last one before a time, or all in a window.
+//! Reads the samples of selectors and subqueries: the last sample at a time, or all samples of a range.
 //!
-//! A range is open on its left, as in Prometheus 3; one option closes it, for comparing with Prometheus 2. The
-//! store is locked for one selector at a time.
+//! A range is open on the left, as in Prometheus 3; an option closes it, for comparisons with Prometheus 2. The store is
+//! locked for one selector at a time.
 
 use super::{Evaluator, Range, Step, extended};
 use crate::engine::error::{QueryError, execution};
@@ -10,33 +10,33 @@ use crate::engine::value::RangeSeries;
 use crate::labels::Labels;
 use crate::store::{Point, is_stale};
 
-/// The samples of a selector or subquery over the windows of several steps.
+/// The samples of a selector or subquery for the ranges of several steps.
 #[derive(Debug)]
-pub(super) struct Loaded {
+pub(super) struct LoadedSamples {
     from: i64,
     to: i64,
     series: Vec<RangeSeries>,
 }
 
-/// The times of a window, in milliseconds: samples after `start` and not after `end` are in it.
+/// A range of samples, in milliseconds: after `start` and up to `end`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) start: i64,
     pub(super) end: i64,
-    /// As in Prometheus 2: samples at `start` are in it too.
+    /// Whether samples at `start` belong to the range, as in Prometheus 2.
     pub(super) is_left_closed: bool,
-    /// The modifier of the selector: an extended window comes with samples from outside its boundaries.
+    /// The modifier of the selector. An extended range comes with samples from outside its boundaries.
     pub(super) extension: Extension,
 }
 
-/// The times from which and up to which samples are read, both included, in milliseconds.
+/// The first and the last time at which samples are read, in milliseconds.
 type Reach = (i64, i64);
 
-/// Gets each series with the samples of a window, of which there is at least one.
+/// Receives each series with the samples of a range, at least one.
 type EachWindow<'e> = &'e mut dyn FnMut(&Labels, &[Point], Window) -> Result<(), QueryError>;
 
 impl Evaluator<'_> {
-    /// Where a selector's window ends at a step.
+    /// Returns the end of a selector's range at a step.
     fn shifted(&self, time: i64, shift: TimeShift) -> i64 {
         let time = match shift.at {
             None => time,
@@ -47,7 +47,7 @@ impl Evaluator<'_> {
         time.saturating_sub(shift.offset)
     }
 
-    /// The first time in a window that begins at `start`.
+    /// Returns the first time in a range that begins at `start`.
     fn first_in(&self, start: i64) -> i64 {
         start.saturating_add(i64::from(!self.options.left_closed_ranges))
     }
@@ -65,7 +65,7 @@ impl Evaluator<'_> {
         i64::try_from(self.options.lookback.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// How far before the start and past the end of a range samples are read.
+    /// Returns the milliseconds before the start and after the end of a range in which samples are read.
     fn margins(&self, extension: Extension) -> (i64, i64) {
         match extension {
             Extension::None => (0, 0),
@@ -112,7 +112,7 @@ impl Evaluator<'_> {
         self.budget.spend(count)
     }
 
-    /// Calls `each` with the value that every series of a smoothed instant selector has at a step.
+    /// Calls `each` with the value of each series of a smoothed instant selector.
     pub(super) fn for_each_smoothed(
         &mut self,
         selector: &Selector,
@@ -130,7 +130,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Calls `each` with the window of every series that has samples in it.
+    /// Calls `each` with the samples of each series in the range of an expression.
     pub(super) fn for_each_window(
         &mut self,
         expr: &Expr,
@@ -214,7 +214,7 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Loads what a selector needs at all steps that share it; stale markers stay in.
+    /// Loads the samples of a selector for all steps that share them, with stale markers.
     fn load_selector(
         &mut self,
         selector: &Selector,
@@ -241,7 +241,7 @@ impl Evaluator<'_> {
             }
         }
         drop(store);
-        self.keep(selector.slot, Loaded { from, to, series });
+        self.keep(selector.slot, LoadedSamples { from, to, series });
         Ok(())
     }
 
@@ -254,7 +254,7 @@ impl Evaluator<'_> {
         }
         let default = i64::try_from(self.options.subquery_step.as_millis()).unwrap_or(i64::MAX);
         let interval = subquery.step.unwrap_or(default).max(1);
-        // Steps are multiples of the interval since the epoch, so that they do not move with the query.
+        // Steps are multiples of the interval since the epoch, so that they do not depend on the query's time.
         let mut aligned = start / interval * interval;
         if aligned < self.first_in(start) {
             aligned = aligned.saturating_add(interval);
@@ -270,11 +270,11 @@ impl Evaluator<'_> {
             self.over_steps_inside(&subquery.expr, range)?
         };
         let from = start;
-        self.keep(subquery.slot, Loaded { from, to, series });
+        self.keep(subquery.slot, LoadedSamples { from, to, series });
         Ok(())
     }
 
-    /// As `over_steps`, with every step paid for: `1` over a year of seconds reads no sample.
+    /// Evaluates the steps of a subquery, and counts each step as a sample: the subquery `1[1y:1s]` reads none.
     fn over_steps_inside(
         &mut self,
         expr: &Expr,
@@ -291,7 +291,7 @@ impl Evaluator<'_> {
         loaded.is_some_and(|loaded| loaded.from == from && loaded.to == to)
     }
 
-    fn keep(&mut self, slot: usize, loaded: Loaded) {
+    fn keep(&mut self, slot: usize, loaded: LoadedSamples) {
         if let Some(place) = self.loaded.get_mut(slot) {
             *place = Some(loaded);
         }

@@ -1,9 +1,9 @@
-//! Trends over a window: regression and double exponential smoothing.
+//! Trends over a range: linear regression and double exponential smoothing.
 
 use super::math::KahanSum;
 use crate::store::Point;
 
-/// Least squares: the slope per second and the value at `time`.
+/// Linear regression by least squares. Returns the slope per second and the value at `time`.
 pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
     let (mut times, mut values) = (KahanSum::default(), KahanSum::default());
     let (mut products, mut squares) = (KahanSum::default(), KahanSum::default());
@@ -27,7 +27,7 @@ pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
         squares.add(x * x);
     }
     if is_constant {
-        // A slope of exactly zero, which rounding would spoil.
+        // Equal values have a slope of exactly zero, without rounding errors.
         return if first.is_infinite() {
             (f64::NAN, f64::NAN)
         } else {
@@ -42,7 +42,7 @@ pub(super) fn linear_regression(points: &[Point], time: i64) -> (f64, f64) {
     (slope, values / count - slope * times / count)
 }
 
-/// `holt_winters`: `None` for fewer than two samples.
+/// Computes `holt_winters`. Returns `None` for fewer than two samples.
 pub(super) fn double_exponential(points: &[Point], smoothing: f64, trend: f64) -> Option<f64> {
     let [first, second, ..] = points else {
         return None;

@@ -1,40 +1,40 @@
-//! The tree of a query. Every node has been type-checked and carries the place it was read from.
+//! The syntax tree of a query. Each node has checked types and its position in the text.
 
 use std::fmt;
 
 use super::functions::Function;
 use crate::matcher::Matcher;
 
-/// What an expression evaluates to.
+/// The type of an expression's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
-    /// One number.
+    /// A number.
     Scalar,
-    /// One sample for each of many series.
+    /// An instant vector: a sample of each series.
     Vector,
-    /// Many samples for each of many series.
+    /// A range vector: the samples of each series.
     Matrix,
-    /// A text.
+    /// A string.
     String,
 }
 
-/// Bytes `start..end` of the query's text.
+/// The bytes `start..end` of the query's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The first byte.
+    /// The index of the first byte.
     pub start: u32,
-    /// The byte after the last one.
+    /// The index after the last byte.
     pub end: u32,
 }
 
 /// A node of the tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What the node is.
+    /// The kind of the node.
     pub kind: ExprKind,
-    /// Where it was read.
+    /// The position of the node.
     pub span: Span,
-    /// Nodes on the longest way down, this one included.
+    /// The number of nodes on the longest path from this node to a leaf.
     pub(super) depth: u16,
 }
 
@@ -63,16 +63,16 @@ pub enum ExprKind {
     Binary(Box<Binary>),
 }
 
-/// Which series, and how far back.
+/// An instant selector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// The conditions, that on the name included.
+    /// The matchers, including the matcher of the metric name.
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub shift: TimeShift,
     /// `anchored` or `smoothed`.
     pub extension: Extension,
-    /// The number of this selector within the query, for caches.
+    /// The number of this selector within the query, the key of caches.
     pub(in crate::engine) slot: usize,
 }
 
@@ -91,9 +91,9 @@ pub enum Extension {
 /// `offset` and `@` of a selector or a subquery.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TimeShift {
-    /// Milliseconds into the past; negative looks ahead.
+    /// The offset into the past, in milliseconds. A negative offset reads ahead.
     pub offset: i64,
-    /// The fixed time, if there is one.
+    /// The time after `@`.
     pub at: Option<At>,
 }
 
@@ -108,14 +108,14 @@ pub enum At {
     End,
 }
 
-/// An expression evaluated again and again over a range.
+/// A subquery: an expression evaluated at steps over a range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subquery {
-    /// What is evaluated.
+    /// The evaluated expression.
     pub expr: Expr,
-    /// Milliseconds.
+    /// The range in milliseconds.
     pub range: i64,
-    /// Milliseconds between two evaluations; `None` takes the engine's default.
+    /// The milliseconds between two steps. `None` stands for the engine's default.
     pub step: Option<i64>,
     /// `offset` and `@`.
     pub shift: TimeShift,
@@ -140,25 +140,25 @@ pub enum AggregateOp {
     TopK,
 }
 
-/// `by` or `without`.
+/// The labels after `by` or `without`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Grouping {
-    /// `without`: the labels are those that go.
+    /// Whether the labels follow `without`.
     pub without: bool,
     /// The labels.
     pub labels: Vec<String>,
 }
 
-/// `topk by (job) (3, …)`
+/// An aggregation such as `topk by (job) (3, …)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregation {
-    /// Which operator.
+    /// The operator.
     pub op: AggregateOp,
-    /// The number or text before the vector.
+    /// The parameter before the vector.
     pub param: Option<Expr>,
-    /// What is aggregated.
+    /// The aggregated vector.
     pub expr: Expr,
-    /// Into which groups.
+    /// The labels that define the groups.
     pub grouping: Grouping,
 }
 
@@ -184,7 +184,7 @@ pub enum BinaryOp {
     Power,
 }
 
-/// How many on the left go with how many on the right.
+/// The cardinality of a vector matching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Cardinality {
     /// One to one.
@@ -194,16 +194,16 @@ pub enum Cardinality {
     ManyToOne,
     /// `group_right`
     OneToMany,
-    /// The set operators.
+    /// Many to many: the set operators.
     ManyToMany,
 }
 
-/// How two vectors are matched.
+/// The matching of two vectors.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Matching {
-    /// How many go with how many.
+    /// The cardinality.
     pub cardinality: Cardinality,
-    /// `on`: only these labels count; else all but these.
+    /// Whether only the listed labels must match (`on`), or all labels but the listed ones (`ignoring`).
     pub on: bool,
     /// The labels after `on` or `ignoring`.
     pub labels: Vec<String>,
@@ -211,23 +211,23 @@ pub struct Matching {
     pub include: Vec<String>,
 }
 
-/// Two expressions and an operator between them.
+/// A binary operator and its operands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binary {
     /// The operator.
     pub op: BinaryOp,
-    /// The left-hand side.
+    /// The left operand.
     pub left: Expr,
-    /// The right-hand side.
+    /// The right operand.
     pub right: Expr,
-    /// `bool`: comparisons give 0 or 1 and filter nothing.
+    /// Whether a comparison gives 0 or 1 (`bool`) instead of filtering.
     pub returns_bool: bool,
-    /// How vectors are matched.
+    /// The vector matching.
     pub matching: Matching,
 }
 
 impl Expr {
-    /// Returns what the expression evaluates to.
+    /// Returns the type of the expression's value.
     #[must_use]
     pub fn value_type(&self) -> ValueType {
         match &self.kind {
@@ -248,7 +248,7 @@ impl Expr {
         }
     }
 
-    /// Returns the expression inside any parentheses.
+    /// Returns the expression without enclosing parentheses.
     #[must_use]
     pub fn unwrap_parens(&self) -> &Self {
         match &self.kind {
@@ -274,7 +274,7 @@ impl AggregateOp {
         ("topk", Self::TopK),
     ];
 
-    /// Returns the type of the parameter before the vector, if the operator takes one.
+    /// Returns the type of the parameter before the vector, or `None` for an operator without a parameter.
     #[must_use]
     pub fn param_type(self) -> Option<ValueType> {
         match self {
@@ -319,7 +319,7 @@ impl BinaryOp {
         found.map(|(_, op)| *op)
     }
 
-    /// Returns how tightly the operator binds; more is tighter.
+    /// Returns the precedence of the operator. A higher precedence binds more tightly.
     pub(super) fn precedence(self) -> u8 {
         match self {
             Self::Or => 1,
@@ -331,7 +331,7 @@ impl BinaryOp {
         }
     }
 
-    /// Returns whether the operator compares.
+    /// Returns whether the operator is a comparison.
     #[must_use]
     pub fn is_comparison(self) -> bool {
         matches!(
@@ -345,7 +345,7 @@ impl BinaryOp {
         )
     }
 
-    /// Returns whether the operator works on sets of series.
+    /// Returns whether the operator is a set operator.
     #[must_use]
     pub fn is_set(self) -> bool {
         matches!(self, Self::Or | Self::And | Self::Unless)
@@ -366,7 +366,7 @@ impl fmt::Display for AggregateOp {
     }
 }
 
-/// The modifier as a query writes it; nothing without a modifier.
+/// Writes the modifier as in a query, or nothing without a modifier.
 impl fmt::Display for Extension {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -377,7 +377,7 @@ impl fmt::Display for Extension {
     }
 }
 
-/// As error messages name the types.
+/// Writes the name of the type in error messages.
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,8 +1,8 @@
-//! Why a text is no query, with the place, worded as Prometheus words it.
+//! The errors of the parser, with positions, in Prometheus's words.
 
 use super::ast::Span;
 
-/// A query that cannot be understood: `1:5: parse error: unexpected end of input`.
+/// The error of an invalid query: `1:5: parse error: unexpected end of input`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: parse error: {message}")]
 #[non_exhaustive]
@@ -11,18 +11,18 @@ pub struct ParseError {
     pub line: u32,
     /// The column in bytes, counted from 1.
     pub column: u32,
-    /// What is wrong.
+    /// The description of the error.
     pub message: String,
 }
 
-/// An error that does not know the text yet, only the place in it.
+/// An error with its position, before the position is converted to line and column.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct PositionedError {
     pub(super) at: u32,
     pub(super) message: String,
 }
 
-impl Fault {
+impl PositionedError {
     pub(super) fn at(at: u32, message: impl Into<String>) -> Self {
         Self {
             at,
@@ -44,7 +44,7 @@ impl Fault {
     }
 }
 
-/// Counts from 1, columns in bytes, as Prometheus does.
+/// Converts a byte index to line and column, both from 1; columns count bytes, as in Prometheus.
 pub(in crate::engine) fn line_and_column(text: &str, at: u32) -> (u32, u32) {
     let before = text
         .as_bytes()

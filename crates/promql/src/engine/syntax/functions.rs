@@ -1,32 +1,32 @@
-//! The table of functions: names, argument types and what they return, as of Prometheus 3.
+//! The table of functions of Prometheus 3: names, argument types and result types.
 //!
-//! Experimental functions of Prometheus 3 and those on native histograms stand in tables of their own, so that
-//! a query that uses one is told why it is refused.
+//! Two further tables list the experimental functions and the functions on native histograms, so that the error of a query
+//! that uses them gives the reason.
 
 use super::ast::ValueType;
 use ValueType::{Matrix, Scalar, String, Vector};
 
-/// A function of the language.
+/// A PromQL function.
 #[derive(Debug, PartialEq)]
 pub struct Function {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     pub(in crate::engine) id: FunctionId,
     /// The types of its arguments.
     pub args: &'static [ValueType],
-    /// How many of the last arguments may be left out; `None`: the last one may come any number of times.
+    /// The number of trailing arguments that are optional. `None` if the last argument is repeatable.
     pub(super) optional: Option<usize>,
-    /// What it returns.
+    /// The result type.
     pub returns: ValueType,
 }
 
 macro_rules! functions {
     ($($name:literal $id:ident ($($arg:ident),*) $optional:expr, $returns:ident;)*) => {
-        /// Names a function in the evaluator; variants carry the names of the language.
+        /// The functions of the evaluator, by their PromQL names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::engine) enum FunctionId { $($id),* }
 
-        /// Sorted by name.
+        /// The functions, sorted by name.
         pub(in crate::engine) static FUNCTIONS: &[Function] = &[$(
             Function {
                 name: $name, id: FunctionId::$id, args: &[$($arg),*], optional: $optional, returns: $returns,
@@ -106,7 +106,7 @@ functions! {
     "year" Year(Vector) Some(1), Vector;
 }
 
-/// The last words of `+ fill(0)`, too: they read as calls.
+/// The experimental functions, and the modifiers that parse as calls, such as `fill(0)`.
 const EXPERIMENTAL: [&str; 21] = [
     "double_exponential_smoothing",
     "end",
@@ -139,7 +139,7 @@ const ON_NATIVE_HISTOGRAMS: [&str; 5] = [
     "histogram_sum",
 ];
 
-/// Finds a function, or says why there is none.
+/// Returns the function with this name, or the reason why it does not exist.
 pub(super) fn find(name: &str) -> Result<&'static Function, std::string::String> {
     if let Ok(at) = FUNCTIONS.binary_search_by(|function| function.name.cmp(name)) {
         return Ok(&FUNCTIONS[at]);

@@ -1,14 +1,14 @@
-//! Turns the text of a query into tokens.
+//! Splits the text of a query into tokens.
 //!
-//! Words are not told apart from keywords here: `sum` and `by` may be metrics and labels too, and only the
-//! parser knows which. The two things that depend on the place are a colon (part of a name, but a separator
-//! between `[` and `]`) and a duration (a number with a unit).
+//! The lexer does not distinguish words from keywords: `sum` and `by` are also valid names of metrics and labels, and only
+//! the parser knows the context. Two tokens depend on the context: a colon (part of a name, but a separator between `[` and
+//! `]`) and a duration (a number with a unit).
 
 use super::ast::Span;
-use super::error::Fault;
+use super::error::PositionedError;
 use super::literal;
 
-/// A token and where it stands.
+/// A token and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
@@ -21,23 +21,23 @@ pub(super) enum TokenKind {
     Word(String),
     String(String),
     Number(f64),
-    /// Milliseconds.
+    /// A duration in milliseconds.
     Duration(i64),
-    /// Punctuation and operators, as written.
+    /// Punctuation or an operator.
     Symbol(&'static str),
     End,
-    /// What is no token.
-    Fault(String),
+    /// An invalid token, with the error message.
+    Invalid(String),
 }
 
-/// Longer ones first, so that `>=` is not read as `>`.
+/// The operators of several characters come first, so that `>=` is not read as `>`.
 const SYMBOLS: [&str; 21] = [
     "==", "!=", ">=", "<=", ">", "<", "=", "+", "-", "*", "/", "%", "^", "(", ")", "{", "[", "]",
     ",", ":", "@",
 ];
 const IN_BRACES: [&str; 6] = ["=~", "!=", "!~", "=", ",", "}"];
 
-/// The last token is the end or a fault, which counts only when the parser comes to it.
+/// Splits a text into tokens. The last token is the end or an error, which the parser reports when it reaches the token.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut lexer = Lexer {
         text,
@@ -54,9 +54,9 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
                 start: fault.at,
                 end: fault.at,
             },
-            kind: TokenKind::Fault(fault.message),
+            kind: TokenKind::Invalid(fault.message),
         });
-        let is_last = matches!(token.kind, TokenKind::End | TokenKind::Fault(_));
+        let is_last = matches!(token.kind, TokenKind::End | TokenKind::Invalid(_));
         tokens.push(token);
         if is_last {
             return tokens;
@@ -67,9 +67,9 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Nothing,
-    /// `[5m:1m]`
+    /// Between the brackets of `[5m:1m]`.
     Brackets,
-    /// `{job="router"}`
+    /// Between the braces of `{job="router"}`.
     Braces,
 }
 
@@ -77,9 +77,9 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     inside: Inside,
-    /// The last token was a number or a duration.
+    /// Whether the last token was a number or a duration.
     is_after_duration: bool,
-    /// Between brackets, a colon has come.
+    /// Whether a colon has appeared between the brackets.
     has_colon: bool,
     open_parens: usize,
 }
@@ -101,7 +101,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn next(&mut self) -> Result<Token, Fault> {
+    fn next(&mut self) -> Result<Token, PositionedError> {
         self.skip_blanks_and_comments();
         let start = self.at;
         let kind = match self.rest().chars().next() {
@@ -131,11 +131,11 @@ impl Lexer<'_> {
         Ok(Token { kind, span })
     }
 
-    fn fault_at(at: usize, message: impl Into<String>) -> Fault {
-        Fault::at(u32::try_from(at).unwrap_or(u32::MAX), message)
+    fn fault_at(at: usize, message: impl Into<String>) -> PositionedError {
+        PositionedError::at(u32::try_from(at).unwrap_or(u32::MAX), message)
     }
 
-    fn end(&self) -> Result<TokenKind, Fault> {
+    fn end(&self) -> Result<TokenKind, PositionedError> {
         let open = if self.inside == Inside::Brackets && self.is_after_duration {
             "unclosed left bracket"
         } else if self.inside == Inside::Brackets {
@@ -172,7 +172,7 @@ impl Lexer<'_> {
         TokenKind::Word(word)
     }
 
-    fn number(&mut self) -> Result<TokenKind, Fault> {
+    fn number(&mut self) -> Result<TokenKind, PositionedError> {
         let start = self.at;
         let length = literal::number_length(self.rest());
         let text = self.text[start..start + length].to_owned();
@@ -188,7 +188,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn symbol(&mut self, first: char) -> Result<TokenKind, Fault> {
+    fn symbol(&mut self, first: char) -> Result<TokenKind, PositionedError> {
         let at = self.at;
         let fault = |message: String| Err(Self::fault_at(at, message));
         let second = self.rest().chars().nth(1);
@@ -212,7 +212,7 @@ impl Lexer<'_> {
             ")" => {
                 let message = "unexpected right parenthesis ')'";
                 let open = self.open_parens.checked_sub(1);
-                // Prometheus points at what follows it.
+                // Prometheus reports the position after the character.
                 self.open_parens = open.ok_or_else(|| Self::fault_at(at + 1, message))?;
             }
             "{" => self.inside = Inside::Braces,
@@ -238,7 +238,7 @@ impl Lexer<'_> {
         Ok(TokenKind::Symbol(symbol))
     }
 
-    /// Between braces only some of them are known, and a brace does not open another.
+    /// Reads punctuation. Braces allow only some symbols, and do not nest.
     fn find_symbol(&self) -> Option<&'static str> {
         let known: &[&str] = if self.inside == Inside::Braces {
             &IN_BRACES

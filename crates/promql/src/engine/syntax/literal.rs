@@ -1,8 +1,8 @@
-//! Reads numbers, durations and strings as Go and Prometheus write them.
+//! Parses numbers, durations and strings in the syntax of Go and Prometheus.
 
 use std::fmt::Write as _;
 
-/// Units of a duration in the order in which they may follow each other, with their milliseconds.
+/// The units of a duration with their milliseconds, in their required order.
 const UNITS: [(&str, i64); 7] = [
     ("y", 365 * 24 * 3600 * 1000),
     ("w", 7 * 24 * 3600 * 1000),
@@ -13,7 +13,7 @@ const UNITS: [(&str, i64); 7] = [
     ("ms", 1),
 ];
 
-/// Returns how many bytes belong to the number or duration that the text begins with.
+/// Returns the length of the number or duration at the start of the text.
 pub(super) fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -30,7 +30,7 @@ pub(super) fn number_length(text: &str) -> usize {
     at
 }
 
-/// Reads `1_000`, `1e3`, `.5`, `0x1f` and, as Go does, `017` as octal.
+/// Parses `1_000`, `1e3`, `.5`, `0x1f` and, as Go does, the octal `017`.
 pub(super) fn number(text: &str) -> Option<f64> {
     if !has_proper_underscores(text) {
         return None;
@@ -48,7 +48,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
     if !lower.bytes().all(allowed) {
         return None;
     }
-    // Go refuses a number that does not fit; Rust would read it as infinite.
+    // Go refuses a number that overflows; Rust parses it as infinity.
     lower.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
@@ -60,7 +60,7 @@ fn from_radix(digits: &str, radix: u32) -> Option<f64> {
     i64::from_str_radix(digits, radix).ok().map(|n| n as f64)
 }
 
-/// An underscore stands between two digits (or after `0x`), nowhere else.
+/// Returns whether each underscore stands between two digits, or after `0x`.
 fn has_proper_underscores(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_hexadecimal = matches!(bytes, [b'0', b'x' | b'X', ..]);
@@ -76,11 +76,10 @@ fn has_proper_underscores(text: &str) -> bool {
         .all(|(at, byte)| *byte != b'_' || (is_digit(at.checked_sub(1)) && is_digit(Some(at + 1))))
 }
 
-/// Reads a duration as queries write it, `1h30m`, in milliseconds.
+/// Parses a duration such as `1h30m`, and returns its milliseconds.
 ///
 /// # Errors
-///
-/// When the text is no duration, or one that is too long.
+/// If the text is not a duration, or if the duration is out of range.
 pub fn parse_duration(text: &str) -> Result<i64, String> {
     let fault = || format!("not a valid duration string: {text:?}");
     match text {
@@ -90,7 +89,7 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     }
 }
 
-/// Reads `1h30m`: `None` where the text is no duration, an error where it is one that cannot be.
+/// Parses a duration such as `1h30m`. Returns `None` if the text is not a duration, and an error if the duration is invalid.
 pub(super) fn duration(text: &str) -> Option<Result<i64, String>> {
     let mut rest = text;
     let mut total: i64 = 0;
@@ -121,14 +120,14 @@ pub(super) fn duration(text: &str) -> Option<Result<i64, String>> {
         total = sum;
         rest = &rest[digits + letters..];
     }
-    // Go's durations are nanoseconds in 64 bits.
+    // Go stores a duration as nanoseconds in 64 bits.
     if total > i64::MAX / 1_000_000 {
         return overflow();
     }
     Some(Ok(total))
 }
 
-/// Writes milliseconds as the shortest duration that reads back the same: `1h30m`.
+/// Formats milliseconds as the shortest duration that parses to the same value: `1h30m`.
 #[must_use]
 pub fn format_duration(milliseconds: i64) -> String {
     if milliseconds == 0 {
@@ -141,7 +140,7 @@ pub fn format_duration(milliseconds: i64) -> String {
     }
     for (at, (unit, size)) in UNITS.iter().enumerate() {
         let size = size.unsigned_abs();
-        // As Prometheus: years and weeks only when nothing remains.
+        // As in Prometheus, years and weeks appear only without a remainder.
         let fits = rest >= size && (at >= 2 || rest.is_multiple_of(size));
         if fits {
             let _ = write!(out, "{}{unit}", rest / size);
@@ -151,10 +150,10 @@ pub fn format_duration(milliseconds: i64) -> String {
     out
 }
 
-/// Reads the string literal that a text begins with, and returns its value and its length in bytes, quotes included.
+/// Parses the string literal at the start of a text. Returns its value and its length in bytes, quotes included.
 ///
 /// # Errors
-/// If the text does not begin with a complete literal in single quotes, double quotes or backticks.
+/// If the text does not start with a complete literal in single quotes, double quotes or backticks.
 pub fn parse_string(text: &str) -> Result<(String, usize), String> {
     let Some(quote @ ('"' | '\'' | '`')) = text.chars().next() else {
         return Err("a string must begin with a quote".to_owned());
@@ -178,7 +177,7 @@ pub fn parse_string(text: &str) -> Result<(String, usize), String> {
                 while chars.next_if(|(next, _)| *next <= at + length).is_some() {}
             }
             c if c == quote => {
-                // Bytes written as \xff need not be UTF-8; labels must be.
+                // A literal such as `\xff` may hold bytes that are not UTF-8, and a label may not.
                 return Ok((String::from_utf8_lossy(&out).into_owned(), at + 1));
             }
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -192,7 +191,7 @@ enum Escape {
     Char(char),
 }
 
-/// Reads what follows a backslash, and how many bytes it took.
+/// Parses the escape sequence after a backslash. Returns its value and its length in bytes.
 fn escape(text: &str, quote: char) -> Result<(Escape, usize), String> {
     let Some(c) = text.chars().next() else {
         return Err("escape sequence not terminated".to_owned());

@@ -1,10 +1,11 @@
-//! Turns the text of a query into a typed tree, and the tree back into text.
+//! Parses the text of a query into a typed syntax tree, and prints the tree.
 //!
-//! Own grammar rather than `promql-parser` 0.11: that one knows neither raw strings nor `\Q…\E`, gives errors
-//! without a position, and takes seconds over deep input before anything can stop it. The flow is text →
-//! `lexer` → `parser` (precedence climbing, with `types` checking every node as it is built) → `ast`.
-//! Length is checked before the first character is read, nesting while nodes are built, so no input can
-//! exhaust the stack, here or in the evaluator.
+//! The flow is text → `lexer` → `parser` (precedence climbing, with `types` checking each node) → `ast`. The parser checks
+//! the length of the text first and the nesting while it builds nodes, so that no query exhausts the stack, here or in the
+//! evaluator.
+//!
+//! The parser is not `promql-parser` 0.11, whose errors carry no position and which rejects `\Q…\E` in regular expressions.
+//! Rules of Prometheus must load unchanged, and their authors need line and column of an error.
 
 mod ast;
 mod error;

@@ -1,12 +1,12 @@
-//! Reads what stands between operators: literals, parentheses, calls, aggregations, selectors.
+//! Parses operands: literals, parentheses, calls, aggregations and selectors.
 
 use super::ast::{AggregateOp, Aggregation, Expr, ExprKind, Grouping};
-use super::error::Fault;
+use super::error::PositionedError;
 use super::functions;
 use super::lexer::TokenKind;
 use super::parser::Parser;
 
-/// Keywords that are no metric names; every other word may be one.
+/// The keywords that are not valid as metric names. All other words are.
 const RESERVED: [&str; 8] = [
     "bool",
     "on",
@@ -18,11 +18,11 @@ const RESERVED: [&str; 8] = [
     "atan2",
 ];
 
-/// Aggregations that Prometheus 3 has behind a flag.
+/// The aggregation operators that are experimental in Prometheus 3.
 const EXPERIMENTAL: [&str; 2] = ["limitk", "limit_ratio"];
 
 impl Parser<'_> {
-    pub(super) fn operand(&mut self) -> Result<Expr, Fault> {
+    pub(super) fn operand(&mut self) -> Result<Expr, PositionedError> {
         let start = self.peek().span.start;
         let expr = match self.peek().kind.clone() {
             TokenKind::Number(value) => {
@@ -50,14 +50,14 @@ impl Parser<'_> {
             }
             TokenKind::Symbol("{") => self.selector(None)?,
             TokenKind::Word(word) => self.word(&word)?,
-            TokenKind::Symbol(_) | TokenKind::End | TokenKind::Fault(_) => {
+            TokenKind::Symbol(_) | TokenKind::End | TokenKind::Invalid(_) => {
                 return Err(self.unexpected(""));
             }
         };
         self.suffixes(expr)
     }
 
-    fn word(&mut self, word: &str) -> Result<Expr, Fault> {
+    fn word(&mut self, word: &str) -> Result<Expr, PositionedError> {
         let start = self.peek().span.start;
         let lower = word.to_ascii_lowercase();
         let is_call = self.peek_second() == Some(&TokenKind::Symbol("("));
@@ -75,7 +75,7 @@ impl Parser<'_> {
             if EXPERIMENTAL.contains(&lower.as_str()) {
                 let message =
                     format!("{lower}() is experimental in Prometheus 3 and not supported");
-                return Err(Fault::at(start, message));
+                return Err(PositionedError::at(start, message));
             }
         }
         let number = match lower.as_str() {
@@ -97,15 +97,16 @@ impl Parser<'_> {
         self.selector(Some((word.to_owned(), start)))
     }
 
-    fn call(&mut self, name: &str) -> Result<Expr, Fault> {
+    fn call(&mut self, name: &str) -> Result<Expr, PositionedError> {
         let at = self.peek().span;
-        let function = functions::find(name).map_err(|message| Fault::over(at, message))?;
+        let function =
+            functions::find(name).map_err(|message| PositionedError::over(at, message))?;
         self.advance();
         let args = self.arguments("function call")?;
         self.node(ExprKind::Call(function, args), at.start)
     }
 
-    fn arguments(&mut self, context: &str) -> Result<Vec<Expr>, Fault> {
+    fn arguments(&mut self, context: &str) -> Result<Vec<Expr>, PositionedError> {
         self.expect_symbol("(", context)?;
         let mut args = Vec::new();
         if self.take_symbol(")") {
@@ -122,12 +123,12 @@ impl Parser<'_> {
             }
             if self.is_symbol(")") {
                 let message = "trailing commas not allowed in function call args";
-                return Err(Fault::over(comma_at, message));
+                return Err(PositionedError::over(comma_at, message));
             }
         }
     }
 
-    fn aggregation(&mut self, op: AggregateOp) -> Result<Expr, Fault> {
+    fn aggregation(&mut self, op: AggregateOp) -> Result<Expr, PositionedError> {
         let start = self.advance().span.start;
         let mut grouping = self.grouping()?;
         let mut args = self.arguments("aggregation")?;
@@ -135,7 +136,7 @@ impl Parser<'_> {
             grouping = self.grouping()?;
         }
         let wanted = 1 + usize::from(op.param_type().is_some());
-        let fault = |message: String| Err(Fault::at(start, message));
+        let fault = |message: String| Err(PositionedError::at(start, message));
         if args.is_empty() {
             return fault("no arguments for aggregate expression provided".to_owned());
         }
@@ -157,7 +158,7 @@ impl Parser<'_> {
         self.node(ExprKind::Aggregate(Box::new(aggregation)), start)
     }
 
-    fn grouping(&mut self) -> Result<Option<Grouping>, Fault> {
+    fn grouping(&mut self) -> Result<Option<Grouping>, PositionedError> {
         let without = match self.peek_word().as_deref() {
             Some("by") => false,
             Some("without") => true,

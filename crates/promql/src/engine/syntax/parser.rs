@@ -1,19 +1,19 @@
-//! Turns tokens into a tree by precedence climbing.
+//! Parses tokens into a syntax tree by precedence climbing.
 //!
-//! This file holds the cursor, the limits and the binary operators; `operand` reads what stands between
-//! operators, `selector` reads braces and what may follow an expression (`[5m]`, `offset`, `@`).
+//! This module holds the cursor, the limits and the binary operators. `operand` parses operands, and `selector` parses
+//! selectors and the suffixes of an expression (`[5m]`, `offset`, `@`, `anchored`, `smoothed`).
 
 use super::ast::{AggregateOp, Binary, BinaryOp, Cardinality, Expr, ExprKind, Matching, Span};
-use super::error::{Fault, ParseError};
+use super::error::{ParseError, PositionedError};
 use super::lexer::{self, Token, TokenKind};
 use super::types;
 
-/// How large a query may be.
+/// The maximum length and nesting of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseLimits {
-    /// Bytes of text. Default: 4,096.
+    /// The maximum length in bytes. Default: 4,096.
     pub length_bytes: usize,
-    /// Nodes from the root to the deepest one. Default: 128.
+    /// The maximum number of nodes from the root to a leaf. Default: 128.
     pub nesting: u16,
 }
 
@@ -26,7 +26,7 @@ impl Default for ParseLimits {
     }
 }
 
-/// A query's tree and how many selectors and subqueries were numbered in it.
+/// A syntax tree, and the number of its selectors and subqueries.
 #[derive(Debug)]
 pub(in crate::engine) struct Parsed {
     pub(in crate::engine) expr: Expr,
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Parsed {
 /// Parses a query.
 ///
 /// # Errors
-/// With line and column, worded as Prometheus does, when the text is no query or exceeds a limit.
+/// If the text is not a valid query or exceeds a limit. The error has line and column, and Prometheus's words.
 pub fn parse(text: &str, limits: &ParseLimits) -> Result<Expr, ParseError> {
     parse_numbered(text, limits).map(|parsed| parsed.expr)
 }
@@ -48,14 +48,14 @@ pub(in crate::engine) fn parse_numbered(
     parse_tokens(text, limits).map_err(|fault| fault.into_error(text))
 }
 
-fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, Fault> {
+fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, PositionedError> {
     if text.len() > limits.length_bytes {
         let message = format!(
             "query is {} bytes long, the limit is {}",
             text.len(),
             limits.length_bytes
         );
-        return Err(Fault::at(0, message));
+        return Err(PositionedError::at(0, message));
     }
     let mut parser = Parser {
         text,
@@ -64,16 +64,16 @@ fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, Fault> {
         level: 0,
         slots: 0,
         nesting: limits.nesting,
-        first_wrong_meaning: None,
+        first_semantic_error: None,
     };
     if parser.peek().kind == TokenKind::End {
-        return Err(Fault::at(0, "no expression found in input"));
+        return Err(PositionedError::at(0, "no expression found in input"));
     }
     let expr = parser.expression(0)?;
     if parser.peek().kind != TokenKind::End {
         return Err(parser.unexpected(""));
     }
-    if let Some(fault) = parser.first_wrong_meaning {
+    if let Some(fault) = parser.first_semantic_error {
         return Err(fault);
     }
     Ok(Parsed {
@@ -86,13 +86,13 @@ pub(super) struct Parser<'a> {
     text: &'a str,
     tokens: Vec<Token>,
     at: usize,
-    /// How deep the recursion is now.
+    /// The current depth of the recursion.
     level: u16,
     slots: usize,
     nesting: u16,
-    /// What is well formed and means nothing, such as a wrong type. As in Prometheus, it is reported only when the
-    /// whole text is well formed.
-    first_wrong_meaning: Option<Fault>,
+    /// The first error in the meaning of the query, such as a wrong type. As in Prometheus, the parser reports it only if the
+    /// syntax of the whole text is valid.
+    first_semantic_error: Option<PositionedError>,
 }
 
 impl Parser<'_> {
@@ -102,7 +102,7 @@ impl Parser<'_> {
     }
 
     pub(super) fn peek(&self) -> &Token {
-        // The lexer always ends with `End` or `Fault`, and `advance` never passes either.
+        // The lexer always ends with `End` or `Invalid`, and `advance` passes neither.
         &self.tokens[self.at]
     }
 
@@ -112,13 +112,13 @@ impl Parser<'_> {
 
     pub(super) fn advance(&mut self) -> Token {
         let token = self.tokens[self.at].clone();
-        if !matches!(token.kind, TokenKind::End | TokenKind::Fault(_)) {
+        if !matches!(token.kind, TokenKind::End | TokenKind::Invalid(_)) {
             self.at += 1;
         }
         token
     }
 
-    /// The byte after the last token that was read.
+    /// Returns the index after the last token.
     pub(super) fn end(&self) -> u32 {
         self.at
             .checked_sub(1)
@@ -137,14 +137,18 @@ impl Parser<'_> {
         is_next
     }
 
-    pub(super) fn expect_symbol(&mut self, symbol: &str, context: &str) -> Result<(), Fault> {
+    pub(super) fn expect_symbol(
+        &mut self,
+        symbol: &str,
+        context: &str,
+    ) -> Result<(), PositionedError> {
         if self.take_symbol(symbol) {
             return Ok(());
         }
         Err(self.unexpected(&format!(" in {context}, expected {symbol:?}")))
     }
 
-    /// Returns the next token's word in lower case, if it is one.
+    /// Returns the next token in lower case if it is a word.
     pub(super) fn peek_word(&self) -> Option<String> {
         match &self.peek().kind {
             TokenKind::Word(word) => Some(word.to_ascii_lowercase()),
@@ -160,7 +164,7 @@ impl Parser<'_> {
         is_next
     }
 
-    pub(super) fn unexpected(&self, context: &str) -> Fault {
+    pub(super) fn unexpected(&self, context: &str) -> PositionedError {
         let token = self.peek();
         let what = match &token.kind {
             TokenKind::Word(word) => described(word),
@@ -172,9 +176,11 @@ impl Parser<'_> {
             }
             TokenKind::Symbol(symbol) => format!("{symbol:?}"),
             TokenKind::End => "end of input".to_owned(),
-            TokenKind::Fault(message) => return Fault::over(token.span, message.as_str()),
+            TokenKind::Invalid(message) => {
+                return PositionedError::over(token.span, message.as_str());
+            }
         };
-        Fault::over(token.span, format!("unexpected {what}{context}"))
+        PositionedError::over(token.span, format!("unexpected {what}{context}"))
     }
 
     pub(super) fn next_slot(&mut self) -> usize {
@@ -182,8 +188,8 @@ impl Parser<'_> {
         self.slots - 1
     }
 
-    /// Builds a node, checks its types and that it does not stand too deep.
-    pub(super) fn node(&mut self, kind: ExprKind, start: u32) -> Result<Expr, Fault> {
+    /// Builds a node, and checks its types and its depth.
+    pub(super) fn node(&mut self, kind: ExprKind, start: u32) -> Result<Expr, PositionedError> {
         let depth = types::depth_of_children(&kind).saturating_add(1);
         let span = Span {
             start,
@@ -192,26 +198,26 @@ impl Parser<'_> {
         if depth > self.nesting {
             return Err(self.too_deep(start));
         }
-        self.note(types::check(&kind, span));
+        self.record(types::check(&kind, span));
         Ok(Expr { kind, span, depth })
     }
 
-    /// Keeps the first fault of those that let the parser go on.
-    pub(super) fn note(&mut self, checked: Result<(), Fault>) {
+    /// Records the first error after which parsing continues.
+    pub(super) fn record(&mut self, checked: Result<(), PositionedError>) {
         if let Err(fault) = checked {
-            self.first_wrong_meaning.get_or_insert(fault);
+            self.first_semantic_error.get_or_insert(fault);
         }
     }
 
-    fn too_deep(&self, at: u32) -> Fault {
-        Fault::at(
+    fn too_deep(&self, at: u32) -> PositionedError {
+        PositionedError::at(
             at,
             format!("query is nested deeper than {} levels", self.nesting),
         )
     }
 
-    /// Reads operands and operators that bind tighter than `min_precedence`.
-    pub(super) fn expression(&mut self, min_precedence: u8) -> Result<Expr, Fault> {
+    /// Parses operands and the operators that bind more tightly than `min_precedence`.
+    pub(super) fn expression(&mut self, min_precedence: u8) -> Result<Expr, PositionedError> {
         if self.level >= self.nesting {
             return Err(self.too_deep(self.peek().span.start));
         }
@@ -221,7 +227,7 @@ impl Parser<'_> {
         result
     }
 
-    fn expression_inside(&mut self, min_precedence: u8) -> Result<Expr, Fault> {
+    fn expression_inside(&mut self, min_precedence: u8) -> Result<Expr, PositionedError> {
         let mut left = self.unary()?;
         while let Some(op) = self.peek_operator() {
             let precedence = op.precedence();
@@ -231,11 +237,11 @@ impl Parser<'_> {
             let start = left.span.start;
             let op_at = self.advance().span;
             let (returns_bool, matching) = self.binary_modifiers(op, (start, op_at))?;
-            // `^` takes what follows at its own level: it is the only right-associative one.
+            // `^` is the only right-associative operator.
             let right_precedence = precedence - u8::from(op == BinaryOp::Power);
             let right = self.expression(right_precedence)?;
             let checked = types::check_comparison(op, returns_bool, (&left, &right));
-            self.note(checked.map_err(|message| Fault::over(op_at, message)));
+            self.record(checked.map_err(|message| PositionedError::over(op_at, message)));
             let binary = Binary {
                 op,
                 left,
@@ -256,8 +262,8 @@ impl Parser<'_> {
         }
     }
 
-    /// A sign binds as tightly as `*`: `-2 ^ 2` is -4, `-a * b` is `(-a) * b`.
-    fn unary(&mut self) -> Result<Expr, Fault> {
+    /// Parses a sign, which binds as tightly as `*`: `-2 ^ 2` is -4, `-a * b` is `(-a) * b`.
+    fn unary(&mut self) -> Result<Expr, PositionedError> {
         let start = self.peek().span.start;
         let is_negative = self.is_symbol("-");
         if !is_negative && !self.is_symbol("+") {
@@ -265,7 +271,7 @@ impl Parser<'_> {
         }
         self.advance();
         let operand = self.expression(BinaryOp::Multiply.precedence())?;
-        self.note(types::check_unary(&operand, start));
+        self.record(types::check_unary(&operand, start));
         match (&operand.kind, is_negative) {
             (ExprKind::Number(value), true) => self.node(ExprKind::Number(-value), start),
             (_, false) => Ok(operand),
@@ -273,16 +279,16 @@ impl Parser<'_> {
         }
     }
 
-    /// Faults of the modifiers are said to be at the operator, as Prometheus does.
+    /// Parses the modifiers of a binary operator. Their errors have the operator's position, as in Prometheus.
     fn binary_modifiers(
         &mut self,
         op: BinaryOp,
         (start, op_at): (u32, Span),
-    ) -> Result<(bool, Matching), Fault> {
+    ) -> Result<(bool, Matching), PositionedError> {
         let returns_bool = self.take_word("bool");
         if returns_bool && !op.is_comparison() {
             let message = "bool modifier can only be used on comparison operators";
-            self.note(Err(Fault::over(op_at, message)));
+            self.record(Err(PositionedError::over(op_at, message)));
         }
         let mut matching = Matching::default();
         if op.is_set() {
@@ -304,7 +310,7 @@ impl Parser<'_> {
         self.advance();
         if op.is_set() {
             let message = format!("no grouping allowed for \"{op}\" operation");
-            self.note(Err(Fault::at(start, message)));
+            self.record(Err(PositionedError::at(start, message)));
         }
         matching.cardinality = cardinality;
         if self.is_symbol("(") {
@@ -317,13 +323,13 @@ impl Parser<'_> {
             && matching.on
         {
             let message = format!("label {label:?} must not occur in ON and GROUP clause at once");
-            self.note(Err(Fault::over(op_at, message)));
+            self.record(Err(PositionedError::over(op_at, message)));
         }
         Ok((returns_bool, matching))
     }
 
-    /// Reads `(a, b, "c.d")`; a comma may stand at the end.
-    pub(super) fn label_list(&mut self, context: &str) -> Result<Vec<String>, Fault> {
+    /// Parses a list such as `(a, b, "c.d")`, with an optional comma at the end.
+    pub(super) fn label_list(&mut self, context: &str) -> Result<Vec<String>, PositionedError> {
         self.expect_symbol("(", context)?;
         let mut labels = Vec::new();
         while !self.take_symbol(")") {
@@ -333,7 +339,7 @@ impl Parser<'_> {
                 TokenKind::String(label) if !label.is_empty() => labels.push(label.clone()),
                 TokenKind::Word(label) | TokenKind::String(label) => {
                     let message = format!("invalid label name for grouping: {label:?}");
-                    return Err(Fault::over(at, message));
+                    return Err(PositionedError::over(at, message));
                 }
                 _ => {
                     return Err(self.unexpected(&format!(" in {context}, expected label")));
@@ -348,7 +354,7 @@ impl Parser<'_> {
     }
 }
 
-/// Words that mean something to the language are named in angle brackets.
+/// Describes a word for an error message, with keywords in angle brackets.
 fn described(word: &str) -> String {
     const KEYWORDS: [&str; 12] = [
         "anchored",

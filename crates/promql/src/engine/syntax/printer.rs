@@ -1,7 +1,7 @@
-//! Writes a tree as the text that Prometheus's `format_query` would give.
+//! Prints a syntax tree in the format of Prometheus's `format_query`.
 //!
-//! Short expressions stay on one line; longer ones are split by call, aggregation and operator, two spaces for
-//! each level.
+//! Short expressions stay on one line. Longer expressions are split at calls, aggregations and operators, with an indent of
+//! two spaces for each level.
 
 use std::fmt::Write as _;
 
@@ -13,11 +13,11 @@ use crate::engine::number::format_literal;
 use crate::labels::METRIC_NAME;
 use crate::matcher::{MatchOp, Matcher};
 
-/// Prometheus: a node is split when its text is longer than this.
+/// The maximum length of a line: Prometheus splits longer nodes.
 const MAX_LINE: usize = 100;
 
 impl Expr {
-    /// Writes the expression over as many lines as it needs.
+    /// Formats the expression over several lines if it is long.
     #[must_use]
     pub fn pretty(&self) -> String {
         pretty(self, 0)
@@ -40,7 +40,7 @@ fn pretty(expr: &Expr, level: usize) -> String {
     let indent = "  ".repeat(level);
     let line = one_line(expr);
     if line.chars().count() <= MAX_LINE {
-        // Prometheus does not indent a subquery that needs no splitting.
+        // Prometheus does not indent a subquery that fits on a line.
         let is_subquery = matches!(expr.kind, ExprKind::Subquery(_));
         return if is_subquery {
             line
@@ -194,7 +194,7 @@ fn selector_text(selector: &Selector) -> String {
     let mut name = "";
     let is_name =
         |matcher: &&Matcher| matcher.name() == METRIC_NAME && matcher.op() == MatchOp::Equal;
-    // A name before the braces admits no other one within.
+    // A name before the braces excludes a second name between the braces.
     let has_one_name = selector.matchers.iter().filter(is_name).count() == 1;
     for matcher in &selector.matchers {
         if has_one_name && is_name(&matcher) {
@@ -215,7 +215,7 @@ fn selector_text(selector: &Selector) -> String {
     if matchers.is_empty() {
         return name.to_owned();
     }
-    // As Prometheus: in the order of their text, a quoted name first.
+    // As in Prometheus: sorted by their text, with a quoted name first.
     let labels_at = matchers
         .iter()
         .take_while(|text| text.starts_with('"') && !text.contains('='))
@@ -251,7 +251,7 @@ fn offset_text(shift: TimeShift) -> String {
     format!(" offset {}", format_duration(shift.offset))
 }
 
-/// As Go's `strconv.Quote` does it.
+/// Quotes a string as Go's `strconv.Quote` does.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');

@@ -1,7 +1,7 @@
-//! Reads selectors, and what may follow an expression: a range, a subquery, `offset` and `@`.
+//! Parses selectors and the suffixes of an expression: ranges, subqueries, `offset`, `@`, `anchored` and `smoothed`.
 
 use super::ast::{At, Expr, ExprKind, Extension, Selector, Span, Subquery, TimeShift, ValueType};
-use super::error::Fault;
+use super::error::PositionedError;
 use super::lexer::TokenKind;
 use super::parser::Parser;
 use crate::engine::number::format_number;
@@ -9,12 +9,15 @@ use crate::labels::METRIC_NAME;
 use crate::matcher::{MatchOp, Matcher};
 
 impl Parser<'_> {
-    /// Reads the braces after a name (already read, with its place), or braces alone.
-    pub(super) fn selector(&mut self, name: Option<(String, u32)>) -> Result<Expr, Fault> {
+    /// Parses the braces after a name, which is already read, or braces without a name.
+    pub(super) fn selector(
+        &mut self,
+        name: Option<(String, u32)>,
+    ) -> Result<Expr, PositionedError> {
         let start = name.as_ref().map_or(self.peek().span.start, |(_, at)| *at);
         let is_before_braces = name.is_some();
         let mut name = name.map(|(name, _)| name);
-        // The selector as a whole is to blame for what its matchers say of the name.
+        // The errors of matchers on the name have the position of the selector.
         let mut matchers = Vec::new();
         if self.take_symbol("{") {
             while !self.take_symbol("}") {
@@ -30,12 +33,12 @@ impl Parser<'_> {
             if is_before_braces && let Some(other) = matchers.iter().find(is_name) {
                 let other = other.value();
                 let message = format!("metric name must not be set twice: {name:?} or {other:?}");
-                self.note(Err(Fault::at(start, message)));
+                self.record(Err(PositionedError::at(start, message)));
             }
             matchers.push(Matcher::equal(METRIC_NAME, name));
         } else if matchers.iter().all(|matcher| matcher.is_match("")) {
             let message = "vector selector must contain at least one non-empty matcher";
-            self.note(Err(Fault::at(start, message)));
+            self.record(Err(PositionedError::at(start, message)));
         }
         let slot = self.next_slot();
         let shift = TimeShift::default();
@@ -48,12 +51,12 @@ impl Parser<'_> {
         self.node(ExprKind::Selector(selector), start)
     }
 
-    /// Reads `label="value"`, `"label.with.dots"=~"value"` or, once, `"metric.name"`.
+    /// Parses `label="value"`, `"label.with.dots"=~"value"` or, once, `"metric.name"`.
     fn matcher(
         &mut self,
         (metric, selector_at): (&mut Option<String>, u32),
         matchers: &mut Vec<Matcher>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), PositionedError> {
         let at = self.peek().span;
         let label = match &self.peek().kind {
             TokenKind::Word(label) => label.clone(),
@@ -70,7 +73,7 @@ impl Parser<'_> {
                 if let Some(other) = metric {
                     let message =
                         format!("metric name must not be set twice: {other:?} or {label:?}");
-                    return Err(Fault::at(selector_at, message));
+                    return Err(PositionedError::at(selector_at, message));
                 }
                 *metric = Some(label);
                 return Ok(());
@@ -87,39 +90,42 @@ impl Parser<'_> {
             return Err(self.unexpected(" in label matching, expected string"));
         };
         self.advance();
-        let matcher =
-            Matcher::new(label, op, value).map_err(|error| Fault::over(at, with_cause(&error)))?;
+        let matcher = Matcher::new(label, op, value)
+            .map_err(|error| PositionedError::over(at, with_cause(&error)))?;
         matchers.push(matcher);
         Ok(())
     }
 
-    /// Applies `[…]`, `offset` and `@` to the expression before them; they bind tighter than any operator.
-    pub(super) fn suffixes(&mut self, mut expr: Expr) -> Result<Expr, Fault> {
-        let mut seen = Seen::default();
+    /// Parses the suffixes of an expression, which bind more tightly than any operator.
+    pub(super) fn suffixes(&mut self, mut expr: Expr) -> Result<Expr, PositionedError> {
+        let mut used = UsedModifiers::default();
         loop {
             let at = expr.span;
             let bracket_at = self.peek().span.start;
             if self.take_symbol("[") {
-                expr = self.range_or_subquery(expr, seen, bracket_at)?;
-                seen = Seen::default();
+                expr = self.range_or_subquery(expr, used, bracket_at)?;
+                used = UsedModifiers::default();
             } else if self.take_word("offset") {
-                if std::mem::replace(&mut seen.offset, true) {
-                    return Err(Fault::over(at, "offset may not be set multiple times"));
+                if std::mem::replace(&mut used.offset, true) {
+                    return Err(PositionedError::over(
+                        at,
+                        "offset may not be set multiple times",
+                    ));
                 }
                 let offset = self.signed_duration("offset")?;
                 let message = "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery";
                 shift_of(&mut expr)
-                    .ok_or_else(|| Fault::over(at, message))?
+                    .ok_or_else(|| PositionedError::over(at, message))?
                     .offset = offset;
             } else if self.take_symbol("@") {
-                if std::mem::replace(&mut seen.at, true) {
+                if std::mem::replace(&mut used.at, true) {
                     let message = "@ <timestamp> may not be set multiple times";
-                    return Err(Fault::over(at, message));
+                    return Err(PositionedError::over(at, message));
                 }
                 let time = self.at_time(at)?;
                 let message = "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery";
                 shift_of(&mut expr)
-                    .ok_or_else(|| Fault::over(at, message))?
+                    .ok_or_else(|| PositionedError::over(at, message))?
                     .at = Some(time);
             } else if self.take_word("anchored") {
                 extend(&mut expr, Extension::Anchored)?;
@@ -132,7 +138,12 @@ impl Parser<'_> {
         }
     }
 
-    fn range_or_subquery(&mut self, expr: Expr, seen: Seen, range_at: u32) -> Result<Expr, Fault> {
+    fn range_or_subquery(
+        &mut self,
+        expr: Expr,
+        used: UsedModifiers,
+        range_at: u32,
+    ) -> Result<Expr, PositionedError> {
         let start = expr.span.start;
         let range = self.positive_duration()?;
         if self.take_symbol(":") {
@@ -147,7 +158,7 @@ impl Parser<'_> {
                     "subquery is only allowed on instant vector, got {} instead",
                     name_within(expr.value_type())
                 );
-                self.note(Err(Fault::at(start, message)));
+                self.record(Err(PositionedError::at(start, message)));
             }
             let subquery = Subquery {
                 expr,
@@ -160,34 +171,37 @@ impl Parser<'_> {
         }
         self.expect_symbol("]", "subquery or range selector")?;
         let ExprKind::Selector(selector) = expr.kind else {
-            return Err(Fault::at(
+            return Err(PositionedError::at(
                 range_at,
                 "ranges only allowed for vector selectors",
             ));
         };
-        if seen.offset {
-            return Err(Fault::at(
+        if used.offset {
+            return Err(PositionedError::at(
                 range_at,
                 "no offset modifiers allowed before range",
             ));
         }
-        if seen.at {
-            return Err(Fault::at(range_at, "no @ modifiers allowed before range"));
+        if used.at {
+            return Err(PositionedError::at(
+                range_at,
+                "no @ modifiers allowed before range",
+            ));
         }
         self.node(ExprKind::Range(selector, range), start)
     }
 
-    fn positive_duration(&mut self) -> Result<i64, Fault> {
+    fn positive_duration(&mut self) -> Result<i64, PositionedError> {
         let at = self.peek().span;
         let milliseconds = self.signed_duration("subquery selector")?;
         self.refuse_duration_expression(at)?;
         if milliseconds <= 0 {
-            return Err(Fault::over(at, "duration must be greater than 0"));
+            return Err(PositionedError::over(at, "duration must be greater than 0"));
         }
         Ok(milliseconds)
     }
 
-    fn signed_duration(&mut self, context: &str) -> Result<i64, Fault> {
+    fn signed_duration(&mut self, context: &str) -> Result<i64, PositionedError> {
         if self.take_symbol("-") {
             return Ok(-self.duration(context)?);
         }
@@ -195,24 +209,24 @@ impl Parser<'_> {
         self.duration(context)
     }
 
-    /// `[5m + 1m]` is behind a flag in Prometheus 3.
-    fn refuse_duration_expression(&self, at: Span) -> Result<(), Fault> {
+    /// Refuses `[5m + 1m]`, which is experimental in Prometheus 3.
+    fn refuse_duration_expression(&self, at: Span) -> Result<(), PositionedError> {
         match self.peek().kind {
             TokenKind::Symbol("+" | "-" | "*" | "/" | "%" | "^" | "(") => {
                 let message = "experimental duration expression is not enabled";
-                Err(Fault::over(at, message))
+                Err(PositionedError::over(at, message))
             }
             _ => Ok(()),
         }
     }
 
-    /// Reads `5m`, or a number of seconds as Prometheus 3 does.
-    fn duration(&mut self, context: &str) -> Result<i64, Fault> {
+    /// Parses `5m`, or a number of seconds as Prometheus 3 does.
+    fn duration(&mut self, context: &str) -> Result<i64, PositionedError> {
         let milliseconds = match self.peek().kind {
             TokenKind::Duration(milliseconds) => milliseconds,
             TokenKind::Number(seconds) => milliseconds(seconds)
                 .filter(|ms| ms.abs() <= i64::MAX / 1_000_000)
-                .ok_or_else(|| Fault::over(self.peek().span, "duration out of range"))?,
+                .ok_or_else(|| PositionedError::over(self.peek().span, "duration out of range"))?,
             TokenKind::Symbol("(") => {
                 self.refuse_duration_expression(self.peek().span)?;
                 return Err(self.unexpected(""));
@@ -226,7 +240,7 @@ impl Parser<'_> {
         Ok(milliseconds)
     }
 
-    fn at_time(&mut self, expr: Span) -> Result<At, Fault> {
+    fn at_time(&mut self, expr: Span) -> Result<At, PositionedError> {
         if let Some(word) = self.peek_word()
             && let Some(time) = match word.as_str() {
                 "start" => Some(At::Start),
@@ -262,22 +276,22 @@ impl Parser<'_> {
                 _ => format!("{seconds:.6}"),
             };
             let message = format!("timestamp out of bounds for @ modifier: {message}");
-            Fault::over(expr, message)
+            PositionedError::over(expr, message)
         })
     }
 }
 
-/// Which modifiers an expression has had; each may come once.
+/// The modifiers that an expression already has. Each modifier is allowed once.
 #[derive(Clone, Copy, Default)]
-struct Seen {
+struct UsedModifiers {
     offset: bool,
     at: bool,
 }
 
 /// Sets `anchored` or `smoothed` of a selector.
-fn extend(expr: &mut Expr, extension: Extension) -> Result<(), Fault> {
+fn extend(expr: &mut Expr, extension: Extension) -> Result<(), PositionedError> {
     let at = expr.span;
-    let fault = |message: String| Err(Fault::over(at, message));
+    let fault = |message: String| Err(PositionedError::over(at, message));
     match &mut expr.kind {
         ExprKind::Selector(selector) | ExprKind::Range(selector, _) => {
             if ![Extension::None, extension].contains(&selector.extension) {
@@ -301,7 +315,7 @@ fn shift_of(expr: &mut Expr) -> Option<&mut TimeShift> {
     }
 }
 
-/// Prometheus calls the types by these names in one place.
+/// Returns the name of a type in the error of a subquery.
 fn name_within(value_type: ValueType) -> &'static str {
     match value_type {
         ValueType::Scalar => "scalar",
@@ -311,7 +325,7 @@ fn name_within(value_type: ValueType) -> &'static str {
     }
 }
 
-/// Seconds to milliseconds, rounded; `None` where they do not fit.
+/// Converts seconds to milliseconds, rounded. Returns `None` on overflow.
 fn milliseconds(seconds: f64) -> Option<i64> {
     let rounded = (seconds * 1000.0).round();
     #[expect(

@@ -78,7 +78,7 @@ fn queries_print_as_prometheus_prints_them() {
     );
     check("rate(a[5m]smoothed)", "rate(a[5m] smoothed)");
     check("a smoothed offset 1m @ 3", "a @ 3.000 smoothed offset 1m");
-    // Prometheus reads the modifier before a range, too, and a metric may have its name.
+    // Prometheus also reads the modifier before a range, and accepts a metric with its name.
     check("a anchored[5m]", "a[5m] anchored");
     check("anchored + smoothed", "anchored + smoothed");
     check("a{b='c',__name__=~\"x\"}", r#"a{__name__=~"x",b="c"}"#);
@@ -262,7 +262,7 @@ fn faults_of_the_text_are_named_as_prometheus_names_them() {
             "1_e2",
             "1:1: parse error: bad number or duration syntax: \"1_e2\"",
         ),
-        // What is not well formed counts before what means nothing.
+        // A syntax error is reported before an error in the meaning.
         ("1 == 2 +", "1:9: parse error: unexpected end of input"),
     ] {
         check_error(text, message);

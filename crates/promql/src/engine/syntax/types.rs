@@ -1,7 +1,7 @@
-//! Checks that every node gets the types it works on, with the messages that users of Prometheus know.
+//! Checks the types of each node, with Prometheus's error messages.
 
 use super::ast::{Aggregation, Binary, BinaryOp, Cardinality, Expr, ExprKind, Span, ValueType};
-use super::error::Fault;
+use super::error::PositionedError;
 use super::functions::Function;
 
 pub(super) fn depth_of_children(kind: &ExprKind) -> u16 {
@@ -17,7 +17,7 @@ pub(super) fn depth_of_children(kind: &ExprKind) -> u16 {
     }
 }
 
-pub(super) fn check(kind: &ExprKind, span: Span) -> Result<(), Fault> {
+pub(super) fn check(kind: &ExprKind, span: Span) -> Result<(), PositionedError> {
     match kind {
         ExprKind::Call(function, args) => check_call(function, args, span),
         ExprKind::Aggregate(aggregation) => check_aggregation(aggregation),
@@ -26,10 +26,10 @@ pub(super) fn check(kind: &ExprKind, span: Span) -> Result<(), Fault> {
     }
 }
 
-pub(super) fn check_unary(operand: &Expr, sign_at: u32) -> Result<(), Fault> {
+pub(super) fn check_unary(operand: &Expr, sign_at: u32) -> Result<(), PositionedError> {
     match operand.value_type() {
         ValueType::Scalar | ValueType::Vector => Ok(()),
-        other => Err(Fault::at(
+        other => Err(PositionedError::at(
             sign_at,
             format!(
                 "unary expression only allowed on expressions of type scalar or instant vector, got {:?}",
@@ -39,21 +39,21 @@ pub(super) fn check_unary(operand: &Expr, sign_at: u32) -> Result<(), Fault> {
     }
 }
 
-fn expect(expr: &Expr, wanted: ValueType, context: &str) -> Result<(), Fault> {
+fn expect(expr: &Expr, wanted: ValueType, context: &str) -> Result<(), PositionedError> {
     let got = expr.value_type();
     if got == wanted {
         return Ok(());
     }
-    Err(Fault::over(
+    Err(PositionedError::over(
         expr.span,
         format!("expected type {wanted} in {context}, got {got}"),
     ))
 }
 
-fn check_call(function: &Function, args: &[Expr], span: Span) -> Result<(), Fault> {
+fn check_call(function: &Function, args: &[Expr], span: Span) -> Result<(), PositionedError> {
     let (wanted, got, name) = (function.args.len(), args.len(), function.name);
     let fault = |what: String| {
-        Err(Fault::over(
+        Err(PositionedError::over(
             span,
             format!("expected {what} argument(s) in call to {name:?}, got {got}"),
         ))
@@ -64,7 +64,7 @@ fn check_call(function: &Function, args: &[Expr], span: Span) -> Result<(), Faul
             return fault(format!("at least {}", wanted - optional));
         }
         Some(_) if got > wanted => return fault(format!("at most {wanted}")),
-        // The last argument may come any number of times, also none.
+        // The last argument is repeatable, and optional.
         None if got + 1 < wanted => return fault(format!("at least {}", wanted - 1)),
         _ => {}
     }
@@ -77,7 +77,7 @@ fn check_call(function: &Function, args: &[Expr], span: Span) -> Result<(), Faul
     Ok(())
 }
 
-fn check_aggregation(aggregation: &Aggregation) -> Result<(), Fault> {
+fn check_aggregation(aggregation: &Aggregation) -> Result<(), PositionedError> {
     expect(
         &aggregation.expr,
         ValueType::Vector,
@@ -89,7 +89,7 @@ fn check_aggregation(aggregation: &Aggregation) -> Result<(), Fault> {
     }
 }
 
-/// Returns what is wrong with a comparison, for which the operator is to blame.
+/// Checks a comparison. The error has the operator's position.
 pub(super) fn check_comparison(
     op: BinaryOp,
     returns_bool: bool,
@@ -102,7 +102,7 @@ pub(super) fn check_comparison(
     Ok(())
 }
 
-fn check_binary(binary: &Binary, span: Span) -> Result<(), Fault> {
+fn check_binary(binary: &Binary, span: Span) -> Result<(), PositionedError> {
     let Binary {
         op,
         left,
@@ -110,11 +110,11 @@ fn check_binary(binary: &Binary, span: Span) -> Result<(), Fault> {
         matching,
         ..
     } = binary;
-    let fault = |message: &str| Err(Fault::over(span, message));
+    let fault = |message: &str| Err(PositionedError::over(span, message));
     for side in [left, right] {
         if !matches!(side.value_type(), ValueType::Scalar | ValueType::Vector) {
             let message = "binary expression must contain only scalar and instant vector types";
-            return Err(Fault::over(side.span, message));
+            return Err(PositionedError::over(side.span, message));
         }
     }
     let scalars = [left, right]

@@ -1,9 +1,9 @@
-//! Walks over a tree to the selectors at its leaves.
+//! Visits the selectors of a syntax tree.
 
 use super::ast::{Expr, ExprKind, Selector};
 
 impl Expr {
-    /// Returns every selector of the query, from left to right.
+    /// Returns the selectors of the query, from left to right.
     #[must_use]
     pub fn selectors(&self) -> Vec<&Selector> {
         let mut found = Vec::new();

@@ -1,13 +1,13 @@
-//! What an answer of the HTTP API says, and whether two say the same.
+//! Parses and compares the responses of the HTTP API.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Relative to the larger of the two.
+/// The tolerance, relative to the larger value.
 const TOLERANCE: f64 = 1e-9;
 
-/// The first difference between two answers, relative to the size of the numbers.
+/// Returns the first difference between two responses, relative to the size of the numbers.
 pub(super) fn difference(theirs: &Value, ours: &Value) -> Option<String> {
     if theirs["status"] != ours["status"] {
         return Some(format!("theirs {} ours {}", short(theirs), short(ours)));

@@ -1,23 +1,23 @@
-//! Where Prometheus 3 differs from 2.42 by intention, and where we differ from 3.
+//! The intended differences between Prometheus 2.42 and 3, and between Prometheus 3 and this engine.
 //!
-//! A question that 2 and 3 answer differently is put in other words: a part of it is replaced by one that means the
-//! same in both. Whatever else is wrong with the answer still shows.
+//! A query that versions 2 and 3 answer differently is rewritten: an equivalent expression with the same result in both
+//! versions replaces a part of it. Any other difference between the results still shows.
 
 use promql_engine::engine::Engine;
 use promql_engine::engine::syntax::{AggregateOp, BinaryOp, Expr, ExprKind};
 use serde_json::Value;
 
-/// A question put in other words.
+/// A rewritten query.
 pub(super) struct Words {
     pub(super) class: &'static str,
     pub(super) for_theirs: String,
     pub(super) for_ours: String,
 }
 
-/// What replaces a node, given its new text: `None` leaves it as it is.
+/// Returns the replacement of a node, given its new text. `None` keeps the node.
 type Replace = fn(&Expr, &str) -> Option<String>;
 
-/// Each class alone, and then all of them, since one question may have several.
+/// Each class of differences alone, and then all classes, because a query may have several.
 const CLASSES: [(&str, Replace); 5] = [
     (
         "which of equal values topk and bottomk keep",
@@ -72,7 +72,7 @@ pub(super) fn in_other_words(query: &str, theirs: &Value, engine: &Engine) -> Ve
     all
 }
 
-/// A 3 agrees on the spread of equal values only when the functions beneath it agree to the last bit.
+/// Prometheus 3 agrees on the spread of equal values only if the functions inside agree to the last bit.
 pub(super) fn in_other_words_for_3(query: &str, engine: &Engine) -> Option<Words> {
     let prepared = engine.prepare(query).ok()?;
     let text = rewritten(query, prepared.expr(), without_digits_of_spreads);
@@ -83,7 +83,7 @@ pub(super) fn in_other_words_for_3(query: &str, engine: &Engine) -> Option<Words
     })
 }
 
-/// Writes the text of an expression anew, from its leaves up.
+/// Formats an expression with replaced nodes, from the leaves up.
 fn rewritten(query: &str, expr: &Expr, replace: Replace) -> String {
     let mut children: Vec<&Expr> = match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Selector(_) | ExprKind::Range(..) => {
@@ -107,7 +107,7 @@ fn rewritten(query: &str, expr: &Expr, replace: Replace) -> String {
     replace(expr, &text).unwrap_or(text)
 }
 
-/// Times one takes the name away in both, and nothing else.
+/// Multiplying by one drops the name in both versions, and changes nothing else.
 fn without_the_name_of_atan2(expr: &Expr, text: &str) -> Option<String> {
     match &expr.kind {
         ExprKind::Binary(binary) if binary.op == BinaryOp::Atan2 => Some(format!("(({text}) * 1)")),
@@ -115,7 +115,7 @@ fn without_the_name_of_atan2(expr: &Expr, text: &str) -> Option<String> {
     }
 }
 
-/// Nought times the sum is NaN where one of them is NaN or infinite, and nothing otherwise.
+/// Zero times the sum is NaN if a value is NaN or infinite, and zero otherwise.
 fn with_nan_of_one(expr: &Expr, text: &str) -> Option<String> {
     match &expr.kind {
         ExprKind::Aggregate(a) if matches!(a.op, AggregateOp::StdDev | AggregateOp::StdVar) => {
@@ -132,7 +132,7 @@ fn with_nan_of_one(expr: &Expr, text: &str) -> Option<String> {
     }
 }
 
-/// 2.42 adds up without compensation: of a spread that is small beside its values, the last digits are noise.
+/// 2.42 sums without compensation: the last digits of a spread are noise if it is small beside its values.
 fn without_digits_of_spreads(expr: &Expr, text: &str) -> Option<String> {
     let is_spread = match &expr.kind {
         ExprKind::Aggregate(a) => matches!(a.op, AggregateOp::StdDev | AggregateOp::StdVar),
@@ -144,7 +144,7 @@ fn without_digits_of_spreads(expr: &Expr, text: &str) -> Option<String> {
     is_spread.then(|| format!("round({text}, 0.01)"))
 }
 
-/// How often each value is kept does not depend on whose it is.
+/// The number of kept samples of each value does not depend on their series.
 fn counted_values(expr: &Expr, text: &str) -> Option<String> {
     let ExprKind::Aggregate(a) = &expr.kind else {
         return None;
@@ -164,7 +164,7 @@ fn mean_as_sum(expr: &Expr, text: &str) -> Option<String> {
         .then(|| format!("(sum_over_time{rest} / count_over_time{rest})"))
 }
 
-/// 2.42 wants units on ranges and none on numbers.
+/// 2.42 requires units on ranges and refuses units on numbers.
 fn spelled_for_2(query: &str) -> String {
     let pairs = [
         ("[300]", "[300s]"),
@@ -182,12 +182,12 @@ fn spelled_for_2(query: &str) -> String {
     })
 }
 
-/// 3 knows the function by its new name only.
+/// Version 3 has the function under its new name only.
 pub(super) fn in_words_of_3(query: &str) -> String {
     query.replace("holt_winters", "double_exponential_smoothing")
 }
 
-/// Errors, warnings and notes; the order of the latter is by chance in Prometheus.
+/// Compares errors, warnings and infos. The order of warnings is random in Prometheus.
 pub(super) fn difference_of_messages(query: &str, theirs: &Value, ours: &Value) -> Option<String> {
     let different = |key: &str| Some(format!("{key}: theirs {} ours {}", theirs[key], ours[key]));
     if theirs["errorType"] != ours["errorType"] {
@@ -238,7 +238,7 @@ fn notes(query: &str, list: &Value) -> Vec<String> {
     notes
 }
 
-/// The same but for the numbers in the warnings.
+/// Compares warnings without their numbers.
 fn differ_in_numbers_only(query: &str, theirs: &Value, ours: &Value) -> bool {
     let words = |answer: &Value| {
         let mut words = notes(query, &answer["warnings"]).join("\n");

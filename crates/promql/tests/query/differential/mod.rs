@@ -1,9 +1,9 @@
-//! Asks a real Prometheus and ours the same questions about the same samples.
+//! Compares the results of a real Prometheus and of this engine for the same samples.
 //!
-//! The Debian Prometheus is 2.42, so its left-closed ranges are switched on here, and where 3 differs from it by
-//! intention the question is put in other words, on which both agree (`intended::in_other_words`). A Prometheus 3
-//! (`PROMETHEUS=path`) is held to more: its errors, warnings and notes, to the letter and the place.
-//! `PROMQL_EXPRESSIONS=file` adds questions, one a line.
+//! Debian's Prometheus is 2.42, so the engine uses left-closed ranges here, and queries with an intended difference between
+//! 2.42 and 3 are rewritten to an equivalent query (`intended::in_other_words`). With a Prometheus 3
+//! (`PROMETHEUS=path`), errors, warnings and infos must also agree, in words and positions.
+//! `PROMQL_EXPRESSIONS=file` adds queries, one per line.
 
 mod answer;
 mod intended;
@@ -22,7 +22,7 @@ use intended::Words;
 
 const GENERATED: usize = 6000;
 
-/// The two that are asked.
+/// The two compared engines.
 struct Both {
     prometheus: Prometheus,
     is_version_3: bool,
@@ -36,7 +36,7 @@ enum When {
     Over(Range),
 }
 
-/// As the dashboard of somebody who zooms: not on the samples' grid, and beyond their end.
+/// Steps as of a zoomed dashboard: off the samples' grid, and beyond their end.
 const OVER: When = When::Over(Range {
     start: START + 10_000,
     end: START + STEPS * STEP + 400_000,
@@ -52,7 +52,7 @@ struct Tally {
 }
 
 impl Both {
-    /// `None` where no Prometheus is installed.
+    /// Returns `None` without an installed Prometheus.
     async fn start() -> Option<Self> {
         let Some(prometheus) = Prometheus::start().await else {
             assert!(std::env::var("CI").is_err(), "prometheus is not installed");
@@ -146,7 +146,7 @@ impl Both {
             .push(format!("{query}   {when}\n    {found}"));
     }
 
-    /// A difference is intended when both agree on the same question in words that mean the same in 2 and 3.
+    /// A difference is intended if both engines agree on the rewritten query.
     async fn agree_on(&self, words: &Words, when: When) -> bool {
         let theirs = self.theirs(&words.for_theirs, when).await;
         let ours = self.ours(&words.for_ours, when);
@@ -200,7 +200,7 @@ async fn results_equal_those_of_prometheus() {
     );
 }
 
-/// Prometheus prints the same tree in the same way.
+/// Prometheus formats the same tree in the same way.
 #[tokio::test]
 async fn queries_are_printed_as_prometheus_prints_them() {
     let Some(both) = Both::start().await else {

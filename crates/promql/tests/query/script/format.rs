@@ -1,4 +1,4 @@
-//! Reads the test format of Prometheus 3 into commands.
+//! Parses the test format of Prometheus 3 into commands.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use promql_engine::engine::syntax::{ExprKind, ParseLimits, parse};
 use promql_engine::store::STALE_MARKER_BITS;
 use regex::Regex;
 
-/// What a script says, in its order.
+/// A command of a script.
 pub(super) enum Command {
     Clear,
     Load(Load),
     Eval(Box<Eval>),
 }
 
-/// `load 5m` and the series under it.
+/// A `load 5m` command with its series.
 #[derive(Default)]
 pub(super) struct Load {
     pub(super) series: Vec<(Labels, Vec<(i64, f64)>)>,
-    /// Names with native histograms among their samples, which are left out.
+    /// The names of series with native histograms, which are skipped.
     pub(super) native: Vec<String>,
 }
 
@@ -52,18 +52,18 @@ pub(super) struct Expectation {
     pub(super) fails: bool,
     pub(super) failure: Option<Wanted>,
     pub(super) is_ordered: bool,
-    /// `None`: nothing is said about them; empty: there are none.
+    /// The expected warnings: `None` for any, an empty list for none.
     pub(super) warnings: Option<Vec<Wanted>>,
     pub(super) infos: Option<Vec<Wanted>>,
     pub(super) series: Vec<(Labels, Vec<Option<f64>>)>,
     pub(super) scalar: Option<f64>,
     pub(super) text: Option<String>,
     pub(super) has_histograms: bool,
-    /// Of a range vector that an instant query gives.
+    /// The times of an expected range vector of an instant query.
     pub(super) times: Option<Vec<i64>>,
 }
 
-/// What a message must be.
+/// The expected message.
 pub(super) enum Wanted {
     Any,
     Message(String),
@@ -148,7 +148,7 @@ fn load(block: &[&str], step: i64, makes_native: bool) -> Load {
     load
 }
 
-/// Histograms take their places as gaps.
+/// Replaces native histograms by gaps.
 fn without_histograms(text: &str) -> String {
     let one = r"\{\{.*?\}\}";
     let pattern = Regex::new(&format!(r"{one}(?:[+-]{one})?(x\d+)?")).unwrap();
@@ -190,7 +190,7 @@ fn eval(line: &str, number: usize, block: &[&str]) -> (Eval, usize) {
     (eval, used)
 }
 
-/// Reads what is expected, and how many lines of the block say so.
+/// Parses the expectation of a command, and returns it with its number of lines.
 fn expectation(mode: &str, block: &[&str]) -> (Expectation, usize) {
     let mut expected = Expectation {
         fails: mode == "fail",
@@ -289,7 +289,7 @@ fn series(line: &str) -> Option<(Labels, &str)> {
     Some((Labels::from_pairs(pairs), rest))
 }
 
-/// `1 _ 3+2x4 stale`
+/// Expands values such as `1 _ 3+2x4 stale`.
 fn expand(text: &str) -> Vec<Option<f64>> {
     let mut values = Vec::new();
     for word in text.split_whitespace() {
@@ -327,5 +327,5 @@ fn expand(text: &str) -> Vec<Option<f64>> {
     values
 }
 
-/// The time on either side of an instant at which the same query is asked as a range.
+/// The time before and after an instant, for the range query that repeats an instant query.
 pub(super) const AROUND: Duration = Duration::from_mins(1);

@@ -1,4 +1,4 @@
-//! Compares a result with what a script expects.
+//! Compares a result with the expectation of a script.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(super) fn judge(
     }
 }
 
-/// The wanted ones are there, and no others.
+/// Checks that each expected message exists, and no other message.
 fn notes(kind: &str, wanted: Option<&[Wanted]>, got: &[String]) -> Result<(), String> {
     let Some(wanted) = wanted else {
         return Ok(());
@@ -116,7 +116,7 @@ pub(super) fn values(value: &Value, expected: &Expectation, times: &[i64]) -> Re
     }
 }
 
-/// Prometheus's tolerance: a millionth of both together, and next to none where one is zero.
+/// Prometheus's tolerance: a millionth of the sum of both values, and almost zero if a value is zero.
 fn is_close(a: f64, b: f64) -> bool {
     const EPSILON: f64 = 1e-6;
     if a == b || (a.is_nan() && b.is_nan()) {

@@ -1,8 +1,8 @@
 //! Runs scripts in the format of Prometheus's own tests: `load`, `clear`, `eval instant`, `eval range`, `expect`.
 //!
-//! Ours stand in `tests/query/scripts`. `PROMQL_SCRIPTS=directory` adds others, such as Prometheus's own; what they
-//! say about native histograms and experimental functions is skipped, and counted by its reason. As there, names
-//! go at the end of a query, and what is asked for an instant is asked again as the middle of a range.
+//! The scripts of this crate are in `tests/query/scripts`. `PROMQL_SCRIPTS=directory` adds scripts, such as Prometheus's
+//! own; cases with native histograms and experimental functions are skipped and counted by reason. As in Prometheus's
+//! tests, names are dropped at the end of a query, and each instant query is repeated as the middle step of a range query.
 
 mod format;
 mod judge;
@@ -26,7 +26,7 @@ struct Tally {
     failures: Vec<String>,
 }
 
-/// What has been loaded so far.
+/// The loaded series.
 #[derive(Default)]
 struct Data {
     series: BTreeMap<Labels, BTreeMap<i64, f64>>,
@@ -95,7 +95,7 @@ fn run(path: &Path, tally: &mut Tally) {
     }
 }
 
-/// Returns why the case was skipped, where it was.
+/// Returns the reason if the case was skipped.
 fn evaluate(eval: &Eval, data: &Data) -> Result<Option<&'static str>, String> {
     let long = Duration::from_hours(100_000);
     let store = SeriesStore::new(Retention::default().with_time(long));
@@ -139,7 +139,7 @@ fn evaluate(eval: &Eval, data: &Data) -> Result<Option<&'static str>, String> {
     }
 }
 
-/// A refusal counts where it is asked for by its words.
+/// An unsupported query passes if the script expects its error message.
 fn refuses_as_expected(result: &Result<QueryResult, QueryError>, expected: &Expectation) -> bool {
     let says_so = !matches!(expected.failure, None | Some(Wanted::Any));
     expected.fails && says_so && judge(result, expected, &[]).is_ok()
@@ -158,7 +158,7 @@ fn left_out(result: &Result<QueryResult, QueryError>) -> Option<&'static str> {
     }
 }
 
-/// By its words, or because a selector without a name may read any.
+/// Returns whether a query names a series of native histograms, or selects without a name.
 fn reads_native(query: &str, data: &Data) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let mut words = query.split(|c| !is_word(c));

@@ -1,4 +1,4 @@
-//! What stands behind the lock: the series, their index, and the limits.
+//! The state behind the lock of a store: the series, their index and the limits.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,16 +12,16 @@ use super::{SeriesId, StoreStats};
 use crate::labels::Labels;
 use crate::matcher::Matcher;
 
-/// Bytes of index and tables per series, by estimate: its entry in four maps and lists.
+/// The estimated bytes of a series in the index and the tables: an entry in four maps and lists.
 const INDEX_BYTES_PER_SERIES: u64 = 160;
-/// Old samples are looked for this many times per retention: each time walks over all series.
+/// The number of sweeps for old samples per retention time. A sweep visits all series.
 const SWEEPS_PER_RETENTION: i64 = 60;
 
-/// Distinguishes stores, so that a cache filled from one is not used on another.
+/// The number of the next store. It keeps a cache from serving another store than its own.
 static NEXT_STORE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct StoreState {
     pub(super) retention: Retention,
     pub(super) index: Index,
     by_labels: HashMap<Labels, u32>,
@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     generation: u64,
 }
 
-impl Inner {
+impl StoreState {
     pub(super) fn new(retention: Retention) -> Self {
         Self {
             retention,
@@ -52,7 +52,7 @@ impl Inner {
         }
     }
 
-    /// Changes whenever a series comes or goes; what was selected before is then out of date.
+    /// Returns a value that changes whenever a series is added or removed, which invalidates cached selections.
     pub(crate) fn version(&self) -> (u64, u64) {
         (self.store, self.generation)
     }
@@ -91,7 +91,7 @@ impl Inner {
         SeriesId { place, epoch }
     }
 
-    /// Ten thousand series share a few hundred names and values: keep one copy of each.
+    /// Replaces names and values by stored copies: ten thousand series share a few hundred strings.
     fn intern(&self, labels: &Labels) -> Labels {
         let shared =
             labels.iter().map(
@@ -138,7 +138,7 @@ impl Inner {
         self.long_selectors = selectors;
     }
 
-    /// Drops what is older than the retention, then what does not fit.
+    /// Drops the samples that are older than the retention, and then the oldest samples until the memory limit holds.
     pub(super) fn enforce_limits(&mut self, now: i64) {
         let keep = milliseconds(self.retention.time);
         let limit = self.retention.bytes as u64;
@@ -148,7 +148,7 @@ impl Inner {
         self.next_sweep = now.saturating_add(keep / SWEEPS_PER_RETENTION);
         let coarse_keep = milliseconds(self.retention.coarse_time);
         self.sweep(now.saturating_sub(keep), now.saturating_sub(coarse_keep));
-        // Too much even so: move the limit forward, a twentieth at a time, until it fits.
+        // The store is still over its memory limit: shorten the retention by a twentieth at a time until the samples fit.
         let samples_before = self.stats.samples;
         let mut twentieths = 1;
         while self.stats.bytes > limit && twentieths <= 20 {
@@ -166,7 +166,7 @@ impl Inner {
             let Some(series) = &mut self.series[place] else {
                 continue;
             };
-            // A series without samples yet has just been registered.
+            // A series that never had a sample has just been registered.
             let had_samples = !series.is_without_samples();
             let change = series.drop_before(recent, coarse);
             if had_samples && series.is_without_samples() {
@@ -182,13 +182,13 @@ impl Inner {
             samples += change.samples;
         }
         self.stats.samples = self.stats.samples.saturating_sub(samples);
-        // Counted anew, so that no estimate drifts.
+        // The sweep counts anew, so that estimates do not drift.
         self.stats.bytes = bytes;
         self.stats.series = (self.series.len() - self.free.len()) as u64;
     }
 
-    /// Returns the series that meet all matchers, in the order of their registration, as Prometheus's head does: of
-    /// equal values `topk` keeps the same ones.
+    /// Returns the series that satisfy all matchers, in the order of their registration, as Prometheus's head block does:
+    /// `topk` then keeps the same series of those with equal values.
     pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<SeriesId> {
         let all = || (0..u32::try_from(self.series.len()).unwrap_or(u32::MAX)).collect();
         let places = self.index.candidates(matchers).unwrap_or_else(all);
@@ -214,7 +214,7 @@ impl Inner {
         self.get(id).map(|series| &series.labels)
     }
 
-    /// Replaces `out` by the samples with `from <= time <= to`, stale markers left out.
+    /// Replaces `out` by the samples with `from <= time <= to`, without stale markers.
     pub(crate) fn window(&self, id: SeriesId, range: (i64, i64), out: &mut Vec<Point>) {
         self.window_with_stale(id, range, out);
         if out.iter().any(|point| super::is_stale(point.value)) {
@@ -222,7 +222,7 @@ impl Inner {
         }
     }
 
-    /// Replaces `out` by all samples with `from <= time <= to`.
+    /// Replaces `out` by the samples with `from <= time <= to`, with stale markers.
     pub(crate) fn window_with_stale(&self, id: SeriesId, range: (i64, i64), out: &mut Vec<Point>) {
         out.clear();
         if let Some(series) = self.get(id) {
@@ -230,7 +230,7 @@ impl Inner {
         }
     }
 
-    /// Whether there is a sample with `from <= time <= to`, a stale marker left out where it is the last.
+    /// Returns whether a sample other than a final stale marker lies at `from <= time <= to`.
     pub(super) fn has_sample(&self, id: SeriesId, from: i64, to: i64) -> bool {
         let Some(series) = self.get(id) else {
             return false;
@@ -243,7 +243,7 @@ impl Inner {
         }
     }
 
-    /// Returns the last sample with `from <= time <= to`, unless it says that the series has ended.
+    /// Returns the last sample with `from <= time <= to`, or `None` if that sample is a stale marker.
     pub(crate) fn latest(&self, id: SeriesId, from: i64, to: i64) -> Option<Point> {
         let found = self.get(id)?.latest(from, to);
         found.filter(|point| !super::is_stale(point.value))

@@ -1,4 +1,4 @@
-//! `label_replace` and `label_join`.
+//! The functions `label_replace` and `label_join`.
 
 use super::call::argument;
 use super::{Evaluator, Sample, Step, StepValue, check_distinct};
@@ -56,9 +56,9 @@ impl Evaluator<'_> {
         finish(samples)
     }
 
-    /// Prometheus 3 takes any UTF-8, Prometheus 2 only plain names.
+    /// Checks a label name. Prometheus 3 accepts any UTF-8, Prometheus 2 only classic names.
     fn check_name(&self, what: &str, name: &str) -> Result<(), QueryError> {
-        // Bytes that are no UTF-8 were read as the replacement character; Prometheus refuses them.
+        // The parser reads bytes that are not UTF-8 as the replacement character. Prometheus refuses such bytes.
         let is_text = !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER);
         let is_valid = is_text && (!self.options.left_closed_ranges || is_plain_name(name, false));
         if is_valid {
