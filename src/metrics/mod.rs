@@ -3,14 +3,18 @@
 pub mod catalog;
 #[cfg(feature = "alerting")]
 pub(crate) mod collect;
-pub(crate) mod derived;
+mod derived;
 pub(crate) mod exposition;
+mod gatherer;
+mod options;
 pub(crate) mod registry;
 mod sink;
 
-pub(crate) use self::registry::{MOST_SERIES, check_buckets};
+pub(crate) use self::gatherer::Gatherer;
+pub(crate) use self::registry::{MAX_SERIES, check_buckets};
 pub use self::{
     exposition::Format,
+    options::{PrometheusConfig, QueryConfig, RetentionConfig},
     registry::{BucketsError, BucketsFor, Registry, RegistryOptions},
     sink::{FacadeSink, MetricsSink, Side, SinkOptions},
 };

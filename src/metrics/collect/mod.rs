@@ -1,7 +1,10 @@
-//! Copies the registry's series and their exemplars into the forms that PromQL queries read.
+//! Copies the registry's series into the series store, and evaluates PromQL queries about them.
 //!
-//! `collector` appends one sample of each series to the series store at each tick; `exemplars` finds the exemplars
-//! of the series that a query selects.
+//! `collector` appends a sample of each series to the store at each tick, `queries` holds the store and the engine, and
+//! `exemplars` finds the exemplars of the series that a query selects.
 
-pub(crate) mod collector;
+mod collector;
 pub(crate) mod exemplars;
+mod queries;
+
+pub(crate) use self::queries::Queries;
