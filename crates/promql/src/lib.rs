@@ -1,4 +1,4 @@
-//! A PromQL engine for samples in memory, with the semantics of Prometheus 3.
+//! A `PromQL` engine for samples in memory, with the semantics of Prometheus 3.
 //!
 //! [`store`] keeps samples in bounded memory, and [`engine`] evaluates queries over them. A rule or a dashboard that is
 //! written for this engine runs on Prometheus unchanged, and the other way round.

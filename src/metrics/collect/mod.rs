@@ -1,4 +1,4 @@
-//! Copies the registry's series into the series store, and evaluates PromQL queries about them.
+//! Copies the registry's series into the series store, and evaluates `PromQL` queries about them.
 //!
 //! `collector` appends a sample of each series to the store at each tick, `queries` holds the store and the engine, and
 //! `exemplars` finds the exemplars of the series that a query selects.

@@ -6,7 +6,7 @@
 use super::ast::ValueType;
 use ValueType::{Matrix, Scalar, String, Vector};
 
-/// A PromQL function.
+/// A `PromQL` function.
 #[derive(Debug, PartialEq)]
 pub struct Function {
     /// The name.
@@ -22,7 +22,7 @@ pub struct Function {
 
 macro_rules! functions {
     ($($name:literal $id:ident ($($arg:ident),*) $optional:expr, $returns:ident;)*) => {
-        /// The functions of the evaluator, by their PromQL names.
+        /// The functions of the evaluator, by their `PromQL` names.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::engine) enum FunctionId { $($id),* }
 
