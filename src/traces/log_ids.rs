@@ -7,7 +7,7 @@ use tracing::span::Id;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{
-    gate::{self, Sampled},
+    gate::{self, SpanTable},
     sampling::HeadSampler,
 };
 use crate::log::{Ids, SpanIds};
@@ -15,13 +15,13 @@ use crate::log::{Ids, SpanIds};
 /// Knows the ids of spans that are kept, and gives those that are not the id that is sent on.
 #[derive(Clone)]
 pub(super) struct LogIds {
-    pub(super) sampled: Arc<Sampled>,
+    pub(super) sampled: Arc<SpanTable>,
     pub(super) sampler: Arc<HeadSampler>,
 }
 
 impl Ids for LogIds {
     fn known(&self, span: &Id) -> Option<SpanIds> {
-        gate::name_of(span, &self.sampled).as_ref().map(ids)
+        gate::sampled_ids_of(span, &self.sampled).as_ref().map(ids)
     }
 
     fn of<'l, R: LookupSpan<'l>>(&self, span: &SpanRef<'l, R>) -> Option<SpanIds> {

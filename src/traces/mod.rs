@@ -40,7 +40,7 @@ use self::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
-    gate::Sampled,
+    gate::SpanTable,
     live::Live,
     log_ids::LogIds,
     pipeline::{Filters, Intake, Pipeline},
@@ -79,7 +79,7 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
         AttributeValue::Number(value) => value.into(),
         AttributeValue::Text(text) => Value::from(text),
     };
-    gate::about_recorded(|| span.set_attribute(key, value));
+    gate::internal(|| span.set_attribute(key, value));
 }
 
 /// Traces of one observatory: from the gate to the exporters.
@@ -153,9 +153,9 @@ impl Traces {
             provider,
             ids: LogIds {
                 sampled: Arc::new(if live.is_some() {
-                    Sampled::with_times()
+                    SpanTable::with_start_times()
                 } else {
-                    Sampled::new()
+                    SpanTable::new()
                 }),
                 sampler,
             },
@@ -176,7 +176,7 @@ impl Traces {
         let registry = self.registry.clone();
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
             .with_propagators(&self.propagators)
-            .with_harmed(move |field| {
+            .with_on_panicking_field(move |field| {
                 registry
                     .diagnostics()
                     .dropped_with(Dropped::PanickingField, field);

@@ -36,7 +36,6 @@ use super::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
-    gate::NOT_KEPT,
     live::Live,
     numbers, redaction,
     tail::{Decided, TailSampler},
@@ -47,8 +46,8 @@ use crate::{
     redaction::Redaction,
 };
 
-/// Attributes by which we tell ourselves something.
-const MARKS: [&str; 2] = ["observatory.ended", NOT_KEPT];
+/// The attribute that ends a span early; the gate has read it.
+const ENDED: &str = "observatory.ended";
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-traces";
@@ -233,8 +232,7 @@ impl Stream {
             // Whatever a span holds, the next one is sent.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
                 // Marks for ourselves; nobody else's business.
-                span.attributes
-                    .retain(|pair| !MARKS.contains(&pair.key.as_str()));
+                span.attributes.retain(|pair| pair.key.as_str() != ENDED);
                 numbers::restore(span);
                 filters.failures.apply(span);
                 if let Some(conventions) = &filters.conventions {

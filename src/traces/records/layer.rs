@@ -12,7 +12,7 @@ use super::{
 use crate::{
     own_thread,
     traces::{
-        gate::{self, Sampled},
+        gate::{self, SpanTable},
         sampling::HeadSampler,
     },
 };
@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::traces) struct RecordLayer {
     pub(in crate::traces) records: Arc<Records>,
     pub(in crate::traces) level: Level,
-    pub(in crate::traces) sampled: Arc<Sampled>,
+    pub(in crate::traces) sampled: Arc<SpanTable>,
     pub(in crate::traces) sampler: Arc<HeadSampler>,
 }
 

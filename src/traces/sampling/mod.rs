@@ -1,8 +1,8 @@
 //! Which traces are kept, decided where a trace begins, before anything is done for it.
 
-mod elsewhere;
 mod limit;
 mod ratio;
+mod remote_decision;
 mod rule;
 
 use std::time::Duration;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use opentelemetry::Context;
 use tracing::span::Attributes;
 
-pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
+pub(in crate::traces) use self::{ratio::Ratio, remote_decision::RemoteDecision};
 pub(in crate::traces) use crate::random::random;
 use crate::{config::SamplingConfig, layer::Mapping};
 
@@ -44,13 +44,13 @@ impl HeadSampler {
 
     /// Whether a trace that begins with this span is kept; `now` is asked only where there is a limit.
     #[inline]
-    pub(in crate::traces) fn begins(
+    pub(in crate::traces) fn draw(
         &self,
         attributes: &Attributes<'_>,
         now: impl FnOnce() -> Duration,
     ) -> bool {
         if attributes.is_contextual()
-            && let Some(is_kept) = Context::map_current(|current| self.told(current))
+            && let Some(is_kept) = Context::map_current(|current| self.remote_decision(current))
         {
             return is_kept;
         }
@@ -62,16 +62,16 @@ impl HeadSampler {
         ratio.draw() && self.limit.as_ref().is_none_or(|limit| limit.allows(now()))
     }
 
-    /// A trace that [`HeadSampler::begins`] kept turned out to have begun elsewhere: another one may take its place.
-    pub(in crate::traces) fn began_elsewhere(&self) {
+    /// A trace that [`HeadSampler::draw`] kept turned out to have begun elsewhere: another one may take its place.
+    pub(in crate::traces) fn release_rate_limit(&self) {
         if let Some(limit) = &self.limit {
             limit.give_back();
         }
     }
 
     /// What was decided elsewhere of a trace that begins under this context.
-    pub(in crate::traces) fn told(&self, context: &Context) -> Option<bool> {
-        Elsewhere::begins(context).filter(|_| self.respects_parent)
+    pub(in crate::traces) fn remote_decision(&self, context: &Context) -> Option<bool> {
+        RemoteDecision::of_new_trace(context).filter(|_| self.respects_parent)
     }
 
     /// Whether a trace that began elsewhere is kept; `is_sampled` is `None` where nobody decided yet.

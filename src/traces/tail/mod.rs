@@ -9,7 +9,7 @@
 //! Known limit: where one trace is here twice at once, the root that ends first takes the spans of both with it.
 
 mod decisions;
-mod merit;
+mod keep_policy;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -24,7 +24,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use self::{
     decisions::{Decision, Decisions},
-    merit::{Merit, Merits},
+    keep_policy::{Findings, KeepPolicy},
 };
 use super::size::bytes_of;
 use crate::{config::TailConfig, layer::Mapping};
@@ -36,7 +36,7 @@ const FOR_GOOD: Duration = Duration::from_secs(1 << 32);
 
 /// Spans of traces that are not decided yet, and what was decided.
 pub(super) struct TailSampler {
-    merits: Merits,
+    policy: KeepPolicy,
     wait: Duration,
     most_bytes: usize,
     traces: HashMap<u128, Waiting>,
@@ -52,7 +52,7 @@ struct Waiting {
     place: u64,
     spans: Vec<Arc<SpanData>>,
     bytes: usize,
-    merit: Merit,
+    findings: Findings,
     /// What was decided when an earlier root ended: it holds unless there comes another one.
     earlier: Option<Decision>,
 }
@@ -79,7 +79,7 @@ enum Cause {
 impl TailSampler {
     pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         Self {
-            merits: Merits::new(config, mapping),
+            policy: KeepPolicy::new(config, mapping),
             wait: config.wait,
             most_bytes: config.bytes,
             traces: HashMap::new(),
@@ -137,11 +137,11 @@ impl TailSampler {
                 place,
                 spans: Vec::new(),
                 bytes: TRACE,
-                merit: Merit::default(),
+                findings: Findings::default(),
                 earlier: self.decisions.of(id),
             }
         });
-        self.merits.add(&mut trace.merit, &span);
+        self.policy.add(&mut trace.findings, &span);
         let bytes = bytes_of(&span);
         trace.bytes += bytes;
         self.bytes += bytes;
@@ -156,11 +156,13 @@ impl TailSampler {
         self.bytes -= trace.bytes;
         let decision = match (cause, trace.earlier) {
             (Cause::Time | Cause::Memory, Some(earlier)) => earlier,
-            (Cause::Memory, None) if !Merits::keep_all_the_same(trace.merit) => {
+            (Cause::Memory, None) if !KeepPolicy::keeps_on_overflow(trace.findings) => {
                 Decision::Overflowed
             }
             (Cause::Memory, None) => Decision::Kept,
-            (Cause::Root | Cause::Time, _) if self.merits.keep(trace.merit, id) => Decision::Kept,
+            (Cause::Root | Cause::Time, _) if self.policy.keep(trace.findings, id) => {
+                Decision::Kept
+            }
             (Cause::Root | Cause::Time, _) => Decision::SampledOut,
         };
         self.decisions.remember(id, decision);

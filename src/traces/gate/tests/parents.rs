@@ -12,13 +12,13 @@ fn sampled_by(
     work: impl FnOnce(&HeadSampler, &dyn Fn(&TracingSpan) -> Option<SpanContext>),
 ) -> Vec<SpanData> {
     let (gate, ended, sampler) = gate(config);
-    let recorded = Arc::clone(&gate.sampled);
+    let table = Arc::clone(&gate.spans);
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let in_log = |span: &TracingSpan| {
         let of = |id: &Id, dispatch: &Dispatch| {
             let registry = dispatch.downcast_ref::<tracing_subscriber::Registry>()?;
-            ids_of(&registry.span(id)?, &recorded, &sampler)
+            ids_of(&registry.span(id)?, &table, &sampler)
         };
         span.with_subscriber(|(id, dispatch)| of(id, dispatch))?
     };

@@ -16,7 +16,7 @@ use crate::{
 const COSTS: [&str; 3] = ["cost_usd", "gen_ai.usage.cost", "llm.cost.total"];
 
 /// What makes a trace worth keeping.
-pub(super) struct Merits {
+pub(super) struct KeepPolicy {
     ratio: Ratio,
     keeps_errors: bool,
     slow: Vec<(Kind, Duration)>,
@@ -29,12 +29,12 @@ pub(super) struct Merits {
 
 /// What is known of a trace so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Merit {
+pub(super) struct Findings {
     is_wanted: bool,
     cost: f64,
 }
 
-impl Merits {
+impl KeepPolicy {
     pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         let slow = config.slow.iter();
         Self {
@@ -57,25 +57,25 @@ impl Merits {
     }
 
     /// Adds what a span says.
-    pub(super) fn add(&self, merit: &mut Merit, span: &SpanData) {
-        if merit.is_wanted {
+    pub(super) fn add(&self, findings: &mut Findings, span: &SpanData) {
+        if findings.is_wanted {
             return;
         }
-        merit.cost += cost(span);
-        merit.is_wanted = (self.keeps_errors && matches!(span.status, Status::Error { .. }))
+        findings.cost += cost(span);
+        findings.is_wanted = (self.keeps_errors && matches!(span.status, Status::Error { .. }))
             || self.is_slow(span)
-            || self.cost.is_some_and(|least| merit.cost >= least)
+            || self.cost.is_some_and(|least| findings.cost >= least)
             || self.has_attribute(span);
     }
 
-    /// Whether a trace is kept, on its merit or as one of the rest.
-    pub(super) fn keep(&self, merit: Merit, trace_id: u128) -> bool {
-        merit.is_wanted || self.ratio.holds(mixed(trace_id))
+    /// Whether a trace is kept, on its findings or as one of the rest.
+    pub(super) fn keep(&self, findings: Findings, trace_id: u128) -> bool {
+        findings.is_wanted || self.ratio.holds(mixed(trace_id))
     }
 
     /// Whether a trace is kept that there is no room for.
-    pub(super) fn keep_all_the_same(merit: Merit) -> bool {
-        merit.is_wanted
+    pub(super) fn keeps_on_overflow(findings: Findings) -> bool {
+        findings.is_wanted
     }
 
     fn is_slow(&self, span: &SpanData) -> bool {
