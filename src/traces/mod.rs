@@ -1,11 +1,11 @@
-//! Turns the spans of sampled traces into what collectors take.
+//! Exports the spans of sampled traces to collectors.
 //!
 //! ```text
 //! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
 //! ```
 //!
-//! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
-//! not depend on any of this.
+//! The gate decides at the first span of a trace, so that an unsampled trace costs little. Metrics do not depend on
+//! sampling. Propagation to other services is described in [`propagation`].
 
 mod account;
 mod conventions;
@@ -71,7 +71,7 @@ use crate::{
     redaction::Redaction,
 };
 
-/// Sets an attribute of a span that is recorded; of others it does nothing.
+/// Sets an attribute of a sampled span. Does nothing to other spans.
 pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
     let value = match value {
         AttributeValue::Bool(value) => value.into(),
@@ -82,7 +82,7 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
     gate::internal(|| span.set_attribute(key, value));
 }
 
-/// Traces of one observatory: from the gate to the exporters.
+/// The traces of one observatory, from the gate to the exporters.
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
@@ -94,7 +94,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Everything but the thread.
+    /// Builds all parts and starts no thread.
     pub(crate) fn new(
         config: &Config,
         registry: &Registry,
@@ -104,7 +104,7 @@ impl Traces {
         redaction.prepare();
         let traces = &config.traces;
         let resource = provider::resource(resource);
-        // Named twice, one would send everything twice.
+        // An exporter that is configured twice would send every span twice.
         let mut kinds = Vec::new();
         for kind in &traces.exporters {
             if !kinds.contains(kind) {
@@ -152,7 +152,7 @@ impl Traces {
             pipeline,
             provider,
             ids: LogIds {
-                sampled: Arc::new(if live.is_some() {
+                spans: Arc::new(if live.is_some() {
                     SpanTable::with_start_times()
                 } else {
                     SpanTable::new()
@@ -166,15 +166,15 @@ impl Traces {
         })
     }
 
-    /// The gate for a Layer.
+    /// Builds the gate of a Layer.
     pub(crate) fn gate<S>(&self, clock: Clock) -> Gate<S>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let tracer = self.provider.tracer_with_scope(provider::scope());
-        let LogIds { sampler, sampled } = &self.ids;
+        let LogIds { sampler, spans } = &self.ids;
         let registry = self.registry.clone();
-        Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
+        Gate::new(tracer, Arc::clone(sampler), Arc::clone(spans), clock)
             .with_propagators(&self.propagators)
             .with_on_panicking_field(move |field| {
                 registry
@@ -183,7 +183,7 @@ impl Traces {
             })
     }
 
-    /// A layer for log lines, on standard error, that name the traces they belong to.
+    /// Builds a layer that writes log lines with trace ids to standard error.
     pub(crate) fn log_layer<S>(
         &self,
         redaction: &Arc<Redaction>,
@@ -196,8 +196,8 @@ impl Traces {
         log::layer(redaction, self.ids.clone(), format, is_ansi)
     }
 
-    /// A layer that exports events as log records; `None` where they are not exported.
-    pub(crate) fn record_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    /// Builds a layer that exports events as log records; `None` if that is not configured.
+    pub(crate) fn record_layer<S>(&self, clock: Clock) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
@@ -205,8 +205,9 @@ impl Traces {
         Some(RecordLayer {
             records: Arc::clone(&records.records),
             level: records.level,
-            sampled: Arc::clone(&self.ids.sampled),
+            spans: Arc::clone(&self.ids.spans),
             sampler: Arc::clone(&self.ids.sampler),
+            clock,
         })
     }
 
@@ -215,7 +216,7 @@ impl Traces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
     }
 
-    /// How it went with each exporter so far.
+    /// The status of each exporter.
     pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
         let accounts = self.pipeline.stream.accounts();
         accounts.map(Account::status).collect()
@@ -227,7 +228,7 @@ impl Traces {
         self.pipeline.start()
     }
 
-    /// Exports what there is until `deadline`, without waiting for it: [`Traces::stop`] does.
+    /// Tells the threads to export the remaining spans until `deadline`, and does not wait for them.
     pub(crate) fn announce_end(&self, deadline: Instant) {
         self.pipeline.announce_end(deadline);
         if let Some(records) = &self.records {
@@ -235,9 +236,9 @@ impl Traces {
         }
     }
 
-    /// Exports what there is until `deadline`.
+    /// Exports the remaining spans and waits until `deadline` at most.
     pub(crate) fn stop(&self, deadline: Instant) {
-        // A receiver of spans that hangs until then must not cost the records.
+        // A receiver of spans that hangs until the deadline must not take the time of the log records.
         self.announce_end(deadline);
         self.pipeline.stop(deadline);
         if let Some(records) = &self.records {

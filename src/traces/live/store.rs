@@ -1,6 +1,8 @@
-//! Traces in bounded memory. Those that must make room go to the failed or the slow ones first; each of these has a
-//! quarter of the room, and gives up the oldest and the fastest. One of which a late span comes is taken out of there: a
-//! trace is in one place.
+//! Stores traces in bounded memory, in three groups: recent, failed and slow.
+//!
+//! A trace that leaves the recent group moves to the failed group or to the slow group. Each of these has a quarter of the
+//! memory, and evicts its oldest and its fastest trace. A late span moves its trace back to the recent group, so a trace is
+//! always in one group.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,14 +16,14 @@ use opentelemetry_sdk::trace::SpanData;
 use super::TraceSummary;
 use crate::traces::size::bytes_of;
 
-/// Bytes of the bookkeeping for a trace.
-const TRACE: usize = 256;
+/// Bytes of bookkeeping for each trace.
+const TRACE_OVERHEAD_BYTES: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Store {
     window: Duration,
-    most_bytes: usize,
-    /// By the order in which they came here, as are the failed ones.
+    max_bytes: usize,
+    /// By the time of arrival, like `failed`.
     recent: BTreeMap<u64, Held>,
     by_id: HashMap<u128, Shelf>,
     failed: BTreeMap<u64, Held>,
@@ -32,7 +34,7 @@ pub(super) struct Store {
     slow_bytes: usize,
 }
 
-/// Where a trace is.
+/// The group and the key of a trace.
 #[derive(Clone, Copy, Debug)]
 enum Shelf {
     Recent(u64),
@@ -45,10 +47,10 @@ enum Shelf {
 pub(super) struct Held {
     pub(super) trace_id: u128,
     pub(super) spans: Vec<Arc<SpanData>>,
-    /// Spans that there was no room for.
+    /// Spans that were left out to bound memory.
     pub(super) left_out: usize,
     pub(super) failed: usize,
-    /// The span that the trace began with here, once it has ended.
+    /// The local root span, once it has ended.
     pub(super) root: Option<Arc<SpanData>>,
     bytes: usize,
     place: u64,
@@ -56,10 +58,10 @@ pub(super) struct Held {
 }
 
 impl Store {
-    pub(super) fn new(window: Duration, most_bytes: usize) -> Self {
+    pub(super) fn new(window: Duration, max_bytes: usize) -> Self {
         Self {
             window,
-            most_bytes,
+            max_bytes,
             recent: BTreeMap::new(),
             by_id: HashMap::new(),
             failed: BTreeMap::new(),
@@ -79,14 +81,14 @@ impl Store {
             None => self.place(trace_id),
         };
         let trace = self.recent.entry(place).or_insert_with(|| {
-            self.recent_bytes += TRACE;
+            self.recent_bytes += TRACE_OVERHEAD_BYTES;
             Held {
                 trace_id,
                 spans: Vec::new(),
                 left_out: 0,
                 failed: 0,
                 root: None,
-                bytes: TRACE,
+                bytes: TRACE_OVERHEAD_BYTES,
                 place,
                 last: now,
             }
@@ -95,11 +97,11 @@ impl Store {
         trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
         let bytes = bytes_of(&span);
         let is_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
-        // No trace takes more than what the failed or the slow ones may have.
-        let most = self.most_bytes / 4;
-        // The root comes last, and says what the trace is called and how long it took: others make room for it.
+        // A trace must fit into the failed group or the slow group.
+        let max = self.max_bytes / 4;
+        // The root ends last, and has the name and the duration of the trace: other spans make room for it.
         while is_root
-            && trace.bytes + bytes > most
+            && trace.bytes + bytes > max
             && let Some(other) = trace.spans.pop()
         {
             let freed = bytes_of(&other);
@@ -107,7 +109,7 @@ impl Store {
             self.recent_bytes -= freed;
             trace.left_out += 1;
         }
-        if trace.bytes + bytes > most {
+        if trace.bytes + bytes > max {
             trace.left_out += 1;
         } else {
             trace.bytes += bytes;
@@ -120,7 +122,7 @@ impl Store {
         self.make_room();
     }
 
-    /// A place behind all others.
+    /// A new place, after all others.
     fn place(&mut self, trace_id: u128) -> u64 {
         let place = self.next;
         self.next += 1;
@@ -128,7 +130,7 @@ impl Store {
         place
     }
 
-    /// Puts a trace among the recent ones again, as the latest of them.
+    /// Moves a trace back to the recent group, as its latest.
     fn take_back(&mut self, from: Shelf, trace_id: u128) -> u64 {
         let (held, bytes) = match from {
             Shelf::Recent(place) => return place,
@@ -149,7 +151,7 @@ impl Store {
         place
     }
 
-    /// Drops what is too old to be shown.
+    /// Removes traces that are older than the window.
     pub(super) fn forget(&mut self, now: Instant) {
         let window = self.window;
         let by_id = &mut self.by_id;
@@ -169,17 +171,17 @@ impl Store {
         self.slow.retain(|_, trace| stays(trace, bytes));
     }
 
-    pub(super) fn recent(&self, most: usize) -> Vec<TraceSummary> {
-        summaries(self.all(), most, |trace| (trace.last, trace.place))
+    pub(super) fn recent(&self, max: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), max, |trace| (trace.last, trace.place))
     }
 
-    pub(super) fn slowest(&self, most: usize) -> Vec<TraceSummary> {
-        summaries(self.all(), most, Held::duration)
+    pub(super) fn slowest(&self, max: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), max, Held::duration)
     }
 
-    pub(super) fn failed(&self, most: usize) -> Vec<TraceSummary> {
+    pub(super) fn failed(&self, max: usize) -> Vec<TraceSummary> {
         let failed = self.all().filter(|trace| trace.failed > 0);
-        summaries(failed, most, |trace| (trace.last, trace.place))
+        summaries(failed, max, |trace| (trace.last, trace.place))
     }
 
     pub(super) fn spans(&self, trace_id: u128) -> Vec<Arc<SpanData>> {
@@ -187,7 +189,7 @@ impl Store {
         of_trace.flat_map(|trace| trace.spans.clone()).collect()
     }
 
-    /// Spans of a trace that there was no room for.
+    /// Spans of a trace that were left out.
     pub(super) fn left_out(&self, trace_id: u128) -> usize {
         let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
         of_trace.map(|trace| trace.left_out).sum()
@@ -203,7 +205,7 @@ impl Store {
     }
 
     fn make_room(&mut self) {
-        while self.bytes() > self.most_bytes {
+        while self.bytes() > self.max_bytes {
             let Some((_, trace)) = self.recent.pop_first() else {
                 return;
             };
@@ -219,13 +221,13 @@ impl Store {
                 self.slow.insert((duration, place), trace);
                 self.by_id.insert(id, Shelf::Slow(duration, place));
             }
-            while self.failed_bytes > self.most_bytes / 4
+            while self.failed_bytes > self.max_bytes / 4
                 && let Some((_, oldest)) = self.failed.pop_first()
             {
                 self.failed_bytes -= oldest.bytes;
                 self.by_id.remove(&oldest.trace_id);
             }
-            while self.slow_bytes > self.most_bytes / 4
+            while self.slow_bytes > self.max_bytes / 4
                 && let Some((_, fastest)) = self.slow.pop_first()
             {
                 self.slow_bytes -= fastest.bytes;
@@ -236,7 +238,7 @@ impl Store {
 }
 
 impl Held {
-    /// How long its first span took, or all of them together where that one has not ended.
+    /// The duration of the root span; before its end, the time from the first start to the last end.
     pub(super) fn duration(&self) -> Duration {
         let starts = self.spans.iter().map(|span| span.start_time);
         let ends = self.spans.iter().map(|span| span.end_time);
@@ -251,19 +253,15 @@ impl Held {
     }
 }
 
-/// The greatest first.
+/// Summaries in descending order of `key`.
 fn summaries<'t, K: Ord>(
     traces: impl Iterator<Item = &'t Held>,
-    most: usize,
+    max: usize,
     key: impl Fn(&Held) -> K,
 ) -> Vec<TraceSummary> {
     let mut traces: Vec<&Held> = traces.collect();
     traces.sort_by_cached_key(|trace| std::cmp::Reverse(key(trace)));
-    traces
-        .into_iter()
-        .take(most)
-        .map(TraceSummary::of)
-        .collect()
+    traces.into_iter().take(max).map(TraceSummary::of).collect()
 }
 
 #[cfg(test)]
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_told_by_end_by_duration_and_by_failure() {
+    fn traces_are_listed_by_end_by_duration_and_by_failure() {
         let (mut store, now) = (Store::new(Duration::from_mins(1), 1 << 20), Instant::now());
         let second = Duration::from_secs(1);
         add(&mut store, lasting(span(1, 1, 0), 3.0), now);
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_and_what_was_slow_outlives_the_others() {
+    fn failed_and_slow_traces_outlive_the_others() {
         let (mut store, now) = (
             Store::new(Duration::from_hours(1), 64 << 10),
             Instant::now(),
@@ -326,7 +324,7 @@ mod tests {
         assert_eq!(ids(&store.recent(1)), [4_999]);
         assert!(store.bytes() <= 64 << 10);
         assert_eq!(store.all().count(), store.by_id.len());
-        // What comes late finds them there.
+        // Late spans move their traces back.
         let late = now + Duration::from_secs(1);
         add(&mut store, span(1, 2, 1), late);
         add(&mut store, span(2, 2, 1), late);
@@ -341,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_is_too_large_has_its_root_all_the_same() {
+    fn a_trace_that_is_too_large_keeps_its_root() {
         let (mut store, now) = (Store::new(Duration::from_mins(2), 8_000), Instant::now());
         for id in 2..50 {
             add(&mut store, span(1, id, 1), now);
@@ -356,7 +354,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn memory_is_bounded_whatever_comes(
+        fn memory_is_bounded(
             offered in prop::collection::vec((0_u128..40, 0_u64..3, any::<bool>(), 0_u64..90), 0..400),
             bytes in 2_000_usize..40_000,
         ) {

@@ -1,6 +1,6 @@
-//! Copies events, for the thread that exports them.
+//! Copies events into the queue of the thread that exports them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
@@ -10,6 +10,7 @@ use super::{
     record::{Copied, Record},
 };
 use crate::{
+    clock::Clock,
     own_thread,
     traces::{
         gate::{self, SpanTable},
@@ -17,12 +18,13 @@ use crate::{
     },
 };
 
-/// Copies events, for the thread that exports them.
+/// Copies events into the queue of the thread that exports them.
 pub(in crate::traces) struct RecordLayer {
     pub(in crate::traces) records: Arc<Records>,
     pub(in crate::traces) level: Level,
-    pub(in crate::traces) sampled: Arc<SpanTable>,
+    pub(in crate::traces) spans: Arc<SpanTable>,
     pub(in crate::traces) sampler: Arc<HeadSampler>,
+    pub(in crate::traces) clock: Clock,
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for RecordLayer {
@@ -32,12 +34,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for RecordLayer {
             return;
         }
         let span = context.event_span(event);
-        let ids = span.and_then(|span| gate::ids_of(&span, &self.sampled, &self.sampler));
+        let ids = span.and_then(|span| gate::ids_of(&span, &self.spans, &self.sampler));
         let mut fields = Copied::default();
         event.record(&mut fields);
         self.records.put(Record {
             metadata,
-            time: SystemTime::now(),
+            time: self.clock.wall(),
             ids,
             fields,
         });
