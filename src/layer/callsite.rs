@@ -15,7 +15,7 @@ use super::{
     fields::{self, AlertField, Role},
     kind::Kind,
 };
-use crate::content::is_content;
+use crate::privacy::is_content;
 
 /// Names of the application's, mapped to names that the Layer knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation, TraceReference},
-    own_thread,
+    runtime::own_thread,
 };
 
 impl Watch {

@@ -48,7 +48,7 @@ pub(crate) use self::{
 use self::{traced::Traced, watch::Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
-use crate::{clock::Clock, observation::Sink};
+use crate::{observation::Sink, runtime::clock::Clock};
 
 /// The interpretation of spans and events, for a [`Sink`].
 ///

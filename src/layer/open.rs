@@ -18,8 +18,8 @@ use super::{
     values::{Target, UNSET},
 };
 use crate::{
-    clock::Clock,
     observation::{Handle, InferenceEnd, Outcome, TokenSource, Tokens, TraceReference},
+    runtime::clock::Clock,
 };
 
 /// 256 KiB; more spans than this are open at once only where thousands of streams run.

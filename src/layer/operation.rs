@@ -7,12 +7,12 @@ use super::{
     open::outcome,
     values::{UNSET, Values},
 };
-use crate::clock::Clock;
 use crate::observation::{
     CacheOperation, CacheResult, DatabaseOperation, Handle, HttpClientRequest, HttpRequest,
     InFlight, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
     RoutingDecision, Rpc, RpcStatus, TraceReference,
 };
+use crate::runtime::clock::Clock;
 
 /// What is known of one open span.
 pub(super) struct Operation {

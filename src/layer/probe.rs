@@ -46,7 +46,7 @@ mod tests {
     use tracing_subscriber::{Layer as _, filter::LevelFilter, prelude::*};
 
     use super::*;
-    use crate::{FnSink, ObservatoryLayer, own_thread};
+    use crate::{FnSink, ObservatoryLayer, runtime::own_thread};
 
     /// Hidden kinds on a thread of our own, under this subscriber.
     fn hidden(subscriber: impl tracing::Subscriber + Send + Sync + 'static) -> usize {

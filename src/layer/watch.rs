@@ -20,12 +20,12 @@ use super::{
     visit::{KindReader, Read, Reader},
 };
 use crate::{
-    clock::Clock,
     interner::{DEFAULT_LIMIT, Interner},
     observation::{
         Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text, TraceReference,
     },
-    own_thread,
+    runtime::clock::Clock,
+    runtime::own_thread,
 };
 
 /// Locks for [`Watch::relabel`], by span.

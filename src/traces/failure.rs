@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     layer::{Kind, Mapping},
     observation::Outcome,
-    redaction::Redaction,
+    privacy::Redaction,
 };
 
 /// gRPC codes that are failures of a server. For a client, every code but `OK` is a failure. RPC conventions, v1.41.1.
@@ -127,7 +127,7 @@ fn number(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::{
-        redaction::denying,
+        privacy::denying,
         traces::tail::tests::{span, with},
     };
 

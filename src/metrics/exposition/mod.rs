@@ -12,7 +12,6 @@ use std::{ops::ControlFlow, time::Duration};
 
 pub(crate) use self::chunks::Chunks;
 use super::registry::{Counter, Gauge, Histogram, Registry, Series};
-use crate::resource::ResourceAttributes;
 
 /// A format of exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,6 +39,9 @@ impl Format {
         }
     }
 }
+
+/// Attributes of the resource that is observed, by name.
+pub(crate) type ResourceAttributes = std::sync::Arc<[(String, String)]>;
 
 /// When and for whom something is written.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use tracing::{Dispatch, Subscriber, span::Id};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Gate;
-use crate::{config::Propagator, traces::live::OpenSpan};
+use crate::{traces::Propagator, traces::live::OpenSpan};
 
 /// The functions of a gate, found through a dispatch.
 pub(crate) struct Lookup {

@@ -67,7 +67,9 @@ pub(super) use self::{
     sampler::never_sampled,
 };
 use super::sampling::HeadSampler;
-use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
+use crate::{
+    observation::TraceReference, runtime::clock::Clock, runtime::own_thread, traces::Propagator,
+};
 
 /// The parent in the current OpenTelemetry context.
 enum ContextParent {

@@ -21,7 +21,7 @@ use tracing::{
 use tracing_subscriber::{Layer as _, layer::Context, registry::LookupSpan};
 
 use super::Gate;
-use crate::{log::try_printed, redaction::WITHHELD};
+use crate::{log::try_printed, privacy::WITHHELD};
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(super) fn forward_new_span(

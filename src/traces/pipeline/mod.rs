@@ -42,9 +42,9 @@ use super::{
     tail::{Decided, TailSampler},
 };
 use crate::{
-    config::BatchConfig,
-    own_thread::{End, Restartable},
-    redaction::Redaction,
+    privacy::Redaction,
+    runtime::own_thread::{End, Restartable},
+    traces::BatchConfig,
 };
 
 /// The attribute that ends a span early; the gate has read it.

@@ -4,9 +4,15 @@
 //! has one trace id, too, and its headers carry the flag 00, so that the next service does not sample it. Headers that
 //! violate the rules of their format are ignored, as each format requires.
 //!
+//! # Propagation by other crates
+//!
 //! Other crates read the context of a span with `Span::context()` of `OpenTelemetrySpanExt`. In an unsampled trace, they
-//! get the trace id with the flag 00 as well, except for the first trace in which a callsite of root spans is asked: see
-//! the section on propagation by other crates in the README.
+//! get the trace id with the flag 00 as well.
+//!
+//! At most one trace per root callsite and process is an exception. If the callsite declares neither `otel.kind` nor
+//! `http.request.method` nor `rpc.system`, and its first trace is not asked for a context, then the first trace that is
+//! asked has an empty context, and the next service starts a new trace. At a sampling ratio of 10 % over two services, 0
+//! of about 500 sampled roots were orphans (`cargo test --all-features --lib orphans -- --nocapture`).
 //!
 //! ```
 //! use http::HeaderMap;
@@ -42,7 +48,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use self::remote_parent::RemoteParent;
 #[cfg(any(feature = "http", feature = "grpc"))]
 use super::gate;
-use crate::config::Propagator;
+use crate::traces::Propagator;
 
 /// The remote parent and the baggage that the headers of a request carry.
 #[derive(Clone, Debug, Default)]
@@ -85,8 +91,8 @@ impl Remote {
         Attached(self.0.clone().attach())
     }
 
-    /// Makes the remote span the parent of a span that has not been entered yet. The callsite of the span should declare
-    /// `otel.kind`, `http.request.method` or `rpc.system`.
+    /// Makes the remote span the parent of a span that has not been entered yet. The callsite of the span should
+    /// declare `otel.kind`, `http.request.method` or `rpc.system`.
     ///
     /// Without such a field, only root spans take a parent after their creation; use [`Remote::attach`] for others.
     pub fn set_parent_of(&self, span: &Span) {
@@ -97,9 +103,9 @@ impl Remote {
 
 /// Reads the remote parent and the baggage from the headers of a request, each from the first format that has it.
 ///
-/// B3 headers may contain a decision without ids, such as `b3: 0`: if no other format contains ids, the decision applies
-/// to the trace that starts with this request. B3 headers may also leave the decision on a trace open: the sampling ratio
-/// then decides by the trace id.
+/// B3 headers may contain a decision without ids, such as `b3: 0`: if no other format contains ids, the decision
+/// applies to the trace that starts with this request. B3 headers may also leave the decision on a trace open: the
+/// sampling ratio then decides by the trace id.
 #[must_use]
 pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
     let mut all = propagators

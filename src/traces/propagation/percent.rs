@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// Replaces bytes that are not UTF-8 by U+FFFD, as W3C Baggage requires ("value"), and keeps a percent sign that starts
 /// no escape.
 pub(super) fn decoded(text: &str) -> String {
-    let (bytes, _) = crate::config::percent_bytes(text);
+    let (bytes, _) = crate::settings::percent_bytes(text);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

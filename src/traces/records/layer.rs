@@ -10,8 +10,7 @@ use super::{
     record::{Copied, Record},
 };
 use crate::{
-    clock::Clock,
-    own_thread,
+    runtime::{clock::Clock, own_thread},
     traces::{
         gate::{self, SpanTable},
         sampling::HeadSampler,

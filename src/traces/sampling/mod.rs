@@ -12,8 +12,8 @@ use tracing::span::Attributes;
 
 use self::{limit::RateLimit, rule::Rule};
 pub(in crate::traces) use self::{ratio::Ratio, remote_decision::RemoteDecision};
-pub(in crate::traces) use crate::random::random;
-use crate::{config::SamplingConfig, layer::Mapping};
+pub(in crate::traces) use crate::runtime::random::random;
+use crate::{layer::Mapping, traces::SamplingConfig};
 
 /// Decides whether traces are sampled: by the remote parent, rules, a ratio and a rate limit.
 #[derive(Debug)]

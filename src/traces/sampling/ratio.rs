@@ -1,6 +1,6 @@
 //! Samples a ratio of traces, by trace id or by a draw.
 
-use crate::random::random;
+use crate::runtime::random::random;
 
 /// A ratio of traces. Like `TraceIdRatioBased` of OpenTelemetry's SDKs, it contains the traces for which bits 1 to 63 of
 /// the id lie below a bound, so that services that decide by trace id decide alike.
