@@ -1,4 +1,4 @@
-//! Two services, of which the first sends its context on with `Span::context()`, as code without this crate does.
+//! Measures orphan roots over two services whose calls are propagated with `Span::context()`, without this crate.
 
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -26,7 +26,7 @@ impl Extractor for Headers {
     }
 }
 
-/// Spans of the second service that start a trace of their own, of those that it samples.
+/// The number of sampled spans of the second service that start a trace of their own, and of all its sampled spans.
 fn orphans(calls: impl Fn(usize) -> Headers) -> (usize, usize) {
     let config = SamplingConfig {
         ratio: 0.1,
@@ -78,7 +78,7 @@ fn a_root_callsite_that_is_queried_late_costs_one_orphan_at_most() {
     let late = |request| {
         let mut headers = Headers::default();
         info_span!("root").in_scope(|| {
-            // The first trace of the callsite is not asked for its context.
+            // The first trace of the callsite is not queried for its context.
             if request > 0 {
                 inject_current(&mut headers);
             } else {
