@@ -4,7 +4,7 @@
 //! while it holds the extensions of the span: a panic would poison their lock, and every later callback of the span
 //! would panic, too. So a span with `Debug` values is created without values, and the values are recorded afterwards,
 //! which the layer does without a lock. After a panic, the gate prints all values itself, each on its own, and withholds
-//! those that panic.
+//! values that panic.
 //!
 //! Limits: the panic hook runs before; with `panic = "abort"`, the panic ends the process.
 

@@ -9,7 +9,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Serialize, Serializer};
 
-use super::store::Held;
+use super::store::StoredTrace;
 
 /// A summary of a trace. In JSON, ids are hexadecimal, times are milliseconds since the epoch, and durations are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,7 +110,7 @@ pub struct OpenSpan {
 }
 
 impl TraceSummary {
-    pub(super) fn of(trace: &Held) -> Self {
+    pub(super) fn of(trace: &StoredTrace) -> Self {
         let first = trace.spans.iter().min_by_key(|span| span.start_time);
         let shown = trace.root.as_ref().or(first);
         Self {

@@ -24,10 +24,10 @@ pub(super) struct Store {
     window: Duration,
     max_bytes: usize,
     /// By the time of arrival, like `failed`.
-    recent: BTreeMap<u64, Held>,
-    by_id: HashMap<u128, Shelf>,
-    failed: BTreeMap<u64, Held>,
-    slow: BTreeMap<(Duration, u64), Held>,
+    recent: BTreeMap<u64, StoredTrace>,
+    by_id: HashMap<u128, Group>,
+    failed: BTreeMap<u64, StoredTrace>,
+    slow: BTreeMap<(Duration, u64), StoredTrace>,
     next: u64,
     recent_bytes: usize,
     failed_bytes: usize,
@@ -36,7 +36,7 @@ pub(super) struct Store {
 
 /// The group and the key of a trace.
 #[derive(Clone, Copy, Debug)]
-enum Shelf {
+enum Group {
     Recent(u64),
     Failed(u64),
     Slow(Duration, u64),
@@ -44,7 +44,7 @@ enum Shelf {
 
 /// A trace.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct StoredTrace {
     pub(super) trace_id: u128,
     pub(super) spans: Vec<Arc<SpanData>>,
     /// Spans that were left out to bound memory.
@@ -76,13 +76,13 @@ impl Store {
     pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         let place = match self.by_id.get(&trace_id) {
-            Some(Shelf::Recent(place)) => *place,
+            Some(Group::Recent(place)) => *place,
             Some(kept) => self.take_back(*kept, trace_id),
             None => self.place(trace_id),
         };
         let trace = self.recent.entry(place).or_insert_with(|| {
             self.recent_bytes += TRACE_OVERHEAD_BYTES;
-            Held {
+            StoredTrace {
                 trace_id,
                 spans: Vec::new(),
                 left_out: 0,
@@ -126,16 +126,16 @@ impl Store {
     fn place(&mut self, trace_id: u128) -> u64 {
         let place = self.next;
         self.next += 1;
-        self.by_id.insert(trace_id, Shelf::Recent(place));
+        self.by_id.insert(trace_id, Group::Recent(place));
         place
     }
 
     /// Moves a trace back to the recent group, as its latest.
-    fn take_back(&mut self, from: Shelf, trace_id: u128) -> u64 {
+    fn take_back(&mut self, from: Group, trace_id: u128) -> u64 {
         let (held, bytes) = match from {
-            Shelf::Recent(place) => return place,
-            Shelf::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
-            Shelf::Slow(duration, place) => {
+            Group::Recent(place) => return place,
+            Group::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
+            Group::Slow(duration, place) => {
                 (self.slow.remove(&(duration, place)), &mut self.slow_bytes)
             }
         };
@@ -155,7 +155,7 @@ impl Store {
     pub(super) fn forget(&mut self, now: Instant) {
         let window = self.window;
         let by_id = &mut self.by_id;
-        let mut stays = |trace: &Held, bytes: &mut usize| {
+        let mut stays = |trace: &StoredTrace, bytes: &mut usize| {
             let is_new = now.saturating_duration_since(trace.last) <= window;
             if !is_new {
                 *bytes -= trace.bytes;
@@ -176,7 +176,7 @@ impl Store {
     }
 
     pub(super) fn slowest(&self, max: usize) -> Vec<TraceSummary> {
-        summaries(self.all(), max, Held::duration)
+        summaries(self.all(), max, StoredTrace::duration)
     }
 
     pub(super) fn failed(&self, max: usize) -> Vec<TraceSummary> {
@@ -195,7 +195,7 @@ impl Store {
         of_trace.map(|trace| trace.left_out).sum()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Held> {
+    fn all(&self) -> impl Iterator<Item = &StoredTrace> {
         let kept = self.failed.values().chain(self.slow.values());
         self.recent.values().chain(kept)
     }
@@ -214,12 +214,12 @@ impl Store {
             if trace.failed > 0 {
                 self.failed_bytes += trace.bytes;
                 self.failed.insert(place, trace);
-                self.by_id.insert(id, Shelf::Failed(place));
+                self.by_id.insert(id, Group::Failed(place));
             } else {
                 let duration = trace.duration();
                 self.slow_bytes += trace.bytes;
                 self.slow.insert((duration, place), trace);
-                self.by_id.insert(id, Shelf::Slow(duration, place));
+                self.by_id.insert(id, Group::Slow(duration, place));
             }
             while self.failed_bytes > self.max_bytes / 4
                 && let Some((_, oldest)) = self.failed.pop_first()
@@ -237,7 +237,7 @@ impl Store {
     }
 }
 
-impl Held {
+impl StoredTrace {
     /// The duration of the root span; before its end, the time from the first start to the last end.
     pub(super) fn duration(&self) -> Duration {
         let starts = self.spans.iter().map(|span| span.start_time);
@@ -255,11 +255,11 @@ impl Held {
 
 /// Summaries in descending order of `key`.
 fn summaries<'t, K: Ord>(
-    traces: impl Iterator<Item = &'t Held>,
+    traces: impl Iterator<Item = &'t StoredTrace>,
     max: usize,
-    key: impl Fn(&Held) -> K,
+    key: impl Fn(&StoredTrace) -> K,
 ) -> Vec<TraceSummary> {
-    let mut traces: Vec<&Held> = traces.collect();
+    let mut traces: Vec<&StoredTrace> = traces.collect();
     traces.sort_by_cached_key(|trace| std::cmp::Reverse(key(trace)));
     traces.into_iter().take(max).map(TraceSummary::of).collect()
 }

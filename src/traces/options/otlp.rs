@@ -1,4 +1,4 @@
-//! The signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
+//! Defines the signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
 
 use super::OtlpProtocol;
 use crate::net::Endpoint;

@@ -40,10 +40,10 @@ pub(in crate::traces) trait Receiver {
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>);
 
     /// Counts items that were not sent before the deadline of the shutdown.
-    fn too_late(&self, count: usize);
+    fn drop_at_shutdown(&self, count: usize);
 
     /// Warns that `failed` items were not accepted.
-    fn complain(&self, failed: usize, error: Option<&ExportError>);
+    fn warn(&self, failed: usize, error: Option<&ExportError>);
 }
 
 /// Limits the warnings about failures to one per minute.
@@ -81,7 +81,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
             continue;
         }
         if is_given_up || patience.is_over() {
-            receiver.too_late(count);
+            receiver.drop_at_shutdown(count);
             continue;
         }
         let start = Instant::now();
@@ -98,7 +98,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
         if failed > 0
             && let Some(failed) = complaint.about(failed, end)
         {
-            say(|| receiver.complain(failed, error.as_ref()));
+            say(|| receiver.warn(failed, error.as_ref()));
         }
     }
 }
@@ -174,12 +174,12 @@ mod tests {
             self.lines.lock().unwrap().push(line);
         }
 
-        fn too_late(&self, count: usize) {
+        fn drop_at_shutdown(&self, count: usize) {
             let line = format!("{count} too late");
             self.lines.lock().unwrap().push(line);
         }
 
-        fn complain(&self, failed: usize, error: Option<&ExportError>) {
+        fn warn(&self, failed: usize, error: Option<&ExportError>) {
             let line = format!("{failed}: {error:?}");
             self.lines.lock().unwrap().push(line);
         }

@@ -72,11 +72,11 @@ impl Receiver for Worker {
         }
     }
 
-    fn too_late(&self, count: usize) {
+    fn drop_at_shutdown(&self, count: usize) {
         self.account.dropped(DropReason::Shutdown, count);
     }
 
-    fn complain(&self, spans: usize, error: Option<&ExportError>) {
+    fn warn(&self, spans: usize, error: Option<&ExportError>) {
         let (name, address) = (self.exporter.name(), self.exporter.address());
         match error {
             None => {

@@ -7,7 +7,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{
     Records,
-    record::{Copied, Record},
+    record::{CopiedFields, Record},
 };
 use crate::{
     runtime::{clock::Clock, own_thread},
@@ -34,7 +34,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for RecordLayer {
         }
         let span = context.event_span(event);
         let ids = span.and_then(|span| gate::ids_of(&span, &self.spans, &self.sampler));
-        let mut fields = Copied::default();
+        let mut fields = CopiedFields::default();
         event.record(&mut fields);
         self.records.put(Record {
             metadata,

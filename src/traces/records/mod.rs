@@ -165,11 +165,11 @@ impl Receiver for Sender {
         self.records.exported.add((count - failed) as u64);
     }
 
-    fn too_late(&self, count: usize) {
+    fn drop_at_shutdown(&self, count: usize) {
         self.records.dropped.add(count as u64);
     }
 
-    fn complain(&self, records: usize, error: Option<&ExportError>) {
+    fn warn(&self, records: usize, error: Option<&ExportError>) {
         let address = self.transport.address();
         match error {
             None => {

@@ -23,12 +23,12 @@ pub(super) struct Record {
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) time: SystemTime,
     pub(super) ids: Option<SpanContext>,
-    pub(super) fields: Copied,
+    pub(super) fields: CopiedFields,
 }
 
 /// The fields of an event.
 #[derive(Debug, Default)]
-pub(super) struct Copied(Vec<(&'static str, Value)>);
+pub(super) struct CopiedFields(Vec<(&'static str, Value)>);
 
 impl Record {
     /// The record for export.
@@ -111,7 +111,7 @@ fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Visit for Copied {
+impl Visit for CopiedFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.0.push((field.name(), Value::IntValue(value)));
     }

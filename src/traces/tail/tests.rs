@@ -1,3 +1,5 @@
+//! Tests of the tail sampler.
+
 use std::time::UNIX_EPOCH;
 
 use opentelemetry::{

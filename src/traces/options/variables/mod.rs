@@ -1,4 +1,4 @@
-//! The environment variables of OpenTelemetry's specification, few of which the SDK reads itself.
+//! Applies the environment variables of OpenTelemetry's specification, few of which the SDK reads itself.
 //!
 //! As the specification says, an invalid value is ignored with a warning. The warning names the variable and shows its
 //! value unless that may be a secret. A file that a variable names is read later, and a file that cannot be read is an
