@@ -6,8 +6,9 @@
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::observation::TokenDetail;
+
 const NUMBERS: &[&str] = &[
-    "cached_tokens",
     "completion_tokens",
     "http.request.body.size",
     "http.request.resend_count",
@@ -47,7 +48,9 @@ fn restore_all(attributes: &mut [KeyValue]) {
 }
 
 fn is_number(key: &str) -> bool {
-    NUMBERS.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+    NUMBERS.contains(&key)
+        || TokenDetail::of_field(key).is_some()
+        || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 #[cfg(test)]

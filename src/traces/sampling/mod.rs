@@ -13,7 +13,7 @@ use tracing::span::Attributes;
 use self::{limit::RateLimit, rule::Rule};
 pub(in crate::traces) use self::{ratio::Ratio, remote_decision::RemoteDecision};
 pub(in crate::traces) use crate::runtime::random::random;
-use crate::{layer::Mapping, traces::SamplingConfig};
+use crate::{observation::Mapping, traces::SamplingConfig};
 
 /// Decides whether traces are sampled: by the remote parent, rules, a ratio and a rate limit.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use self::{
     keep_policy::{Findings, KeepPolicy},
 };
 use super::size::bytes_of;
-use crate::{layer::Mapping, traces::TailConfig};
+use crate::{observation::Mapping, traces::TailConfig};
 
 /// Bytes of bookkeeping for each waiting trace.
 const TRACE_OVERHEAD_BYTES: usize = 256;
