@@ -6,7 +6,8 @@
 //! trace and the flag 00. A deferred span is decided before its context is read.
 //!
 //! Limit: without such a span around, the context is empty, and the receiver of its headers starts a new trace. A query
-//! marks the callsite of the root span, whose spans the layer sees from then on ([`Callsites`]).
+//! marks the callsite of the first span of the trace in this process, whose spans the layer sees from then on
+//! ([`Callsites`]).
 //!
 //! [`Callsites`]: super::deferred_decision::Callsites
 
@@ -72,20 +73,20 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     /// The span that answers a query about another span, if it is not that span itself.
     fn answering(&self, dispatch: &Dispatch, id: &Id, is_for_context: bool) -> Option<Id> {
         let span = dispatch.downcast_ref::<S>()?.span(id)?;
-        if let Some(root) = span.scope().last() {
-            self.callsites.set_queried(root.metadata());
-        }
-        if self.spans.contains(id.into_u64()) {
-            if is_for_context {
-                self.decide(id);
-            }
-            return None;
-        }
         let is_seen = |id: &Id| self.spans.contains(id.into_u64());
         // A span with an identity starts an unsampled trace of its own.
         let nearest = unsampled_scope(&span, &self.spans)
             .find(|span| is_seen(&span.id()) || span.extensions().get::<Identity>().is_some());
-        nearest.map(|span| span.id()).filter(is_seen)
+        for first in nearest.iter().chain(&span.scope().last()) {
+            self.callsites.set_queried(first.metadata());
+        }
+        if !is_seen(id) {
+            return nearest.map(|span| span.id()).filter(is_seen);
+        }
+        if is_for_context {
+            self.decide(id);
+        }
+        None
     }
 }
 

@@ -3,7 +3,7 @@
 //! Web frameworks create the span of a request first and call `set_parent` on it afterwards. So these spans go through
 //! the gate undecided, and the gate decides when such a span is entered, gets a child or an event, or is asked for its
 //! context: by its parent, or else by the draw of the head sampler at its creation. Spans at the boundary of the service
-//! are deferred, and root spans of a callsite on which other code calls `set_parent` or `context` ([`Callsites`]).
+//! are deferred, and root spans of a callsite whose spans other code queries ([`Callsites`]).
 //!
 //! The draw has to survive `set_parent`: frameworks set a parent for every request, an empty one if the request carries
 //! no trace. So the gate hands the draw to the SDK's sampler through a thread-local while the span starts.
@@ -159,14 +159,15 @@ pub(super) fn is_boundary(metadata: &Metadata<'_>) -> bool {
     })
 }
 
-/// Callsites of root spans, without those of boundary spans. The first root span of each callsite is deferred. If other
-/// code queries the span or a span inside it, all root spans of the callsite are deferred from then on.
+/// Callsites of spans that start a trace in this process, without those of boundary spans. The first such span of each
+/// callsite is deferred. If other code queries the span or a span inside it, all such spans of the callsite are deferred
+/// from then on.
 pub(super) struct Callsites([AtomicUsize; MAX_CALLSITES]);
 
-/// Callsites beyond are never deferred.
+/// Spans of further callsites are not deferred.
 const MAX_CALLSITES: usize = 64;
 
-/// Beside the address of a callsite, which is even: its root spans are queried.
+/// A bit beside the address of a callsite, which is even: other code queries its spans.
 const QUERIED: usize = 1;
 
 impl Callsites {
@@ -174,7 +175,7 @@ impl Callsites {
         Self(std::array::from_fn(|_| AtomicUsize::new(0)))
     }
 
-    /// Whether a root span of this callsite is to be deferred.
+    /// Whether a span of this callsite that starts a trace is to be deferred.
     #[inline]
     pub(super) fn defers(&self, callsite: &'static Metadata<'static>) -> bool {
         let own = std::ptr::from_ref(callsite).addr();

@@ -249,10 +249,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let Some(span) = context.span(id) else { return };
         let around = span.parent();
         let known = around.and_then(|span| identity::known(&span, &self.spans));
-        if known.is_none_or(|known| known.trace_id() != parent.trace_id()) {
-            let own = identity::unsampled_below(parent);
-            span.extensions_mut().replace(Identity(own));
+        if known.is_some_and(|known| known.trace_id() == parent.trace_id()) {
+            return;
         }
+        if self.callsites.defers(attributes.metadata()) {
+            let under = context_of_creation(attributes);
+            return self.defer(under, false, attributes, id, context);
+        }
+        let own = identity::unsampled_below(parent);
+        span.extensions_mut().replace(Identity(own));
     }
 
     #[inline]

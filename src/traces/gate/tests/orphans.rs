@@ -95,3 +95,16 @@ fn a_root_callsite_that_is_queried_late_costs_one_orphan_at_most() {
     let (roots, _) = orphans(late);
     assert!(roots <= 1, "{roots}");
 }
+
+#[test]
+fn a_plain_span_below_an_attached_remote_parent_propagates_its_trace() {
+    let message = |_| {
+        let mut headers = Headers::default();
+        let _attached = remote(false).attach();
+        info_span!("message").in_scope(|| {
+            info_span!("call").in_scope(|| inject_current(&mut headers));
+        });
+        headers
+    };
+    assert_eq!(orphans(message), (0, 0));
+}
