@@ -22,9 +22,9 @@ pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
     spans: &SpanTable,
     sampler: &HeadSampler,
 ) -> Option<SpanContext> {
-    let sampled = sampled_ids_of(&span.id(), spans);
-    if sampled.is_some() || spans.is_sampled(span.id().into_u64()) {
-        return sampled;
+    let own = sampled_ids_of(&span.id(), spans);
+    if own.is_some() || spans.is_sampled(span.id().into_u64()) {
+        return own;
     }
     unsampled(span, sampler, spans)
 }

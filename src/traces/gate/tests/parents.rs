@@ -172,7 +172,7 @@ fn an_unsampled_remote_trace_has_one_id_whatever_span_is_current() {
                 let _message = remote(false).attach();
                 let message = info_span!("message");
                 message.in_scope(|| {
-                    assert_eq!(context_for_headers(&info_span!("step")).trace_id(), seven)
+                    assert_eq!(context_for_headers(&info_span!("step")).trace_id(), seven);
                 });
                 assert_eq!(context_for_headers(&message).trace_id(), seven);
             }
