@@ -20,7 +20,7 @@ mod notify_misbehave;
 mod notify_storm;
 mod notify_support;
 mod notify_tls;
-#[path = "../query/prometheus.rs"]
+#[path = "../../crates/promql/tests/query/prometheus.rs"]
 #[allow(dead_code, reason = "shared with tests/query, which asks it more")]
 mod prometheus;
 mod rules_files;
