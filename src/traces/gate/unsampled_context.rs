@@ -1,15 +1,17 @@
-//! Contexts of unsampled spans that are current on this thread.
+//! Makes the contexts of unsampled spans current on a thread, in place of a sampled span around them.
 
 use std::cell::{Cell, RefCell};
 
 use opentelemetry::{Context, ContextGuard, trace::SpanContext, trace::TraceContextExt as _};
 
 thread_local! {
+    /// The length of `GUARDS`, read without a borrow at every exit.
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    /// Unsampled spans that are entered on this thread, from the first that was attached.
     static GUARDS: RefCell<Vec<(u64, Option<ContextGuard>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the context of an unsampled span current, until [`detach`].
+/// Makes the context of an unsampled span current, until [`exit`].
 pub(super) fn attach(id: u64, context: SpanContext) {
     let guard = Context::current()
         .with_remote_span_context(context)
@@ -17,37 +19,31 @@ pub(super) fn attach(id: u64, context: SpanContext) {
     push(id, Some(guard));
 }
 
-/// A span is entered, perhaps once more while [`attach`] holds for it: an exit belongs to this enter, too.
+/// Notes an enter without a context of its own, so that the matching [`exit`] does not end an earlier [`attach`].
 #[inline]
-pub(super) fn enter_again(id: u64) {
+pub(super) fn enter(id: u64) {
     if COUNT.get() > 0 {
-        note_again(id);
-    }
-}
-
-#[cold]
-fn note_again(id: u64) {
-    if GUARDS.with_borrow(|all| all.iter().any(|(other, _)| *other == id)) {
         push(id, None);
     }
 }
 
+#[cold]
 fn push(id: u64, guard: Option<ContextGuard>) {
     GUARDS.with_borrow_mut(|guards| guards.push((id, guard)));
     COUNT.set(COUNT.get() + 1);
 }
 
-/// Ends what [`attach`] did for this span last, if it did.
+/// Ends the last [`attach`] or [`enter`] of this span.
 #[inline]
-pub(super) fn detach(id: u64) {
+pub(super) fn exit(id: u64) {
     if COUNT.get() > 0 {
-        detach_one(id);
+        pop(id);
     }
 }
 
 #[cold]
-fn detach_one(id: u64) {
-    // Dropped after the borrow: an observer of contexts may come back here.
+fn pop(id: u64) {
+    // Dropped after the borrow: an observer of contexts may call back.
     let guard = GUARDS.with_borrow_mut(|guards| {
         let place = guards.iter().rposition(|(other, _)| *other == id)?;
         Some(guards.remove(place))

@@ -1,4 +1,4 @@
-//! What makes a trace worth keeping, span by span.
+//! Decides from the spans of a trace whether the trace is kept: failures, durations, costs, attributes, a ratio.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::{
     traces::sampling::Ratio,
 };
 
-/// Attributes that say what something cost, in US dollars.
+/// Attributes with a cost in US dollars.
 const COSTS: [&str; 3] = ["cost_usd", "gen_ai.usage.cost", "llm.cost.total"];
 
-/// What makes a trace worth keeping.
-pub(super) struct Merits {
+/// The conditions under which a trace is kept.
+pub(super) struct KeepPolicy {
     ratio: Ratio,
     keeps_errors: bool,
     slow: Vec<(Kind, Duration)>,
     slower_than: Option<Duration>,
     cost: Option<f64>,
     attributes: Vec<(String, Glob)>,
-    /// The application's own names.
+    /// The mapping of names of the application.
     mapping: Mapping,
 }
 
-/// What is known of a trace so far.
+/// The state of the conditions for a trace, over its spans so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Merit {
-    is_wanted: bool,
-    cost: f64,
+pub(super) struct Findings {
+    is_matched: bool,
+    cost_usd: f64,
 }
 
-impl Merits {
+impl KeepPolicy {
     pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         let slow = config.slow.iter();
         Self {
@@ -56,26 +56,26 @@ impl Merits {
         }
     }
 
-    /// Adds what a span says.
-    pub(super) fn add(&self, merit: &mut Merit, span: &SpanData) {
-        if merit.is_wanted {
+    /// Applies the conditions to a span.
+    pub(super) fn add(&self, findings: &mut Findings, span: &SpanData) {
+        if findings.is_matched {
             return;
         }
-        merit.cost += cost(span);
-        merit.is_wanted = (self.keeps_errors && matches!(span.status, Status::Error { .. }))
+        findings.cost_usd += cost(span);
+        findings.is_matched = (self.keeps_errors && matches!(span.status, Status::Error { .. }))
             || self.is_slow(span)
-            || self.cost.is_some_and(|least| merit.cost >= least)
+            || self.cost.is_some_and(|least| findings.cost_usd >= least)
             || self.has_attribute(span);
     }
 
-    /// Whether a trace is kept, on its merit or as one of the rest.
-    pub(super) fn keep(&self, merit: Merit, trace_id: u128) -> bool {
-        merit.is_wanted || self.ratio.holds(mixed(trace_id))
+    /// Whether a trace is kept, by a condition or by the ratio.
+    pub(super) fn keep(&self, findings: Findings, trace_id: u128) -> bool {
+        findings.is_matched || self.ratio.contains(mixed(trace_id))
     }
 
-    /// Whether a trace is kept that there is no room for.
-    pub(super) fn keep_all_the_same(merit: Merit) -> bool {
-        merit.is_wanted
+    /// Whether a trace is kept when it is evicted before its end.
+    pub(super) fn keeps_on_overflow(findings: Findings) -> bool {
+        findings.is_matched
     }
 
     fn is_slow(&self, span: &SpanData) -> bool {
@@ -92,11 +92,11 @@ impl Merits {
             })
     }
 
-    /// As the Layer tells kinds, by what of it reaches a span's data.
+    /// The kind of a span, by the same rules as in the Layer, as far as the exported data has the fields.
     fn kind(&self, span: &SpanData) -> Option<Kind> {
         let attributes = || span.attributes.iter();
-        let said = attributes().find(|pair| pair.key.as_str() == "observatory.kind");
-        match said {
+        let declared = attributes().find(|pair| pair.key.as_str() == "observatory.kind");
+        match declared {
             Some(pair) => Kind::named(&pair.value.as_str(), &self.mapping.spans),
             None => Kind::named(&span.name, &self.mapping.spans).or_else(|| {
                 let renamed = |key| self.mapping.fields.get(key).map_or(key, String::as_str);
@@ -113,8 +113,8 @@ impl Merits {
     }
 }
 
-/// Another number for the same id, the same everywhere: whoever has drawn by the id itself, as head sampling does, has
-/// left only ids that a share of which would hold again.
+/// Hashes a trace id, in every process alike. Head sampling has decided by the id itself: of the ids that it has let
+/// through, a ratio would contain all or too many.
 fn mixed(trace_id: u128) -> u128 {
     #[expect(clippy::cast_possible_truncation, reason = "a half at a time")]
     let [high, low] = [(trace_id >> 64) as u64, trace_id as u64];
@@ -125,7 +125,7 @@ fn mixed(trace_id: u128) -> u128 {
     u128::from(mixed ^ (mixed >> 31))
 }
 
-/// What a span cost; the first attribute that says it counts.
+/// The cost of a span, from the first attribute that has it.
 fn cost(span: &SpanData) -> f64 {
     let named = |name: &&str| {
         span.attributes
@@ -138,7 +138,7 @@ fn cost(span: &SpanData) -> f64 {
         Value::String(text) => text.as_str().parse().unwrap_or_default(),
         _ => 0.0,
     });
-    // What is no number, or negative, costs nothing.
+    // NaN, infinite and negative costs count as 0.
     cost.filter(|cost| cost.is_finite())
         .unwrap_or_default()
         .max(0.0)
