@@ -6,6 +6,7 @@
 //! own thread ticks them, and does what they decide.
 
 mod alert;
+mod glob;
 mod severity;
 
 // The notification half.
@@ -38,7 +39,7 @@ pub(crate) use self::notifier::recipients;
 pub use self::notifier::{
     AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
     HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,
-    Reason, Receipt, Secret, SlackOptions, Status, Webhook, WebhookOptions,
+    Reason, Receipt, Secret, SlackOptions, Status, TemplateFiles, Webhook, WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::notifier::{EmailOptions, Encryption};

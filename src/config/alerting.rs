@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use crate::alerting::EmailOptions;
 use crate::alerting::{
     AlertRule, ConsoleOptions, HttpOptions, PagerDutyOptions, Routing, RuleGroup, Secret,
-    SlackOptions, WebhookOptions,
+    SlackOptions, TemplateFiles, WebhookOptions,
 };
 
 /// Stands in a template where the id of a trace goes.
@@ -34,6 +34,9 @@ pub struct AlertingConfig {
     pub rule_groups: Vec<RuleGroup>,
     /// Files of rules in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
+    /// Files of templates that the templates of all channels can call, as in Alertmanager's `templates`: `*` and `?`
+    /// match within one component of a path. The files are read at start. Default: none.
+    pub template_files: Vec<PathBuf>,
     /// Who can be told, by name. Default: `console`.
     pub channels: BTreeMap<String, ChannelConfig>,
     /// Where alerts go, in Alertmanager's terms. Default: none, which tells the channels of each rule, or all of them.
@@ -110,6 +113,7 @@ impl Default for AlertingConfig {
             rules: Vec::new(),
             rule_groups: Vec::new(),
             rule_files: Vec::new(),
+            template_files: Vec::new(),
             channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
             routing: None,
             aggregation_window: Duration::from_mins(5),
@@ -194,6 +198,23 @@ impl ChannelConfig {
     #[must_use]
     pub fn with_fallback(mut self, channel: impl Into<String>) -> Self {
         self.fallback = Some(channel.into());
+        self
+    }
+
+    /// Lets the templates of the channel call the templates of these files, unless the channel has files of its own.
+    pub(crate) fn with_default_template_files(mut self, files: &TemplateFiles) -> Self {
+        let own = match &mut self.kind {
+            ChannelKind::Console(options) => &mut options.template_files,
+            ChannelKind::Slack(options) => &mut options.template_files,
+            ChannelKind::PagerDuty(options) => &mut options.template_files,
+            #[cfg(feature = "email")]
+            ChannelKind::Email(options) => &mut options.template_files,
+            ChannelKind::Webhook(options) => &mut options.template_files,
+            ChannelKind::Alertmanager { .. } => return self,
+        };
+        if own.is_empty() {
+            own.clone_from(files);
+        }
         self
     }
 

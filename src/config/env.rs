@@ -201,6 +201,15 @@ const VARIABLES: &[(&str, Setter)] = &[
         Ok(())
     }),
     #[cfg(feature = "alerting")]
+    ("OBSERVATORY_TEMPLATES", |config, value| {
+        let paths = value
+            .split(',')
+            .map(str::trim)
+            .filter(|path| !path.is_empty());
+        config.alerting.template_files.extend(paths.map(Into::into));
+        Ok(())
+    }),
+    #[cfg(feature = "alerting")]
     ("OBSERVATORY_DATA_DIR", |config, value| {
         set(&mut config.alerting.data_dir, Ok(Some(value.into())))
     }),

@@ -16,7 +16,7 @@ use super::{
     FailureClass, Message, Notifier, NotifyError, NotifyFuture, Reason, Receipt, Status,
     content::{MAX_LABELS, lines, one_line},
     payload,
-    template::{Blank, Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
 
@@ -40,6 +40,8 @@ const SLOTS: [Slot; 1] = [Slot {
 pub struct ConsoleOptions {
     /// A template for `text`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 /// Writes each message as a few lines.
@@ -58,10 +60,18 @@ impl ConsoleOptions {
     pub const fn new() -> Self {
         Self {
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::none(),
         }
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
@@ -74,7 +84,7 @@ impl ConsoleOptions {
     /// When a template does not parse.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let mut console = Console::stderr();
-        console.templates = Templates::new(name, &SLOTS, &self.templates)?;
+        console.templates = Templates::new(name, &SLOTS, &self.templates, &self.template_files)?;
         Ok(vec![Arc::new(console)])
     }
 }
@@ -108,7 +118,7 @@ impl Console {
     /// When it does not parse.
     pub fn with_template(mut self, source: impl Into<String>) -> Result<Self, RoutingError> {
         let sources = BTreeMap::from([("text".to_owned(), source.into())]);
-        self.templates = Templates::new("console", &SLOTS, &sources)?;
+        self.templates = Templates::new("console", &SLOTS, &sources, &TemplateFiles::default())?;
         Ok(self)
     }
 
@@ -290,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_channel_of_the_configuration_has_its_template() {
-        let options = ConsoleOptions::new().with_template("text", "{{ receiver }}");
+        let options = ConsoleOptions::new().with_template("text", "{{ .Receiver }}");
         assert_eq!(options.build("console").unwrap().len(), 1);
         let error = ConsoleOptions::new().with_template("txt", "");
         let error = error.build("console").unwrap_err().to_string();
@@ -306,7 +316,7 @@ mod tests {
             let console = Console::stderr().with_template(source).unwrap();
             console.text(&Message::test("all", 0))
         };
-        let text = console("{{ receiver }}\x1b[2J") + &console("{{ a.b.c }}");
+        let text = console("{{ .Receiver }}\x1b[2J") + &console("{{ .Nothing.At.All }}");
         assert!(text.starts_with("all\u{fffd}[2J\n"), "{text}");
         assert!(text.contains("[FIRING:1] ObservatoryTest (info)"), "{text}");
         assert!(text.contains("\n  A template failed: "), "{text}");

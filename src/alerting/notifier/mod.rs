@@ -36,6 +36,7 @@ pub use self::{
     pagerduty::PagerDutyOptions,
     secret::Secret,
     slack::SlackOptions,
+    template::TemplateFiles,
     webhook::{Webhook, WebhookOptions},
 };
 

@@ -17,7 +17,7 @@ use super::{
     FailureClass, HttpClient, Message, Notifier, NotifyError, NotifyFuture, Secret, hex,
     http::Post,
     payload,
-    template::{Blank, Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::RoutingError;
 
@@ -51,6 +51,8 @@ pub struct WebhookOptions {
     pub max_alerts: usize,
     /// A template for `body`, which must give JSON; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 /// One URL of a webhook channel.
@@ -73,10 +75,18 @@ impl WebhookOptions {
             signing_key: None,
             max_alerts: 0,
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
@@ -128,7 +138,7 @@ impl WebhookOptions {
                 return error("url", format!("number {}: {problem}", at + 1));
             }
         }
-        let templates = Templates::new(name, &SLOTS, &self.templates)?;
+        let templates = Templates::new(name, &SLOTS, &self.templates, &self.template_files)?;
         let key = self.signing_key.as_ref();
         let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()));
         let webhooks = self.urls.iter().map(|url| {
@@ -257,12 +267,13 @@ mod tests {
     fn a_template_gives_the_body_if_it_gives_json() {
         let body = |source: &str| {
             let sources = BTreeMap::from([("body".to_owned(), source.to_owned())]);
-            let templates = Templates::new("ops", &SLOTS, &sources).unwrap();
+            let templates =
+                Templates::new("ops", &SLOTS, &sources, &TemplateFiles::none()).unwrap();
             let rendered = templates.render(&Message::test("all", 0));
             let body = rendered.get("body").map(str::to_owned);
             body.ok_or(rendered.note)
         };
-        let ours = body("{\"who\": {{ receiver }}, \"labels\": {{ common_labels }}}").unwrap();
+        let ours = body("{\"who\": {{ .Receiver }}, \"labels\": {{ .CommonLabels }}}").unwrap();
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         assert_eq!(ours["who"], "all");
         assert_eq!(ours["labels"]["alertname"], "ObservatoryTest");
@@ -271,7 +282,7 @@ mod tests {
             assert!(note.starts_with(expected), "{note}");
         };
         check("{", "A template failed: body gave no JSON: ");
-        check("{{ a.b.c }}", "A template failed: ");
+        check("{{ .Nothing.At.All }}", "A template failed: ");
         check(" \n", "A template failed: body gave an empty text");
     }
 

@@ -1,4 +1,4 @@
-//! Go's `eq`, `lt` and what follows from them.
+//! Implements Go's comparisons: `eq`, `lt` and the functions that follow from them.
 
 use super::value::Value;
 
@@ -19,7 +19,8 @@ pub(super) fn equal(args: &[Value]) -> Result<bool, String> {
             (Value::Int(a), Value::Int(b)) => a == b,
             #[expect(clippy::float_cmp, reason = "as in Go, equal is equal")]
             (Value::Float(a), Value::Float(b)) => a == b,
-            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Duration(a), Value::Duration(b)) => a == b,
+            (a, b) if a.as_text().is_some() && b.as_text().is_some() => a.as_text() == b.as_text(),
             (Value::Nil, Value::Nil) => true,
             (Value::Nil, _) | (_, Value::Nil) => false,
             (a, b) => {
@@ -30,7 +31,7 @@ pub(super) fn equal(args: &[Value]) -> Result<bool, String> {
                 let name = map.map_or("", Value::type_name);
                 return Err(format!(
                     "non-comparable type {}: {name}",
-                    super::format::printed(a)
+                    super::format::plain(a)
                 ));
             }
         };
@@ -45,7 +46,8 @@ pub(super) fn less(left: &Value, right: &Value) -> Result<bool, String> {
     match (left, right) {
         (Value::Int(a), Value::Int(b)) => Ok(a < b),
         (Value::Float(a), Value::Float(b)) => Ok(a < b),
-        (Value::Text(a), Value::Text(b)) => Ok(a < b),
+        (Value::Duration(a), Value::Duration(b)) => Ok(a < b),
+        (a, b) if a.as_text().is_some() && b.as_text().is_some() => Ok(a.as_text() < b.as_text()),
         (Value::Bool(_), Value::Bool(_)) => Err(NO_COMPARISON.to_owned()),
         (a, b) => match (basic_kind(a), basic_kind(b)) {
             (Some(_), Some(_)) => Err(INCOMPATIBLE.to_owned()),
@@ -62,9 +64,9 @@ pub(super) fn less_or_equal(left: &Value, right: &Value) -> Result<bool, String>
 fn basic_kind(value: &Value) -> Option<u8> {
     match value {
         Value::Bool(_) => Some(0),
-        Value::Int(_) => Some(1),
+        Value::Int(_) | Value::Duration(_) => Some(1),
         Value::Float(_) => Some(2),
-        Value::Text(_) => Some(3),
+        Value::Text(_) | Value::Safe(_) | Value::Json(_) => Some(3),
         _ => None,
     }
 }

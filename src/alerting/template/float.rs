@@ -73,7 +73,7 @@ pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     let Digits { digits, point } = digits(value, precision.map(|precision| precision - 1));
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     let limit = match precision.map(|p| i32::try_from(p).unwrap_or(i32::MAX)) {
-        // Go: the shortest text counts as one of six digits here.
+        // Go counts the shortest text as a text of six digits here.
         None => 6,
         Some(precision) if precision > count && count >= point => count,
         Some(precision) => precision,

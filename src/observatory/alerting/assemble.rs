@@ -8,8 +8,8 @@ use crate::{
         AlertRule, AlertmanagerPeer, Channel, ChannelTraits, Console, DefaultRules,
         DispatchOptions, ExportedChannel, HttpClient, HttpClientError, NotificationOptions,
         Notifications, OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup,
-        RuleGroups, RuleOptions, Runner, Source, TimeSource, TraceLink, default_rules,
-        load_rule_file, preset_rules,
+        RuleGroups, RuleOptions, Runner, Source, TemplateFiles, TimeSource, TraceLink,
+        default_rules, load_rule_file, preset_rules,
     },
     config::{AlertingConfig, ChannelConfig, ChannelKind, Config, Preset},
     metrics::registry::Diagnostics,
@@ -112,15 +112,17 @@ impl Assembled {
         known.extend(alerting.channels.keys().cloned());
         if is_on {
             let client = HttpClient::new(&alerting.http)?;
+            let files = TemplateFiles::load(&alerting.template_files)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.missing().filter(|_| channel.enabled) {
                     parts.diagnostics.notice(format!(
                         "the alert channel {name} is off: it needs an address ({variable})"
                     ));
                 } else if channel.enabled && !channels.contains_key(name) {
-                    channels.extend(made(name, channel, &client)?);
-                    peers.extend(peers_of(name, channel, &client)?);
-                    exported.insert(name.clone(), exported_as(channel));
+                    let channel = channel.clone().with_default_template_files(&files);
+                    channels.extend(made(name, &channel, &client)?);
+                    peers.extend(peers_of(name, &channel, &client)?);
+                    exported.insert(name.clone(), exported_as(&channel));
                 }
             }
         }

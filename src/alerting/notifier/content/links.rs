@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use hyper::Uri;
-use serde::Serialize;
 
 use super::super::{Message, hex};
 
@@ -19,7 +18,8 @@ const ANNOTATIONS: [(&str, &str); 4] = [
 ];
 
 /// A link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(in super::super) struct Link {
     pub(in super::super) label: &'static str,
     pub(in super::super) url: String,

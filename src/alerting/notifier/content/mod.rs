@@ -7,8 +7,6 @@
 mod links;
 mod text;
 
-use serde::Serialize;
-
 #[cfg(feature = "email")]
 pub(super) use self::text::cleaned;
 pub(super) use self::{
@@ -29,7 +27,8 @@ const MAX_SUMMARY_CHARS: usize = 300;
 const MAX_DESCRIPTION_CHARS: usize = 1_000;
 
 /// A message, ready to be escaped.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct Content {
     pub(super) title: String,
     pub(super) status: Status,
@@ -48,7 +47,8 @@ pub(super) struct Content {
 }
 
 /// One alert of it: what it does not share with the others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct ContentAlert {
     pub(super) status: Status,
     /// `since …` or `until …`.
@@ -60,7 +60,8 @@ pub(super) struct ContentAlert {
 }
 
 /// A label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct ContentLabel {
     pub(super) name: String,
     pub(super) value: String,

@@ -80,7 +80,7 @@ impl EmailOptions {
             to,
             channel: id_part(name),
             max_alerts: self.max_alerts,
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             server,
             connections: Semaphore::new(self.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
         });

@@ -97,7 +97,7 @@ fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Conten
         if let Some(subject) = rendered.get("subject") {
             content.title = one_line(subject, MAX_SUBJECT_CHARS);
         }
-        let html = html::of(&content, rendered);
+        let html = html::html(&content, rendered);
         let is_own = rendered.get("html").is_some();
         if html.len() <= MAX_HTML_BYTES || is_own || max_alerts == 0 {
             return (content, html);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::Secret;
+use super::super::{Secret, TemplateFiles};
 
 /// An e-mail channel: one mail server, several recipients, each told on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct EmailOptions {
     pub max_alerts: usize,
     /// Templates for `subject`, `text` and `html`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 /// How the connection to a mail server is protected.
@@ -68,6 +70,7 @@ impl Default for EmailOptions {
             max_connections: 4,
             max_alerts: 20,
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
@@ -149,7 +152,14 @@ impl EmailOptions {
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());

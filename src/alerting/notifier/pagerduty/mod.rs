@@ -88,7 +88,7 @@ impl PagerDutyOptions {
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
         let pagerduty = PagerDuty {
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             options: self.clone(),
             client: client.clone(),
         };

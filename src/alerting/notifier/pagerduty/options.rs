@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::{Secret, webhook::check_url};
+use super::super::{Secret, TemplateFiles, webhook::check_url};
 use crate::alerting::RoutingError;
 
 /// Events API v2: an integration's key has 32 characters.
@@ -31,6 +31,8 @@ pub struct PagerDutyOptions {
     pub rate_limit_wait: Duration,
     /// Templates for `summary` and `details`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 impl Default for PagerDutyOptions {
@@ -43,6 +45,7 @@ impl Default for PagerDutyOptions {
             max_alerts: 100,
             rate_limit_wait: Duration::from_mins(2),
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
@@ -92,7 +95,14 @@ impl PagerDutyOptions {
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());

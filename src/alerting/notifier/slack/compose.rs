@@ -9,12 +9,12 @@ use super::{
     super::{
         Message, Status,
         content::{Content, ContentAlert, ContentLabel, MAX_TITLE_CHARS, lines, one_line},
-        template::{Rendered, slack_escaped},
+        template::Rendered,
     },
     SlackOptions,
     options::is_emoji,
 };
-use crate::alerting::Severity;
+use crate::alerting::{Severity, template::slack_escaped};
 
 /// Characters of a text: what a section of Slack's takes. An attachment shows 700 of them before "Show more".
 const MAX_TEXT_CHARS: usize = 3_000;

@@ -91,7 +91,7 @@ impl SlackOptions {
     ) -> Result<Vec<Arc<dyn Notifier>>, crate::alerting::RoutingError> {
         self.check(name)?;
         let slack = Slack {
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             pace: client.pace(&self.url, self.min_interval),
             options: self.clone(),
             client: client.clone(),

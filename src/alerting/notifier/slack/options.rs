@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::{Secret, webhook::check_url};
+use super::super::{Secret, TemplateFiles, webhook::check_url};
 use crate::alerting::RoutingError;
 
 /// Whoever waits longer for a turn has no time left for the message.
@@ -29,6 +29,8 @@ pub struct SlackOptions {
     pub min_interval: Duration,
     /// Templates for `title`, `text` and `fallback`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 impl Default for SlackOptions {
@@ -41,6 +43,7 @@ impl Default for SlackOptions {
             max_alerts: 10,
             min_interval: Duration::from_secs(1),
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
@@ -90,7 +93,14 @@ impl SlackOptions {
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());

@@ -11,7 +11,8 @@ use crate::alerting::{HttpOptions, Reason, Secret, Status};
 const URL: &str = "https://hooks.slack.com/services/T0/B0/token";
 
 fn body(message: &Message, options: &SlackOptions) -> Value {
-    let templates = Templates::new("ops", &SLOTS, &options.templates).unwrap();
+    let templates =
+        Templates::new("ops", &SLOTS, &options.templates, &options.template_files).unwrap();
     let body = compose::body(message, options, &templates.render(message));
     serde_json::to_value(body).unwrap()
 }
@@ -201,9 +202,9 @@ fn no_foreign_text_is_a_mention_or_a_link_wherever_it_stands() {
     message
         .common_labels
         .insert("alertname".to_owned(), evil.to_owned());
-    let failing = format!("{{{{ '{evil}'.nothing.at_all }}}}");
+    let failing = format!("{{{{ index .Alerts \"{evil}\" }}}}");
     let options = SlackOptions::new(URL)
-        .with_template("fallback", "{{ common_labels.alertname }}")
+        .with_template("fallback", "{{ .CommonLabels.alertname }}")
         .with_template("text", failing);
     let body = body(&message, &options);
     let escaped = "&lt;!channel&gt; &lt;https://evil.example|ok&gt;";
@@ -294,8 +295,8 @@ fn a_title_of_entities_is_as_short_as_any_other() {
 #[test]
 fn a_template_replaces_a_text_and_its_failure_is_noted() {
     let options = SlackOptions::new(URL)
-        .with_template("title", "{{ common_labels.component }} <x>")
-        .with_template("text", "{{ a.b.c }}");
+        .with_template("title", "{{ .CommonLabels.component }} <x>")
+        .with_template("text", "{{ .Nothing.At.All }}");
     let body = body(&reference(Status::Firing), &options);
     let attachment = &body["attachments"][0];
     assert_eq!(attachment["title"], "router <x>");
