@@ -1,4 +1,4 @@
-//! Writes messages for whoever reads the process's output.
+//! Writes messages to standard error or to a writer of the application.
 
 use std::{
     collections::BTreeMap,
@@ -20,14 +20,14 @@ use super::{
 };
 use crate::alerting::{RoutingError, Severity};
 
-/// Characters of a title, a label or another foreign text.
+/// Characters of a title, a label or another text from outside.
 const MAX_FOREIGN_CHARS: usize = 300;
 /// Alerts of one message that are written out.
 const MAX_ALERTS: usize = 20;
 /// Characters of a template's text.
 const MAX_TEXT_CHARS: usize = 16_384;
 
-/// The text that a template can give.
+/// The text that a template can replace.
 const SLOTS: [Slot; 1] = [Slot {
     name: "text",
     escape: Escape::Plain,
@@ -48,14 +48,14 @@ pub struct ConsoleOptions {
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
-    /// Whether a thread is still at it: a pipe that nobody reads, a terminal that was stopped.
+    /// Whether a thread is writing: a full pipe or a stopped terminal holds it up.
     is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,
 }
 
 impl ConsoleOptions {
-    /// The defaults.
+    /// Creates the default options.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -78,10 +78,10 @@ impl ConsoleOptions {
         self
     }
 
-    /// The notifier of the channel with this name.
+    /// Builds the notifier of the channel with this name.
     ///
     /// # Errors
-    /// When a template does not parse.
+    /// If a template does not parse.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let mut console = Console::stderr();
         console.templates = Templates::new(name, &SLOTS, &self.templates, &self.template_files)?;
@@ -90,7 +90,7 @@ impl ConsoleOptions {
 }
 
 impl Console {
-    /// Writes to standard error, coloured where that is a terminal.
+    /// Creates a channel that writes to standard error, with colours on a terminal.
     #[must_use]
     pub fn stderr() -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Console {
         }
     }
 
-    /// Writes to something else, without colours.
+    /// Creates a channel that writes to this writer, without colours.
     #[must_use]
     pub fn writer(writer: impl Write + Send + 'static) -> Self {
         Self {
@@ -112,10 +112,10 @@ impl Console {
         }
     }
 
-    /// Uses a template for `text`; see `docs/alert-templates.md`.
+    /// Replaces the text by a template; see `docs/alert-templates.md`.
     ///
     /// # Errors
-    /// When it does not parse.
+    /// If the template does not parse.
     pub fn with_template(mut self, source: impl Into<String>) -> Result<Self, RoutingError> {
         let sources = BTreeMap::from([("text".to_owned(), source.into())]);
         self.templates = Templates::new("console", &SLOTS, &sources, &TemplateFiles::default())?;
@@ -134,10 +134,12 @@ impl Console {
         text
     }
 
-    /// Writes on a thread that may wait, so that no other channel does.
+    /// Writes on a blocking thread, so that a slow reader holds up no other channel.
     async fn write(&self, text: String) -> io::Result<()> {
         if self.is_writing.swap(true, Ordering::AcqRel) {
-            return Err(io::Error::other("the message before is not taken yet"));
+            return Err(io::Error::other(
+                "the output does not accept the previous message",
+            ));
         }
         let (writer, is_writing) = (Arc::clone(&self.writer), Arc::clone(&self.is_writing));
         let written = spawn_blocking(move || {
@@ -150,7 +152,7 @@ impl Console {
             written
         });
         written.await.unwrap_or_else(|error| {
-            // A writer of the application's own that panics.
+            // The application's writer has panicked.
             self.is_writing.store(false, Ordering::Release);
             Err(io::Error::other(error))
         })
@@ -191,7 +193,7 @@ fn render(message: &Message, is_coloured: bool) -> String {
     } else {
         title
     };
-    let mut text = format!("{title}: {}\n", why(message));
+    let mut text = format!("{title}: {}\n", reason(message));
     for alert in message.alerts.iter().take(MAX_ALERTS) {
         let own = alert.alert.labels.iter().filter(|label| {
             message.common_labels.get(label.name()).map(String::as_str) != Some(label.value())
@@ -229,14 +231,17 @@ fn render(message: &Message, is_coloured: bool) -> String {
     text
 }
 
-fn why(message: &Message) -> String {
+fn reason(message: &Message) -> String {
     match &message.reason {
         Reason::New => "new".to_owned(),
-        Reason::Changed => "more alerts".to_owned(),
-        Reason::SomeResolved => "some are over".to_owned(),
-        Reason::AllResolved => "over".to_owned(),
+        Reason::Changed => "more alerts have joined".to_owned(),
+        Reason::SomeResolved => "some alerts have resolved".to_owned(),
+        Reason::AllResolved => "resolved".to_owned(),
         Reason::Repeat => "still firing".to_owned(),
-        Reason::Escalation => format!("nobody has acknowledged, step {}", message.escalation_step),
+        Reason::Escalation => format!(
+            "not acknowledged, escalation step {}",
+            message.escalation_step
+        ),
         Reason::Acknowledged { by, comment } => {
             format!("acknowledged by {}: {}", plain(by), plain(comment))
         }
@@ -245,7 +250,7 @@ fn why(message: &Message) -> String {
     }
 }
 
-/// A label may hold what moves the cursor or forges a line, and be a megabyte long.
+/// Returns a text from outside as one short line: a label may have control characters or be a megabyte long.
 fn plain(text: &str) -> String {
     one_line(text, MAX_FOREIGN_CHARS)
 }
@@ -287,7 +292,7 @@ mod tests {
     #[test]
     fn a_foreign_text_of_any_length_is_a_line_that_can_be_read() {
         let mut message = super::super::content::tests::hostile();
-        // As if another alert had none of its labels.
+        // The alert shares no label with the others.
         message.common_labels.clear();
         let text = render(&message, false);
         assert!(text.chars().count() < 4_000, "{}", text.chars().count());
@@ -322,7 +327,7 @@ mod tests {
         assert!(text.contains("\n  A template failed: "), "{text}");
     }
 
-    /// Takes nothing until it is dropped.
+    /// A writer that blocks until the sender is dropped.
     struct Stuck(std::sync::mpsc::Receiver<()>);
 
     impl Write for Stuck {

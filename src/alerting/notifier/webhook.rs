@@ -1,4 +1,4 @@
-//! Posts the body that Alertmanager's webhook posts, signed where a key is set.
+//! Posts the body of Alertmanager's webhook, signed if a key is set.
 
 use std::{
     collections::BTreeMap,
@@ -21,16 +21,16 @@ use super::{
 };
 use crate::alerting::RoutingError;
 
-/// Seconds since the epoch at which the body was signed.
+/// The time of the signature in seconds since the epoch.
 const TIMESTAMP_HEADER: &str = "x-observatory-timestamp";
-/// `sha256=` and the HMAC of timestamp, a full stop, and the body.
+/// `sha256=` and the HMAC of the timestamp, a full stop and the body.
 const SIGNATURE_HEADER: &str = "x-observatory-signature";
 /// The group's dedup key.
 const DEDUP_HEADER: &str = "x-observatory-dedup-key";
-/// Why the body is not the template's.
+/// The error of a failed template.
 const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
 
-/// The text that a template can give.
+/// The text that a template can replace.
 const SLOTS: [Slot; 1] = [Slot {
     name: "body",
     escape: Escape::Json,
@@ -41,15 +41,15 @@ const SLOTS: [Slot; 1] = [Slot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebhookOptions {
-    /// Where it posts to; each URL is told on its own.
+    /// The URLs. Each URL gets every message.
     pub urls: Vec<Secret>,
-    /// Headers beside ours, such as `authorization`.
+    /// Headers beside the channel's own, such as `authorization`.
     pub headers: BTreeMap<String, Secret>,
-    /// Signs the body with HMAC-SHA256, so that the peer knows who sent it and when.
+    /// The key of an HMAC-SHA256 signature of time and body.
     pub signing_key: Option<Secret>,
-    /// Alerts in one message at most; 0 for all. Default: all.
+    /// The maximum number of alerts in one message; 0 for no limit. Default: no limit.
     pub max_alerts: usize,
-    /// A template for `body`, which must give JSON; see `docs/alert-templates.md`.
+    /// A template for `body`, which must write JSON; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
     pub template_files: TemplateFiles,
@@ -66,7 +66,7 @@ pub struct Webhook {
 }
 
 impl WebhookOptions {
-    /// A webhook without headers and signature.
+    /// Creates the options of a webhook without headers and signature.
     #[must_use]
     pub fn new<S: Into<Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
         Self {
@@ -100,24 +100,25 @@ impl WebhookOptions {
         self
     }
 
-    /// Signs every body with this key.
+    /// Signs each body with this key.
     #[must_use]
     pub fn with_signing_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.signing_key = Some(Secret::new(key));
         self
     }
 
-    /// Sends at most so many alerts in one message.
+    /// Sets the maximum number of alerts in one message.
     #[must_use]
     pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
         self.max_alerts = max_alerts;
         self
     }
 
-    /// The notifiers of the channel with this name: one for each URL.
+    /// Builds the notifiers of the channel with this name: one for each URL.
     ///
     /// # Errors
-    /// When there is no URL, one is none, or a header cannot be sent. The error does not show the URL.
+    /// If there is no URL, a URL or a template does not parse, or a header cannot be sent. The error does not show the
+    /// URL.
     pub fn build(
         &self,
         name: &str,
@@ -156,7 +157,7 @@ impl WebhookOptions {
     }
 }
 
-/// Says what is wrong with a URL, without showing it.
+/// Checks a URL. The error does not show the URL.
 pub(super) fn check_url(url: &Secret) -> Result<(), String> {
     let uri: Uri = url
         .expose()
@@ -173,7 +174,7 @@ pub(super) fn check_url(url: &Secret) -> Result<(), String> {
     }
 }
 
-/// The headers, or the name of one that cannot be sent.
+/// Returns the headers, or the name of a header that cannot be sent.
 pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &str> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
@@ -193,7 +194,7 @@ pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &st
 impl Notifier for Webhook {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         Box::pin(async move {
-            let wrong = |error: &dyn fmt::Display| {
+            let write_error = |error: &dyn fmt::Display| {
                 NotifyError::new(
                     FailureClass::Other,
                     format!("cannot write the body: {error}"),
@@ -203,19 +204,19 @@ impl Notifier for Webhook {
             let rendered = self.templates.render(&message);
             let body = match rendered.get("body") {
                 Some(body) => body.as_bytes().to_vec(),
-                None => payload::webhook(&message).map_err(|error| wrong(&error))?,
+                None => payload::webhook(&message).map_err(|error| write_error(&error))?,
             };
             let mut headers = self.headers.clone();
             let mut set = |name: &'static str, value: String| {
                 HeaderValue::try_from(value).map(|value| headers.insert(name, value))
             };
-            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| wrong(&error))?;
+            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| write_error(&error))?;
             if !rendered.note.is_empty() {
-                // A header takes ASCII.
+                // A header's value is ASCII.
                 let note = rendered
                     .note
                     .replace(|c: char| !matches!(c, ' '..='~'), "?");
-                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| wrong(&error))?;
+                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| write_error(&error))?;
             }
             if let Some(key) = &self.key {
                 let since = SystemTime::now()
@@ -223,8 +224,8 @@ impl Notifier for Webhook {
                     .unwrap_or_default();
                 let seconds = since.as_secs().to_string();
                 let signature = format!("sha256={}", sign(key, &seconds, &body));
-                set(TIMESTAMP_HEADER, seconds).map_err(|error| wrong(&error))?;
-                set(SIGNATURE_HEADER, signature).map_err(|error| wrong(&error))?;
+                set(TIMESTAMP_HEADER, seconds).map_err(|error| write_error(&error))?;
+                set(SIGNATURE_HEADER, signature).map_err(|error| write_error(&error))?;
             }
             let post = Post::new(&self.url, body).with_headers(headers);
             self.client.post(post).await

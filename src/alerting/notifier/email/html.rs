@@ -55,7 +55,7 @@ fn data(content: &Content, note: &str) -> Value {
     object([
         ("Title", Value::text(&*content.title)),
         ("Class", Value::text(class)),
-        ("Why", Value::text(&*content.why)),
+        ("Reason", Value::text(&*content.reason)),
         ("Summary", Value::text(&*content.summary)),
         ("Description", Value::text(&*content.description)),
         ("Labels", labels(&content.labels)),

@@ -89,7 +89,13 @@ fn values_are_escaped_and_the_template_itself_is_not() {
         "&lt;&#39;&#34;&amp;"
     );
     assert_eq!(html("{{ \"<\" | html }}"), "&lt;", "escaped once");
-    let page = html("{{ template \"email.default.html\" . }}");
+    let mut message = reference(Status::Firing);
+    let alert = Arc::make_mut(&mut message.alerts[0].alert);
+    alert.annotations.extend(hostile().common_annotations);
+    alert.annotations.retain(|_, text| text.len() < 1_000);
+    let page = "{{ template \"email.default.html\" . }}";
+    let page = expand_with(&message, &none, Escape::Html, page).unwrap();
+    assert!(page.contains("&lt;img src=x"), "{page}");
     assert!(
         !page.contains("<script") && !page.contains("<img"),
         "escaped"
@@ -142,10 +148,8 @@ fn deep_nesting_fails_and_does_not_overflow_the_stack() {
         "{{{{ define \"a\" }}}}{branches}{{{{ template \"a\" . }}}}{ends}{{{{ end }}}}{{{{ template \"a\" . }}}}"
     );
     check_error(&source, "exceeded maximum depth");
-    check_error(
-        &format!("{{{{ {}1", "(".repeat(100_000)),
-        "nested too deeply",
-    );
+    let (open, close) = ("(".repeat(100_000), ")".repeat(100_000));
+    check_error(&format!("{{{{ {open}1{close} }}}}"), "nested too deeply");
     check_error(&"{{ with . }}".repeat(100_000), "nested too deeply");
     let longest = format!("{{{{ {}1{} }}}}", "(".repeat(97), ")".repeat(97));
     check(&longest, "1");
@@ -211,7 +215,7 @@ fn functions_and_methods_give_alertmanagers_texts() {
     check("{{ stringSlice \"a\" \"b\" | join \", \" }}", "a, b");
     check("{{ match \"^High\" .CommonLabels.alertname }}", "true");
     check(
-        "{{ reReplaceAll \"(\\\\w+)-\" \"$1_\" \"gpt-4\" }}",
+        "{{ reReplaceAll \"(\\\\w+)-\" \"${1}_\" \"gpt-4\" }}",
         "gpt_4",
     );
     check(
