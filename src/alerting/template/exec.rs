@@ -7,7 +7,7 @@ use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Place, Tree}
 use super::escape::{self, Escape};
 use super::functions::Call;
 use super::library::{Library, is_empty};
-use super::value::Value;
+use super::value::{ListKind, Value};
 use super::{Context, TemplateError, format, functions, json, members};
 
 /// Depth of nested calls of templates.
@@ -16,6 +16,8 @@ const MAX_CALL_DEPTH: usize = 100;
 const MAX_DEPTH: usize = 250;
 /// Bytes of text that count as one unit of work.
 const BYTES_PER_UNIT: usize = 16;
+/// Units of work to read an alert of a list.
+const WORK_UNITS_PER_ALERT: usize = 4;
 
 /// Limits of one execution.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +272,7 @@ impl<'a> Exec<'a> {
         if items.is_empty() {
             return self.list(dot, &branch.otherwise);
         }
+        self.spend(branch.pipe.place(), items.len())?;
         let known = self.variables.len();
         for (key, item) in items {
             match branch.pipe.variables.as_slice() {
@@ -381,7 +384,7 @@ impl<'a> Exec<'a> {
             return Err(self.fail(place, message));
         };
         let value = result.map_err(|message| self.fail(place, message))?;
-        self.spend(place, work_of_result(&value))?;
+        self.spend(place, work_of(receiver) + work_of(&value))?;
         Ok(value)
     }
 
@@ -423,14 +426,13 @@ impl<'a> Exec<'a> {
             }
         }
         let args: Vec<Value> = args.into_iter().map(|(value, _)| value).collect();
-        let texts = args.iter().filter_map(Value::as_text);
-        let bytes: usize = texts.map(str::len).sum();
-        self.spend(command.place, function.work() + bytes / BYTES_PER_UNIT)?;
+        let work_units: usize = args.iter().map(work_of).sum();
+        self.spend(command.place, function.work() + work_units)?;
         let value = functions::call(function, &args, self.inputs).map_err(|message| {
             let message = format!("error calling {}: {message}", function.name);
             self.fail(command.place, message)
         })?;
-        self.spend(command.place, work_of_result(&value))?;
+        self.spend(command.place, work_of(&value))?;
         Ok(value)
     }
 
@@ -494,7 +496,7 @@ impl<'a> Exec<'a> {
             value = match members::method(&value, name, &[]) {
                 Some(result) => {
                     let result = result.map_err(|message| self.fail(place, message))?;
-                    self.spend(place, work_of_result(&result))?;
+                    self.spend(place, work_of(&value) + work_of(&result))?;
                     result
                 }
                 None => members::field(&value, name, self.inputs)
@@ -513,9 +515,12 @@ impl<'a> Exec<'a> {
 /// The names of an operand that has no fields.
 static NO_NAMES: Vec<String> = Vec::new();
 
-/// Units of work by the size of a new value.
-fn work_of_result(value: &Value) -> usize {
+/// Units of work to read or to make a value, by its size.
+fn work_of(value: &Value) -> usize {
     match value {
+        Value::List(list) if list.kind == ListKind::Alerts => {
+            list.items.len().saturating_mul(WORK_UNITS_PER_ALERT)
+        }
         Value::List(list) => list.items.len(),
         Value::Kv(pairs) => pairs.len(),
         value => value
