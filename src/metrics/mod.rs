@@ -1,14 +1,20 @@
 //! Metrics: what there is, where it is kept, how it is written, and how observations get there.
 
 pub mod catalog;
-pub(crate) mod derived;
+#[cfg(feature = "alerting")]
+pub(crate) mod collect;
+mod derived;
 pub(crate) mod exposition;
+mod gatherer;
+mod options;
 pub(crate) mod registry;
 mod sink;
 
-pub(crate) use self::registry::{MOST_SERIES, check_buckets};
+pub(crate) use self::gatherer::Gatherer;
+pub(crate) use self::registry::{MAX_SERIES, check_buckets};
 pub use self::{
     exposition::Format,
+    options::{PrometheusConfig, QueryConfig, RetentionConfig},
     registry::{BucketsError, BucketsFor, Registry, RegistryOptions},
     sink::{FacadeSink, MetricsSink, Side, SinkOptions},
 };

@@ -14,9 +14,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
-    observation::Outcome,
-    redaction::Redaction,
+    observation::{Kind, Mapping, Outcome},
+    privacy::Redaction,
 };
 
 /// gRPC's codes that are the server's fault; of a client's span any but `OK` is a failure. RPC conventions, v1.41.1.
@@ -127,7 +126,7 @@ fn number(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::{
-        redaction::denying,
+        privacy::denying,
         traces::tail::tests::{span, with},
     };
 

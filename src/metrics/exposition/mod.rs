@@ -8,11 +8,10 @@ mod otlp;
 pub(crate) mod protobuf;
 mod text;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 pub(crate) use self::chunks::Chunks;
 use super::registry::{Counter, Gauge, Histogram, Registry, Series};
-use crate::resource::ResourceAttributes;
 
 /// A format of exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,6 +40,9 @@ impl Format {
     }
 }
 
+/// Attributes of the resource that is observed, by name.
+pub(crate) type ResourceAttributes = std::sync::Arc<[(String, String)]>;
+
 /// When and for whom something is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {
@@ -49,8 +51,8 @@ pub(crate) struct Moment {
     /// Wall clock now and at the start of the process, for OTLP.
     pub(crate) wall: Duration,
     pub(crate) start: Duration,
-    /// Who sends, for OTLP.
-    pub(crate) resource: ResourceAttributes,
+    /// Attributes of the OTLP resource: names and values.
+    pub(crate) resource: Arc<[(String, String)]>,
 }
 
 /// Writes everything in `format`, chunk by chunk.

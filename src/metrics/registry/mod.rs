@@ -40,7 +40,7 @@ use crate::observation::{Dropped, OVERFLOW};
 /// Metrics there can be; a name made of an id must not fill the memory.
 const METRICS_LIMIT: usize = 2_000;
 /// Series that any limit allows at most.
-pub(crate) const MOST_SERIES: usize = 1_000_000;
+pub(crate) const MAX_SERIES: usize = 1_000_000;
 
 /// How a registry is made.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             prefix: "llm_router_".to_owned(),
-            series_limit: crate::interner::DEFAULT_LIMIT,
+            series_limit: crate::observation::interner::DEFAULT_LIMIT,
             labels: BTreeMap::new(),
             buckets: Vec::new(),
             idle_timeout: None,
@@ -203,6 +203,24 @@ impl Registry {
             .values()
             .cloned()
             .collect()
+    }
+
+    /// The number of series of all metrics.
+    #[cfg(feature = "server")]
+    pub(crate) fn series_count(&self) -> usize {
+        self.families().iter().map(|family| family.len()).sum()
+    }
+
+    /// The sum of all series of a counter.
+    pub(crate) fn counter_total(&self, name: &str) -> u64 {
+        let family = self.family(name);
+        family.map_or(0, |family| match &family.series {
+            Tables::Counter(table) => {
+                let series = table.sorted();
+                series.iter().map(|series| series.value().whole).sum()
+            }
+            Tables::Gauge(_) | Tables::Histogram(..) => 0,
+        })
     }
 
     /// The metric with this full name.
@@ -367,7 +385,7 @@ impl Registry {
         let series = if is_own(name) {
             METRICS_LIMIT
         } else {
-            self.0.options.series_limit.min(MOST_SERIES)
+            self.0.options.series_limit.min(MAX_SERIES)
         };
         let limit = Limit {
             series,
