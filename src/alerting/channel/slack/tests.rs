@@ -340,7 +340,7 @@ fn only_ok_is_a_success() {
     assert!(!error.is_retryable);
     assert_eq!(
         error.text,
-        "200 OK: <html>Please log in, where Slack says `ok`"
+        "200 OK: <html>Please log in, but Slack answers `ok`"
     );
     assert!(answer(200, "").is_err());
     assert!(answer(500, "ok").unwrap_err().is_retryable);
