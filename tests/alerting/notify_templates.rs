@@ -116,7 +116,12 @@ fn by_name(text: &str) -> Vec<(String, String)> {
     let pairs = texts.filter_map(|text| text.split_once(": <"));
     let trimmed = |text: &str| text.trim().to_owned();
     pairs
-        .map(|(name, text)| (name.trim().to_owned(), trimmed(text.trim_end_matches('>'))))
+        .map(|(name, text)| {
+            (
+                name.trim().trim_start_matches(START).to_owned(),
+                trimmed(text.trim_end_matches('>')),
+            )
+        })
         .collect()
 }
 
