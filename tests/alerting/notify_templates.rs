@@ -8,9 +8,10 @@ use std::{
 };
 
 use axum::{http::StatusCode, response::IntoResponse as _};
+use llm_observatory::Secret;
 use llm_observatory::alerting::{
     AlertmanagerPeer, Channel, Console, DispatchOptions, NotificationOptions, Receiver, Routing,
-    Secret, SlackOptions, TemplateFiles,
+    SlackOptions, TemplateFiles,
 };
 use serde_json::{Value, json};
 

@@ -16,10 +16,9 @@ pub(super) fn equal(args: &[Value]) -> Result<bool, String> {
     for other in others {
         let same = match (first, other) {
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) | (Value::Duration(a), Value::Duration(b)) => a == b,
             #[expect(clippy::float_cmp, reason = "as in Go, equal is equal")]
             (Value::Float(a), Value::Float(b)) => a == b,
-            (Value::Duration(a), Value::Duration(b)) => a == b,
             (a, b) if a.as_text().is_some() && b.as_text().is_some() => a.as_text() == b.as_text(),
             (Value::Nil, Value::Nil) => true,
             (Value::Nil, _) | (_, Value::Nil) => false,
@@ -44,9 +43,8 @@ pub(super) fn equal(args: &[Value]) -> Result<bool, String> {
 
 pub(super) fn less(left: &Value, right: &Value) -> Result<bool, String> {
     match (left, right) {
-        (Value::Int(a), Value::Int(b)) => Ok(a < b),
+        (Value::Int(a), Value::Int(b)) | (Value::Duration(a), Value::Duration(b)) => Ok(a < b),
         (Value::Float(a), Value::Float(b)) => Ok(a < b),
-        (Value::Duration(a), Value::Duration(b)) => Ok(a < b),
         (a, b) if a.as_text().is_some() && b.as_text().is_some() => Ok(a.as_text() < b.as_text()),
         (Value::Bool(_), Value::Bool(_)) => Err(NO_COMPARISON.to_owned()),
         (a, b) => match (basic_kind(a), basic_kind(b)) {

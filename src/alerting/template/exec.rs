@@ -1,5 +1,7 @@
 //! Executes a template: walks its tree and writes its text, as Go's `text/template` does.
 
+mod operand;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use super::escape::{self, Escape};
 use super::functions::Call;
 use super::library::{Library, is_empty};
 use super::value::{ListKind, Value};
-use super::{Context, TemplateError, format, functions, json, members};
+use super::{Context, TemplateError, format, functions, json};
 
 /// Depth of nested calls of templates.
 const MAX_CALL_DEPTH: usize = 100;
@@ -363,31 +365,6 @@ impl<'a> Exec<'a> {
         self.method(&receiver, method, &args, first.place)
     }
 
-    fn variable(&self, name: &str) -> Value {
-        let mut known = self.variables.iter().rev();
-        let known = known.find(|(known, _)| known == name);
-        known.map_or(Value::Nil, |(_, value)| value.clone())
-    }
-
-    fn method(
-        &mut self,
-        receiver: &Value,
-        name: &str,
-        args: &[Value],
-        place: Place,
-    ) -> Outcome<Value> {
-        let Some(result) = members::method(receiver, name, args) else {
-            if members::field(receiver, name, self.inputs).is_none() {
-                return Err(self.no_field(receiver, name, place));
-            }
-            let message = format!("{name} is not a method but has arguments");
-            return Err(self.fail(place, message));
-        };
-        let value = result.map_err(|message| self.fail(place, message))?;
-        self.spend(place, work_of(receiver) + work_of(&value))?;
-        Ok(value)
-    }
-
     fn function(
         &mut self,
         dot: &Value,
@@ -452,63 +429,6 @@ impl<'a> Exec<'a> {
             }
         }
         Ok(last.unwrap_or(value))
-    }
-
-    fn operand(&mut self, dot: &Value, operand: &'a Operand) -> Outcome<Value> {
-        let place = operand.place;
-        match &operand.kind {
-            OperandKind::Dot => Ok(dot.clone()),
-            OperandKind::Nil => Ok(Value::Nil),
-            OperandKind::Bool(value) => Ok(Value::Bool(*value)),
-            OperandKind::Number(number) => Ok(match number.integer {
-                Some(integer) if number.is_integer => Value::Int(integer),
-                _ => Value::Float(number.float),
-            }),
-            OperandKind::Text(text) => Ok(Value::text(&**text)),
-            OperandKind::Field(names) => self.fields(dot.clone(), names, place),
-            OperandKind::Variable(name, names) => {
-                let value = self.variable(name);
-                self.fields(value, names, place)
-            }
-            OperandKind::Chain(inner, names) => {
-                let value = self.operand(dot, inner)?;
-                self.fields(value, names, place)
-            }
-            OperandKind::Pipe(pipe) => self.pipe(dot, pipe),
-            OperandKind::Function(function) => {
-                // An argument that is a function has no arguments: `printf "%s" externalURL`.
-                if function.min_args > 0 {
-                    let message = format!(
-                        "wrong number of args for {}: want {} got 0",
-                        function.name, function.min_args
-                    );
-                    return Err(self.fail(place, message));
-                }
-                functions::call(function, &[], self.inputs)
-                    .map_err(|e| self.fail(place, format!("error calling {}: {e}", function.name)))
-            }
-        }
-    }
-
-    fn fields(&mut self, value: Value, names: &[String], place: Place) -> Outcome<Value> {
-        let mut value = value;
-        for name in names {
-            value = match members::method(&value, name, &[]) {
-                Some(result) => {
-                    let result = result.map_err(|message| self.fail(place, message))?;
-                    self.spend(place, work_of(&value) + work_of(&result))?;
-                    result
-                }
-                None => members::field(&value, name, self.inputs)
-                    .ok_or_else(|| self.no_field(&value, name, place))?,
-            };
-        }
-        Ok(value)
-    }
-
-    fn no_field(&self, value: &Value, name: &str, place: Place) -> TemplateError {
-        let message = format!("can't evaluate field {name} in type {}", value.type_name());
-        self.fail(place, message)
     }
 }
 

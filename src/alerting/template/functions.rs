@@ -244,40 +244,16 @@ pub(super) fn call(
         Call::HumanizePercentage => Ok(Value::text(humanize::percentage(humanize::float(first)?))),
         Call::HumanizeTimestamp => Ok(Value::text(humanize::timestamp(humanize::float(first)?)?)),
         Call::ToTime => Ok(Value::time(time::from_seconds(humanize::float(first)?)?)),
-        Call::Date => match &args[1] {
-            Value::Time(time) => bounded(time.format(text(args, 0))),
-            _ => Ok(Value::Nil),
-        },
-        Call::Tz => match &args[1] {
-            Value::Time(time) => time.in_zone(text(args, 0)).map(Value::Time),
-            _ => Ok(Value::Nil),
-        },
-        Call::Since => match first {
-            Value::Time(time) => Ok(Value::Duration(Time::utc(inputs.now_ms).since(time))),
-            _ => Ok(Value::Nil),
-        },
-        Call::Join => match &args[1] {
-            Value::List(List { items, .. }) => {
-                let texts: Vec<&str> = items.iter().filter_map(Value::as_text).collect();
-                bounded(texts.join(text(args, 0)))
-            }
-            _ => Ok(Value::Nil),
-        },
-        Call::StringSlice => match args.iter().find(|arg| arg.as_text().is_none()) {
-            None => Ok(Value::strings(args.iter().filter_map(Value::as_text))),
-            Some(arg) => {
-                let given = arg.type_name();
-                Err(format!(
-                    "wrong type for value; expected string; got {given}"
-                ))
-            }
-        },
+        Call::Date => bounded(date(args)),
+        Call::Tz => tz(args),
+        Call::Since => Ok(since(first, inputs)),
+        Call::Join => bounded(join(args)),
+        Call::StringSlice => string_slice(args),
         Call::TitleCase => bounded(format::title_case(text(args, 0))),
         Call::TrimSpace => Ok(Value::text(text(args, 0).trim())),
         Call::UrlUnescape => bounded(escape::unquery(text(args, 0))?),
         Call::ToJson => {
-            let json = json::encode(first);
-            self::bounded(json, inputs).map(|json| Value::Json(json.into()))
+            self::bounded(json::encode(first), inputs).map(|json| Value::Json(json.into()))
         }
         Call::SafeHtml => Ok(Value::Safe(text(args, 0).into())),
         // In html/template, `safeUrl` lets a URL of any scheme pass; it is escaped for HTML all the same.
@@ -297,21 +273,72 @@ pub(super) fn call(
         Call::Apply => Err(format!("non-function of type {}", first.type_name())),
         Call::Print => bounded(format::print(args)),
         Call::Println => bounded(format::println(args)),
-        Call::Printf => {
-            let max_bytes = inputs.limits.output_bytes;
-            bounded(format::printf(text(args, 0), &args[1..], max_bytes))
-        }
-        Call::Html => {
-            let text = self::bounded(escape::html(&format::joined(args)), inputs)?;
-            // Where the action would escape it once more, `&lt;` would become `&amp;lt;`.
-            Ok(match inputs.escape {
-                Escape::Plain | Escape::Json => Value::text(text),
-                _ => Value::Safe(text.into()),
-            })
-        }
+        Call::Printf => bounded(printf(args, inputs)),
+        Call::Html => html(args, inputs),
         Call::Js => bounded(escape::js(&format::joined(args))),
         Call::UrlQuery => bounded(escape::query(&format::joined(args))),
     }
+}
+
+/// Writes the time of the second argument in the layout of the first.
+fn date(args: &[Value]) -> String {
+    match args.get(1) {
+        Some(Value::Time(time)) => time.format(text(args, 0)),
+        _ => String::new(),
+    }
+}
+
+/// Moves the time of the second argument to the zone of the first.
+fn tz(args: &[Value]) -> Result<Value, String> {
+    match args.get(1) {
+        Some(Value::Time(time)) => time.in_zone(text(args, 0)).map(Value::Time),
+        _ => Ok(Value::Nil),
+    }
+}
+
+fn since(time: &Value, inputs: &Inputs<'_>) -> Value {
+    match time {
+        Value::Time(time) => Value::Duration(Time::utc(inputs.now_ms).since(time)),
+        _ => Value::Nil,
+    }
+}
+
+fn join(args: &[Value]) -> String {
+    match args.get(1) {
+        Some(Value::List(List { items, .. })) => {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_text).collect();
+            texts.join(text(args, 0))
+        }
+        _ => String::new(),
+    }
+}
+
+fn string_slice(args: &[Value]) -> Result<Value, String> {
+    match args.iter().find(|arg| arg.as_text().is_none()) {
+        None => Ok(Value::strings(args.iter().filter_map(Value::as_text))),
+        Some(arg) => {
+            let given = arg.type_name();
+            Err(format!(
+                "wrong type for value; expected string; got {given}"
+            ))
+        }
+    }
+}
+
+fn printf(args: &[Value], inputs: &Inputs<'_>) -> String {
+    let values = args.get(1..).unwrap_or_default();
+    format::printf(text(args, 0), values, inputs.limits.output_bytes)
+}
+
+/// Escapes for HTML. The action does not escape the result once more, so that `&lt;` does not become `&amp;lt;`.
+fn html(args: &[Value], inputs: &Inputs<'_>) -> Result<Value, String> {
+    let text = bounded(escape::html(&format::joined(args)), inputs)?;
+    Ok(match inputs.escape {
+        Escape::Plain | Escape::Json => Value::text(text),
+        Escape::Slack => Value::Safe(text.into()),
+        #[cfg(any(test, feature = "email"))]
+        Escape::Html => Value::Safe(text.into()),
+    })
 }
 
 fn label_of<'a>(sample: &'a crate::query::engine::VectorSample, name: &str) -> &'a str {

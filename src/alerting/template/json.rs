@@ -19,19 +19,18 @@ fn write(value: &Value, out: &mut String) {
         Value::Int(value) | Value::Duration(value) => {
             let _ = write!(out, "{value}");
         }
-        Value::Float(value) if value.is_finite() => out.push_str(&number(*value)),
-        Value::Float(_) => out.push_str("null"),
+        Value::Float(value) => out.push_str(&number(*value)),
         Value::Text(text) | Value::Safe(text) => string(text, out),
         Value::Json(text) => out.push_str(text),
         Value::Labels(labels) => {
             let pairs = labels.iter().map(|label| (label.name(), label.value()));
-            entries(pairs, out, |value, out| string(value, out));
+            entries(pairs, out, string);
         }
         Value::Kv(pairs) => {
             let pairs = pairs
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str()));
-            entries(pairs, out, |value, out| string(value, out));
+            entries(pairs, out, string);
         }
         Value::Map(map) => {
             let pairs = map.entries.iter();
@@ -62,9 +61,11 @@ fn write(value: &Value, out: &mut String) {
     }
 }
 
-/// A number: with an exponent beyond the limits that Go sets.
+/// A number: with an exponent beyond the limits that Go sets. NaN and infinities become `null`.
 fn number(value: f64) -> String {
-    if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
+    if !value.is_finite() {
+        "null".to_owned()
+    } else if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
         value.to_string()
     } else {
         float::exponent(value, None)
