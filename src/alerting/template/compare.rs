@@ -55,7 +55,7 @@ pub(super) fn less(left: &Value, right: &Value) -> Result<bool, String> {
 }
 
 pub(super) fn less_or_equal(left: &Value, right: &Value) -> Result<bool, String> {
-    // As Go computes it: a NaN is neither less nor equal, so that `gt` of it is true.
+    // As in Go, a NaN is neither less nor equal, so that `gt` with a NaN is true.
     Ok(less(left, right)? || equal(&[left.clone(), right.clone()])?)
 }
 

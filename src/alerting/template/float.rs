@@ -1,12 +1,12 @@
 //! Writes floats as Go's `strconv` does.
 
-/// The decimal digits of a finite value, without trailing zeros, and how many stand before the point.
+/// The decimal digits of a finite value without trailing zeros, and the number of digits before the point.
 struct Digits {
     digits: String,
     point: i32,
 }
 
-/// `precision` counts digits after the first; `None`: as few as read back the same.
+/// Returns the digits. `precision` counts digits after the first; `None` gives the shortest digits that parse to the value.
 fn digits(value: f64, precision: Option<usize>) -> Digits {
     let text = match precision {
         Some(precision) => format!("{:.*e}", precision, value.abs()),
