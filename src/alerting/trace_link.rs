@@ -1,8 +1,8 @@
 //! What alerts say of the traces behind them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 
-use crate::query::{Labels, Matcher, exemplars::Times};
+use crate::query::{Labels, Matcher};
 
 /// The placeholder for the id of a trace in the template of an address.
 pub(crate) const TRACE_ID: &str = "{trace_id}";
@@ -38,8 +38,10 @@ impl TraceLink {
     }
 }
 
-/// Finds the trace that tells most about an alert: by the matchers of a selector of its rule, and its labels.
-pub(crate) type FindTrace<'a> = dyn Fn(&[Matcher], &Labels, &Times) -> Option<u128> + 'a;
+/// Finds the most telling trace of an alert: by the matchers of a selector of its rule, the alert's labels, and the
+/// time range to search, in milliseconds since the epoch.
+pub(crate) type FindTrace<'a> =
+    dyn Fn(&[Matcher], &Labels, &RangeInclusive<i64>) -> Option<u128> + 'a;
 
 /// Where alerts of rules get their traces from.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     catalog,
-    registry::{Registry, Tables, identity},
+    registry::{Registry, Tables},
 };
 
 /// How far back rates and ratios look.
@@ -124,11 +124,7 @@ fn each_counter(
         return;
     };
     for series in table.sorted().iter() {
-        let label = |wanted: &str| {
-            identity::pairs(&series.labels)
-                .find(|(key, _)| *key == wanted)
-                .map(|(_, value)| value.into_owned())
-        };
+        let label = |wanted: &str| series.labels.get(wanted).map(str::to_owned);
         visit(&label, series.value().as_f64());
     }
 }

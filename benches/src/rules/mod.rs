@@ -1,9 +1,9 @@
 //! A round of alert rules, a tick and a dashboard's query, beside a real Prometheus with the same rules and samples.
 //!
-//! Prometheus is written to and asked by the code that the tests of the query language use.
+//! The client of Prometheus is that of promql-engine's tests.
 
 mod peer;
-#[path = "../../../tests/query/prometheus.rs"]
+#[path = "../../../crates/promql/tests/query/prometheus.rs"]
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
@@ -12,7 +12,7 @@ mod peer;
     reason = "it is the tests', which panic where they cannot go on, and use more of it"
 )]
 mod prometheus;
-#[path = "../../../tests/query/random.rs"]
+#[path = "../../../crates/promql/tests/query/random.rs"]
 #[allow(
     clippy::cast_possible_truncation,
     reason = "it is the tests', whose numbers are small"
@@ -22,9 +22,9 @@ mod workload;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use llm_observatory::query::Labels;
-use llm_observatory::query::engine::{Engine, Prepared, Range};
-use llm_observatory::query::store::{SeriesId, SeriesStore};
+use promql_engine::Labels;
+use promql_engine::engine::{Engine, Prepared, Range};
+use promql_engine::store::{SeriesId, SeriesStore};
 
 use crate::{Failure, statistics::Median};
 use prometheus::Series;

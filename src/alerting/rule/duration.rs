@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use crate::query::engine::syntax;
 
-/// Reads a duration as Prometheus does; a bare number is none, but for `0`.
+/// Reads a duration as Prometheus does. Of bare numbers, only `0` is a duration.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("is {text:?}, but must be a duration such as `30s`, `5m` or `1h30m`");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    match syntax::duration(text) {
-        Some(Ok(milliseconds)) => Ok(from_milliseconds(milliseconds)),
-        Some(Err(_)) | None => Err(wrong()),
-    }
+    let milliseconds = syntax::parse_duration(text).map_err(|_| wrong())?;
+    Ok(from_milliseconds(milliseconds))
 }
 
 /// Writes a duration as Prometheus does: the shortest text that reads back the same.

@@ -33,9 +33,9 @@ use crate::{
         Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
         SavedState, Source, TraceLink,
     },
-    metrics::collect::Queries,
+    metrics::collect::{Queries, exemplars},
     privacy::Redaction,
-    query::{engine::Control, exemplars},
+    query::engine::Control,
 };
 
 /// The name under which the alerts of rules are kept.
@@ -174,7 +174,7 @@ impl Alerting {
             cancel: Some(is_ending),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
-            exemplars::behind(&gatherer.registry, selector, labels, times)
+            exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)
         };
         let source = Source::new(&queries.engine, &queries.store)
             .with_control(control)

@@ -357,7 +357,7 @@ fn bounded(text: String, inputs: &Inputs<'_>) -> Result<String, String> {
 fn regex(pattern: &str) -> Result<regex::Regex, String> {
     Pattern::search(pattern).map_err(|error| match error {
         PatternError::Syntax(_) => error.to_string(),
-        PatternError::Compile(_) => format!("error parsing regexp: `{pattern}`"),
+        _ => format!("error parsing regexp: `{pattern}`"),
     })
 }
 

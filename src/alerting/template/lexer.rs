@@ -199,7 +199,7 @@ impl Lexer<'_> {
     }
 
     fn quoted(&mut self) -> Result<(), TemplateError> {
-        match syntax::string(self.rest()) {
+        match syntax::parse_string(self.rest()) {
             Ok((value, length)) => {
                 self.push(Token::Quoted(value), length);
                 Ok(())
@@ -209,7 +209,8 @@ impl Lexer<'_> {
     }
 
     fn char(&mut self) -> Result<(), TemplateError> {
-        let (value, length) = syntax::string(self.rest()).map_err(|message| self.error(message))?;
+        let (value, length) =
+            syntax::parse_string(self.rest()).map_err(|message| self.error(message))?;
         let mut chars = value.chars();
         match (chars.next(), chars.next()) {
             (Some(c), None) => {

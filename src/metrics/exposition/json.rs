@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use serde::Serialize;
 
 use super::{Chunks, Moment, is_shown, number::write_f64};
-use crate::metrics::registry::{Family, Histogram, Registry, Tables, identity};
+use crate::metrics::registry::{Family, Histogram, LabelSet, Registry, Tables};
 
 #[derive(Serialize)]
 struct FamilyJson<'f> {
@@ -65,9 +65,10 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
 }
 
 fn metrics(registry: &Registry, family: &Family, moment: &Moment) -> Vec<MetricJson> {
-    let metric = |labels: &str, value| MetricJson {
-        labels: identity::pairs(labels)
-            .map(|(key, value)| (key.to_owned(), value.into_owned()))
+    let metric = |labels: &LabelSet, value| MetricJson {
+        labels: labels
+            .pairs()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
         value,
     };

@@ -6,7 +6,7 @@ use std::{ops::ControlFlow, time::Duration};
 use serde_json::{Value, json};
 
 use super::{Chunks, Moment, is_shown};
-use crate::metrics::registry::{Exemplar, Family, Histogram, Registry, Series, Tables, identity};
+use crate::metrics::registry::{Exemplar, Family, Histogram, LabelSet, Registry, Series, Tables};
 
 /// Cumulative: since the start of the process.
 const CUMULATIVE: u8 = 2;
@@ -103,9 +103,10 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value
     Some(metric)
 }
 
-fn point(labels: &str, moment: &Moment) -> Value {
-    let attributes: Vec<Value> = identity::pairs(labels)
-        .map(|(key, value)| attribute(key, &value))
+fn point(labels: &LabelSet, moment: &Moment) -> Value {
+    let attributes: Vec<Value> = labels
+        .pairs()
+        .map(|(key, value)| attribute(key, value))
         .collect();
     json!({
         "attributes": attributes,

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::{
 
 use super::{Fingerprint, Moment, is_shown, otlp::ucum};
 use crate::metrics::registry::{
-    Exemplar as Own, Family, Histogram, Registry, Series, Tables, identity,
+    Exemplar as Own, Family, Histogram, LabelSet, Registry, Series, Tables,
 };
 
 /// Everything that is shown at `moment`.
@@ -155,9 +155,10 @@ fn exemplar_of(own: &Own) -> Exemplar {
     }
 }
 
-fn attributes(labels: &str) -> Vec<KeyValue> {
-    identity::pairs(labels)
-        .map(|(key, value)| attribute(key, &value))
+fn attributes(labels: &LabelSet) -> Vec<KeyValue> {
+    labels
+        .pairs()
+        .map(|(key, value)| attribute(key, value))
         .collect()
 }
 

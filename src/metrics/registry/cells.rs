@@ -14,6 +14,7 @@ use super::{
     bounds::Bounds,
     diagnostics::Diagnostics,
     exemplar::{Exemplar, Exemplars},
+    label_set::LabelSet,
     striped::{Part, Striped, add, add_f64},
 };
 use crate::observation::{Dropped, TraceReference};
@@ -370,8 +371,7 @@ impl Histogram {
 
 /// A cell with the labels that make it a series.
 pub(crate) struct Series<T> {
-    /// `a="b",c="d"`: sorted, escaped, as they are written.
-    pub(crate) labels: Box<str>,
+    pub(crate) labels: LabelSet,
     pub(crate) cell: T,
 }
 

@@ -13,7 +13,8 @@ use super::{
     bounds::Bounds,
     cells::{Counter, Gauge, Histogram, Series},
     diagnostics::Diagnostics,
-    identity,
+    identity::Canonical,
+    label_set::LabelSet,
 };
 use crate::metrics::catalog::MetricKind;
 
@@ -35,7 +36,7 @@ pub(crate) struct Limit {
     /// Labels that every series gets, overflow series too.
     pub(crate) everywhere: Arc<BTreeMap<String, String>>,
     /// The labels of the last overflow series.
-    pub(crate) last: Arc<str>,
+    pub(crate) last: Arc<LabelSet>,
 }
 
 /// What is said about a metric.
@@ -97,7 +98,7 @@ impl Family {
     }
 
     /// The counter with these canonical labels; `None` if this metric is no counter.
-    pub(crate) fn counter(&self, labels: &str) -> Option<Resolved<Counter>> {
+    pub(crate) fn counter(&self, labels: Canonical<'_>) -> Option<Resolved<Counter>> {
         let Tables::Counter(table) = &self.series else {
             return None;
         };
@@ -105,7 +106,7 @@ impl Family {
     }
 
     /// The gauge with these canonical labels; `None` if this metric is no gauge.
-    pub(crate) fn gauge(&self, labels: &str) -> Option<Resolved<Gauge>> {
+    pub(crate) fn gauge(&self, labels: Canonical<'_>) -> Option<Resolved<Gauge>> {
         let Tables::Gauge(table) = &self.series else {
             return None;
         };
@@ -113,7 +114,7 @@ impl Family {
     }
 
     /// The histogram with these canonical labels; `None` if this metric is no histogram.
-    pub(crate) fn histogram(&self, labels: &str) -> Option<Resolved<Histogram>> {
+    pub(crate) fn histogram(&self, labels: Canonical<'_>) -> Option<Resolved<Histogram>> {
         let Tables::Histogram(table, bounds, diagnostics) = &self.series else {
             return None;
         };
@@ -154,34 +155,38 @@ impl<T> Table<T> {
         if known.len() != sorted.len() {
             let mut all: Vec<_> = known.iter().map(|series| Arc::clone(&series.0)).collect();
             drop(known);
-            all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+            all.sort_unstable_by(|a, b| (*a.labels).cmp(&*b.labels));
             *sorted = all.into();
         }
         Arc::clone(&sorted)
     }
 
-    fn resolve(&self, labels: &str, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
-        if let Some(series) = self.get(labels) {
+    fn resolve(&self, labels: Canonical<'_>, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
+        if let Some(series) = self.get(labels.text()) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        if let Some(series) = self.insert(labels, limit.series, &make) {
+        let set = || labels.to_set();
+        if let Some(series) = self.insert(labels.text(), set, limit.series, &make) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        let folded = identity::folded(labels, &limit.everywhere);
+        let folded = labels.folded(&limit.everywhere);
+        let overflow_limit = limit.series + OVERFLOW_SERIES;
+        let last = || LabelSet::clone(&limit.last);
         let series = self
             .get(&folded)
-            .or_else(|| self.insert(&folded, limit.series + OVERFLOW_SERIES, &make))
-            // Even the keys vary, or bounded labels are not: the one series that there is always room for.
-            .or_else(|| self.insert(&limit.last, usize::MAX, &make))
+            .or_else(|| self.insert(&folded, || folded.clone(), overflow_limit, &make))
+            // The label names vary too, or labels that count as bounded are not: the last overflow series, for which
+            // there is always room.
+            .or_else(|| self.insert(&limit.last, last, usize::MAX, &make))
             .unwrap_or_else(|| {
                 Arc::new(Series {
-                    labels: folded.into(),
+                    labels: folded.clone(),
                     cell: make(),
                 })
             });
@@ -196,17 +201,24 @@ impl<T> Table<T> {
         known.get(labels).map(|series| Arc::clone(&series.0))
     }
 
-    fn insert(&self, labels: &str, limit: usize, make: impl Fn() -> T) -> Option<Arc<Series<T>>> {
+    /// Returns the series with these labels, after adding it unless the table is full.
+    fn insert(
+        &self,
+        text: &str,
+        labels: impl FnOnce() -> LabelSet,
+        limit: usize,
+        make: impl Fn() -> T,
+    ) -> Option<Arc<Series<T>>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have been first.
-        if let Some(series) = known.get(labels) {
+        if let Some(series) = known.get(text) {
             return Some(Arc::clone(&series.0));
         }
         if known.len() >= limit {
             return None;
         }
         let series = Arc::new(Series {
-            labels: labels.into(),
+            labels: labels(),
             cell: make(),
         });
         known.insert(ByLabels(Arc::clone(&series)));
@@ -225,13 +237,13 @@ impl<T> Borrow<str> for ByLabels<T> {
 
 impl<T> Hash for ByLabels<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.labels.hash(state);
+        (*self.0.labels).hash(state);
     }
 }
 
 impl<T> PartialEq for ByLabels<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.labels == other.0.labels
+        *self.0.labels == *other.0.labels
     }
 }
 

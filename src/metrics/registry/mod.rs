@@ -11,6 +11,7 @@ mod exemplar;
 mod expiry;
 mod family;
 pub(crate) mod identity;
+mod label_set;
 mod recorder;
 mod striped;
 
@@ -29,10 +30,12 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     exemplar::Exemplar,
     family::{About, Family, Tables},
+    label_set::LabelSet,
 };
 use self::{
     expiry::Expiry,
     family::{Limit, Resolved},
+    identity::Canonical,
 };
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::observation::{Dropped, OVERFLOW};
@@ -139,7 +142,7 @@ struct Inner {
     default_bounds: Arc<Bounds>,
     everywhere: Arc<BTreeMap<String, String>>,
     /// The labels of the series that takes what no other can.
-    last: Arc<str>,
+    last: Arc<LabelSet>,
     families: RwLock<BTreeMap<Box<str>, Arc<Family>>>,
     /// Descriptions of metrics that have no series yet.
     described: Mutex<HashMap<String, About>>,
@@ -268,7 +271,7 @@ impl Registry {
         &self,
         metric: &Metric,
         labels: &[(&str, &str)],
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
         orphan: impl FnOnce() -> T,
     ) -> Arc<Series<T>> {
         let name = metric.full_name(&self.0.options.prefix);
@@ -276,7 +279,7 @@ impl Registry {
             .family_or_new(&name, metric.kind, Some(metric))
             .and_then(|family| {
                 let resolved =
-                    self.with_labels(labels.iter().copied(), |text| find(&family, text))?;
+                    self.with_labels(labels.iter().copied(), |labels| find(&family, labels))?;
                 Some((family, resolved))
             });
         match resolved {
@@ -288,17 +291,17 @@ impl Registry {
             }
             // The application took the name for another kind of metric: recorded into nothing, and counted.
             None => Arc::new(Series {
-                labels: "".into(),
+                labels: LabelSet::empty(),
                 cell: orphan(),
             }),
         }
     }
 
-    /// Calls `find` with the canonical text of `labels` and the labels that every series gets.
+    /// Calls `find` with the canonical form of `labels` and the labels that every series gets.
     fn with_labels<'a, R>(
         &'a self,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
-        find: impl FnOnce(&str) -> R,
+        find: impl FnOnce(Canonical<'_>) -> R,
     ) -> R {
         let everywhere = self
             .0
@@ -311,7 +314,7 @@ impl Registry {
                 self.0.diagnostics.dropped(Dropped::Truncated);
             }
         });
-        identity::with_label_text(everywhere.chain(labels), find)
+        identity::with_canonical(everywhere.chain(labels), find)
     }
 
     /// The metric with this canonical name; made if it is new. `None` if the name is taken for another kind, or
@@ -434,13 +437,12 @@ impl fmt::Debug for Registry {
 }
 
 /// `overflow="_other"` beside what every series gets.
-fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<str> {
+fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<LabelSet> {
     let everywhere = everywhere
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
-    identity::with_label_text(everywhere.chain([("overflow", OVERFLOW)]), |text| {
-        Arc::from(text)
-    })
+    let labels = everywhere.chain([("overflow", OVERFLOW)]);
+    Arc::new(identity::with_canonical(labels, |labels| labels.to_set()))
 }
 
 /// Whether a metric is the observatory's about itself; those have labels that are bounded by construction.

@@ -2,7 +2,11 @@
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-use super::{Family, Registry, family::Resolved, identity};
+use super::{
+    Family, Registry,
+    family::Resolved,
+    identity::{self, Canonical},
+};
 use crate::metrics::catalog::MetricKind;
 
 impl Registry {
@@ -11,7 +15,7 @@ impl Registry {
         &self,
         key: &Key,
         kind: MetricKind,
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
     ) -> Option<Resolved<T>> {
         let labels = key.labels().map(|label| (label.key(), label.value()));
         self.of_application(key.name(), kind, labels, find)
@@ -23,14 +27,14 @@ impl Registry {
         name: &str,
         kind: MetricKind,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
     ) -> Option<Resolved<T>> {
         let name = match kind {
             MetricKind::Counter => identity::counter_name(name),
             MetricKind::Gauge | MetricKind::Histogram => identity::metric_name(name),
         };
         let family = self.family_or_new(&name, kind, None)?;
-        let resolved = self.with_labels(labels, |text| find(&family, text))?;
+        let resolved = self.with_labels(labels, |labels| find(&family, labels))?;
         if resolved.is_overflow {
             self.count_overflow(&family.name);
         }

@@ -8,11 +8,13 @@ use super::{
     params::Params,
 };
 use crate::{
-    metrics::registry::{Exemplar, Registry},
+    metrics::{
+        collect::exemplars::{self, TimeRange},
+        registry::{Exemplar, Registry},
+    },
     query::{
         Labels, Matcher,
         engine::{format_number, syntax::parse},
-        exemplars::{self, Times},
     },
     server::endpoints::Answers,
 };
@@ -66,8 +68,8 @@ pub(in crate::server) async fn query(
     .await
 }
 
-fn found(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<OfSeries> {
-    let mut all: Vec<OfSeries> = exemplars::of(registry, wanted, times)
+fn found(registry: &Registry, wanted: &[&[Matcher]], times: &TimeRange) -> Vec<OfSeries> {
+    let mut all: Vec<OfSeries> = exemplars::matching(registry, wanted, times)
         .into_iter()
         .map(|found| OfSeries {
             exemplars: vec![shown(&found.exemplar)],
