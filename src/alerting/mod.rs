@@ -6,6 +6,7 @@
 //! own thread ticks them, and does what they decide.
 
 mod alert;
+mod glob;
 mod severity;
 
 // The notification half.
@@ -27,7 +28,8 @@ pub use self::{
 pub use self::channel::{
     AlertmanagerOptions, AlertmanagerPeer, ChannelKind, Console, ConsoleOptions, FailureClass,
     HttpClient, HttpClientError, HttpOptions, Message, MessageAlert, Notifier, NotifyError,
-    NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, Webhook, WebhookOptions,
+    NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, TemplateFiles, Webhook,
+    WebhookOptions,
 };
 #[cfg(feature = "email")]
 pub use self::channel::{EmailOptions, Encryption};

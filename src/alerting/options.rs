@@ -33,6 +33,9 @@ pub struct AlertingConfig {
     pub rule_groups: Vec<RuleGroup>,
     /// Files of rules in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
+    /// Files of templates that the templates of all channels can call, as in Alertmanager's `templates`: `*` and `?`
+    /// match within one component of a path. The files are read at start. Default: none.
+    pub template_files: Vec<PathBuf>,
     /// Who can be told, by name. Default: `console`.
     pub channels: BTreeMap<String, ChannelConfig>,
     /// Where alerts go, in Alertmanager's terms. Default: none, which tells the channels of each rule, or all of them.
@@ -85,6 +88,7 @@ impl Default for AlertingConfig {
             rules: Vec::new(),
             rule_groups: Vec::new(),
             rule_files: Vec::new(),
+            template_files: Vec::new(),
             channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
             routing: None,
             aggregation_window: Duration::from_mins(5),
@@ -280,6 +284,11 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
     Variable::new("OBSERVATORY_RULES", |alerting, value| {
         let paths = comma_separated(value).map(PathBuf::from);
         alerting.rule_files.extend(paths);
+        Ok(())
+    }),
+    Variable::new("OBSERVATORY_TEMPLATES", |alerting, value| {
+        let paths = comma_separated(value).map(PathBuf::from);
+        alerting.template_files.extend(paths);
         Ok(())
     }),
     Variable::new("OBSERVATORY_DATA_DIR", |alerting, value| {

@@ -19,6 +19,7 @@ mod notify_export;
 mod notify_misbehave;
 mod notify_storm;
 mod notify_support;
+mod notify_templates;
 mod notify_tls;
 #[path = "../../crates/promql/tests/query/prometheus.rs"]
 #[allow(dead_code, reason = "shared with tests/query, which asks it more")]

@@ -196,7 +196,7 @@ fn an_error_says_precisely_what_went_wrong() {
     let error = failure(&sink.slack());
     assert_eq!(
         error.text,
-        "200 OK: <html>log in</html>, where Slack says `ok`"
+        "200 OK: <html>log in</html>, but Slack answers `ok`"
     );
     assert!(!error.is_retryable);
 

@@ -208,7 +208,7 @@ impl AlertRunner {
             labels.remove("__name__");
             for ((name, value), plain) in self.compiled.labels.iter().zip(&plain) {
                 labels.set(plain.clone().unwrap_or_else(|| {
-                    Label::new(Arc::clone(name), value.expand_or_say_why(&context))
+                    Label::new(Arc::clone(name), value.expand_or_error_text(&context))
                 }));
             }
             labels.set(self.alert_name.clone());
@@ -219,7 +219,7 @@ impl AlertRunner {
             Met {
                 labels: labels.build(),
                 annotations: annotations
-                    .map(|(name, value)| (name.clone(), value.expand_or_say_why(&context)))
+                    .map(|(name, value)| (name.clone(), value.expand_or_error_text(&context)))
                     .collect(),
                 value: found.has_value.then_some(sample.point.value),
             }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::alert_rule::{AlertRule, Condition};
 use super::duration;
 use super::group::{Rule, RuleGroup};
+use crate::alerting::template::quoted;
 use crate::query::engine::syntax::{ParseLimits, parse};
 
 /// A rule file, and what it cannot hold.
@@ -141,27 +142,6 @@ fn write_map(out: &mut String, key: &str, map: &BTreeMap<String, String>) {
     for (key, value) in map {
         let _ = writeln!(out, "      {key}: {}", quoted(value));
     }
-}
-
-/// A double-quoted scalar of YAML: with JSON's escapes, and one for every other character that YAML takes for
-/// unprintable.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn one_line(text: &str) -> String {

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::glob;
-use crate::alerting::rule::duration;
+use crate::alerting::{glob, rule::duration};
 
 /// A test file.
 #[derive(Deserialize)]

@@ -8,7 +8,6 @@
 
 mod execute;
 mod file;
-mod glob;
 mod series;
 #[cfg(test)]
 mod tests;

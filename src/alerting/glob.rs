@@ -1,14 +1,14 @@
-//! Finds the files that a pattern with `*` and `?` names.
+//! Finds the files that match a path with `*` and `?`.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Returns the paths that exist and match, in order; `*` and `?` match within one component.
-pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::new()];
+/// Returns the existing paths that match the pattern, in order; `*` and `?` match within one component.
+pub(in crate::alerting) fn expand(pattern: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![PathBuf::new()];
     for component in pattern.components() {
         let name = component.as_os_str().to_string_lossy();
         let is_pattern = matches!(component, Component::Normal(_)) && name.contains(['*', '?']);
-        found = found
+        paths = paths
             .into_iter()
             .flat_map(|base| {
                 if is_pattern {
@@ -19,8 +19,8 @@ pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
             })
             .collect();
     }
-    found.retain(|path| path.exists());
-    found
+    paths.retain(|path| path.exists());
+    paths
 }
 
 fn entries(base: &Path, pattern: &str) -> Vec<PathBuf> {
@@ -40,7 +40,7 @@ fn entries(base: &Path, pattern: &str) -> Vec<PathBuf> {
     names.into_iter().map(|name| base.join(name)).collect()
 }
 
-/// Walks both with one step back to the last `*`: linear in practice, never exponential.
+/// Matches a name, with one step back to the last `*`: linear in practice, never exponential.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
