@@ -1,8 +1,9 @@
-//! Finds the files that a pattern with `*` and `?` names.
+//! Expands file name patterns with `*` and `?`.
 
 use std::path::{Component, Path, PathBuf};
 
-/// Returns the paths that exist and match, in order; `*` and `?` match within one component.
+/// Returns the existing paths that match, sorted within each directory; `*` and `?` match within a single path
+/// component.
 pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for component in pattern.components() {
@@ -40,7 +41,7 @@ fn entries(base: &Path, pattern: &str) -> Vec<PathBuf> {
     names.into_iter().map(|name| base.join(name)).collect()
 }
 
-/// Walks both with one step back to the last `*`: linear in practice, never exponential.
+/// Matches with backtracking to the last `*` only, so that the time is at most quadratic.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
