@@ -403,6 +403,17 @@ fn alerts_survive_a_restart() {
 }
 
 #[test]
+fn every_alert_of_a_storm_is_saved() {
+    const ALERTS: usize = 10_000;
+    let mut bench = Bench::new(single_rule_group(AlertRule::new("A").expr("load")));
+    for at in 0..ALERTS {
+        bench.set("load", &format!("model-{at}"), 0, 1.0);
+    }
+    bench.evaluate(0);
+    assert_eq!(bench.rules.save(0).alerts.len(), ALERTS);
+}
+
+#[test]
 fn status_has_the_shape_of_prometheus() {
     let rule = AlertRule::new("A")
         .expr("load")
