@@ -158,7 +158,7 @@ fn closures_and_rules_that_are_off_are_left_out_and_named() {
         exported.left_out,
         [
             "alert closure: its condition is a closure",
-            "alert off: it is switched off"
+            "alert off: the rule is disabled"
         ]
     );
     assert!(
