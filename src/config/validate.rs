@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     layer::is_known_field,
-    metrics::{MOST_SERIES, check_buckets},
+    metrics::{MAX_SERIES, check_buckets},
     observation::{Kind, Mapping},
     redaction,
 };
@@ -345,7 +345,7 @@ fn metrics(prometheus: &PrometheusConfig) -> Result<(), ConfigError> {
         ..
     } = prometheus;
     check(is_name_part(prefix), "prometheus.prefix", prefix, NAME)?;
-    let is_limit = (1..=MOST_SERIES).contains(series_limit);
+    let is_limit = (1..=MAX_SERIES).contains(series_limit);
     check(
         is_limit,
         "prometheus.series_limit",

@@ -1,4 +1,4 @@
-//! Metrics: what there is, where it is kept, how it is written, and how observations get there.
+//! Metrics: the catalog, the registry, the sinks that write observations to it, and the exposition formats.
 
 pub mod catalog;
 pub(crate) mod derived;
@@ -6,7 +6,7 @@ pub(crate) mod exposition;
 pub(crate) mod registry;
 mod sink;
 
-pub(crate) use self::registry::{MOST_SERIES, check_buckets};
+pub(crate) use self::registry::{MAX_SERIES, check_buckets};
 pub use self::{
     exposition::Format,
     registry::{BucketsError, BucketsFor, Registry, RegistryOptions},

@@ -1,4 +1,4 @@
-//! A metric and its series, under its limit.
+//! A metric with its series and its series limit.
 
 use std::{
     borrow::Borrow,
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::metrics::catalog::MetricKind;
 
-/// Overflow series a metric may have beyond its limit; then one takes all.
-const OVERFLOW_SERIES: usize = 64;
+/// Max overflow series of a metric beyond its limit; a last series takes the rest.
+const MAX_OVERFLOW_SERIES: usize = 64;
 
-/// One metric: what it is, and its series.
+/// A metric: description and series.
 pub(crate) struct Family {
     pub(crate) name: Box<str>,
     about: RwLock<About>,
@@ -28,21 +28,21 @@ pub(crate) struct Family {
     limit: Limit,
 }
 
-/// How many series a metric may have, and what becomes of the others.
+/// The series limit of a metric, and the labels of its overflow series.
 #[derive(Clone)]
 pub(crate) struct Limit {
     pub(crate) series: usize,
-    /// Labels that every series gets, overflow series too.
+    /// Labels that every series gets, overflow series included.
     pub(crate) everywhere: Arc<BTreeMap<String, String>>,
     /// The labels of the last overflow series.
     pub(crate) last: Arc<str>,
 }
 
-/// What is said about a metric.
+/// The description of a metric.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {
     pub(crate) help: Option<Arc<str>>,
-    /// A unit that the name ends with, as `OpenMetrics` asks.
+    /// The unit that the name ends with, as `OpenMetrics` requires.
     pub(crate) unit: Option<&'static str>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Tables {
     Histogram(Table<Histogram>, Arc<Bounds>, Arc<Diagnostics>),
 }
 
-/// Whether a series is the one that was asked for, or one that stands for many.
+/// A series, and whether it is an overflow series.
 pub(crate) struct Resolved<T> {
     pub(crate) series: Arc<Series<T>>,
     pub(crate) is_overflow: bool,
@@ -96,7 +96,7 @@ impl Family {
         }
     }
 
-    /// The counter with these canonical labels; `None` if this metric is no counter.
+    /// Returns the counter with these canonical labels; `None` if this metric is no counter.
     pub(crate) fn counter(&self, labels: &str) -> Option<Resolved<Counter>> {
         let Tables::Counter(table) = &self.series else {
             return None;
@@ -104,7 +104,7 @@ impl Family {
         Some(table.resolve(labels, &self.limit, Counter::default))
     }
 
-    /// The gauge with these canonical labels; `None` if this metric is no gauge.
+    /// Returns the gauge with these canonical labels; `None` if this metric is no gauge.
     pub(crate) fn gauge(&self, labels: &str) -> Option<Resolved<Gauge>> {
         let Tables::Gauge(table) = &self.series else {
             return None;
@@ -147,7 +147,7 @@ impl<T> Table<T> {
             .len()
     }
 
-    /// All series, sorted by their labels. Nobody who records waits while they are sorted or written.
+    /// Returns all series, sorted by labels. Recording does not wait for the sort.
     pub(crate) fn sorted(&self) -> Arc<[Arc<Series<T>>]> {
         let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -176,8 +176,8 @@ impl<T> Table<T> {
         let folded = identity::folded(labels, &limit.everywhere);
         let series = self
             .get(&folded)
-            .or_else(|| self.insert(&folded, limit.series + OVERFLOW_SERIES, &make))
-            // Even the keys vary, or bounded labels are not: the one series that there is always room for.
+            .or_else(|| self.insert(&folded, limit.series + MAX_OVERFLOW_SERIES, &make))
+            // The keys vary, or the values of bounded labels: the last overflow series, which is always allowed.
             .or_else(|| self.insert(&limit.last, usize::MAX, &make))
             .unwrap_or_else(|| {
                 Arc::new(Series {
@@ -198,7 +198,7 @@ impl<T> Table<T> {
 
     fn insert(&self, labels: &str, limit: usize, make: impl Fn() -> T) -> Option<Arc<Series<T>>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been first.
+        // Another thread may have inserted the series.
         if let Some(series) = known.get(labels) {
             return Some(Arc::clone(&series.0));
         }
@@ -214,7 +214,7 @@ impl<T> Table<T> {
     }
 }
 
-/// A series that is found by its labels.
+/// A series, hashed and compared by its labels.
 struct ByLabels<T>(Arc<Series<T>>);
 
 impl<T> Borrow<str> for ByLabels<T> {

@@ -1,8 +1,8 @@
-//! The identity of a series: its name and its labels in one canonical spelling.
+//! The identity of a series: name and labels in canonical form.
 //!
-//! Names and keys are sanitised to Prometheus's classic character set, keys are sorted, empty values are
-//! dropped (to Prometheus they are the same as absent), values are escaped. What comes out is at once the
-//! key under which a series is found and the text that is written. `OpenMetrics` and text have the same.
+//! Names and keys are sanitized to Prometheus's classic character set, keys are sorted, empty values are dropped (Prometheus
+//! treats them as absent), and values are escaped. The canonical text is both the look-up key of a series and the text
+//! that the exposition writes.
 
 use std::{borrow::Cow, cell::Cell, collections::BTreeMap, fmt::Write as _};
 
@@ -10,15 +10,15 @@ use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metri
 
 use crate::observation::{Label, OVERFLOW};
 
-/// Label pairs that are sorted on the stack; more go to the heap.
+/// Max label pairs that are sorted on the stack; more pairs go to the heap.
 const ON_STACK: usize = 24;
-/// A label value is cut at this many bytes.
+/// Max bytes of a label value; a longer value is truncated.
 pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024;
 
-/// Names that histograms write themselves.
+/// The label that histograms add.
 const RESERVED: &str = "le";
 
-/// The canonical name of a metric.
+/// Returns the canonical name of a metric.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     let is_clean = name
         .bytes()
@@ -34,7 +34,7 @@ pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical name of a counter: it ends in `_total`.
+/// Returns the canonical name of a counter, which ends in `_total`.
 pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     let name = metric_name(name);
     if name.ends_with("_total") {
@@ -44,7 +44,7 @@ pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a label's values are few by nature, so that an overflow series keeps them.
+/// Returns whether a label has few values, so that an overflow series keeps them.
 fn is_bounded(key: &str) -> bool {
     const ALSO: [&str; 8] = [
         "type",
@@ -62,8 +62,8 @@ fn is_bounded(key: &str) -> bool {
             .any(|label| label.is_bounded() && label.name() == key)
 }
 
-/// Calls `use_text` with the canonical text of these labels, without allocating where they are few and clean.
-/// Where a key comes twice, the later one counts.
+/// Calls `use_text` with the canonical text of these labels; allocates nothing for few, clean labels. The later of two
+/// pairs with the same key applies.
 pub(crate) fn with_label_text<'a, R>(
     labels: impl Iterator<Item = (&'a str, &'a str)>,
     use_text: impl FnOnce(&str) -> R,
@@ -102,7 +102,7 @@ pub(crate) fn with_label_text<'a, R>(
     write_and_use(&mut pairs, use_text)
 }
 
-/// The same labels with every unbounded value replaced by [`OVERFLOW`]; those that every series gets stay too.
+/// Returns the labels with every unbounded value replaced by [`OVERFLOW`]; the labels in `everywhere` stay.
 pub(crate) fn folded(text: &str, everywhere: &BTreeMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len());
     for (key, value) in pairs(text) {
@@ -116,7 +116,7 @@ pub(crate) fn folded(text: &str, everywhere: &BTreeMap<String, String>) -> Strin
     out
 }
 
-/// Reads the pairs of a canonical text back, unescaped.
+/// Parses the pairs of a canonical text and unescapes the values.
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -145,7 +145,7 @@ fn is_clean_key(key: &str) -> bool {
 
 fn clean_key(key: &str) -> String {
     let key = sanitize_label_key(key);
-    // `__` is Prometheus's own, `le` the histograms'.
+    // Prometheus reserves `__`, histograms reserve `le`.
     let key = match key.trim_start_matches('_') {
         bare if key.starts_with("__") => format!("_{bare}"),
         _ => key,
@@ -159,10 +159,10 @@ fn clean_key(key: &str) -> String {
 
 fn write_and_use<R>(pairs: &mut [(&str, &str)], use_text: impl FnOnce(&str) -> R) -> R {
     thread_local! { static BUFFER: Cell<String> = const { Cell::new(String::new()) } }
-    // Stable, so that the later of two equal keys is the last of its run.
+    // Stable, so that the later of two equal keys stays last.
     pairs.sort_by_key(|(key, _)| *key);
-    // Taken out, not borrowed: what `use_text` does may come here again.
-    // A destructor of another thread-local may run after this one is gone.
+    // Taken out of the cell, because `use_text` may call this function again. `try_with`, because the destructor of
+    // another thread-local may run after this thread-local is destroyed.
     let mut text = BUFFER.try_with(Cell::take).unwrap_or_default();
     text.clear();
     for (place, (key, value)) in pairs.iter().enumerate() {
@@ -188,7 +188,7 @@ fn write_pair(out: &mut String, key: &str, value: &str) {
     out.push('"');
 }
 
-/// Escapes backslash, quote and line feed, as the exposition formats ask.
+/// Escapes backslash, quote and line feed, as the exposition formats require.
 pub(crate) fn escape(out: &mut String, value: &str) {
     let mut rest = value;
     while let Some(at) = rest.find(['\\', '"', '\n']) {
