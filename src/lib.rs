@@ -113,61 +113,53 @@
 
 #[cfg(feature = "alerting")]
 pub mod alerting;
-mod clock;
 mod config;
-mod content;
 pub mod instrument;
 mod layer;
 mod log;
 mod metrics;
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub mod middleware;
+mod net;
 mod observation;
 mod observatory;
-mod own_thread;
-mod pattern;
+mod privacy;
 #[cfg(feature = "alerting")]
 pub mod query;
-mod random;
-mod redaction;
-mod resource;
 mod runtime;
-mod said;
 #[cfg(feature = "server")]
 mod server;
+mod settings;
 mod system;
-#[cfg(feature = "otlp")]
 mod traces;
 
+#[cfg(feature = "alerting")]
+pub use crate::config::preset_rules;
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
     TracesError, propagation,
 };
 pub use crate::{
-    clock::{Clock, ManualClock},
-    config::{
-        BatchConfig, Compression, Config, ConfigError, ConsoleFormat, HealthConfig, JaegerConfig,
-        LiveConfig, LogFormat, LogsConfig, OtlpConfig, OtlpProtocol, Preset, PrometheusConfig,
-        Propagator, PushConfig, QueryConfig, RedactionConfig, RetentionConfig, SamplingConfig,
-        SamplingRule, Secret, ServiceConfig, SpanLimits, TailConfig, TraceExporter, TracesConfig,
-        ZipkinConfig,
-    },
+    config::{Config, Preset, ServiceConfig},
     layer::ObservatoryLayer,
+    log::LogFormat,
     metrics::{
-        BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, Registry, RegistryOptions, Side,
-        SinkOptions, catalog,
+        BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, PrometheusConfig, QueryConfig,
+        Registry, RegistryOptions, RetentionConfig, Side, SinkOptions, catalog,
     },
     observation::*,
     observatory::{
         BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
-};
-#[cfg(feature = "alerting")]
-pub use crate::{
-    config::{AlertingConfig, ChannelConfig, ChannelKind},
-    observatory::{
-        AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel,
+    privacy::{RedactionConfig, Secret},
+    runtime::clock::{Clock, ManualClock},
+    settings::ConfigError,
+    system::HealthConfig,
+    traces::{
+        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
+        OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
+        TraceExporter, TracesConfig, ZipkinConfig,
     },
 };
 

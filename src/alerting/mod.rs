@@ -9,12 +9,14 @@ mod alert;
 mod severity;
 
 // The notification half.
+pub(crate) mod channel;
 mod delivery;
 mod dispatch;
 mod history;
-mod notifier;
+mod options;
 mod outbox;
 mod route;
+mod service;
 
 pub use self::{
     alert::Alert,
@@ -22,6 +24,13 @@ pub use self::{
 };
 
 // The notification half.
+pub use self::channel::{
+    AlertmanagerOptions, AlertmanagerPeer, ChannelKind, Console, ConsoleOptions, FailureClass,
+    HttpClient, HttpClientError, HttpOptions, Message, MessageAlert, Notifier, NotifyError,
+    NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, Webhook, WebhookOptions,
+};
+#[cfg(feature = "email")]
+pub use self::channel::{EmailOptions, Encryption};
 pub use self::delivery::{
     Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
     PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
@@ -33,21 +42,19 @@ pub use self::dispatch::{
 pub use self::history::{
     DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
 };
-#[cfg(feature = "email")]
-pub(crate) use self::notifier::recipients;
-pub use self::notifier::{
-    AlertmanagerPeer, Console, ConsoleOptions, FailureClass, HttpClient, HttpClientError,
-    HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, PagerDutyOptions,
-    Reason, Receipt, Secret, SlackOptions, Status, Webhook, WebhookOptions,
-};
-#[cfg(feature = "email")]
-pub use self::notifier::{EmailOptions, Encryption};
 pub use self::outbox::{Backoff, StoreError};
 pub use self::route::{
     ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
     IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
     Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
     parse_matchers,
+};
+pub(crate) use self::service::{
+    Alerting, Assembled, Context, Notifying, ObservatorySink, ServiceParts, Signals,
+};
+pub use self::{
+    options::{AlertingConfig, ChannelConfig},
+    service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
 };
 
 // The rule half: rules, templates, states, evaluation, rule tests.
@@ -58,9 +65,12 @@ mod state;
 mod template;
 mod trace_link;
 
+#[cfg(all(feature = "server", feature = "otlp"))]
+pub(crate) use self::trace_link::trace_url;
 pub(crate) use self::{
     evaluate::CODE,
     rule::closure::ClosureThreads,
+    rule::{FIVE_MINUTES, MINUTE, inference_failures},
     trace_link::{Evidence, TraceLink},
 };
 pub use self::{
@@ -71,7 +81,7 @@ pub use self::{
     rule::{
         AlertRule, BurnRate, Condition, DefaultRules, ExportedRules, MetricsView, NoData, OnError,
         RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, WhenClosure,
-        default_rules, export_rules, load_rule_file, parse_rule_file, preset_rules, slo_rules,
+        default_rules, export_rules, load_rule_file, parse_rule_file, slo_rules,
     },
     state::{AlertState, SavedAlert, SavedState},
 };

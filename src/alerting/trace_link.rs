@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{
-    config,
-    query::{Labels, Matcher, exemplars::Times},
-};
+use crate::query::{Labels, Matcher, exemplars::Times};
+
+/// The placeholder for the id of a trace in the template of an address.
+pub(crate) const TRACE_ID: &str = "{trace_id}";
+
+/// Returns the address of a trace, by a template such as [`AlertingConfig::trace_url`](super::AlertingConfig::trace_url).
+pub(crate) fn trace_url(template: &str, trace_id: u128) -> String {
+    template.replace(TRACE_ID, &format!("{trace_id:032x}"))
+}
 
 /// Alerts of one rule that are looked up in one round, at most: a storm's first ones tell what there is to tell.
 pub(crate) const MOST: usize = 100;
@@ -23,7 +28,7 @@ impl TraceLink {
         let url = self.template.as_deref();
         let pairs = [
             ("trace_id", Some(format!("{trace_id:032x}"))),
-            ("trace_url", url.map(|url| config::trace_url(url, trace_id))),
+            ("trace_url", url.map(|url| trace_url(url, trace_id))),
         ];
         for (name, value) in pairs {
             if let Some(value) = value {

@@ -1,25 +1,25 @@
-//! The environment over a preset. The only module that reads it.
+//! Applies environment variables to the preset that `OBSERVATORY_ENV` names.
+//!
+//! This module reads the environment, and drives the table of variables of each area.
 
-use std::time::Duration;
-
+use super::{Config, ConfigError, Preset, service};
 #[cfg(feature = "alerting")]
-use super::ChannelConfig;
-#[cfg(feature = "email")]
-use super::ChannelKind;
-use super::{Config, ConfigError, LogFormat, Preset};
-#[cfg(feature = "email")]
-use crate::alerting::{EmailOptions, recipients};
-#[cfg(feature = "alerting")]
-use crate::alerting::{PagerDutyOptions, Secret, SlackOptions, WebhookOptions};
-use crate::metrics::Side;
+use crate::alerting::AlertingConfig;
+use crate::{
+    log::LogFormat,
+    metrics::{PrometheusConfig, QueryConfig},
+    settings::{Variable, boolean, duration, set},
+    system::HealthConfig,
+    traces::{TracesConfig, variables},
+};
 
-/// Variables of ours begin so.
-const OURS: &str = "OBSERVATORY_";
-/// One that begins so, and is at most so many letters from one of ours, is a spelling mistake. Others are
-/// somebody else's: Kubernetes sets `OBSERVATORY_SERVICE_HOST` beside a service of that name.
-const MISSPELT: usize = 3;
+/// The beginning of the names of this crate's own variables.
+const OWN_PREFIX: &str = "OBSERVATORY_";
+/// The edit distance up to which an unknown variable counts as a misspelling of a known one. Other unknown variables
+/// belong to other programs: Kubernetes sets `OBSERVATORY_SERVICE_HOST` next to a service of that name.
+const MAX_EDIT_DISTANCE: usize = 3;
 
-/// The value of a variable, and the names of all there are.
+/// Access to environment variables.
 pub(super) trait Environment {
     fn get(&self, key: &str) -> Option<String>;
     fn keys(&self) -> Vec<String>;
@@ -41,43 +41,21 @@ impl Environment for Process {
     }
 }
 
-type Setter = fn(&mut Config, &str) -> Result<(), &'static str>;
-
-/// Each variable, and what it sets; later ones stand over earlier ones.
-const VARIABLES: &[(&str, Setter)] = &[
-    ("MONITORING_ENABLED", |config, value| {
+/// The variables of the options that belong to no area.
+const VARIABLES: &[Variable<Config>] = &[
+    Variable::new("MONITORING_ENABLED", |config, value| {
         set(&mut config.enabled, boolean(value))
     }),
-    ("PROMETHEUS_ENABLED", |config, value| {
-        set(&mut config.prometheus.enabled, boolean(value))
-    }),
-    ("HEALTH_CHECK_ENABLED", |config, value| {
-        set(&mut config.health.enabled, boolean(value))
-    }),
-    ("METRICS_ENDPOINT", |config, value| {
-        set(&mut config.prometheus.endpoint, Ok(value.to_owned()))
-    }),
-    ("HEALTH_ENDPOINT", |config, value| {
-        set(&mut config.health.endpoint, Ok(value.to_owned()))
-    }),
-    ("LOG_LEVEL", |config, value| {
+    Variable::new("LOG_LEVEL", |config, value| {
         set(&mut config.log_filter, Ok(value.to_owned()))
     }),
-    ("RUST_LOG", |config, value| {
+    Variable::new("RUST_LOG", |config, value| {
         set(&mut config.log_filter, Ok(value.to_owned()))
     }),
-    ("OBSERVATORY_ENABLED", |config, value| {
+    Variable::new("OBSERVATORY_ENABLED", |config, value| {
         set(&mut config.enabled, boolean(value))
     }),
-    ("OBSERVATORY_LISTEN", |config, value| {
-        set(
-            &mut config.prometheus.listen,
-            value
-                .parse()
-                .map_err(|_| "an address with a port, `127.0.0.1:9091`, say"),
-        )
-    }),
-    ("OBSERVATORY_LOG_FORMAT", |config, value| {
+    Variable::new("OBSERVATORY_LOG_FORMAT", |config, value| {
         let format = match value {
             "pretty" => Ok(LogFormat::Pretty),
             "json" => Ok(LogFormat::Json),
@@ -85,231 +63,102 @@ const VARIABLES: &[(&str, Setter)] = &[
         };
         set(&mut config.log_format, format)
     }),
-    ("OBSERVATORY_PREFIX", |config, value| {
-        set(&mut config.prometheus.prefix, Ok(value.to_owned()))
-    }),
-    ("OBSERVATORY_SERIES_LIMIT", |config, value| {
-        set(
-            &mut config.prometheus.series_limit,
-            value.parse().map_err(|_| "a whole number above 0"),
-        )
-    }),
-    ("OBSERVATORY_IDLE_TIMEOUT", |config, value| {
-        set(
-            &mut config.prometheus.idle_timeout,
-            duration(value).map(Some),
-        )
-    }),
-    ("OBSERVATORY_TICK", |config, value| {
+    Variable::new("OBSERVATORY_TICK", |config, value| {
         set(&mut config.tick, duration(value))
-    }),
-    ("OBSERVATORY_RETENTION", |config, value| {
-        set(&mut config.query.retention.time, duration(value))
-    }),
-    ("OBSERVATORY_RETENTION_BYTES", |config, value| {
-        set(
-            &mut config.query.retention.bytes,
-            value
-                .parse()
-                .map_err(|_| "a whole number of bytes, `67108864`, say"),
-        )
-    }),
-    #[cfg(feature = "alerting")]
-    ("ALERTING_ENABLED", |config, value| {
-        set(&mut config.alerting.enabled, boolean(value))
-    }),
-    #[cfg(feature = "alerting")]
-    ("SLACK_WEBHOOK_URL", |config, value| {
-        let slack = ChannelConfig::slack(SlackOptions::new(value));
-        config.alerting.channels.insert("slack".to_owned(), slack);
-        Ok(())
-    }),
-    #[cfg(feature = "alerting")]
-    ("PAGERDUTY_ROUTING_KEY", |config, value| {
-        let source = config.service.name.clone();
-        let pager = PagerDutyOptions::new(value).with_source(source);
-        let pager = ChannelConfig::pagerduty(pager);
-        config
-            .alerting
-            .channels
-            .insert("pagerduty".to_owned(), pager);
-        Ok(())
-    }),
-    // Many a service sends mail: only who gets alerts makes it a channel of ours.
-    #[cfg(not(feature = "email"))]
-    ("ALERT_TO_EMAILS", |_, _| {
-        Err("unset, or the feature `email` added")
-    }),
-    #[cfg(feature = "email")]
-    ("ALERT_TO_EMAILS", |config, value| {
-        let to = recipients(value);
-        let make = || ChannelConfig::email(EmailOptions::default());
-        let channels = &mut config.alerting.channels;
-        channels.entry("email".to_owned()).or_insert_with(make);
-        of_mail(config, |mail| mail.to = to)
-    }),
-    #[cfg(feature = "email")]
-    ("ALERT_FROM_EMAIL", |config, value| {
-        of_mail(config, |mail| value.clone_into(&mut mail.from))
-    }),
-    #[cfg(feature = "email")]
-    ("SMTP_HOST", |config, value| {
-        of_mail(config, |mail| value.clone_into(&mut mail.host))
-    }),
-    #[cfg(feature = "email")]
-    ("SMTP_PORT", |config, value| {
-        let port = value.parse().map_err(|_| "a port, `587`, say")?;
-        of_mail(config, |mail| mail.port = port)
-    }),
-    #[cfg(feature = "email")]
-    ("SMTP_USER", |config, value| {
-        of_mail(config, |mail| mail.username = Some(value.to_owned()))
-    }),
-    #[cfg(feature = "email")]
-    ("SMTP_PASS", |config, value| {
-        of_mail(config, |mail| mail.password = Some(Secret::new(value)))
-    }),
-    #[cfg(feature = "alerting")]
-    ("MONITORING_WEBHOOK_URL", |config, value| {
-        let webhook = ChannelConfig::webhook(WebhookOptions::new([value]));
-        config
-            .alerting
-            .channels
-            .insert("webhook".to_owned(), webhook);
-        Ok(())
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_ALERTMANAGERS", |config, value| {
-        let urls = value
-            .split(',')
-            .map(str::trim)
-            .filter(|url| !url.is_empty());
-        let peers = ChannelConfig::alertmanagers(urls);
-        config
-            .alerting
-            .channels
-            .insert("alertmanager".to_owned(), peers);
-        Ok(())
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_RULES", |config, value| {
-        let paths = value
-            .split(',')
-            .map(str::trim)
-            .filter(|path| !path.is_empty());
-        config.alerting.rule_files.extend(paths.map(Into::into));
-        Ok(())
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_DATA_DIR", |config, value| {
-        set(&mut config.alerting.data_dir, Ok(Some(value.into())))
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_EXTERNAL_URL", |config, value| {
-        set(
-            &mut config.alerting.external_url,
-            Ok(Some(value.to_owned())),
-        )
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_TRACE_URL", |config, value| {
-        set(&mut config.alerting.trace_url, Ok(Some(value.to_owned())))
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_AGGREGATION_WINDOW", |config, value| {
-        set(&mut config.alerting.aggregation_window, duration(value))
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_TOKEN", |config, value| {
-        set(&mut config.alerting.api_token, Ok(Some(Secret::new(value))))
-    }),
-    #[cfg(feature = "alerting")]
-    ("OBSERVATORY_EVALUATION_INTERVAL", |config, value| {
-        set(&mut config.alerting.evaluation_interval, duration(value))
-    }),
-    ("OBSERVATORY_TAIL_RATIO", |config, value| {
-        let ratio = value
-            .parse()
-            .ok()
-            .filter(|ratio| (0.0..=1.0).contains(ratio));
-        let ratio = ratio.ok_or("a share from 0 to 1")?;
-        config.traces.tail.get_or_insert_default().ratio = ratio;
-        Ok(())
-    }),
-    ("OBSERVATORY_GEN_AI", |config, value| {
-        let side = match value {
-            "client" => Ok(Some(Side::Client)),
-            "server" => Ok(Some(Side::Server)),
-            "off" => Ok(None),
-            _ => Err("`client`, `server` or `off`"),
-        };
-        set(&mut config.prometheus.gen_ai, side)
     }),
 ];
 
-/// Sets something of the e-mail channel, where there is one.
-#[cfg(feature = "email")]
-#[expect(clippy::unnecessary_wraps, reason = "the form of every setter")]
-fn of_mail(config: &mut Config, set: impl FnOnce(&mut EmailOptions)) -> Result<(), &'static str> {
-    if let Some(channel) = config.alerting.channels.get_mut("email")
-        && let ChannelKind::Email(options) = &mut channel.kind
-    {
-        set(options);
-    }
-    Ok(())
-}
-
-/// Chooses the preset; read before all others.
+/// The variable that names the preset; it is read before all others.
 const PRESET: &str = "OBSERVATORY_ENV";
 
 pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError> {
-    let invalid = |key: &str, value: String, expected| ConfigError::Invalid {
-        key: key.to_owned(),
-        value: format!("{value:?}"),
-        expected,
-    };
-    // A variable that is set to nothing is as good as unset, as OpenTelemetry's specification says.
+    // OpenTelemetry's specification: an empty value means the same as an unset variable.
     let get = |key: &str| environment.get(key).filter(|value| !value.is_empty());
     let preset = match get(PRESET) {
         None => Preset::default(),
         Some(name) => Preset::named(&name).ok_or_else(|| {
-            invalid(
-                PRESET,
-                name,
-                "`development`, `production`, `vps` or `enterprise`",
-            )
+            let expected = "`development`, `production`, `vps` or `enterprise`";
+            invalid(PRESET, &name, expected)
         })?,
     };
     if let Some((key, nearest)) = environment.keys().into_iter().find_map(misspelt) {
         return Err(ConfigError::UnknownVariable { key, nearest });
     }
     let mut config = Config::preset(preset);
-    for (key, set) in VARIABLES {
-        let value = match get(key) {
-            None if SECRETS.contains(key) => from_file(get, key)?,
-            value => value,
-        };
-        if let Some(value) = value {
-            set(&mut config, &value).map_err(|expected| invalid(key, value, expected))?;
-        }
-    }
-    super::otel::apply(&mut config, &get);
+    apply(VARIABLES.iter(), &mut config, &get)?;
+    apply(
+        PrometheusConfig::VARIABLES.iter(),
+        &mut config.prometheus,
+        &get,
+    )?;
+    apply(HealthConfig::VARIABLES.iter(), &mut config.health, &get)?;
+    apply(QueryConfig::VARIABLES.iter(), &mut config.query, &get)?;
+    #[cfg(feature = "alerting")]
+    apply(AlertingConfig::variables(), &mut config.alerting, &get)?;
+    apply(TracesConfig::VARIABLES.iter(), &mut config.traces, &get)?;
+    apply_opentelemetry(&mut config, &get);
     config.validate()?;
     Ok(config)
 }
 
-/// Variables whose value may stand in a file instead, which `…_FILE` names: a secret that is mounted, say.
-const SECRETS: [&str; 5] = [
-    "SLACK_WEBHOOK_URL",
-    "PAGERDUTY_ROUTING_KEY",
-    "MONITORING_WEBHOOK_URL",
-    "SMTP_PASS",
-    "OBSERVATORY_TOKEN",
-];
+/// Applies the variables of OpenTelemetry's specification, of which invalid values are ignored with a notice.
+pub(super) fn apply_opentelemetry(config: &mut Config, get: &impl Fn(&str) -> Option<String>) {
+    let notices = &mut config.notices;
+    variables::apply_table(service::VARIABLES, &mut config.service, get, notices);
+    variables::apply(&mut config.traces, &mut config.push, get, notices);
+}
 
-/// The secret in the file that `…_FILE` names, without the line's end.
-fn from_file(
-    get: impl Fn(&str) -> Option<String>,
+fn invalid(key: &str, value: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Invalid {
+        key: key.to_owned(),
+        value: format!("{value:?}"),
+        expected,
+    }
+}
+
+/// Applies the variables of one table that are set.
+fn apply<T: 'static>(
+    variables: impl Iterator<Item = &'static Variable<T>>,
+    options: &mut T,
+    get: &impl Fn(&str) -> Option<String>,
+) -> Result<(), ConfigError> {
+    for variable in variables {
+        let value = match get(variable.name) {
+            None if variable.is_secret => secret_from_file(get, variable.name)?,
+            value => value,
+        };
+        if let Some(value) = value {
+            (variable.apply)(options, &value).map_err(|expected| {
+                let shown = if variable.is_secret { "***" } else { &value };
+                invalid(variable.name, shown, expected)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of all variables but OpenTelemetry's.
+fn names() -> impl Iterator<Item = &'static str> {
+    #[cfg(feature = "alerting")]
+    let alerting = AlertingConfig::variables().map(|variable| variable.name);
+    #[cfg(not(feature = "alerting"))]
+    let alerting = std::iter::empty();
+    names_of(VARIABLES)
+        .chain(names_of(PrometheusConfig::VARIABLES))
+        .chain(names_of(HealthConfig::VARIABLES))
+        .chain(names_of(QueryConfig::VARIABLES))
+        .chain(names_of(TracesConfig::VARIABLES))
+        .chain(alerting)
+        .chain([PRESET])
+}
+
+fn names_of<T>(table: &'static [Variable<T>]) -> impl Iterator<Item = &'static str> {
+    table.iter().map(|variable| variable.name)
+}
+
+/// Reads the secret from the file that `…_FILE` names, without the end of the line.
+fn secret_from_file(
+    get: &impl Fn(&str) -> Option<String>,
     key: &str,
 ) -> Result<Option<String>, ConfigError> {
     let key = format!("{key}_FILE");
@@ -326,46 +175,26 @@ fn from_file(
     }
 }
 
-/// A variable that must be one of ours spelt wrong, and that one.
+/// Returns an unknown variable that looks like a misspelling, and the known variable with the most similar name.
 fn misspelt(key: String) -> Option<(String, &'static str)> {
-    let ours = || {
-        VARIABLES
-            .iter()
-            .map(|(known, _)| *known)
-            .chain([PRESET])
-            .filter(|known| known.starts_with(OURS))
-    };
-    if !key.starts_with(OURS) || ours().any(|known| known == key) {
+    let known = || names().filter(|known| known.starts_with(OWN_PREFIX));
+    if !key.starts_with(OWN_PREFIX) || known().any(|known| known == key) {
         return None;
     }
-    let nearest = ours().min_by_key(|known| strsim::levenshtein(known, &key))?;
-    (strsim::levenshtein(nearest, &key) <= MISSPELT).then_some((key, nearest))
-}
-
-fn set<T>(place: &mut T, value: Result<T, &'static str>) -> Result<(), &'static str> {
-    *place = value?;
-    Ok(())
-}
-
-fn boolean(value: &str) -> Result<bool, &'static str> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("`true` or `false`"),
-    }
-}
-
-fn duration(value: &str) -> Result<Duration, &'static str> {
-    humantime::parse_duration(value)
-        .map_err(|_| "a duration with its unit, `10s`, `500ms` or `5m`, say")
+    let nearest = known().min_by_key(|known| strsim::levenshtein(known, &key))?;
+    (strsim::levenshtein(nearest, &key) <= MAX_EDIT_DISTANCE).then_some((key, nearest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{collections::BTreeMap, time::Duration};
+
+    #[cfg(feature = "alerting")]
+    use crate::alerting::ChannelKind;
+    use crate::metrics::Side;
     #[cfg(feature = "email")]
-    use crate::alerting::Encryption;
-    use std::collections::BTreeMap;
+    use crate::{alerting::Encryption, privacy::Secret};
 
     impl Environment for BTreeMap<&str, &str> {
         fn get(&self, key: &str) -> Option<String> {
@@ -478,8 +307,8 @@ mod tests {
         let channels = &config.alerting.channels;
         let names: Vec<&str> = channels.keys().map(String::as_str).collect();
         assert_eq!(names, ["console", "email", "pagerduty", "slack", "webhook"]);
-        assert_eq!(channels["email"].missing(), Some("ALERT_FROM_EMAIL"));
-        assert_eq!(channels["slack"].missing(), None);
+        assert_eq!(channels["email"].kind.missing(), Some("ALERT_FROM_EMAIL"));
+        assert_eq!(channels["slack"].kind.missing(), None);
         let shown = format!("{config:?}");
         assert!(!shown.contains("canary"), "{shown}");
     }
@@ -550,8 +379,7 @@ mod tests {
         let text = path.display().to_string().leak();
         let found = config(&[("SLACK_WEBHOOK_URL_FILE", text)]).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let crate::config::ChannelKind::Slack(slack) = &found.alerting.channels["slack"].kind
-        else {
+        let ChannelKind::Slack(slack) = &found.alerting.channels["slack"].kind else {
             panic!("no Slack");
         };
         assert_eq!(slack.url.expose(), "https://hooks.example/x");
@@ -567,7 +395,7 @@ mod tests {
     fn a_presets_channel_without_its_secret_names_the_variable() {
         let config = config(&[("OBSERVATORY_ENV", "production")]).unwrap();
         let slack = &config.alerting.channels["slack"];
-        assert_eq!(slack.missing(), Some("SLACK_WEBHOOK_URL"));
+        assert_eq!(slack.kind.missing(), Some("SLACK_WEBHOOK_URL"));
         assert!(!config.alerting.channels.contains_key("console"));
     }
 

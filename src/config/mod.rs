@@ -3,53 +3,33 @@
 //! [`Config::load`] takes a preset (`OBSERVATORY_ENV`, else `development`) and puts the environment over it;
 //! `with_*` puts code over both. [`Config::validate`] names the key, the value and what would be right.
 
-#[cfg(feature = "alerting")]
-mod alerting;
-mod endpoint;
 mod env;
-mod error;
-mod headers;
-mod otel;
+#[cfg(test)]
+mod otel_tests;
 mod preset;
-mod push;
-mod query;
-mod secret;
+#[cfg(feature = "alerting")]
+mod rule_presets;
+mod service;
 #[cfg(test)]
 mod tests;
-mod traces;
 mod validate;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 #[cfg(feature = "alerting")]
-pub(crate) use self::alerting::trace_url;
+pub(crate) use self::rule_presets::configured_rules;
 #[cfg(feature = "alerting")]
-pub use self::alerting::{AlertingConfig, ChannelConfig, ChannelKind};
-#[cfg(feature = "otlp")]
-pub(crate) use self::{
-    endpoint::{Endpoint, Signal},
-    otel::percent_bytes,
-    traces::shortest,
-};
-pub use self::{
-    error::ConfigError,
-    preset::Preset,
-    push::PushConfig,
-    query::{QueryConfig, RetentionConfig},
-    secret::Secret,
-    traces::{
-        BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
-        OtlpProtocol, Propagator, RedactionConfig, SamplingConfig, SamplingRule, SpanLimits,
-        TailConfig, TraceExporter, TracesConfig, ZipkinConfig,
-    },
-};
+pub use self::rule_presets::preset_rules;
+pub use self::{preset::Preset, service::ServiceConfig};
+#[cfg(feature = "alerting")]
+use crate::alerting::{AlertingConfig, ChannelConfig};
 use crate::{
-    metrics::{BucketsFor, RegistryOptions, Side, SinkOptions},
+    log::LogFormat,
+    metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
     observation::Mapping,
+    settings::ConfigError,
+    system::HealthConfig,
+    traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
 
 /// How an observatory is made.
@@ -97,65 +77,6 @@ pub struct Config {
     pub(crate) notices: Vec<String>,
 }
 
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// A JSON object on each line.
-    Json,
-}
-
-/// Who is observed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServiceConfig {
-    /// `service.name`. Default: `llm-router`.
-    pub name: String,
-    /// `service.version`. Default: none.
-    pub version: Option<String>,
-    /// `deployment.environment.name`: the preset's name. Default: none.
-    pub environment: Option<String>,
-    /// Further attributes of the resource. Default: none.
-    pub attributes: BTreeMap<String, String>,
-}
-
-/// Metrics, and where they are served.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct PrometheusConfig {
-    /// Whether the server runs. Default: true, where the feature `server` is compiled in.
-    pub enabled: bool,
-    /// Address of the server; port 0 takes any that is free. Default: `127.0.0.1:9090`.
-    pub listen: SocketAddr,
-    /// Path of the metrics. Default: `/metrics`.
-    pub endpoint: String,
-    /// Goes before the names of the seed's metrics. Default: `llm_router_`.
-    pub prefix: String,
-    /// Labels that every series gets. Default: none.
-    pub labels: BTreeMap<String, String>,
-    /// Series a metric may have; those beyond fold into an overflow series. Default: 2,000.
-    pub series_limit: usize,
-    /// A series that did not change for this long is not shown until it does. Default: never.
-    pub idle_timeout: Option<Duration>,
-    /// Buckets of histograms, by full name, prefix or suffix; the first that matches counts. Default: none.
-    pub buckets: Vec<(BucketsFor, Vec<f64>)>,
-    /// Which side of the `GenAI` conventions' metrics the service has; `None` turns them off. Default: client.
-    pub gen_ai: Option<Side>,
-}
-
-/// Health, and where it is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HealthConfig {
-    /// Whether the process and the machine are sampled. Default: true, where the feature `health` is compiled in.
-    pub enabled: bool,
-    /// Path of the health report. Default: `/health`.
-    pub endpoint: String,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -165,17 +86,9 @@ impl Default for Config {
             shutdown_timeout: Duration::from_secs(5),
             log_filter: "info".to_owned(),
             log_format: LogFormat::Pretty,
-            service: ServiceConfig {
-                name: "llm-router".to_owned(),
-                version: None,
-                environment: None,
-                attributes: BTreeMap::new(),
-            },
+            service: ServiceConfig::default(),
             prometheus: PrometheusConfig::default(),
-            health: HealthConfig {
-                enabled: cfg!(feature = "health"),
-                endpoint: "/health".to_owned(),
-            },
+            health: HealthConfig::default(),
             query: QueryConfig::default(),
             #[cfg(feature = "alerting")]
             alerting: AlertingConfig::default(),
@@ -183,23 +96,6 @@ impl Default for Config {
             push: PushConfig::default(),
             mapping: Mapping::default(),
             notices: Vec::new(),
-        }
-    }
-}
-
-impl Default for PrometheusConfig {
-    fn default() -> Self {
-        let registry = RegistryOptions::default();
-        Self {
-            enabled: cfg!(feature = "server"),
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
-            endpoint: "/metrics".to_owned(),
-            prefix: registry.prefix,
-            labels: registry.labels,
-            series_limit: registry.series_limit,
-            idle_timeout: registry.idle_timeout,
-            buckets: registry.buckets,
-            gen_ai: SinkOptions::default().gen_ai,
         }
     }
 }
@@ -329,8 +225,12 @@ impl Config {
     /// Adds an alert channel, or replaces the one of this name.
     #[cfg(feature = "alerting")]
     #[must_use]
-    pub fn with_channel(mut self, name: impl Into<String>, channel: ChannelConfig) -> Self {
-        self.alerting.channels.insert(name.into(), channel);
+    pub fn with_channel(
+        mut self,
+        name: impl Into<String>,
+        channel: impl Into<ChannelConfig>,
+    ) -> Self {
+        self.alerting.channels.insert(name.into(), channel.into());
         self
     }
 

@@ -1,6 +1,7 @@
 //! What is refused, and what is said of it.
 
 use super::*;
+use crate::traces::{JaegerConfig, OtlpProtocol};
 
 /// The configuration is refused, and the error names the key and the value.
 fn check_refused(config: &Config, key: &str, value: &str) {

@@ -12,8 +12,8 @@ use super::{
     fields::{self, AlertField, Role},
 };
 use crate::{
-    content::is_content,
     observation::{Kind, Mapping},
+    privacy::is_content,
 };
 
 /// The role of each field, by index. The array has a role for every byte, so that indexing needs no bounds check. The

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     observation::{Dropped, ErrorEvent, Kind, Label, Labels, Model, Observation, TraceReference},
-    own_thread,
+    runtime::own_thread,
 };
 
 impl Interpreter {

@@ -19,13 +19,13 @@ use super::{
     values::{AnInference, Values},
 };
 use crate::{
-    clock::Clock,
     observation::{
         Dropped, ErrorEvent, InferenceEnd, Kind, Label, Labels, Mapping, Observation, Sink, Text,
         TraceReference,
         interner::{DEFAULT_LIMIT, Interner},
     },
-    own_thread,
+    runtime::clock::Clock,
+    runtime::own_thread,
 };
 
 /// Number of locks for [`Interpreter::relabel`]; a span's address selects the lock.

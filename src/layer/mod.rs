@@ -55,9 +55,9 @@ pub(crate) use self::{fields::is_known as is_known_field, probe::hidden_kinds};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
 use crate::{
-    clock::Clock,
     observation::{Mapping, Sink},
     runtime::Registered,
+    runtime::clock::Clock,
 };
 
 /// A Layer that interprets spans and events and passes the observations to a [`Sink`].

@@ -17,10 +17,10 @@ use super::{
     values::{AnInference, UNSET, ValueTarget},
 };
 use crate::{
-    clock::Clock,
     observation::{
         Handle, InferenceEnd, Outcome, TokenDetail, TokenSource, Tokens, TraceReference,
     },
+    runtime::clock::Clock,
 };
 
 /// Slots of the table, 256 KiB. Only a service with thousands of concurrent streams needs more.

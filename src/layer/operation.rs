@@ -7,12 +7,12 @@ use super::{
     values::{UNSET, Values},
 };
 use crate::{
-    clock::Clock,
     observation::{
         CacheOperation, CacheResult, Handle, HttpClientRequest, HttpRequest, InFlight, Kind, Label,
         Labels, Model, ModelLoad, Observation, OperationEnd, Outcome, Rpc, RpcStatus,
         TraceReference,
     },
+    runtime::clock::Clock,
 };
 
 /// An open span of any kind but inference.

@@ -52,7 +52,7 @@ mod tests {
     use tracing_subscriber::{Layer as _, filter::LevelFilter, prelude::*};
 
     use super::*;
-    use crate::{FnSink, ObservatoryLayer, own_thread};
+    use crate::{FnSink, ObservatoryLayer, runtime::own_thread};
 
     /// Kinds that have spans.
     const SPAN_KINDS: usize = 9;

@@ -14,7 +14,7 @@ use tracing_subscriber::{
     fmt::{FormatFields, format::Writer},
 };
 
-use crate::redaction::{MASK, Redaction, WITHHELD};
+use crate::privacy::{MASK, Redaction, WITHHELD};
 
 /// Fields with their values: of one name the latest.
 #[derive(Debug, Default)]

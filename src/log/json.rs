@@ -16,7 +16,7 @@ use super::{
     fields::{Recorded, Value},
     spans,
 };
-use crate::redaction::Redaction;
+use crate::privacy::Redaction;
 
 /// What a line says beside the event.
 pub(super) struct About {

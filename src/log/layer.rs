@@ -8,13 +8,14 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::LookupSpan};
 
+use super::LogFormat;
 use super::{
     Ids, SpanIds,
     fields::{Fields, Recorded},
     line::Line,
     spans,
 };
-use crate::{config::LogFormat, redaction::Redaction};
+use crate::privacy::Redaction;
 
 thread_local! {
     /// Of the span that the line is about which this thread writes.

@@ -11,8 +11,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use super::LogFormat;
 use super::{Ids, SpanIds, json, layer};
-use crate::{config::LogFormat, redaction::Redaction};
+use crate::privacy::Redaction;
 
 /// Writes an event as a line.
 pub(super) struct Line<I> {

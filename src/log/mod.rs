@@ -11,6 +11,7 @@ mod fields;
 mod json;
 mod layer;
 mod line;
+mod options;
 mod spans;
 
 use std::{io, sync::Arc};
@@ -24,8 +25,9 @@ use tracing_subscriber::{
 
 #[cfg(feature = "otlp")]
 pub(crate) use self::fields::{printable, printed, try_printed};
+pub use self::options::LogFormat;
 use self::{fields::Fields, layer::LogLayer, line::Line};
-use crate::{config::LogFormat, redaction::Redaction};
+use crate::privacy::Redaction;
 
 /// Who knows the ids that a line names.
 pub(crate) trait Ids: Clone + Send + Sync + 'static {

@@ -13,7 +13,7 @@ use super::{
     fields::{Fields, Recorded},
     json::Object,
 };
-use crate::redaction::Redaction;
+use crate::privacy::Redaction;
 
 /// In the extensions of a span: what was recorded on it. No foreign code runs while it is locked.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use tracing::{field, info, info_span};
 use tracing_subscriber::{Registry, layer::Layered, prelude::*};
 
 use super::*;
-use crate::config::{RedactionConfig, SpanLimits};
+use crate::privacy::RedactionConfig;
 
 #[derive(Clone, Default)]
 pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -31,7 +31,7 @@ impl<'w> MakeWriter<'w> for Buffer {
 }
 
 pub(crate) fn redaction() -> Arc<Redaction> {
-    let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+    let redaction = Redaction::new(&RedactionConfig::default(), None);
     Arc::new(redaction.unwrap())
 }
 

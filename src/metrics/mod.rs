@@ -1,14 +1,20 @@
 //! Metrics: the catalog, the registry, the sinks that write observations to it, and the exposition formats.
 
 pub mod catalog;
-pub(crate) mod derived;
+#[cfg(feature = "alerting")]
+pub(crate) mod collect;
+mod derived;
 pub(crate) mod exposition;
+mod gatherer;
+mod options;
 pub(crate) mod registry;
 mod sink;
 
+pub(crate) use self::gatherer::Gatherer;
 pub(crate) use self::registry::{MAX_SERIES, check_buckets};
 pub use self::{
     exposition::Format,
+    options::{PrometheusConfig, QueryConfig, RetentionConfig},
     registry::{BucketsError, BucketsFor, Registry, RegistryOptions},
     sink::{FacadeSink, MetricsSink, Side, SinkOptions},
 };

@@ -5,18 +5,20 @@ use std::sync::{Arc, Mutex};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-#[cfg(feature = "alerting")]
-use super::alerting::{self, ObservatorySink};
-use super::{BuildError, Core, Inner, Observatory};
+use super::{BuildError, Core, Inner, Observatory, resource};
 #[cfg(feature = "otlp")]
-use crate::traces::Traces;
+use crate::traces::{Traces, TracesParts};
+#[cfg(feature = "alerting")]
 use crate::{
-    clock::Clock,
+    alerting::{Alerting, Assembled, Context, ObservatorySink, ServiceParts, Signals},
+    metrics::collect::Queries,
+};
+use crate::{
     config::Config,
     layer::ObservatoryLayer,
-    metrics::{MetricsSink, Registry, catalog, derived::Derived},
-    redaction::Redaction,
-    resource,
+    metrics::{Gatherer, MetricsSink, Registry, catalog},
+    privacy::Redaction,
+    runtime::clock::Clock,
 };
 
 /// Puts an observatory together.
@@ -90,7 +92,8 @@ impl ObservatoryBuilder {
         } = self;
         config.validate()?;
         let registry = Registry::new(config.registry_options())?;
-        let redaction = Redaction::new(&config.traces.redaction, &config.traces.limits)?;
+        let redaction =
+            Redaction::new(&config.traces.redaction, config.traces.limits.value_length)?;
         let redaction = Arc::new(redaction);
         let sink = MetricsSink::new(registry.clone(), config.sink_options());
         #[cfg(feature = "alerting")]
@@ -107,7 +110,16 @@ impl ObservatoryBuilder {
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
         let traces = (config.enabled && config.traces.enabled)
-            .then(|| Traces::new(&config, &registry, &redaction, &resource))
+            .then(|| {
+                Traces::new(&TracesParts {
+                    options: &config.traces,
+                    mapping: &config.mapping,
+                    gen_ai: config.prometheus.gen_ai,
+                    registry: &registry,
+                    redaction: &redaction,
+                    resource: &resource,
+                })
+            })
             .transpose()?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
@@ -125,52 +137,69 @@ impl ObservatoryBuilder {
             ("service_name", &config.service.name),
         ];
         registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
+        let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
-        let query = super::query::Query::new(&config);
+        let queries = Arc::new(Queries::new(
+            &config.query,
+            config.tick,
+            Arc::clone(&gatherer),
+        ));
         #[cfg(feature = "alerting")]
-        let alerting = {
-            let time = alerting::time_source(&clock);
-            let now = time();
-            let assembled = alerting::Assembled::new(alerting::Parts {
-                config: &config,
-                engine: &query.engine,
-                store: &query.store,
-                own: channels,
-                time,
-                signals,
-                diagnostics: registry.diagnostics(),
-            })?;
-            alerting::Alerting::new(assembled, now)
-        };
+        let alerting = assemble_alerting(
+            &config,
+            Context {
+                queries: Arc::clone(&queries),
+                redaction: Arc::clone(&redaction),
+                labels: config.prometheus.labels.clone(),
+            },
+            channels,
+            signals,
+        )?;
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
-            query,
+            queries,
             #[cfg(feature = "alerting")]
-            alerting,
+            alerting: Arc::new(alerting),
             redaction,
             #[cfg(feature = "otlp")]
             traces,
             #[cfg(feature = "otlp")]
             pusher,
             is_on: config.enabled,
-            origin: clock.raw(),
-            started: clock.wall(),
-            resource,
-            derived: Derived::default(),
             subscriber: layer.registered(),
             config,
-            registry,
             sink,
-            clock,
+            gatherer,
         });
         let observatory = Observatory(Arc::new(Inner {
             core,
             running: Mutex::new(None),
-            turning: Mutex::new(()),
+            transition: Mutex::new(()),
         }));
         if observatory.config().auto_start {
             observatory.start()?;
         }
         Ok((layer, observatory))
     }
+}
+
+#[cfg(feature = "alerting")]
+fn assemble_alerting(
+    config: &Config,
+    context: Context,
+    own: std::collections::BTreeMap<String, crate::alerting::Channel>,
+    signals: Signals,
+) -> Result<Alerting, BuildError> {
+    let assembled = Assembled::new(ServiceParts {
+        options: &config.alerting,
+        is_enabled: config.enabled,
+        context,
+        default_rules: crate::config::configured_rules(config),
+        service: &config.service.name,
+        listen: (config.prometheus.listen, config.prometheus.enabled),
+        shutdown_timeout: config.shutdown_timeout,
+        own,
+        signals,
+    })?;
+    Ok(Alerting::new(assembled))
 }

@@ -2,7 +2,9 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{config::ConfigError, metrics::BucketsError, said::debug_is_a_sentence};
+use crate::{
+    metrics::BucketsError, runtime::error_text::debug_is_a_sentence, settings::ConfigError,
+};
 
 debug_is_a_sentence!(BuildError, StartError, InstallError);
 
@@ -19,7 +21,7 @@ pub enum BuildError {
     /// Rules, channels or the store of alerts cannot be used.
     #[cfg(feature = "alerting")]
     #[error(transparent)]
-    Alerting(#[from] super::AlertingError),
+    Alerting(#[from] crate::alerting::AlertingError),
     /// What sends traces, log records or metrics cannot be set up.
     #[cfg(feature = "otlp")]
     #[error(transparent)]

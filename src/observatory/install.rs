@@ -69,7 +69,7 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
             .map_err(|_| InstallError::RecorderInstalled)?;
     }
     // Now somebody hears it, however short the process lives.
-    observatory.0.core.say_notices();
+    observatory.0.core.report_notices();
     // A logger of the application's own stays; its records then do not come through tracing. The level keeps a
     // disabled `log::trace!` of any dependency where it costs nothing.
     let _ = tracing_log::LogTracer::init_with_filter(events.as_log());

@@ -1,13 +1,11 @@
-//! The facade: one observatory, its two threads, its life.
+//! Composes the areas into one observatory: installs it, starts its threads, and stops them.
 //!
-//! *serve* answers the endpoints, *work* ticks. Both are the observatory's own, so `/metrics` answers while the
-//! application's runtime is blocked, and an application without any runtime can be observed. Both carry the mark
-//! by which the Layer knows not to observe them.
+//! The thread *serve* answers requests, and the thread *work* samples and evaluates. Both are the observatory's own, so
+//! `/metrics` answers while the application's runtime is blocked, and an application without a runtime can be observed.
 
-#[cfg(feature = "alerting")]
-mod alerting;
 mod builder;
 mod error;
+mod filter_check;
 mod install;
 #[cfg(all(feature = "http", feature = "server"))]
 mod mount;
@@ -15,7 +13,10 @@ mod mount;
 mod push;
 #[cfg(feature = "alerting")]
 mod query;
+mod resource;
 mod running;
+#[cfg(feature = "server")]
+mod sources;
 mod spans;
 mod status;
 mod work;
@@ -25,19 +26,11 @@ use std::{
     io::{self, IsTerminal as _},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
-    time::{Duration, Instant, SystemTime},
 };
 
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
-#[cfg(feature = "alerting")]
-pub use self::alerting::{
-    AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel,
-};
-#[cfg(feature = "alerting")]
-pub(crate) use self::query::milliseconds;
 use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
@@ -45,67 +38,57 @@ pub use self::{
     status::{Components, Status},
 };
 use crate::{
-    clock::Clock,
     config::Config,
     log,
     metrics::{
-        Format, Registry,
-        derived::Derived,
-        exposition::{self, Moment},
+        Format, Gatherer, Registry,
+        exposition::{self},
     },
     observation::{
         CacheOperation, CustomMetric, DatabaseOperation, ErrorEvent, HttpRequest, Inference,
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
-    redaction::Redaction,
-    resource::ResourceAttributes,
+    privacy::Redaction,
     runtime::Registered,
 };
 
-/// A running observatory. Cheap to clone; when the last clone is dropped it stops.
+/// A running observatory. Clones share it; it stops when the last clone is dropped.
 #[derive(Clone)]
-#[must_use = "when the last clone is dropped it stops: keep it for as long as the service runs"]
+#[must_use = "the observatory stops when its last clone is dropped: keep it for as long as the service runs"]
 pub struct Observatory(Arc<Inner>);
 
 struct Inner {
     core: Arc<Core>,
     running: Mutex<Option<Running>>,
-    /// Held while it starts or stops.
-    turning: Mutex<()>,
+    /// Held while the observatory starts or stops.
+    transition: Mutex<()>,
 }
 
-/// What the observatory's threads share with it.
-pub(crate) struct Core {
-    pub(crate) config: Config,
-    pub(crate) registry: Registry,
-    pub(crate) sink: Arc<CoreSink>,
-    pub(crate) clock: Clock,
-    pub(crate) derived: Derived,
+/// The parts of an observatory, shared with its threads.
+struct Core {
+    config: Config,
+    sink: Arc<CoreSink>,
+    gatherer: Arc<Gatherer>,
     #[cfg(feature = "alerting")]
-    pub(crate) query: query::Query,
+    queries: Arc<crate::metrics::collect::Queries>,
     #[cfg(feature = "alerting")]
-    pub(crate) alerting: alerting::Alerting,
-    /// What of a text may leave the process.
+    alerting: Arc<crate::alerting::Alerting>,
     redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
-    /// Reading of the monotonic clock at the start.
-    origin: u64,
-    pub(crate) started: SystemTime,
-    resource: ResourceAttributes,
-    /// Whether the sink is written to; where the observatory is off, nothing is.
+    /// Whether observations are recorded; `config.enabled`.
     is_on: bool,
-    /// The subscriber that the Layer is part of, once there is one.
-    pub(crate) subscriber: Registered,
+    /// The subscriber that the Layer is part of, once it is registered.
+    subscriber: Registered,
 }
 
-/// Where observations go.
+/// The sink that observations are recorded in.
 #[cfg(feature = "alerting")]
-pub(crate) type CoreSink = alerting::ObservatorySink;
+type CoreSink = crate::alerting::ObservatorySink;
 #[cfg(not(feature = "alerting"))]
-pub(crate) type CoreSink = crate::metrics::MetricsSink;
+type CoreSink = crate::metrics::MetricsSink;
 
 impl Observatory {
     /// An observatory that is put together by hand.
@@ -140,7 +123,7 @@ impl Observatory {
     /// beyond its deadline and has not come to its end yet.
     pub fn start(&self) -> Result<(), StartError> {
         let core = &self.0.core;
-        let _one_at_a_time = lock(&self.0.turning);
+        let _one_at_a_time = lock(&self.0.transition);
         if lock(&self.0.running).is_some() || !core.is_on {
             return Ok(());
         }
@@ -198,14 +181,14 @@ impl Observatory {
     /// The recorder for `metrics::set_global_recorder`, where you install it yourself.
     #[must_use]
     pub fn recorder(&self) -> Registry {
-        self.0.core.registry.clone()
+        self.0.core.gatherer.registry.clone()
     }
 
     /// Every series, written in `format`.
     #[must_use]
     pub fn export_metrics(&self, format: Format) -> String {
         let core = &self.0.core;
-        exposition::to_string(&core.registry, format, &core.moment())
+        exposition::to_string(&core.gatherer.registry, format, &core.gatherer.gather())
     }
 
     /// The log that `install` writes, on standard error, for a subscriber of your own. Put it above the observatory's
@@ -255,6 +238,13 @@ impl Observatory {
     pub fn status(&self) -> Status {
         let is_running = lock(&self.0.running).is_some();
         self.0.core.status(is_running, self.listen_address())
+    }
+
+    /// Returns the alerts: rules, active alerts, notifications.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn alerts(&self) -> crate::alerting::Alerts {
+        crate::alerting::Alerts::new(&self.0.core.alerting)
     }
 
     /// Records an observation made by hand.
@@ -322,42 +312,21 @@ impl fmt::Debug for Observatory {
 impl Core {
     /// The traces of the last minutes.
     #[cfg(feature = "otlp")]
-    pub(crate) fn live_traces(&self) -> crate::traces::LiveTraces {
+    fn live_traces(&self) -> crate::traces::LiveTraces {
         crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
     }
 
-    /// Says what the configuration, or the application, should do differently; each once.
-    pub(crate) fn say_notices(&self) {
-        for notice in self.registry.diagnostics().take_notices() {
+    /// Logs each notice about the configuration or the application once.
+    fn report_notices(&self) {
+        for notice in self.gatherer.registry.diagnostics().take_notices() {
             tracing::warn!(target: "llm_observatory", "{notice}");
-        }
-    }
-
-    /// Monotonic time since the start.
-    pub(crate) fn now(&self) -> Duration {
-        self.clock.between(self.origin, self.clock.raw())
-    }
-
-    /// Brings the gauges that follow from others up to date, and says when and for whom it is written.
-    pub(crate) fn moment(&self) -> Moment {
-        let now = self.now();
-        self.derived.update(&self.registry, now);
-        let since_epoch = |time: SystemTime| {
-            time.duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default()
-        };
-        Moment {
-            now: Some(now),
-            wall: since_epoch(self.clock.wall()),
-            start: since_epoch(self.started),
-            resource: Arc::clone(&self.resource),
         }
     }
 }
 
 impl Inner {
     fn stop(&self) {
-        let _one_at_a_time = lock(&self.turning);
+        let _one_at_a_time = lock(&self.transition);
         let running = lock(&self.running).take();
         if let Some(running) = running {
             running.end(&self.core);
@@ -373,20 +342,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-/// Waits for a thread until `deadline`, then leaves it to itself.
-pub(crate) fn join(thread: JoinHandle<()>, deadline: Instant) {
-    // The last clone may be dropped on one of the threads themselves.
-    if thread.thread().id() == std::thread::current().id() {
-        return;
-    }
-    while !thread.is_finished() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    if thread.is_finished() {
-        // A panic of the thread ended it, which is what was asked.
-        let _ = thread.join();
     }
 }

@@ -1,7 +1,5 @@
 //! The endpoints and the middleware in an axum router of the application's own.
 
-use std::sync::Arc;
-
 use axum::Router;
 
 use super::Observatory;
@@ -18,7 +16,7 @@ impl Observatory {
     /// # }
     /// ```
     pub fn router(&self) -> Router {
-        crate::server::mounted(Arc::clone(&self.0.core))
+        crate::server::mounted(super::sources::sources(&self.0.core))
     }
 
     /// Everything for an axum router in one call: its requests are watched, failures and panics are counted, and
@@ -38,6 +36,7 @@ impl Observatory {
     pub fn instrument(&self, router: Router, options: HttpOptions) -> Router {
         let watched = router.layer(HttpMonitorLayer::with_options(options));
         // Not merged: a path that both have would be a panic.
-        crate::server::mounted_essentials(Arc::clone(&self.0.core)).fallback_service(watched)
+        crate::server::mounted_essentials(super::sources::sources(&self.0.core))
+            .fallback_service(watched)
     }
 }

@@ -11,16 +11,15 @@ use std::{
 
 use super::Core;
 use crate::{
-    config::PushConfig,
     metrics::{
         catalog,
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    own_thread::{End, Executor},
+    runtime::own_thread::{End, Executor},
     traces::{
-        Complaint, Encoded, ExportError, Patience, Sent, Signal, TracesError, Transport,
-        deliver_parts, say, unharmed,
+        Complaint, Encoded, ExportError, Patience, PushConfig, Sent, Signal, TracesError,
+        Transport, deliver_parts, say, unharmed,
     },
 };
 
@@ -102,7 +101,10 @@ async fn run(core: &Core, end: End) {
 }
 
 async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
-    let parts = transport.parts(protobuf::request(&core.registry, &core.moment()));
+    let parts = transport.parts(protobuf::request(
+        &core.gatherer.registry,
+        &core.gatherer.gather(),
+    ));
     let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
     deliver_parts(parts, attempt, patience, sent).await;
 }
@@ -117,7 +119,8 @@ struct Results {
 impl Results {
     fn new(core: &Core) -> Self {
         let of = |result| {
-            core.registry
+            core.gatherer
+                .registry
                 .counter(&catalog::PUSHES, &[("result", result)])
         };
         Self {

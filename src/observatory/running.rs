@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-#[cfg(feature = "alerting")]
-use super::alerting;
 use super::{
-    Core, StartError, join,
+    Core, StartError,
     work::{self, Work},
 };
+#[cfg(feature = "alerting")]
+use crate::alerting::Notifying;
 
 /// The threads, as far as they have begun.
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(super) struct Running {
     server: Option<crate::server::Running>,
     work: Option<Work>,
     #[cfg(feature = "alerting")]
-    notifying: Option<alerting::Notifying>,
+    notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
     has_traces: bool,
     #[cfg(feature = "otlp")]
@@ -41,12 +41,12 @@ impl Running {
         let thread = |name| move |source| StartError::Thread { name, source };
         #[cfg(feature = "server")]
         if core.config.prometheus.enabled {
-            self.server = Some(crate::server::start(core)?);
+            self.server = Some(super::sources::start_server(core)?);
         }
         #[cfg(feature = "alerting")]
         {
             let notifying = core.alerting.start();
-            self.notifying = notifying.map_err(thread(alerting::Notifying::NAME))?;
+            self.notifying = notifying.map_err(thread(Notifying::NAME))?;
         }
         #[cfg(feature = "otlp")]
         if let Some(traces) = &core.traces {
@@ -89,7 +89,7 @@ impl Running {
             traces.stop(deadline);
         }
         if let Some(work) = self.work {
-            join(work.into_thread(), deadline);
+            work.join(deadline);
         }
         // When the others count no more, so that the last push says all.
         #[cfg(feature = "otlp")]

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, time::SystemTime};
 use serde::Serialize;
 
 use super::Core;
-use crate::metrics::registry::Tables;
 
 /// How an observatory is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +39,7 @@ pub struct Status {
     pub exporters: Vec<crate::traces::ExporterStatus>,
     /// Rules, alerts, notifications.
     #[cfg(feature = "alerting")]
-    pub alerts: super::AlertsStatus,
+    pub alerts: crate::alerting::AlertsStatus,
 }
 
 /// Whether each component runs.
@@ -65,28 +64,18 @@ pub struct Components {
 
 impl Core {
     /// The status; whether threads run, and where the server listens, they know.
-    pub(crate) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
-        let families = self.registry.families();
-        let counted = |name: &str| {
-            let family = self.registry.family(name);
-            let total = |family: &super::super::metrics::registry::Family| match &family.series {
-                Tables::Counter(table) => table
-                    .sorted()
-                    .iter()
-                    .map(|series| series.value().whole)
-                    .sum(),
-                Tables::Gauge(_) | Tables::Histogram(..) => 0,
-            };
-            family.map_or(0, |family| total(&family))
-        };
+    pub(super) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
+        let families = self.gatherer.registry.families();
+        let counted = |name| self.gatherer.registry.counter_total(name);
         let service = &self.config.service;
         Status {
             service: service.name.clone(),
             environment: service.environment.clone(),
             version: env!("CARGO_PKG_VERSION"),
             enabled: self.is_on,
-            uptime_seconds: self.now().as_secs(),
+            uptime_seconds: self.gatherer.uptime().as_secs(),
             started_unix_seconds: self
+                .gatherer
                 .started
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),

@@ -1,4 +1,4 @@
-//! The thread that works: at each tick it samples the system, keeps rates, and says what is to be said.
+//! The working thread: samples the system, updates rates, evaluates alert rules, and logs notices.
 
 use std::{
     io,
@@ -7,191 +7,150 @@ use std::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::Core;
-use crate::{layer::hidden_kinds, metrics::catalog, own_thread, system::Sampler};
+use super::{Core, filter_check::FilterCheck};
+use crate::{metrics::catalog, runtime::own_thread::Joinable, system::Sampler};
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-work";
 
-/// The thread, and what wakes it.
+/// The working thread, and the signal that stops it.
 pub(super) struct Work {
-    thread: JoinHandle<()>,
-    bell: Arc<Bell>,
+    thread: Joinable,
+    shutdown: Arc<ShutdownSignal>,
 }
 
-/// Rung when the thread is to end.
+/// Wakes the thread when it has to stop.
 #[derive(Default)]
-struct Bell {
-    is_rung: Mutex<bool>,
-    rung: Condvar,
-    /// The same, for whoever looks in the midst of work.
-    is_ending: AtomicBool,
+struct ShutdownSignal {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+    /// The same flag for evaluations, which look at it without a lock.
+    is_cancelled: AtomicBool,
 }
 
-impl Bell {
-    fn is_rung(&self) -> bool {
-        *self.is_rung.lock().unwrap_or_else(PoisonError::into_inner)
+impl ShutdownSignal {
+    fn is_set(&self) -> bool {
+        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Work {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
-        let bell = Arc::new(Bell::default());
-        let (core, heard) = (Arc::clone(core), Arc::clone(&bell));
-        // Made here, not there: it looks at the runtime that this is called in.
-        let hands = Hands {
+        let shutdown = Arc::new(ShutdownSignal::default());
+        let (core, signal) = (Arc::clone(core), Arc::clone(&shutdown));
+        // Created on the caller's thread, since the sampler looks for the runtime that the caller runs in.
+        let state = WorkerState {
             sampler: core.config.health.enabled.then(Sampler::new),
-            question: Question::default(),
+            filter_check: FilterCheck::default(),
             has_ticked: false,
         };
-        let thread = std::thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn(move || {
-                own_thread::mark();
-                run(&core, &heard, hands);
-            })?;
-        Ok(Self { thread, bell })
+        let thread = Joinable::spawn(NAME, move || run(&core, &signal, state))?;
+        Ok(Self { thread, shutdown })
     }
 
+    /// Signals the thread to stop, without waiting for its end.
     pub(super) fn end(&self) {
         *self
-            .bell
-            .is_rung
+            .shutdown
+            .is_set
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = true;
-        self.bell.is_ending.store(true, Ordering::Relaxed);
-        self.bell.rung.notify_all();
+        self.shutdown.is_cancelled.store(true, Ordering::Relaxed);
+        self.shutdown.changed.notify_all();
     }
 
-    pub(super) fn into_thread(self) -> JoinHandle<()> {
-        self.thread
+    pub(super) fn join(self, deadline: Instant) {
+        self.thread.join(deadline);
     }
 }
 
-/// What a tick works with.
-struct Hands {
+/// State that a tick keeps for the next tick.
+struct WorkerState {
     sampler: Option<Sampler>,
-    question: Question,
+    filter_check: FilterCheck,
     has_ticked: bool,
 }
 
-fn run(core: &Core, bell: &Bell, mut hands: Hands) {
-    let mut due = core.now();
-    while !bell.is_rung() {
-        let now = core.now();
+fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
+    let mut due = core.gatherer.uptime();
+    while !shutdown.is_set() {
+        let now = core.gatherer.uptime();
         if now >= due {
-            // Whatever a tick does, the next one comes.
-            let ticked = catch_unwind(AssertUnwindSafe(|| {
-                tick(core, &mut hands);
-            }));
+            // A panic must not prevent the next tick.
+            let ticked = catch_unwind(AssertUnwindSafe(|| tick(core, &mut state)));
             if ticked.is_err() {
                 tracing::error!(target: "llm_observatory", "a tick of the observatory panicked; the next one will be tried");
             }
-            due = next_due(due, core.now(), core.config.tick);
+            due = next_due(due, core.gatherer.uptime(), core.config.tick);
         }
+        let until_tick = due.saturating_sub(core.gatherer.uptime());
         #[cfg(feature = "alerting")]
-        let wait = alerts(core, &bell.is_ending).min(due.saturating_sub(core.now()));
+        let wait = evaluate_alerts(core, &shutdown.is_cancelled).min(until_tick);
         #[cfg(not(feature = "alerting"))]
-        let wait = due.saturating_sub(core.now());
+        let wait = until_tick;
         let wait = wait.max(Duration::from_millis(1));
-        let is_rung = bell.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*is_rung {
-            drop(core.clock.wait(is_rung, &bell.rung, wait));
+        let is_set = shutdown
+            .is_set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !*is_set {
+            let clock = &core.gatherer.clock;
+            drop(clock.wait(is_set, &shutdown.changed, wait));
         }
     }
-    core.say_notices();
-    // What was said in the last second of a process is often why it ends.
+    core.report_notices();
+    // The events of the last second of a process often tell why it ends.
     #[cfg(feature = "alerting")]
-    core.alerting.take_signals(core);
+    core.alerting.take_signals();
 }
 
-/// Evaluates what is due; returns the time until something is again.
+/// Evaluates the rules that are due; returns the time until the next evaluation.
 #[cfg(feature = "alerting")]
-fn alerts(core: &Core, is_ending: &AtomicBool) -> Duration {
-    /// What events say of alerts is looked for so often.
-    const SIGNALS: Duration = Duration::from_secs(1);
-    let worked = catch_unwind(AssertUnwindSafe(|| core.alerting.work(core, is_ending)));
+fn evaluate_alerts(core: &Core, is_cancelled: &AtomicBool) -> Duration {
+    /// The interval at which alerts of events are collected.
+    const SIGNAL_INTERVAL: Duration = Duration::from_secs(1);
+    let worked = catch_unwind(AssertUnwindSafe(|| core.alerting.work(is_cancelled)));
     if worked.is_err() {
         tracing::error!(target: "llm_observatory", "an evaluation of alert rules panicked; the next one will be tried");
     }
-    let now = super::milliseconds(core.clock.wall());
-    let next = core.alerting.next_due(now).map_or(SIGNALS, |next| {
-        Duration::from_millis(next.saturating_sub(now).max(0).unsigned_abs())
-    });
-    next.min(SIGNALS)
+    let next = core.alerting.next_due();
+    next.map_or(SIGNAL_INTERVAL, |next| next.min(SIGNAL_INTERVAL))
 }
 
-/// When the tick after the one that was due at `due` is due: an interval later, so that ticks keep their distance
-/// however long each takes. What was missed meanwhile is left out.
+/// Returns the time of the tick after the tick that was due at `due`: an interval later, so that slow ticks do not move
+/// the next ones. Missed ticks are skipped.
 fn next_due(due: Duration, now: Duration, interval: Duration) -> Duration {
     let next = due + interval;
     if next + interval <= now { now } else { next }
 }
 
-fn tick(core: &Core, hands: &mut Hands) {
-    let start = core.clock.raw();
-    if let Some(sampler) = &mut hands.sampler {
-        sampler.sample(&core.registry);
+fn tick(core: &Core, state: &mut WorkerState) {
+    let clock = &core.gatherer.clock;
+    let registry = &core.gatherer.registry;
+    let start = clock.raw();
+    if let Some(sampler) = &mut state.sampler {
+        sampler.sample(registry);
     }
-    core.derived.update(&core.registry, core.now());
-    crate::system::account_own_cpu(&core.registry);
-    // At the first tick the subscriber may just be on its way to being global: nobody would hear it.
-    if std::mem::replace(&mut hands.has_ticked, true) {
-        core.say_notices();
+    core.gatherer.update_derived();
+    crate::system::account_own_cpu(registry);
+    // At the first tick, the subscriber may not be installed yet, and the notices would be lost.
+    if std::mem::replace(&mut state.has_ticked, true) {
+        core.report_notices();
     }
     #[cfg(feature = "alerting")]
     {
-        core.alerting.tick(core);
-        core.query.collect(core);
+        core.alerting.tick();
+        core.queries.collect();
     }
-    hands.question.ask(core);
-    let duration = core.clock.between(start, core.clock.raw());
-    core.registry
+    state.filter_check.run_once(core);
+    let duration = clock.between(start, clock.raw());
+    registry
         .histogram(&catalog::TICK_DURATION, &[])
         .cell
         .record(duration.as_secs_f64());
-}
-
-/// Whether a filter of the subscriber hides the spans that metrics come from; asked once.
-#[derive(Default)]
-struct Question {
-    was_subscriber_there: bool,
-    is_asked: bool,
-}
-
-impl Question {
-    /// Asks at the second tick that finds a subscriber: at the first it may just be on its way to being global.
-    fn ask(&mut self, core: &Core) {
-        let Some(subscriber) = core.subscriber.get().filter(|_| !self.is_asked) else {
-            return;
-        };
-        if !std::mem::replace(&mut self.was_subscriber_there, true) {
-            return;
-        }
-        self.is_asked = true;
-        // Only where the global subscriber does not let them through is ours asked by itself: a scoped one takes
-        // tracing's fast path from the whole process while it is there.
-        if hidden_kinds().is_empty() {
-            return;
-        }
-        let hidden = tracing::dispatcher::with_default(&subscriber, hidden_kinds);
-        if !hidden.is_empty() {
-            warn_of_filter(core, &hidden);
-        }
-    }
-}
-
-fn warn_of_filter(core: &Core, hidden: &[&str]) {
-    tracing::error!(
-        target: "llm_observatory",
-        "a filter of the subscriber hides INFO spans of unknown targets (RUST_LOG is {:?}), so these kinds are not measured, unless it names your own crates: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
-        core.config.log_filter,
-        hidden.join(", "),
-    );
 }
 
 #[cfg(test)]

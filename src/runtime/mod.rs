@@ -1,5 +1,10 @@
-//! Process-level services that every area may use: the handle of the subscriber.
+//! Services that every area may use: clocks, the observatory's own threads, random numbers, error texts, the handle of
+//! the subscriber.
 
+pub(crate) mod clock;
+pub(crate) mod error_text;
+pub(crate) mod own_thread;
+pub(crate) mod random;
 mod registered;
 
 pub(crate) use self::registered::Registered;

@@ -11,13 +11,13 @@ use axum::{
 };
 use serde_json::json;
 
+use super::Sources;
 use super::metrics;
-use crate::observatory::{Core, Status};
 
 /// What the endpoints answer from.
 #[derive(Clone)]
 pub(super) struct Answers {
-    pub(super) core: Arc<Core>,
+    pub(super) sources: Arc<Sources>,
     /// Of the server; `None` where the application's serves them.
     pub(super) address: Option<SocketAddr>,
     scrapes: metrics::Scrapes,
@@ -29,27 +29,27 @@ pub(super) struct Answers {
 const STATUS: &str = "/status";
 
 /// The routes of the server.
-pub(super) fn router(core: Arc<Core>, address: SocketAddr) -> Router {
-    let answers = Answers::new(core, Some(address));
+pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
+    let answers = Answers::new(sources, Some(address));
     routes(&answers).fallback(not_found).with_state(answers)
 }
 
 /// The same routes, for a server of the application's.
 #[cfg(feature = "http")]
-pub(crate) fn mounted(core: Arc<Core>) -> Router {
-    let answers = Answers::new(core, None);
+pub(crate) fn mounted(sources: Sources) -> Router {
+    let answers = Answers::new(Arc::new(sources), None);
     routes(&answers).with_state(answers)
 }
 
 /// Metrics, health and status alone, for a server of the application's.
 #[cfg(feature = "http")]
-pub(crate) fn mounted_essentials(core: Arc<Core>) -> Router {
-    let answers = Answers::new(core, None);
-    essentials(&answers.core).with_state(answers)
+pub(crate) fn mounted_essentials(sources: Sources) -> Router {
+    let answers = Answers::new(Arc::new(sources), None);
+    essentials(&answers.sources).with_state(answers)
 }
 
 fn routes(answers: &Answers) -> Router<Answers> {
-    let router = essentials(&answers.core).route("/", get(index));
+    let router = essentials(&answers.sources).route("/", get(index));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
@@ -61,17 +61,17 @@ fn routes(answers: &Answers) -> Router<Answers> {
     router
 }
 
-fn essentials(core: &Core) -> Router<Answers> {
+fn essentials(sources: &Sources) -> Router<Answers> {
     Router::new()
-        .route(&core.config.prometheus.endpoint, get(scrape))
-        .route(&core.config.health.endpoint, get(health))
+        .route(&sources.options.metrics_path, get(scrape))
+        .route(&sources.options.health_path, get(health))
         .route(STATUS, get(status))
 }
 
 impl Answers {
-    fn new(core: Arc<Core>, address: Option<SocketAddr>) -> Self {
+    fn new(sources: Arc<Sources>, address: Option<SocketAddr>) -> Self {
         Self {
-            core,
+            sources,
             address,
             scrapes: metrics::Scrapes::default(),
             #[cfg(feature = "alerting")]
@@ -81,27 +81,29 @@ impl Answers {
 }
 
 async fn scrape(
-    State(Answers { core, scrapes, .. }): State<Answers>,
+    State(Answers {
+        sources, scrapes, ..
+    }): State<Answers>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    scrapes.answer(core, query.get("format").map(String::as_str), &headers)
+    scrapes.answer(sources, query.get("format").map(String::as_str), &headers)
 }
 
 /// First form: that this answers, while the application's runtime may be blocked, is what it says.
-async fn health(State(Answers { core, .. }): State<Answers>, headers: HeaderMap) -> Response {
+async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderMap) -> Response {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let service = &core.config.service;
+    let service = &sources.service;
     if !accept.contains("application/health+json") {
         return json_response(
             "application/json",
             &json!({
                 "status": "healthy",
-                "service": service.name,
-                "uptime_seconds": core.now().as_secs(),
+                "service": service,
+                "uptime_seconds": sources.gatherer.uptime().as_secs(),
                 "checks": {},
             }),
         );
@@ -111,29 +113,32 @@ async fn health(State(Answers { core, .. }): State<Answers>, headers: HeaderMap)
         "application/health+json",
         &json!({
             "status": "pass",
-            "serviceId": service.name,
-            "checks": { "uptime": [{ "observedValue": core.now().as_secs(), "observedUnit": "s", "status": "pass" }] },
+            "serviceId": service,
+            "checks": { "uptime": [{ "observedValue": sources.gatherer.uptime().as_secs(), "observedUnit": "s", "status": "pass" }] },
         }),
     )
 }
 
-async fn status(State(Answers { core, address, .. }): State<Answers>) -> Response {
-    match status_on_pool(&core, address).await {
-        Ok(status) => json_response("application/json", &status),
-        Err(refused) => refused,
+async fn status(
+    State(Answers {
+        sources, address, ..
+    }): State<Answers>,
+) -> Response {
+    // On a thread of the pool, since it may wait for an evaluation of rules.
+    let read = tokio::task::spawn_blocking(move || (sources.status)(address)).await;
+    match read {
+        Ok(body) => json_body("application/json", body),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
 
-/// The status, from a thread of the pool: it may wait for an evaluation of rules, which nobody else has to.
-async fn status_on_pool(core: &Arc<Core>, address: Option<SocketAddr>) -> Result<Status, Response> {
-    let core = Arc::clone(core);
-    let read = tokio::task::spawn_blocking(move || core.status(true, address)).await;
-    read.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response())
+fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
+    // Strings, numbers and maps of them, which always serialise.
+    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+    json_body(content_type, body)
 }
 
-fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps of them: there is nothing that could fail.
-    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
+fn json_body(content_type: &'static str, body: String) -> Response {
     (
         [
             (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
@@ -145,13 +150,10 @@ fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> R
 }
 
 async fn index(
-    State(Answers { core, .. }): State<Answers>,
+    State(Answers { sources, .. }): State<Answers>,
     nested: Result<NestedPath, NestedPathRejection>,
 ) -> Response {
-    let status = match status_on_pool(&core, None).await {
-        Ok(status) => status,
-        Err(refused) => return refused,
-    };
+    let registry = &sources.gatherer.registry;
     // Relative, for a prefix that a proxy takes away. Below one of a router's, the page's own address has no `/` at
     // its end, so that a relative address begins with its last part.
     let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
@@ -166,14 +168,14 @@ async fn index(
             "live traces: recent, slowest, failed, open",
         ),
         row(
-            &core.config.prometheus.endpoint,
+            &sources.options.metrics_path,
             "Prometheus text or OpenMetrics",
         ),
         row(
-            &format!("{}?format=json", core.config.prometheus.endpoint),
+            &format!("{}?format=json", sources.options.metrics_path),
             "the same as JSON",
         ),
-        row(&core.config.health.endpoint, "health"),
+        row(&sources.options.health_path, "health"),
         row(STATUS, "the observatory itself"),
         #[cfg(feature = "alerting")]
         row(
@@ -193,10 +195,15 @@ async fn index(
         row("/api/observatory/traces", "the same traces as JSON"),
     ];
     let page = include_str!("index.html")
-        .replace("{service}", &escape(&status.service))
-        .replace("{version}", status.version)
-        .replace("{series}", &status.series.to_string())
-        .replace("{observations}", &status.observations.to_string())
+        .replace("{service}", &escape(&sources.service))
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{series}", &registry.series_count().to_string())
+        .replace(
+            "{observations}",
+            &registry
+                .counter_total("observatory_observations_total")
+                .to_string(),
+        )
         .replace("{rows}", &rows.concat());
     Html(page).into_response()
 }
@@ -215,11 +222,10 @@ pub(super) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-async fn not_found(State(Answers { core, .. }): State<Answers>) -> Response {
-    let Core { config, .. } = &*core;
+async fn not_found(State(Answers { sources, .. }): State<Answers>) -> Response {
     let text = format!(
         "not here; there are {}, {}, {STATUS} and what / lists\n",
-        config.prometheus.endpoint, config.health.endpoint
+        sources.options.metrics_path, sources.options.health_path
     );
     (StatusCode::NOT_FOUND, text).into_response()
 }

@@ -28,13 +28,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::negotiate;
-use crate::{
-    metrics::{
-        Format,
-        exposition::{self, Chunks},
-    },
-    observatory::Core,
+use super::{Sources, negotiate};
+use crate::metrics::{
+    Format, Gatherer,
+    exposition::{self, Chunks},
 };
 
 /// Chunks on their way to a client.
@@ -70,7 +67,7 @@ impl Scrapes {
     /// Answers a scrape. `wanted` is the value of `?format=`.
     pub(super) fn answer(
         &self,
-        core: Arc<Core>,
+        sources: Arc<Sources>,
         wanted: Option<&str>,
         headers: &HeaderMap,
     ) -> Response {
@@ -116,9 +113,10 @@ impl Scrapes {
                     ControlFlow::Break(())
                 }
             };
-            let is_sent = render(&core, format, Encoder::new(is_gzip), forward).is_continue();
+            let is_sent =
+                render(&sources.gatherer, format, Encoder::new(is_gzip), forward).is_continue();
             is_whole.store(is_sent, Ordering::Release);
-            crate::system::account_own_cpu(&core.registry);
+            crate::system::account_own_cpu(&sources.gatherer.registry);
             drop(place);
         });
         let mut response = Body::from_stream(received).into_response();
@@ -140,7 +138,7 @@ impl Scrapes {
 
 /// Renders everything; breaks where the client takes no more.
 fn render(
-    core: &Core,
+    gatherer: &Gatherer,
     format: Format,
     mut encoder: Encoder,
     mut send: impl FnMut(Bytes) -> ControlFlow<()>,
@@ -151,7 +149,7 @@ fn render(
             .map_or(ControlFlow::Continue(()), &mut send)
     };
     let mut out = Chunks::new(&mut take);
-    exposition::write(&core.registry, format, &core.moment(), &mut out)?;
+    exposition::write(&gatherer.registry, format, &gatherer.gather(), &mut out)?;
     out.finish()?;
     encoder.finish().map_or(ControlFlow::Continue(()), send)
 }

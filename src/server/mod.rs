@@ -7,15 +7,16 @@ mod api;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod endpoints;
+mod error;
 mod metrics;
 mod negotiate;
+mod sources;
 #[cfg(feature = "otlp")]
 mod traces;
 
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -30,10 +31,13 @@ use tokio::sync::{Semaphore, oneshot};
 
 #[cfg(feature = "http")]
 pub(crate) use self::endpoints::{mounted, mounted_essentials};
-use crate::{
-    observatory::{Core, StartError, join},
-    own_thread,
+#[cfg(feature = "otlp")]
+pub(crate) use self::sources::TraceOptions;
+pub(crate) use self::{
+    error::ServerError,
+    sources::{ServerOptions, Sources},
 };
+use crate::runtime::own_thread::{self, Joinable};
 
 /// Its name; Linux shows fifteen characters of it.
 const NAME: &str = "obs-serve";
@@ -49,7 +53,7 @@ const CPU_INTERVAL: Duration = Duration::from_secs(5);
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
-    thread: JoinHandle<()>,
+    thread: Joinable,
     stop: oneshot::Sender<()>,
 }
 
@@ -58,19 +62,19 @@ impl Running {
     pub(crate) fn stop(self, deadline: Instant) {
         // The thread may have ended by itself.
         let _ = self.stop.send(());
-        join(self.thread, deadline);
+        self.thread.join(deadline);
     }
 }
 
 /// Starts the server. The address is bound before this returns, so that a taken port is an error here.
-pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
-    let address = core.config.prometheus.listen;
-    let listen_error = |source| StartError::Listen { address, source };
+pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
+    let address = sources.options.listen;
+    let listen_error = |source| ServerError::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(listen_error)?;
     listener.set_nonblocking(true).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let (stop, is_stopped) = oneshot::channel();
-    let thread_error = |source| StartError::Thread { name: NAME, source };
+    let thread_error = |source| ServerError::Thread { name: NAME, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -79,16 +83,12 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
         .on_thread_start(own_thread::mark)
         .build()
         .map_err(thread_error)?;
-    let core = Arc::clone(core);
-    let thread = std::thread::Builder::new()
-        .name(NAME.to_owned())
-        .spawn(move || {
-            own_thread::mark();
-            runtime.block_on(serve(listener, core, address, is_stopped));
-            // A client that reads slowly must not hold the end up.
-            runtime.shutdown_background();
-        })
-        .map_err(thread_error)?;
+    let thread = Joinable::spawn(NAME, move || {
+        runtime.block_on(serve(listener, sources, address, is_stopped));
+        // A client that reads slowly must not delay the shutdown.
+        runtime.shutdown_background();
+    })
+    .map_err(thread_error)?;
     Ok(Running {
         address,
         thread,
@@ -98,11 +98,12 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Running, StartError> {
 
 async fn serve(
     listener: TcpListener,
-    core: Arc<Core>,
+    sources: Sources,
     address: SocketAddr,
     is_stopped: oneshot::Receiver<()>,
 ) {
-    let grace = core.config.shutdown_timeout.min(Duration::from_secs(1));
+    let sources = Arc::new(sources);
+    let grace = sources.options.shutdown_grace.min(Duration::from_secs(1));
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -112,14 +113,14 @@ async fn serve(
     let graceful = GracefulShutdown::new();
     let accepting = accept(
         &listener,
-        endpoints::router(Arc::clone(&core), address),
+        endpoints::router(Arc::clone(&sources), address),
         &graceful,
     );
     let counting = async {
         let mut interval = tokio::time::interval(CPU_INTERVAL);
         loop {
             interval.tick().await;
-            crate::system::account_own_cpu(&core.registry);
+            crate::system::account_own_cpu(&sources.gatherer.registry);
         }
     };
     tokio::select! {

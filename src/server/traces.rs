@@ -15,11 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::endpoints::Answers;
-use crate::{
-    config::Config,
-    observatory::Core,
-    traces::{LiveTraces, TraceSummary},
-};
+use super::{ServerOptions, Sources};
+use crate::traces::{LiveTraces, TraceSummary};
 
 /// Traces of a list where nothing is said, and at most.
 const FEW: usize = 20;
@@ -51,10 +48,15 @@ enum View {
 impl View {
     const ALL: [Self; 4] = [Self::Recent, Self::Slowest, Self::Failed, Self::Open];
 
-    fn of(self, traces: &LiveTraces, most: usize, config: &Config) -> (&'static str, Value) {
+    fn of(
+        self,
+        traces: &LiveTraces,
+        most: usize,
+        options: &ServerOptions,
+    ) -> (&'static str, Value) {
         let linked = |summaries: Vec<TraceSummary>| {
             let linked = summaries.into_iter().map(|summary| Linked {
-                url: url_of(config, summary.trace_id),
+                url: url_of(options, summary.trace_id),
                 summary,
             });
             json!(linked.collect::<Vec<_>>())
@@ -91,16 +93,16 @@ async fn lists(
         let error = format!("limit is {most}; it must be at most {MOST}");
         return refuse(StatusCode::BAD_REQUEST, &error);
     }
-    on_pool(answers, move |traces, core| {
+    on_pool(answers, move |traces, sources| {
         let views = view.map_or(View::ALL.to_vec(), |view| vec![view]);
-        let config = &core.config;
+        let options = &sources.options;
         let mut body = json!({
             "isEnabled": traces.is_enabled(),
-            "now": milliseconds_of(core.clock.wall()),
-            "samplingRatio": config.traces.sampling.ratio,
+            "now": milliseconds_of(sources.gatherer.clock.wall()),
+            "samplingRatio": options.traces.sampling_ratio,
         });
         if !traces.is_enabled() {
-            let is_on = config.traces.enabled;
+            let is_on = options.traces.is_enabled;
             let key = if is_on {
                 "traces.live.enabled"
             } else {
@@ -109,7 +111,7 @@ async fn lists(
             body["disabledBy"] = json!(key);
         }
         for view in views {
-            let (name, list) = view.of(traces, most, config);
+            let (name, list) = view.of(traces, most, options);
             body[name] = list;
         }
         json_of(&body)
@@ -124,7 +126,7 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
         let error = "a trace's id has 32 hexadecimal digits";
         return refuse(StatusCode::BAD_REQUEST, error);
     };
-    on_pool(answers, move |traces, core| {
+    on_pool(answers, move |traces, sources| {
         // The open ones first: one that ends in between is there twice, not never.
         let mut open = traces.open(usize::MAX);
         open.retain(|span| span.trace_id == Some(trace_id));
@@ -134,17 +136,17 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
             return refuse_with(
                 StatusCode::NOT_FOUND,
                 "there is no such trace among those of the last minutes",
-                url_of(&core.config, trace_id),
+                url_of(&sources.options, trace_id),
             );
         }
         let mut body = json!({
             "traceId": format!("{trace_id:032x}"),
-            "now": milliseconds_of(core.clock.wall()),
+            "now": milliseconds_of(sources.gatherer.clock.wall()),
             "leftOut": traces.left_out(trace_id),
             "spans": spans,
             "open": open,
         });
-        if let Some(url) = url_of(&core.config, trace_id) {
+        if let Some(url) = url_of(&sources.options, trace_id) {
             body["url"] = json!(url);
         }
         json_of(&body)
@@ -155,23 +157,24 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
 /// Many spans are written there, and nobody else waits for it.
 async fn on_pool(
     answers: Answers,
-    work: impl FnOnce(&LiveTraces, &Core) -> Response + Send + 'static,
+    work: impl FnOnce(&LiveTraces, &Sources) -> Response + Send + 'static,
 ) -> Response {
-    let core = answers.core;
-    let worked = tokio::task::spawn_blocking(move || work(&core.live_traces(), &core)).await;
+    let sources = answers.sources;
+    let worked =
+        tokio::task::spawn_blocking(move || work(&(sources.live_traces)(), &sources)).await;
     worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 
 /// Where a browser finds a trace, if that is configured.
 #[cfg(feature = "alerting")]
-fn url_of(config: &Config, trace_id: u128) -> Option<String> {
-    let template = config.alerting.trace_url.as_deref()?;
-    Some(crate::config::trace_url(template, trace_id))
+fn url_of(options: &ServerOptions, trace_id: u128) -> Option<String> {
+    let template = options.trace_url.as_deref()?;
+    Some(crate::alerting::trace_url(template, trace_id))
 }
 
 /// As above: it is configured for alerts.
 #[cfg(not(feature = "alerting"))]
-fn url_of(_: &Config, _: u128) -> Option<String> {
+fn url_of(_: &ServerOptions, _: u128) -> Option<String> {
     None
 }
 

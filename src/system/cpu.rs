@@ -4,7 +4,7 @@ use std::{cell::Cell, time::Duration};
 
 use crate::{
     metrics::{Registry, catalog},
-    own_thread,
+    runtime::own_thread,
 };
 
 thread_local! {

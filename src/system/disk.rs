@@ -12,7 +12,7 @@ use sysinfo::{DiskRefreshKind, Disks};
 
 use crate::{
     metrics::{Registry, catalog},
-    own_thread,
+    runtime::own_thread,
 };
 
 /// Mounts that are shown at most.

@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SpanData;
 use crate::{
     metrics::Side,
     observation::{Kind, Mapping, TokenDetail},
-    redaction::Redaction,
+    privacy::Redaction,
 };
 
 const OPERATION: &str = "gen_ai.operation.name";
@@ -147,7 +147,7 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
 mod tests {
     use super::*;
     use crate::{
-        redaction::denying,
+        privacy::denying,
         traces::tail::tests::{failed, span, with},
     };
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{config::ConfigError, said::debug_is_a_sentence};
+use crate::{runtime::error_text::debug_is_a_sentence, settings::ConfigError};
 
 debug_is_a_sentence!(TracesError);
 

@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
     observation::{Kind, Mapping, Outcome},
-    redaction::Redaction,
+    privacy::Redaction,
 };
 
 /// gRPC's codes that are the server's fault; of a client's span any but `OK` is a failure. RPC conventions, v1.41.1.
@@ -126,7 +126,7 @@ fn number(value: &Value) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::{
-        redaction::denying,
+        privacy::denying,
         traces::tail::tests::{span, with},
     };
 

@@ -45,20 +45,27 @@ mod tests {
     use tracing_subscriber::{Layer as _, Registry, filter::LevelFilter};
 
     use crate::{
-        Config, RegistryOptions,
-        clock::Clock,
-        config::{LogFormat, TracesConfig},
+        Mapping, RegistryOptions,
+        log::LogFormat,
         log::tests::{redaction, work, written},
-        traces::Traces,
+        runtime::clock::Clock,
+        traces::{Traces, TracesConfig, TracesParts},
     };
 
     /// What is logged in a format, where this share of traces is kept.
     fn logged(format: LogFormat, level: LevelFilter, ratio: f64, work: impl FnOnce()) -> String {
-        let config = Config::default()
-            .with_traces(TracesConfig::default())
-            .with_sampling_ratio(ratio);
+        let mut options = TracesConfig::default();
+        options.sampling.ratio = ratio;
         let registry = crate::Registry::new(RegistryOptions::default()).unwrap();
-        let traces = Traces::new(&config, &registry, &redaction(), &[]).unwrap();
+        let traces = Traces::new(&TracesParts {
+            options: &options,
+            mapping: &Mapping::default(),
+            gen_ai: None,
+            registry: &registry,
+            redaction: &redaction(),
+            resource: &[],
+        })
+        .unwrap();
         let layer = crate::ObservatoryLayer::<Registry>::new(crate::FnSink::new(|_| ()))
             .with_gate(traces.gate(Clock::system()));
         written(

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::redaction::{MASK, Redaction, WITHHELD};
+use crate::privacy::{MASK, Redaction, WITHHELD};
 
 /// Takes out of a span what may not leave, and masks what looks like a secret in the rest, names and messages included.
 pub(super) fn apply(redaction: &Redaction, span: &mut SpanData) {
@@ -80,7 +80,7 @@ mod tests {
     use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
     use super::*;
-    use crate::config::{RedactionConfig, SpanLimits};
+    use crate::privacy::RedactionConfig;
 
     fn span(attributes: &[(&'static str, &'static str)]) -> SpanData {
         SpanData {
@@ -106,8 +106,7 @@ mod tests {
     /// What is left of a value under a configuration.
     fn check(config: &RedactionConfig, key: &'static str, value: &'static str, expected: &str) {
         let mut span = span(&[(key, value)]);
-        let limits = SpanLimits::default();
-        apply(&Redaction::new(config, &limits).unwrap(), &mut span);
+        apply(&Redaction::new(config, None).unwrap(), &mut span);
         assert_eq!(span.attributes[0].value.to_string(), expected, "{key}");
     }
 
@@ -145,7 +144,7 @@ mod tests {
             "list",
             Value::Array(vec![StringValue::from(secret)].into()),
         ));
-        let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        let redaction = Redaction::new(&RedactionConfig::default(), None);
         apply(&redaction.unwrap(), &mut span);
         assert!(!format!("{span:?}").contains("example.org"), "{span:?}");
     }
@@ -169,7 +168,7 @@ mod tests {
                 MASK.into(),
             ),
         ];
-        let redaction = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        let redaction = Redaction::new(&RedactionConfig::default(), None);
         let redaction = redaction.unwrap();
         for (value, expected) in cases {
             let mut span = span(&[]);
@@ -223,7 +222,7 @@ mod tests {
                 masks,
                 ..RedactionConfig::default()
             };
-            let redaction = Redaction::new(&config, &SpanLimits::default()).unwrap();
+            let redaction = Redaction::new(&config, None).unwrap();
             let mut rounds: Vec<_> = (0..200)
                 .map(|_| {
                     let mut spans: Vec<_> = (0..100).map(|_| typical()).collect();
@@ -238,7 +237,7 @@ mod tests {
             rounds[100]
         };
         let start = std::time::Instant::now();
-        let made = Redaction::new(&RedactionConfig::default(), &SpanLimits::default());
+        let made = Redaction::new(&RedactionConfig::default(), None);
         made.unwrap().prepare();
         let made = start.elapsed();
         eprintln!(
@@ -250,11 +249,7 @@ mod tests {
 
     #[test]
     fn a_value_is_cut_at_characters() {
-        let limits = SpanLimits {
-            value_length: Some(2),
-            ..SpanLimits::default()
-        };
-        let redaction = Redaction::new(&RedactionConfig::default(), &limits).unwrap();
+        let redaction = Redaction::new(&RedactionConfig::default(), Some(2)).unwrap();
         let mut span = span(&[("a", "äöü"), ("b", "äö")]);
         apply(&redaction, &mut span);
         assert_eq!(span.attributes[0].value.to_string(), "äö");

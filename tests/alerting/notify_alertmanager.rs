@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use llm_observatory::Secret;
 use llm_observatory::alerting::{
     AlertmanagerPeer, Channel, ChannelTraits, DispatchOptions, NotificationOptions, Routing,
-    Secret, SilenceRequest, WebhookOptions,
+    SilenceRequest, WebhookOptions,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use llm_observatory::alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing, Secret};
+use llm_observatory::Secret;
+use llm_observatory::alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing};
 
 use crate::notify_support::{Alertmanager, Recorder, Running, alert, client, free_port, now_ms};
 

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
 use llm_observatory::{
-    ChannelConfig, Config, Observatory, Preset,
+    Config, Observatory, Preset,
     alerting::{
-        AlertRule, ChannelTraits, Escalation, ExportedChannel, Receiver, Router, Routing,
-        SimpleRule, WebhookOptions,
+        AlertRule, ChannelConfig, ChannelTraits, Escalation, ExportedChannel, Receiver, Router,
+        Routing, SimpleRule, WebhookOptions,
     },
 };
 

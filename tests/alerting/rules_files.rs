@@ -5,8 +5,9 @@ use std::time::Duration;
 use llm_observatory::Preset;
 use llm_observatory::alerting::{
     AlertRule, BurnRate, DefaultRules, RecordingRule, RuleGroup, RuleGroups, Severity, Slo, Source,
-    default_rules, export_rules, parse_rule_file, preset_rules, slo_rules,
+    default_rules, export_rules, parse_rule_file, slo_rules,
 };
+use llm_observatory::preset_rules;
 use llm_observatory::query::engine::Engine;
 use llm_observatory::query::store::{Retention, SeriesStore};
 

@@ -5,10 +5,10 @@ use super::alerts_support::{quiet, watched};
 use std::time::Duration;
 
 use llm_observatory::{
-    ChannelConfig, Config, Observatory,
+    Config, Observatory,
     alerting::{
-        AcknowledgeTarget, AlertRule, AlertState, Escalation, Receiver, Routing, Severity,
-        SilenceRequest, Status,
+        AcknowledgeTarget, AlertRule, AlertState, ChannelConfig, Escalation, Receiver, Routing,
+        Severity, SilenceRequest, Status,
     },
 };
 use tracing_subscriber::prelude::*;

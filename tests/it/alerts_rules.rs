@@ -5,9 +5,10 @@ use super::alerts_support::{Mailbox, Watched, quiet, watched};
 use std::time::Duration;
 
 use llm_observatory::{
-    AlertsError, ManualClock, Observatory,
+    ManualClock, Observatory,
     alerting::{
-        AlertRule, AlertState, Channel, Escalation, GroupStatus, RecordingRule, RuleGroup, Severity,
+        AlertRule, AlertState, AlertsError, Channel, Escalation, GroupStatus, RecordingRule,
+        RuleGroup, Severity,
     },
 };
 

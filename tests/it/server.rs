@@ -277,7 +277,7 @@ mod actions {
         let form = "content-type: application/x-www-form-urlencoded\r\n";
         assert!(ask(address, rule, form, "enabled=false").0.contains("415"));
         let mut config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
-        config.alerting.api_token = Some(llm_observatory::alerting::Secret::new("canary"));
+        config.alerting.api_token = Some(llm_observatory::Secret::new("canary"));
         let (_, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
         let address = observatory.listen_address().unwrap();
         let off = r#"{"enabled": false}"#;

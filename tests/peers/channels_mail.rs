@@ -8,11 +8,9 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::{
-    ChannelConfig,
-    alerting::{
-        EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier, NotifyError, Status,
-    },
+use llm_observatory::alerting::{
+    ChannelConfig, EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier,
+    NotifyError, Status,
 };
 use serde_json::Value;
 

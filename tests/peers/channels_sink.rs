@@ -5,12 +5,9 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::{
-    ChannelConfig,
-    alerting::{
-        FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError, PagerDutyOptions,
-        Reason, SlackOptions, Status,
-    },
+use llm_observatory::alerting::{
+    ChannelConfig, FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError,
+    PagerDutyOptions, Reason, SlackOptions, Status,
 };
 use serde_json::Value;
 use tokio::{

@@ -3,8 +3,11 @@
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    ChannelConfig, Config, Observatory, ObservatoryLayer,
-    alerting::{Alert, HttpOptions, Message, Notifier, NotifyError, Receipt, Status, TestResult},
+    Config, Observatory, ObservatoryLayer,
+    alerting::{
+        Alert, ChannelConfig, HttpOptions, Message, Notifier, NotifyError, Receipt, Status,
+        TestResult,
+    },
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

@@ -349,7 +349,7 @@ pub(super) fn new_id() -> String {
     }
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = crate::alerting::notifier::hex(&bytes);
+    let hex = crate::alerting::channel::hex(&bytes);
     format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

@@ -298,7 +298,7 @@ fn redacted(mut results: Vec<Met>, at: &RuleAt<'_>) -> Vec<Met> {
     if let Some(redaction) = at.surroundings.source.redaction {
         let annotations = results.iter_mut().flat_map(|met| &mut met.annotations);
         for (name, text) in annotations {
-            if let Cow::Owned(shown) = redaction.shown_whole(name, text) {
+            if let Cow::Owned(shown) = redaction.shown_uncut(name, text) {
                 *text = shown;
             }
         }

@@ -29,10 +29,10 @@ pub use self::{
 };
 use super::rule::{AlertRule, RuleGroup, closure::ClosureThreads};
 use super::{Alert, AlertState, Evidence};
+use crate::privacy::Redaction;
 use crate::query::engine::{Control, Engine};
 use crate::query::store::SeriesStore;
 use crate::query::{Labels, Matcher};
-use crate::redaction::Redaction;
 
 /// Every rule there is, with the state of its alerts.
 #[derive(Debug)]

@@ -80,7 +80,7 @@ impl WhenClosure {
         let (answer, answered) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("obs-closure".to_owned());
         let started = thread.spawn(move || {
-            crate::own_thread::mark();
+            crate::runtime::own_thread::mark();
             let view = MetricsView::new(&engine, &store, Control::default(), now);
             let verdict = closure.ask(&view);
             closure.is_running.store(false, Ordering::Release);

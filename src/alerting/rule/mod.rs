@@ -19,9 +19,9 @@ mod group;
 mod names;
 
 mod presence;
-mod presets;
 mod slo;
 
+pub(crate) use self::defaults::{FIVE_MINUTES, MINUTE, inference_failures};
 pub use self::{
     alert_rule::{AlertRule, Condition},
     behaviour::{NoData, OnError},
@@ -31,6 +31,5 @@ pub use self::{
     export::{ExportedRules, export_rules},
     file::{load_rule_file, parse_rule_file},
     group::{RecordingRule, Rule, RuleGroup},
-    presets::preset_rules,
     slo::{BurnRate, Slo, slo_rules},
 };

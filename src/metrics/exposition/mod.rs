@@ -40,6 +40,9 @@ impl Format {
     }
 }
 
+/// Attributes of the observed resource: names and values.
+pub(crate) type ResourceAttributes = std::sync::Arc<[(String, String)]>;
+
 /// The times and the resource of an exposition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {

@@ -152,14 +152,14 @@ mod tests {
 
     #[test]
     fn as_many_bounds_as_are_possible_leave_room_for_what_is_above_them() {
-        let upper: Vec<f64> = (0..MOST as u32).map(f64::from).collect();
+        let upper: Vec<f64> = (0..MAX_BUCKETS as u32).map(f64::from).collect();
         let bounds = Bounds::new(&upper).unwrap();
-        assert_eq!(bounds.bucket(253.0), MOST - 1);
+        assert_eq!(bounds.bucket(253.0), MAX_BUCKETS - 1);
         for above in [253.5, f64::MAX, f64::INFINITY] {
-            assert_eq!(bounds.bucket(above), MOST);
+            assert_eq!(bounds.bucket(above), MAX_BUCKETS);
         }
         assert_eq!(bounds.bucket(f64::NEG_INFINITY), 0);
-        assert_eq!((bounds.upper(), bounds.len()), (&upper[..], MOST + 1));
+        assert_eq!((bounds.upper(), bounds.len()), (&upper[..], MAX_BUCKETS + 1));
     }
 
     #[test]

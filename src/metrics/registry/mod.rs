@@ -205,6 +205,24 @@ impl Registry {
             .collect()
     }
 
+    /// Returns the number of series of all metrics.
+    #[cfg(feature = "server")]
+    pub(crate) fn series_count(&self) -> usize {
+        self.families().iter().map(|family| family.len()).sum()
+    }
+
+    /// Returns the sum of all series of a counter.
+    pub(crate) fn counter_total(&self, name: &str) -> u64 {
+        let family = self.family(name);
+        family.map_or(0, |family| match &family.series {
+            Tables::Counter(table) => {
+                let series = table.sorted();
+                series.iter().map(|series| series.value().whole).sum()
+            }
+            Tables::Gauge(_) | Tables::Histogram(..) => 0,
+        })
+    }
+
     /// Returns the metric with this full name.
     pub(crate) fn family(&self, name: &str) -> Option<Arc<Family>> {
         self.0

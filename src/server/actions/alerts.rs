@@ -14,7 +14,6 @@ use serde_json::json;
 use super::{bad, json as answer, on_pool, refuse, yaml};
 use crate::{
     alerting::{AcknowledgeTarget, HistoryQuery, parse_matchers},
-    observatory::Alerts,
     server::endpoints::Answers,
 };
 
@@ -155,7 +154,7 @@ pub(super) async fn test_channel(
     State(answers): State<Answers>,
     Path(name): Path<String>,
 ) -> Response {
-    match Alerts::of(&answers.core).send_test(&name).await {
+    match answers.sources.alerts.clone().send_test(&name).await {
         Ok(results) => {
             let results = results.into_iter().map(|result| match result.outcome {
                 Ok(receipt) => json!({

@@ -19,7 +19,7 @@ pub(super) async fn guard(
     if request.method() == Method::GET {
         return next.run(request).await;
     }
-    let token = answers.core.config.alerting.api_token.as_ref();
+    let token = answers.sources.options.api_token.as_ref();
     // Of a server of the application's nothing is known: it may listen anywhere.
     let is_loopback = answers
         .address

@@ -17,7 +17,7 @@ use axum::{
 use serde::Serialize;
 
 use super::endpoints::Answers;
-use crate::observatory::Alerts;
+use crate::alerting::Alerts;
 
 /// The routes below `/api/observatory`.
 pub(super) fn router(answers: &Answers) -> Router<Answers> {
@@ -58,7 +58,7 @@ async fn on_pool(
     answers: &Answers,
     work: impl FnOnce(Alerts) -> Response + Send + 'static,
 ) -> Response {
-    let alerts = Alerts::of(&answers.core);
+    let alerts = answers.sources.alerts.clone();
     let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
     worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error))
 }

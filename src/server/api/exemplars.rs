@@ -42,7 +42,7 @@ pub(in crate::server) async fn query(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
+    super::answer(&answers, &headers, move |sources, _| {
         let start = params.time("start")?.unwrap_or(i64::MIN / 2);
         let end = params.time("end")?.unwrap_or(i64::MAX / 2);
         if end < start {
@@ -50,7 +50,7 @@ pub(in crate::server) async fn query(
                 "end timestamp must not be before start timestamp",
             ));
         }
-        let expr = parse(params.query(), &core.query.engine.options().parse)
+        let expr = parse(params.query(), &sources.queries.engine.options().parse)
             .map_err(|error| ApiError::parameter("query", error))?;
         let selectors = expr.selectors();
         let wanted: Vec<&[Matcher]> = selectors
@@ -58,7 +58,7 @@ pub(in crate::server) async fn query(
             .map(|selector| selector.matchers.as_slice())
             .collect();
         Ok(Encoded::success(found(
-            &core.registry,
+            &sources.gatherer.registry,
             &wanted,
             &(start..=end),
         )))

@@ -26,10 +26,10 @@ pub(in crate::server) async fn metadata(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
+    super::answer(&answers, &headers, move |sources, _| {
         let limit = params.limit()?;
         let wanted = params.get("metric");
-        let all = core.registry.families();
+        let all = sources.gatherer.registry.families();
         let found: BTreeMap<String, [Metadata; 1]> = all
             .iter()
             .filter(|family| family.len() > 0)

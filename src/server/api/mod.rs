@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use self::answer::{ApiError, Encoded};
 use super::endpoints::Answers;
-use crate::observatory::Core;
+use crate::server::Sources;
 
 /// Questions that run at once; the pool's other threads are for scrapes.
 const AT_ONCE: usize = 2;
@@ -72,20 +72,20 @@ impl Drop for CancelOnDrop {
 async fn answer(
     answers: &Answers,
     headers: &HeaderMap,
-    work: impl FnOnce(&Core, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
+    work: impl FnOnce(&Sources, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
 ) -> Response {
     let is_gzip = answer::takes_gzip(headers);
-    let core = Arc::clone(&answers.core);
-    let patience = core.config.query.timeout;
+    let sources = Arc::clone(&answers.sources);
+    let timeout = sources.options.query_timeout;
     let places = Arc::clone(&answers.questions.0);
-    let Ok(Ok(place)) = tokio::time::timeout(patience, places.acquire_owned()).await else {
+    let Ok(Ok(place)) = tokio::time::timeout(timeout, places.acquire_owned()).await else {
         return answer::error(&ApiError::timeout("query timed out in query queue"));
     };
     let cancel = Arc::new(AtomicBool::new(false));
     let is_cancelled = CancelOnDrop(Arc::clone(&cancel));
     let task = tokio::task::spawn_blocking(move || {
-        let answered = work(&core, &cancel).map(|encoded| encoded.compressed(is_gzip));
-        crate::system::account_own_cpu(&core.registry);
+        let answered = work(&sources, &cancel).map(|encoded| encoded.compressed(is_gzip));
+        crate::system::account_own_cpu(&sources.gatherer.registry);
         drop(place);
         answered
     });

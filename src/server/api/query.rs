@@ -8,9 +8,8 @@ use super::{
     params::Params,
 };
 use crate::{
-    observatory::{Core, milliseconds},
     query::engine::{Engine, QueryResult, Range, Value, syntax::parse},
-    server::endpoints::Answers,
+    server::{Sources, endpoints::Answers},
 };
 
 /// Steps of one range query at the most, as Prometheus says it.
@@ -21,12 +20,14 @@ pub(in crate::server) async fn instant(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, cancel| {
-        let now = milliseconds(core.clock.wall());
+    super::answer(&answers, &headers, move |sources, cancel| {
+        let now = sources.queries.now_ms();
         let time = params.time("time")?.unwrap_or(now);
-        let engine = engine(core, &params)?;
+        let engine = engine(sources, &params)?;
         let limit = params.limit()?;
-        let result = core.ask(&engine, params.query(), Some(cancel), |run| run.at(time))?;
+        let result = sources
+            .queries
+            .run(&engine, params.query(), Some(cancel), |run| run.at(time))?;
         Ok(encode(result, limit))
     })
     .await
@@ -37,18 +38,20 @@ pub(in crate::server) async fn range(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, cancel| {
-        let range = asked_range(&params, core.query.engine.options().max_steps)?;
-        let engine = engine(core, &params)?;
+    super::answer(&answers, &headers, move |sources, cancel| {
+        let range = asked_range(&params, sources.queries.engine.options().max_steps)?;
+        let engine = engine(sources, &params)?;
         let limit = params.limit()?;
-        let result = core.ask(&engine, params.query(), Some(cancel), |run| run.over(range))?;
+        let result = sources
+            .queries
+            .run(&engine, params.query(), Some(cancel), |run| run.over(range))?;
         Ok(encode(result, limit))
     })
     .await
 }
 
 pub(in crate::server) async fn format(State(answers): State<Answers>, params: Params) -> Response {
-    let limits = &answers.core.query.engine.options().parse;
+    let limits = &answers.sources.queries.engine.options().parse;
     match parse(params.query(), limits) {
         Ok(expr) => Encoded::success(expr.pretty()).into_response(),
         Err(error) => answer::error(&ApiError::parameter("query", error)),
@@ -56,8 +59,8 @@ pub(in crate::server) async fn format(State(answers): State<Answers>, params: Pa
 }
 
 /// The engine with what this question asks to be different.
-fn engine(core: &Core, params: &Params) -> Result<Engine, ApiError> {
-    let options = core.query.engine.options().clone();
+fn engine(sources: &Sources, params: &Params) -> Result<Engine, ApiError> {
+    let options = sources.queries.engine.options().clone();
     let timeout = params.timeout(options.timeout)?;
     let lookback = params.duration("lookback_delta")?;
     let mut options = options.with_timeout(timeout);

@@ -28,7 +28,7 @@ pub(in crate::server) async fn rules(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
+    super::answer(&answers, &headers, move |sources, _| {
         let kind = match params.get("type").map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("alert") => Some("alerting"),
@@ -45,7 +45,7 @@ pub(in crate::server) async fn rules(
             wanted.peek().is_none() || wanted.any(|wanted| wanted == value)
         };
         let without_alerts = params.get("exclude_alerts") == Some("true");
-        let mut groups = core.alerting.rules().status();
+        let mut groups = sources.alerts.rules();
         groups.retain(|group| {
             is_among("rule_group[]", &group.name) && is_among("file[]", &group.file)
         });
@@ -70,8 +70,8 @@ pub(in crate::server) async fn alerts(
     State(answers): State<Answers>,
     headers: HeaderMap,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
-        let alerts = core.active_alerts();
+    super::answer(&answers, &headers, move |sources, _| {
+        let alerts = sources.alerts.active();
         Ok(Encoded::success(Active { alerts }))
     })
     .await

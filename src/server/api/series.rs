@@ -13,7 +13,10 @@ use super::{
     params::Params,
     query::cut,
 };
-use crate::{observatory::Core, query::Labels, server::endpoints::Answers};
+use crate::{
+    query::Labels,
+    server::{Sources, endpoints::Answers},
+};
 
 /// Every label set that meets any of `match[]`, of the series with samples in the asked time.
 pub(in crate::server) async fn series(
@@ -21,11 +24,11 @@ pub(in crate::server) async fn series(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
+    super::answer(&answers, &headers, move |sources, _| {
         if params.get("match[]").is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        encode(found(core, &params)?.into_iter().collect(), &params)
+        encode(found(sources, &params)?.into_iter().collect(), &params)
     })
     .await
 }
@@ -36,8 +39,8 @@ pub(in crate::server) async fn names(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
-        let found = found(core, &params)?;
+    super::answer(&answers, &headers, move |sources, _| {
+        let found = found(sources, &params)?;
         let names: BTreeSet<String> = found
             .iter()
             .flat_map(Labels::iter)
@@ -55,11 +58,11 @@ pub(in crate::server) async fn values(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |core, _| {
+    super::answer(&answers, &headers, move |sources, _| {
         if name.is_empty() {
             return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
         }
-        let found = found(core, &params)?;
+        let found = found(sources, &params)?;
         let values: BTreeSet<String> = found
             .iter()
             .filter_map(|labels| labels.get(&name))
@@ -71,7 +74,7 @@ pub(in crate::server) async fn values(
 }
 
 /// The series that meet any of `match[]` (all where there is none), with samples from `start` to `end`.
-fn found(core: &Core, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
+fn found(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
     let start = params.time("start")?.unwrap_or(i64::MIN / 2);
     let end = params.time("end")?.unwrap_or(i64::MAX / 2);
     if end < start {
@@ -84,7 +87,7 @@ fn found(core: &Core, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
     if sets.is_empty() {
         sets.push(Vec::new());
     }
-    let store = &core.query.store;
+    let store = &sources.queries.store;
     let of_set = |matchers: &Vec<_>| store.series_between(matchers, start, end);
     Ok(sets.iter().flat_map(of_set).collect())
 }

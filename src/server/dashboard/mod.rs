@@ -56,7 +56,7 @@ async fn traces(
     nested: Result<NestedPath, NestedPathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let service = escape(&answers.core.config.service.name);
+    let service = escape(&answers.sources.service);
     let index = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
     let page = include_str!("traces.html")
         .replace("{index}", &escape(&index))

@@ -3,7 +3,7 @@
 use hyper::Uri;
 
 use super::Exporter;
-use crate::{config::Endpoint, traces::TracesError};
+use crate::{net::Endpoint, traces::TracesError};
 
 /// The address, for the client.
 pub(super) fn uri(endpoint: &Endpoint) -> Result<Uri, TracesError> {

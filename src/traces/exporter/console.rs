@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, json};
 
 use super::{Encoded, ExportError, mapping::dropped};
-use crate::{config::ConsoleFormat, log::printable};
+use crate::{log::printable, traces::ConsoleFormat};
 
 /// Whoever writes; standard output is the process's.
 static WRITING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);

@@ -25,7 +25,7 @@ use opentelemetry_sdk::{Resource, trace::SpanData};
 pub(crate) use self::otlp::{Signal, Transport};
 use self::{console::Console, otlp::Otlp, parts::Part};
 use super::TracesError;
-use crate::config::{TraceExporter, TracesConfig};
+use crate::traces::{TraceExporter, TracesConfig};
 
 /// Somewhere that spans go.
 pub(super) enum Exporter {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::ExportError;
-use crate::own_thread::End;
+use crate::runtime::own_thread::End;
 
 /// How long nobody is waited for once the end is announced: a developer without a collector would wait out the deadline
 /// at each stop.

@@ -12,7 +12,7 @@ use super::{
     http::{AGENT, Answer, HttpClient, Version, may_pass, retry_after},
     tls::Files,
 };
-use crate::{config::Endpoint, traces::TracesError};
+use crate::{net::Endpoint, traces::TracesError};
 
 /// Where bodies are sent to.
 pub(super) struct Post {

@@ -41,7 +41,7 @@ use tracing_subscriber::{
 };
 
 use super::{Gate, identity, verdict};
-use crate::own_thread;
+use crate::runtime::own_thread;
 
 thread_local! {
     /// The gate that let the span pass by that was made last here, and its id.

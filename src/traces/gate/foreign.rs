@@ -20,7 +20,7 @@ use tracing::{
 use tracing_subscriber::{Layer as _, layer::Context, registry::LookupSpan};
 
 use super::Gate;
-use crate::{log::try_printed, redaction::WITHHELD};
+use crate::{log::try_printed, privacy::WITHHELD};
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     /// Gives the inner layer a new span.

@@ -5,7 +5,7 @@ use tracing::{Dispatch, Subscriber, span::Id};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{Gate, seen};
-use crate::{config::Propagator, traces::live::OpenSpan};
+use crate::{traces::Propagator, traces::live::OpenSpan};
 
 /// Finds the gate of a subscriber, whose type the one who asks does not know.
 pub(crate) struct Lookup {

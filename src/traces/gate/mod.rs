@@ -75,7 +75,9 @@ pub(super) use self::{
     sampler::not_kept,
 };
 use super::sampling::HeadSampler;
-use crate::{clock::Clock, config::Propagator, observation::TraceReference, own_thread};
+use crate::{
+    observation::TraceReference, runtime::clock::Clock, runtime::own_thread, traces::Propagator,
+};
 
 /// What the ids of a span that was entered for the first time are.
 pub(crate) struct Entered {

@@ -13,8 +13,8 @@ use std::{
 
 use super::queue::Queue;
 use crate::{
-    config::BatchConfig,
-    own_thread::End,
+    runtime::own_thread::End,
+    traces::BatchConfig,
     traces::exporter::{ExportError, patience::Patience, retry::Sent},
 };
 

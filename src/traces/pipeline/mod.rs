@@ -42,9 +42,9 @@ use super::{
     tail::{Decided, TailSampler},
 };
 use crate::{
-    config::BatchConfig,
-    own_thread::{End, Restartable},
-    redaction::Redaction,
+    privacy::Redaction,
+    runtime::own_thread::{End, Restartable},
+    traces::BatchConfig,
 };
 
 /// Attributes by which we tell ourselves something.

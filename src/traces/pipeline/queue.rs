@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::config::BatchConfig;
+use crate::traces::BatchConfig;
 
 /// A bounded queue.
 #[derive(Debug)]

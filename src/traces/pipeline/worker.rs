@@ -12,8 +12,8 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    config::{BatchConfig, shortest},
-    own_thread::End,
+    runtime::own_thread::End,
+    traces::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
         exporter::{

@@ -38,7 +38,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use self::said::Said;
 #[cfg(any(feature = "http", feature = "grpc"))]
 use super::gate;
-use crate::config::Propagator;
+use crate::traces::Propagator;
 
 /// What the headers of a request say of the trace that it belongs to.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Bytes that are no text become U+FFFD, as W3C Baggage asks ("value"); a percent sign that begins no escape is one.
 pub(super) fn decoded(text: &str) -> String {
-    let (bytes, _) = crate::config::percent_bytes(text);
+    let (bytes, _) = crate::settings::percent_bytes(text);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -10,7 +10,7 @@ use super::{
     record::{Copied, Record},
 };
 use crate::{
-    own_thread,
+    runtime::own_thread,
     traces::{
         gate::{self, Sampled},
         sampling::HeadSampler,

@@ -34,13 +34,13 @@ use super::{
     pipeline::{Queue, Receiver, Refused, deliver_all},
 };
 use crate::{
-    config::{BatchConfig, LogsConfig, shortest},
     metrics::{
         Registry, catalog,
         registry::{Counter, Series},
     },
-    own_thread::Restartable,
-    redaction::Redaction,
+    privacy::Redaction,
+    runtime::own_thread::Restartable,
+    traces::{BatchConfig, LogsConfig, shortest},
 };
 
 /// Its name; Linux shows fifteen characters of it.

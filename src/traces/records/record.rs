@@ -14,7 +14,7 @@ use tracing::{
 
 use crate::{
     log::printed,
-    redaction::{MASK, Redaction, WITHHELD},
+    privacy::{MASK, Redaction, WITHHELD},
 };
 
 /// An event, as it was copied.

@@ -12,8 +12,8 @@ use tracing::span::Attributes;
 
 pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
-pub(in crate::traces) use crate::random::random;
-use crate::{config::SamplingConfig, observation::Mapping};
+pub(in crate::traces) use crate::runtime::random::random;
+use crate::{observation::Mapping, traces::SamplingConfig};
 
 /// Decides which traces are kept.
 #[derive(Debug)]

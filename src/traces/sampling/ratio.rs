@@ -1,6 +1,6 @@
 //! A share of all traces, and which trace ids are in it.
 
-use crate::random::random;
+use crate::runtime::random::random;
 
 /// A share of all traces. As `TraceIdRatioBased` of OpenTelemetry's SDKs, it holds the traces whose id, of which bits 1
 /// to 63 count, lies below a bound: services that draw by themselves draw alike.

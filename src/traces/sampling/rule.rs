@@ -11,20 +11,20 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{config::SamplingRule, log::printed, observation::Mapping, pattern::Pattern};
+use crate::{log::printed, observation::Mapping, privacy::Glob, traces::SamplingRule};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]
 pub(super) struct Rule {
-    span: Option<Pattern>,
-    route: Option<Pattern>,
-    model: Option<Pattern>,
+    span: Option<Glob>,
+    route: Option<Glob>,
+    model: Option<Glob>,
     ratio: Ratio,
 }
 
 impl Rule {
     pub(super) fn new(rule: &SamplingRule) -> Self {
-        let pattern = |text: &Option<String>| text.as_deref().map(Pattern::new);
+        let pattern = |text: &Option<String>| text.as_deref().map(Glob::new);
         Self {
             span: pattern(&rule.span),
             route: pattern(&rule.route),
@@ -34,9 +34,9 @@ impl Rule {
     }
 
     fn matches(&self, found: &Found<'_>) -> bool {
-        let meets = |pattern: &Option<Pattern>, values: &[Option<&str>]| {
+        let meets = |pattern: &Option<Glob>, values: &[Option<&str>]| {
             let mut values = values.iter().flatten();
-            let matches = |pattern: &Pattern| values.any(|value| pattern.matches(value));
+            let matches = |pattern: &Glob| values.any(|value| pattern.matches(value));
             pattern.as_ref().is_none_or(matches)
         };
         meets(

@@ -6,9 +6,9 @@ use opentelemetry::{Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    config::TailConfig,
     observation::{Kind, Mapping},
-    pattern::Pattern,
+    privacy::Glob,
+    traces::TailConfig,
     traces::sampling::Ratio,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Merits {
     slow: Vec<(Kind, Duration)>,
     slower_than: Option<Duration>,
     cost: Option<f64>,
-    attributes: Vec<(String, Pattern)>,
+    attributes: Vec<(String, Glob)>,
     /// The application's own names.
     mapping: Mapping,
 }
@@ -50,7 +50,7 @@ impl Merits {
             attributes: config
                 .attributes
                 .iter()
-                .map(|(name, pattern)| (name.clone(), Pattern::new(pattern)))
+                .map(|(name, pattern)| (name.clone(), Glob::new(pattern)))
                 .collect(),
             mapping: mapping.clone(),
         }

@@ -24,7 +24,8 @@ use super::{
     tls::Files,
 };
 use crate::{
-    config::{Endpoint, JaegerConfig},
+    net::Endpoint,
+    traces::JaegerConfig,
     traces::{TracesError, size::bytes_of},
 };
 

@@ -35,11 +35,9 @@ use super::{
     parts::Part,
     tls::Files,
 };
-pub(crate) use crate::config::Signal;
-use crate::config::{
-    Compression, Endpoint, JaegerConfig, OtlpConfig, OtlpProtocol, Secret, TraceExporter,
-};
-use crate::traces::TracesError;
+pub(crate) use crate::traces::Signal;
+use crate::traces::{Compression, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter};
+use crate::{net::Endpoint, privacy::Secret, traces::TracesError};
 
 /// Sends messages of one signal by OTLP.
 pub(crate) struct Transport {

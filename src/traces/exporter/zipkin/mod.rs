@@ -30,10 +30,7 @@ use super::{
     post::Post,
     tls::Files,
 };
-use crate::{
-    config::{Endpoint, ZipkinConfig},
-    traces::TracesError,
-};
+use crate::{net::Endpoint, traces::TracesError, traces::ZipkinConfig};
 
 /// A duration is rounded up to it: a span took some time.
 const SHORTEST: Duration = Duration::from_micros(1);

@@ -6,7 +6,7 @@ use opentelemetry::{KeyValue, Value as Attribute, trace::SpanKind};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value, json};
 
-use crate::redaction::WITHHELD;
+use crate::privacy::WITHHELD;
 
 /// What an attribute says of the peer.
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::prelude::*;
 
 use super::*;
-use crate::{FnSink, ObservatoryLayer, config::SamplingConfig};
+use crate::{FnSink, ObservatoryLayer, traces::SamplingConfig};
 
 #[derive(Clone, Debug, Default)]
 struct Ended(Arc<Mutex<Vec<SpanData>>>);

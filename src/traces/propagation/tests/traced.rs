@@ -4,7 +4,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tracing::info_span;
 
 use super::*;
-use crate::{config::SamplingConfig, traces::gate::tests::ended};
+use crate::{traces::SamplingConfig, traces::gate::tests::ended};
 
 const ALL: [Propagator; 5] = Propagator::ALL;
 

@@ -1,0 +1,140 @@
+//! Posts alerts, not messages, to an Alertmanager: grouping, silences and deduplication are then its work.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use hyper::header::HeaderMap;
+
+use super::{
+    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, NotifyError, Receipt,
+    http::Post,
+    payload,
+    webhook::{check_url, headers},
+};
+use crate::{
+    alerting::{Alert, AlertingConfig, RoutingError},
+    privacy::Secret,
+    settings::{Variable, comma_separated},
+};
+
+/// Alertmanagers that receive the alerts. Every Alertmanager of a cluster must be listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AlertmanagerOptions {
+    /// Base URLs, for example `http://alertmanager:9093`.
+    pub urls: Vec<Secret>,
+    /// Additional request headers, for example `authorization`. Default: none.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+impl AlertmanagerOptions {
+    /// Alertmanagers at these base URLs, without additional headers.
+    #[must_use]
+    pub fn new<S: Into<Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            urls: urls.into_iter().map(Secret::new).collect(),
+            headers: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a request header.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl ChannelSpec for AlertmanagerOptions {
+    const VARIABLES: &[Variable<AlertingConfig>] = &[Variable::new(
+        "OBSERVATORY_ALERTMANAGERS",
+        |alerting, value| {
+            let options = AlertmanagerOptions::new(comma_separated(value));
+            alerting.set_channel("alertmanager", options);
+            Ok(())
+        },
+    )];
+
+    fn missing(&self) -> Option<&'static str> {
+        self.urls.is_empty().then_some("OBSERVATORY_ALERTMANAGERS")
+    }
+
+    fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
+        let peer = |(number, url)| {
+            let name = format!("{}/{number}", context.name);
+            AlertmanagerPeer::new(name, url, context.client.clone())?.with_headers(&self.headers)
+        };
+        let peers = self.urls.iter().enumerate().map(peer);
+        peers.collect::<Result<_, _>>().map(Built::Alertmanagers)
+    }
+}
+
+/// One Alertmanager. Every peer of a cluster must get every alert, as from Prometheus.
+pub struct AlertmanagerPeer {
+    name: String,
+    url: Secret,
+    headers: HeaderMap,
+    client: HttpClient,
+}
+
+impl AlertmanagerPeer {
+    /// A peer at this base URL, such as `http://alertmanager:9093`; `name` stands for it in errors and metrics.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(
+        name: impl Into<String>,
+        base_url: &Secret,
+        client: HttpClient,
+    ) -> Result<Self, RoutingError> {
+        let name = name.into();
+        check_url(base_url).map_err(|problem| {
+            RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
+        })?;
+        let base = base_url.expose().trim_end_matches('/');
+        Ok(Self {
+            name,
+            url: Secret::new(format!("{base}/api/v2/alerts")),
+            headers: HeaderMap::new(),
+            client,
+        })
+    }
+
+    /// Adds headers, such as `authorization`.
+    ///
+    /// # Errors
+    /// When one cannot be sent.
+    pub fn with_headers(mut self, pairs: &BTreeMap<String, Secret>) -> Result<Self, RoutingError> {
+        self.headers = headers(pairs).map_err(|header| {
+            let problem = format!("{header:?} cannot be sent");
+            RoutingError::new(format!("channel {:?}", self.name), "headers", problem)
+        })?;
+        Ok(self)
+    }
+
+    /// What stands for it in errors and metrics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes one attempt.
+    pub(crate) async fn post(&self, alerts: &[Arc<Alert>]) -> Result<Receipt, NotifyError> {
+        let body = payload::posted(alerts).map_err(|error| {
+            NotifyError::new(
+                FailureClass::Other,
+                format!("cannot write the body: {error}"),
+            )
+        })?;
+        let post = Post::new(&self.url, body).with_headers(self.headers.clone());
+        self.client.post(post).await
+    }
+}
+
+impl fmt::Debug for AlertmanagerPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlertmanagerPeer")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! Sends mail to people, over a server that must be who it says it is.
+//!
+//! Each recipient is an address of its own: whatever a server says about one of them, the others get theirs. Every
+//! mail names them all in its header, so that they can answer each other.
+
+mod build;
+mod compose;
+mod html;
+mod options;
+mod smtp;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use lettre::{Address, message::Mailbox};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+pub use self::options::{EmailOptions, Encryption};
+use self::smtp::Server;
+use super::{
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    template::{Blank, Escape, Slot, Templates},
+};
+use crate::{
+    alerting::{AlertingConfig, ChannelKind, RoutingError, delivery::ATTEMPT_TIMEOUT},
+    privacy::Secret,
+    settings::{Invalid, Variable},
+};
+
+/// The longest delivery: an attempt has 30 s ([`ATTEMPT_TIMEOUT`]), of which some go to a goodbye and to waiting.
+const MAX_TIMEOUT: Duration = ATTEMPT_TIMEOUT.saturating_sub(Duration::from_secs(2));
+
+/// The texts that a template can give.
+const SLOTS: [Slot; 3] = [
+    Slot {
+        name: "subject",
+        escape: Escape::Plain,
+        blank: Blank::Refused,
+    },
+    Slot {
+        name: "text",
+        escape: Escape::Plain,
+        blank: Blank::Refused,
+    },
+    Slot {
+        name: "html",
+        escape: Escape::Html,
+        blank: Blank::Refused,
+    },
+];
+
+/// One recipient.
+struct Email {
+    to: Address,
+    shared: Arc<Shared>,
+}
+
+/// What the recipients of a channel share.
+struct Shared {
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    /// The channel's name, as part of a Message-ID.
+    channel: String,
+    max_alerts: usize,
+    templates: Templates,
+    server: Server,
+    connections: Semaphore,
+}
+
+impl Notifier for Email {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let shared = &*self.shared;
+            let rendered = shared.templates.render(message);
+            let mail = compose::mail(message, shared, &rendered, now_ms()).map_err(|error| {
+                let text = format!("cannot write the mail: {error}");
+                NotifyError::new(FailureClass::Other, text)
+            })?;
+            let _turn = shared.turn().await?;
+            shared
+                .server
+                .deliver(&shared.from.email, &self.to, &mail)
+                .await
+        })
+    }
+}
+
+impl Shared {
+    /// Waits for a connection of our own, for as long as there is then time for the whole delivery: one that is cut off
+    /// while its content is under way comes twice.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, NotifyError> {
+        let patience = MAX_TIMEOUT.saturating_sub(self.server.timeout);
+        let turn = timeout(patience, self.connections.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let text = format!("all connections to {} are in use", self.server.host);
+            NotifyError::new(FailureClass::DeadlineExceeded, text).retryable()
+        })
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Email")
+            .field("to", &self.to)
+            .field("server", &self.shared.server)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ChannelSpec for EmailOptions {
+    /// Services that send mail of their own use the variables of SMTP, too; only `ALERT_TO_EMAILS` makes a channel.
+    const VARIABLES: &[Variable<AlertingConfig>] = &[
+        Variable::new("ALERT_TO_EMAILS", |alerting, value| {
+            let to = build::recipients(value);
+            alerting.add_channel("email", EmailOptions::default);
+            change(alerting, |mail| mail.to = to)
+        }),
+        Variable::new("ALERT_FROM_EMAIL", |alerting, value| {
+            change(alerting, |mail| value.clone_into(&mut mail.from))
+        }),
+        Variable::new("SMTP_HOST", |alerting, value| {
+            change(alerting, |mail| value.clone_into(&mut mail.host))
+        }),
+        Variable::new("SMTP_PORT", |alerting, value| {
+            let port = value.parse().map_err(|_| "a port, for example `587`")?;
+            change(alerting, |mail| mail.port = port)
+        }),
+        Variable::new("SMTP_USER", |alerting, value| {
+            change(alerting, |mail| mail.username = Some(value.to_owned()))
+        }),
+        Variable::secret("SMTP_PASS", |alerting, value| {
+            change(alerting, |mail| mail.password = Some(Secret::new(value)))
+        }),
+    ];
+    const HAS_LINKS: bool = true;
+
+    fn missing(&self) -> Option<&'static str> {
+        let required = [
+            (self.host.is_empty(), "SMTP_HOST"),
+            (self.from.is_empty(), "ALERT_FROM_EMAIL"),
+            (self.to.is_empty(), "ALERT_TO_EMAILS"),
+        ];
+        let missing = required.iter().find(|(is_missing, _)| *is_missing);
+        missing.map(|(_, variable)| *variable)
+    }
+
+    fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
+        self.build(context.name).map(Built::Notifiers)
+    }
+}
+
+/// Changes the options of the channel `email`, if the configuration has one.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every setter")]
+fn change(
+    alerting: &mut AlertingConfig,
+    change: impl FnOnce(&mut EmailOptions),
+) -> Result<(), Invalid> {
+    if let Some(channel) = alerting.channels.get_mut("email")
+        && let ChannelKind::Email(options) = &mut channel.kind
+    {
+        change(options);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

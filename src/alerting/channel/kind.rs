@@ -1,0 +1,139 @@
+//! The table of channels: each row names the options of a channel, and everything that differs between channels stands
+//! behind [`ChannelSpec`] in the channel's folder.
+
+use std::sync::Arc;
+
+#[cfg(feature = "email")]
+use super::EmailOptions;
+use super::{
+    AlertmanagerOptions, AlertmanagerPeer, ConsoleOptions, HttpClient, Notifier, PagerDutyOptions,
+    SlackOptions, WebhookOptions,
+};
+use crate::{
+    alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
+    settings::Variable,
+};
+
+/// The context in which a channel is built.
+pub(crate) struct ChannelContext<'a> {
+    /// The name of the channel in the configuration.
+    pub(crate) name: &'a str,
+    /// The client for HTTP requests.
+    pub(crate) client: &'a HttpClient,
+    /// `service.name`.
+    pub(crate) service: &'a str,
+}
+
+/// The receivers that a channel was built into.
+pub(crate) enum Built {
+    /// Receivers of messages about groups of alerts.
+    Notifiers(Vec<Arc<dyn Notifier>>),
+    /// Alertmanagers, which receive the alerts themselves.
+    Alertmanagers(Vec<AlertmanagerPeer>),
+}
+
+/// A kind of channel: its environment variables, and how its options become receivers.
+pub(crate) trait ChannelSpec {
+    /// The environment variables that configure the channel. A variable that creates the channel stands before the
+    /// variables that change it.
+    const VARIABLES: &[Variable<AlertingConfig>] = &[];
+
+    /// Whether messages contain links that a reader follows in a browser.
+    const HAS_LINKS: bool = false;
+
+    /// Returns the environment variable whose value is missing, or `None` if the channel can be used.
+    fn missing(&self) -> Option<&'static str>;
+
+    /// Builds the receivers.
+    fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError>;
+
+    /// Completes the routing traits of the channel.
+    fn traits(&self, traits: ChannelTraits) -> ChannelTraits {
+        traits
+    }
+
+    /// Returns the channel as it appears in an exported Alertmanager configuration.
+    fn exported(&self, _send_resolved: bool) -> ExportedChannel {
+        ExportedChannel::LeftOut
+    }
+}
+
+macro_rules! channels {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident($options:ident),)+) => {
+        /// The kind of a channel, with its options.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ChannelKind {
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant($options),)+
+        }
+
+        $($(#[cfg($cfg)])?
+        impl From<$options> for ChannelKind {
+            fn from(options: $options) -> Self {
+                Self::$variant(options)
+            }
+        }
+
+        $(#[cfg($cfg)])?
+        impl From<$options> for ChannelConfig {
+            fn from(options: $options) -> Self {
+                Self::new(options.into())
+            }
+        })+
+
+        /// The environment variables of all channels.
+        pub(crate) fn variables() -> impl Iterator<Item = &'static Variable<AlertingConfig>> {
+            let tables: &[&'static [Variable<AlertingConfig>]] =
+                &[$($(#[cfg($cfg)])? <$options as ChannelSpec>::VARIABLES,)+];
+            tables.to_vec().into_iter().flatten()
+        }
+
+        impl ChannelKind {
+            pub(crate) fn missing(&self) -> Option<&'static str> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(options) => options.missing(),)+
+                }
+            }
+
+            pub(crate) fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(options) => options.receivers(context),)+
+                }
+            }
+
+            pub(crate) fn has_links(&self) -> bool {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(_) => <$options as ChannelSpec>::HAS_LINKS,)+
+                }
+            }
+
+            pub(crate) fn traits(&self, traits: ChannelTraits) -> ChannelTraits {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(options) => options.traits(traits),)+
+                }
+            }
+
+            pub(crate) fn exported(&self, send_resolved: bool) -> ExportedChannel {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(options) => options.exported(send_resolved),)+
+                }
+            }
+        }
+    };
+}
+
+channels! {
+    /// Lines on standard error.
+    Console(ConsoleOptions),
+    /// An incoming webhook of Slack.
+    Slack(SlackOptions),
+    /// `PagerDuty`'s Events API v2.
+    PagerDuty(PagerDutyOptions),
+    /// E-mail.
+    #[cfg(feature = "email")]
+    Email(EmailOptions),
+    /// A POST request with the body of Alertmanager's webhook.
+    Webhook(WebhookOptions),
+    /// Alertmanagers, each of which receives every alert and does grouping and silences itself.
+    Alertmanager(AlertmanagerOptions),
+}

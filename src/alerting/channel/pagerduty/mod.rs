@@ -1,0 +1,136 @@
+//! Sends events to `PagerDuty`'s Events API v2: one incident for each group, opened, acknowledged and closed by the
+//! same key.
+
+mod compose;
+mod options;
+
+use std::{fmt, sync::Arc};
+
+pub use self::options::PagerDutyOptions;
+use super::{
+    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
+    NotifyFuture,
+    http::Post,
+    template::{Blank, Escape, Slot, Templates},
+};
+use crate::{
+    alerting::{AlertingConfig, ChannelTraits, RoutingError},
+    settings::Variable,
+};
+
+/// The texts that a template can give.
+const SLOTS: [Slot; 2] = [
+    Slot {
+        name: "summary",
+        escape: Escape::Plain,
+        blank: Blank::Refused,
+    },
+    Slot {
+        name: "details",
+        escape: Escape::Plain,
+        blank: Blank::Refused,
+    },
+];
+
+/// One service of `PagerDuty`'s.
+struct PagerDuty {
+    options: PagerDutyOptions,
+    templates: Templates,
+    client: HttpClient,
+}
+
+impl Notifier for PagerDuty {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let rendered = self.templates.render(message);
+            let body = compose::body(message, &self.options, &rendered).map_err(|error| {
+                let text = format!("cannot write the event: {error}");
+                NotifyError::new(FailureClass::Other, text)
+            })?;
+            let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
+            let sent = self.client.post(post).await;
+            sent.map_err(|error| self.patient(error))
+        })
+    }
+
+    fn opens_incidents(&self) -> bool {
+        true
+    }
+}
+
+impl PagerDuty {
+    /// Its limit is on events in a minute and more: whoever comes back at once keeps it reached.
+    fn patient(&self, mut error: NotifyError) -> NotifyError {
+        if error.class == FailureClass::RateLimited {
+            let own = self.options.rate_limit_wait;
+            error.retry_after = Some(error.retry_after.map_or(own, |asked| asked.max(own)));
+        }
+        error
+    }
+}
+
+impl fmt::Debug for PagerDuty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PagerDuty")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PagerDutyOptions {
+    /// The notifier of the channel with this name.
+    ///
+    /// A channel for it should ask to be told of acknowledgements:
+    /// [`ChannelTraits::send_acknowledged`](crate::alerting::ChannelTraits::send_acknowledged).
+    ///
+    /// # Errors
+    /// When the routing key or the URL is none, or a template does not parse. The error does not show the key.
+    pub fn build(
+        &self,
+        name: &str,
+        client: &HttpClient,
+    ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
+        self.check(name)?;
+        let pagerduty = PagerDuty {
+            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            options: self.clone(),
+            client: client.clone(),
+        };
+        Ok(vec![Arc::new(pagerduty)])
+    }
+}
+
+impl ChannelSpec for PagerDutyOptions {
+    const VARIABLES: &[Variable<AlertingConfig>] = &[Variable::secret(
+        "PAGERDUTY_ROUTING_KEY",
+        |alerting, value| {
+            let options = PagerDutyOptions::new(value).with_source("");
+            alerting.set_channel("pagerduty", options);
+            Ok(())
+        },
+    )];
+    const HAS_LINKS: bool = true;
+
+    fn missing(&self) -> Option<&'static str> {
+        let is_empty = self.routing_key.expose().is_empty();
+        is_empty.then_some("PAGERDUTY_ROUTING_KEY")
+    }
+
+    fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
+        let mut options = self.clone();
+        if options.source.is_empty() {
+            context.service.clone_into(&mut options.source);
+        }
+        options
+            .build(context.name, context.client)
+            .map(Built::Notifiers)
+    }
+
+    /// Acknowledges the incident in `PagerDuty`, too.
+    fn traits(&self, traits: ChannelTraits) -> ChannelTraits {
+        traits.with_acknowledgements()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! Posts the body that Alertmanager's webhook posts, signed where a key is set.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hyper::{
+    Uri,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use ring::hmac;
+
+use super::{
+    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
+    NotifyFuture, hex,
+    http::Post,
+    payload,
+    template::{Blank, Escape, Slot, Templates},
+};
+use crate::{
+    alerting::{AlertingConfig, ExportedChannel, RoutingError},
+    privacy::Secret,
+    settings::Variable,
+};
+
+/// Seconds since the epoch at which the body was signed.
+const TIMESTAMP_HEADER: &str = "x-observatory-timestamp";
+/// `sha256=` and the HMAC of timestamp, a full stop, and the body.
+const SIGNATURE_HEADER: &str = "x-observatory-signature";
+/// The group's dedup key.
+const DEDUP_HEADER: &str = "x-observatory-dedup-key";
+/// Why the body is not the template's.
+const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
+
+/// The text that a template can give.
+const SLOTS: [Slot; 1] = [Slot {
+    name: "body",
+    escape: Escape::Json,
+    blank: Blank::Refused,
+}];
+
+/// A webhook channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebhookOptions {
+    /// Where it posts to; each URL is told on its own.
+    pub urls: Vec<Secret>,
+    /// Headers beside ours, such as `authorization`.
+    pub headers: BTreeMap<String, Secret>,
+    /// Signs the body with HMAC-SHA256, so that the peer knows who sent it and when.
+    pub signing_key: Option<Secret>,
+    /// Alerts in one message at most; 0 for all. Default: all.
+    pub max_alerts: usize,
+    /// A template for `body`, which must give JSON; see `docs/alert-templates.md`.
+    pub templates: BTreeMap<String, String>,
+}
+
+/// One URL of a webhook channel.
+pub struct Webhook {
+    templates: Templates,
+    url: Secret,
+    headers: HeaderMap,
+    key: Option<hmac::Key>,
+    max_alerts: usize,
+    client: HttpClient,
+}
+
+impl WebhookOptions {
+    /// A webhook without headers and signature.
+    #[must_use]
+    pub fn new<S: Into<Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            urls: urls.into_iter().map(Secret::new).collect(),
+            headers: BTreeMap::new(),
+            signing_key: None,
+            max_alerts: 0,
+            templates: BTreeMap::new(),
+        }
+    }
+
+    /// Uses a template for a text.
+    #[must_use]
+    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
+        self.templates.insert(text.into(), source.into());
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Arc<str>>) -> Self {
+        self.headers.insert(name.into(), Secret::new(value));
+        self
+    }
+
+    /// Signs every body with this key.
+    #[must_use]
+    pub fn with_signing_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.signing_key = Some(Secret::new(key));
+        self
+    }
+
+    /// Sends at most so many alerts in one message.
+    #[must_use]
+    pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
+        self.max_alerts = max_alerts;
+        self
+    }
+
+    /// The notifiers of the channel with this name: one for each URL.
+    ///
+    /// # Errors
+    /// When there is no URL, one is none, or a header cannot be sent. The error does not show the URL.
+    pub fn build(
+        &self,
+        name: &str,
+        client: &HttpClient,
+    ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
+        let error = |key: &'static str, problem: String| {
+            Err(RoutingError::new(format!("channel {name:?}"), key, problem))
+        };
+        if self.urls.is_empty() {
+            return error("url", "must not be empty".to_owned());
+        }
+        let headers = match headers(&self.headers) {
+            Ok(headers) => headers,
+            Err(name) => return error("headers", format!("{name:?} cannot be sent")),
+        };
+        for (at, url) in self.urls.iter().enumerate() {
+            if let Err(problem) = check_url(url) {
+                return error("url", format!("number {}: {problem}", at + 1));
+            }
+        }
+        let templates = Templates::new(name, &SLOTS, &self.templates)?;
+        let key = self.signing_key.as_ref();
+        let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()));
+        let webhooks = self.urls.iter().map(|url| {
+            let webhook = Webhook {
+                templates: templates.clone(),
+                url: url.clone(),
+                headers: headers.clone(),
+                key: key.clone(),
+                max_alerts: self.max_alerts,
+                client: client.clone(),
+            };
+            Arc::new(webhook) as Arc<dyn Notifier>
+        });
+        Ok(webhooks.collect())
+    }
+}
+
+/// Says what is wrong with a URL, without showing it.
+pub(super) fn check_url(url: &Secret) -> Result<(), String> {
+    let uri: Uri = url
+        .expose()
+        .parse()
+        .map_err(|error: hyper::http::uri::InvalidUri| format!("must be a URL: {error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("must begin with `http://` or `https://`".to_owned());
+    }
+    match uri.authority() {
+        Some(authority) if authority.as_str().contains('@') => {
+            Err("must not hold a password: use the header `authorization`".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The headers, or the name of one that cannot be sent.
+pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &str> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let parsed = (
+            HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.expose()),
+        );
+        let (Ok(header), Ok(mut value)) = parsed else {
+            return Err(name);
+        };
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
+
+impl Notifier for Webhook {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let wrong = |error: &dyn fmt::Display| {
+                NotifyError::new(
+                    FailureClass::Other,
+                    format!("cannot write the body: {error}"),
+                )
+            };
+            let message = message.truncated(self.max_alerts);
+            let rendered = self.templates.render(&message);
+            let body = match rendered.get("body") {
+                Some(body) => body.as_bytes().to_vec(),
+                None => payload::webhook(&message).map_err(|error| wrong(&error))?,
+            };
+            let mut headers = self.headers.clone();
+            let mut set = |name: &'static str, value: String| {
+                HeaderValue::try_from(value).map(|value| headers.insert(name, value))
+            };
+            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| wrong(&error))?;
+            if !rendered.note.is_empty() {
+                // A header takes ASCII.
+                let note = rendered
+                    .note
+                    .replace(|c: char| !matches!(c, ' '..='~'), "?");
+                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| wrong(&error))?;
+            }
+            if let Some(key) = &self.key {
+                let since = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                let seconds = since.as_secs().to_string();
+                let signature = format!("sha256={}", sign(key, &seconds, &body));
+                set(TIMESTAMP_HEADER, seconds).map_err(|error| wrong(&error))?;
+                set(SIGNATURE_HEADER, signature).map_err(|error| wrong(&error))?;
+            }
+            let post = Post::new(&self.url, body).with_headers(headers);
+            self.client.post(post).await
+        })
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook")
+            .field("url", &self.url)
+            .field("is_signed", &self.key.is_some())
+            .field("max_alerts", &self.max_alerts)
+            .finish_non_exhaustive()
+    }
+}
+
+fn sign(key: &hmac::Key, seconds: &str, body: &[u8]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    context.update(seconds.as_bytes());
+    context.update(b".");
+    context.update(body);
+    hex(context.sign().as_ref())
+}
+
+impl ChannelSpec for WebhookOptions {
+    const VARIABLES: &[Variable<AlertingConfig>] = &[Variable::secret(
+        "MONITORING_WEBHOOK_URL",
+        |alerting, value| {
+            alerting.set_channel("webhook", WebhookOptions::new([value]));
+            Ok(())
+        },
+    )];
+
+    fn missing(&self) -> Option<&'static str> {
+        self.urls.is_empty().then_some("MONITORING_WEBHOOK_URL")
+    }
+
+    fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
+        self.build(context.name, context.client)
+            .map(Built::Notifiers)
+    }
+
+    /// Placeholders stand for the URLs, which may contain secrets.
+    fn exported(&self, send_resolved: bool) -> ExportedChannel {
+        ExportedChannel::Webhook {
+            urls: (1..=self.urls.len())
+                .map(|number| format!("http://replace-me.example/{number}"))
+                .collect(),
+            send_resolved,
+            max_alerts: self.max_alerts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::HttpOptions;
+
+    #[test]
+    fn a_signature_is_what_anybody_computes_with_the_key() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
+        // printf '1.{}' | openssl dgst -sha256 -hmac key
+        let expected = hmac::sign(&key, b"1.{}");
+        assert_eq!(sign(&key, "1", b"{}"), hex(expected.as_ref()));
+    }
+
+    #[test]
+    fn a_template_gives_the_body_if_it_gives_json() {
+        let body = |source: &str| {
+            let sources = BTreeMap::from([("body".to_owned(), source.to_owned())]);
+            let templates = Templates::new("ops", &SLOTS, &sources).unwrap();
+            let rendered = templates.render(&Message::test("all", 0));
+            let body = rendered.get("body").map(str::to_owned);
+            body.ok_or(rendered.note)
+        };
+        let ours = body("{\"who\": {{ receiver }}, \"labels\": {{ common_labels }}}").unwrap();
+        let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
+        assert_eq!(ours["who"], "all");
+        assert_eq!(ours["labels"]["alertname"], "ObservatoryTest");
+        let check = |source: &str, expected: &str| {
+            let note = body(source).unwrap_err();
+            assert!(note.starts_with(expected), "{note}");
+        };
+        check("{", "A template failed: body gave no JSON: ");
+        check("{{ a.b.c }}", "A template failed: ");
+        check(" \n", "A template failed: body gave an empty text");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_the_url_is_not_shown() {
+        let client = HttpClient::new(&HttpOptions::default()).unwrap();
+        let check = |options: WebhookOptions, expected: &str| {
+            let error = options.build("ops", &client).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(!error.contains("token"), "{error}");
+        };
+        check(
+            WebhookOptions::new::<&str>([]),
+            "channel \"ops\": url: must not be empty",
+        );
+        check(
+            WebhookOptions::new(["ftp://a/token"]),
+            "channel \"ops\": url: number 1: must begin",
+        );
+        check(
+            WebhookOptions::new(["/token"]),
+            "channel \"ops\": url: number 1: must begin",
+        );
+        check(
+            WebhookOptions::new(["http://a/"]).with_header("a b", "token"),
+            "channel \"ops\": headers: \"a b\" cannot be sent",
+        );
+        let built = WebhookOptions::new(["http://a/token", "http://b/"]).build("ops", &client);
+        let built = built.unwrap();
+        assert_eq!(built.len(), 2);
+        assert!(!format!("{built:?}").contains("token"));
+    }
+}

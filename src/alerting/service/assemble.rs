@@ -1,0 +1,394 @@
+//! From the configuration to rules, channels and routes; what is wrong is an error before anything has begun.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Context, change::of_rules, signals::Signals};
+use crate::alerting::{
+    AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
+    ExportedChannel, HttpClient, HttpClientError, NotificationOptions, Notifications, OpenError,
+    Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
+    Source, TimeSource, TraceLink,
+    channel::{Built, ChannelContext},
+    load_rule_file,
+};
+
+/// The file, in status and errors, of the rules that come with the crate.
+const DEFAULTS: &str = "defaults";
+/// The file of groups that the configuration holds.
+const CONFIGURED: &str = "configuration";
+/// The receiver of alerts whose rule names no channel.
+const EVERYBODY: &str = "default";
+/// Time that a new group waits for more alerts: Alertmanager's.
+const GROUP_WAIT: Duration = Duration::from_secs(30);
+/// The channel that is there where no other is: an alert must go somewhere.
+const CONSOLE: &str = "console";
+
+/// Said once, where a person would look for the link.
+const NO_LINK: &str = "alerts are sent without a link to the observatory, since only this machine reaches it: \
+                       OBSERVATORY_EXTERNAL_URL names where a browser finds it";
+
+/// Alerting cannot be put together. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AlertingError {
+    /// Rules are wrong.
+    #[error(transparent)]
+    Rules(#[from] RuleErrors),
+    /// Routes or channels are wrong.
+    #[error(transparent)]
+    Routing(#[from] RoutingError),
+    /// A rule, or a fallback, names a channel that there is not.
+    #[error(transparent)]
+    UnknownChannel(#[from] UnknownRuleChannel),
+    /// Notifications cannot be sent.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no client for webhooks.
+    #[error(transparent)]
+    Client(#[from] HttpClientError),
+}
+
+/// Somebody names a channel that is not configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} names the channel {channel:?}, but there are only: {known}")]
+pub struct UnknownRuleChannel {
+    place: String,
+    channel: String,
+    known: String,
+}
+
+/// Everything, ready to run.
+pub(crate) struct Assembled {
+    pub(super) context: Context,
+    pub(super) rules: RuleGroups,
+    pub(super) notifications: Notifications,
+    pub(super) runner: Runner,
+    pub(super) signals: Signals,
+    pub(super) routes: Routes,
+    pub(super) link: TraceLink,
+    pub(super) is_on: bool,
+}
+
+/// What routes are made of, whenever rules have changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes {
+    routing: Option<Routing>,
+    window: Duration,
+    /// Channels that are told.
+    enabled: BTreeSet<String>,
+    /// Channels that are configured, told or not.
+    known: BTreeSet<String>,
+    /// How the channels appear in Alertmanager's configuration.
+    exported: BTreeMap<String, ExportedChannel>,
+}
+
+/// The parts from which alerting is assembled.
+pub(crate) struct ServiceParts<'a> {
+    pub(crate) options: &'a AlertingConfig,
+    /// Whether the observatory is enabled.
+    pub(crate) is_enabled: bool,
+    pub(crate) context: Context,
+    /// The default rules, with those of the preset.
+    pub(crate) default_rules: Vec<RuleGroup>,
+    /// `service.name`.
+    pub(crate) service: &'a str,
+    /// The configured address of the server, and whether the server is enabled.
+    pub(crate) listen: (SocketAddr, bool),
+    pub(crate) shutdown_timeout: Duration,
+    /// Channels that the application implements.
+    pub(crate) own: BTreeMap<String, Channel>,
+    pub(crate) signals: Signals,
+}
+
+impl Assembled {
+    pub(crate) fn new(parts: ServiceParts<'_>) -> Result<Self, AlertingError> {
+        let alerting = parts.options;
+        let diagnostics = parts.context.queries.gatherer.registry.diagnostics();
+        let is_on = parts.is_enabled && alerting.enabled;
+        let url = browser_url(alerting, parts.listen);
+        let mut channels = parts.own.clone();
+        let mut peers = Vec::new();
+        let mut exported = BTreeMap::new();
+        let mut known: BTreeSet<String> = channels.keys().cloned().collect();
+        known.extend(alerting.channels.keys().cloned());
+        if is_on {
+            let client = HttpClient::new(&alerting.http)?;
+            for (name, channel) in &alerting.channels {
+                if let Some(variable) = channel.kind.missing().filter(|_| channel.enabled) {
+                    diagnostics.notice(format!(
+                        "the alert channel {name} is off: it needs an address ({variable})"
+                    ));
+                } else if channel.enabled && !channels.contains_key(name) {
+                    let context = ChannelContext {
+                        name,
+                        client: &client,
+                        service: parts.service,
+                    };
+                    match channel.kind.receivers(&context)? {
+                        Built::Notifiers(notifiers) => {
+                            let built = Channel::from_notifiers(notifiers);
+                            channels.insert(name.clone(), built.with_traits(traits(channel)));
+                        }
+                        Built::Alertmanagers(built) => peers.extend(built),
+                    }
+                    exported.insert(name.clone(), channel.kind.exported(channel.send_resolved));
+                }
+            }
+        }
+        let enabled: BTreeSet<String> = channels.keys().cloned().collect();
+        for channel in channels.values_mut() {
+            // Validation has checked that the fallback is configured; it may be off for want of an address.
+            channel
+                .traits
+                .fallback
+                .take_if(|name| !enabled.contains(name));
+        }
+        if channels.is_empty() && peers.is_empty() {
+            channels.insert(CONSOLE.to_owned(), Channel::new(Console::stderr()));
+            known.insert(CONSOLE.to_owned());
+        }
+        let routes = Routes {
+            // A disabled alerting cannot have wrong routes.
+            routing: alerting.routing.clone().filter(|_| is_on),
+            window: alerting.aggregation_window,
+            enabled: channels.keys().cloned().collect(),
+            known,
+            exported,
+        };
+        let rules = rules(&parts, &routes, is_on)?;
+        let queries = &parts.context.queries;
+        queries.store.keep_long(rules.long_selectors());
+        if url.is_empty() && is_on && has_readers(&channels, alerting) {
+            diagnostics.notice(NO_LINK.to_owned());
+        }
+        let dispatch = DispatchOptions::default().with_external_url(url);
+        let mut options = NotificationOptions::new(routes.routing(&rules))
+            .with_dispatch(dispatch)
+            .with_max_history(alerting.max_history);
+        options.shutdown_timeout = parts.shutdown_timeout;
+        options.data_dir = alerting.data_dir.clone().filter(|_| is_on);
+        let clock = queries.gatherer.clock.clone();
+        let time: TimeSource = Arc::new(move || clock.unix_ms());
+        let (notifications, runner) = Notifications::open(options, channels, peers, time)?;
+        Ok(Self {
+            rules,
+            notifications,
+            runner,
+            signals: parts.signals,
+            routes,
+            link: TraceLink {
+                template: alerting.trace_url.clone(),
+            },
+            is_on,
+            context: parts.context,
+        })
+    }
+}
+
+fn rules(
+    parts: &ServiceParts<'_>,
+    routes: &Routes,
+    is_on: bool,
+) -> Result<RuleGroups, AlertingError> {
+    let alerting = parts.options;
+    let Context {
+        queries, labels, ..
+    } = &parts.context;
+    let now = queries.now_ms();
+    let mut options = RuleOptions::default()
+        .with_interval(alerting.evaluation_interval)
+        .with_external_url(external_url(alerting, parts.listen.0));
+    for (name, value) in labels {
+        options = options.with_external_label(name, value);
+    }
+    let mut rules = RuleGroups::new(options);
+    let source = Source::new(&queries.engine, &queries.store);
+    if is_on && alerting.default_rules {
+        rules.load(DEFAULTS, parts.default_rules.clone(), &source, now)?;
+    }
+    // A missing rule file does not prevent the start if alerting is disabled.
+    for path in alerting.rule_files.iter().filter(|_| is_on) {
+        let groups = load_rule_file(path)?;
+        for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
+            routes.check(rule)?;
+        }
+        rules.load(&path.display().to_string(), groups, &source, now)?;
+    }
+    let groups = &alerting.rule_groups;
+    for rule in groups.iter().flat_map(RuleGroup::alert_rules) {
+        routes.check(rule)?;
+    }
+    rules.load(CONFIGURED, groups.clone(), &source, now)?;
+    for rule in &alerting.rules {
+        routes.check(rule)?;
+        rules.add_rule(rule.clone(), &source, now)?;
+    }
+    Ok(rules)
+}
+
+/// The routing traits of a configured channel.
+fn traits(channel: &ChannelConfig) -> ChannelTraits {
+    let mut traits = ChannelTraits::default().with_send_resolved(channel.send_resolved);
+    traits.fallback.clone_from(&channel.fallback);
+    channel.kind.traits(traits)
+}
+
+fn external_url(options: &AlertingConfig, listen: SocketAddr) -> String {
+    let own = || format!("http://{listen}");
+    options.external_url.clone().unwrap_or_else(own)
+}
+
+/// The address at which a browser on another machine reaches the observatory; empty if there is none.
+fn browser_url(options: &AlertingConfig, (listen, has_server): (SocketAddr, bool)) -> String {
+    let is_local = listen.ip().is_loopback() || listen.ip().is_unspecified() || listen.port() == 0;
+    match &options.external_url {
+        None if is_local || !has_server => String::new(),
+        _ => external_url(options, listen),
+    }
+}
+
+/// Whether an enabled channel has messages with links.
+fn has_readers(enabled: &BTreeMap<String, Channel>, alerting: &AlertingConfig) -> bool {
+    let mut channels = alerting.channels.iter();
+    channels.any(|(name, channel)| enabled.contains_key(name) && channel.kind.has_links())
+}
+
+impl Routes {
+    /// Where alerts go: each rule to the channels that it names and that are told, the others as the configured tree
+    /// says, or to everybody.
+    pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
+        self.routing_of(of_rules(rules))
+    }
+
+    /// As [`Routes::routing`], for rules that are not there yet, each with its file.
+    pub(super) fn routing_of<'r>(
+        &self,
+        rules: impl Iterator<Item = (&'r str, &'r AlertRule)>,
+    ) -> Routing {
+        let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
+        let written = self.routing.clone().map(|mut tree| {
+            for receiver in &mut tree.receivers {
+                let steps = receiver.escalation.iter_mut().flat_map(|e| &mut e.steps);
+                let lists = steps.map(|step| &mut step.channels);
+                lists
+                    .chain([&mut receiver.channels])
+                    .for_each(|list| self.leave_out_silent(list));
+            }
+            tree
+        });
+        let base = written.unwrap_or_else(|| {
+            let mut route = Route::to(EVERYBODY).with_group_by(["alertname"]);
+            route.group_wait = Some(self.window.min(GROUP_WAIT));
+            route.group_interval = Some(self.window);
+            Routing::to_receiver(everybody).with_route(route)
+        });
+        let simple = rules
+            // A tree that somebody wrote stands over what the default rules say.
+            .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
+            .filter_map(|(_, rule)| rule.routing(self.window))
+            .map(|mut simple| {
+                self.keep_told(&mut simple.channels);
+                if let Some(escalation) = &mut simple.escalation {
+                    for step in &mut escalation.steps {
+                        self.keep_told(&mut step.channels);
+                    }
+                    if escalation.steps.is_empty() {
+                        let same = simple.channels.iter().cloned();
+                        *escalation = escalation.clone().with_step(same);
+                    }
+                }
+                simple
+            });
+        base.with_rules(&simple.collect::<Vec<_>>())
+    }
+
+    /// Leaves out the channels that are off for want of an address. A receiver that had none has none; where none is
+    /// left, everybody is told. One that there is not stays: it is an error.
+    fn leave_out_silent(&self, channels: &mut Vec<String>) {
+        let had_some = !channels.is_empty();
+        channels.retain(|name| self.enabled.contains(name) || !self.known.contains(name));
+        if had_some && channels.is_empty() {
+            channels.extend(self.enabled.iter().cloned());
+        }
+    }
+
+    /// Leaves out the channels that are off; where none is left, everybody is told.
+    fn keep_told(&self, channels: &mut Vec<String>) {
+        channels.retain(|channel| self.enabled.contains(channel));
+        if channels.is_empty() {
+            channels.extend(self.enabled.iter().cloned());
+        }
+    }
+
+    /// Whether every channel that a rule names is configured.
+    pub(super) fn check(&self, rule: &AlertRule) -> Result<(), UnknownRuleChannel> {
+        let steps = rule
+            .escalation
+            .iter()
+            .flat_map(|escalation| &escalation.steps);
+        let named = steps.flat_map(|step| &step.channels).chain(&rule.channels);
+        match named.into_iter().find(|name| !self.known.contains(*name)) {
+            None => Ok(()),
+            Some(channel) => Err(UnknownRuleChannel {
+                place: format!("the alert rule {:?}", rule.id),
+                channel: channel.clone(),
+                known: self.known.iter().cloned().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    pub(super) const fn exported(&self) -> &BTreeMap<String, ExportedChannel> {
+        &self.exported
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::{AlertmanagerOptions, SlackOptions};
+
+    #[test]
+    fn a_link_that_only_this_machine_could_follow_is_not_sent() {
+        let mut options = AlertingConfig::default();
+        for at in [
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "0.0.0.0:9090",
+            "[::]:9090",
+            "10.0.0.1:0",
+        ] {
+            let listen = at.parse().unwrap();
+            assert_eq!(browser_url(&options, (listen, true)), "", "{at}");
+        }
+        let listen = "10.0.0.1:9090".parse().unwrap();
+        assert_eq!(
+            browser_url(&options, (listen, true)),
+            "http://10.0.0.1:9090"
+        );
+        assert_eq!(browser_url(&options, (listen, false)), "");
+        // A configured address is used as it is.
+        options.external_url = Some("http://localhost:9090".to_owned());
+        assert_eq!(
+            browser_url(&options, (listen, false)),
+            "http://localhost:9090"
+        );
+    }
+
+    #[test]
+    fn a_missing_link_is_reported_if_a_channel_has_links() {
+        let mut options = AlertingConfig::default();
+        options.set_channel("slack", SlackOptions::new("https://hooks.example/token"));
+        options.set_channel("hook", AlertmanagerOptions::new(["http://a:9093"]));
+        let has_readers = |names: &[&str]| {
+            let channel = |name: &&str| ((*name).to_owned(), Channel::new(Console::stderr()));
+            has_readers(&names.iter().map(channel).collect(), &options)
+        };
+        assert!(has_readers(&["console", "slack"]));
+        assert!(!has_readers(&["console", "hook"]) && !has_readers(&[]));
+    }
+}

@@ -1,0 +1,63 @@
+//! The environment variables of metrics.
+
+use super::{PrometheusConfig, QueryConfig};
+use crate::{
+    metrics::Side,
+    settings::{Variable, boolean, duration, set},
+};
+
+impl PrometheusConfig {
+    pub(crate) const VARIABLES: &[Variable<Self>] = &[
+        Variable::new("PROMETHEUS_ENABLED", |prometheus, value| {
+            set(&mut prometheus.enabled, boolean(value))
+        }),
+        Variable::new("METRICS_ENDPOINT", |prometheus, value| {
+            set(&mut prometheus.endpoint, Ok(value.to_owned()))
+        }),
+        Variable::new("OBSERVATORY_LISTEN", |prometheus, value| {
+            set(
+                &mut prometheus.listen,
+                value
+                    .parse()
+                    .map_err(|_| "an address with a port, for example `127.0.0.1:9091`"),
+            )
+        }),
+        Variable::new("OBSERVATORY_PREFIX", |prometheus, value| {
+            set(&mut prometheus.prefix, Ok(value.to_owned()))
+        }),
+        Variable::new("OBSERVATORY_SERIES_LIMIT", |prometheus, value| {
+            set(
+                &mut prometheus.series_limit,
+                value.parse().map_err(|_| "a whole number above 0"),
+            )
+        }),
+        Variable::new("OBSERVATORY_IDLE_TIMEOUT", |prometheus, value| {
+            set(&mut prometheus.idle_timeout, duration(value).map(Some))
+        }),
+        Variable::new("OBSERVATORY_GEN_AI", |prometheus, value| {
+            let side = match value {
+                "client" => Ok(Some(Side::Client)),
+                "server" => Ok(Some(Side::Server)),
+                "off" => Ok(None),
+                _ => Err("`client`, `server` or `off`"),
+            };
+            set(&mut prometheus.gen_ai, side)
+        }),
+    ];
+}
+
+impl QueryConfig {
+    pub(crate) const VARIABLES: &[Variable<Self>] = &[
+        Variable::new("OBSERVATORY_RETENTION", |query, value| {
+            set(&mut query.retention.time, duration(value))
+        }),
+        Variable::new("OBSERVATORY_RETENTION_BYTES", |query, value| {
+            set(
+                &mut query.retention.bytes,
+                value
+                    .parse()
+                    .map_err(|_| "a whole number of bytes, for example `67108864`"),
+            )
+        }),
+    ];
+}

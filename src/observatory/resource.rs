@@ -1,0 +1,82 @@
+//! Who sends: what metrics, traces and log records say of the service, the same in all of them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::ServiceConfig, metrics::exposition::ResourceAttributes, runtime::random::random,
+};
+
+/// The service, and what else is said of it. What is said of the service itself stands over that.
+///
+/// Two processes of one service are told apart by `service.instance.id`, which a receiver makes the label `instance` of.
+/// It is drawn at each start, as OpenTelemetry's conventions recommend, unless the configuration has one.
+pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
+    let ours = [
+        ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
+        ("telemetry.distro.version", env!("CARGO_PKG_VERSION")),
+    ];
+    let named = [
+        ("service.name", Some(&service.name)),
+        ("service.version", service.version.as_ref()),
+        ("deployment.environment.name", service.environment.as_ref()),
+    ];
+    let named = named
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?.clone())));
+    let mut all: BTreeMap<String, String> = ours
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    all.insert("service.instance.id".to_owned(), uuid());
+    all.extend(service.attributes.clone());
+    all.extend(named);
+    all.into_iter().collect()
+}
+
+/// A random UUID (version 4 of RFC 9562).
+fn uuid() -> String {
+    let drawn = u128::from(random()) << 64 | u128::from(random());
+    let versioned = drawn & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
+    let hex = format!("{versioned:032x}");
+    [0..8, 8..12, 12..16, 16..20, 20..32]
+        .map(|part| &hex[part])
+        .join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn of(attributes: &[(String, String)], key: &str) -> Option<String> {
+        let found = attributes.iter().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn what_is_said_of_the_service_itself_stands_over_its_attributes() {
+        let mut service = Config::default().service;
+        service.name = "router".to_owned();
+        service.attributes = [("service.name", "other"), ("k8s.pod.name", "router-0")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let all = attributes(&service);
+        assert_eq!(of(&all, "service.name").unwrap(), "router");
+        assert_eq!(of(&all, "k8s.pod.name").unwrap(), "router-0");
+        assert_eq!(of(&all, "service.version"), None);
+        let drawn = |all: &[_]| of(all, "service.instance.id").unwrap();
+        assert_ne!(drawn(&all), drawn(&attributes(&service)));
+        let own = ("service.instance.id".to_owned(), "a".to_owned());
+        service.attributes.extend([own]);
+        assert_eq!(drawn(&attributes(&service)), "a");
+    }
+
+    #[test]
+    fn a_uuid_says_its_version_and_variant() {
+        let drawn = uuid();
+        let parts: Vec<usize> = drawn.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{drawn}");
+        assert!(drawn[14..].starts_with('4'), "{drawn}");
+        assert!(drawn[19..].starts_with(['8', '9', 'a', 'b']), "{drawn}");
+    }
+}

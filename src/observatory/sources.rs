@@ -1,0 +1,58 @@
+//! Fills in the values that the server answers from.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{Core, StartError};
+#[cfg(feature = "otlp")]
+use crate::server::TraceOptions;
+use crate::server::{self, ServerError, ServerOptions, Sources};
+
+/// Starts the server of an observatory.
+pub(super) fn start_server(core: &Arc<Core>) -> Result<server::Running, StartError> {
+    server::start(sources(core)).map_err(|error| match error {
+        ServerError::Listen { address, source } => StartError::Listen { address, source },
+        ServerError::Thread { name, source } => StartError::Thread { name, source },
+    })
+}
+
+/// The values that a server of an observatory answers from.
+pub(super) fn sources(core: &Arc<Core>) -> Sources {
+    let config = &core.config;
+    let options = ServerOptions {
+        listen: config.prometheus.listen,
+        metrics_path: config.prometheus.endpoint.clone(),
+        health_path: config.health.endpoint.clone(),
+        shutdown_grace: config.shutdown_timeout,
+        #[cfg(feature = "alerting")]
+        query_timeout: config.query.timeout,
+        #[cfg(feature = "alerting")]
+        api_token: config.alerting.api_token.clone(),
+        #[cfg(all(feature = "alerting", feature = "otlp"))]
+        trace_url: config.alerting.trace_url.clone(),
+        #[cfg(feature = "otlp")]
+        traces: TraceOptions {
+            is_enabled: config.traces.enabled,
+            sampling_ratio: config.traces.sampling.ratio,
+        },
+    };
+    let status_core = Arc::clone(core);
+    #[cfg(feature = "otlp")]
+    let traces_core = Arc::clone(core);
+    Sources {
+        options,
+        service: config.service.name.clone(),
+        gatherer: Arc::clone(&core.gatherer),
+        status: Box::new(move |address| status_json(&status_core, address)),
+        #[cfg(feature = "alerting")]
+        queries: Arc::clone(&core.queries),
+        #[cfg(feature = "alerting")]
+        alerts: crate::alerting::Alerts::new(&core.alerting),
+        #[cfg(feature = "otlp")]
+        live_traces: Box::new(move || traces_core.live_traces()),
+    }
+}
+
+fn status_json(core: &Core, address: Option<SocketAddr>) -> String {
+    // The status consists of strings, numbers and maps of them, which always serialise.
+    serde_json::to_string_pretty(&core.status(true, address)).unwrap_or_default() + "\n"
+}

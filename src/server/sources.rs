@@ -1,0 +1,52 @@
+//! The values that the server answers from, and the options that it answers by. The observatory fills them in.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::metrics::Gatherer;
+#[cfg(feature = "otlp")]
+use crate::traces::LiveTraces;
+#[cfg(feature = "alerting")]
+use crate::{alerting::Alerts, metrics::collect::Queries, privacy::Secret};
+
+/// The values that the server answers from.
+pub(crate) struct Sources {
+    pub(crate) options: ServerOptions,
+    /// `service.name`.
+    pub(crate) service: String,
+    pub(crate) gatherer: Arc<Gatherer>,
+    /// Returns the JSON document of `/status` for a server that listens on this address.
+    pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,
+    #[cfg(feature = "alerting")]
+    pub(crate) queries: Arc<Queries>,
+    #[cfg(feature = "alerting")]
+    pub(crate) alerts: Alerts,
+    #[cfg(feature = "otlp")]
+    pub(crate) live_traces: Box<dyn Fn() -> LiveTraces + Send + Sync>,
+}
+
+/// The options of the server.
+pub(crate) struct ServerOptions {
+    pub(crate) listen: SocketAddr,
+    pub(crate) metrics_path: String,
+    pub(crate) health_path: String,
+    /// The time that answers in progress get after the start of the shutdown.
+    pub(crate) shutdown_grace: Duration,
+    /// The time that a query may wait for other queries.
+    #[cfg(feature = "alerting")]
+    pub(crate) query_timeout: Duration,
+    /// The token that requests must carry if they change something.
+    #[cfg(feature = "alerting")]
+    pub(crate) api_token: Option<Secret>,
+    /// The template of the address at which a browser finds a trace.
+    #[cfg(all(feature = "alerting", feature = "otlp"))]
+    pub(crate) trace_url: Option<String>,
+    #[cfg(feature = "otlp")]
+    pub(crate) traces: TraceOptions,
+}
+
+/// The options of traces that the page of live traces shows.
+#[cfg(feature = "otlp")]
+pub(crate) struct TraceOptions {
+    pub(crate) is_enabled: bool,
+    pub(crate) sampling_ratio: f64,
+}

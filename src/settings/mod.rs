@@ -1,0 +1,20 @@
+//! The parts of a configuration that every area shares: errors, checks, tables of variables, and parsers of values.
+//!
+//! An area owns its options, the table of environment variables that set them, and the checks of their values. `config`
+//! composes the options of all areas and drives their tables. This area holds the vocabulary of both sides.
+
+mod check;
+mod error;
+mod values;
+mod variable;
+
+pub use self::error::ConfigError;
+#[cfg(feature = "alerting")]
+pub(crate) use self::values::comma_separated;
+#[cfg(feature = "otlp")]
+pub(crate) use self::values::percent_bytes;
+pub(crate) use self::{
+    check::{MIN_INTERVAL, check, check_compiled_in, is_metric_name_part},
+    values::{boolean, count, duration, known_names, lowercase, milliseconds, pairs, ratio},
+    variable::{Invalid, Variable, set},
+};

@@ -1,0 +1,33 @@
+//! Options of the sampler and of the health report.
+
+use crate::settings::{Variable, boolean, set};
+
+/// Health, and where it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthConfig {
+    /// Whether the process and the machine are sampled. Default: true, where the feature `health` is compiled in.
+    pub enabled: bool,
+    /// Path of the health report. Default: `/health`.
+    pub endpoint: String,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            enabled: cfg!(feature = "health"),
+            endpoint: "/health".to_owned(),
+        }
+    }
+}
+
+impl HealthConfig {
+    pub(crate) const VARIABLES: &[Variable<Self>] = &[
+        Variable::new("HEALTH_CHECK_ENABLED", |health, value| {
+            set(&mut health.enabled, boolean(value))
+        }),
+        Variable::new("HEALTH_ENDPOINT", |health, value| {
+            set(&mut health.endpoint, Ok(value.to_owned()))
+        }),
+    ];
+}

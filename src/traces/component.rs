@@ -1,0 +1,223 @@
+//! Assembles the tracing pipeline of one observatory, from the gate to the exporters.
+
+use std::{io, sync::Arc, time::Instant};
+
+use opentelemetry::{Value, trace::TracerProvider as _};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{Layer, registry::LookupSpan};
+
+use super::{
+    ExporterStatus, Gate, LiveTraces, Propagator, TracesConfig, TracesError,
+    account::Account,
+    conventions::Conventions,
+    exporter::Exporter,
+    failure::Failures,
+    gate::{self, Sampled},
+    live::Live,
+    log_ids::LogIds,
+    pipeline::{Filters, Intake, Pipeline},
+    provider,
+    records::{RecordExport, RecordLayer},
+    sampling::HeadSampler,
+    tail::TailSampler,
+};
+use crate::{
+    log::{self, LogFormat},
+    metrics::{Registry, Side},
+    observation::{AttributeValue, Dropped, Mapping},
+    privacy::Redaction,
+    runtime::Registered,
+    runtime::clock::Clock,
+};
+
+/// The values from which [`Traces`] are assembled.
+pub(crate) struct TracesParts<'a> {
+    pub(crate) options: &'a TracesConfig,
+    /// Names of spans and fields of the application.
+    pub(crate) mapping: &'a Mapping,
+    /// The side of the `GenAI` conventions that the attributes of spans follow.
+    pub(crate) gen_ai: Option<Side>,
+    pub(crate) registry: &'a Registry,
+    pub(crate) redaction: &'a Arc<Redaction>,
+    /// Attributes of the resource.
+    pub(crate) resource: &'a [(String, String)],
+}
+
+/// Sets an attribute of a span that is recorded; of others it does nothing.
+pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
+    let value = match value {
+        AttributeValue::Bool(value) => value.into(),
+        AttributeValue::Integer(value) => value.into(),
+        AttributeValue::Number(value) => value.into(),
+        AttributeValue::Text(text) => Value::from(text),
+    };
+    gate::about_recorded(|| span.set_attribute(key, value));
+}
+
+/// Traces of one observatory: from the gate to the exporters.
+pub(crate) struct Traces {
+    pipeline: Pipeline,
+    provider: SdkTracerProvider,
+    pub(super) ids: LogIds,
+    live: Option<Arc<Live>>,
+    records: Option<RecordExport>,
+    propagators: Vec<Propagator>,
+    registry: Registry,
+}
+
+impl Traces {
+    /// Everything but the thread.
+    pub(crate) fn new(parts: &TracesParts<'_>) -> Result<Self, TracesError> {
+        let TracesParts {
+            options: traces,
+            mapping,
+            gen_ai,
+            registry,
+            redaction,
+            resource,
+        } = *parts;
+        redaction.prepare();
+        let resource = provider::resource(resource);
+        // Named twice, one would send everything twice.
+        let mut kinds = Vec::new();
+        for kind in &traces.exporters {
+            if !kinds.contains(kind) {
+                kinds.push(*kind);
+            }
+        }
+        let exporters = kinds
+            .iter()
+            .map(|kind| {
+                let exporter = Exporter::new(*kind, traces, &resource)?;
+                let account = Account::new(registry, exporter.name(), exporter.address());
+                Ok((exporter, account))
+            })
+            .collect::<Result<Vec<_>, TracesError>>()?;
+        let live = traces
+            .live
+            .enabled
+            .then(|| Arc::new(Live::new(&traces.live)));
+        let pipeline = Pipeline::new(
+            exporters,
+            Filters {
+                redaction: Arc::clone(redaction),
+                failures: Failures::new(mapping, redaction),
+                conventions: Conventions::new(gen_ai, mapping, redaction),
+                live: live.clone(),
+                tail: traces
+                    .tail
+                    .as_ref()
+                    .map(|tail| TailSampler::new(tail, mapping)),
+            },
+            &traces.batch,
+        );
+        let records = traces
+            .logs
+            .enabled
+            .then(|| RecordExport::new(&traces.logs, redaction, &resource, registry))
+            .transpose()?;
+        let sampler = Arc::new(HeadSampler::new(&traces.sampling).with_mapping(mapping));
+        let intake = Intake::new(
+            Arc::clone(&pipeline.stream),
+            traces.baggage_attributes.clone(),
+        );
+        let provider = provider::provider(intake, &sampler, &traces.limits);
+        Ok(Self {
+            pipeline,
+            provider,
+            ids: LogIds {
+                sampled: Arc::new(if live.is_some() {
+                    Sampled::with_times()
+                } else {
+                    Sampled::new()
+                }),
+                sampler,
+            },
+            live,
+            records,
+            propagators: traces.propagators.clone(),
+            registry: registry.clone(),
+        })
+    }
+
+    /// The gate for a Layer.
+    pub(crate) fn gate<S>(&self, clock: Clock) -> Gate<S>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let tracer = self.provider.tracer_with_scope(provider::scope());
+        let LogIds { sampler, sampled } = &self.ids;
+        let registry = self.registry.clone();
+        Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
+            .with_propagators(&self.propagators)
+            .with_harmed(move |field| {
+                registry
+                    .diagnostics()
+                    .dropped_with(Dropped::PanickingField, field);
+            })
+    }
+
+    /// A layer for log lines, on standard error, that name the traces they belong to.
+    pub(crate) fn log_layer<S>(
+        &self,
+        redaction: &Arc<Redaction>,
+        format: LogFormat,
+        is_ansi: bool,
+    ) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        log::layer(redaction, self.ids.clone(), format, is_ansi)
+    }
+
+    /// A layer that exports events as log records; `None` where they are not exported.
+    pub(crate) fn record_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    where
+        S: Subscriber + for<'l> LookupSpan<'l>,
+    {
+        let records = self.records.as_ref()?;
+        Some(RecordLayer {
+            records: Arc::clone(&records.records),
+            level: records.level,
+            sampled: Arc::clone(&self.ids.sampled),
+            sampler: Arc::clone(&self.ids.sampler),
+        })
+    }
+
+    /// The traces of the last minutes.
+    pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
+        LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
+    }
+
+    /// How it went with each exporter so far.
+    pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
+        let accounts = self.pipeline.stream.accounts();
+        accounts.map(Account::status).collect()
+    }
+
+    /// Starts the threads that export.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        self.records.as_ref().map_or(Ok(()), RecordExport::start)?;
+        self.pipeline.start()
+    }
+
+    /// Exports what there is until `deadline`, without waiting for it: [`Traces::stop`] does.
+    pub(crate) fn announce_end(&self, deadline: Instant) {
+        self.pipeline.announce_end(deadline);
+        if let Some(records) = &self.records {
+            records.announce_end(deadline);
+        }
+    }
+
+    /// Exports what there is until `deadline`.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        // A receiver of spans that hangs until then must not cost the records.
+        self.announce_end(deadline);
+        self.pipeline.stop(deadline);
+        if let Some(records) = &self.records {
+            records.stop(deadline);
+        }
+    }
+}

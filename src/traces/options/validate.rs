@@ -1,0 +1,158 @@
+//! Checks of the options of traces.
+
+use std::time::Duration;
+
+use super::{BatchConfig, JaegerConfig, Signal, TailConfig, TraceExporter, TracesConfig};
+use crate::{
+    net::without_secrets,
+    observation::Kind,
+    settings::{ConfigError, check, check_compiled_in},
+};
+
+/// Memory below which tail sampling could not hold a trace.
+const MIN_BYTES: usize = 1 << 20;
+
+impl TracesConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first invalid value, with its key.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        // Redaction applies to logs and alerts, too, so it is checked even if traces are disabled.
+        self.redaction.validate()?;
+        if self.enabled { traces(self) } else { Ok(()) }
+    }
+}
+
+fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
+    const SHARE: &str = "a share from 0 to 1";
+    check_compiled_in(
+        true,
+        cfg!(feature = "otlp"),
+        "traces.enabled",
+        "false, or the feature `otlp` added",
+    )?;
+    let sampling = &traces.sampling;
+    let shares = sampling.rules.iter().map(|rule| rule.ratio);
+    for share in shares.chain([sampling.ratio]) {
+        check(
+            (0.0..=1.0).contains(&share),
+            "traces.sampling.ratio",
+            &share,
+            SHARE,
+        )?;
+    }
+    check(
+        sampling.traces_per_second.is_none_or(|most| most > 0.0),
+        "traces.sampling.traces_per_second",
+        &sampling.traces_per_second,
+        "above 0",
+    )?;
+    if let Some(tail) = &traces.tail {
+        tail_sampling(tail)?;
+    }
+    check(
+        !traces.live.enabled || traces.live.bytes >= 64 << 10,
+        "traces.live.bytes",
+        &traces.live.bytes,
+        "at least 65536 (64 KiB)",
+    )?;
+    gathering("traces.batch", &traces.batch)?;
+    if traces.logs.enabled {
+        gathering("traces.logs.batch", &traces.logs.batch)?;
+        traces.logs.otlp.check(Signal::Logs)?;
+    }
+    for exporter in &traces.exporters {
+        exporter_can_be_had(*exporter, traces)?;
+    }
+    Ok(())
+}
+
+fn gathering(key: &str, batch: &BatchConfig) -> Result<(), ConfigError> {
+    check(
+        batch.queue_size > 0,
+        &format!("{key}.queue_size"),
+        &batch.queue_size,
+        "above 0",
+    )?;
+    check(
+        (1..=batch.queue_size).contains(&batch.batch_size),
+        &format!("{key}.batch_size"),
+        &batch.batch_size,
+        "above 0, and no more than the queue's size",
+    )
+}
+
+fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
+    check(
+        (0.0..=1.0).contains(&tail.ratio),
+        "traces.tail.ratio",
+        &tail.ratio,
+        "a share from 0 to 1",
+    )?;
+    for kind in tail.slow.keys() {
+        check(
+            Kind::is_known(kind),
+            "traces.tail.slow",
+            kind,
+            "a kind of span, `inference` or `http_request`, say",
+        )?;
+    }
+    check(
+        tail.cost_usd.is_none_or(|cost| cost > 0.0),
+        "traces.tail.cost_usd",
+        &tail.cost_usd,
+        "above 0",
+    )?;
+    check(
+        tail.wait >= Duration::from_millis(100),
+        "traces.tail.wait",
+        &tail.wait,
+        "at least 100ms",
+    )?;
+    check(
+        tail.bytes >= MIN_BYTES,
+        "traces.tail.bytes",
+        &tail.bytes,
+        "at least 1048576 (1 MiB)",
+    )?;
+    check(
+        tail.decisions > 0,
+        "traces.tail.decisions",
+        &tail.decisions,
+        "above 0",
+    )
+}
+
+fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
+    match exporter {
+        TraceExporter::Console => Ok(()),
+        TraceExporter::Otlp => traces.otlp.check(Signal::Traces),
+        TraceExporter::Jaeger => {
+            let jaeger = &traces.jaeger;
+            jaeger.address()?;
+            check(
+                jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
+                "traces.jaeger.user",
+                &jaeger.user,
+                JaegerConfig::RIGHT_USER,
+            )?;
+            check(
+                !jaeger.is_thrift() || cfg!(feature = "jaeger"),
+                "traces.jaeger.endpoint",
+                &without_secrets(&jaeger.endpoint),
+                JaegerConfig::RIGHT_WITHOUT_THRIFT,
+            )
+        }
+        TraceExporter::Zipkin => {
+            check(
+                cfg!(feature = "zipkin"),
+                "traces.exporters",
+                &exporter,
+                "others, or the feature `zipkin` added",
+            )?;
+            traces.zipkin.address().map(drop)
+        }
+    }
+}
