@@ -1,8 +1,8 @@
-//! What is kept of every series, and what a query may use.
+//! The retention of the series store, and the limits of a query.
 
 use std::time::Duration;
 
-/// What is kept of every series, and what a query may use.
+/// The retention of the series store, and the limits of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryConfig {

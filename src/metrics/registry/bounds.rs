@@ -159,7 +159,10 @@ mod tests {
             assert_eq!(bounds.bucket(above), MAX_BUCKETS);
         }
         assert_eq!(bounds.bucket(f64::NEG_INFINITY), 0);
-        assert_eq!((bounds.upper(), bounds.len()), (&upper[..], MAX_BUCKETS + 1));
+        assert_eq!(
+            (bounds.upper(), bounds.len()),
+            (&upper[..], MAX_BUCKETS + 1)
+        );
     }
 
     #[test]

@@ -123,10 +123,10 @@ impl Family {
     }
 }
 
-/// Series found by their labels. Append-only: a handle that somebody holds is never orphaned.
+/// The series of a metric, by labels. The table is append-only, so that a handle stays valid.
 pub(crate) struct Table<T> {
     known: RwLock<HashSet<ByLabels<T>, RandomState>>,
-    /// In the order in which they are written, as of the last time somebody asked.
+    /// The series sorted by labels, as of the last call of [`Table::sorted`].
     sorted: Mutex<Arc<[Arc<Series<T>>]>>,
 }
 
