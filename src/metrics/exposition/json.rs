@@ -1,4 +1,4 @@
-//! JSON in the shape of `prom2json`.
+//! Writes JSON in the shape of `prom2json`.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -37,7 +37,7 @@ enum ValueJson {
     },
 }
 
-/// An array of families, one chunk at least for each.
+/// Writes an array of families.
 pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) -> ControlFlow<()> {
     let mut separator = "[\n";
     for family in registry.families() {
@@ -55,7 +55,7 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
         };
         out.text()
             .push_str(std::mem::replace(&mut separator, ",\n"));
-        // Strings and maps of strings: there is nothing that could fail.
+        // The serialization of strings and maps cannot fail.
         out.text()
             .push_str(&serde_json::to_string(&family).unwrap_or_default());
         out.pass()?;

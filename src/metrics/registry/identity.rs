@@ -1,8 +1,8 @@
-//! The identity of a series: its name and its labels in one canonical spelling.
+//! The identity of a series: name and labels in canonical form.
 //!
-//! Names and keys are sanitised to Prometheus's classic character set, keys are sorted, empty values are
-//! dropped (to Prometheus they are the same as absent), values are escaped. What comes out is at once the
-//! key under which a series is found and the text that is written. `OpenMetrics` and text have the same.
+//! Names and keys are sanitized to Prometheus's classic character set, keys are sorted, empty values are dropped (Prometheus
+//! treats them as absent), and values are escaped. The canonical text is both the look-up key of a series and the text
+//! that the exposition writes.
 
 use std::{borrow::Cow, cell::Cell, collections::BTreeMap};
 
@@ -11,15 +11,15 @@ use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metri
 use super::label_set::LabelSet;
 use crate::observation::{Label, OVERFLOW};
 
-/// Label pairs that are sorted on the stack; more go to the heap.
+/// Max label pairs that are sorted on the stack; more pairs go to the heap.
 const ON_STACK: usize = 24;
-/// A label value is cut at this many bytes.
+/// Max bytes of a label value; a longer value is truncated.
 pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024;
 
-/// Names that histograms write themselves.
+/// The label that histograms add.
 const RESERVED: &str = "le";
 
-/// The canonical name of a metric.
+/// Returns the canonical name of a metric.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     let is_clean = name
         .bytes()
@@ -35,7 +35,7 @@ pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical name of a counter: it ends in `_total`.
+/// Returns the canonical name of a counter, which ends in `_total`.
 pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     let name = metric_name(name);
     if name.ends_with("_total") {
@@ -45,7 +45,7 @@ pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a label's values are few by nature, so that an overflow series keeps them.
+/// Returns whether a label has few values, so that an overflow series keeps them.
 fn is_bounded(key: &str) -> bool {
     const ALSO: [&str; 8] = [
         "type",
@@ -152,7 +152,7 @@ fn is_clean_key(key: &str) -> bool {
 
 fn clean_key(key: &str) -> String {
     let key = sanitize_label_key(key);
-    // `__` is Prometheus's own, `le` the histograms'.
+    // Prometheus reserves `__`, histograms reserve `le`.
     let key = match key.trim_start_matches('_') {
         bare if key.starts_with("__") => format!("_{bare}"),
         _ => key,
@@ -178,10 +178,10 @@ fn counted<'a>(sorted: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (&'a st
 
 fn write_and_use<R>(pairs: &mut [(&str, &str)], with: impl FnOnce(Canonical<'_>) -> R) -> R {
     thread_local! { static BUFFER: Cell<String> = const { Cell::new(String::new()) } }
-    // Stable, so that the later of two equal keys is the last of its run.
+    // Stable, so that the later of two equal keys stays last.
     pairs.sort_by_key(|(key, _)| *key);
-    // Taken out, not borrowed: `with` may call this function again. A destructor of another thread-local may run
-    // after the buffer is gone.
+    // Taken out of the cell, because `with` may call this function again. `try_with`, because the destructor of
+    // another thread-local may run after this thread-local is destroyed.
     let mut text = BUFFER.try_with(Cell::take).unwrap_or_default();
     text.clear();
     for (key, value) in counted(pairs) {
@@ -207,7 +207,7 @@ fn write_pair(out: &mut String, key: &str, value: &str) {
     out.push('"');
 }
 
-/// Escapes backslash, quote and line feed, as the exposition formats ask.
+/// Escapes backslash, quote and line feed, as the exposition formats require.
 pub(crate) fn escape(out: &mut String, value: &str) {
     let mut rest = value;
     while let Some(at) = rest.find(['\\', '"', '\n']) {

@@ -1,4 +1,4 @@
-//! The registry as a [`metrics::Recorder`].
+//! Implements [`metrics::Recorder`] for the registry.
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
@@ -10,7 +10,7 @@ use super::{
 use crate::metrics::catalog::MetricKind;
 
 impl Registry {
-    /// The series of a key; `None` if its name is taken for another kind.
+    /// Returns the series of a key; `None` if another kind of metric uses the name.
     fn of_key<T>(
         &self,
         key: &Key,
@@ -21,7 +21,7 @@ impl Registry {
         self.of_application(key.name(), kind, labels, find)
     }
 
-    /// A series of the application's own, under the name it chose.
+    /// Returns a series of the application, under the application's name.
     pub(crate) fn of_application<'a, T>(
         &'a self,
         name: &str,
