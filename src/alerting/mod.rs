@@ -3,8 +3,8 @@
 //! The rule half does the work of Prometheus: `rule` and `template` parse rules, `evaluate` runs their queries, and
 //! `state` turns the results into [`Alert`]s. The notification half does the work of Alertmanager: `route` selects the
 //! receivers of an alert, `dispatch` silences, inhibits, groups and escalates, `delivery` sends each notification over
-//! a `channel` and retries it, `outbox` keeps undelivered notifications on disk, and `history` keeps the recent alerts
-//! in memory. `service` connects the two halves for an observatory.
+//! a `channel` and retries it, and `history` keeps the recent alerts and their notifications. `outbox` stores on disk
+//! the state that must survive a crash. `service` connects the two halves for an observatory.
 //!
 //! `state`, `route` and `dispatch` are pure: the caller passes the time and acts on the result. `evaluate` writes to
 //! the series store and runs closures on threads of their own, but reads no clock either. `delivery`, `outbox` and

@@ -20,7 +20,7 @@ pub struct DefaultRules {
     pub runbook: String,
     /// Time between two evaluations. Default: 15 s.
     pub interval: Duration,
-    /// Time after which an unacknowledged critical alert is escalated. Default: 15 min.
+    /// Time after which an unacknowledged alert is escalated, for the rules with an escalation. Default: 15 min.
     pub escalation_delay: Duration,
     /// Channels that are notified on escalation. Default: `pagerduty`, `email`, `webhook`.
     pub escalation_channels: Vec<String>,
@@ -134,12 +134,12 @@ pub(crate) const FIVE_MINUTES: Duration = Duration::from_mins(5);
 pub fn default_rules(options: &DefaultRules) -> Vec<RuleGroup> {
     let group = |name| RuleGroup::new(name).interval(options.interval);
     vec![
-        group("observatory_defaults").rules(seed_rules(options)),
-        group("observatory_own").rules(own_rules(options)),
+        group("observatory_defaults").rules(application_rules(options)),
+        group("observatory_own").rules(observatory_rules(options)),
     ]
 }
 
-fn seed_rules(options: &DefaultRules) -> Vec<AlertRule> {
+fn application_rules(options: &DefaultRules) -> Vec<AlertRule> {
     use Severity::{Critical, Warning};
     vec![
         options
@@ -214,7 +214,7 @@ pub(crate) fn inference_failures(options: &DefaultRules, share: f64) -> AlertRul
         .escalation(options.escalation())
 }
 
-fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
+fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
     use Severity::{Critical, Warning};
     let first_token = format!(
         "histogram_quantile(0.95, sum by (model_id, le) (rate(P_time_to_first_token_seconds_bucket[5m]))) > {} and sum by (model_id) (increase(P_time_to_first_token_seconds_count[5m])) >= 20",
