@@ -1,9 +1,9 @@
-//! Keeps the fields of spans as they were recorded, and judges them when a line is to show them.
+//! Stores the fields of spans as they are recorded, and redacts them when a log line shows them.
 //!
-//! Most spans are never part of a line, and what a text may say costs more to judge than to copy. So a span that is
-//! made or recorded on is copied only; the first line inside it judges the copy, outside every lock of the registry.
-//! A value that is recorded anew takes the place of the earlier one, so a span that lives for ever stays as small as its
-//! fields are.
+//! Most spans never appear in a line, and redacting a text costs more than copying it. Recording a field therefore only
+//! copies it. The first line inside a span redacts the copy, outside every lock of the registry. A field that is
+//! recorded again replaces its earlier value, so the memory of a long-lived span is bounded by the number of its
+//! fields.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,29 +15,29 @@ use super::{
 };
 use crate::privacy::Redaction;
 
-/// In the extensions of a span: what was recorded on it. No foreign code runs while it is locked.
+/// The stored fields, in the extensions of a span. No foreign code runs while they are locked.
 #[derive(Clone)]
 struct OfSpan(Arc<Mutex<Kept>>);
 
 struct Kept {
     recorded: Recorded,
-    /// As JSON, once a line has shown it; nothing where something was recorded since.
+    /// The span as JSON, once a line has shown it; cleared when a field is recorded.
     json: Option<Vec<u8>>,
-    /// Whether the text of it stands where the formatter of lines looks.
+    /// Whether the extension that the line formatter reads holds the current text.
     is_shown: bool,
 }
 
-/// Keeps what was recorded on a span.
+/// Stores fields that were recorded on a span.
 pub(super) fn keep<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, recorded: Recorded) {
     if recorded.is_empty() {
         return;
     }
-    // What is kept is never locked while the extensions are: a line locks them in the other order.
+    // The stored fields are never locked while the extensions are locked: a line takes these locks in the other order.
     let kept = of(span).unwrap_or_else(|| of_or_new(span));
     lock(&kept).take(recorded);
 }
 
-/// Of two threads that are first at once the later finds what the earlier has made.
+/// Returns the stored fields of a span. If two threads create them concurrently, the second finds those of the first.
 fn of_or_new<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Arc<Mutex<Kept>> {
     let mut extensions = span.extensions_mut();
     if let Some(OfSpan(kept)) = extensions.get_mut() {
@@ -52,7 +52,7 @@ fn of_or_new<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Arc<Mutex<Kept>> {
     kept
 }
 
-/// Judges what was recorded on a span, and puts it where the formatter of lines looks.
+/// Redacts the stored fields of a span, and stores their text in the extension that the line formatter reads.
 pub(super) fn show<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, redaction: &Redaction) {
     let Some(kept) = of(span) else { return };
     let mut kept = lock(&kept);
@@ -61,12 +61,12 @@ pub(super) fn show<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, redaction: &Red
     }
     kept.recorded.judge(redaction);
     let text = tracing_subscriber::fmt::FormattedFields::<Fields>::new(kept.recorded.to_text());
-    // Under the lock, so that a line of another thread does not come in between.
+    // Under the lock, so that a concurrent line does not store an older text afterwards.
     span.extensions_mut().replace(text);
     kept.is_shown = true;
 }
 
-/// Writes a span as a JSON object, with what may be shown of what was recorded on it.
+/// Writes a span with its redacted fields as a JSON object.
 pub(super) fn write_json<'l, R: LookupSpan<'l>>(
     out: &mut Vec<u8>,
     span: &SpanRef<'l, R>,
@@ -82,7 +82,7 @@ pub(super) fn write_json<'l, R: LookupSpan<'l>>(
         let mut json = Vec::new();
         let mut object = Object::begin(&mut json).with("name", span.name());
         for (name, value) in recorded.iter() {
-            // A span has a name already.
+            // The key `name` is the name of the span.
             let name = if name == "name" { "field.name" } else { name };
             object = object.with(name, value);
         }
@@ -109,7 +109,7 @@ impl Kept {
     }
 }
 
-/// How many fields are kept of a span.
+/// Returns the number of stored fields of a span.
 #[cfg(test)]
 pub(super) fn kept_fields<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> usize {
     of(span).map_or(0, |kept| lock(&kept).recorded.iter().count())

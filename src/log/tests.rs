@@ -1,4 +1,4 @@
-//! What stands in a line, without traces.
+//! Tests of log lines without traces.
 
 use std::{fmt, io::Write, sync::Mutex};
 
@@ -35,7 +35,7 @@ pub(crate) fn redaction() -> Arc<Redaction> {
     Arc::new(redaction.unwrap())
 }
 
-/// What a log layer above `below` writes.
+/// Returns the lines that a log layer above `below` writes.
 pub(crate) fn written<B, L>(below: B, log: impl FnOnce(Buffer) -> L, work: impl FnOnce()) -> String
 where
     B: Layer<Registry> + Send + Sync,
@@ -49,7 +49,7 @@ where
     String::from_utf8(bytes).unwrap()
 }
 
-/// What is logged in a format, where there are no traces.
+/// Returns the lines in a format, without traces.
 fn logged(format: LogFormat, work: impl FnOnce()) -> String {
     let layer = |writer| layer_to(writer, &redaction(), Untraced, (format, false));
     written(tracing_subscriber::layer::Identity::new(), layer, work)

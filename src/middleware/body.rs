@@ -1,4 +1,4 @@
-//! Bodies that are watched as they pass, and end what watches them exactly once.
+//! Bodies that report their data, trailers and end to an observer. The end is reported exactly once.
 
 use std::{
     pin::Pin,
@@ -12,40 +12,40 @@ use tracing::Span;
 
 use super::class;
 
-/// What watches a body. Dropped before it was told the end, the body was given up.
+/// Observes a response body. An observer that is dropped before the end treats the body as cancelled.
 pub trait Watch<D>: Sized {
-    /// The span that the body's work belongs to.
+    /// Returns the span that is entered while the body is polled.
     fn span(&self) -> &Span;
 
-    /// Whether the body is being polled: dropped then, it panicked.
+    /// Sets whether the body is being polled. An observer that is dropped during a poll was dropped by a panic.
     fn set_polling(&mut self, is_polling: bool);
 
-    /// Data came. Whether that was all.
+    /// Handles a data frame; returns whether the body is complete with it.
     fn data(&mut self, data: &D) -> bool;
 
-    /// Trailers came. Whether that was all.
+    /// Handles the trailers; returns whether the body is complete with them.
     fn trailers(&mut self, trailers: &HeaderMap) -> bool;
 
-    /// All of it came.
+    /// Handles the end of the body.
     fn whole(self);
 
-    /// It failed with an error of this class.
+    /// Handles an error of the body, given its class.
     fn failed(self, class: &'static str);
 }
 
 pin_project! {
-    /// A response's body that carries its request's span to the last byte.
+    /// A response body that keeps the span of its request open until the last byte.
     #[derive(Debug)]
     pub struct MonitoredBody<B, W> {
         #[pin]
         body: B,
-        // `None` once it ended, and where nothing is watched.
+        // `None` after the end, and for a request that is not observed.
         watch: Option<W>,
     }
 }
 
 impl<B, W> MonitoredBody<B, W> {
-    /// A body that is watched, or is not.
+    /// Wraps a body; without an observer the body passes through.
     pub(super) const fn new(body: B, watch: Option<W>) -> Self {
         Self { body, watch }
     }
@@ -81,7 +81,7 @@ where
                     (None, Some(trailers)) => watch.trailers(trailers),
                     (None, None) => false,
                 };
-                // Whoever sends it asks no further then.
+                // A server that knows the length does not poll again after the last byte.
                 is_last || this.body.is_end_stream()
             }
             Some(Err(error)) => {
@@ -107,19 +107,19 @@ where
     }
 }
 
-/// What a request's body counts, while its span is elsewhere.
+/// Counts the data of a request body. The request's span belongs to the response's observer.
 pub trait Count<D> {
-    /// Data came.
+    /// Handles a data frame.
     fn data(&mut self, data: &D);
 }
 
 pin_project! {
-    /// A request's body that is counted as the service reads it.
+    /// A request body that is counted as the service reads it.
     #[derive(Debug)]
     pub struct CountedBody<B, C> {
         #[pin]
         body: B,
-        // `None` where nothing is counted.
+        // `None` for a body that is not counted.
         counter: Option<C>,
     }
 }

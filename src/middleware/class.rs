@@ -1,13 +1,13 @@
-//! The class of an error that comes out of a service or a body: a label, never a message.
+//! Classifies the errors of services and bodies. A class is a label; the message of an error never is.
 
 use std::{any::Any, error::Error, io};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The class of an error whose type nobody knows here.
+/// The class of an error of unknown type.
 pub(super) const UNKNOWN: &str = "error";
 
-/// The class of an error: `timeout`, `connection_reset`, …; `error` for what is not known.
+/// Returns the class of an error: `timeout`, `connection_reset`, …, or `error` if its type is unknown.
 pub(super) fn of<E: 'static>(error: &E) -> &'static str {
     let error: &dyn Any = error;
     if let Some(error) = error.downcast_ref::<BoxError>() {
@@ -27,7 +27,7 @@ pub(super) fn of<E: 'static>(error: &E) -> &'static str {
     UNKNOWN
 }
 
-/// The class of the first error in the chain of causes that has one.
+/// Returns the class of the first error in the chain of causes that has a class.
 fn of_chain(error: &(dyn Error + 'static)) -> &'static str {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -52,7 +52,7 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
         io::ErrorKind::ConnectionAborted => "connection_aborted",
         io::ErrorKind::BrokenPipe => "broken_pipe",
         io::ErrorKind::UnexpectedEof => "unexpected_eof",
-        // What it wraps may say more; `source` passes over that.
+        // The wrapped error may have a class, and `source` skips it.
         _ => return error.get_ref().and_then(|error| of_one(error)),
     })
 }

@@ -1,7 +1,7 @@
-//! Pushes every series to a Collector, each minute and at the end.
+//! Pushes every series to a Collector, at an interval and at shutdown.
 //!
-//! The thread has a current-thread runtime of its own, as the one for traces: a Collector that hangs holds up nobody.
-//! Series are cumulative, so a push that fails is made good by the next one; nothing is queued.
+//! The push runs on a current-thread runtime on its own thread, so that a Collector that hangs delays nothing else.
+//! Series are cumulative: the next push makes up for a failed push, so nothing is queued.
 
 use std::{
     io,
@@ -23,17 +23,17 @@ use crate::{
     },
 };
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-push";
 
-/// What pushes, before it runs.
+/// The push, before its thread is started.
 pub(super) struct Pusher(Transport);
 
-/// The thread, and what ends it.
+/// The thread of the push.
 pub(super) struct Pushing(Executor);
 
 impl Pusher {
-    /// `None` where nothing is to be pushed.
+    /// Returns `None` if the push is disabled.
     pub(super) fn new(config: &PushConfig) -> Result<Option<Self>, TracesError> {
         config
             .enabled
@@ -54,9 +54,9 @@ impl Pushing {
         Ok(Some(Self(executor)))
     }
 
-    /// Pushes once more, until `deadline`.
+    /// Sends the last push, until `deadline`.
     pub(super) fn stop(self, deadline: Instant) {
-        // A moment to count the push.
+        // The extra time is for counting the push.
         self.0.stop(deadline, Duration::from_millis(100));
     }
 }
@@ -109,7 +109,7 @@ async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent:
     deliver_parts(parts, attempt, patience, sent).await;
 }
 
-/// Pushes, by what became of them.
+/// Counters of the pushes by result.
 struct Results {
     whole: Arc<Series<Counter>>,
     partial: Arc<Series<Counter>>,

@@ -1,4 +1,4 @@
-//! The threads of an observatory that runs: begun together, ended together.
+//! Starts and stops the threads of an observatory together.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use super::{
 #[cfg(feature = "alerting")]
 use crate::alerting::Notifying;
 
-/// The threads, as far as they have begun.
+/// The threads that have been started.
 #[derive(Default)]
 pub(super) struct Running {
     #[cfg(feature = "server")]
@@ -24,7 +24,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Begins all of them; what cannot is an error, and nothing runs then.
+    /// Starts all threads. If a thread cannot be started, those already started are stopped.
     pub(super) fn begin(core: &Arc<Core>) -> Result<Self, StartError> {
         let mut running = Self::default();
         match running.begin_each(core) {
@@ -36,7 +36,7 @@ impl Running {
         }
     }
 
-    /// What can be refused from outside, the address, comes first.
+    /// Starts the threads one by one. The server comes first, since its address may be in use.
     fn begin_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
         let thread = |name| move |source| StartError::Thread { name, source };
         #[cfg(feature = "server")]
@@ -50,7 +50,7 @@ impl Running {
         }
         #[cfg(feature = "otlp")]
         if let Some(traces) = &core.traces {
-            // Whichever of its threads cannot be had, the others are stopped.
+            // Set before the start, so that an error stops the threads that have already been started.
             self.has_traces = true;
             traces.start().map_err(thread("obs-traces"))?;
         }
@@ -63,19 +63,20 @@ impl Running {
         Ok(())
     }
 
-    /// Where the server listens.
+    /// Returns the address of the server.
     #[cfg(feature = "server")]
     pub(super) fn listen(&self) -> Option<std::net::SocketAddr> {
         self.server.as_ref().map(|server| server.address)
     }
 
-    /// Ends those that have begun, within the configured time.
+    /// Stops the threads, within the configured time.
     pub(super) fn end(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
         if let Some(work) = &self.work {
             work.end();
         }
-        // Before anybody is waited for: a client that does not read must not cost the last spans.
+        // The pipeline learns the deadline before this thread waits for the server, so that a client that does not read
+        // does not cost the last spans.
         #[cfg(feature = "otlp")]
         if let (true, Some(traces)) = (self.has_traces, &core.traces) {
             traces.announce_end(deadline);
@@ -91,17 +92,17 @@ impl Running {
         if let Some(work) = self.work {
             work.join(deadline);
         }
-        // When the others count no more, so that the last push says all.
+        // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]
         if let Some(pushing) = self.pushing {
-            // A moment for it in any case: it is that exporters hang which it has to tell.
+            // The push gets at least this time, since it reports exporters that hang until the deadline.
             let moment = Instant::now() + std::time::Duration::from_millis(250);
             pushing.stop(deadline.max(moment));
         }
-        // Last: what the others have decided is sent, or kept.
+        // Last: sends or stores the notifications that the other threads have produced.
         #[cfg(feature = "alerting")]
         if let Some(notifying) = self.notifying {
-            // A moment for it, too, however long a receiver of traces took.
+            // The notifications get at least this time, too, however long the exporters of traces took.
             let moment = Instant::now() + std::time::Duration::from_millis(250);
             notifying.stop(deadline.max(moment));
         }

@@ -1,4 +1,4 @@
-//! Masks what looks like a secret wherever it stands in a text.
+//! Masks credentials, e-mail addresses and card numbers in any text.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -9,17 +9,18 @@ use super::{
     credential::is_credential,
 };
 
-/// Stands where something was masked.
+/// Replaces a masked part of a text.
 pub(crate) const MASK: &str = "[masked]";
 
-/// Keys of well-known services, bearer tokens, and whatever is called a key; then e-mail addresses. Each with ASCII
-/// characters of which what it matches has at least one; none is any.
+/// Patterns of keys of well-known services, bearer tokens, values of fields called key, and e-mail addresses. Each
+/// pattern comes with ASCII characters of which every match contains at least one; an empty string means that there is
+/// no such character.
 const SECRETS: &[(&str, &str)] = &[
     (
         r"(?i)(?P<kept>^|[^a-z0-9]|\\[nrt])(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}",
         "",
     ),
-    // Behind an underscore only with a hyphen: `orders_pk_constraint` is a name.
+    // After an underscore only with a hyphen: `orders_pk_constraint` is an ordinary name.
     (
         r"(?P<kept>^|[^A-Za-z0-9_]|\\[nrt])(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}",
         "-_",
@@ -37,13 +38,13 @@ const SECRETS: &[(&str, &str)] = &[
         r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
         "J",
     ),
-    // A quoted value goes to its closing quote, or to the end where it has none.
+    // A quoted value extends to its closing quote, or to the end of the text.
     (
         r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\*["']?\s*[=:]\s*(?:Some\()?(?:\\+"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
         "=:",
     ),
     (r"(?P<kept>://)[^/\s:@]*:(?:[^/\s@]+@)+", "@"),
-    // Addresses that are secrets themselves: of Slack, Discord and Teams, and of Telegram's bots.
+    // URLs that are secrets themselves: webhooks of Slack, Discord and Teams, and the API of Telegram's bots.
     (
         r"(?P<kept>hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/[0-9]+/|webhook\.office\.com/webhookb2/)[A-Za-z0-9/_@.-]{8,}",
         "/",
@@ -55,53 +56,53 @@ const SECRETS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What stands before a secret stays.
+/// Keeps the text before the secret.
 const REPLACEMENT: &str = "${kept}[masked]";
 
-/// A run of digits, in groups or not, in which the number of a card may be.
+/// A run of digits, in groups or not, that may contain a card number.
 const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
-/// What is called a token: masked where it looks like a credential.
+/// The value of a field called token, which is masked if it looks like a credential.
 const TOKEN: &str = r#"(?i)(?P<kept>token\\*["']?\s*[=:]\s*(?:Some\()?\\*["']?)(?P<value>[^\s"'\\,;&(){}\[\]<>]{8,})"#;
 const TOKEN_NEEDS: &str = "=:";
 
-/// How often a text is gone over at most: what one mask leaves may be another's.
+/// The maximum number of passes over a text, since a mask can expose a match of another pattern.
 const MOST_PASSES: usize = 4;
 
-/// What is masked.
+/// The masks of a configuration.
 #[derive(Debug)]
 pub(super) struct Masks {
     has_usual: bool,
     more: Vec<Regex>,
-    /// Made when it is needed first: it takes some milliseconds, which who has neither log nor traces need not pay.
-    /// `None` where it cannot be made.
+    /// Compiled at the first use, which takes some milliseconds that a process without logs and traces saves. `None` if
+    /// the compilation failed.
     compiled: OnceLock<Option<Compiled>>,
 }
 
-/// What is masked, ready to be looked for.
+/// The compiled masks.
 #[derive(Debug)]
 struct Compiled {
     secrets: Vec<Mask>,
     token: Option<Mask>,
     digits: Option<Regex>,
-    /// For each byte the masks that need it, or another like it.
+    /// For each byte, the bits of the masks that need it or one of its alternatives.
     needed_by: Box<[u16; 256]>,
 }
 
-/// A pattern.
+/// A compiled pattern.
 #[derive(Debug)]
 struct Mask {
     regex: Regex,
-    /// Its bit in what was seen of a text; `None` where it must be tried on every text.
+    /// The bit of this mask in [`Contents::bits`]; `None` if the pattern must be tried on every text.
     bit: Option<u16>,
 }
 
-/// What kinds of characters a text has: enough to leave out most patterns, in one pass over it. What masks put in a
-/// text has none that a pattern needs, so it holds good for the text whatever was masked.
+/// The kinds of characters that a text contains, found in one pass, which exclude most patterns. The replacements of
+/// masks contain no character that a pattern needs, so the value stays valid after masking.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// Of masks whose characters are there.
+    /// The bits of the masks whose characters occur.
     bits: u16,
-    /// Whether there may be a card's number.
+    /// Whether the text has enough digits for a card number.
     has_digits: bool,
 }
 

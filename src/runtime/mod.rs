@@ -1,4 +1,4 @@
-//! The machinery that every area stands on: clocks, threads of the observatory's own, random numbers, error texts.
+//! Runtime support that every area uses: clocks, the observatory's own threads, random numbers, and error texts.
 
 pub(crate) mod clock;
 pub(crate) mod error_text;

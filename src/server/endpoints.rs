@@ -1,4 +1,4 @@
-//! The endpoints, and what they answer.
+//! The routes of the server, and the endpoints for metrics, health, status, and the index page.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -14,34 +14,34 @@ use serde_json::json;
 use super::Sources;
 use super::metrics;
 
-/// What the endpoints answer from.
+/// The state that all endpoints share.
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) sources: Arc<Sources>,
-    /// Of the server; `None` where the application's serves them.
+    /// The address of the server; `None` if the application's server serves the endpoints.
     pub(super) address: Option<SocketAddr>,
     scrapes: metrics::Scrapes,
     #[cfg(feature = "alerting")]
     pub(super) questions: super::api::Questions,
 }
 
-/// Where the status is.
+/// The path of the status.
 const STATUS: &str = "/status";
 
-/// The routes of the server.
+/// Returns the routes of the observatory's own server.
 pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
     let answers = Answers::new(sources, Some(address));
     routes(&answers).fallback(not_found).with_state(answers)
 }
 
-/// The same routes, for a server of the application's.
+/// Returns the same routes, for a server of the application.
 #[cfg(feature = "http")]
 pub(crate) fn mounted(sources: Sources) -> Router {
     let answers = Answers::new(Arc::new(sources), None);
     routes(&answers).with_state(answers)
 }
 
-/// Metrics, health and status alone, for a server of the application's.
+/// Returns the routes of metrics, health and status, for a server of the application.
 #[cfg(feature = "http")]
 pub(crate) fn mounted_essentials(sources: Sources) -> Router {
     let answers = Answers::new(Arc::new(sources), None);
@@ -90,7 +90,7 @@ async fn scrape(
     scrapes.answer(sources, query.get("format").map(String::as_str), &headers)
 }
 
-/// First form: that this answers, while the application's runtime may be blocked, is what it says.
+/// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
 async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderMap) -> Response {
     let accept = headers
         .get(header::ACCEPT)
@@ -108,7 +108,7 @@ async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderM
             }),
         );
     }
-    // draft-inadarei-api-health-check-06
+    // The format of draft-inadarei-api-health-check-06.
     json_response(
         "application/health+json",
         &json!({
@@ -124,7 +124,7 @@ async fn status(
         sources, address, ..
     }): State<Answers>,
 ) -> Response {
-    // On a thread of the pool, since it may wait for an evaluation of rules.
+    // On a blocking thread, since the status may wait for an evaluation of rules.
     let read = tokio::task::spawn_blocking(move || (sources.status)(address)).await;
     match read {
         Ok(body) => json_body("application/json", body),
@@ -133,7 +133,7 @@ async fn status(
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps of them, which always serialise.
+    // Strings, numbers and maps always serialise.
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     json_body(content_type, body)
 }
@@ -154,8 +154,8 @@ async fn index(
     nested: Result<NestedPath, NestedPathRejection>,
 ) -> Response {
     let registry = &sources.gatherer.registry;
-    // Relative, for a prefix that a proxy takes away. Below one of a router's, the page's own address has no `/` at
-    // its end, so that a relative address begins with its last part.
+    // Relative links, so that they work behind a proxy that strips a prefix. The address of a nested index page has no
+    // `/` at its end, so relative links must repeat its last segment.
     let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
     let row = |path: &str, what: &str| {
         let below = path.trim_start_matches('/');
@@ -208,7 +208,7 @@ async fn index(
     Html(page).into_response()
 }
 
-/// The last part of the path that the routes are nested under.
+/// Returns the last segment of the path that the routes are nested under.
 pub(super) fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
     let nested = nested.ok()?;
     let path = nested.as_str().trim_end_matches('/');

@@ -1,7 +1,7 @@
-//! `/metrics`: rendered on a thread of the pool, and sent as it is rendered.
+//! Answers `/metrics`. The response is rendered on a blocking thread and sent in chunks while it is rendered.
 //!
-//! A chunk waits until the client has taken the ones before, so a large registry is never one string, and a
-//! client that does not read costs one thread until our patience ends.
+//! Each chunk waits until the client has read the previous ones, so a large registry is never one string in memory. A
+//! client that does not read occupies one thread until the time limit of the scrape.
 
 use std::{
     io::{self, Write as _},
@@ -34,14 +34,14 @@ use crate::metrics::{
     exposition::{self, Chunks},
 };
 
-/// Chunks on their way to a client.
+/// The maximum number of chunks between the renderer and the client.
 const IN_FLIGHT: usize = 2;
-/// Time that a client may take for the whole; Prometheus gives up after 10 s by itself.
+/// The time limit of a whole scrape. Prometheus itself gives up after 10 s by default.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Scrapes that are answered or wait for a thread, at most.
+/// The maximum number of scrapes that are answered or wait for a thread.
 const MOST_SCRAPES: usize = 16;
 
-/// Formats by the name that `?format=` gives them.
+/// The formats that `?format=` names.
 const FORMATS: [(&str, Format); 4] = [
     ("prometheus", Format::Prometheus),
     ("openmetrics", Format::OpenMetrics),
@@ -49,7 +49,7 @@ const FORMATS: [(&str, Format); 4] = [
     ("opentelemetry", Format::OpenTelemetry),
 ];
 
-/// Scrapes that are being answered.
+/// Limits the number of concurrent scrapes.
 #[derive(Clone)]
 pub(super) struct Scrapes {
     places: Arc<Semaphore>,
@@ -136,7 +136,7 @@ impl Scrapes {
     }
 }
 
-/// Renders everything; breaks where the client takes no more.
+/// Renders all series; breaks off if the client stops reading.
 fn render(
     gatherer: &Gatherer,
     format: Format,
@@ -163,13 +163,13 @@ fn unknown_format(wanted: &str) -> Response {
         .into_response()
 }
 
-/// Plain or gzip.
+/// Encodes chunks as plain text or gzip.
 enum Encoder {
     Plain,
     Gzip(GzEncoder<Vec<u8>>),
 }
 
-/// Compressed bytes that are worth a chunk.
+/// The minimum size of a compressed chunk in bytes.
 const COMPRESSED_CHUNK: usize = 16 * 1024;
 
 impl Encoder {
@@ -181,7 +181,7 @@ impl Encoder {
         }
     }
 
-    /// Bytes to send, if there are enough.
+    /// Encodes a chunk; returns the bytes to send, if enough have accumulated.
     fn encode(&mut self, chunk: String) -> Option<Bytes> {
         match self {
             Self::Plain => Some(chunk.into()),
@@ -202,7 +202,8 @@ impl Encoder {
     }
 }
 
-/// Chunks as a body. One that was broken off must not look whole: it ends in an error, not in an end.
+/// Streams the chunks as the body. An incomplete body ends with an error, so that the client does not take it for
+/// complete.
 struct Received {
     chunks: mpsc::Receiver<Bytes>,
     is_whole: Arc<AtomicBool>,

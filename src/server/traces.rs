@@ -1,4 +1,5 @@
-//! `/api/observatory/traces`: the traces of the last minutes. The page that shows them is in [`dashboard`].
+//! Endpoints below `/api/observatory/traces` for the traces of the last minutes. The page that displays them is in
+//! [`dashboard`].
 //!
 //! [`dashboard`]: super::dashboard
 
@@ -18,7 +19,7 @@ use super::endpoints::Answers;
 use super::{ServerOptions, Sources};
 use crate::traces::{LiveTraces, TraceSummary};
 
-/// Traces of a list where nothing is said, and at most.
+/// The default and the maximum number of traces in a list.
 const FEW: usize = 20;
 const MOST: usize = 500;
 
@@ -28,7 +29,7 @@ pub(super) fn router() -> Router<Answers> {
         .route("/api/observatory/traces/{id}", get(one))
 }
 
-/// What is asked of the lists.
+/// The parameters of the lists.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
@@ -70,7 +71,7 @@ impl View {
     }
 }
 
-/// A trace in short, and where a browser finds it.
+/// The summary of a trace, with its address in the trace viewer.
 #[derive(Serialize)]
 struct Linked {
     #[serde(flatten)]
@@ -79,7 +80,7 @@ struct Linked {
     url: Option<String>,
 }
 
-/// One list, or all of them.
+/// Returns one list, or all of them.
 async fn lists(
     State(answers): State<Answers>,
     question: Result<Query<Question>, QueryRejection>,
@@ -119,7 +120,7 @@ async fn lists(
     .await
 }
 
-/// The spans of a trace: those that have ended, and those that are open.
+/// Returns the spans of a trace, both ended and open.
 async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let Some(trace_id) = u128::from_str_radix(&id, 16).ok().filter(|_| is_id) else {
@@ -127,12 +128,12 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
         return refuse(StatusCode::BAD_REQUEST, error);
     };
     on_pool(answers, move |traces, sources| {
-        // The open ones first: one that ends in between is there twice, not never.
+        // The open spans are read first: a span that ends in between is then listed twice instead of never.
         let mut open = traces.open(usize::MAX);
         open.retain(|span| span.trace_id == Some(trace_id));
         let spans = traces.spans(trace_id);
         if spans.is_empty() && open.is_empty() {
-            // Who is sent its spans may have it all the same.
+            // The trace viewer may still have the trace.
             return refuse_with(
                 StatusCode::NOT_FOUND,
                 "there is no such trace among those of the last minutes",
@@ -154,7 +155,7 @@ async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response
     .await
 }
 
-/// Many spans are written there, and nobody else waits for it.
+/// Runs `work` on a blocking thread, since a large trace takes time to serialise.
 async fn on_pool(
     answers: Answers,
     work: impl FnOnce(&LiveTraces, &Sources) -> Response + Send + 'static,
@@ -165,20 +166,21 @@ async fn on_pool(
     worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
 }
 
-/// Where a browser finds a trace, if that is configured.
+/// Returns the address of a trace in the configured trace viewer.
 #[cfg(feature = "alerting")]
 fn url_of(options: &ServerOptions, trace_id: u128) -> Option<String> {
     let template = options.trace_url.as_deref()?;
     Some(crate::alerting::trace_url(template, trace_id))
 }
 
-/// As above: it is configured for alerts.
+/// Returns `None`, since the address of the trace viewer is an option of alerting.
 #[cfg(not(feature = "alerting"))]
 fn url_of(_: &ServerOptions, _: u128) -> Option<String> {
     None
 }
 
-/// Since the epoch: a browser's clock may differ from this one.
+/// Converts a time to milliseconds since the epoch. The page compares it with `now` of the same response, since the
+/// browser's clock may differ.
 fn milliseconds_of(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_millis() as u64
@@ -192,7 +194,7 @@ fn json_of(body: &Value) -> Response {
     (headers, format!("{body}\n")).into_response()
 }
 
-/// A refusal, in the shape of Prometheus's errors.
+/// Returns an error in the format of Prometheus's API.
 fn refuse(status: StatusCode, error: &str) -> Response {
     refuse_with(status, error, None)
 }

@@ -1,4 +1,4 @@
-//! One call of another server: its span, and what is known of it until it ends.
+//! The span of one outgoing HTTP request, and the state that is recorded in it when the response ends.
 
 use std::fmt::Display;
 
@@ -8,7 +8,7 @@ use tracing::{Span, field::Empty, info_span, record_all};
 
 use crate::middleware::{body::Watch, context};
 
-/// A call under way. Dropped before its end, it was given up.
+/// A request in progress. A call that is dropped before its end is recorded as cancelled.
 #[derive(Debug)]
 pub struct ClientCall {
     span: Span,
@@ -29,13 +29,14 @@ enum End {
 pub(super) struct Outgoing<'a> {
     pub(super) peer: &'a str,
     pub(super) method: &'a str,
-    /// Without credentials and query: either may hold secrets.
+    /// The address without credentials and query, which may hold secrets.
     pub(super) url: &'a (dyn Display + Sync),
     pub(super) bytes: Option<u64>,
 }
 
 impl ClientCall {
-    /// Opens the span of a call of a peer, and puts its context into the headers; `None` where nobody wants it.
+    /// Opens the span of an outgoing request, and injects its context into the headers; returns `None` if the span is
+    /// disabled.
     pub(super) fn begin(request: &Outgoing<'_>, headers: &mut HeaderMap) -> Option<Self> {
         let Outgoing {
             peer,
@@ -71,17 +72,17 @@ impl ClientCall {
         &self.span
     }
 
-    /// The head of the answer is there.
+    /// Handles the head of the response.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status_code = Some(status.as_u16());
     }
 
-    /// There is no answer, for a reason of this class.
+    /// Records that the request failed without a response, with this error class.
     pub(super) fn broke(mut self, class: &'static str) {
         self.end = End::Failed(class);
     }
 
-    /// All of the answer is there.
+    /// Records that the response is complete.
     pub(super) fn complete(mut self) {
         self.end = End::Whole;
     }
@@ -136,7 +137,7 @@ impl ClientCall {
         }
     }
 
-    /// Bytes of the request's body, where they were known.
+    /// Returns the size of the request body in bytes, if it was known in advance.
     #[must_use]
     pub const fn request_bytes(&self) -> Option<u64> {
         self.request_bytes

@@ -1,4 +1,4 @@
-//! A layer for HTTP clients that are tower services: hyper-util's, say.
+//! The tower layer that monitors HTTP clients that are tower services, for example hyper-util's client.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use tower_service::Service;
 use super::{ClientCall, call::Outgoing};
 use crate::middleware::{body::MonitoredBody, class};
 
-/// Watches the HTTP requests that a client sends to one server.
+/// Monitors the HTTP requests that a client sends to one server.
 #[derive(Clone, Debug)]
 #[must_use = "put it on a client"]
 pub struct HttpClientLayer {
@@ -24,7 +24,8 @@ pub struct HttpClientLayer {
 }
 
 impl HttpClientLayer {
-    /// Watches calls of this server: a name of yours, `openai`, from a small fixed set.
+    /// Monitors requests to `peer`: a name that you choose, such as `openai`, from a small fixed set, since it becomes
+    /// a label.
     pub fn new(peer: impl Into<Arc<str>>) -> Self {
         Self { peer: peer.into() }
     }
@@ -41,7 +42,7 @@ impl<S> Layer<S> for HttpClientLayer {
     }
 }
 
-/// A client whose requests are watched; made by [`HttpClientLayer`].
+/// A client whose requests are monitored; created by [`HttpClientLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpClient<S> {
     inner: S,
@@ -64,7 +65,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // Counted as it passes it would be a body of another type, and clients take one type only.
+        // Counting the bytes in transit would change the type of the body, and clients accept a single type.
         let size = request.body().size_hint().exact();
         let method = request.method().clone();
         let uri = request.uri().clone();
@@ -84,7 +85,7 @@ where
 }
 
 pin_project! {
-    /// The answer of a server, on its way.
+    /// Resolves to the response of a monitored request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct HttpClientFuture<F> {
@@ -121,7 +122,7 @@ where
     }
 }
 
-/// The answer with a body that is watched to its end.
+/// Wraps the body of a response, so that the call ends with the last byte.
 pub(super) fn watched<B: Body>(
     response: Response<B>,
     call: Option<ClientCall>,
@@ -140,7 +141,7 @@ pub(super) fn watched<B: Body>(
     })
 }
 
-/// Where a request goes to.
+/// Displays the address of a request without credentials and query, which may hold secrets.
 struct Target<'a>(&'a Uri);
 
 impl fmt::Display for Target<'_> {

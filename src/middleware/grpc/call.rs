@@ -1,4 +1,4 @@
-//! One call: its span, and what is known of it until it ends.
+//! The span of one gRPC call, and the state that is recorded in it when the call ends.
 
 use http::{HeaderMap, Response, StatusCode};
 use tracing::{Span, field::Empty, info_span, record_all};
@@ -9,10 +9,10 @@ use crate::{
     observation::RpcStatus,
 };
 
-/// What the conventions call a method that the server does not know.
+/// The semantic conventions' value for a method that the server does not implement.
 const UNKNOWN_METHOD: &str = "_OTHER";
 
-/// A call under way. Dropped before its end, its caller left.
+/// A call in progress. A call that is dropped before its end is recorded as cancelled by the caller.
 #[derive(Debug)]
 pub struct Call {
     span: Span,
@@ -22,13 +22,13 @@ pub struct Call {
     response_messages: u64,
     frames: Frames,
     status: Option<RpcStatus>,
-    /// Somebody works on it: then its method is one that there is.
+    /// Whether the service was pending, which shows that it implements the method.
     was_pending: bool,
     is_polling: bool,
     end: End,
 }
 
-/// Served here, or called elsewhere.
+/// The side of a call that this process is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Server,
@@ -42,7 +42,7 @@ enum End {
     Failed(&'static str),
 }
 
-/// The fields of a call's span, on both sides.
+/// Opens the span of a call, with the fields of both sides.
 macro_rules! call_span {
     ($kind:literal, $method:expr, $($peer:tt)*) => {
         info_span!(
@@ -65,7 +65,7 @@ macro_rules! call_span {
 }
 
 impl Call {
-    /// Opens the span of a call that is served; `None` where nobody wants it.
+    /// Opens the span of an incoming call; returns `None` if the span is disabled.
     pub(super) fn serve(path: &str, scheme: Option<&str>, headers: &HeaderMap) -> Option<Self> {
         let method = method(path);
         let scheme = scheme.unwrap_or("http");
@@ -74,7 +74,8 @@ impl Call {
         Self::new(span, Side::Server)
     }
 
-    /// Opens the span of a call of `peer`, and puts its context into the headers; `None` where nobody wants it.
+    /// Opens the span of an outgoing call to `peer`, and injects its context into the headers; returns `None` if the
+    /// span is disabled.
     pub(super) fn send(peer: &str, path: &str, headers: &mut HeaderMap) -> Option<Self> {
         let method = method(path);
         let span = call_span!("client", method, peer.service = peer,);
@@ -101,7 +102,7 @@ impl Call {
         &self.span
     }
 
-    /// What counts the messages of the request.
+    /// Returns the counter of the request's messages.
     pub(super) fn request_counter(&self) -> Messages {
         self.request.clone()
     }
@@ -114,7 +115,7 @@ impl Call {
         self.was_pending = true;
     }
 
-    /// The head of the answer is there; `None` where that was all.
+    /// Handles the head of the response; returns `None` if the call ends with it.
     pub(super) fn answered<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
         if response.status() != StatusCode::OK {
             self.status = Some(of_http(response.status()));
@@ -124,7 +125,7 @@ impl Call {
         if self.side == Side::Server && said == Some(RpcStatus::Unimplemented) {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
-        // The status among the headers: there is nothing to come.
+        // A status in the headers is a trailers-only response: no body follows.
         if said.is_some() || response.body().is_end_stream() {
             self.end = End::Whole;
             return None;
@@ -133,7 +134,7 @@ impl Call {
         Some(self)
     }
 
-    /// There is no answer, for a reason of this class.
+    /// Records that the call failed without a response, with this error class.
     pub(super) fn broke(mut self, class: &'static str) {
         self.end = End::Failed(class);
     }
@@ -144,7 +145,7 @@ impl Call {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
         let (status, error_type, outcome) = match self.end {
-            // A stream that ends without a status is broken, says gRPC.
+            // gRPC: a stream that ends without a status has failed with `UNKNOWN`.
             End::Whole => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
             End::Failed("timeout") => (
                 RpcStatus::DeadlineExceeded,
@@ -161,7 +162,7 @@ impl Call {
             End::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
             End::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
         };
-        // To a caller, what is the server's fault is a failure of the call, as a 5xx is.
+        // For the client, a fault of the server is a failed call, as a 5xx response is.
         let is_faulty = self.side == Side::Client && status.http_status() >= 500;
         let faulty = is_faulty.then_some("error");
         let (received, sent) = match self.side {
@@ -218,7 +219,7 @@ impl<D: AsRef<[u8]>> Watch<D> for Call {
     }
 }
 
-/// `package.Service/Method` of a path that has this form.
+/// Returns `package.Service/Method` if the path has this form, or else `_OTHER`.
 fn method(path: &str) -> &str {
     let method = path.strip_prefix('/').unwrap_or(path);
     match method.split_once('/') {
@@ -234,7 +235,7 @@ fn status_of(headers: &HeaderMap) -> Option<RpcStatus> {
     Some(RpcStatus::parse(status).unwrap_or(RpcStatus::Unknown))
 }
 
-/// What gRPC's `http-grpc-status-mapping` makes of an answer that is none of gRPC's.
+/// Maps the HTTP status of a response without a gRPC status, by gRPC's `http-grpc-status-mapping`.
 const fn of_http(status: StatusCode) -> RpcStatus {
     match status.as_u16() {
         400 => RpcStatus::Internal,

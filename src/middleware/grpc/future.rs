@@ -1,4 +1,4 @@
-//! The answer, on its way.
+//! The future of the response to a monitored call.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use super::Call;
 use crate::middleware::{body::MonitoredBody, class};
 
 pin_project! {
-    /// The answer to a call that is watched.
+    /// Resolves to the response of a monitored call.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct GrpcFuture<F> {

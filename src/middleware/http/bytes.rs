@@ -1,4 +1,4 @@
-//! Counts the bytes of a request's body, while its span is elsewhere.
+//! Counts the bytes of a request body.
 
 use std::sync::{
     Arc,
@@ -9,12 +9,12 @@ use bytes::Buf;
 
 use crate::middleware::body::Count;
 
-/// Counts what a request's body holds.
+/// Counts the bytes of a request body. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes(Arc<AtomicU64>);
 
 impl Bytes {
-    /// So many so far.
+    /// Returns the bytes that were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Relaxed)

@@ -1,4 +1,4 @@
-//! One exchange: its span, and what is known of it until it ends.
+//! The span of one HTTP request, and the state that is recorded in it when the response ends.
 
 use std::sync::Arc;
 
@@ -15,38 +15,39 @@ use tracing::{
 use super::{Bytes, headers::Captured, layer::Shared};
 use crate::middleware::{body::Watch, context};
 
-/// nginx's code for a client that left before it was answered.
+/// nginx's status code for a client that disconnected before the response was complete.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// An exchange under way. Dropped before its end, its client left.
+/// A request and its response, in progress. An exchange that is dropped before its end is recorded as cancelled by the
+/// client.
 #[derive(Debug)]
 pub struct Exchange {
     span: Span,
     request_bytes: Option<Bytes>,
     response_bytes: u64,
-    /// Bytes after which nobody asks for more.
+    /// The length of the response body, after which the server polls the body no more.
     expected_bytes: Option<u64>,
     status_code: Option<u16>,
     is_head: bool,
     is_polling: bool,
     end: End,
-    /// Headers are captured.
+    /// The options of header capture; `None` if headers are not captured.
     capturing: Option<Arc<Shared>>,
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// Not yet: dropped now, its client left.
+    /// Not ended. If the exchange is dropped in this state, the client disconnected.
     Open,
-    /// With the last byte.
+    /// Ended with the last byte.
     Whole,
-    /// With an error of this class.
+    /// Ended with an error of this class.
     Failed(&'static str),
 }
 
 impl Exchange {
-    /// Opens the span of a request; `None` where nobody wants it.
+    /// Opens the span of a request; returns `None` if the span is disabled.
     pub(super) fn begin(
         request: &request::Parts,
         has_no_body: bool,
@@ -66,7 +67,7 @@ impl Exchange {
             error.r#type = Empty,
             http.request.method = method,
             http.route = route,
-            // Behind the route, which is what sampling rules go by where there is one.
+            // After the route: sampling rules match the first of the two fields that exists.
             url.path = request.uri.path(),
             url.scheme = request.uri.scheme_str().unwrap_or("http"),
             http.request.body.size = Empty,
@@ -99,7 +100,7 @@ impl Exchange {
         })
     }
 
-    /// What counts the request's body; `None` where it has none.
+    /// Returns the counter of the request body; `None` if the request has no body.
     pub(super) fn request_counter(&self) -> Option<Bytes> {
         self.request_bytes.clone()
     }
@@ -112,7 +113,7 @@ impl Exchange {
         self.is_polling = is_polling;
     }
 
-    /// The head of the answer is there; `None` where that was all.
+    /// Handles the head of the response; returns `None` if the response ends with it.
     pub(super) fn answered<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         let status = response.status();
         self.status_code = Some(status.as_u16());
@@ -121,7 +122,7 @@ impl Exchange {
             self.span.record("http.response.headers", display(headers));
         }
         let body = response.body();
-        // A server that knows the length sends so much, and does not ask whether that was all.
+        // A server that knows the length of the body does not poll for its end.
         self.expected_bytes = content_length(response.headers()).or(body.size_hint().exact());
         let is_empty = body.is_end_stream() || self.expected_bytes == Some(0);
         if is_empty || self.is_head || has_no_body(status) {
@@ -131,12 +132,12 @@ impl Exchange {
         Some(self)
     }
 
-    /// The service failed before it had an answer.
+    /// Records that the service failed without a response, with this error class.
     pub(super) fn broke(mut self, class: &'static str) {
         self.end = End::Failed(class);
     }
 
-    /// Records how it went. Its span closes next.
+    /// Records the end of the exchange in its span, which closes next.
     fn settle(&self) {
         let request_size = self.request_bytes.as_ref().map_or(0, Bytes::count);
         let response_size = self.response_bytes;
@@ -158,7 +159,7 @@ impl Exchange {
                     error.r#type = class,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
-                    // Without an answer, the status says what kind of failure it was.
+                    // Without a response, `status` carries the kind of the failure.
                     http.response.status_code = self.status_code,
                     status = if class == "timeout" {
                         "timeout"
@@ -167,7 +168,7 @@ impl Exchange {
                     },
                 );
             }
-            // The Layer saw the panic go through the span.
+            // The Layer detects the panic itself when the span closes during unwinding.
             End::Open if has_panicked => {
                 record_all!(
                     self.span,
@@ -242,7 +243,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// Statuses whose body, if there is one, is not sent.
+/// Whether responses with this status never have a body.
 fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

@@ -1,4 +1,4 @@
-//! The future: the answer, on its way.
+//! The future of the response to a monitored request.
 
 use std::{
     pin::Pin,
@@ -13,13 +13,13 @@ use super::Exchange;
 use crate::middleware::{body::MonitoredBody, class};
 
 pin_project! {
-    /// The answer to a request that is watched.
+    /// Resolves to the response of a monitored request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct HttpFuture<F> {
         #[pin]
         inner: F,
-        // Dropped after the handler, which may still have something to say.
+        // Declared after `inner`, so that it is dropped after the handler, which may still record fields of the span.
         exchange: Option<Exchange>,
     }
 }

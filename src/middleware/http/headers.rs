@@ -1,14 +1,14 @@
-//! Headers as a field of a span: bounded, and without secrets.
+//! Formats headers as a span field: limited in size, with secrets masked.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers that are printed at most, and bytes of each value.
+/// The maximum number of captured headers, and the maximum length of each value in bytes.
 const MOST_HEADERS: usize = 64;
 const MOST_VALUE_BYTES: usize = 256;
 
-/// Headers that print as `name: value` lines.
+/// Displays headers as `name: value` lines.
 pub(super) struct Captured<'h> {
     pub(super) headers: &'h HeaderMap,
     pub(super) redacted: &'h [HeaderName],

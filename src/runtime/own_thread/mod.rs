@@ -33,7 +33,7 @@ pub(crate) struct Executor {
     end: tokio::sync::watch::Sender<Option<std::time::Instant>>,
 }
 
-/// Receives the deadline of the shutdown, once it has begun.
+/// Receives the deadline of the shutdown, once the shutdown has begun.
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) type End = tokio::sync::watch::Receiver<Option<std::time::Instant>>;
 
@@ -70,7 +70,7 @@ impl Executor {
         let _ = self.end.send(Some(deadline));
     }
 
-    /// Sends the deadline of the shutdown, and waits for the end of the thread until `moment` after it.
+    /// Sends the deadline of the shutdown, and waits for the end of the thread until `grace` after the deadline.
     pub(crate) fn stop(self, deadline: std::time::Instant, moment: std::time::Duration) {
         self.announce_end(deadline);
         self.thread.join(deadline + moment);

@@ -1,4 +1,4 @@
-//! Work that is begun and ended as often as somebody asks for it.
+//! Threads that can be stopped and started again, and that keep their state in between.
 
 use std::{
     io,
@@ -8,21 +8,22 @@ use std::{
 
 use super::{End, Executor};
 
-/// What a thread gets beyond its deadline, to count what is left.
+/// The time that a thread gets after its deadline to count the remaining items as dropped.
 const TO_COUNT: Duration = Duration::from_millis(200);
 
-/// Work that a thread of its own does with `P` from a start to a stop; the next start goes on with the same.
+/// A task that owns the state `P` and runs on its own thread between a start and a stop. The next start continues with
+/// the same state.
 pub(crate) struct Restartable<P> {
     name: &'static str,
-    /// As for [`Executor::start`].
+    /// The maximum number of blocking threads, as for [`Executor::start`].
     waiting: usize,
-    /// What it works with, while it does not.
+    /// The state of the task while the task is stopped.
     parts: Arc<Mutex<Option<P>>>,
     running: Mutex<Option<Executor>>,
 }
 
 impl<P: Send + 'static> Restartable<P> {
-    /// Linux shows fifteen characters of the name.
+    /// Creates a stopped task. Linux shows fifteen characters of the thread's name.
     pub(crate) fn new(name: &'static str, waiting: usize, parts: P) -> Self {
         Self {
             name,
@@ -32,11 +33,12 @@ impl<P: Send + 'static> Restartable<P> {
         }
     }
 
-    /// Starts the thread, unless it runs. `opens` is called when nothing more can be in the way but the system.
+    /// Starts the thread, unless it runs. `opens` is called right before the thread is spawned, when only the system
+    /// can still refuse it.
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give, or the last one is held up still, or panicked.
+    /// Returns an error if the system cannot start a thread, or if the previous thread has not ended or has panicked.
     pub(crate) fn start<W: Future<Output = P>>(
         &self,
         opens: impl FnOnce(),
@@ -68,14 +70,14 @@ impl<P: Send + 'static> Restartable<P> {
         Ok(())
     }
 
-    /// Says until when to work, without waiting for it.
+    /// Sends the deadline of the shutdown, without waiting for the end of the thread.
     pub(crate) fn announce_end(&self, deadline: Instant) {
         if let Some(executor) = &*lock(&self.running) {
             executor.announce_end(deadline);
         }
     }
 
-    /// Lets it work until `deadline`, and waits for it.
+    /// Sends the deadline of the shutdown, and waits for the end of the thread.
     pub(crate) fn stop(&self, deadline: Instant) {
         let executor = lock(&self.running).take();
         if let Some(executor) = executor {
@@ -97,7 +99,7 @@ mod tests {
         let work = Restartable::new("obs-test", 1, 0);
         for turn in 1..=2 {
             let counts = |count: u32, mut end: End| async move {
-                // The end is announced, or this waits for good.
+                // Without the shutdown signal, this would wait for ever.
                 let _ = end.wait_for(Option::is_some).await;
                 count + 1
             };

@@ -1,4 +1,4 @@
-//! Alerts: who was told, acknowledgement, rules on and off, tests of channels, exports.
+//! Endpoints for alerts: groups, history, acknowledgement, rule switches, channel tests, and exports.
 
 use std::collections::HashMap;
 
@@ -17,10 +17,10 @@ use crate::{
     server::endpoints::Answers,
 };
 
-/// Records of the history in one answer, where nobody says.
+/// The default number of records in one response of the history.
 const PAGE: usize = 100;
 
-/// The groups that have alerts.
+/// Lists the groups that have alerts.
 pub(super) async fn groups(State(answers): State<Answers>) -> Response {
     on_pool(&answers, |alerts| {
         answer(&json!({ "status": alerts.status(), "groups": alerts.groups() }))
@@ -28,7 +28,8 @@ pub(super) async fn groups(State(answers): State<Answers>) -> Response {
     .await
 }
 
-/// `?since=&until=&rule=&severity=&active=&match=&limit=`; times in milliseconds since the epoch.
+/// Lists the history: `?since=&until=&rule=&severity=&active=&match=&limit=`, with times in milliseconds since the
+/// epoch.
 pub(super) async fn history(
     State(answers): State<Answers>,
     Query(asked): Query<HashMap<String, String>>,
@@ -74,7 +75,7 @@ fn history_query(asked: &HashMap<String, String>) -> Result<HistoryQuery, String
     })
 }
 
-/// The history in numbers.
+/// Summarises the history in numbers.
 pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
     on_pool(&answers, |alerts| answer(&alerts.statistics())).await
 }
@@ -84,7 +85,7 @@ pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
 pub(super) struct Acknowledgement {
     group: Option<String>,
     dedup_key: Option<String>,
-    /// In Alertmanager's syntax: `alertname="high_error_rate"`.
+    /// Matchers in Alertmanager's syntax: `alertname="high_error_rate"`.
     matchers: Option<String>,
     by: String,
     #[serde(default)]
@@ -130,7 +131,7 @@ pub(super) struct Switch {
     enabled: bool,
 }
 
-/// Switches a rule on or off.
+/// Enables or disables a rule.
 pub(super) async fn switch(
     State(answers): State<Answers>,
     Path(id): Path<String>,
@@ -149,7 +150,7 @@ pub(super) async fn switch(
     .await
 }
 
-/// Sends a test to every address of a channel.
+/// Sends a test notification to every destination of a channel.
 pub(super) async fn test_channel(
     State(answers): State<Answers>,
     Path(name): Path<String>,
@@ -170,12 +171,12 @@ pub(super) async fn test_channel(
     }
 }
 
-/// All rules as a rule file of Prometheus.
+/// Exports all rules as a Prometheus rule file.
 pub(super) async fn export_rules(State(answers): State<Answers>) -> Response {
     on_pool(&answers, |alerts| yaml(alerts.export_rules().yaml)).await
 }
 
-/// The routes as a configuration of Alertmanager.
+/// Exports the routes as an Alertmanager configuration.
 pub(super) async fn export_routing(State(answers): State<Answers>) -> Response {
     on_pool(&answers, |alerts| match alerts.export_routing() {
         Ok(text) => yaml(text),

@@ -1,4 +1,4 @@
-//! Who may change something.
+//! Authorises the requests that change something.
 
 use axum::{
     extract::{Request, State},
@@ -10,7 +10,7 @@ use axum::{
 use super::refuse;
 use crate::server::endpoints::Answers;
 
-/// Lets through whoever may; says to others what they lack.
+/// Passes authorised requests on; answers the others with the requirement that they do not meet.
 pub(super) async fn guard(
     State(answers): State<Answers>,
     request: Request,
@@ -20,7 +20,7 @@ pub(super) async fn guard(
         return next.run(request).await;
     }
     let token = answers.sources.options.api_token.as_ref();
-    // Of a server of the application's nothing is known: it may listen anywhere.
+    // The address of an application's own server is unknown; it may not be a loopback address.
     let is_loopback = answers
         .address
         .is_some_and(|address| address.ip().is_loopback());
@@ -44,7 +44,7 @@ pub(super) async fn guard(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/json"));
-    // A page of another origin can post a form, but neither JSON nor a DELETE without being allowed to.
+    // A page of another origin can post a form, but needs a CORS preflight for JSON and for DELETE.
     if request.method() == Method::POST && !is_json {
         return refuse(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -54,7 +54,7 @@ pub(super) async fn guard(
     next.run(request).await
 }
 
-/// Compares all of it, however early it differs: how long that takes tells nothing.
+/// Compares the token in constant time, so that the response time does not reveal how many bytes are equal.
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)

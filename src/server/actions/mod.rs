@@ -1,8 +1,8 @@
-//! `/api/observatory/…`: what Prometheus's API has no words for.
+//! Endpoints below `/api/observatory` for functions that Prometheus's API does not have.
 //!
-//! Questions are open to whoever reaches the server, as `/metrics` is. What changes something needs the token that
-//! is configured; without one it is taken on a loopback address only. Its body must be JSON by its content type,
-//! which a page of another origin cannot send unasked.
+//! Reading is open to every client that reaches the server, as `/metrics` is. Requests that change something need the
+//! configured token. Without a configured token, they are accepted only on a loopback address. Their body must have a
+//! JSON content type, which a page of another origin cannot send without a CORS preflight.
 
 mod alerts;
 mod guard;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::endpoints::Answers;
 use crate::alerting::Alerts;
 
-/// The routes below `/api/observatory`.
+/// Returns the routes below `/api/observatory`.
 pub(super) fn router(answers: &Answers) -> Router<Answers> {
     let changes = Router::new()
         .route(
@@ -53,7 +53,7 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
         .merge(changes)
 }
 
-/// Lets `work` run on a thread of the pool: it may wait for an evaluation of rules, which nobody else has to.
+/// Runs `work` on a blocking thread, since it may wait for an evaluation of rules.
 async fn on_pool(
     answers: &Answers,
     work: impl FnOnce(Alerts) -> Response + Send + 'static,
@@ -64,7 +64,7 @@ async fn on_pool(
 }
 
 fn json(value: &impl Serialize) -> Response {
-    // Strings, numbers, lists and maps of them: there is nothing that could fail.
+    // Strings, numbers, lists and maps always serialise.
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
@@ -77,7 +77,7 @@ fn yaml(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/yaml")], text).into_response()
 }
 
-/// A refusal, in the shape of Prometheus's errors.
+/// Returns an error in the format of Prometheus's API.
 fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
     let body = serde_json::json!({ "status": "error", "error": error.to_string() });
     (

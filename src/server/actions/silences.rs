@@ -1,4 +1,4 @@
-//! Silences: list, set, expire.
+//! Endpoints that list, create, change and expire silences.
 
 use axum::{
     Json,
@@ -14,12 +14,12 @@ use crate::{
     server::endpoints::Answers,
 };
 
-/// All silences, the active ones first.
+/// Lists all silences, the active ones first.
 pub(super) async fn list(State(answers): State<Answers>) -> Response {
     on_pool(&answers, |alerts| answer(&alerts.silences())).await
 }
 
-/// Creates a silence, or changes the one whose `id` is given.
+/// Creates a silence, or changes the silence with the given `id`.
 pub(super) async fn set(
     State(answers): State<Answers>,
     body: Result<Json<SilenceRequest>, JsonRejection>,
@@ -35,7 +35,7 @@ pub(super) async fn set(
     .await
 }
 
-/// Ends a silence.
+/// Expires a silence.
 pub(super) async fn expire(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
     on_pool(&answers, move |alerts| match alerts.expire_silence(&id) {
         Ok(()) => answer(&json!({ "silenceID": id })),
@@ -49,7 +49,7 @@ fn refused(error: &SilenceError) -> Response {
         SilenceError::NotFound(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::BAD_REQUEST,
     };
-    // The cause has the place in the matcher.
+    // The cause holds the position of the error in the matcher.
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     refuse(status, format_args!("{error}{}", cause.unwrap_or_default()))
 }

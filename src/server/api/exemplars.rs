@@ -1,4 +1,4 @@
-//! `query_exemplars`: the traces behind counters and the buckets of histograms.
+//! Answers `query_exemplars`: the trace ids that are attached to counters and histogram buckets.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `metadata`, `status/buildinfo`: what the metrics are, and who answers.
+//! Answers `metadata` and `status/buildinfo`: the types of metrics, and the version of the server.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{answer::Encoded, params::Params};
 use crate::server::endpoints::Answers;
 
-/// The Prometheus whose language and API these are. Clients take it to know what they can ask.
+/// The version of Prometheus whose language and API this server implements. Clients derive the supported functions from
+/// it.
 const PROMETHEUS: &str = "3.5.0";
 
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ struct Metadata {
     unit: &'static str,
 }
 
-/// Type, help and unit of every metric, or of the one asked for.
+/// Lists type, help and unit of every metric, or of the requested metric.
 pub(in crate::server) async fn metadata(
     State(answers): State<Answers>,
     headers: HeaderMap,
@@ -50,7 +51,7 @@ pub(in crate::server) async fn metadata(
     .await
 }
 
-/// The version of Prometheus that this behaves as, and ours.
+/// Returns the implemented version of Prometheus, and the version of llm-observatory.
 pub(in crate::server) async fn build_info(State(_): State<Answers>) -> Response {
     let ours = concat!("llm-observatory ", env!("CARGO_PKG_VERSION"));
     Encoded::success(json!({

@@ -1,8 +1,8 @@
-//! Prometheus's HTTP API over the observatory's own series: what Grafana and promtool ask.
+//! Implements Prometheus's HTTP API over the observatory's own series, for Grafana, promtool and other clients.
 //!
-//! Paths, parameters, shapes and status codes are those of Prometheus 3. A question runs on a thread of the
-//! server's pool, two at a time, so that scrapes and probes are answered meanwhile; when its client leaves it is
-//! cancelled.
+//! Paths, parameters, response formats and status codes are those of Prometheus 3. Queries run on blocking threads, at
+//! most two at a time, so that scrapes and probes are answered meanwhile. A query is cancelled when its client
+//! disconnects.
 
 mod answer;
 mod exemplars;
@@ -24,10 +24,10 @@ use self::answer::{ApiError, Encoded};
 use super::endpoints::Answers;
 use crate::server::Sources;
 
-/// Questions that run at once; the pool's other threads are for scrapes.
+/// The maximum number of concurrent queries. The other blocking threads are reserved for scrapes.
 const AT_ONCE: usize = 2;
 
-/// The routes below `/api/v1`.
+/// Returns the routes below `/api/v1`.
 pub(super) fn router() -> Router<Answers> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
@@ -49,7 +49,7 @@ pub(super) fn router() -> Router<Answers> {
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
 }
 
-/// Places for questions that run.
+/// Limits the number of concurrent queries.
 #[derive(Clone)]
 pub(super) struct Questions(Arc<Semaphore>);
 
@@ -59,7 +59,7 @@ impl Default for Questions {
     }
 }
 
-/// Sets its flag when it is dropped: the client that waited is gone, or has its answer.
+/// Cancels a query when it is dropped, because the client disconnected or the query has ended.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -68,7 +68,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Lets `work` run on a thread of the pool, and answers with what it returns.
+/// Runs `work` on a blocking thread, and returns its result as the response.
 async fn answer(
     answers: &Answers,
     headers: &HeaderMap,

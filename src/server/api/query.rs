@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `format_query`.
+//! Answers `query`, `query_range` and `format_query`.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 
@@ -12,7 +12,7 @@ use crate::{
     server::{Sources, endpoints::Answers},
 };
 
-/// Steps of one range query at the most, as Prometheus says it.
+/// Prometheus's error for a range query with too many steps.
 const TOO_MANY_STEPS: &str = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
 
 pub(in crate::server) async fn instant(
@@ -58,7 +58,7 @@ pub(in crate::server) async fn format(State(answers): State<Answers>, params: Pa
     }
 }
 
-/// The engine with what this question asks to be different.
+/// Returns the engine with the limits that the request asks for.
 fn engine(sources: &Sources, params: &Params) -> Result<Engine, ApiError> {
     let options = sources.queries.engine.options().clone();
     let timeout = params.timeout(options.timeout)?;

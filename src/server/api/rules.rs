@@ -1,4 +1,4 @@
-//! `rules`, `alerts`: what is watched, and what fires.
+//! Answers `rules` and `alerts`: the rules, and the alerts that are pending or firing.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
@@ -22,7 +22,7 @@ struct Active {
     alerts: Vec<AlertStatus>,
 }
 
-/// Every rule, or those of `type`, `rule_name[]`, `rule_group[]` and `file[]`.
+/// Lists the rules; `type`, `rule_name[]`, `rule_group[]` and `file[]` filter the list.
 pub(in crate::server) async fn rules(
     State(answers): State<Answers>,
     headers: HeaderMap,
@@ -65,7 +65,7 @@ pub(in crate::server) async fn rules(
     .await
 }
 
-/// The alerts that are pending or firing.
+/// Lists the alerts that are pending or firing.
 pub(in crate::server) async fn alerts(
     State(answers): State<Answers>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! `series`, `labels`, `label/<name>/values`: what there is to be asked.
+//! Answers `series`, `labels` and `label/<name>/values`: the stored series and their labels.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::{
     server::{Sources, endpoints::Answers},
 };
 
-/// Every label set that meets any of `match[]`, of the series with samples in the asked time.
+/// Lists every label set that matches any `match[]`, of the series with samples in the requested time range.
 pub(in crate::server) async fn series(
     State(answers): State<Answers>,
     headers: HeaderMap,
@@ -33,7 +33,7 @@ pub(in crate::server) async fn series(
     .await
 }
 
-/// The names of all labels.
+/// Lists the names of all labels.
 pub(in crate::server) async fn names(
     State(answers): State<Answers>,
     headers: HeaderMap,
@@ -51,7 +51,7 @@ pub(in crate::server) async fn names(
     .await
 }
 
-/// The values of one label.
+/// Lists the values of one label.
 pub(in crate::server) async fn values(
     State(answers): State<Answers>,
     Path(name): Path<String>,
@@ -73,7 +73,7 @@ pub(in crate::server) async fn values(
     .await
 }
 
-/// The series that meet any of `match[]` (all where there is none), with samples from `start` to `end`.
+/// Returns the series with samples from `start` to `end` that match any `match[]`; without `match[]`, all series.
 fn found(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
     let start = params.time("start")?.unwrap_or(i64::MIN / 2);
     let end = params.time("end")?.unwrap_or(i64::MAX / 2);

@@ -1,9 +1,11 @@
-//! `/dashboard`: static pages that read the API as anybody else does. Live traces, for now.
+//! Serves `/dashboard`: static pages that read the API as any other client does. The only page so far shows live
+//! traces.
 //!
-//! What a page shows is untrusted text: names and attributes of spans. So its policy allows scripts and styles from
-//! here only, none within the page, and no way from a string to markup; the pages have none.
+//! The pages display untrusted text: names and attributes of spans. The content security policy therefore allows only
+//! scripts and styles from this server, forbids inline scripts and styles, and forbids the conversion of strings to
+//! markup.
 //!
-//! Addresses are relative, so that the pages work below any prefix that an application nests them under.
+//! All addresses are relative, so that the pages work below any prefix that an application nests them under.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -17,7 +19,7 @@ use axum::{
 
 use super::endpoints::{Answers, escape, last_part};
 
-/// What pages consist of beside their own text: name, type, text.
+/// The assets of the pages: name, content type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
     ("dashboard.css", CSS, include_str!("dashboard.css")),
     ("details.css", CSS, include_str!("details.css")),
@@ -36,7 +38,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PAGE: &str = "text/html; charset=utf-8";
 
-/// No inline script or style, nothing from elsewhere, no frame around it, and no string that becomes markup.
+/// The content security policy: no inline script or style, no foreign resource, no frame, no string as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
@@ -50,7 +52,7 @@ pub(super) fn router() -> Router<Answers> {
         .route("/dashboard/assets/{name}", get(asset))
 }
 
-/// Live traces.
+/// Serves the page of live traces.
 async fn traces(
     State(answers): State<Answers>,
     nested: Result<NestedPath, NestedPathRejection>,
@@ -72,8 +74,8 @@ async fn asset(Path(wanted): Path<String>, headers: HeaderMap) -> Response {
     }
 }
 
-/// A part of a page. A browser keeps it and asks each time whether it is still the same: its name is the same in the
-/// next version, its text may not be.
+/// Returns an asset with an entity tag and `no-cache`: the browser keeps the asset but revalidates it on every use,
+/// since its name stays the same when the next version of the crate changes its text.
 fn document(kind: &'static str, text: &str, asked: &HeaderMap) -> Response {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
