@@ -174,7 +174,7 @@ mod tests {
 
     /// Series of the health checks, of prices, of the runtime's watchdog and of authentication, which no area records
     /// yet. Rules on them stay inactive until then.
-    const TO_COME: [&str; 4] = [
+    const FUTURE_SERIES: [&str; 4] = [
         "P_inference_cost_usd_total",
         "P_unpriced_inferences_total",
         "observatory_health_status",
@@ -221,6 +221,6 @@ mod tests {
             }
         }
         let missing: Vec<String> = missing.into_iter().collect();
-        assert_eq!(missing, TO_COME);
+        assert_eq!(missing, FUTURE_SERIES);
     }
 }

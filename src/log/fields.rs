@@ -18,7 +18,7 @@ use crate::privacy::{MASK, Redaction, WITHHELD};
 
 /// Fields with their values. A field that is recorded again replaces its earlier value.
 #[derive(Debug, Default)]
-pub(super) struct Recorded(Vec<Entry>);
+pub(super) struct RecordedFields(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -37,7 +37,7 @@ pub(super) enum Value {
     Text(String),
 }
 
-impl Recorded {
+impl RecordedFields {
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -50,9 +50,9 @@ impl Recorded {
     }
 
     /// Redacts each value that is not redacted yet.
-    pub(super) fn judge(&mut self, redaction: &Redaction) {
+    pub(super) fn redact(&mut self, redaction: &Redaction) {
         for entry in self.0.iter_mut().filter(|entry| !entry.is_judged) {
-            entry.value.judge(entry.name, redaction);
+            entry.value.redact(entry.name, redaction);
             entry.is_judged = true;
         }
     }
@@ -101,7 +101,7 @@ impl Recorded {
 }
 
 impl Value {
-    fn judge(&mut self, name: &str, redaction: &Redaction) {
+    fn redact(&mut self, name: &str, redaction: &Redaction) {
         let instead = match self {
             Self::Text(text) => match redaction.shown(name, text) {
                 Cow::Borrowed(shown) if std::ptr::eq(shown, text.as_str()) => None,
@@ -145,7 +145,7 @@ impl Serialize for Value {
     }
 }
 
-impl Visit for Recorded {
+impl Visit for RecordedFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.set(field, || Value::Signed(value));
     }
@@ -182,9 +182,9 @@ impl Fields {
 
 impl<'w> FormatFields<'w> for Fields {
     fn format_fields<R: RecordFields>(&self, mut out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedFields::default();
         fields.record(&mut recorded);
-        recorded.judge(&self.0);
+        recorded.redact(&self.0);
         out.write_str(&recorded.to_text())
     }
 }
@@ -195,8 +195,8 @@ fn is_shown(name: &str) -> bool {
 }
 
 /// Escapes the characters that control a terminal or that split one line into two.
-pub(crate) fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let obeys = |c: char| c.is_control() && !is_fine(c);
+pub(crate) fn printable(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let obeys = |c: char| c.is_control() && !is_allowed(c);
     if !text.contains(obeys) {
         return Cow::Borrowed(text);
     }

@@ -13,13 +13,13 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{
     SpanIds,
-    fields::{Recorded, Value},
+    fields::{RecordedFields, Value},
     spans,
 };
 use crate::privacy::Redaction;
 
 /// Data of a line that is not part of the event.
-pub(super) struct About {
+pub(super) struct LineContext {
     pub(super) ids: Option<SpanIds>,
     pub(super) now: SystemTime,
 }
@@ -28,14 +28,14 @@ pub(super) struct About {
 pub(super) fn line<'l, R: LookupSpan<'l> + 'l>(
     event: &Event<'_>,
     spans: impl Iterator<Item = SpanRef<'l, R>>,
-    about: &About,
+    about: &LineContext,
     redaction: &Redaction,
 ) -> String {
     let normalized = event.normalized_metadata();
     let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-    let mut recorded = Recorded::default();
+    let mut recorded = RecordedFields::default();
     event.record(&mut recorded);
-    recorded.judge(redaction);
+    recorded.redact(redaction);
     let is_message = |(name, _): &(&str, &Value)| *name == "message";
     let time = humantime::format_rfc3339_micros(about.now).to_string();
     let mut out = Vec::with_capacity(256);
@@ -58,14 +58,14 @@ pub(super) fn line<'l, R: LookupSpan<'l> + 'l>(
             .with("span_id", &format!("{:016x}", ids.span_id))
             .with("trace_flags", if ids.is_sampled { "01" } else { "00" });
     }
-    around(&mut object, spans, redaction);
+    write_spans(&mut object, spans, redaction);
     object.end();
     // The bytes were written as UTF-8.
     String::from_utf8(out).unwrap_or_default()
 }
 
 /// Writes the spans around an event: the innermost span, and all spans from the outermost.
-fn around<'l, R: LookupSpan<'l> + 'l>(
+fn write_spans<'l, R: LookupSpan<'l> + 'l>(
     object: &mut Object<'_>,
     spans: impl Iterator<Item = SpanRef<'l, R>>,
     redaction: &Redaction,

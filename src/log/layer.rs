@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 use super::LogFormat;
 use super::{
     Ids, SpanIds,
-    fields::{Fields, Recorded},
+    fields::{Fields, RecordedFields},
     line::Line,
     spans,
 };
@@ -43,18 +43,18 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // Foreign `Debug` code runs before any lock is taken.
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedFields::default();
         attributes.record(&mut recorded);
         if let Some(span) = context.span(id) {
-            spans::keep(&span, recorded);
+            spans::store(&span, recorded);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedFields::default();
         values.record(&mut recorded);
         if let Some(span) = context.span(id) {
-            spans::keep(&span, recorded);
+            spans::store(&span, recorded);
         }
     }
 

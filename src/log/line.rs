@@ -39,7 +39,7 @@ where
         match self.format {
             LogFormat::Json => {
                 let spans = context.event_scope().into_iter().flatten();
-                let about = json::About {
+                let about = json::LineContext {
                     ids,
                     now: SystemTime::now(),
                 };

@@ -48,9 +48,9 @@ pub(crate) struct SpanIds {
 
 /// Supplies no ids, for a log without traces.
 #[derive(Clone, Debug)]
-pub(crate) struct Untraced;
+pub(crate) struct NoIds;
 
-impl Ids for Untraced {
+impl Ids for NoIds {
     fn known(&self, _: &Id) -> Option<SpanIds> {
         None
     }

@@ -51,7 +51,7 @@ where
 
 /// Returns the lines in a format, without traces.
 fn logged(format: LogFormat, work: impl FnOnce()) -> String {
-    let layer = |writer| layer_to(writer, &redaction(), Untraced, (format, false));
+    let layer = |writer| layer_to(writer, &redaction(), NoIds, (format, false));
     written(tracing_subscriber::layer::Identity::new(), layer, work)
 }
 
@@ -176,7 +176,7 @@ fn a_span_that_is_recorded_on_for_ever_stays_small() {
         tracing::dispatcher::get_default(|dispatch| {
             let registry: &Registry = dispatch.downcast_ref().unwrap();
             let span = registry.span(&span.id().unwrap()).unwrap();
-            spans::kept_fields(&span)
+            spans::stored_field_count(&span)
         })
     };
     logged(LogFormat::Pretty, || {
@@ -212,7 +212,7 @@ fn cost_of_a_line_and_of_a_span_without_one() {
             rounds[100]
         })
     }
-    let ours = |format| layer_to(io::sink, &redaction(), Untraced, (format, false));
+    let ours = |format| layer_to(io::sink, &redaction(), NoIds, (format, false));
     let theirs = || tracing_subscriber::fmt::layer().with_writer(io::sink);
     for lines in [0, 1, 10] {
         eprintln!(
@@ -270,7 +270,7 @@ fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
 
 #[test]
 fn two_threads_that_record_first_on_one_span_and_log_hold_up_nobody() {
-    let layer = |writer| layer_to(writer, &redaction(), Untraced, (LogFormat::Pretty, false));
+    let layer = |writer| layer_to(writer, &redaction(), NoIds, (LogFormat::Pretty, false));
     let turns = 300;
     let text = written(tracing_subscriber::layer::Identity::new(), layer, || {
         for _ in 0..turns {

@@ -17,10 +17,10 @@
 //! if the body is dropped before its end because the client disconnected. Bodies pass unchanged and are never stored.
 
 mod body;
-mod class;
 #[cfg(feature = "http")]
 pub mod client;
 mod context;
+mod error_class;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]

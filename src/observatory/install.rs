@@ -46,13 +46,13 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
         .map_err(InstallError::Build)?;
     let log = observatory
         .log_layer()
-        .with_filter(filter.and(filter_fn(is_for_people)));
+        .with_filter(filter.and(filter_fn(is_logged)));
     let subscriber = tracing_subscriber::registry().with(layer).with(log);
     #[cfg(feature = "otlp")]
     let subscriber = subscriber.with(
         observatory
             .log_export_layer()
-            .with_filter(filter_fn(is_for_people)),
+            .with_filter(filter_fn(is_logged)),
     );
     let installed = if events == outermost {
         tracing::subscriber::set_global_default(subscriber.with(outermost))
@@ -93,6 +93,6 @@ fn has_recorder() -> bool {
 
 /// Whether the log shows this event. Events of single tokens occur hundreds of times a second and are for the Layer
 /// only.
-fn is_for_people(metadata: &Metadata<'_>) -> bool {
+fn is_logged(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() && matches!(metadata.name(), "token" | "first_token"))
 }

@@ -129,7 +129,7 @@ impl Observatory {
         if lock(&self.0.running).is_some() || !core.is_on {
             return Ok(());
         }
-        let begun = Running::begin(core)?;
+        let begun = Running::start(core)?;
         *lock(&self.0.running) = Some(begun);
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Observatory {
         if let Some(traces) = &core.traces {
             return Box::new(traces.log_layer(redaction, format, is_ansi));
         }
-        Box::new(log::layer(redaction, log::Untraced, format, is_ansi))
+        Box::new(log::layer(redaction, log::NoIds, format, is_ansi))
     }
 
     /// Returns the layer that exports events as log records over OTLP, for a subscriber of the application; `install`
@@ -332,7 +332,7 @@ impl Inner {
         let _one_at_a_time = lock(&self.transition);
         let running = lock(&self.running).take();
         if let Some(running) = running {
-            running.end(&self.core);
+            running.stop(&self.core);
         }
     }
 }

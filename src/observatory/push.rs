@@ -16,7 +16,7 @@ use crate::{
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    runtime::own_thread::{End, Executor},
+    runtime::own_thread::{Executor, ShutdownDeadline},
     traces::{
         Complaint, Encoded, ExportError, Patience, PushConfig, Sent, Signal, TracesError,
         Transport, deliver_parts, say, unharmed,
@@ -30,7 +30,7 @@ pub(super) const NAME: &str = "obs-push";
 pub(super) struct Pusher(Transport);
 
 /// The thread of the push.
-pub(super) struct Pushing(Executor);
+pub(super) struct PushThread(Executor);
 
 impl Pusher {
     /// Returns `None` if the push is disabled.
@@ -42,7 +42,7 @@ impl Pusher {
     }
 }
 
-impl Pushing {
+impl PushThread {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Option<Self>> {
         if core.pusher.is_none() {
             return Ok(None);
@@ -61,11 +61,11 @@ impl Pushing {
     }
 }
 
-async fn run(core: &Core, end: End) {
+async fn run(core: &Core, end: ShutdownDeadline) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
-    let results = Results::new(core);
+    let results = PushResults::new(core);
     let mut complaint = Complaint::default();
     let mut patience = Patience::new(end);
     let config = &core.config.push;
@@ -110,13 +110,13 @@ async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent:
 }
 
 /// Counters of the pushes by result.
-struct Results {
-    whole: Arc<Series<Counter>>,
+struct PushResults {
+    success: Arc<Series<Counter>>,
     partial: Arc<Series<Counter>>,
-    failed: Arc<Series<Counter>>,
+    failure: Arc<Series<Counter>>,
 }
 
-impl Results {
+impl PushResults {
     fn new(core: &Core) -> Self {
         let of = |result| {
             core.gatherer
@@ -124,17 +124,17 @@ impl Results {
                 .counter(&catalog::PUSHES, &[("result", result)])
         };
         Self {
-            whole: of("success"),
+            success: of("success"),
             partial: of("partial"),
-            failed: of("failure"),
+            failure: of("failure"),
         }
     }
 
     fn count(&self, refused: usize, error: Option<&ExportError>) {
         match (refused, error) {
-            (0, None) => &self.whole,
+            (0, None) => &self.success,
             (_, None) => &self.partial,
-            (_, Some(_)) => &self.failed,
+            (_, Some(_)) => &self.failure,
         }
         .add(1);
     }

@@ -20,24 +20,24 @@ pub(super) struct Running {
     #[cfg(feature = "otlp")]
     has_traces: bool,
     #[cfg(feature = "otlp")]
-    pushing: Option<super::push::Pushing>,
+    push_thread: Option<super::push::PushThread>,
 }
 
 impl Running {
     /// Starts all threads. If a thread cannot be started, those already started are stopped.
-    pub(super) fn begin(core: &Arc<Core>) -> Result<Self, StartError> {
+    pub(super) fn start(core: &Arc<Core>) -> Result<Self, StartError> {
         let mut running = Self::default();
-        match running.begin_each(core) {
+        match running.start_each(core) {
             Ok(()) => Ok(running),
             Err(error) => {
-                running.end(core);
+                running.stop(core);
                 Err(error)
             }
         }
     }
 
     /// Starts the threads one by one. The server comes first, since its address may be in use.
-    fn begin_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
+    fn start_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
         let thread = |name| move |source| StartError::Thread { name, source };
         #[cfg(feature = "server")]
         if core.config.prometheus.enabled {
@@ -56,8 +56,8 @@ impl Running {
         }
         #[cfg(feature = "otlp")]
         {
-            let pushing = super::push::Pushing::start(core);
-            self.pushing = pushing.map_err(thread(super::push::NAME))?;
+            let push_thread = super::push::PushThread::start(core);
+            self.push_thread = push_thread.map_err(thread(super::push::NAME))?;
         }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
@@ -70,7 +70,7 @@ impl Running {
     }
 
     /// Stops the threads, within the configured time.
-    pub(super) fn end(self, core: &Core) {
+    pub(super) fn stop(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
         if let Some(work) = &self.work {
             work.end();
@@ -94,17 +94,17 @@ impl Running {
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]
-        if let Some(pushing) = self.pushing {
+        if let Some(push_thread) = self.push_thread {
             // The push gets at least this time, since it reports exporters that hang until the deadline.
-            let moment = Instant::now() + std::time::Duration::from_millis(250);
-            pushing.stop(deadline.max(moment));
+            let min_deadline = Instant::now() + std::time::Duration::from_millis(250);
+            push_thread.stop(deadline.max(min_deadline));
         }
         // Last: sends or stores the notifications that the other threads have produced.
         #[cfg(feature = "alerting")]
         if let Some(notifying) = self.notifying {
             // The notifications get at least this time, too, however long the exporters of traces took.
-            let moment = Instant::now() + std::time::Duration::from_millis(250);
-            notifying.stop(deadline.max(moment));
+            let min_deadline = Instant::now() + std::time::Duration::from_millis(250);
+            notifying.stop(deadline.max(min_deadline));
         }
     }
 }

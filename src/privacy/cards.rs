@@ -7,9 +7,9 @@
 use std::ops::{Range, RangeInclusive};
 
 /// The number of digits of a card number.
-const DIGITS: RangeInclusive<usize> = FEWEST_DIGITS..=MOST_DIGITS;
-pub(super) const FEWEST_DIGITS: usize = 13;
-const MOST_DIGITS: usize = 19;
+const DIGITS: RangeInclusive<usize> = MIN_DIGITS..=MAX_DIGITS;
+pub(super) const MIN_DIGITS: usize = 13;
+const MAX_DIGITS: usize = 19;
 
 /// The digit groups that are printed on cards. A run in such groups is a card number even if it touches a letter.
 const LAYOUTS: [&[usize]; 4] = [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4]];
@@ -22,7 +22,7 @@ struct Run<'t> {
 
 /// The digits of a number, up to the maximum length of a card number.
 struct Digits {
-    digits: [u8; MOST_DIGITS],
+    digits: [u8; MAX_DIGITS],
     count: usize,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn cards(text: &str, part: Range<usize>) -> Vec<Range<usize>> {
     for first in 0..run.groups.len() {
         // The longest match: a shorter match within it may be chance.
         let longest = (first..run.groups.len())
-            .take_while(|last| run.digits(first, *last) <= MOST_DIGITS)
+            .take_while(|last| run.digits(first, *last) <= MAX_DIGITS)
             .filter(|last| run.is_card(first, *last))
             .last();
         let Some(last) = longest else { continue };
@@ -88,11 +88,11 @@ impl<'t> Run<'t> {
                     .all(|(group, length)| group.len() == *length)
         });
         Digits::new(&self.text[place.clone()]).is_card()
-            && (is_laid_out || !self.is_part_of_more(&place))
+            && (is_laid_out || !self.is_part_of_id(&place))
     }
 
     /// Whether this range is part of an id or of a fraction.
-    fn is_part_of_more(&self, place: &Range<usize>) -> bool {
+    fn is_part_of_id(&self, place: &Range<usize>) -> bool {
         let before = &self.text[..place.start];
         let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         // The `n` of a line break that was printed as `\n` is no letter of an id.
@@ -128,7 +128,7 @@ impl<'t> Run<'t> {
 
 impl Digits {
     fn new(text: &str) -> Self {
-        let mut digits = [0; MOST_DIGITS];
+        let mut digits = [0; MAX_DIGITS];
         let mut count = 0;
         for byte in text.bytes().filter(u8::is_ascii_digit) {
             if let Some(place) = digits.get_mut(count) {

@@ -52,7 +52,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Prefixes of names: of the `GenAI` conventions, `OpenInference`, `OpenLLMetry`, the AI SDK, and captured headers.
-const BEGINNINGS: &[&str] = &[
+const PREFIXES: &[&str] = &[
     "ai.prompt.",
     "embedding.embeddings.",
     "gen_ai.completion",
@@ -96,7 +96,7 @@ pub(crate) fn is_content(key: &str) -> bool {
         return false;
     }
     NAMES.iter().any(|name| key.eq_ignore_ascii_case(name))
-        || BEGINNINGS.iter().any(|beginning| {
+        || PREFIXES.iter().any(|beginning| {
             key.get(..beginning.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
         })

@@ -1,14 +1,14 @@
 //! Tells credentials from words and counts, since most values called `token` in a service for language models are none.
 
 /// The minimum length of a credential in bytes.
-pub(super) const FEWEST: usize = 8;
+pub(super) const MIN_BYTES: usize = 8;
 /// The maximum length of a word without digits and without separators.
-const LONGEST_WORD: usize = 16;
+const MAX_WORD_BYTES: usize = 16;
 
 /// Whether the value of a field called token looks like a credential: letters mixed with digits, or letters that form
 /// no word.
 pub(super) fn is_credential(text: &str) -> bool {
-    if text.len() < FEWEST || text.contains(char::is_whitespace) {
+    if text.len() < MIN_BYTES || text.contains(char::is_whitespace) {
         return false;
     }
     let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
@@ -28,7 +28,7 @@ pub(super) fn is_credential(text: &str) -> bool {
     changes.count() * 5 > text.len()
         || words.into_iter().any(|word| {
             let is_camel = has_both_cases(word);
-            word.len() >= LONGEST_WORD && !is_camel
+            word.len() >= MAX_WORD_BYTES && !is_camel
         })
 }
 

@@ -5,7 +5,7 @@
 pub(crate) enum Glob {
     Whole(String),
     /// The text before a single `*` at the end, the most frequent form of a pattern.
-    Beginning(String),
+    Prefix(String),
     /// The texts before the first `*`, between the `*`s, and after the last one.
     Pieces {
         first: String,
@@ -21,7 +21,7 @@ impl Glob {
         let mut between: Vec<String> = pieces.collect();
         match between.pop() {
             None => Self::Whole(first),
-            Some(last) if last.is_empty() && between.is_empty() => Self::Beginning(first),
+            Some(last) if last.is_empty() && between.is_empty() => Self::Prefix(first),
             Some(last) => Self::Pieces {
                 first,
                 between,
@@ -34,7 +34,7 @@ impl Glob {
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(whole) => text == whole,
-            Self::Beginning(beginning) => text.starts_with(beginning.as_str()),
+            Self::Prefix(beginning) => text.starts_with(beginning.as_str()),
             Self::Pieces {
                 first,
                 between,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::OnceLock};
 use regex::{Captures, Regex};
 
 use super::{
-    cards::{FEWEST_DIGITS, cards},
+    cards::{MIN_DIGITS, cards},
     credential::is_credential,
 };
 
@@ -63,16 +63,16 @@ const REPLACEMENT: &str = "${kept}[masked]";
 const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
 /// The value of a field called token, which is masked if it looks like a credential.
 const TOKEN: &str = r#"(?i)(?P<kept>token\\*["']?\s*[=:]\s*(?:Some\()?\\*["']?)(?P<value>[^\s"'\\,;&(){}\[\]<>]{8,})"#;
-const TOKEN_NEEDS: &str = "=:";
+const TOKEN_NEEDED: &str = "=:";
 
 /// The maximum number of passes over a text, since a mask can expose a match of another pattern.
-const MOST_PASSES: usize = 4;
+const MAX_PASSES: usize = 4;
 
 /// The masks of a configuration.
 #[derive(Debug)]
 pub(super) struct Masks {
-    has_usual: bool,
-    more: Vec<Regex>,
+    has_default_masks: bool,
+    custom: Vec<Regex>,
     /// Compiled at the first use, which takes some milliseconds that a process without logs and traces saves. `None` if
     /// the compilation failed.
     compiled: OnceLock<Option<Compiled>>,
@@ -99,7 +99,7 @@ struct Mask {
 /// The kinds of characters that a text contains, found in one pass, which exclude most patterns. The replacements of
 /// masks contain no character that a pattern needs, so the value stays valid after masking.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Contents {
     /// The bits of the masks whose characters occur.
     bits: u16,
     /// Whether the text has enough digits for a card number.
@@ -109,48 +109,48 @@ struct Seen {
 impl Masks {
     /// # Errors
     ///
-    /// The pattern of one's own that is no regular expression.
-    pub(super) fn new(has_usual: bool, more: &[String]) -> Result<Self, String> {
+    /// Returns the first custom pattern that is not a regular expression.
+    pub(super) fn new(has_default_masks: bool, custom: &[String]) -> Result<Self, String> {
         let compile = |pattern: &String| Regex::new(pattern).map_err(|_| pattern.clone());
         Ok(Self {
-            has_usual,
-            more: more.iter().map(compile).collect::<Result<_, _>>()?,
+            has_default_masks,
+            custom: custom.iter().map(compile).collect::<Result<_, _>>()?,
             compiled: OnceLock::new(),
         })
     }
 
-    /// `None` where nothing is masked.
+    /// Masks a text; returns `None` if nothing is masked.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
         match self.compiled() {
             Some(compiled) => compiled.apply(text),
-            // What cannot be judged is not shown.
+            // A text that cannot be checked is masked as a whole.
             None => Some(MASK.to_owned()),
         }
     }
 
-    /// Makes now what is needed at the first text.
+    /// Compiles the masks before the first text arrives.
     pub(super) fn prepare(&self) {
         self.compiled();
     }
 
     fn compiled(&self) -> Option<&Compiled> {
-        let compile = || Compiled::new(self.has_usual, &self.more).ok();
+        let compile = || Compiled::new(self.has_default_masks, &self.custom).ok();
         self.compiled.get_or_init(compile).as_ref()
     }
 
-    /// Whether the usual masks are on: those that need no pattern go by it, too.
-    pub(super) const fn has_usual(&self) -> bool {
-        self.has_usual
+    /// Whether the default masks are enabled. Masks without a pattern depend on this option, too.
+    pub(super) const fn has_default_masks(&self) -> bool {
+        self.has_default_masks
     }
 }
 
 impl Compiled {
-    fn new(has_usual: bool, more: &[Regex]) -> Result<Self, regex::Error> {
+    fn new(has_default_masks: bool, custom: &[Regex]) -> Result<Self, regex::Error> {
         let mut secrets = Vec::new();
         let mut needed_by = Box::new([0; 256]);
         let mut next = 1_u16;
         let mut mask = |pattern: &str, needed: &str| {
-            // A pattern for which no bit is left is always tried.
+            // A pattern without a bit is always tried.
             let bit = Some(next).filter(|bit| !needed.is_empty() && *bit != 0);
             for byte in needed.bytes() {
                 needed_by[usize::from(byte)] |= bit.unwrap_or_default();
@@ -160,12 +160,19 @@ impl Compiled {
             }
             Regex::new(pattern).map(|regex| Mask { regex, bit })
         };
-        for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
+        for (pattern, needed) in SECRETS.iter().filter(|_| has_default_masks) {
             secrets.push(mask(pattern, needed)?);
         }
-        let token = has_usual.then(|| mask(TOKEN, TOKEN_NEEDS)).transpose()?;
-        secrets.extend(more.iter().cloned().map(|regex| Mask { regex, bit: None }));
-        let digits = has_usual.then(|| Regex::new(DIGITS)).transpose()?;
+        let token = has_default_masks
+            .then(|| mask(TOKEN, TOKEN_NEEDED))
+            .transpose()?;
+        secrets.extend(
+            custom
+                .iter()
+                .cloned()
+                .map(|regex| Mask { regex, bit: None }),
+        );
+        let digits = has_default_masks.then(|| Regex::new(DIGITS)).transpose()?;
         Ok(Self {
             secrets,
             token,
@@ -174,36 +181,36 @@ impl Compiled {
         })
     }
 
-    /// `None` where nothing is masked.
+    /// Masks a text; returns `None` if nothing is masked.
     fn apply(&self, text: &str) -> Option<String> {
-        self.passes(text, self.seen(text))
+        self.apply_repeatedly(text, self.contents(text))
     }
 
-    fn seen(&self, text: &str) -> Seen {
+    fn contents(&self, text: &str) -> Contents {
         let bytes = text.bytes();
         let bits = bytes.clone().map(|byte| self.needed_by[usize::from(byte)]);
         let digits = bytes.filter(u8::is_ascii_digit).count();
-        Seen {
+        Contents {
             bits: bits.fold(0, |all, one| all | one),
-            has_digits: digits >= FEWEST_DIGITS,
+            has_digits: digits >= MIN_DIGITS,
         }
     }
 
-    fn passes(&self, text: &str, seen: Seen) -> Option<String> {
-        let mut masked = self.apply_seeing(text, seen)?;
-        for _ in 1..MOST_PASSES {
-            match self.apply_seeing(&masked, seen) {
-                Some(more) => masked = more,
+    fn apply_repeatedly(&self, text: &str, contents: Contents) -> Option<String> {
+        let mut masked = self.apply_once(text, contents)?;
+        for _ in 1..MAX_PASSES {
+            match self.apply_once(&masked, contents) {
+                Some(custom) => masked = custom,
                 None => break,
             }
         }
         Some(masked)
     }
 
-    fn apply_seeing(&self, text: &str, seen: Seen) -> Option<String> {
+    fn apply_once(&self, text: &str, contents: Contents) -> Option<String> {
         let mut masked = Cow::Borrowed(text);
         for Mask { regex, bit } in &self.secrets {
-            if seen.lacks(*bit) {
+            if contents.lacks(*bit) {
                 continue;
             }
             if let Cow::Owned(changed) = regex.replace_all(&masked, REPLACEMENT) {
@@ -211,13 +218,13 @@ impl Compiled {
             }
         }
         if let Some(Mask { regex, bit }) = &self.token
-            && !seen.lacks(*bit)
+            && !contents.lacks(*bit)
             && let Cow::Owned(changed) = regex.replace_all(&masked, without_credential)
         {
             masked = Cow::Owned(changed);
         }
         if let Some(digits) = &self.digits
-            && seen.has_digits
+            && contents.has_digits
             && let Some(changed) = without_cards(digits, &masked)
         {
             masked = Cow::Owned(changed);
@@ -229,14 +236,14 @@ impl Compiled {
     }
 }
 
-impl Seen {
-    /// Whether a text has nothing of what a mask needs.
+impl Contents {
+    /// Whether the text lacks the characters that a mask needs.
     fn lacks(self, bit: Option<u16>) -> bool {
         bit.is_some_and(|bit| self.bits & bit == 0)
     }
 }
 
-/// A token without its value, if that is a credential.
+/// Masks the value of a token if it looks like a credential.
 fn without_credential(found: &Captures<'_>) -> String {
     if is_credential(&found["value"]) {
         format!("{}{MASK}", &found["kept"])
@@ -245,7 +252,7 @@ fn without_credential(found: &Captures<'_>) -> String {
     }
 }
 
-/// A text without the cards in its runs of digits: groups that are one card's number beside others are masked alone.
+/// Masks the card numbers in a text. In a run of digit groups, only the groups of a card number are masked.
 fn without_cards(digits: &Regex, text: &str) -> Option<String> {
     let runs = digits.find_iter(text);
     let found: Vec<_> = runs.flat_map(|run| cards(text, run.range())).collect();
@@ -274,13 +281,13 @@ mod tests {
     static USUAL: LazyLock<Compiled> =
         LazyLock::new(|| Compiled::new(true, &[Regex::new("9+").unwrap()]).unwrap());
 
-    /// A text that has something of everything.
-    const EVERYTHING: Seen = Seen {
+    /// The contents of a text with every kind of character.
+    const EVERYTHING: Contents = Contents {
         bits: u16::MAX,
         has_digits: true,
     };
 
-    /// Pieces of which secrets are made.
+    /// Generates texts from the parts of secrets.
     fn text() -> impl Strategy<Value = String> {
         let pieces = [
             "bearer",
@@ -335,11 +342,11 @@ mod tests {
         #[test]
         fn no_pattern_that_would_match_is_left_out(text in text()) {
             let masks = &*USUAL;
-            prop_assert_eq!(masks.passes(&text, masks.seen(&text)), masks.passes(&text, EVERYTHING));
+            prop_assert_eq!(masks.apply_repeatedly(&text, masks.contents(&text)), masks.apply_repeatedly(&text, EVERYTHING));
         }
     }
 
-    /// Secrets, each as it stands in a text and what of it must not be left.
+    /// Generates secrets: the text around each secret, and the part that must not remain.
     fn planted() -> impl Strategy<Value = (String, String)> {
         let card = proptest::sample::select(vec![
             "4111111111111111",
@@ -480,7 +487,7 @@ mod tests {
         check("key_sk-abcdef123456", "key_[masked]");
         let name = "violates orders_pk_constraint";
         check(name, name);
-        // `4000-00-04 4111 1111`, whose digits happen to check, is the beginning of it.
+        // The text starts with `4000-00-04 4111 1111`, which has a valid check digit by chance.
         check("4000-00-04 4111 1111 1111 1111", "[masked]");
         check("2024-05-05 4111 1111 1111 1111", "2024-05-05 [masked]");
         check("order 4111111111111112", "order 4111111111111112");

@@ -21,14 +21,14 @@ pub struct Clock {
 #[derive(Clone)]
 enum Wall {
     System,
-    Manual(Arc<Hands>),
+    Manual(Arc<ManualTime>),
 }
 
 /// The state that a [`ManualClock`] and its clocks share.
-struct Hands {
+struct ManualTime {
     mock: Arc<quanta::Mock>,
     start: SystemTime,
-    passed_ns: AtomicU64,
+    elapsed_ns: AtomicU64,
 }
 
 impl Default for Clock {
@@ -64,8 +64,8 @@ impl Clock {
     pub fn wall(&self) -> SystemTime {
         match &self.wall {
             Wall::System => SystemTime::now(),
-            Wall::Manual(hands) => {
-                hands.start + Duration::from_nanos(hands.passed_ns.load(Ordering::Acquire))
+            Wall::Manual(time) => {
+                time.start + Duration::from_nanos(time.elapsed_ns.load(Ordering::Acquire))
             }
         }
     }
@@ -130,7 +130,7 @@ impl fmt::Debug for Clock {
 #[derive(Clone)]
 pub struct ManualClock {
     monotonic: quanta::Clock,
-    hands: Arc<Hands>,
+    time: Arc<ManualTime>,
 }
 
 impl Default for ManualClock {
@@ -147,14 +147,14 @@ impl ManualClock {
         let (monotonic, mock) = quanta::Clock::mock();
         // Not 0, since 0 could be mistaken for "never".
         mock.increment(1_000_000_000_u64);
-        let hands = Hands {
+        let time = ManualTime {
             mock,
             start: SystemTime::UNIX_EPOCH + START,
-            passed_ns: AtomicU64::new(0),
+            elapsed_ns: AtomicU64::new(0),
         };
         Self {
             monotonic,
-            hands: Arc::new(hands),
+            time: Arc::new(time),
         }
     }
 
@@ -163,7 +163,7 @@ impl ManualClock {
     pub fn clock(&self) -> Clock {
         Clock {
             monotonic: self.monotonic.clone(),
-            wall: Wall::Manual(Arc::clone(&self.hands)),
+            wall: Wall::Manual(Arc::clone(&self.time)),
         }
     }
 
@@ -171,10 +171,10 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         // The wall clock first: a thread that the monotonic clock wakes must read the new date.
-        self.hands
-            .passed_ns
+        self.time
+            .elapsed_ns
             .fetch_add(nanoseconds, Ordering::AcqRel);
-        self.hands.mock.increment(by);
+        self.time.mock.increment(by);
     }
 }
 

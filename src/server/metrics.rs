@@ -35,11 +35,11 @@ use crate::metrics::{
 };
 
 /// The maximum number of chunks between the renderer and the client.
-const IN_FLIGHT: usize = 2;
+const MAX_CHUNKS_IN_FLIGHT: usize = 2;
 /// The time limit of a whole scrape. Prometheus itself gives up after 10 s by default.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The maximum number of scrapes that are answered or wait for a thread.
-const MOST_SCRAPES: usize = 16;
+const MAX_CONCURRENT_SCRAPES: usize = 16;
 
 /// The formats that `?format=` names.
 const FORMATS: [(&str, Format); 4] = [
@@ -51,19 +51,19 @@ const FORMATS: [(&str, Format); 4] = [
 
 /// Limits the number of concurrent scrapes.
 #[derive(Clone)]
-pub(super) struct Scrapes {
-    places: Arc<Semaphore>,
+pub(super) struct ScrapeLimit {
+    permits: Arc<Semaphore>,
 }
 
-impl Default for Scrapes {
+impl Default for ScrapeLimit {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MOST_SCRAPES)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SCRAPES)),
         }
     }
 }
 
-impl Scrapes {
+impl ScrapeLimit {
     /// Answers a scrape. `wanted` is the value of `?format=`.
     pub(super) fn answer(
         &self,
@@ -87,27 +87,26 @@ impl Scrapes {
                 None => return unknown_format(wanted),
             },
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes at once; ask again\n",
+                "too many concurrent scrapes; try again later\n",
             )
                 .into_response();
         };
-        let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
-        let (send, chunks) = mpsc::channel(IN_FLIGHT);
-        let is_whole = Arc::new(AtomicBool::new(false));
-        let received = Received {
+        let is_gzip = negotiate::accepts_gzip(header(header::ACCEPT_ENCODING));
+        let (send, chunks) = mpsc::channel(MAX_CHUNKS_IN_FLIGHT);
+        let is_complete = Arc::new(AtomicBool::new(false));
+        let received = ChunkStream {
             chunks,
-            is_whole: Arc::clone(&is_whole),
+            is_complete: Arc::clone(&is_complete),
         };
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + SCRAPE_TIMEOUT;
             let forward = |bytes| {
-                let taken =
-                    runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
-                if matches!(taken, Ok(Ok(()))) {
+                let sent = runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
+                if matches!(sent, Ok(Ok(()))) {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())
@@ -115,9 +114,9 @@ impl Scrapes {
             };
             let is_sent =
                 render(&sources.gatherer, format, Encoder::new(is_gzip), forward).is_continue();
-            is_whole.store(is_sent, Ordering::Release);
+            is_complete.store(is_sent, Ordering::Release);
             crate::system::account_own_cpu(&sources.gatherer.registry);
-            drop(place);
+            drop(permit);
         });
         let mut response = Body::from_stream(received).into_response();
         let headers = response.headers_mut();
@@ -170,7 +169,7 @@ enum Encoder {
 }
 
 /// The minimum size of a compressed chunk in bytes.
-const COMPRESSED_CHUNK: usize = 16 * 1024;
+const MIN_COMPRESSED_CHUNK_BYTES: usize = 16 * 1024;
 
 impl Encoder {
     fn new(is_gzip: bool) -> Self {
@@ -189,7 +188,7 @@ impl Encoder {
                 // Writing to a vector cannot fail.
                 let _ = encoder.write_all(chunk.as_bytes());
                 let ready = encoder.get_mut();
-                (ready.len() >= COMPRESSED_CHUNK).then(|| std::mem::take(ready).into())
+                (ready.len() >= MIN_COMPRESSED_CHUNK_BYTES).then(|| std::mem::take(ready).into())
             }
         }
     }
@@ -204,12 +203,12 @@ impl Encoder {
 
 /// Streams the chunks as the body. An incomplete body ends with an error, so that the client does not take it for
 /// complete.
-struct Received {
+struct ChunkStream {
     chunks: mpsc::Receiver<Bytes>,
-    is_whole: Arc<AtomicBool>,
+    is_complete: Arc<AtomicBool>,
 }
 
-impl Stream for Received {
+impl Stream for ChunkStream {
     type Item = Result<Bytes, io::Error>;
 
     fn poll_next(
@@ -218,8 +217,8 @@ impl Stream for Received {
     ) -> task::Poll<Option<Self::Item>> {
         self.chunks.poll_recv(context).map(|chunk| match chunk {
             Some(chunk) => Some(Ok(chunk)),
-            None if self.is_whole.swap(true, Ordering::AcqRel) => None,
-            None => Some(Err(io::Error::other("the exposition was broken off"))),
+            None if self.is_complete.swap(true, Ordering::AcqRel) => None,
+            None => Some(Err(io::Error::other("the exposition was aborted"))),
         })
     }
 }

@@ -40,13 +40,13 @@ pub(crate) use self::{
 use crate::runtime::own_thread::{self, Joinable};
 
 /// The name of the thread; Linux shows fifteen characters of it.
-const NAME: &str = "obs-serve";
+const THREAD_NAME: &str = "obs-serve";
 /// The maximum number of blocking threads, which render large registries and run queries.
-const RENDERERS: usize = 4;
+const MAX_BLOCKING_THREADS: usize = 4;
 /// The maximum number of concurrent connections. A scraper needs one.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// The time limit for the head of a request, and for the pause between two requests.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval at which the thread reports its own CPU time.
 const CPU_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -74,16 +74,19 @@ pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
     listener.set_nonblocking(true).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let (stop, is_stopped) = oneshot::channel();
-    let thread_error = |source| ServerError::Thread { name: NAME, source };
+    let thread_error = |source| ServerError::Thread {
+        name: THREAD_NAME,
+        source,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(RENDERERS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .thread_name("obs-render")
         .on_thread_start(own_thread::mark)
         .build()
         .map_err(thread_error)?;
-    let thread = Joinable::spawn(NAME, move || {
+    let thread = Joinable::spawn(THREAD_NAME, move || {
         runtime.block_on(serve(listener, sources, address, is_stopped));
         // A client that reads slowly must not delay the shutdown.
         runtime.shutdown_background();
@@ -135,10 +138,10 @@ async fn serve(
 }
 
 async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The permit is acquired before `accept`, so that excess connections wait in the kernel's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
@@ -148,7 +151,7 @@ async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &G
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(HEADER_TIMEOUT)
             .serve_connection(
                 TokioIo::new(stream),
                 TowerToHyperService::new(router.clone()),
@@ -157,7 +160,7 @@ async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &G
         tokio::spawn(async move {
             // Errors of a connection concern only its client.
             let _ = connection.await;
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn format(accept: &str) -> Format {
 }
 
 /// Whether the client accepts gzip.
-pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
+pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let is_gzip = parts
@@ -94,7 +94,7 @@ mod tests {
             ("identity", false),
             ("*", true),
         ] {
-            assert_eq!(takes_gzip(accept), expected, "{accept}");
+            assert_eq!(accepts_gzip(accept), expected, "{accept}");
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The maximum number of mounts with metrics.
-const MOST_MOUNTS: usize = 32;
+const MAX_MOUNTS: usize = 32;
 
 /// The space of one mount, in bytes.
 struct Space {
@@ -72,9 +72,9 @@ fn read() -> Vec<Space> {
     let Ok(disks) = disks else { return Vec::new() };
     let mut spaces: Vec<Space> = Vec::new();
     for disk in &disks {
-        let mount = shown(disk.mount_point());
+        let mount = mount_label(disk.mount_point());
         let is_new = spaces.iter().all(|space| space.mount != mount);
-        if disk.total_space() > 0 && is_new && spaces.len() < MOST_MOUNTS {
+        if disk.total_space() > 0 && is_new && spaces.len() < MAX_MOUNTS {
             spaces.push(Space {
                 mount,
                 total: disk.total_space(),
@@ -85,6 +85,6 @@ fn read() -> Vec<Space> {
     spaces
 }
 
-fn shown(mount: &Path) -> String {
+fn mount_label(mount: &Path) -> String {
     mount.to_string_lossy().into_owned()
 }

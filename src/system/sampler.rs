@@ -12,7 +12,7 @@ use crate::metrics::{
 };
 
 /// The maximum number of network interfaces with metrics, since a container host can have many.
-const MOST_INTERFACES: usize = 32;
+const MAX_INTERFACES: usize = 32;
 
 /// Reads the process and the machine. Values that a system does not provide are left out of the metrics.
 pub(crate) struct Sampler {
@@ -182,7 +182,7 @@ fn process(system: &mut System, own: Pid, registry: &Registry) {
 
 fn network(networks: &mut Networks, registry: &Registry) {
     networks.refresh(true);
-    for (interface, network) in networks.iter().take(MOST_INTERFACES) {
+    for (interface, network) in networks.iter().take(MAX_INTERFACES) {
         let interface = interface.to_string_lossy();
         let labels = [("interface", &*interface)];
         registry

@@ -6,7 +6,7 @@ use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use tracing::{Span, field::Empty, info_span, record_all};
 
-use crate::middleware::{body::Watch, context};
+use crate::middleware::{body::BodyObserver, context};
 
 /// A request in progress. A call that is dropped before its end is recorded as cancelled.
 #[derive(Debug)]
@@ -15,13 +15,13 @@ pub struct ClientCall {
     request_bytes: Option<u64>,
     response_bytes: u64,
     status_code: Option<u16>,
-    end: End,
+    completion: Completion,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Completion {
     Open,
-    Whole,
+    Complete,
     Failed(&'static str),
 }
 
@@ -64,7 +64,7 @@ impl ClientCall {
             request_bytes,
             response_bytes: 0,
             status_code: None,
-            end: End::Open,
+            completion: Completion::Open,
         })
     }
 
@@ -73,26 +73,26 @@ impl ClientCall {
     }
 
     /// Handles the head of the response.
-    pub(super) fn answered(&mut self, status: StatusCode) {
+    pub(super) fn on_response(&mut self, status: StatusCode) {
         self.status_code = Some(status.as_u16());
     }
 
     /// Records that the request failed without a response, with this error class.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
     /// Records that the response is complete.
     pub(super) fn complete(mut self) {
-        self.end = End::Whole;
+        self.completion = Completion::Complete;
     }
 
-    fn settle(&self) {
+    fn record_end(&self) {
         let status_code = self.status_code;
         let response_size = status_code.map(|_| self.response_bytes);
         let code = status_code.unwrap_or(0);
-        match self.end {
-            End::Whole if code >= 500 => {
+        match self.completion {
+            Completion::Complete if code >= 500 => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -102,7 +102,7 @@ impl ClientCall {
                     status = "error",
                 );
             }
-            End::Whole => {
+            Completion::Complete => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -111,7 +111,7 @@ impl ClientCall {
                     status = "success",
                 );
             }
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -125,7 +125,7 @@ impl ClientCall {
                     },
                 );
             }
-            End::Open => {
+            Completion::Open => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -146,31 +146,31 @@ impl ClientCall {
 
 impl Drop for ClientCall {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: Buf> Watch<D> for ClientCall {
+impl<D: Buf> BodyObserver<D> for ClientCall {
     fn span(&self) -> &Span {
         &self.span
     }
 
     fn set_polling(&mut self, _: bool) {}
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         false
     }
 
-    fn trailers(&mut self, _: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
         true
     }
 
-    fn whole(self) {
+    fn on_end(self) {
         self.complete();
     }
 
-    fn failed(self, class: &'static str) {
-        self.broke(class);
+    fn on_error(self, class: &'static str) {
+        self.fail(class);
     }
 }

@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{ClientCall, call::Outgoing};
-use crate::middleware::{body::MonitoredBody, class};
+use crate::middleware::{body::MonitoredBody, error_class};
 
 /// Monitors the HTTP requests that a client sends to one server.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ where
         let outgoing = Outgoing {
             peer: &self.peer,
             method: method.as_str(),
-            url: &Target(&uri),
+            url: &SanitizedUrl(&uri),
             bytes: size,
         };
         let call = ClientCall::begin(&outgoing, request.headers_mut());
@@ -111,10 +111,10 @@ where
         };
         let call = this.call.take();
         Poll::Ready(match answer {
-            Ok(response) => Ok(watched(response, call)),
+            Ok(response) => Ok(monitor_response(response, call)),
             Err(error) => {
                 if let Some(call) = call {
-                    call.broke(class::of(&error));
+                    call.fail(error_class::classify(&error));
                 }
                 Err(error)
             }
@@ -123,14 +123,14 @@ where
 }
 
 /// Wraps the body of a response, so that the call ends with the last byte.
-pub(super) fn watched<B: Body>(
+pub(super) fn monitor_response<B: Body>(
     response: Response<B>,
     call: Option<ClientCall>,
 ) -> Response<MonitoredBody<B, ClientCall>> {
     let status = response.status();
     response.map(|body| {
         let call = call.and_then(|mut call| {
-            call.answered(status);
+            call.on_response(status);
             if !body.is_end_stream() {
                 return Some(call);
             }
@@ -142,9 +142,9 @@ pub(super) fn watched<B: Body>(
 }
 
 /// Displays the address of a request without credentials and query, which may hold secrets.
-struct Target<'a>(&'a Uri);
+struct SanitizedUrl<'a>(&'a Uri);
 
-impl fmt::Display for Target<'_> {
+impl fmt::Display for SanitizedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(uri) = self;
         if let Some(host) = uri.host() {
@@ -166,7 +166,10 @@ mod tests {
         let uri: Uri = "https://ann:s3cret@[::1]:8443/v1/chat?key=s3cret"
             .parse()
             .unwrap();
-        assert_eq!(Target(&uri).to_string(), "https://[::1]:8443/v1/chat");
-        assert_eq!(Target(&Uri::from_static("/v1?key=a")).to_string(), "/v1");
+        assert_eq!(SanitizedUrl(&uri).to_string(), "https://[::1]:8443/v1/chat");
+        assert_eq!(
+            SanitizedUrl(&Uri::from_static("/v1?key=a")).to_string(),
+            "/v1"
+        );
     }
 }

@@ -8,8 +8,8 @@ use reqwest::{
     Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
 };
 
-use super::{ClientCall, call::Outgoing, layer::watched};
-use crate::middleware::class;
+use super::{ClientCall, call::Outgoing, layer::monitor_response};
+use crate::middleware::error_class;
 
 /// A `reqwest::Client` for one server, whose requests are monitored.
 ///
@@ -81,7 +81,7 @@ impl MonitoredClient {
         let outgoing = Outgoing {
             peer: &self.peer,
             method: method.as_str(),
-            url: &Target(&url),
+            url: &SanitizedUrl(&url),
             bytes: size,
         };
         let Some(call) = ClientCall::begin(&outgoing, request.headers_mut()) else {
@@ -89,9 +89,9 @@ impl MonitoredClient {
         };
         let sending = client.execute(request);
         match tracing::Instrument::instrument(sending, call.span().clone()).await {
-            Ok(response) => Ok(rebuilt(response, call)),
+            Ok(response) => Ok(monitor_reqwest_response(response, call)),
             Err(error) => {
-                call.broke(class::of(&error));
+                call.fail(error_class::classify(&error));
                 Err(error)
             }
         }
@@ -99,12 +99,12 @@ impl MonitoredClient {
 }
 
 /// Wraps the body of a response, so that the call ends with the last byte.
-fn rebuilt(response: Response, call: ClientCall) -> Response {
+fn monitor_reqwest_response(response: Response, call: ClientCall) -> Response {
     // The conversion to `http::Response` drops the URL; this extension restores it.
     let url = http::Response::builder()
         .url(response.url().clone())
         .body(());
-    let mut response = watched(http::Response::<Body>::from(response), Some(call));
+    let mut response = monitor_response(http::Response::<Body>::from(response), Some(call));
     if let Ok(url) = url {
         let (parts, ()) = url.into_parts();
         response.extensions_mut().extend(parts.extensions);
@@ -113,9 +113,9 @@ fn rebuilt(response: Response, call: ClientCall) -> Response {
 }
 
 /// Displays the address of a request without credentials and query, which may hold secrets.
-struct Target<'a>(&'a Url);
+struct SanitizedUrl<'a>(&'a Url);
 
-impl fmt::Display for Target<'_> {
+impl fmt::Display for SanitizedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(url) = self;
         write!(

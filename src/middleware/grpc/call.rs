@@ -5,7 +5,7 @@ use tracing::{Span, field::Empty, info_span, record_all};
 
 use super::frames::{Frames, Messages};
 use crate::{
-    middleware::{body::Watch, context},
+    middleware::{body::BodyObserver, context},
     observation::RpcStatus,
 };
 
@@ -25,7 +25,7 @@ pub struct Call {
     /// Whether the service was pending, which shows that it implements the method.
     was_pending: bool,
     is_polling: bool,
-    end: End,
+    completion: Completion,
 }
 
 /// The side of a call that this process is on.
@@ -36,9 +36,9 @@ enum Side {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Completion {
     Open,
-    Whole,
+    Complete,
     Failed(&'static str),
 }
 
@@ -94,7 +94,7 @@ impl Call {
             status: None,
             was_pending: false,
             is_polling: false,
-            end: End::Open,
+            completion: Completion::Open,
         })
     }
 
@@ -107,27 +107,30 @@ impl Call {
         self.request.clone()
     }
 
-    pub(super) const fn polling(&mut self, is_polling: bool) {
+    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
         self.is_polling = is_polling;
     }
 
-    pub(super) const fn pending(&mut self) {
+    pub(super) const fn mark_pending(&mut self) {
         self.was_pending = true;
     }
 
     /// Handles the head of the response; returns `None` if the call ends with it.
-    pub(super) fn answered<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
+    pub(super) fn on_response<B: http_body::Body>(
+        mut self,
+        response: &Response<B>,
+    ) -> Option<Self> {
         if response.status() != StatusCode::OK {
-            self.status = Some(of_http(response.status()));
+            self.status = Some(status_from_http(response.status()));
         }
-        let said = status_of(response.headers());
-        self.status = said.or(self.status);
-        if self.side == Side::Server && said == Some(RpcStatus::Unimplemented) {
+        let header_status = status_of(response.headers());
+        self.status = header_status.or(self.status);
+        if self.side == Side::Server && header_status == Some(RpcStatus::Unimplemented) {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
         // A status in the headers is a trailers-only response: no body follows.
-        if said.is_some() || response.body().is_end_stream() {
-            self.end = End::Whole;
+        if header_status.is_some() || response.body().is_end_stream() {
+            self.completion = Completion::Complete;
             return None;
         }
         self.was_pending = true;
@@ -135,32 +138,35 @@ impl Call {
     }
 
     /// Records that the call failed without a response, with this error class.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
-    fn settle(&self) {
+    fn record_end(&self) {
         let has_panicked = self.is_polling || std::thread::panicking();
-        if self.side == Side::Server && matches!(self.end, End::Open) && !self.was_pending {
+        if self.side == Side::Server
+            && matches!(self.completion, Completion::Open)
+            && !self.was_pending
+        {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
-        let (status, error_type, outcome) = match self.end {
+        let (status, error_type, outcome) = match self.completion {
             // gRPC: a stream that ends without a status has failed with `UNKNOWN`.
-            End::Whole => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
-            End::Failed("timeout") => (
+            Completion::Complete => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
+            Completion::Failed("timeout") => (
                 RpcStatus::DeadlineExceeded,
                 Some("timeout"),
                 Some("timeout"),
             ),
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 let status = match self.side {
                     Side::Server => RpcStatus::Unknown,
                     Side::Client => RpcStatus::Unavailable,
                 };
                 (self.status.unwrap_or(status), Some(class), Some("error"))
             }
-            End::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
-            End::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
+            Completion::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
+            Completion::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
         };
         // For the client, a fault of the server is a failed call, as a 5xx response is.
         let is_faulty = self.side == Side::Client && status.http_status() >= 500;
@@ -185,11 +191,11 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: AsRef<[u8]>> Watch<D> for Call {
+impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
     fn span(&self) -> &Span {
         &self.span
     }
@@ -198,24 +204,24 @@ impl<D: AsRef<[u8]>> Watch<D> for Call {
         self.is_polling = is_polling;
     }
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         let bytes = data.as_ref();
         self.response_bytes += bytes.len() as u64;
         self.response_messages += self.frames.count(bytes);
         false
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, trailers: &HeaderMap) -> bool {
         self.status = status_of(trailers).or(self.status);
         true
     }
 
-    fn whole(mut self) {
-        self.end = End::Whole;
+    fn on_end(mut self) {
+        self.completion = Completion::Complete;
     }
 
-    fn failed(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    fn on_error(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 }
 
@@ -236,7 +242,7 @@ fn status_of(headers: &HeaderMap) -> Option<RpcStatus> {
 }
 
 /// Maps the HTTP status of a response without a gRPC status, by gRPC's `http-grpc-status-mapping`.
-const fn of_http(status: StatusCode) -> RpcStatus {
+const fn status_from_http(status: StatusCode) -> RpcStatus {
     match status.as_u16() {
         400 => RpcStatus::Internal,
         401 => RpcStatus::Unauthenticated,

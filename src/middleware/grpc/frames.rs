@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::middleware::body::Count;
+use crate::middleware::body::BodyCounter;
 
 /// The length of a message's prefix: the compression flag and the length of the message.
 const HEADER_BYTES: usize = 5;
@@ -75,8 +75,8 @@ impl Messages {
     }
 }
 
-impl<D: AsRef<[u8]>> Count<D> for Messages {
-    fn data(&mut self, data: &D) {
+impl<D: AsRef<[u8]>> BodyCounter<D> for Messages {
+    fn on_data(&mut self, data: &D) {
         let bytes = data.as_ref();
         let messages = self.frames.count(bytes);
         self.counts.bytes.fetch_add(bytes.len() as u64, Relaxed);

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Buf;
 
-use crate::middleware::body::Count;
+use crate::middleware::body::BodyCounter;
 
 /// Counts the bytes of a request body. Clones share the count.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ impl Bytes {
     }
 }
 
-impl<D: Buf> Count<D> for Bytes {
-    fn data(&mut self, data: &D) {
+impl<D: Buf> BodyCounter<D> for Bytes {
+    fn on_data(&mut self, data: &D) {
         self.0.fetch_add(data.remaining() as u64, Relaxed);
     }
 }

@@ -13,7 +13,7 @@ use tracing::{
 };
 
 use super::{Bytes, headers::Captured, layer::Shared};
-use crate::middleware::{body::Watch, context};
+use crate::middleware::{body::BodyObserver, context};
 
 /// nginx's status code for a client that disconnected before the response was complete.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -30,18 +30,18 @@ pub struct Exchange {
     status_code: Option<u16>,
     is_head: bool,
     is_polling: bool,
-    end: End,
+    completion: Completion,
     /// The options of header capture; `None` if headers are not captured.
     capturing: Option<Arc<Shared>>,
 }
 
 /// The end of an exchange.
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Completion {
     /// Not ended. If the exchange is dropped in this state, the client disconnected.
     Open,
     /// Ended with the last byte.
-    Whole,
+    Complete,
     /// Ended with an error of this class.
     Failed(&'static str),
 }
@@ -54,7 +54,7 @@ impl Exchange {
         shared: &Arc<Shared>,
     ) -> Option<Self> {
         let options = &shared.options;
-        let is_sampled = shared.sampler.takes_next(options.sampling);
+        let is_sampled = shared.sampler.samples_next(options.sampling);
         let method = request.method.as_str();
         let route = request
             .extensions
@@ -84,7 +84,7 @@ impl Exchange {
         context::extract(&span, &request.headers, is_sampled);
         let capturing = (options.captures_headers && is_sampled).then(|| shared.clone());
         if let Some(shared) = &capturing {
-            let headers = printed(shared, &request.headers);
+            let headers = captured(shared, &request.headers);
             span.record("http.request.headers", display(headers));
         }
         Some(Self {
@@ -95,7 +95,7 @@ impl Exchange {
             status_code: None,
             is_head: request.method == Method::HEAD,
             is_polling: false,
-            end: End::Open,
+            completion: Completion::Open,
             capturing,
         })
     }
@@ -109,16 +109,16 @@ impl Exchange {
         &self.span
     }
 
-    pub(super) const fn polling(&mut self, is_polling: bool) {
+    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
         self.is_polling = is_polling;
     }
 
     /// Handles the head of the response; returns `None` if the response ends with it.
-    pub(super) fn answered<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    pub(super) fn on_response<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         let status = response.status();
         self.status_code = Some(status.as_u16());
         if let Some(shared) = &self.capturing {
-            let headers = printed(shared, response.headers());
+            let headers = captured(shared, response.headers());
             self.span.record("http.response.headers", display(headers));
         }
         let body = response.body();
@@ -126,24 +126,24 @@ impl Exchange {
         self.expected_bytes = content_length(response.headers()).or(body.size_hint().exact());
         let is_empty = body.is_end_stream() || self.expected_bytes == Some(0);
         if is_empty || self.is_head || has_no_body(status) {
-            self.end = End::Whole;
+            self.completion = Completion::Complete;
             return None;
         }
         Some(self)
     }
 
     /// Records that the service failed without a response, with this error class.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
     /// Records the end of the exchange in its span, which closes next.
-    fn settle(&self) {
+    fn record_end(&self) {
         let request_size = self.request_bytes.as_ref().map_or(0, Bytes::count);
         let response_size = self.response_bytes;
         let has_panicked = self.is_polling || std::thread::panicking();
-        match self.end {
-            End::Whole => {
+        match self.completion {
+            Completion::Complete => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -152,7 +152,7 @@ impl Exchange {
                     http.response.status_code = self.status_code,
                 );
             }
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -169,7 +169,7 @@ impl Exchange {
                 );
             }
             // The Layer detects the panic itself when the span closes during unwinding.
-            End::Open if has_panicked => {
+            Completion::Open if has_panicked => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -179,7 +179,7 @@ impl Exchange {
                     status = "error",
                 );
             }
-            End::Open => {
+            Completion::Open => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -195,11 +195,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: Buf> Watch<D> for Exchange {
+impl<D: Buf> BodyObserver<D> for Exchange {
     fn span(&self) -> &Span {
         &self.span
     }
@@ -208,26 +208,26 @@ impl<D: Buf> Watch<D> for Exchange {
         self.is_polling = is_polling;
     }
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         self.expected_bytes
             .is_some_and(|expected| self.response_bytes >= expected)
     }
 
-    fn trailers(&mut self, _: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
         true
     }
 
-    fn whole(mut self) {
-        self.end = End::Whole;
+    fn on_end(mut self) {
+        self.completion = Completion::Complete;
     }
 
-    fn failed(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    fn on_error(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 }
 
-fn printed<'h>(shared: &'h Shared, headers: &'h HeaderMap) -> Captured<'h> {
+fn captured<'h>(shared: &'h Shared, headers: &'h HeaderMap) -> Captured<'h> {
     Captured {
         headers,
         redacted: &shared.options.redacted_headers,

@@ -10,7 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::Exchange;
-use crate::middleware::{body::MonitoredBody, class};
+use crate::middleware::{body::MonitoredBody, error_class};
 
 pin_project! {
     /// Resolves to the response of a monitored request.
@@ -46,22 +46,22 @@ where
                 .poll(context)
                 .map_ok(|response| response.map(|body| MonitoredBody::new(body, None)));
         };
-        exchange.polling(true);
+        exchange.mark_polling(true);
         let polled = {
             let _entered = exchange.span().enter();
             this.inner.poll(context)
         };
-        exchange.polling(false);
+        exchange.mark_polling(false);
         let answer = ready!(polled);
         let exchange = this.exchange.take();
         Poll::Ready(match answer {
             Ok(response) => {
-                let exchange = exchange.and_then(|exchange| exchange.answered(&response));
+                let exchange = exchange.and_then(|exchange| exchange.on_response(&response));
                 Ok(response.map(|body| MonitoredBody::new(body, exchange)))
             }
             Err(error) => {
                 if let Some(exchange) = exchange {
-                    exchange.broke(class::of(&error));
+                    exchange.fail(error_class::classify(&error));
                 }
                 Err(error)
             }

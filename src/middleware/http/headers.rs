@@ -5,8 +5,8 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The maximum number of captured headers, and the maximum length of each value in bytes.
-const MOST_HEADERS: usize = 64;
-const MOST_VALUE_BYTES: usize = 256;
+const MAX_HEADERS: usize = 64;
+const MAX_VALUE_BYTES: usize = 256;
 
 /// Displays headers as `name: value` lines.
 pub(super) struct Captured<'h> {
@@ -16,13 +16,13 @@ pub(super) struct Captured<'h> {
 
 impl fmt::Display for Captured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.headers.iter().take(MOST_HEADERS) {
+        for (name, value) in self.headers.iter().take(MAX_HEADERS) {
             if is_secret(name, value) || self.redacted.contains(name) {
                 writeln!(f, "{name}: ***")?;
                 continue;
             }
             let bytes = value.as_bytes();
-            let cut = bytes.get(..MOST_VALUE_BYTES).unwrap_or(bytes);
+            let cut = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
             writeln!(f, "{name}: {}", cut.escape_ascii())?;
         }
         Ok(())

@@ -21,7 +21,7 @@ impl Sampling {
     }
 
     /// Whether the request with this sequence number is selected. Consecutive numbers are selected independently.
-    fn takes(self, number: u64) -> bool {
+    fn selects(self, number: u64) -> bool {
         // The upper 53 bits of splitmix64, as a fraction of 2^53.
         let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -117,12 +117,12 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// Whether the next request is sampled.
-    pub(super) fn takes_next(&self, sampling: Sampling) -> bool {
+    pub(super) fn samples_next(&self, sampling: Sampling) -> bool {
         // If every request is sampled, the sequence number is not needed.
         if sampling == Sampling::ALL {
             return true;
         }
-        sampling.takes(self.requests.fetch_add(1, Relaxed))
+        sampling.selects(self.requests.fetch_add(1, Relaxed))
     }
 }
 
@@ -148,7 +148,9 @@ mod tests {
         for share in [0.0, 0.1, 0.5, 1.0] {
             let sampler = Sampler::default();
             let sampling = Sampling::new(share).unwrap();
-            let taken = (0..10_000).filter(|_| sampler.takes_next(sampling)).count() as f64;
+            let taken = (0..10_000)
+                .filter(|_| sampler.samples_next(sampling))
+                .count() as f64;
             assert!(
                 (taken - share * 10_000.0).abs() < 200.0,
                 "{taken} of {share}"

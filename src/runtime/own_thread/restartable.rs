@@ -6,29 +6,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{End, Executor};
+use super::{Executor, ShutdownDeadline};
 
 /// The time that a thread gets after its deadline to count the remaining items as dropped.
-const TO_COUNT: Duration = Duration::from_millis(200);
+const COUNTING_GRACE: Duration = Duration::from_millis(200);
 
 /// A task that owns the state `P` and runs on its own thread between a start and a stop. The next start continues with
 /// the same state.
 pub(crate) struct Restartable<P> {
     name: &'static str,
     /// The maximum number of blocking threads, as for [`Executor::start`].
-    waiting: usize,
+    max_blocking_threads: usize,
     /// The state of the task while the task is stopped.
-    parts: Arc<Mutex<Option<P>>>,
+    state: Arc<Mutex<Option<P>>>,
     running: Mutex<Option<Executor>>,
 }
 
 impl<P: Send + 'static> Restartable<P> {
     /// Creates a stopped task. Linux shows fifteen characters of the thread's name.
-    pub(crate) fn new(name: &'static str, waiting: usize, parts: P) -> Self {
+    pub(crate) fn new(name: &'static str, max_blocking_threads: usize, state: P) -> Self {
         Self {
             name,
-            waiting,
-            parts: Arc::new(Mutex::new(Some(parts))),
+            max_blocking_threads,
+            state: Arc::new(Mutex::new(Some(state))),
             running: Mutex::new(None),
         }
     }
@@ -42,29 +42,29 @@ impl<P: Send + 'static> Restartable<P> {
     pub(crate) fn start<W: Future<Output = P>>(
         &self,
         opens: impl FnOnce(),
-        work: impl FnOnce(P, End) -> W + Send + 'static,
+        work: impl FnOnce(P, ShutdownDeadline) -> W + Send + 'static,
     ) -> io::Result<()> {
         let mut running = lock(&self.running);
         if running.is_some() {
             return Ok(());
         }
-        if lock(&self.parts).is_none() {
+        if lock(&self.state).is_none() {
             return Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
-                "the last one has not come to its end",
+                "the previous thread has not ended",
             ));
         }
         opens();
-        let parts = Arc::clone(&self.parts);
+        let state = Arc::clone(&self.state);
         *running = Some(Executor::start(
             self.name,
-            self.waiting,
+            self.max_blocking_threads,
             |end| async move {
-                let Some(own) = lock(&parts).take() else {
+                let Some(owned) = lock(&state).take() else {
                     return;
                 };
-                let own = work(own, end).await;
-                *lock(&parts) = Some(own);
+                let owned = work(owned, end).await;
+                *lock(&state) = Some(owned);
             },
         )?);
         Ok(())
@@ -81,7 +81,7 @@ impl<P: Send + 'static> Restartable<P> {
     pub(crate) fn stop(&self, deadline: Instant) {
         let executor = lock(&self.running).take();
         if let Some(executor) = executor {
-            executor.stop(deadline, TO_COUNT);
+            executor.stop(deadline, COUNTING_GRACE);
         }
     }
 }
@@ -95,23 +95,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_on_with_what_it_had_and_not_beside_one_that_is_held_up() {
+    fn a_restart_continues_with_the_state_unless_the_previous_thread_still_runs() {
         let work = Restartable::new("obs-test", 1, 0);
         for turn in 1..=2 {
-            let counts = |count: u32, mut end: End| async move {
+            let counts = |count: u32, mut end: ShutdownDeadline| async move {
                 // Without the shutdown signal, this would wait for ever.
                 let _ = end.wait_for(Option::is_some).await;
                 count + 1
             };
             work.start(|| (), counts).unwrap();
             work.stop(Instant::now() + Duration::from_secs(5));
-            assert_eq!(*lock(&work.parts), Some(turn));
+            assert_eq!(*lock(&work.state), Some(turn));
         }
-        let (held, holds) = std::sync::mpsc::channel::<()>();
+        let (release, is_released) = std::sync::mpsc::channel::<()>();
         work.start(
             || (),
             |count, _| async move {
-                let _ = holds.recv();
+                let _ = is_released.recv();
                 count
             },
         )
@@ -119,6 +119,6 @@ mod tests {
         work.stop(Instant::now());
         let refused = work.start(|| panic!("it opens"), |count, _| async move { count });
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        drop(held);
+        drop(release);
     }
 }

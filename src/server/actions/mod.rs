@@ -16,11 +16,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::endpoints::Answers;
+use super::endpoints::ServerState;
 use crate::alerting::Alerts;
 
 /// Returns the routes below `/api/observatory`.
-pub(super) fn router(answers: &Answers) -> Router<Answers> {
+pub(super) fn router(state: &ServerState) -> Router<ServerState> {
     let changes = Router::new()
         .route(
             "/api/observatory/alerts/acknowledge",
@@ -34,7 +34,7 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
         .route("/api/observatory/silences", post(silences::set))
         .route("/api/observatory/silences/{id}", delete(silences::expire))
         .layer(axum::middleware::from_fn_with_state(
-            answers.clone(),
+            state.clone(),
             guard::guard,
         ));
     Router::new()
@@ -54,13 +54,13 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
 }
 
 /// Runs `work` on a blocking thread, since it may wait for an evaluation of rules.
-async fn on_pool(
-    answers: &Answers,
+async fn on_blocking_thread(
+    state: &ServerState,
     work: impl FnOnce(Alerts) -> Response + Send + 'static,
 ) -> Response {
-    let alerts = answers.sources.alerts.clone();
+    let alerts = state.sources.alerts.clone();
     let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
-    worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error))
+    worked.unwrap_or_else(|error| error_response(StatusCode::INTERNAL_SERVER_ERROR, error))
 }
 
 fn json(value: &impl Serialize) -> Response {
@@ -78,7 +78,7 @@ fn yaml(text: String) -> Response {
 }
 
 /// Returns an error in the format of Prometheus's API.
-fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
+fn error_response(status: StatusCode, error: impl std::fmt::Display) -> Response {
     let body = serde_json::json!({ "status": "error", "error": error.to_string() });
     (
         status,
@@ -88,6 +88,6 @@ fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
         .into_response()
 }
 
-fn bad(error: impl std::fmt::Display) -> Response {
-    refuse(StatusCode::BAD_REQUEST, error)
+fn bad_request(error: impl std::fmt::Display) -> Response {
+    error_response(StatusCode::BAD_REQUEST, error)
 }

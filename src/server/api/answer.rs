@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{query::engine::QueryError, server::negotiate};
 
 /// The minimum size of a compressed response. Smaller responses fit one packet, so compression gains nothing.
-const WORTH_COMPRESSING: usize = 1_400;
+const MIN_COMPRESSED_BYTES: usize = 1_400;
 
 /// An error, with the type and the status code that Prometheus's API gives it.
 #[derive(Debug)]
@@ -83,11 +83,15 @@ struct Success<'a, T> {
 impl Encoded {
     /// Serialises `data` as a success.
     pub(super) fn success(data: impl Serialize) -> Self {
-        Self::with_notes(data, &[], &[])
+        Self::with_annotations(data, &[], &[])
     }
 
     /// Serialises `data` as a success with warnings and infos.
-    pub(super) fn with_notes(data: impl Serialize, warnings: &[String], infos: &[String]) -> Self {
+    pub(super) fn with_annotations(
+        data: impl Serialize,
+        warnings: &[String],
+        infos: &[String],
+    ) -> Self {
         let envelope = Success {
             status: "success",
             data,
@@ -101,8 +105,8 @@ impl Encoded {
         }
     }
 
-    pub(super) fn compressed(self, is_wanted: bool) -> Self {
-        if !is_wanted || self.body.len() < WORTH_COMPRESSING {
+    pub(super) fn compressed(self, is_requested: bool) -> Self {
+        if !is_requested || self.body.len() < MIN_COMPRESSED_BYTES {
             return self;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -141,11 +145,11 @@ pub(super) fn error(error: &ApiError) -> Response {
     json(error.status, envelope.to_string().into_bytes())
 }
 
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(negotiate::takes_gzip)
+        .is_some_and(negotiate::accepts_gzip)
 }
 
 fn json(status: StatusCode, body: Vec<u8>) -> Response {

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{answer::Encoded, params::Params};
-use crate::server::endpoints::Answers;
+use crate::server::endpoints::ServerState;
 
 /// The version of Prometheus whose language and API this server implements. Clients derive the supported functions from
 /// it.
-const PROMETHEUS: &str = "3.5.0";
+const PROMETHEUS_VERSION: &str = "3.5.0";
 
 #[derive(Serialize)]
 struct Metadata {
@@ -23,11 +23,11 @@ struct Metadata {
 
 /// Lists type, help and unit of every metric, or of the requested metric.
 pub(in crate::server) async fn metadata(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let limit = params.limit()?;
         let wanted = params.get("metric");
         let all = sources.gatherer.registry.families();
@@ -52,10 +52,10 @@ pub(in crate::server) async fn metadata(
 }
 
 /// Returns the implemented version of Prometheus, and the version of llm-observatory.
-pub(in crate::server) async fn build_info(State(_): State<Answers>) -> Response {
+pub(in crate::server) async fn build_info(State(_): State<ServerState>) -> Response {
     let ours = concat!("llm-observatory ", env!("CARGO_PKG_VERSION"));
     Encoded::success(json!({
-        "version": PROMETHEUS,
+        "version": PROMETHEUS_VERSION,
         "revision": ours,
         "branch": "",
         "buildUser": "",

@@ -21,14 +21,14 @@ use axum::{Router, http::HeaderMap, response::Response, routing::get};
 use tokio::sync::Semaphore;
 
 use self::answer::{ApiError, Encoded};
-use super::endpoints::Answers;
+use super::endpoints::ServerState;
 use crate::server::Sources;
 
 /// The maximum number of concurrent queries. The other blocking threads are reserved for scrapes.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT_QUERIES: usize = 2;
 
 /// Returns the routes below `/api/v1`.
-pub(super) fn router() -> Router<Answers> {
+pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
@@ -51,11 +51,11 @@ pub(super) fn router() -> Router<Answers> {
 
 /// Limits the number of concurrent queries.
 #[derive(Clone)]
-pub(super) struct Questions(Arc<Semaphore>);
+pub(super) struct QueryLimit(Arc<Semaphore>);
 
-impl Default for Questions {
+impl Default for QueryLimit {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)))
     }
 }
 
@@ -70,15 +70,15 @@ impl Drop for CancelOnDrop {
 
 /// Runs `work` on a blocking thread, and returns its result as the response.
 async fn answer(
-    answers: &Answers,
+    state: &ServerState,
     headers: &HeaderMap,
     work: impl FnOnce(&Sources, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
 ) -> Response {
-    let is_gzip = answer::takes_gzip(headers);
-    let sources = Arc::clone(&answers.sources);
+    let is_gzip = answer::accepts_gzip(headers);
+    let sources = Arc::clone(&state.sources);
     let timeout = sources.options.query_timeout;
-    let places = Arc::clone(&answers.questions.0);
-    let Ok(Ok(place)) = tokio::time::timeout(timeout, places.acquire_owned()).await else {
+    let permits = Arc::clone(&state.query_limit.0);
+    let Ok(Ok(permit)) = tokio::time::timeout(timeout, permits.acquire_owned()).await else {
         return answer::error(&ApiError::timeout("query timed out in query queue"));
     };
     let cancel = Arc::new(AtomicBool::new(false));
@@ -86,7 +86,7 @@ async fn answer(
     let task = tokio::task::spawn_blocking(move || {
         let answered = work(&sources, &cancel).map(|encoded| encoded.compressed(is_gzip));
         crate::system::account_own_cpu(&sources.gatherer.registry);
-        drop(place);
+        drop(permit);
         answered
     });
     let answered = task

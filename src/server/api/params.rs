@@ -16,10 +16,10 @@ use crate::query::{
 };
 
 /// Prometheus's names for the minimum and the maximum time.
-const EARLIEST: &str = "-292273086-05-16T16:47:06Z";
-const LATEST: &str = "292277025-08-18T07:12:54.999999999Z";
+const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
+const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
 /// The maximum magnitude of times and durations in milliseconds, as in Go.
-const FARTHEST: f64 = 9.2e15;
+const MAX_MILLISECONDS: f64 = 9.2e15;
 
 /// All parameters in their order. A name may occur several times.
 #[derive(Debug, Default)]
@@ -78,8 +78,8 @@ impl Params {
             return Ok(None);
         };
         let time = match text {
-            EARLIEST => Some(i64::MIN / 2),
-            LATEST => Some(i64::MAX / 2),
+            MIN_TIME => Some(i64::MIN / 2),
+            MAX_TIME => Some(i64::MAX / 2),
             text => seconds(text).or_else(|| {
                 let time: jiff::Timestamp = text.parse().ok()?;
                 Some(time.as_millisecond())
@@ -95,7 +95,7 @@ impl Params {
     }
 
     /// Parses a time that is required.
-    pub(super) fn time_needed(&self, name: &str) -> Result<i64, ApiError> {
+    pub(super) fn required_time(&self, name: &str) -> Result<i64, ApiError> {
         let missing = || ApiError::parameter(name, "cannot parse \"\" to a valid timestamp");
         self.time(name)?.ok_or_else(missing)
     }
@@ -116,10 +116,11 @@ impl Params {
     }
 
     /// Returns the time limit of the query: `timeout`, but at most `max`.
-    pub(super) fn timeout(&self, longest: Duration) -> Result<Duration, ApiError> {
-        let asked = self.duration("timeout")?;
-        let asked = asked.map(|asked| Duration::from_millis(asked.max(0).unsigned_abs()));
-        Ok(asked.map_or(longest, |asked| asked.min(longest)))
+    pub(super) fn timeout(&self, max: Duration) -> Result<Duration, ApiError> {
+        let requested = self.duration("timeout")?;
+        let requested =
+            requested.map(|timeout| Duration::from_millis(timeout.max(0).unsigned_abs()));
+        Ok(requested.map_or(max, |timeout| timeout.min(max)))
     }
 
     /// Returns the maximum number of results, from `limit`; 0 means no limit.
@@ -161,7 +162,7 @@ fn matchers(text: &str) -> Result<Vec<Matcher>, ApiError> {
 /// Converts seconds to milliseconds.
 fn seconds(text: &str) -> Option<i64> {
     let milliseconds = text.parse::<f64>().ok()? * 1e3;
-    (milliseconds.abs() <= FARTHEST).then(|| milliseconds.round() as i64)
+    (milliseconds.abs() <= MAX_MILLISECONDS).then(|| milliseconds.round() as i64)
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_names_the_parameter_and_its_value() {
-        let error = params(&[("start", "tomorrow")]).time_needed("start");
+        let error = params(&[("start", "tomorrow")]).required_time("start");
         let error = format!("{:?}", error.unwrap_err());
         assert!(
             error.contains("start") && error.contains("tomorrow"),
@@ -217,10 +218,10 @@ mod tests {
 
     #[test]
     fn a_timeout_can_only_be_shortened() {
-        let longest = Duration::from_secs(10);
-        let timeout = |text| params(&[("timeout", text)]).timeout(longest).unwrap();
+        let max = Duration::from_secs(10);
+        let timeout = |text| params(&[("timeout", text)]).timeout(max).unwrap();
         assert_eq!(timeout("2s"), Duration::from_secs(2));
-        assert_eq!(timeout("1h"), longest);
-        assert_eq!(timeout(""), longest);
+        assert_eq!(timeout("1h"), max);
+        assert_eq!(timeout(""), max);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     alerting::{AlertStatus, GroupStatus},
-    server::endpoints::Answers,
+    server::endpoints::ServerState,
 };
 
 #[derive(Serialize)]
@@ -24,11 +24,11 @@ struct Active {
 
 /// Lists the rules; `type`, `rule_name[]`, `rule_group[]` and `file[]` filter the list.
 pub(in crate::server) async fn rules(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let kind = match params.get("type").map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("alert") => Some("alerting"),
@@ -67,10 +67,10 @@ pub(in crate::server) async fn rules(
 
 /// Lists the alerts that are pending or firing.
 pub(in crate::server) async fn alerts(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let alerts = sources.alerts.active();
         Ok(Encoded::success(Active { alerts }))
     })

@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 
-use super::endpoints::{Answers, escape, last_part};
+use super::endpoints::{ServerState, escape, last_part};
 
 /// The assets of the pages: name, content type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
@@ -46,7 +46,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The path of the page of live traces.
 pub(super) const TRACES: &str = "/dashboard/traces";
 
-pub(super) fn router() -> Router<Answers> {
+pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route(TRACES, get(traces))
         .route("/dashboard/assets/{name}", get(asset))
@@ -54,11 +54,11 @@ pub(super) fn router() -> Router<Answers> {
 
 /// Serves the page of live traces.
 async fn traces(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     nested: Result<NestedPath, NestedPathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let service = escape(&answers.sources.service);
+    let service = escape(&state.sources.service);
     let index = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
     let page = include_str!("traces.html")
         .replace("{index}", &escape(&index))
@@ -70,17 +70,17 @@ async fn asset(Path(wanted): Path<String>, headers: HeaderMap) -> Response {
     let found = ASSETS.iter().find(|(name, ..)| *name == wanted);
     match found {
         Some((_, kind, text)) => document(kind, text, &headers),
-        None => (StatusCode::NOT_FOUND, "no page has such a part\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such asset\n").into_response(),
     }
 }
 
 /// Returns an asset with an entity tag and `no-cache`: the browser keeps the asset but revalidates it on every use,
 /// since its name stays the same when the next version of the crate changes its text.
-fn document(kind: &'static str, text: &str, asked: &HeaderMap) -> Response {
+fn document(kind: &'static str, text: &str, headers: &HeaderMap) -> Response {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
-    let known = asked.get(header::IF_NONE_MATCH);
+    let known = headers.get(header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| {
         let known = known.to_str().unwrap_or_default();
         known.split(',').any(|known| known.trim() == tag)
