@@ -25,9 +25,9 @@ pub use self::{preset::Preset, service::ServiceConfig};
 #[cfg(feature = "alerting")]
 use crate::alerting::{AlertingConfig, ChannelConfig};
 use crate::{
-    layer::Mapping,
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
+    observation::Mapping,
     settings::ConfigError,
     system::HealthConfig,
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},

@@ -4,6 +4,8 @@
 //! semantic conventions v1.41.1 (in their Prometheus form), of the Prometheus client guidelines
 //! (`process_*`), and of the observatory itself (`observatory_*`).
 
+use crate::observation::TokenDetail;
+
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -256,8 +258,15 @@ catalog! {
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }
 
-/// The histograms of the catalog under their full names, with their buckets: what a recorder of the
-/// application's own needs to be told (see [`FacadeSink`](super::FacadeSink)).
+/// Returns the counter of a token count beside input and output.
+pub(crate) const fn token_detail(detail: TokenDetail) -> &'static Metric {
+    match detail {
+        TokenDetail::Cached => &CACHED_TOKENS,
+    }
+}
+
+/// Returns the histograms of the catalog: full names and buckets, for the recorder of an application (see
+/// [`FacadeSink`](super::FacadeSink)).
 pub fn histograms(prefix: &str) -> impl Iterator<Item = (String, &'static [f64])> {
     CATALOG
         .iter()

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::text::Text;
+
 /// A label value is cut at this many bytes.
 pub const MAX_VALUE_BYTES: usize = 512;
 
@@ -186,7 +188,7 @@ impl Labels {
         let mut text = Text::new();
         // The only error is one that the value's own `fmt` returns; what it printed before that stays.
         let _ = fmt::write(&mut text, value);
-        self.truncated = self.truncated.saturating_add(u8::from(text.is_cut));
+        self.truncated = self.truncated.saturating_add(u8::from(text.is_truncated()));
         self.set(label, text.as_str());
     }
 
@@ -387,41 +389,6 @@ impl<'p> Iterator for Unpack<'p> {
         let label = *Label::ALL.get(usize::from(number))?;
         // Only whole strings are packed, so this never falls back.
         Some((label, std::str::from_utf8(value).unwrap_or_default()))
-    }
-}
-
-/// A bounded text on the stack that foreign `Display` and `Debug` impls print into.
-pub(crate) struct Text {
-    bytes: [u8; MAX_VALUE_BYTES],
-    len: usize,
-    is_cut: bool,
-}
-
-impl Text {
-    pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; MAX_VALUE_BYTES],
-            len: 0,
-            is_cut: false,
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.is_cut {
-            return Ok(());
-        }
-        let room = MAX_VALUE_BYTES - self.len;
-        let fits = &text[..text.floor_char_boundary(room.min(text.len()))];
-        self.is_cut = fits.len() < text.len();
-        self.bytes[self.len..self.len + fits.len()].copy_from_slice(fits.as_bytes());
-        self.len += fits.len();
-        Ok(())
     }
 }
 

@@ -35,12 +35,10 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
-    spans::AttributeValue,
     status::{Components, Status},
 };
 use crate::{
     config::Config,
-    layer::Registered,
     log,
     metrics::{
         Format, Gatherer, Registry,
@@ -51,6 +49,7 @@ use crate::{
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
     privacy::Redaction,
+    runtime::Registered,
 };
 
 /// A running observatory. Clones share it; it stops when the last clone is dropped.

@@ -3,59 +3,7 @@
 use tracing::{Instrument as _, Span, field, info_span};
 
 use super::Observatory;
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum AttributeValue {
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number.
-    Number(f64),
-    /// A text.
-    Text(String),
-}
-
-macro_rules! from {
-    ($($from:ty => $variant:ident by $into:expr;)+) => {$(
-        impl From<$from> for AttributeValue {
-            fn from(value: $from) -> Self {
-                Self::$variant($into(value))
-            }
-        }
-    )+};
-}
-
-from! {
-    bool => Bool by bool::from;
-    i8 => Integer by i64::from;
-    i16 => Integer by i64::from;
-    i32 => Integer by i64::from;
-    i64 => Integer by i64::from;
-    u8 => Integer by i64::from;
-    u16 => Integer by i64::from;
-    u32 => Integer by i64::from;
-    f32 => Number by f64::from;
-    f64 => Number by f64::from;
-    &str => Text by str::to_owned;
-    String => Text by String::from;
-}
-
-/// Converts a number above `i64::MAX`, OpenTelemetry's largest integer, to its text, which keeps it exact.
-impl From<u64> for AttributeValue {
-    fn from(value: u64) -> Self {
-        i64::try_from(value).map_or_else(|_| Self::Text(value.to_string()), Self::Integer)
-    }
-}
-
-/// Converts like the conversion from `u64`.
-impl From<usize> for AttributeValue {
-    fn from(value: usize) -> Self {
-        (value as u64).into()
-    }
-}
+use crate::observation::AttributeValue;
 
 impl Observatory {
     /// Runs `work` in a span with this name and these attributes.
@@ -137,18 +85,4 @@ fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
     #[cfg(not(feature = "otlp"))]
     drop(attributes);
     span
-}
-
-#[cfg(test)]
-mod tests {
-    use super::AttributeValue;
-
-    #[test]
-    fn a_whole_number_stays_exact() {
-        assert_eq!(AttributeValue::from(3_usize), AttributeValue::Integer(3));
-        assert_eq!(
-            AttributeValue::from(u64::MAX),
-            AttributeValue::Text("18446744073709551615".to_owned())
-        );
-    }
 }

@@ -1,6 +1,10 @@
-//! Runtime support that every area uses: clocks, the observatory's own threads, random numbers, and error texts.
+//! Runtime support for every area: clocks, the observatory's own threads, random numbers, error texts, the handle of
+//! the subscriber.
 
 pub(crate) mod clock;
 pub(crate) mod error_text;
 pub(crate) mod own_thread;
 pub(crate) mod random;
+mod registered;
+
+pub(crate) use self::registered::Registered;

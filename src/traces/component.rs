@@ -24,12 +24,11 @@ use super::{
     tail::TailSampler,
 };
 use crate::{
-    layer::{Mapping, Registered},
     log::{self, LogFormat},
     metrics::{Registry, Side},
-    observation::Dropped,
-    observatory::AttributeValue,
+    observation::{AttributeValue, Dropped, Mapping},
     privacy::Redaction,
+    runtime::Registered,
     runtime::clock::Clock,
 };
 

@@ -14,8 +14,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
     metrics::Side,
+    observation::{Kind, Mapping, TokenDetail},
     privacy::Redaction,
 };
 
@@ -43,11 +43,20 @@ const NAMES: &[(&str, &str)] = &[
     ("input_tokens", "gen_ai.usage.input_tokens"),
     ("gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"),
     ("llm.token_count.prompt", "gen_ai.usage.input_tokens"),
-    ("cached_tokens", "gen_ai.usage.cache_read.input_tokens"),
     ("streaming", "gen_ai.request.stream"),
     ("stream", "gen_ai.request.stream"),
     ("error_type", "error.type"),
 ];
+
+/// Returns the attribute of the semantic conventions for a field of another vocabulary.
+fn convention(field: &str) -> Option<&'static str> {
+    let counts = TokenDetail::ALL.map(|detail| (detail.field(), detail.attribute()));
+    NAMES
+        .iter()
+        .chain(&counts)
+        .find(|(known, _)| *known == field)
+        .map(|(_, attribute)| *attribute)
+}
 
 /// Names spans as the conventions do.
 pub(super) struct Conventions {
@@ -107,7 +116,7 @@ impl Conventions {
             if self.redaction.is_withheld(key) {
                 continue;
             }
-            if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == renamed) {
+            if let Some(name) = convention(renamed) {
                 added.entry(name).or_insert_with(|| pair.value.clone());
             }
         }

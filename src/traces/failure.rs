@@ -14,8 +14,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
-    observation::Outcome,
+    observation::{Kind, Mapping, Outcome},
     privacy::Redaction,
 };
 

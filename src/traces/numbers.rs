@@ -6,8 +6,9 @@
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::observation::TokenDetail;
+
 const NUMBERS: &[&str] = &[
-    "cached_tokens",
     "completion_tokens",
     "http.request.body.size",
     "http.request.resend_count",
@@ -48,6 +49,7 @@ fn restore_all(attributes: &mut [KeyValue]) {
 
 fn is_number(key: &str) -> bool {
     NUMBERS.contains(&key)
+        || TokenDetail::of_field(key).is_some()
         || BEGINNINGS
             .iter()
             .any(|beginning| key.starts_with(beginning))

@@ -10,6 +10,7 @@ mod alerts;
 mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
+mod architecture;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;

@@ -8,7 +8,7 @@ mod otlp;
 pub(crate) mod protobuf;
 mod text;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 pub(crate) use self::chunks::Chunks;
 use super::registry::{Counter, Gauge, Histogram, Registry, Series};
@@ -51,8 +51,8 @@ pub(crate) struct Moment {
     /// Wall clock now and at the start of the process, for OTLP.
     pub(crate) wall: Duration,
     pub(crate) start: Duration,
-    /// Who sends, for OTLP.
-    pub(crate) resource: ResourceAttributes,
+    /// Attributes of the OTLP resource: names and values.
+    pub(crate) resource: Arc<[(String, String)]>,
 }
 
 /// Writes everything in `format`, chunk by chunk.

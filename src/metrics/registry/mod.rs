@@ -62,7 +62,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             prefix: "llm_router_".to_owned(),
-            series_limit: crate::interner::DEFAULT_LIMIT,
+            series_limit: crate::observation::interner::DEFAULT_LIMIT,
             labels: BTreeMap::new(),
             buckets: Vec::new(),
             idle_timeout: None,

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::SpanData;
 pub use self::report::{EventRecord, OpenSpan, SpanRecord, TraceSummary};
 use self::store::Store;
 use super::gate;
-use crate::{layer::Registered, traces::LiveConfig};
+use crate::{runtime::Registered, traces::LiveConfig};
 
 /// The traces of the last minutes. Cheap to clone.
 ///

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{BatchConfig, JaegerConfig, Signal, TailConfig, TraceExporter, TracesConfig};
 use crate::{
-    layer::Kind,
     net::without_secrets,
+    observation::Kind,
     settings::{ConfigError, check, check_compiled_in},
 };
 

@@ -13,7 +13,7 @@ use tracing::span::Attributes;
 pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
 pub(in crate::traces) use crate::runtime::random::random;
-use crate::{layer::Mapping, traces::SamplingConfig};
+use crate::{observation::Mapping, traces::SamplingConfig};
 
 /// Decides which traces are kept.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{layer::Mapping, log::printed, privacy::Glob, traces::SamplingRule};
+use crate::{log::printed, observation::Mapping, privacy::Glob, traces::SamplingRule};
 
 /// A share for traces whose first span matches.
 #[derive(Debug)]

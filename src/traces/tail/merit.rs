@@ -6,7 +6,7 @@ use opentelemetry::{Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
+    observation::{Kind, Mapping},
     privacy::Glob,
     traces::TailConfig,
     traces::sampling::Ratio,

@@ -27,7 +27,7 @@ use self::{
     merit::{Merit, Merits},
 };
 use super::size::bytes_of;
-use crate::{layer::Mapping, traces::TailConfig};
+use crate::{observation::Mapping, traces::TailConfig};
 
 /// Bytes of the bookkeeping for a trace that waits.
 const TRACE: usize = 256;

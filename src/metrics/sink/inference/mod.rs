@@ -86,7 +86,7 @@ impl<B: Backend> InferenceSeries<B> {
         if let (Some(gen_ai), Some(side)) = (&self.gen_ai, origin.side()) {
             gen_ai.ended(origin, side, end, seconds);
         }
-        if end.tokens.cached.is_some()
+        if end.tokens.has_details()
             || end.queue_duration.is_some()
             || end.time_to_first_token.is_some()
             || end.trace.is_some()

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     metrics::catalog::{self, Metric},
-    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource, TraceReference},
+    observation::{InferenceEnd, Label, Labels, Outcome, TokenDetail, TokenSource, TraceReference},
 };
 
 /// The seed's metrics and ours beside them.
@@ -24,7 +24,7 @@ pub(super) struct ModelSeries<B: Backend> {
     tokens: B::Counter,
     prompt_tokens: B::Counter,
     tokens_per_second: B::Histogram,
-    cached_tokens: OnceLock<B::Counter>,
+    details: [OnceLock<B::Counter>; TokenDetail::ALL.len()],
     sources: [OnceLock<B::Counter>; TokenSource::ALL.len()],
     first_token: OnceLock<B::Histogram>,
     per_token: OnceLock<B::Histogram>,
@@ -53,7 +53,7 @@ impl<B: Backend> ModelSeries<B> {
             tokens: backend.counter(&catalog::TOKENS_GENERATED, labels),
             prompt_tokens: backend.counter(&catalog::PROMPT_TOKENS, labels),
             tokens_per_second: backend.histogram(&catalog::TOKENS_PER_SECOND, labels),
-            cached_tokens: OnceLock::new(),
+            details: [const { OnceLock::new() }; TokenDetail::ALL.len()],
             sources: [const { OnceLock::new() }; TokenSource::ALL.len()],
             first_token: OnceLock::new(),
             per_token: OnceLock::new(),
@@ -95,13 +95,17 @@ impl<B: Backend> ModelSeries<B> {
 
     /// What most inferences do not say.
     pub(super) fn ended_with_more(&self, origin: Origin<'_, B>, end: &InferenceEnd) {
-        if let Some(tokens) = end.tokens.cached {
-            let find = |origin: Origin<'_, B>| {
-                let labels = origin.labels();
-                let labels = seed_labels(&labels);
-                origin.backend().counter(&catalog::CACHED_TOKENS, &labels)
-            };
-            made(&self.cached_tokens, origin, find).add(tokens);
+        for (detail, counter) in TokenDetail::ALL.into_iter().zip(&self.details) {
+            if let Some(tokens) = end.tokens.detail(detail) {
+                let find = |origin: Origin<'_, B>| {
+                    let labels = origin.labels();
+                    let labels = seed_labels(&labels);
+                    origin
+                        .backend()
+                        .counter(catalog::token_detail(detail), &labels)
+                };
+                made(counter, origin, find).add(tokens);
+            }
         }
         if let Some(waited) = end.queue_duration {
             let find = |origin| of_seed(origin, &catalog::QUEUE_DURATION);

@@ -1,9 +1,8 @@
-//! Turns a label set into a small number and the value that belongs to it, once; then finds it without a
-//! lock or an allocation.
+//! Maps label sets to numbers and values. Finding a known set takes neither a lock nor an allocation.
 //!
-//! Append-only and bounded: nothing is ever removed, so a number stays good for ever. A set beyond the
-//! limit becomes the one with its unbounded values folded to [`OVERFLOW`](crate::observation::OVERFLOW);
-//! a reserve is kept for those, and beyond it one set takes all.
+//! The interner is append-only and bounded: it removes no set, so a number stays valid. Beyond the limit, the interner
+//! folds a label set into the set whose unbounded values are [`OVERFLOW`](super::OVERFLOW). It reserves entries for
+//! folded sets; if the reserve is used up, a single last entry stands for all further sets.
 
 use std::{
     fmt,
@@ -16,48 +15,40 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use crate::observation::Labels;
+use super::labels::Labels;
 
-/// Label sets remembered unless configured otherwise; the series limit per metric.
+/// Default max label sets; also the default series limit of a metric.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
-/// Any limit allows this many at most.
-const MOST: usize = 1_000_000;
-/// Places for folded sets beyond the limit.
+/// Upper bound of every configured limit.
+const MAX_LABEL_SETS: usize = 1_000_000;
+/// Entries for folded sets beyond the limit.
 const RESERVE: usize = 256;
 
-/// Whether a set was known, is new, or was folded because the limit is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// Known or new: the set itself.
-    Own,
-    /// A set that stands for many.
-    Overflow,
-}
-
-/// A label set's number and value.
+/// The number and the value of a label set.
 pub(crate) struct Interned<'i, T> {
     pub(crate) number: u32,
     pub(crate) value: &'i T,
-    pub(crate) found: Found,
+    /// The set stands for the label sets beyond the limit.
+    pub(crate) is_overflow: bool,
 }
 
-/// Label sets, their numbers and values.
+/// Label sets with their numbers and values.
 pub(crate) struct Interner<T> {
     limit: usize,
-    /// Made at the first set: most services use a few kinds of observation only.
+    /// Allocated with the first set: most services use few kinds of observation.
     storage: OnceLock<Storage<T>>,
 }
 
 struct Storage<T> {
     hasher: RandomState,
-    /// Open addressing; the high half of the hash, and the number of the entry. 0 is free.
+    /// Open addressing. A slot holds the high half of the hash and the number of the entry; 0 is a free slot.
     index: Box<[AtomicU64]>,
-    /// Entry `i` has number `i + 1`. The last one takes all that fits nowhere else.
+    /// Entry `i` has number `i + 1`. The last entry stands for all sets beyond the reserve.
     entries: Box<[OnceLock<Box<Entry<T>>>]>,
     used: AtomicUsize,
     inserting: Mutex<()>,
     limit: usize,
-    /// Set once the limit is reached: folded sets are then found without the lock.
+    /// Set when the limit is reached; later sets beyond the limit are then folded without the lock.
     is_full: AtomicBool,
 }
 
@@ -68,14 +59,18 @@ struct Entry<T> {
 
 impl<T> Interner<T> {
     pub(crate) const fn new(limit: usize) -> Self {
-        let limit = if limit < MOST { limit } else { MOST };
+        let limit = if limit < MAX_LABEL_SETS {
+            limit
+        } else {
+            MAX_LABEL_SETS
+        };
         Self {
             limit,
             storage: OnceLock::new(),
         }
     }
 
-    /// The number and value of this label set; `make` makes the value if it is new.
+    /// Returns the number and the value of a label set; `make` creates the value of a new set.
     #[inline]
     pub(crate) fn resolve(
         &self,
@@ -86,7 +81,7 @@ impl<T> Interner<T> {
             Some((number, value)) => Interned {
                 number,
                 value,
-                found: Found::Own,
+                is_overflow: false,
             },
             None => self
                 .storage
@@ -95,7 +90,7 @@ impl<T> Interner<T> {
         }
     }
 
-    /// The number and value of this label set, if it is known.
+    /// Returns the number and the value of a known label set.
     #[inline]
     pub(crate) fn find(&self, labels: &mut Labels) -> Option<(u32, &T)> {
         let storage = self.storage.get()?;
@@ -104,13 +99,13 @@ impl<T> Interner<T> {
         Some((number, &entry.value))
     }
 
-    /// The value of a set; `None` for a number that was never given out.
+    /// Returns the value of a set; `None` for an unknown number.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
         Some(&self.storage.get()?.entry(number)?.value)
     }
 
-    /// The labels of a set.
+    /// Returns the labels of a set; no labels for an unknown number.
     pub(crate) fn labels(&self, number: u32) -> Labels {
         match self.storage.get().and_then(|storage| storage.entry(number)) {
             Some(entry) => Labels::from_canonical(&entry.key),
@@ -124,7 +119,7 @@ impl<T> Storage<T> {
         let places = limit + RESERVE;
         Self {
             hasher: RandomState::default(),
-            // At most half full, so that a search always ends at a free place.
+            // At most half full, so that every search ends at a free slot.
             index: (0..(places * 2).next_power_of_two())
                 .map(|_| AtomicU64::new(0))
                 .collect(),
@@ -146,24 +141,24 @@ impl<T> Storage<T> {
 
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
-        // The bit keeps the high half from being 0, which means free.
+        // The top bit keeps the high half from being 0, the mark of a free slot.
         let mut hasher = self.hasher.build_hasher();
         hasher.write(key);
         hasher.finish() | 1 << 63
     }
 
-    /// The entry, or the free place in the index where it belongs.
+    /// Returns the entry, or the free slot of the index for it.
     #[inline]
     fn find(&self, hash: u64, key: &[u8]) -> Result<(u32, &Entry<T>), usize> {
         let place = hash as usize & (self.index.len() - 1);
-        // Nearly always it is in the first place.
+        // The first slot nearly always holds the entry.
         match self.at(place, hash, key) {
             Some(found) => Ok(found),
             None => self.find_from(place, hash, key),
         }
     }
 
-    /// Looks in this place, and in those behind it up to a free one.
+    /// Searches from slot `place` up to the next free slot.
     #[inline(never)]
     fn find_from(
         &self,
@@ -180,7 +175,7 @@ impl<T> Storage<T> {
         Err(place)
     }
 
-    /// The entry in this place, if it has this key. (A free place has no hash that could be looked for.)
+    /// Returns the entry in slot `place` if it has this key. No hash matches a free slot.
     #[inline]
     fn at(&self, place: usize, hash: u64, key: &[u8]) -> Option<(u32, &Entry<T>)> {
         let found = self.index[place].load(Ordering::Acquire);
@@ -191,21 +186,21 @@ impl<T> Storage<T> {
         (*entry.key == *key).then_some((found as u32, entry))
     }
 
-    /// Makes an entry, or finds the one that a set beyond the limit folds into.
+    /// Creates an entry, or returns the entry that a set beyond the limit folds into.
     ///
-    /// Values are made before the lock is taken: making one may call a recorder of the application's, which may
-    /// come back here.
+    /// `make` runs before the lock is taken: it may call a recorder of the application, which may call this interner
+    /// again.
     #[cold]
     #[inline(never)]
     fn create(&self, labels: &mut Labels, make: impl Fn(&Labels) -> T) -> Interned<'_, T> {
         if !self.is_full.load(Ordering::Relaxed) {
             let value = make(labels);
-            if let Some(interned) = self.insert(labels, value, self.limit, Found::Own) {
+            if let Some(interned) = self.insert(labels, value, self.limit, false) {
                 return interned;
             }
             self.is_full.store(true, Ordering::Relaxed);
         }
-        // Details go first: a model that is known by its name stays known.
+        // Folds the details first, so that the model keeps its name.
         let half = self.limit + RESERVE / 2;
         for (mut folded, limit) in [
             (labels.without_details(), half),
@@ -213,23 +208,23 @@ impl<T> Storage<T> {
         ] {
             let key = folded.canonical();
             if *key == *labels.canonical() && limit == half {
-                continue; // It has no details.
+                continue; // The set has no details.
             }
             if let Ok((number, entry)) = self.find(self.hash(key), key) {
                 return Interned {
                     number,
                     value: &entry.value,
-                    found: Found::Overflow,
+                    is_overflow: true,
                 };
             }
             if self.used.load(Ordering::Relaxed) < limit {
                 let value = make(&folded);
-                if let Some(interned) = self.insert(&mut folded, value, limit, Found::Overflow) {
+                if let Some(interned) = self.insert(&mut folded, value, limit, true) {
                     return interned;
                 }
             }
         }
-        // The one that takes everything; it is in no index.
+        // The last entry, which is not in the index.
         let last = self.entries.len() - 1;
         let mut folded = labels.overflowed();
         let entry = self.entries[last].get_or_init(|| {
@@ -241,31 +236,31 @@ impl<T> Storage<T> {
         Interned {
             number: last as u32 + 1,
             value: &entry.value,
-            found: Found::Overflow,
+            is_overflow: true,
         }
     }
 
-    /// `None` if `limit` is reached.
+    /// Inserts an entry; `None` if `limit` is reached.
     fn insert(
         &self,
         labels: &mut Labels,
         value: T,
         limit: usize,
-        found: Found,
+        is_overflow: bool,
     ) -> Option<Interned<'_, T>> {
         let key = labels.canonical();
         let hash = self.hash(key);
-        let _one_at_a_time = self
+        let _guard = self
             .inserting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been first.
+        // Another thread may have inserted the set.
         let index = match self.find(hash, key) {
             Ok((number, entry)) => {
                 return Some(Interned {
                     number,
                     value: &entry.value,
-                    found,
+                    is_overflow,
                 });
             }
             Err(index) => index,
@@ -282,7 +277,7 @@ impl<T> Storage<T> {
         Some(Interned {
             number,
             value: &entry.value,
-            found,
+            is_overflow,
         })
     }
 }
@@ -307,11 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_one_number_for_ever() {
+    fn a_set_keeps_its_number() {
         let interner = Interner::new(10);
         let make = |labels: &Labels| labels.value(Label::ModelId).to_owned();
         let first = interner.resolve(&mut model("a"), make);
-        assert_eq!(first.found, Found::Own);
+        assert!(!first.is_overflow);
         assert_eq!(
             interner.resolve(&mut model("a"), |_| unreachable!()).number,
             first.number
@@ -325,10 +320,10 @@ mod tests {
     fn beyond_the_limit_unbounded_values_fold_and_bounded_ones_stay() {
         let interner = Interner::new(2);
         for id in ["a", "b"] {
-            assert_eq!(interner.resolve(&mut model(id), |_| ()).found, Found::Own);
+            assert!(!interner.resolve(&mut model(id), |_| ()).is_overflow);
         }
         let folded = interner.resolve(&mut model("c"), |_| ());
-        assert_eq!(folded.found, Found::Overflow);
+        assert!(folded.is_overflow);
         let labels = interner.labels(folded.number);
         assert_eq!(
             (labels.get(Label::ModelId), labels.get(Label::Operation)),
@@ -341,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn bounded_labels_that_are_none_end_in_one_set() {
+    fn sets_beyond_the_reserve_share_one_entry() {
         let interner = Interner::new(1);
         let mut numbers = std::collections::HashSet::new();
         for operation in 0..2_000 {

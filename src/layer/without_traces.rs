@@ -1,4 +1,4 @@
-//! What stands for traces in a build without them: nothing, which the compiler sees, too.
+//! The uninhabited counterpart of `with_traces`, for builds without the feature `otlp`: the compiler removes its calls.
 
 use std::{convert::Infallible, marker::PhantomData};
 
@@ -8,15 +8,15 @@ use tracing::{
 };
 use tracing_subscriber::layer::Context;
 
-use super::Seen;
+use super::SpanLookup;
 
-/// There is none.
+/// Traces, which no build without the feature `otlp` can construct.
 pub(super) struct Traced<S> {
     never: Infallible,
     subscriber: PhantomData<fn(S)>,
 }
 
-impl<S: Seen> Traced<S> {
+impl<S: SpanLookup> Traced<S> {
     pub(super) fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
         match self.never {}
     }

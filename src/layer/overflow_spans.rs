@@ -1,8 +1,8 @@
-//! Open spans that have no place in the table of inferences: in a map of our own, by span id, in shards.
+//! Stores the open spans outside the table of inferences, in a sharded map by span id.
 //!
-//! Not in the spans' extensions: other layers hold those while foreign code runs, and a lock that a panic of it
-//! left poisoned would make ours panic too; and two of our Layers in one stack would meet there. Nothing foreign
-//! runs, and no sink is called, while a shard is held.
+//! The map replaces the extensions of the registry for two reasons: other layers hold the extensions while the
+//! application's code runs, whose panic would poison the lock; and two Layers of this crate in one subscriber would share
+//! the extensions. No code of the application runs, and no sink is called, while a shard is locked.
 
 use std::{
     collections::HashMap,
@@ -14,40 +14,41 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-use super::{kind::Kind, open::State, operation::Operation};
+use super::{open::State, operation::Operation};
+use crate::observation::Kind;
 
-/// Spans that are kept here at most; one that is never closed stays for ever.
-const MOST: usize = 65_536;
+/// Max spans in the map. A span that never closes stays in the map.
+const MAX_SPANS: usize = 65_536;
 const SHARDS: usize = 16;
 
 /// An open span.
 pub(super) enum Entry {
-    /// An inference that found no place in its table.
+    /// An inference whose slots in the table were taken.
     Inference(Arc<State>),
-    /// Anything else.
+    /// A span of another kind.
     Operation(Box<Operation>),
 }
 
-/// What an open span is.
-pub(super) enum Found {
+/// The data that a record needs of an open span.
+pub(super) enum OpenSpan {
     Inference(Arc<State>),
     Operation { kind: Kind, plan: u32 },
 }
 
 #[derive(Default)]
-pub(super) struct Elsewhere {
+pub(super) struct OverflowSpans {
     shards: [Mutex<HashMap<u64, Entry, RandomState>>; SHARDS],
     count: AtomicUsize,
 }
 
-impl Elsewhere {
-    /// False if there are too many.
+impl OverflowSpans {
+    /// Inserts a span; returns `false` if the map is full.
     pub(super) fn insert(&self, id: u64, entry: Entry) -> bool {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= MOST {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_SPANS {
             self.count.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        // A span whose close never came here left its id to this one.
+        // The registry reused the id of a span whose close the Layer did not see.
         if self.shard(id).insert(id, entry).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -73,21 +74,21 @@ impl Elsewhere {
         }
     }
 
-    /// What this span is, if it is here.
-    pub(super) fn find(&self, id: u64) -> Option<Found> {
+    /// Returns the data of a span in the map.
+    pub(super) fn find(&self, id: u64) -> Option<OpenSpan> {
         if self.is_empty() {
             return None;
         }
         Some(match self.shard(id).get(&id)? {
-            Entry::Inference(state) => Found::Inference(Arc::clone(state)),
-            Entry::Operation(operation) => Found::Operation {
+            Entry::Inference(state) => OpenSpan::Inference(Arc::clone(state)),
+            Entry::Operation(operation) => OpenSpan::Operation {
                 kind: operation.kind,
                 plan: operation.plan,
             },
         })
     }
 
-    /// What `with` makes of an operation.
+    /// Calls `with` with an operation of the map.
     pub(super) fn operation<R>(
         &self,
         id: u64,
@@ -108,7 +109,7 @@ impl Elsewhere {
     }
 
     fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Entry, RandomState>> {
-        // The registry counts ids up, page by page: the low bits differ between neighbours.
+        // The registry assigns ascending ids, so neighbours differ in the low bits.
         let shard = &self.shards[(id as usize) % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }

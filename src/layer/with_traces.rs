@@ -1,6 +1,6 @@
-//! Interpretation and traces together, for those who have both.
+//! Passes the callbacks of a Layer with traces to the gate and to the interpreter.
 //!
-//! Out of line: spans that are only measured go another way, and must not carry the code of those that are traced.
+//! The methods are never inlined: a Layer without traces must not pay for this code.
 
 use tracing::{
     Event,
@@ -9,22 +9,22 @@ use tracing::{
 };
 use tracing_subscriber::layer::Context;
 
-use super::{Seen, watch::Watch};
+use super::{SpanLookup, interpreter::Interpreter};
 use crate::traces::Gate;
 
-/// A gate for traces, and the interpretation unless metrics are off.
+/// The gate of the traces, and the interpreter unless metrics are off.
 pub(super) struct Traced<S> {
-    pub(super) watch: Option<Watch>,
+    pub(super) interpreter: Option<Interpreter>,
     pub(super) gate: Gate<S>,
-    /// Events that are more verbose pass for somebody else's sake.
+    /// Max level of events; more verbose events pass the outer filter only for other layers.
     pub(super) event_level: LevelFilter,
 }
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "what is passed by reference would be written down for those who have no traces, too"
+    reason = "a context passed by reference would be spilled to the stack in a Layer without traces, too"
 )]
-impl<S: Seen> Traced<S> {
+impl<S: SpanLookup> Traced<S> {
     #[inline(never)]
     pub(super) fn on_new_span(
         &self,
@@ -33,16 +33,16 @@ impl<S: Seen> Traced<S> {
         context: Context<'_, S>,
     ) {
         self.gate.on_new_span(attributes, id, &context);
-        if let Some(watch) = &self.watch {
-            watch.on_new_span(attributes, id);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_new_span(attributes, id);
         }
     }
 
     #[inline(never)]
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         self.gate.on_record(id, values, &context);
-        if let Some(watch) = &self.watch {
-            watch.on_record(id, values);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_record(id, values);
         }
     }
 
@@ -52,32 +52,32 @@ impl<S: Seen> Traced<S> {
             return;
         }
         self.gate.on_event(event, &context);
-        if let Some(watch) = &self.watch {
-            watch.on_event(event, &context, || self.gate.trace_of(event, &context));
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_event(event, &context, || self.gate.trace_of(event, &context));
         }
     }
 
     #[inline(never)]
     pub(super) fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         if let Some(entered) = self.gate.on_enter(id, &context)
-            && let Some(watch) = &self.watch
+            && let Some(interpreter) = &self.interpreter
         {
-            watch.is_traced(id, entered.trace_id, entered.span_id);
+            interpreter.set_trace(id, entered.trace_id, entered.span_id);
         }
     }
 
     #[inline(never)]
     pub(super) fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         self.gate.on_exit(id, &context);
-        if let Some(watch) = &self.watch {
-            watch.on_exit(id);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_exit(id);
         }
     }
 
     #[inline(never)]
     pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(watch) = &self.watch {
-            watch.on_close(id);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_close(id);
         }
         self.gate.on_close(id, &context);
     }

@@ -1,4 +1,4 @@
-//! What is done with spans: opened, recorded into, closed.
+//! Interprets the callbacks for spans: new span, record, exit, close.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,51 +9,51 @@ use tracing::{
 use tracing_subscriber::layer::Context;
 
 use super::{
-    Seen,
-    callsite::{Callsites, Interest, Mapping, Plan},
-    elsewhere::{Elsewhere, Entry, Found},
-    kind::{AnInference, Kind},
+    SpanLookup,
+    callsite::{CallsitePlan, Callsites, Interest},
+    field_reader::{FieldReader, KindReader, ReadLabels},
     open::{OpenTable, State},
     operation::Operation,
+    overflow_spans::{Entry, OpenSpan, OverflowSpans},
     probe,
-    values::Values,
-    visit::{KindReader, Read, Reader},
+    values::{AnInference, Values},
 };
 use crate::{
-    interner::{DEFAULT_LIMIT, Interner},
     observation::{
-        Dropped, ErrorEvent, InferenceEnd, Label, Labels, Observation, Sink, Text, TraceReference,
+        Dropped, ErrorEvent, InferenceEnd, Kind, Label, Labels, Mapping, Observation, Sink, Text,
+        TraceReference,
+        interner::{DEFAULT_LIMIT, Interner},
     },
     runtime::clock::Clock,
     runtime::own_thread,
 };
 
-/// Locks for [`Watch::relabel`], by span.
-const RELABELLINGS: usize = 16;
+/// Number of locks for [`Interpreter::relabel`]; a span's address selects the lock.
+const RELABEL_LOCKS: usize = 16;
 
-/// The interpretation of spans and events, under way.
-pub(super) struct Watch {
-    /// In a box: an `Arc` computes where its content is at each call.
+/// Interprets spans and events and passes observations to a sink.
+pub(super) struct Interpreter {
+    /// A box: an `Arc` would compute the address of its content at each call.
     pub(super) sink: Box<dyn Sink>,
     pub(super) clock: Clock,
     pub(super) callsites: Callsites,
     pub(super) open: OpenTable,
-    pub(super) elsewhere: Elsewhere,
-    /// Classes and components of failures, so that an open inference needs a number only.
+    pub(super) overflow: OverflowSpans,
+    /// Label sets of failures, so that an open inference stores only a number.
     failures: Interner<()>,
-    relabellings: [Mutex<()>; RELABELLINGS],
+    relabel_locks: [Mutex<()>; RELABEL_LOCKS],
 }
 
-impl Watch {
+impl Interpreter {
     pub(super) fn new(sink: Box<dyn Sink>, mapping: Mapping, clock: Clock) -> Self {
         Self {
             sink,
             clock,
             callsites: Callsites::new(mapping),
             open: OpenTable::new(),
-            elsewhere: Elsewhere::default(),
+            overflow: OverflowSpans::default(),
             failures: Interner::new(DEFAULT_LIMIT),
-            relabellings: Default::default(),
+            relabel_locks: Default::default(),
         }
     }
 
@@ -66,7 +66,7 @@ impl Watch {
         match plan.interest {
             Interest::Span(kind) => self.open_operation(plan, kind, attributes, id),
             Interest::SpanByField => self.open_by_field(plan, attributes, id),
-            Interest::Nothing | Interest::Event(_) => {}
+            Interest::Unused | Interest::Event(_) => {}
         }
     }
 
@@ -74,16 +74,16 @@ impl Watch {
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>) {
         let has_ended = match self.open.get(id.into_u64()) {
             Some(state) => self.record_inference(state, values),
-            None => self.record_elsewhere(id, values),
+            None => self.record_overflow(id, values),
         };
         if has_ended {
-            // Its span may live on, in a clone or in a task that it began: that is no time of its.
+            // The span may live on, in a clone or in a spawned task; that time is no part of the operation.
             self.on_close(id);
         }
     }
 
     #[inline]
-    pub(super) fn on_event<S: Seen>(
+    pub(super) fn on_event<S: SpanLookup>(
         &self,
         event: &Event<'_>,
         context: &Context<'_, S>,
@@ -98,7 +98,7 @@ impl Watch {
     #[inline]
     pub(super) fn on_exit(&self, id: &Id) {
         if std::thread::panicking() {
-            self.panicked(id);
+            self.mark_panicked(id);
         }
     }
 
@@ -109,36 +109,33 @@ impl Watch {
                 self.close_inference(state);
                 state.free();
             }
-            None if self.elsewhere.is_empty() => {}
-            None => self.close_elsewhere(id),
+            None if self.overflow.is_empty() => {}
+            None => self.close_overflow(id),
         }
     }
 
     #[inline]
-    fn open_inference(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+    fn open_inference(&self, plan: &CallsitePlan, attributes: &Attributes<'_>, id: &Id) {
         if own_thread::is_marked() {
-            return probe::saw(attributes.metadata());
+            return probe::count(attributes.metadata());
         }
         let start = self.clock.raw();
         match self.open.open(id.into_u64(), start, plan) {
             Some(state) => self.begin_inference(state, plan, attributes),
-            None => self.open_elsewhere(start, plan, attributes, id),
+            None => self.open_overflow(start, plan, attributes, id),
         }
     }
 
-    /// There is no place in the table.
+    /// Opens an inference outside the table, whose slots are taken.
     #[cold]
     #[inline(never)]
-    fn open_elsewhere(&self, start: u64, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+    fn open_overflow(&self, start: u64, plan: &CallsitePlan, attributes: &Attributes<'_>, id: &Id) {
         let state = Arc::new(State::new(start, plan));
         self.begin_inference(&state, plan, attributes);
         let handle = state.handle();
-        if !self
-            .elsewhere
-            .insert(id.into_u64(), Entry::Inference(state))
-        {
-            self.too_many();
-            // Not watched to its end: it must not stay in flight for ever.
+        if !self.overflow.insert(id.into_u64(), Entry::Inference(state)) {
+            self.report_too_many_open();
+            // No close will follow, so the inference must not stay in flight.
             self.sink.abandon(handle);
         }
     }
@@ -146,25 +143,31 @@ impl Watch {
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "two callers, of which one is hot: a frame saved at each inference"
+        reason = "two callers, a hot one among them: saves a stack frame for each inference"
     )]
-    fn begin_inference(&self, state: &State, plan: &Plan, attributes: &Attributes<'_>) {
-        let mut reader = Reader::new(plan, self, AnInference, state);
+    fn begin_inference(&self, state: &State, plan: &CallsitePlan, attributes: &Attributes<'_>) {
+        let mut reader = FieldReader::new(plan, self, AnInference, state);
         attributes.record(&mut reader);
-        // Where they were read they stay: moved out they would be copied.
-        let labels = reader.words.checked(&*self.sink);
+        // Borrowed from the reader: a move would copy the labels.
+        let labels = reader.labels.checked(&*self.sink);
         state.set_handle(self.sink.open(labels));
-        if let Some(failure) = reader.words.failure {
-            self.note_failure(state, &failure);
+        if let Some(failure) = reader.labels.failure {
+            self.record_failure(state, &failure);
         }
     }
 
-    fn open_operation(&self, plan: &Plan, kind: Kind, attributes: &Attributes<'_>, id: &Id) {
+    fn open_operation(
+        &self,
+        plan: &CallsitePlan,
+        kind: Kind,
+        attributes: &Attributes<'_>,
+        id: &Id,
+    ) {
         if own_thread::is_marked() {
-            return probe::saw(attributes.metadata());
+            return probe::count(attributes.metadata());
         }
         let start = self.clock.raw();
-        let mut reader = Reader::new(plan, self, kind, Values::new());
+        let mut reader = FieldReader::new(plan, self, kind, Values::new());
         attributes.record(&mut reader);
         let (labels, values) = reader.into_parts();
         let mut operation = Box::new(Operation {
@@ -175,22 +178,22 @@ impl Watch {
             has_panicked: false,
             was_opened_in_panic: std::thread::panicking(),
             declares_status: plan.declares_status,
-            under_way: None,
+            in_flight: None,
             plan: plan.number,
         });
-        operation.under_way = operation
-            .begins_as()
+        operation.in_flight = operation
+            .in_flight_request()
             .map(|request| self.sink.request_began(request));
-        let under_way = operation.under_way;
+        let in_flight = operation.in_flight;
         let connection_type = operation.connection_type().map(str::to_owned);
         if !self
-            .elsewhere
+            .overflow
             .insert(id.into_u64(), Entry::Operation(operation))
         {
-            if let Some(handle) = under_way {
+            if let Some(handle) = in_flight {
                 self.sink.request_ended(handle);
             }
-            return self.too_many();
+            return self.report_too_many_open();
         }
         if let Some(connection_type) = connection_type {
             self.connection(&connection_type, true);
@@ -198,7 +201,7 @@ impl Watch {
     }
 
     #[cold]
-    fn open_by_field(&self, plan: &Plan, attributes: &Attributes<'_>, id: &Id) {
+    fn open_by_field(&self, plan: &CallsitePlan, attributes: &Attributes<'_>, id: &Id) {
         let mut reader = KindReader {
             plan,
             name: Text::new(),
@@ -213,7 +216,7 @@ impl Watch {
         }
     }
 
-    fn too_many(&self) {
+    fn report_too_many_open(&self) {
         self.sink.dropped(
             Dropped::TooManyOpenSpans,
             "spans are opened and never closed",
@@ -230,74 +233,75 @@ impl Watch {
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "two callers, of which one is hot: a frame saved at each inference"
+        reason = "two callers, a hot one among them: saves a stack frame for each inference"
     )]
     fn record_inference(&self, state: &State, values: &Record<'_>) -> bool {
-        let Some(plan) = self.callsites.numbered(state.plan()) else {
+        let Some(plan) = self.callsites.by_number(state.plan()) else {
             return false;
         };
-        let mut reader = Reader::late(plan, self, AnInference, state);
+        let mut reader = FieldReader::late(plan, self, AnInference, state);
         values.record(&mut reader);
-        match reader.words {
+        match reader.labels {
             None => false,
-            Some(read) => self.recorded_more(state, read),
+            Some(read) => self.record_labels(state, read),
         }
     }
 
-    /// Labels or a failure were recorded: what few inferences record late.
+    /// Records labels, a failure or the end of an inference; few inferences record these late.
     #[inline(never)]
-    fn recorded_more(&self, state: &State, mut read: Read) -> bool {
+    fn record_labels(&self, state: &State, mut read: ReadLabels) -> bool {
         let labels = read.checked(&*self.sink);
         if !labels.is_empty() {
             self.relabel(state, labels);
         }
         if let Some(failure) = read.failure {
-            self.note_failure(state, &failure);
+            self.record_failure(state, &failure);
         }
         read.has_ended
     }
 
-    /// Two threads that record labels into one span must not both leave the label set it had.
+    /// Moves an inference to the label set with these labels. The lock keeps two threads from both leaving the earlier
+    /// label set.
     #[cold]
     fn relabel(&self, state: &State, later: &Labels) {
-        let _one_at_a_time = self.relabelling(state);
+        let _guard = self.lock_labels(state);
         state.set_handle(self.sink.relabel(state.handle(), later));
     }
 
     #[cold]
-    pub(super) fn note_failure(&self, state: &State, later: &Labels) {
-        let _one_at_a_time = self.relabelling(state);
+    pub(super) fn record_failure(&self, state: &State, later: &Labels) {
+        let _guard = self.lock_labels(state);
         let mut failure = self.failures.labels(state.failure());
         failure.extend(later);
         state.set_failure(self.failures.resolve(&mut failure, |_| ()).number);
     }
 
-    fn relabelling(&self, state: &State) -> std::sync::MutexGuard<'_, ()> {
-        // States lie 128 bytes apart.
-        let lock = &self.relabellings[(std::ptr::from_ref(state).addr() >> 7) % RELABELLINGS];
+    fn lock_labels(&self, state: &State) -> std::sync::MutexGuard<'_, ()> {
+        // States have a distance of 128 bytes or a multiple.
+        let lock = &self.relabel_locks[(std::ptr::from_ref(state).addr() >> 7) % RELABEL_LOCKS];
         lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline(never)]
-    fn record_elsewhere(&self, id: &Id, values: &Record<'_>) -> bool {
+    fn record_overflow(&self, id: &Id, values: &Record<'_>) -> bool {
         let number = id.into_u64();
-        let (kind, plan) = match self.elsewhere.find(number) {
+        let (kind, plan) = match self.overflow.find(number) {
             None => return false,
-            Some(Found::Inference(state)) => return self.record_inference(&state, values),
-            Some(Found::Operation { kind, plan }) => (kind, plan),
+            Some(OpenSpan::Inference(state)) => return self.record_inference(&state, values),
+            Some(OpenSpan::Operation { kind, plan }) => (kind, plan),
         };
-        let Some(plan) = self.callsites.numbered(plan) else {
+        let Some(plan) = self.callsites.by_number(plan) else {
             return false;
         };
-        let mut reader = Reader::late(plan, self, kind, Values::new());
+        let mut reader = FieldReader::late(plan, self, kind, Values::new());
         values.record(&mut reader);
-        // Looked at first, as it reports what was cut, which nothing may be held for.
-        if let Some(read) = &mut reader.words {
+        // Reports truncated values before the lock of the map is taken, because the report calls the sink.
+        if let Some(read) = &mut reader.labels {
             read.checked(&*self.sink);
         }
-        let types = self.elsewhere.operation(number, |operation| {
+        let types = self.overflow.operation(number, |operation| {
             let before = operation.connection_type().map(str::to_owned);
-            for labels in reader.words.iter().flat_map(Read::all) {
+            for labels in reader.labels.iter().flat_map(ReadLabels::all) {
                 operation.labels.extend(labels);
             }
             operation.values.extend(&reader.values);
@@ -309,32 +313,32 @@ impl Watch {
             self.connection(&before, false);
             self.connection(&now, true);
         }
-        reader.words.is_some_and(|read| read.has_ended)
+        reader.labels.is_some_and(|read| read.has_ended)
     }
 
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "two callers, of which one is hot: a frame saved at each inference"
+        reason = "two callers, a hot one among them: saves a stack frame for each inference"
     )]
     fn close_inference(&self, state: &State) {
         let now = self.clock.raw();
         if std::thread::panicking() {
-            state.closed_in_panic();
+            state.close_in_panic();
         }
-        // Where it is made it stays: given back by a function of its own it would be copied.
+        // Created here: the return value of another function would be copied.
         let mut end = state.end(&self.clock, now);
         if state.is_plain() {
             return self.sink.close(state.handle(), &end, None);
         }
-        self.close_with_more(state, &mut end);
-        state.forget();
+        self.close_with_details(state, &mut end);
+        state.reset_details();
     }
 
-    /// There is more to say of its end than most inferences say.
+    /// Closes an inference with values that few inferences have.
     #[inline(never)]
-    fn close_with_more(&self, state: &State, end: &mut InferenceEnd) {
-        state.add_more(end, &self.clock);
+    fn close_with_details(&self, state: &State, end: &mut InferenceEnd) {
+        state.add_details(end, &self.clock);
         if state.has_failed() {
             self.close_failed(state, end);
         } else {
@@ -351,36 +355,36 @@ impl Watch {
         self.sink.close(state.handle(), end, Some(&failure));
     }
 
-    /// A span belongs to a sampled trace: what is measured of it names that.
+    /// Sets the sampled trace of a span, for exemplars.
     #[cfg(feature = "otlp")]
-    pub(super) fn is_traced(&self, id: &Id, trace_id: u128, span_id: u64) {
-        use super::values::Target as _;
+    pub(super) fn set_trace(&self, id: &Id, trace_id: u128, span_id: u64) {
+        use super::values::ValueTarget as _;
         if let Some(mut state) = self.open.get(id.into_u64()) {
             state.trace_id(trace_id);
             state.span_id(span_id);
-        } else if !self.elsewhere.is_empty() {
-            self.is_traced_elsewhere(id, trace_id, span_id);
+        } else if !self.overflow.is_empty() {
+            self.set_trace_of_overflow(id, trace_id, span_id);
         }
     }
 
     #[cfg(feature = "otlp")]
-    fn is_traced_elsewhere(&self, id: &Id, trace_id: u128, span_id: u64) {
-        use super::values::Target as _;
+    fn set_trace_of_overflow(&self, id: &Id, trace_id: u128, span_id: u64) {
+        use super::values::ValueTarget as _;
         let id = id.into_u64();
-        if let Some(state) = self.elsewhere.inference(id) {
+        if let Some(state) = self.overflow.inference(id) {
             (&*state).trace_id(trace_id);
             (&*state).span_id(span_id);
             return;
         }
-        self.elsewhere.operation(id, |operation| {
+        self.overflow.operation(id, |operation| {
             operation.values.trace_id(trace_id);
             operation.values.span_id(span_id);
         });
     }
 
     #[inline(never)]
-    fn close_elsewhere(&self, id: &Id) {
-        match self.elsewhere.remove(id.into_u64()) {
+    fn close_overflow(&self, id: &Id) {
+        match self.overflow.remove(id.into_u64()) {
             None => {}
             Some(Entry::Inference(state)) => self.close_inference(&state),
             Some(Entry::Operation(mut operation)) => self.close_operation(&mut operation),
@@ -390,14 +394,14 @@ impl Watch {
     fn close_operation(&self, operation: &mut Operation) {
         operation.closed(std::thread::panicking());
         let duration = self.clock.between(operation.start, self.clock.raw());
-        if let Some(handle) = operation.under_way {
+        if let Some(handle) = operation.in_flight {
             self.sink.request_ended(handle);
         }
         if let Some(observation) = operation.observation(duration, &self.clock) {
             self.sink.record(&observation);
         }
-        // Kinds that have no place for it: a failure is an error all the same.
-        if let Some((error_type, component)) = operation.failure_beside() {
+        // Kinds whose observation carries no failure count the failure as an error.
+        if let Some((error_type, component)) = operation.separate_failure() {
             self.sink.record(
                 &ErrorEvent {
                     error_type,
@@ -409,20 +413,21 @@ impl Watch {
     }
 
     #[cold]
-    fn panicked(&self, id: &Id) {
+    fn mark_panicked(&self, id: &Id) {
         if self
-            .with_inference(id.into_u64(), State::panicked)
+            .with_inference(id.into_u64(), State::mark_panicked)
             .is_none()
         {
-            self.elsewhere.operation(id.into_u64(), Operation::panicked);
+            self.overflow
+                .operation(id.into_u64(), Operation::mark_panicked);
         }
     }
 
-    /// Calls `with` if this span is an open inference.
+    /// Calls `with` with the state of an open inference.
     pub(super) fn with_inference<R>(&self, id: u64, with: impl FnOnce(&State) -> R) -> Option<R> {
         if let Some(state) = self.open.get(id) {
             return Some(with(state));
         }
-        self.elsewhere.inference(id).map(|state| with(&state))
+        self.overflow.inference(id).map(|state| with(&state))
     }
 }

@@ -1,7 +1,7 @@
-//! Reads the fields of a span or an event into values and labels on the stack.
+//! Reads the fields of a span or an event into values and labels.
 //!
-//! Numbers are taken in any type, also as text; foreign `Debug` and `Display` impls print into a bounded buffer,
-//! with nothing held that they could come back to, and a panic of theirs ends there.
+//! The reader accepts a number in any type, also as text. It prints the application's `Debug` and `Display` values into a
+//! bounded buffer, holds no lock meanwhile, and catches their panics.
 
 use std::{
     fmt::{self, Write as _},
@@ -11,49 +11,50 @@ use std::{
 use tracing::field::{Field, Visit};
 
 use super::{
-    callsite::Plan,
+    callsite::CallsitePlan,
     fields::Role,
-    kind::Kind,
-    values::{Target, UNSET},
-    watch::Watch,
+    interpreter::Interpreter,
+    values::{UNSET, ValueTarget},
 };
-use crate::observation::{CacheResult, Dropped, Label, Labels, Outcome, Sink, Text, TokenSource};
+use crate::observation::{
+    CacheResult, Dropped, Kind, Label, Labels, Outcome, Sink, Text, TokenSource,
+};
 
-/// The largest count or size that is believed; a subtraction that went below 0 is far above.
-const MOST: u64 = 1 << 40;
+/// The largest accepted count or size. A subtraction that wrapped around below 0 lies far above.
+const MAX_COUNT: u64 = 1 << 40;
 
-/// Reads fields by the roles that a plan gives them.
+/// Reads fields by the roles of a callsite's plan.
 ///
-/// What is known of the target when this is compiled is not asked at each field: which kind it is, whether there
-/// are labels already.
-pub(super) struct Reader<'r, T: Target, W> {
-    plan: &'r Plan,
-    /// Its sink is hardly ever needed, so not even that one's address is computed until it is.
-    watch: &'r Watch,
-    /// Some fields mean different things to different kinds.
-    kind: T::Kind,
-    /// Labels and failures.
-    pub(super) words: W,
-    pub(super) values: T,
+/// The type parameters carry the facts that are known at compile time, so that no field checks them at run time: the kind
+/// of the span (`V`), and whether the reader expects labels (`L`).
+pub(super) struct FieldReader<'r, V: ValueTarget, L> {
+    plan: &'r CallsitePlan,
+    /// The interpreter with its sink. The sink is rarely needed, so the reader computes its address on demand.
+    interpreter: &'r Interpreter,
+    /// The kind of the span; a few roles depend on the kind.
+    kind: V::Kind,
+    /// Labels and failure of the span.
+    pub(super) labels: L,
+    pub(super) values: V,
 }
 
-/// Where a [`Reader`] puts what is no number.
-pub(super) trait Words {
+/// The storage that a [`FieldReader`] writes labels to.
+pub(super) trait LabelTarget {
     fn set(&mut self, label: Label, value: &str);
     fn set_failure(&mut self, label: Label, value: &str);
     fn set_ended(&mut self);
-    fn into_read(self) -> Read;
+    fn into_labels(self) -> ReadLabels;
 }
 
-/// Labels, and the class and component of a failure, which are no part of who was called.
-pub(super) struct Read {
+/// The labels of a span, and apart from them the labels of its failure.
+pub(super) struct ReadLabels {
     pub(super) labels: Labels,
     pub(super) failure: Option<Box<Labels>>,
-    /// What the span watched is over.
+    /// Whether `observatory.ended` was recorded.
     pub(super) has_ended: bool,
 }
 
-impl Read {
+impl ReadLabels {
     #[inline]
     const fn new() -> Self {
         Self {
@@ -63,7 +64,7 @@ impl Read {
         }
     }
 
-    /// The labels; reports what was cut of them.
+    /// Returns the labels; reports truncated values to the sink.
     #[inline]
     pub(super) fn checked(&mut self, sink: &dyn Sink) -> &mut Labels {
         if self.labels.truncated() > 0 {
@@ -72,14 +73,14 @@ impl Read {
         &mut self.labels
     }
 
-    /// The labels that were read, and those of a failure.
+    /// Returns the labels and the labels of the failure.
     pub(super) fn all(&self) -> impl Iterator<Item = &Labels> {
         std::iter::once(&self.labels).chain(self.failure.as_deref())
     }
 }
 
-/// Of what is likely to have labels.
-impl Words for Read {
+/// For new spans, which nearly always have labels.
+impl LabelTarget for ReadLabels {
     #[inline]
     fn set(&mut self, label: Label, value: &str) {
         self.labels.set(label, value);
@@ -94,66 +95,77 @@ impl Words for Read {
         self.has_ended = true;
     }
 
-    fn into_read(self) -> Read {
+    fn into_labels(self) -> ReadLabels {
         self
     }
 }
 
-/// Of what is likely to have none: what is recorded late is mostly numbers.
-impl Words for Option<Read> {
+/// For later records, which rarely have labels.
+impl LabelTarget for Option<ReadLabels> {
     #[inline(never)]
     fn set(&mut self, label: Label, value: &str) {
-        self.get_or_insert_with(Read::new).set(label, value);
+        self.get_or_insert_with(ReadLabels::new).set(label, value);
     }
 
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
-        self.get_or_insert_with(Read::new).set_failure(label, value);
+        self.get_or_insert_with(ReadLabels::new)
+            .set_failure(label, value);
     }
 
     #[inline(never)]
     fn set_ended(&mut self) {
-        self.get_or_insert_with(Read::new).has_ended = true;
+        self.get_or_insert_with(ReadLabels::new).has_ended = true;
     }
 
-    fn into_read(self) -> Read {
-        self.unwrap_or(Read::new())
+    fn into_labels(self) -> ReadLabels {
+        self.unwrap_or(ReadLabels::new())
     }
 }
 
-impl<'r, T: Target> Reader<'r, T, Read> {
-    /// A reader of what is likely to have labels.
+impl<'r, V: ValueTarget> FieldReader<'r, V, ReadLabels> {
+    /// Returns a reader for the fields of a new span or an event.
     #[inline]
-    pub(super) fn new(plan: &'r Plan, watch: &'r Watch, kind: T::Kind, values: T) -> Self {
+    pub(super) fn new(
+        plan: &'r CallsitePlan,
+        interpreter: &'r Interpreter,
+        kind: V::Kind,
+        values: V,
+    ) -> Self {
         Self {
             plan,
-            watch,
+            interpreter,
             kind,
-            words: Read::new(),
+            labels: ReadLabels::new(),
             values,
         }
     }
 }
 
-impl<'r, T: Target> Reader<'r, T, Option<Read>> {
-    /// A reader of what is likely to have none.
+impl<'r, V: ValueTarget> FieldReader<'r, V, Option<ReadLabels>> {
+    /// Returns a reader for the fields of a later record.
     #[inline]
-    pub(super) fn late(plan: &'r Plan, watch: &'r Watch, kind: T::Kind, values: T) -> Self {
+    pub(super) fn late(
+        plan: &'r CallsitePlan,
+        interpreter: &'r Interpreter,
+        kind: V::Kind,
+        values: V,
+    ) -> Self {
         Self {
             plan,
-            watch,
+            interpreter,
             kind,
-            words: None,
+            labels: None,
             values,
         }
     }
 }
 
-impl<T: Target, W: Words> Reader<'_, T, W> {
-    /// All labels, none where none was read, and values.
-    pub(super) fn into_parts(self) -> (Labels, T) {
-        let mut read = self.words.into_read();
-        read.checked(&*self.watch.sink);
+impl<V: ValueTarget, L: LabelTarget> FieldReader<'_, V, L> {
+    /// Returns all labels, the labels of a failure included, and the values.
+    pub(super) fn into_parts(self) -> (Labels, V) {
+        let mut read = self.labels.into_labels();
+        read.checked(&*self.interpreter.sink);
         if let Some(failure) = read.failure {
             read.labels.extend(&failure);
         }
@@ -167,7 +179,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
 
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
-        self.words.set_failure(label, value);
+        self.labels.set_failure(label, value);
         if label == Label::ErrorType && !value.is_empty() {
             self.values.failed_with(value == "timeout");
         }
@@ -177,7 +189,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
     fn status(&mut self, status: &str) {
         match self.kind.into() {
             Kind::Cache | Kind::HttpRequest => self.status_or_result(status),
-            // Nearly all are this one.
+            // The common case.
             _ if status == "success" => self.values.outcome(Outcome::Success),
             _ => self.outcome(status),
         }
@@ -205,20 +217,25 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
         let outcome = Outcome::parse(status);
         self.values.outcome(outcome);
         if outcome == Outcome::Other {
-            self.watch.sink.dropped(Dropped::UnknownStatus, status);
+            self.interpreter
+                .sink
+                .dropped(Dropped::UnknownStatus, status);
         }
     }
 
     fn number(&mut self, field: &Field, value: u64) {
         let role = self.plan.role(field.index());
-        if value > MOST && role.is_count() {
-            return self.watch.sink.dropped(Dropped::OutOfRange, field.name());
+        if value > MAX_COUNT && role.is_count() {
+            return self
+                .interpreter
+                .sink
+                .dropped(Dropped::OutOfRange, field.name());
         }
         let values = &mut self.values;
         match role {
             Role::OutputTokens => values.output_tokens(value),
             Role::InputTokens => values.input_tokens(value),
-            Role::CachedTokens => values.cached_tokens(value),
+            Role::TokenDetail(detail) => values.token_detail(detail, value),
             Role::QueueSeconds => values.queue_seconds(value as f64),
             Role::StatusCode => values.status_code(u16::try_from(value).unwrap_or(0)),
             Role::RequestSize => values.request_size(value),
@@ -231,7 +248,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
                 values.status_code(u16::try_from(value).unwrap_or(0));
             }
             Role::Status => self.status(itoa::Buffer::new().format(value)),
-            Role::Label(label) => self.words.set(label, itoa::Buffer::new().format(value)),
+            Role::Label(label) => self.labels.set(label, itoa::Buffer::new().format(value)),
             Role::Failure(label) => self.set_failure(label, itoa::Buffer::new().format(value)),
             Role::Error => values.failed(),
             Role::None
@@ -252,7 +269,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
     #[inline(never)]
     fn text(&mut self, field: &Field, value: &str) {
         match self.role(field) {
-            Role::Label(label) => self.words.set(label, value),
+            Role::Label(label) => self.labels.set(label, value),
             Role::Failure(label) => self.set_failure(label, value),
             Role::Status => self.status(value),
             Role::Error if value.is_empty() => {}
@@ -278,7 +295,10 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             Role::SpanKind => self.values.client(value.eq_ignore_ascii_case("client")),
             Role::StatusCode => match status_code(value) {
                 Some(code) => self.values.status_code(code),
-                None => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
+                None => self
+                    .interpreter
+                    .sink
+                    .dropped(Dropped::NotNumeric, field.name()),
             },
             Role::None
             | Role::Content
@@ -289,7 +309,7 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
             | Role::Metric(_) => {}
             Role::OutputTokens
             | Role::InputTokens
-            | Role::CachedTokens
+            | Role::TokenDetail(_)
             | Role::QueueSeconds
             | Role::RequestSize
             | Role::ResponseSize
@@ -299,14 +319,17 @@ impl<T: Target, W: Words> Reader<'_, T, W> {
                 Ok(number) => self.number(field, number),
                 Err(_) => match value.parse() {
                     Ok(number) => self.record_f64(field, number),
-                    Err(_) => self.watch.sink.dropped(Dropped::NotNumeric, field.name()),
+                    Err(_) => self
+                        .interpreter
+                        .sink
+                        .dropped(Dropped::NotNumeric, field.name()),
                 },
             },
         }
     }
 }
 
-/// The code of `200` and of `200 OK`, which is how `http::StatusCode` displays.
+/// Parses `200`, and `200 OK`, the `Display` output of `http::StatusCode`.
 fn status_code(text: &str) -> Option<u16> {
     text.split(' ').next()?.parse().ok()
 }
@@ -326,12 +349,12 @@ const fn cache_result(is_hit: bool) -> CacheResult {
     }
 }
 
-impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
+impl<V: ValueTarget, L: LabelTarget> Visit for FieldReader<'_, V, L> {
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.role(field) {
             Role::None => {}
-            Role::Label(label) => self.words.set(label, value),
+            Role::Label(label) => self.labels.set(label, value),
             Role::Status => self.status(value),
             _ => self.text(field, value),
         }
@@ -340,8 +363,8 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
         match self.role(field) {
-            Role::OutputTokens if value <= MOST => self.values.output_tokens(value),
-            Role::InputTokens if value <= MOST => self.values.input_tokens(value),
+            Role::OutputTokens if value <= MAX_COUNT => self.values.output_tokens(value),
+            Role::InputTokens if value <= MAX_COUNT => self.values.input_tokens(value),
             _ => self.number(field, value),
         }
     }
@@ -352,8 +375,11 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
             Ok(value) => self.number(field, value),
             Err(_) => match self.role(field) {
                 Role::None | Role::Message | Role::Alert(_) => {}
-                Role::Label(label) => self.words.set(label, itoa::Buffer::new().format(value)),
-                _ => self.watch.sink.dropped(Dropped::Negative, field.name()),
+                Role::Label(label) => self.labels.set(label, itoa::Buffer::new().format(value)),
+                _ => self
+                    .interpreter
+                    .sink
+                    .dropped(Dropped::Negative, field.name()),
             },
         }
     }
@@ -368,15 +394,21 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         match self.role(field) {
             Role::None | Role::Message | Role::Alert(_) => {}
-            _ if !value.is_finite() => self.watch.sink.dropped(Dropped::NotANumber, field.name()),
-            // A score out of range is the sink's to judge.
+            _ if !value.is_finite() => self
+                .interpreter
+                .sink
+                .dropped(Dropped::NotANumber, field.name()),
+            // The sink checks the range of a score.
             Role::Amount => self.values.amount(value),
             Role::Label(label) => {
                 let mut text = Text::new();
                 print(&mut text, &format_args!("{value}"));
-                self.words.set(label, text.as_str());
+                self.labels.set(label, text.as_str());
             }
-            _ if value < 0.0 => self.watch.sink.dropped(Dropped::Negative, field.name()),
+            _ if value < 0.0 => self
+                .interpreter
+                .sink
+                .dropped(Dropped::Negative, field.name()),
             Role::QueueSeconds => self.values.queue_seconds(value),
             _ => self.number(field, value.round() as u64),
         }
@@ -387,8 +419,8 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
             Role::Streaming => self.values.streaming(value),
             Role::Hit => self.values.cache(cache_result(value)),
             Role::Error if value => self.values.failed(),
-            Role::Ended if value => self.words.set_ended(),
-            Role::Label(label) => self.words.set(label, if value { "true" } else { "false" }),
+            Role::Ended if value => self.labels.set_ended(),
+            Role::Label(label) => self.labels.set(label, if value { "true" } else { "false" }),
             _ => {}
         }
     }
@@ -396,12 +428,12 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match self.role(field) {
             Role::None | Role::Message | Role::Alert(_) => {}
-            // Only that there is one matters, so it is not even printed.
+            // The text of an error is not used, so it is not printed.
             Role::Error => self.values.failed(),
             _ => {
                 let mut text = Text::new();
                 if !print(&mut text, value) {
-                    self.watch
+                    self.interpreter
                         .sink
                         .dropped(Dropped::PanickingField, field.name());
                 }
@@ -417,15 +449,15 @@ impl<T: Target, W: Words> Visit for Reader<'_, T, W> {
     }
 }
 
-/// Prints a foreign value. False if it panicked; what it printed before that stays.
+/// Prints a value of the application. Returns `false` if the value panicked; the text printed before stays.
 pub(super) fn print(out: &mut dyn fmt::Write, value: &dyn fmt::Debug) -> bool {
-    // An error of `fmt` is the value's own, or the buffer's "enough": both leave what was printed.
+    // `fmt::Error` comes from the value or from a full buffer; in both cases the printed text stays.
     catch_unwind(AssertUnwindSafe(|| write!(out, "{value:?}").is_ok())).is_ok()
 }
 
-/// The value of `observatory.kind`.
+/// Reads the value of `observatory.kind`.
 pub(super) struct KindReader<'r> {
-    pub(super) plan: &'r Plan,
+    pub(super) plan: &'r CallsitePlan,
     pub(super) name: Text,
 }
 
