@@ -1,4 +1,4 @@
-//! Rules and notifications against the programs that know them: promtool, Prometheus, Alertmanager.
+//! Compares rules and notifications with promtool, Prometheus and Alertmanager.
 
 #![allow(
     clippy::unwrap_used,

@@ -186,7 +186,7 @@ fn the_requests_of_grafana_are_answered_as_prometheus_answers_them() {
 }
 
 #[test]
-fn what_depends_on_the_moment_has_prometheus_shape() {
+fn responses_that_depend_on_time_have_the_format_of_prometheus() {
     let Some(both) = both("shapes") else { return };
     let end = format!("{:.3}", now());
     let start = format!("{:.3}", now() - 60.0);
@@ -245,7 +245,7 @@ fn what_depends_on_the_moment_has_prometheus_shape() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
+fn invalid_requests_are_refused_as_by_prometheus() {
     let Some(both) = both("refused") else { return };
     let range = |query, start, end, step| {
         (
@@ -298,7 +298,7 @@ fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
 }
 
 #[test]
-fn promtool_asks_us_as_it_asks_prometheus() {
+fn promtool_queries_us_as_it_queries_prometheus() {
     let Some(both) = both("promtool") else { return };
     let said = promtool_query(&both.ours, "sum(llm_router_model_inference_total)");
     assert!(said.contains("=> 3 @"), "{said}");

@@ -270,7 +270,7 @@ fn exim_delivers_a_mail_over_tls_and_python_reads_it() {
 }
 
 #[test]
-fn what_a_hostile_alert_says_is_read_as_it_is_written() {
+fn the_text_of_a_hostile_alert_arrives_unchanged() {
     let Some(server) = exim("exim-hostile", PLAIN, true) else {
         return;
     };
@@ -291,7 +291,7 @@ fn what_a_hostile_alert_says_is_read_as_it_is_written() {
 }
 
 #[test]
-fn exim_without_tls_gets_neither_password_nor_mail() {
+fn exim_without_tls_receives_neither_password_nor_mail() {
     let Some(server) = exim("exim-without-tls", PLAIN, false) else {
         return;
     };
@@ -322,7 +322,7 @@ fn exim_with_an_unknown_authority_is_not_trusted() {
 }
 
 #[test]
-fn a_recipient_that_exim_refuses_does_not_cost_the_others_theirs() {
+fn a_refused_recipient_does_not_affect_the_other_recipients() {
     let Some(server) = exim("exim-gone", PLAIN, true) else {
         return;
     };
@@ -399,7 +399,7 @@ fn aiosmtpd(name: &str, kind: &str) -> Option<MailServer> {
 }
 
 #[test]
-fn each_answer_of_a_mail_server_is_understood() {
+fn each_response_of_a_mail_server_is_classified() {
     let Some(server) = aiosmtpd("aiosmtpd", "starttls") else {
         return;
     };
@@ -449,7 +449,7 @@ fn each_answer_of_a_mail_server_is_understood() {
 }
 
 #[test]
-fn a_test_of_mail_says_what_each_recipients_server_said() {
+fn a_test_of_mail_reports_the_response_for_each_recipient() {
     let Some(server) = aiosmtpd("aiosmtpd-test", "starttls") else {
         return;
     };
@@ -463,7 +463,7 @@ fn a_test_of_mail_says_what_each_recipients_server_said() {
 }
 
 #[test]
-fn tls_from_the_first_byte_is_spoken_where_it_is_asked_for() {
+fn implicit_tls_is_used_if_it_is_configured() {
     let Some(server) = aiosmtpd("aiosmtpd-implicit", "implicit") else {
         return;
     };

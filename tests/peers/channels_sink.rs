@@ -189,7 +189,7 @@ fn pagerduty_opens_acknowledges_and_closes_one_incident() {
 }
 
 #[test]
-fn an_error_says_precisely_what_went_wrong() {
+fn an_error_names_the_cause_precisely() {
     let sink = Sink::start(
         "HTTP/1.1 200 OK\r\ncontent-length: 21\r\nconnection: close\r\n\r\n<html>log in</html>\nx",
     );
@@ -236,7 +236,7 @@ fn an_error_says_precisely_what_went_wrong() {
 }
 
 #[test]
-fn a_limit_is_honoured() {
+fn a_rate_limit_is_respected() {
     let sink = Sink::start(
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
@@ -347,7 +347,7 @@ fn the_pagerduty_client_sends_the_same_events() {
 }
 
 #[test]
-fn a_test_of_slack_says_what_it_said_with_the_authority_of_the_configuration() {
+fn a_test_of_slack_reports_its_response_with_the_configured_authority() {
     let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     let channel = || ChannelConfig::slack(SlackOptions::new(sink.url()));
     let http = HttpOptions::default().with_authority(sink.authority.clone());
@@ -364,7 +364,7 @@ fn a_test_of_slack_says_what_it_said_with_the_authority_of_the_configuration() {
 }
 
 #[test]
-fn each_test_of_pagerduty_opens_an_incident_of_its_own_and_closes_it() {
+fn each_test_of_pagerduty_opens_and_resolves_its_own_incident() {
     let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"status\":\"success\"}";
     let sink = Sink::start(answer);
     let options = PagerDutyOptions::new(KEY).with_url(sink.url());

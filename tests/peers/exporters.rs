@@ -72,7 +72,7 @@ fn to(exporter: TraceExporter) -> TracesConfig {
 }
 
 #[test]
-fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
+fn spans_for_zipkin_are_complete_and_valid_by_its_schema() {
     let receiver = Receiver::start(None);
     let mut traces = to(TraceExporter::Zipkin);
     traces.zipkin.endpoint = format!("http://127.0.0.1:{}/api/v2/spans", receiver.port);
@@ -142,7 +142,7 @@ fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
 }
 
 #[test]
-fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
+fn spans_for_jaeger_decode_with_the_types_of_its_client() {
     let Some(python_path) = python_with("jaeger_client, thrift") else {
         return;
     };
@@ -264,7 +264,7 @@ fn only_the_authority_that_is_configured_is_trusted() {
 }
 
 #[test]
-fn a_receiver_that_demands_a_client_certificate_gets_one() {
+fn a_receiver_that_requires_a_client_certificate_receives_it() {
     let folder = Folder::new("client-certificate");
     let (ours, of_client, other) = (
         Certificates::new(),

@@ -28,7 +28,7 @@ print(usage.completion_tokens, received)
 "#;
 
 #[test]
-fn an_openai_client_streams_and_cancels_and_is_counted_so() {
+fn an_openai_client_that_streams_and_cancels_is_counted() {
     let Some(python) = python_with("openai") else {
         return;
     };

@@ -68,7 +68,7 @@ fn a_real_collector_receives_every_kind_of_metric() {
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_counted_and_holds_up_nobody() {
+fn a_missing_collector_is_counted_and_delays_nothing() {
     let mut otlp = OtlpConfig::default();
     otlp.endpoint = Some("http://127.0.0.1:1/v1/metrics".to_owned());
     otlp.timeout = Duration::from_millis(300);

@@ -244,7 +244,7 @@ print(answered, refused)
 "#;
 
 #[test]
-fn an_upstream_that_refuses_is_counted_by_its_status_on_both_sides_of_the_router() {
+fn refusals_of_an_upstream_are_counted_by_status_on_both_sides_of_the_router() {
     let Some(python) = python_with("openai") else {
         return;
     };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::ExportError;
-use crate::runtime::own_thread::End;
+use crate::runtime::own_thread::ShutdownDeadline;
 
 /// How long nobody is waited for once the end is announced: a developer without a collector would wait out the deadline
 /// at each stop.
@@ -11,7 +11,7 @@ const FOR_NOBODY: Duration = Duration::from_secs(1);
 
 /// The time that there is.
 pub(crate) struct Patience {
-    end: End,
+    end: ShutdownDeadline,
     /// Of the batch under way.
     deadline: Instant,
     /// When it was noticed that the end is announced.
@@ -19,7 +19,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn new(end: End) -> Self {
+    pub(crate) fn new(end: ShutdownDeadline) -> Self {
         Self {
             end,
             deadline: Instant::now(),

@@ -13,7 +13,7 @@ use std::{
 
 use super::queue::Queue;
 use crate::{
-    runtime::own_thread::End,
+    runtime::own_thread::ShutdownDeadline,
     traces::BatchConfig,
     traces::exporter::{ExportError, patience::Patience, retry::Sent},
 };
@@ -58,7 +58,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
     queue: &Queue<R::Item>,
     batch: &BatchConfig,
     receiver: &R,
-    end: End,
+    end: ShutdownDeadline,
 ) {
     let mut complaint = Complaint::default();
     let mut patience = Patience::new(end);

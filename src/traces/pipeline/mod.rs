@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     privacy::Redaction,
-    runtime::own_thread::{End, Restartable},
+    runtime::own_thread::{Restartable, ShutdownDeadline},
     traces::BatchConfig,
 };
 
@@ -167,7 +167,7 @@ impl Pipeline {
 }
 
 /// Runs until the stream is closed and all spans are sent, or the deadline has passed.
-async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
+async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
     let Parts {
         workers,
         mut filters,
@@ -327,7 +327,7 @@ async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &Queues) {
 }
 
 /// As [`hand_out`], at the shutdown: no more spans come, so the function waits for room in the queues.
-async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End) {
+async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: ShutdownDeadline) {
     let spans: Arc<[_]> = spans.into();
     let mut feeding = JoinSet::new();
     for (queue, _) in queues {

@@ -12,7 +12,7 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    runtime::own_thread::End,
+    runtime::own_thread::ShutdownDeadline,
     traces::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
@@ -43,7 +43,7 @@ impl Worker {
     }
 
     /// Runs until the queue is closed and empty.
-    pub(super) async fn run(self, ends: End) -> Self {
+    pub(super) async fn run(self, ends: ShutdownDeadline) -> Self {
         deliver_all(&self.queue, &self.batch, &self, ends).await;
         self
     }

@@ -1,37 +1,37 @@
-//! The class of an error that comes out of a service or a body: a label, never a message.
+//! Classifies the errors of services and bodies. A class is a label; the message of an error never is.
 
 use std::{any::Any, error::Error, io};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The class of an error whose type nobody knows here.
+/// The class of an error of unknown type.
 pub(super) const UNKNOWN: &str = "error";
 
-/// The class of an error: `timeout`, `connection_reset`, …; `error` for what is not known.
-pub(super) fn of<E: 'static>(error: &E) -> &'static str {
+/// Returns the class of an error: `timeout`, `connection_reset`, …, or `error` if its type is unknown.
+pub(super) fn classify<E: 'static>(error: &E) -> &'static str {
     let error: &dyn Any = error;
     if let Some(error) = error.downcast_ref::<BoxError>() {
-        return of_chain(&**error);
+        return classify_chain(&**error);
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        return of_chain(error);
+        return classify_chain(error);
     }
     #[cfg(feature = "http")]
     if let Some(error) = error.downcast_ref::<axum::Error>() {
-        return of_chain(error);
+        return classify_chain(error);
     }
     #[cfg(feature = "http")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-        return of_chain(error);
+        return classify_chain(error);
     }
     UNKNOWN
 }
 
-/// The class of the first error in the chain of causes that has one.
-fn of_chain(error: &(dyn Error + 'static)) -> &'static str {
+/// Returns the class of the first error in the chain of causes that has a class.
+fn classify_chain(error: &(dyn Error + 'static)) -> &'static str {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(class) = of_one(error) {
+        if let Some(class) = classify_one(error) {
             return class;
         }
         next = error.source();
@@ -39,10 +39,10 @@ fn of_chain(error: &(dyn Error + 'static)) -> &'static str {
     UNKNOWN
 }
 
-fn of_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
+fn classify_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
     #[cfg(feature = "http")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-        return of_reqwest(error);
+        return classify_reqwest(error);
     }
     let error = error.downcast_ref::<io::Error>()?;
     Some(match error.kind() {
@@ -52,13 +52,13 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<&'static str> {
         io::ErrorKind::ConnectionAborted => "connection_aborted",
         io::ErrorKind::BrokenPipe => "broken_pipe",
         io::ErrorKind::UnexpectedEof => "unexpected_eof",
-        // What it wraps may say more; `source` passes over that.
-        _ => return error.get_ref().and_then(|error| of_one(error)),
+        // The wrapped error may have a class, and `source` skips it.
+        _ => return error.get_ref().and_then(|error| classify_one(error)),
     })
 }
 
 #[cfg(feature = "http")]
-fn of_reqwest(error: &reqwest::Error) -> Option<&'static str> {
+fn classify_reqwest(error: &reqwest::Error) -> Option<&'static str> {
     if error.is_timeout() {
         Some("timeout")
     } else if error.is_redirect() {
@@ -77,14 +77,14 @@ mod tests {
     #[test]
     fn the_cause_that_has_a_class_gives_it() {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
-        assert_eq!(of(&reset()), "connection_reset");
+        assert_eq!(classify(&reset()), "connection_reset");
         let boxed: BoxError = Box::new(io::Error::other(reset()));
-        assert_eq!(of(&boxed), "connection_reset");
-        assert_eq!(of(&BoxError::from("only a message")), "error");
-        assert_eq!(of(&"no error"), "error");
+        assert_eq!(classify(&boxed), "connection_reset");
+        assert_eq!(classify(&BoxError::from("only a message")), "error");
+        assert_eq!(classify(&"no error"), "error");
         #[cfg(feature = "http")]
         assert_eq!(
-            of(&axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))),
+            classify(&axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))),
             "timeout"
         );
     }
