@@ -1,6 +1,7 @@
-//! A round of alert rules, a tick and a dashboard's query, beside a real Prometheus with the same rules and samples.
+//! Measures a round of alert rules, a tick and a dashboard query, beside a real Prometheus with the same rules and
+//! samples.
 //!
-//! Prometheus is written to and asked by the code that the tests of the query language use.
+//! The code of the query tests writes to Prometheus and queries it.
 
 mod peer;
 #[path = "../../../tests/query/prometheus.rs"]
@@ -31,7 +32,7 @@ use prometheus::Series;
 use workload::{SPAN, TICKS};
 
 const ROUNDS: usize = 11;
-/// A panel of a dashboard: the rate of a thousand series by a label, over an hour, four times a minute.
+/// A dashboard panel: the rate of a thousand series by a label, over an hour, four times a minute.
 const PANEL: &str = "sum by (model) (rate(llm_requests_total{status=~\"ok|error\"}[5m]))";
 const PANEL_STEP: i64 = 15_000;
 
@@ -116,7 +117,7 @@ fn fill(store: &SeriesStore, all: &[Series]) -> Result<Median, Failure> {
     Ok(Median::of(times))
 }
 
-/// The first round looks up the series, as after every change of them; it is not counted.
+/// Runs the first round, which is not counted: it looks up the series, as after every change of them.
 fn timed(mut work: impl FnMut() -> Result<(), Failure>) -> Result<Median, Failure> {
     work()?;
     let mut times = Vec::with_capacity(ROUNDS);
