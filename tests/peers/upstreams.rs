@@ -70,7 +70,12 @@ struct StreamResult {
 }
 
 /// Streams a response, and parses it independently of the adapters.
-async fn ask<P: Protocol>(client: &MonitoredClient, url: &str, body: &Value, protocol: P) -> StreamResult {
+async fn ask<P: Protocol>(
+    client: &MonitoredClient,
+    url: &str,
+    body: &Value,
+    protocol: P,
+) -> StreamResult {
     let started = Instant::now();
     let inference = InferenceCall::new(Model::new("mock", "chat", "mock")).begin();
     let request = client
