@@ -107,7 +107,7 @@
 //! | `log` | formats log lines |
 //! | `system` | samples the process and the machine |
 //! | `metrics` | stores metrics and writes them in the exposition formats; copies them into the series store |
-//! | `query` | stores series and evaluates `PromQL` |
+//! | `query` | re-exports the crate `promql-engine`: stores series and evaluates `PromQL` |
 //! | `net` | connects to remote servers over HTTP |
 //! | `privacy` | redacts text before it leaves the process |
 //! | `settings` | parses and checks values of options |
@@ -149,14 +149,15 @@ mod net;
 mod observation;
 mod observatory;
 mod privacy;
-#[cfg(feature = "alerting")]
-pub mod query;
 mod runtime;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
 mod system;
 mod traces;
+
+#[cfg(feature = "alerting")]
+pub use promql_engine as query;
 
 #[cfg(feature = "alerting")]
 pub use crate::config::preset_rules;

@@ -264,6 +264,19 @@ impl Config {
         self
     }
 
+    /// Adds files of templates that the templates of all channels can call, as in Alertmanager's `templates`; `*` and
+    /// `?` match within one component of a path.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_template_files<P: Into<std::path::PathBuf>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let paths = paths.into_iter().map(Into::into);
+        self.alerting.template_files.extend(paths);
+        self
+    }
+
     /// Sets the routing tree of alerts, as in Alertmanager.
     #[cfg(feature = "alerting")]
     #[must_use]

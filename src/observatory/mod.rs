@@ -222,7 +222,7 @@ impl Observatory {
         S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
     {
         let traces = self.0.core.traces.as_ref();
-        match traces.and_then(crate::traces::Traces::record_layer) {
+        match traces.and_then(|traces| traces.record_layer(self.0.core.gatherer.clock.clone())) {
             Some(layer) => Box::new(layer),
             None => Box::new(tracing_subscriber::layer::Identity::new()),
         }

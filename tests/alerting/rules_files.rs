@@ -158,7 +158,7 @@ fn closures_and_disabled_rules_are_omitted_from_the_export_and_listed() {
         exported.left_out,
         [
             "alert closure: its condition is a closure",
-            "alert off: it is switched off"
+            "alert off: the rule is disabled"
         ]
     );
     assert!(

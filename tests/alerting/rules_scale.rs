@@ -51,7 +51,8 @@ fn ten_thousand_alerts_fire_are_notified_and_resolve() {
         let evaluation = groups.evaluate_all(&Source::new(&engine, &store), now);
         assert_eq!(evaluation.alerts.len(), ALERTS);
     }
-    assert_eq!(groups.save(0).alerts.len(), ALERTS);
+    assert_eq!(groups.alerts().len(), ALERTS);
+    assert_eq!(groups.count(AlertState::Firing), ALERTS);
     assert!(store.stats().bytes < 64 << 20, "{:?}", store.stats());
     let now = 3 * 60_001;
     feed(&store, now, 0.1);

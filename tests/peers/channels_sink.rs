@@ -196,7 +196,7 @@ fn an_error_names_the_cause_precisely() {
     let error = failure(&sink.slack());
     assert_eq!(
         error.text,
-        "200 OK: <html>log in</html>, where Slack says `ok`"
+        "200 OK: <html>log in</html>, but Slack answers `ok`"
     );
     assert!(!error.is_retryable);
 

@@ -1,31 +1,31 @@
 //! Measures a round of alert rules, a tick and a dashboard query, beside a real Prometheus with the same rules and
 //! samples.
 //!
-//! The code of the query tests writes to Prometheus and queries it.
+//! The client of Prometheus is the test client of promql-engine.
 
 mod peer;
-#[path = "../../../tests/query/prometheus.rs"]
+#[path = "../../../crates/promql/tests/query/prometheus.rs"]
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::missing_panics_doc,
-    reason = "it is the tests', which panic where they cannot go on, and use more of it"
+    reason = "test code, which may panic, and of which only a part is used"
 )]
 mod prometheus;
-#[path = "../../../tests/query/random.rs"]
+#[path = "../../../crates/promql/tests/query/random.rs"]
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "it is the tests', whose numbers are small"
+    reason = "test code with small numbers"
 )]
 mod random;
 mod workload;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use llm_observatory::query::Labels;
-use llm_observatory::query::engine::{Engine, Prepared, Range};
-use llm_observatory::query::store::{SeriesId, SeriesStore};
+use promql_engine::Labels;
+use promql_engine::engine::{Engine, Prepared, Range};
+use promql_engine::store::{SeriesId, SeriesStore};
 
 use crate::{Failure, statistics::Median};
 use prometheus::Series;

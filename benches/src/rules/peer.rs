@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use llm_observatory::query::engine::Range;
+use promql_engine::engine::Range;
 
 use super::prometheus::{Prometheus, Series};
 use super::{PANEL, ROUNDS, milliseconds};

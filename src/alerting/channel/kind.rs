@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::EmailOptions;
 use super::{
     AlertmanagerOptions, AlertmanagerPeer, ConsoleOptions, HttpClient, Notifier, PagerDutyOptions,
-    SlackOptions, WebhookOptions,
+    SlackOptions, TemplateFiles, WebhookOptions,
 };
 use crate::{
     alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
@@ -22,6 +22,8 @@ pub(crate) struct ChannelContext<'a> {
     pub(crate) client: &'a HttpClient,
     /// `service.name`.
     pub(crate) service: &'a str,
+    /// The files whose templates a channel without files of its own can call.
+    pub(crate) template_files: &'a TemplateFiles,
 }
 
 /// The receivers that a channel was built into.

@@ -12,7 +12,7 @@ use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
     ExportedChannel, HttpClient, HttpClientError, NotificationOptions, Notifications, OpenError,
     Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
-    Source, TimeSource, TraceLink,
+    Source, TemplateFiles, TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
@@ -118,6 +118,7 @@ impl Assembled {
         known.extend(alerting.channels.keys().cloned());
         if is_on {
             let client = HttpClient::new(&alerting.http)?;
+            let files = TemplateFiles::load(&alerting.template_files)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.kind.missing().filter(|_| channel.enabled) {
                     diagnostics.notice(format!(
@@ -128,6 +129,7 @@ impl Assembled {
                         name,
                         client: &client,
                         service: parts.service,
+                        template_files: &files,
                     };
                     match channel.kind.receivers(&context)? {
                         Built::Notifiers(notifiers) => {

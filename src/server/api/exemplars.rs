@@ -8,11 +8,13 @@ use super::{
     params::Params,
 };
 use crate::{
-    metrics::registry::{Exemplar, Registry},
+    metrics::{
+        collect::exemplars::{self, TimeRange},
+        registry::{Exemplar, Registry},
+    },
     query::{
         Labels, Matcher,
         engine::{format_number, syntax::parse},
-        exemplars::{self, Times},
     },
     server::endpoints::ServerState,
 };
@@ -69,9 +71,9 @@ pub(in crate::server) async fn query(
 fn series_exemplars(
     registry: &Registry,
     wanted: &[&[Matcher]],
-    times: &Times,
+    times: &TimeRange,
 ) -> Vec<SeriesExemplars> {
-    let mut all: Vec<SeriesExemplars> = exemplars::of(registry, wanted, times)
+    let mut all: Vec<SeriesExemplars> = exemplars::matching(registry, wanted, times)
         .into_iter()
         .map(|found| SeriesExemplars {
             exemplars: vec![exemplar_json(&found.exemplar)],

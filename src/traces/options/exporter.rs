@@ -1,4 +1,4 @@
-//! Where traces go.
+//! Defines the options of the exporters.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -9,16 +9,16 @@ use crate::{
     settings::ConfigError,
 };
 
-/// A span with what belongs to it fits into it; whoever wrote less meant another unit.
+/// A smaller limit would not hold a single span, and is most likely in another unit.
 const LEAST_REQUEST: usize = 64 << 10;
 
-/// Somewhere that traces go.
+/// An exporter of traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TraceExporter {
-    /// A Collector, or whatever takes OTLP.
+    /// An OpenTelemetry Collector, or another receiver of OTLP.
     Otlp,
-    /// Jaeger, over OTLP, or by Thrift over HTTP where its endpoint ends in `/api/traces` (feature `jaeger`).
+    /// Jaeger, over OTLP, or over Thrift by HTTP if the endpoint ends in `/api/traces` (feature `jaeger`).
     Jaeger,
     /// Zipkin, with JSON of its version 2 (feature `zipkin`).
     Zipkin,
@@ -30,7 +30,7 @@ impl TraceExporter {
     /// Every exporter.
     pub const ALL: [Self; 4] = [Self::Otlp, Self::Jaeger, Self::Zipkin, Self::Console];
 
-    /// Its name in `OTEL_TRACES_EXPORTER`, and its label in `observatory_spans_total`.
+    /// The name in `OTEL_TRACES_EXPORTER`, and the label in `observatory_spans_total`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,35 +42,35 @@ impl TraceExporter {
     }
 }
 
-/// How OTLP is spoken.
+/// The options of OTLP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OtlpConfig {
-    /// Where: with the path over HTTP, without one over gRPC. Default: port 4318 of this machine with the path
+    /// The endpoint, with the path over HTTP, without a path over gRPC. Default: port 4318 of this machine with the path
     /// `/v1/traces` over HTTP, port 4317 over gRPC.
     pub endpoint: Option<String>,
-    /// How. Default: protobuf over HTTP.
+    /// The protocol. Default: protobuf over HTTP.
     pub protocol: OtlpProtocol,
-    /// Headers of every request; a key for an account, say. Default: none.
+    /// Headers of every request, such as an API key. Default: no headers.
     pub headers: BTreeMap<String, Secret>,
-    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
+    /// The time limit of a batch, retries included; 0 is no limit. Default: 10 s.
     pub timeout: Duration,
-    /// How bodies are compressed. Default: not at all.
+    /// The compression of request bodies. Default: no compression.
     pub compression: Compression,
-    /// Bytes of a request at most, before compression; what is larger goes in several, and a span, a log record or a
-    /// point that is larger goes alone. Default: 4,000,000. gRPC: servers take 4 MiB unless they are told otherwise, and
-    /// count what they have decompressed; receivers over HTTP take more.
+    /// The maximum size of a request in bytes, before compression. A larger batch is sent in several requests; a span, a
+    /// log record or a data point that is larger is sent alone. Default: 4,000,000. The default limit of gRPC servers is
+    /// 4 MiB after decompression; receivers over HTTP accept more.
     pub request_bytes: usize,
-    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    /// A file of root certificates (PEM) in place of the platform's. Default: the platform's.
     pub certificate: Option<PathBuf>,
-    /// A file of the certificate (PEM) by which a receiver that asks for one knows this client, with those that it was
-    /// signed by; it goes with `client_key`. Default: none.
+    /// A file of the client certificate (PEM) and its chain, for receivers that require one. Needs `client_key`.
+    /// Default: no client certificate.
     pub client_certificate: Option<PathBuf>,
-    /// A file of that certificate's key (PEM: PKCS #8, PKCS #1 or SEC 1). Default: none.
+    /// A file of the private key of the client certificate (PEM: PKCS #8, PKCS #1 or SEC 1). Default: no key.
     pub client_key: Option<PathBuf>,
 }
 
-/// How OTLP is spoken.
+/// The protocol of OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtlpProtocol {
@@ -81,48 +81,48 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
-/// How bodies are compressed.
+/// The compression of request bodies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// With gzip.
+    /// gzip.
     Gzip,
 }
 
-/// How Jaeger is reached.
+/// The options of the Jaeger exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JaegerConfig {
-    /// Where it takes OTLP over gRPC, or Thrift over HTTP: then it ends in `/api/traces`. Default:
+    /// The endpoint for OTLP over gRPC, or for Thrift over HTTP if it ends in `/api/traces`. Default:
     /// `http://localhost:4317`.
     pub endpoint: String,
-    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
+    /// The time limit of a batch, retries included; 0 is no limit. Default: 10 s.
     pub timeout: Duration,
-    /// Who sends, for basic authentication by Thrift. Default: nobody.
+    /// The user for basic authentication over Thrift. Default: no authentication.
     pub user: Option<String>,
-    /// The password that goes with it. Default: none.
+    /// The password of the user. Default: no password.
     pub password: Option<Secret>,
-    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    /// A file of root certificates (PEM) in place of the platform's. Default: the platform's.
     pub certificate: Option<PathBuf>,
 }
 
-/// How Zipkin is reached.
+/// The options of the Zipkin exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ZipkinConfig {
-    /// Where it takes spans. Default: `http://localhost:9411/api/v2/spans`.
+    /// The endpoint for spans. Default: `http://localhost:9411/api/v2/spans`.
     pub endpoint: String,
-    /// Time that a batch may take, with every retry; 0 is without an end. Default: 10 s.
+    /// The time limit of a batch, retries included; 0 is no limit. Default: 10 s.
     pub timeout: Duration,
-    /// A file of certificates (PEM) to trust instead of the platform's. Default: none.
+    /// A file of root certificates (PEM) in place of the platform's. Default: the platform's.
     pub certificate: Option<PathBuf>,
 }
 
 impl OtlpConfig {
-    /// Checks that it can be used for this signal.
+    /// Validates the options for a signal.
     pub(in crate::traces) fn check(&self, signal: Signal) -> Result<(), ConfigError> {
         self.address(signal)?;
         self.check_client(signal.key())?;
@@ -154,7 +154,7 @@ impl OtlpConfig {
         Ok(())
     }
 
-    /// A certificate is of no use without its key, nor a key without a certificate.
+    /// Validates that a client certificate and its key are set together.
     fn check_client(&self, key: &str) -> Result<(), ConfigError> {
         for (name, file) in [
             ("client_certificate", &self.client_certificate),
@@ -180,7 +180,7 @@ impl OtlpConfig {
         })
     }
 
-    /// Where this signal goes.
+    /// The endpoint of a signal.
     pub(crate) fn address(&self, signal: Signal) -> Result<Endpoint, ConfigError> {
         let Some(text) = &self.endpoint else {
             return Ok(signal.default_endpoint(self.protocol));
@@ -196,14 +196,14 @@ impl JaegerConfig {
     pub(in crate::traces) const RIGHT_WITHOUT_THRIFT: &str = "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift";
     pub(in crate::traces) const RIGHT: &str = "a URL for OTLP over gRPC, `http://jaeger:4317`, say, or one for Thrift over HTTP, `http://jaeger:14268/api/traces`, without user and password";
 
-    /// Whether the endpoint is one for Thrift over HTTP.
+    /// Whether the endpoint is for Thrift over HTTP.
     #[must_use]
     pub fn is_thrift(&self) -> bool {
         let path = self.endpoint.split('?').next().unwrap_or_default();
         path.trim_end_matches('/').ends_with("/api/traces")
     }
 
-    /// Where it is.
+    /// The endpoint.
     pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
         let found = if self.is_thrift() {
             // Jaeger's router knows the path without a slash behind it.
@@ -222,7 +222,7 @@ impl ZipkinConfig {
     pub(in crate::traces) const RIGHT: &str =
         "a URL without user and password, `http://zipkin:9411/api/v2/spans`, say";
 
-    /// Where it is.
+    /// The endpoint.
     pub(crate) fn address(&self) -> Result<Endpoint, ConfigError> {
         Endpoint::new(&self.endpoint)
             .ok_or_else(|| refused("traces.zipkin.endpoint", &self.endpoint, Self::RIGHT))
@@ -237,11 +237,11 @@ fn refused(key: &str, text: &str, expected: &'static str) -> ConfigError {
     }
 }
 
-/// How spans are written to standard output.
+/// The format of spans on standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsoleFormat {
-    /// A line for people, with what belongs to the span below it.
+    /// A readable line, with the attributes and events of the span below.
     #[default]
     Pretty,
     /// A JSON object on a line.
