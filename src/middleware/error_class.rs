@@ -1,4 +1,4 @@
-//! Classifies the errors of services and bodies. A class is a label; the message of an error never is.
+//! Classifies the errors of services and bodies. The class of an error is a label; the message of an error never is.
 
 use std::{any::Any, error::Error, io};
 

@@ -71,7 +71,7 @@ const MAX_PASSES: usize = 4;
 /// The masks of a configuration.
 #[derive(Debug)]
 pub(super) struct Masks {
-    has_default_masks: bool,
+    are_defaults_enabled: bool,
     custom: Vec<Regex>,
     /// Compiled at the first use, which takes some milliseconds that a process without logs and traces saves. `None` if
     /// the compilation failed.
@@ -110,10 +110,10 @@ impl Masks {
     /// # Errors
     ///
     /// Returns the first custom pattern that is not a regular expression.
-    pub(super) fn new(has_default_masks: bool, custom: &[String]) -> Result<Self, String> {
+    pub(super) fn new(are_defaults_enabled: bool, custom: &[String]) -> Result<Self, String> {
         let compile = |pattern: &String| Regex::new(pattern).map_err(|_| pattern.clone());
         Ok(Self {
-            has_default_masks,
+            are_defaults_enabled,
             custom: custom.iter().map(compile).collect::<Result<_, _>>()?,
             compiled: OnceLock::new(),
         })
@@ -134,18 +134,18 @@ impl Masks {
     }
 
     fn compiled(&self) -> Option<&Compiled> {
-        let compile = || Compiled::new(self.has_default_masks, &self.custom).ok();
+        let compile = || Compiled::new(self.are_defaults_enabled, &self.custom).ok();
         self.compiled.get_or_init(compile).as_ref()
     }
 
     /// Whether the default masks are enabled. Masks without a pattern depend on this option, too.
-    pub(super) const fn has_default_masks(&self) -> bool {
-        self.has_default_masks
+    pub(super) const fn are_defaults_enabled(&self) -> bool {
+        self.are_defaults_enabled
     }
 }
 
 impl Compiled {
-    fn new(has_default_masks: bool, custom: &[Regex]) -> Result<Self, regex::Error> {
+    fn new(are_defaults_enabled: bool, custom: &[Regex]) -> Result<Self, regex::Error> {
         let mut secrets = Vec::new();
         let mut needed_by = Box::new([0; 256]);
         let mut next = 1_u16;
@@ -160,10 +160,10 @@ impl Compiled {
             }
             Regex::new(pattern).map(|regex| Mask { regex, bit })
         };
-        for (pattern, needed) in SECRETS.iter().filter(|_| has_default_masks) {
+        for (pattern, needed) in SECRETS.iter().filter(|_| are_defaults_enabled) {
             secrets.push(mask(pattern, needed)?);
         }
-        let token = has_default_masks
+        let token = are_defaults_enabled
             .then(|| mask(TOKEN, TOKEN_NEEDED))
             .transpose()?;
         secrets.extend(
@@ -172,7 +172,9 @@ impl Compiled {
                 .cloned()
                 .map(|regex| Mask { regex, bit: None }),
         );
-        let digits = has_default_masks.then(|| Regex::new(DIGITS)).transpose()?;
+        let digits = are_defaults_enabled
+            .then(|| Regex::new(DIGITS))
+            .transpose()?;
         Ok(Self {
             secrets,
             token,

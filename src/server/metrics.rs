@@ -105,8 +105,9 @@ impl ScrapeLimit {
         tokio::task::spawn_blocking(move || {
             let deadline = Instant::now() + SCRAPE_TIMEOUT;
             let forward = |bytes| {
-                let sent = runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
-                if matches!(sent, Ok(Ok(()))) {
+                let delivered =
+                    runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
+                if matches!(delivered, Ok(Ok(()))) {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())

@@ -1,4 +1,4 @@
-//! Zipkin's schema and Jaeger's Thrift, decoded by others; TLS with an authority of our own.
+//! Validates exports with Zipkin's schema and Jaeger's Thrift types; tests TLS with a custom authority.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     receiver::{Posted, Receiver},
 };
 
-/// A root with a child, an event twice, a link, an error; no duration to speak of.
+/// Makes a root with a child, repeated events, a link and an error, with almost no duration.
 fn work() {
     let root = info_span!(
         "chat gpt-4o",
@@ -42,7 +42,7 @@ fn work() {
     }
 }
 
-/// What the receiver got of `work`, in one request; every span was taken.
+/// Returns the request with the spans of `work`, all of which were accepted.
 fn sent(traces: TracesConfig, receiver: &Receiver) -> Posted {
     let name = traces.exporters[0].as_str();
     let mut config = Config::default()
@@ -66,7 +66,7 @@ fn sent(traces: TracesConfig, receiver: &Receiver) -> Posted {
 fn to(exporter: TraceExporter) -> TracesConfig {
     let mut traces = TracesConfig::default();
     traces.exporters = vec![exporter];
-    // All of them in one request, at the end.
+    // All of them in one request, at shutdown.
     traces.batch.delay = Duration::from_mins(10);
     traces
 }
@@ -134,7 +134,7 @@ fn spans_for_zipkin_are_complete_and_valid_by_its_schema() {
         python(&python_path, include_str!("validate_zipkin.py"), &input)
     };
     assert_eq!(validate(&spans), json!([]));
-    // What the validator would say of the encoder's own work.
+    // The validator's possible complaints about the encoder's own fields.
     let mut wrong = spans[..1].to_vec();
     wrong[0]["duration"] = json!(0);
     wrong[0]["parentId"] = json!("");
@@ -212,7 +212,7 @@ fn spans_for_jaeger_decode_with_the_types_of_its_client() {
     assert_eq!(logs.len(), 4);
 }
 
-/// Tags of Jaeger by their keys, with the one value that each has.
+/// Returns Jaeger's tags by their keys, each with its single value.
 fn tags(tags: &Value) -> BTreeMap<String, Value> {
     let tag = |tag: &Value| {
         let values = ["vStr", "vLong", "vDouble", "vBool"];
@@ -309,7 +309,7 @@ fn a_receiver_that_requires_a_client_certificate_receives_it() {
     }
 }
 
-/// None of the spans of `work` is taken.
+/// Checks that none of the spans of `work` is accepted.
 fn fail(traces: TracesConfig) {
     let name = traces.exporters[0].as_str();
     let config = Config::default().without_server().with_traces(traces);
