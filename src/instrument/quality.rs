@@ -1,10 +1,10 @@
-//! Figures that someone else computes: how good answers are, how large a cache is.
+//! Records values that the application computes: the quality and similarity of answers, the size of a cache.
 
 use tracing::info;
 
 use crate::observation::Model;
 
-/// The quality of a model's answers now: a score from 0 to 1. What lies outside is counted as dropped.
+/// Sets the quality of a model's answers: a score from 0 to 1. Other values are dropped and counted.
 pub fn model_quality(model: Model<'_>, score: f64) {
     let Model {
         model_id,
@@ -14,7 +14,7 @@ pub fn model_quality(model: Model<'_>, score: f64) {
     info!(name: "model_quality", model_id, model_type, engine, score);
 }
 
-/// How alike the answers of a model and another one were: from 0 to 1. What lies outside is counted as dropped.
+/// Records the similarity of the answers of two models: a value from 0 to 1. Other values are dropped and counted.
 pub fn response_similarity(model: Model<'_>, comparison_model: &str, similarity: f64) {
     let Model {
         model_id,
@@ -24,7 +24,7 @@ pub fn response_similarity(model: Model<'_>, comparison_model: &str, similarity:
     info!(name: "response_similarity", model_id, model_type, engine, comparison_model, similarity);
 }
 
-/// What a cache holds now, in bytes.
+/// Sets the size of a cache, in bytes.
 pub fn cache_size(cache_type: &str, bytes: u64) {
     info!(name: "cache_size", cache_type, bytes);
 }

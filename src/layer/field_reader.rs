@@ -470,7 +470,7 @@ impl Visit for KindReader<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if self.plan.role(field.index()) == Role::Kind {
-            // `Text` takes everything it has room for, and says Ok.
+            // `write_str` of `Text` always returns `Ok`.
             let _ = self.name.write_str(value);
         }
     }

@@ -154,7 +154,7 @@ impl State {
         self.flags.store(flags, Relaxed);
     }
 
-    /// Gives its place in the table back; call it after everything has been read, and forgotten.
+    /// Frees the slot. The caller must have read the values and called [`State::reset_details`].
     #[inline]
     pub(super) fn free(&self) {
         self.id.store(0, Release);

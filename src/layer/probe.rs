@@ -10,7 +10,7 @@ use tracing::Metadata;
 
 use crate::observation::kinds;
 
-/// ValueTarget of the probes; nobody else's spans have it.
+/// The `tracing` target of the probe spans, which no other span has.
 const TARGET: &str = "llm_observatory::probe";
 
 thread_local! { static CALLS: Cell<u32> = const { Cell::new(0) } }

@@ -43,7 +43,7 @@ pub struct TraceReference {
 pub struct Inference<'a> {
     /// The model.
     pub model: Model<'a>,
-    /// Attributes of the OpenTelemetry `GenAI` conventions, where known.
+    /// Attributes of the OpenTelemetry `GenAI` conventions, if known.
     pub gen_ai: GenAi<'a>,
     /// Outcome, duration and counts.
     pub end: InferenceEnd,

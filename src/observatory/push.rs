@@ -1,7 +1,7 @@
-//! Pushes every series to a Collector, each minute and at the end.
+//! Pushes every series to a Collector, at an interval and at shutdown.
 //!
-//! The thread has a current-thread runtime of its own, as the one for traces: a Collector that hangs holds up nobody.
-//! Series are cumulative, so a push that fails is made good by the next one; nothing is queued.
+//! The push runs on a current-thread runtime on its own thread, so that a Collector that hangs delays nothing else.
+//! Series are cumulative: the next push makes up for a failed push, so nothing is queued.
 
 use std::{
     io,
@@ -16,24 +16,24 @@ use crate::{
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    runtime::own_thread::{End, Executor},
+    runtime::own_thread::{Executor, ShutdownDeadline},
     traces::{
         Complaint, Deadline, Encoded, ExportError, PushConfig, Sent, Signal, TracesError,
         Transport, deliver_parts, say, unharmed,
     },
 };
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-push";
 
-/// What pushes, before it runs.
+/// The push, before its thread is started.
 pub(super) struct Pusher(Transport);
 
-/// The thread, and what ends it.
-pub(super) struct Pushing(Executor);
+/// The thread of the push.
+pub(super) struct PushThread(Executor);
 
 impl Pusher {
-    /// `None` where nothing is to be pushed.
+    /// Returns `None` if the push is disabled.
     pub(super) fn new(config: &PushConfig) -> Result<Option<Self>, TracesError> {
         config
             .enabled
@@ -42,7 +42,7 @@ impl Pusher {
     }
 }
 
-impl Pushing {
+impl PushThread {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Option<Self>> {
         if core.pusher.is_none() {
             return Ok(None);
@@ -54,18 +54,18 @@ impl Pushing {
         Ok(Some(Self(executor)))
     }
 
-    /// Pushes once more, until `deadline`.
+    /// Sends the last push, until `deadline`.
     pub(super) fn stop(self, deadline: Instant) {
-        // A moment to count the push.
+        // The extra time is for counting the push.
         self.0.stop(deadline, Duration::from_millis(100));
     }
 }
 
-async fn run(core: &Core, end: End) {
+async fn run(core: &Core, end: ShutdownDeadline) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
-    let results = Results::new(core);
+    let results = PushResults::new(core);
     let mut complaint = Complaint::default();
     let mut deadline = Deadline::new(end);
     let config = &core.config.push;
@@ -109,14 +109,14 @@ async fn push(core: &Core, transport: &Transport, deadline: &mut Deadline, sent:
     deliver_parts(parts, attempt, deadline, sent).await;
 }
 
-/// Pushes, by what became of them.
-struct Results {
-    whole: Arc<Series<Counter>>,
+/// Counters of the pushes by result.
+struct PushResults {
+    success: Arc<Series<Counter>>,
     partial: Arc<Series<Counter>>,
-    failed: Arc<Series<Counter>>,
+    failure: Arc<Series<Counter>>,
 }
 
-impl Results {
+impl PushResults {
     fn new(core: &Core) -> Self {
         let of = |result| {
             core.gatherer
@@ -124,17 +124,17 @@ impl Results {
                 .counter(&catalog::PUSHES, &[("result", result)])
         };
         Self {
-            whole: of("success"),
+            success: of("success"),
             partial: of("partial"),
-            failed: of("failure"),
+            failure: of("failure"),
         }
     }
 
     fn count(&self, refused: usize, error: Option<&ExportError>) {
         match (refused, error) {
-            (0, None) => &self.whole,
+            (0, None) => &self.success,
             (_, None) => &self.partial,
-            (_, Some(_)) => &self.failed,
+            (_, Some(_)) => &self.failure,
         }
         .add(1);
     }

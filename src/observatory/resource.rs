@@ -1,4 +1,4 @@
-//! Who sends: what metrics, traces and log records say of the service, the same in all of them.
+//! The resource attributes of the service, which are the same in metrics, traces and log records.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use crate::{
     config::ServiceConfig, metrics::exposition::ResourceAttributes, runtime::random::random,
 };
 
-/// The service, and what else is said of it. What is said of the service itself stands over that.
+/// Returns the attributes of the resource. The fields of `service` take precedence over its further attributes.
 ///
-/// Two processes of one service are told apart by `service.instance.id`, which a receiver makes the label `instance` of.
-/// It is drawn at each start, as OpenTelemetry's conventions recommend, unless the configuration has one.
+/// `service.instance.id` distinguishes two processes of one service; receivers turn it into the label `instance`. It is
+/// a random UUID at each start, as OpenTelemetry's conventions recommend, unless the configuration sets it.
 pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
     let ours = [
         ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
@@ -33,7 +33,7 @@ pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
     all.into_iter().collect()
 }
 
-/// A random UUID (version 4 of RFC 9562).
+/// Returns a random UUID (version 4 of RFC 9562).
 fn uuid() -> String {
     let drawn = u128::from(random()) << 64 | u128::from(random());
     let versioned = drawn & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;

@@ -1,4 +1,4 @@
-//! Spans whose name and attributes are known only when they are made.
+//! Opens spans whose name and attributes are known only at run time.
 
 use tracing::{Instrument as _, Span, field, info_span};
 
@@ -6,10 +6,10 @@ use super::Observatory;
 use crate::observation::AttributeValue;
 
 impl Observatory {
-    /// Runs `work` in a span of this name, with these attributes.
+    /// Runs `work` in a span with this name and these attributes.
     ///
-    /// Where the name is known beforehand, `tracing::info_span!` and `#[instrument]` are cheaper. The attributes go into
-    /// traces alone, as far as redaction lets them; metrics and log lines do not have them.
+    /// If the name is known at compile time, `tracing::info_span!` and `#[instrument]` are cheaper. The attributes
+    /// appear only in traces, after redaction; metrics and log lines do not have them.
     ///
     /// ```
     /// # use llm_observatory::{Config, Observatory};
@@ -37,11 +37,11 @@ impl Observatory {
         work.instrument(span).await
     }
 
-    /// As [`Observatory::with_span`], and what `work` fails with is the span's error.
+    /// Runs `work` like [`Observatory::with_span`], and records an error of `work` as the error of the span.
     ///
     /// # Errors
     ///
-    /// What `work` fails with.
+    /// Returns the error of `work`.
     pub async fn try_with_span<K, V, T, E, F>(
         &self,
         name: &str,
@@ -64,7 +64,8 @@ impl Observatory {
     }
 }
 
-/// The callsite is one for all: a name of the moment is `otel.name`, which tracing-opentelemetry takes for it.
+/// Opens a span. All custom spans share one callsite; `otel.name` carries the name, which tracing-opentelemetry uses as
+/// the name of the span.
 fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
     name: &str,
     attributes: impl IntoIterator<Item = (K, V)>,
@@ -80,7 +81,7 @@ fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
     for (key, value) in attributes {
         crate::traces::set_attribute(&span, key.into(), value.into());
     }
-    // Without traces there is nobody to have them.
+    // Without traces, nothing reads the attributes.
     #[cfg(not(feature = "otlp"))]
     drop(attributes);
     span

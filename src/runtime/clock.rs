@@ -1,7 +1,6 @@
-//! The two clocks: a monotonic one for durations, the wall's for dates.
+//! A monotonic clock for durations and a wall clock for dates, both replaceable in tests.
 //!
-//! Everything that needs the time takes it from here, so that a test owns it, on the observatory's own threads
-//! too.
+//! A clock that `ObservatoryBuilder::clock` sets also applies to the observatory's own threads.
 
 use std::{
     fmt,
@@ -22,14 +21,14 @@ pub struct Clock {
 #[derive(Clone)]
 enum Wall {
     System,
-    Manual(Arc<Hands>),
+    Manual(Arc<ManualTime>),
 }
 
-/// What a [`ManualClock`] and the clocks made from it share.
-struct Hands {
+/// The state that a [`ManualClock`] and its clocks share.
+struct ManualTime {
     mock: Arc<quanta::Mock>,
     start: SystemTime,
-    passed_ns: AtomicU64,
+    elapsed_ns: AtomicU64,
 }
 
 impl Default for Clock {
@@ -39,7 +38,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The machine's clocks: the CPU's time stamp counter where it is dependable, else the kernel's.
+    /// Returns the clocks of the machine: the CPU's time stamp counter if it is reliable, or else the kernel's clock.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -48,36 +47,36 @@ impl Clock {
         }
     }
 
-    /// A reading of the monotonic clock, for [`Clock::between`].
+    /// Reads the monotonic clock, for [`Clock::between`].
     #[inline]
     pub(crate) fn raw(&self) -> u64 {
         self.monotonic.raw()
     }
 
-    /// The time between two readings.
+    /// Returns the time between two readings.
     #[inline]
     pub(crate) fn between(&self, start: u64, end: u64) -> Duration {
         Duration::from_nanos(self.monotonic.delta_as_nanos(start, end))
     }
 
-    /// The wall clock.
+    /// Reads the wall clock.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         match &self.wall {
             Wall::System => SystemTime::now(),
-            Wall::Manual(hands) => {
-                hands.start + Duration::from_nanos(hands.passed_ns.load(Ordering::Acquire))
+            Wall::Manual(time) => {
+                time.start + Duration::from_nanos(time.elapsed_ns.load(Ordering::Acquire))
             }
         }
     }
 
-    /// The wall clock, in milliseconds since the Unix epoch.
+    /// Reads the wall clock, in milliseconds since the Unix epoch.
     #[cfg(feature = "alerting")]
     pub(crate) fn unix_ms(&self) -> i64 {
         unix_ms(self.wall())
     }
 
-    /// Waits on `condition` until it is notified, until `timeout` has passed on this clock, or for no reason.
+    /// Waits on `condition` until it is notified or `timeout` has passed on this clock. Spurious wake-ups are possible.
     pub(crate) fn wait<'l, T>(
         &self,
         lock: MutexGuard<'l, T>,
@@ -86,7 +85,8 @@ impl Clock {
     ) -> MutexGuard<'l, T> {
         let timeout = match &self.wall {
             Wall::System => timeout,
-            // A manual clock does not tell this condition that it moved: look often. Only tests do this.
+            // A manual clock does not notify `condition` when it advances, so the wait is short. Only tests use this
+            // branch.
             Wall::Manual(_) => timeout.min(Duration::from_millis(2)),
         };
         condition
@@ -95,7 +95,7 @@ impl Clock {
     }
 }
 
-/// Milliseconds since the Unix epoch.
+/// Converts a time to milliseconds since the Unix epoch.
 #[cfg(feature = "alerting")]
 pub(crate) fn unix_ms(time: SystemTime) -> i64 {
     let magnitude = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
@@ -115,7 +115,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A clock that a test moves by hand.
+/// A clock that advances only when a test advances it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -130,7 +130,7 @@ impl fmt::Debug for Clock {
 #[derive(Clone)]
 pub struct ManualClock {
     monotonic: quanta::Clock,
-    hands: Arc<Hands>,
+    time: Arc<ManualTime>,
 }
 
 impl Default for ManualClock {
@@ -140,41 +140,41 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at 2025-01-01 00:00:00 UTC.
+    /// Creates a clock that is set to 2025-01-01 00:00:00 UTC.
     #[must_use]
     pub fn new() -> Self {
         const START: Duration = Duration::from_hours(482_136);
         let (monotonic, mock) = quanta::Clock::mock();
-        // Not 0, which could be mistaken for "never".
+        // Not 0, since 0 could be mistaken for "never".
         mock.increment(1_000_000_000_u64);
-        let hands = Hands {
+        let time = ManualTime {
             mock,
             start: SystemTime::UNIX_EPOCH + START,
-            passed_ns: AtomicU64::new(0),
+            elapsed_ns: AtomicU64::new(0),
         };
         Self {
             monotonic,
-            hands: Arc::new(hands),
+            time: Arc::new(time),
         }
     }
 
-    /// A clock that shows this one's time.
+    /// Returns a clock that shows the time of this manual clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
         Clock {
             monotonic: self.monotonic.clone(),
-            wall: Wall::Manual(Arc::clone(&self.hands)),
+            wall: Wall::Manual(Arc::clone(&self.time)),
         }
     }
 
-    /// Moves both clocks on.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        // The wall first: who wakes by the monotonic clock finds the new date.
-        self.hands
-            .passed_ns
+        // The wall clock first: a thread that the monotonic clock wakes must read the new date.
+        self.time
+            .elapsed_ns
             .fetch_add(nanoseconds, Ordering::AcqRel);
-        self.hands.mock.increment(by);
+        self.time.mock.increment(by);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Services that every area may use: clocks, the observatory's own threads, random numbers, error texts, the handle of
+//! Runtime support for every area: clocks, the observatory's own threads, random numbers, error texts, the handle of
 //! the subscriber.
 
 pub(crate) mod clock;

@@ -1,10 +1,10 @@
-//! Random numbers for draws and ids: cheap, without a lock, seeded by the system for each thread.
+//! Random numbers for sampling decisions and ids: cheap, lock-free, and seeded by the system for each thread.
 
 use std::{cell::Cell, hash::BuildHasher as _};
 
 thread_local! { static STATE: Cell<u64> = const { Cell::new(0) } }
 
-/// A random number (splitmix64).
+/// Returns a random number (splitmix64).
 #[inline]
 pub(crate) fn random() -> u64 {
     STATE.with(|state| {
@@ -19,7 +19,7 @@ pub(crate) fn random() -> u64 {
     })
 }
 
-/// The keys of `RandomState` come from the system.
+/// Returns a seed from the keys of `RandomState`, which come from the system.
 #[cold]
 fn seed() -> u64 {
     std::hash::RandomState::new().hash_one(0_u64) | 1

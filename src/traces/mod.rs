@@ -1,11 +1,11 @@
-//! Turns the spans of sampled traces into what collectors take.
+//! Exports the spans of sampled traces to collectors.
 //!
 //! ```text
 //! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
 //! ```
 //!
-//! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
-//! not depend on any of this.
+//! The gate decides at the first span of a trace, so that an unsampled trace costs little. Metrics do not depend on
+//! sampling. Propagation to other services is described in [`propagation`].
 
 #[cfg(feature = "otlp")]
 mod account;

@@ -1,4 +1,4 @@
-//! TLS with an authority of one's own: accepted where it is trusted, and a clear error where it is not.
+//! Tests TLS with a custom authority: accepted if it is trusted, a clear error otherwise.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use llm_observatory::{
 
 use crate::notify_support::{Directory, Process, Running, program};
 
-/// Answers every POST with 204, prints its port first.
+/// Answers every POST with 204; prints its port first.
 const SERVER: &str = "
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ fn openssl(directory: &Path, arguments: &str) {
 }
 
 #[tokio::test]
-async fn an_own_authority_is_trusted_only_where_it_is_named() {
+async fn a_custom_authority_is_trusted_only_if_it_is_configured() {
     if program("openssl").is_none() || program("python3").is_none() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Posts alerts, not messages, to an Alertmanager: grouping, silences and deduplication are then its work.
+//! Posts alerts to an Alertmanager, which then does the grouping, silences and deduplication.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -69,7 +69,7 @@ impl ChannelSpec for AlertmanagerOptions {
     }
 }
 
-/// One Alertmanager. Every peer of a cluster must get every alert, as from Prometheus.
+/// One Alertmanager. Each peer of a cluster must get all alerts, as from Prometheus.
 pub struct AlertmanagerPeer {
     name: String,
     url: Secret,
@@ -78,10 +78,11 @@ pub struct AlertmanagerPeer {
 }
 
 impl AlertmanagerPeer {
-    /// A peer at this base URL, such as `http://alertmanager:9093`; `name` stands for it in errors and metrics.
+    /// Creates a peer with this base URL, such as `http://alertmanager:9093`. The name stands for the URL in errors and
+    /// metrics.
     ///
     /// # Errors
-    /// When the URL is none.
+    /// If the URL does not parse.
     pub fn new(
         name: impl Into<String>,
         base_url: &Secret,
@@ -104,7 +105,7 @@ impl AlertmanagerPeer {
     /// Adds headers, such as `authorization`.
     ///
     /// # Errors
-    /// When one cannot be sent.
+    /// If a header cannot be sent.
     pub fn with_headers(mut self, pairs: &BTreeMap<String, Secret>) -> Result<Self, RoutingError> {
         self.headers = headers(pairs).map_err(|header| {
             let problem = format!("{header:?} cannot be sent");
@@ -113,7 +114,7 @@ impl AlertmanagerPeer {
         Ok(self)
     }
 
-    /// What stands for it in errors and metrics.
+    /// The name of the peer in errors and metrics.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

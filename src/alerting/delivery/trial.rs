@@ -132,7 +132,7 @@ impl Notifications {
                 is_open && trial.notifier.opens_incidents() && closed.insert(incident)
             })
             .map(|(at, trial)| {
-                let message = trial.message.over(now);
+                let message = trial.message.resolved(now);
                 let end = Trial {
                     message,
                     ..trial.clone()

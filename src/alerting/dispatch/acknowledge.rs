@@ -8,7 +8,7 @@ use super::{Dispatcher, group::Group};
 use crate::{
     alerting::{
         Reason,
-        route::{Sources, are_met},
+        route::{InhibitSources, matches_all},
     },
     query::Matcher,
 };
@@ -82,7 +82,7 @@ impl Dispatcher {
                 .filter(|(_, labels)| match target {
                     AcknowledgeTarget::Group(key) => group.key == *key,
                     AcknowledgeTarget::DedupKey(key) => group.dedup_key() == *key,
-                    AcknowledgeTarget::Alerts(matchers) => are_met(matchers, labels),
+                    AcknowledgeTarget::Alerts(matchers) => matches_all(matchers, labels),
                 })
                 .map(|(fingerprint, _)| fingerprint)
                 .collect();
@@ -115,7 +115,7 @@ impl Dispatcher {
         let Some(given) = group.acknowledgement.clone() else {
             return;
         };
-        let speech = self.speech(group, &Sources::default(), now);
+        let speech = self.speech(group, &InhibitSources::default(), now);
         if !group.is_acknowledged(&speech.firing) {
             return;
         }

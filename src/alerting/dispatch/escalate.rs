@@ -1,14 +1,14 @@
 //! Escalation: nobody has acknowledged, so more people hear of it, and it sounds worse.
 
 use super::{Dispatcher, flush::Speech, group::Group};
-use crate::alerting::{Reason, route::Sources};
+use crate::alerting::{Reason, route::InhibitSources};
 
 impl Dispatcher {
     /// Takes the step that is due, if one is.
     ///
     /// What is kept back at that moment (by a silence, by another alert, by the hour) is not escalated behind that:
     /// the step's delay begins again.
-    pub(super) fn escalate(&mut self, group: &mut Group, sources: &Sources, now: i64) {
+    pub(super) fn escalate(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
         self.pay_owed(group, sources, now);
         if group
             .escalation
@@ -62,7 +62,7 @@ impl Dispatcher {
     }
 
     /// Tells the addresses that were busy when a step was taken, unless there is nothing to escalate any more.
-    fn pay_owed(&mut self, group: &mut Group, sources: &Sources, now: i64) {
+    fn pay_owed(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
         let Some(state) = &group.escalation else {
             return;
         };

@@ -11,7 +11,7 @@ use crate::{
     alerting::{
         Message, MessageAlert, Reason, Severity, Status,
         outbox::saved,
-        route::{Destination, Sources, are_met, to_ms},
+        route::{Destination, InhibitSources, matches_all, to_ms},
     },
     query::Labels,
 };
@@ -35,7 +35,7 @@ impl Dispatcher {
             .alerts
             .iter()
             .filter(|(_, entry)| !entry.is_resolved_at(now));
-        let sources = Sources::new(rules, firing.map(|(_, entry)| &entry.alert.labels));
+        let sources = InhibitSources::new(rules, firing.map(|(_, entry)| &entry.alert.labels));
         for id in due {
             let Some(mut group) = self.groups.remove(id) else {
                 continue;
@@ -49,7 +49,7 @@ impl Dispatcher {
         }
     }
 
-    fn flush(&mut self, group: &mut Group, sources: &Sources, now: i64) {
+    fn flush(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
         group.next_flush = now.saturating_add(group.interval_ms);
         group.has_flushed = true;
         group.flushed_revision = self.alerts.revision();
@@ -98,7 +98,7 @@ impl Dispatcher {
     /// Alertmanager forgets that end, and the incident it opened stays open for ever. It is held only while others
     /// that were told still fire unheard, since a message that speaks of ends alone says that the group is over;
     /// and while the hour forbids every message.
-    pub(super) fn speech(&mut self, group: &Group, sources: &Sources, now: i64) -> Speech {
+    pub(super) fn speech(&mut self, group: &Group, sources: &InhibitSources, now: i64) -> Speech {
         let router = &self.router;
         let silences = self.silences.active_at(now);
         let is_muted = group
@@ -122,11 +122,14 @@ impl Dispatcher {
                 alert: Arc::clone(&entry.alert),
                 fingerprint: *fingerprint,
             };
-            let count = if sources.inhibit(&router.inhibit_rules, labels) {
+            let count = if sources.is_inhibited(&router.inhibit_rules, labels) {
                 &mut self.counts.inhibition
             } else if is_muted {
                 &mut self.counts.mute_interval
-            } else if silences.iter().any(|matchers| are_met(matchers, labels)) {
+            } else if silences
+                .iter()
+                .any(|matchers| matches_all(matchers, labels))
+            {
                 &mut self.counts.silence
             } else {
                 alerts.push(alert);

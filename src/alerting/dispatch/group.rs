@@ -11,7 +11,7 @@ use super::{acknowledge::Acknowledgement, dedup::LogEntry};
 use crate::{
     alerting::{
         Message,
-        route::{Destination, Node},
+        route::{Destination, RouteNode},
     },
     query::Labels,
 };
@@ -63,7 +63,7 @@ pub(crate) struct EscalationState {
 }
 
 impl Group {
-    pub(super) fn new(route: usize, node: &Node, labels: &Labels) -> Self {
+    pub(super) fn new(route: usize, node: &RouteNode, labels: &Labels) -> Self {
         let key = format!("{}:{labels}", node.key);
         Self {
             // A unit separator: no receiver's name has one.
@@ -131,7 +131,7 @@ impl Group {
     }
 
     /// Sets the clock for an alert that has just joined.
-    pub(super) fn schedule(&mut self, node: &Node, starts_at: i64, now: i64, is_damped: bool) {
+    pub(super) fn schedule(&mut self, node: &RouteNode, starts_at: i64, now: i64, is_damped: bool) {
         if self.has_flushed {
             return;
         }

@@ -167,15 +167,14 @@ impl Dispatcher {
     }
 
     /// The silences.
-    #[must_use]
-    pub fn silences(&self) -> &Silences {
+    pub(crate) fn silences(&self) -> &Silences {
         &self.silences
     }
 
     /// Creates or changes a silence; returns its id.
     ///
     /// # Errors
-    /// As [`Silences::set`].
+    /// As `Silences::set`.
     pub fn set_silence(
         &mut self,
         request: SilenceRequest,
@@ -193,7 +192,7 @@ impl Dispatcher {
     pub(crate) fn adopt_silences(&mut self, silences: Vec<Silence>) {
         for silence in silences {
             let id = silence.id.clone();
-            if self.silences.adopt(silence) {
+            if self.silences.insert_if_absent(silence) {
                 self.dirty.silences.insert(id);
             }
         }
@@ -202,7 +201,7 @@ impl Dispatcher {
     /// Ends a silence.
     ///
     /// # Errors
-    /// As [`Silences::expire`].
+    /// As `Silences::expire`.
     pub fn expire_silence(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
         self.silences.expire(id, now)?;
         self.dirty.silences.insert(id.to_owned());
@@ -212,7 +211,7 @@ impl Dispatcher {
     /// The silence that keeps an alert with these labels back.
     #[must_use]
     pub fn silence_of(&self, labels: &Labels, now: i64) -> Option<&Silence> {
-        self.silences.get(self.silences.muting(labels, now)?)
+        self.silences.get(self.silences.silenced_by(labels, now)?)
     }
 
     /// What was kept back or refused so far, by reason.

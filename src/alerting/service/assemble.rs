@@ -11,8 +11,8 @@ use super::{Context, change::of_rules, signals::Signals};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
     ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
-    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TimeSource,
-    TraceLink,
+    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TemplateFiles,
+    TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
@@ -119,6 +119,7 @@ impl Assembled {
         known.extend(alerting.channels.keys().cloned());
         if is_on {
             let client = OutgoingClient::new(&alerting.http)?;
+            let files = TemplateFiles::load(&alerting.template_files)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.kind.missing().filter(|_| channel.enabled) {
                     diagnostics.notice(format!(
@@ -129,6 +130,7 @@ impl Assembled {
                         name,
                         client: &client,
                         service: parts.service,
+                        template_files: &files,
                     };
                     match channel.kind.receivers(&context)? {
                         Built::Notifiers(notifiers) => {

@@ -7,7 +7,7 @@ use std::{path::Path, sync::MutexGuard};
 
 use super::{Alerts, AlertsError, lock};
 use crate::alerting::{
-    Alert, AlertRule, CODE, Router, RuleGroup, RuleGroups, Source, load_rule_file,
+    Alert, AlertRule, CODE_FILE, Router, RuleGroup, RuleGroups, Source, load_rule_file,
 };
 
 impl Alerts {
@@ -27,8 +27,8 @@ impl Alerts {
         alerting.routes.check(&rule)?;
         let _one_at_a_time = lock(&alerting.routing);
         let mut rules = alerting.rules();
-        let others = of_rules(&rules).filter(|(file, old)| *file != CODE || old.id != rule.id);
-        let all: Vec<_> = others.chain([(CODE, &rule)]).collect();
+        let others = of_rules(&rules).filter(|(file, old)| *file != CODE_FILE || old.id != rule.id);
+        let all: Vec<_> = others.chain([(CODE_FILE, &rule)]).collect();
         let router = self.router(&all)?;
         let over = rules.add_rule(rule, &self.source(), self.now())?;
         self.changed(rules, over, router);
@@ -89,7 +89,7 @@ impl Alerts {
     /// All that is wrong with them; nothing has changed then. The name `code` is that of the rules that
     /// [`Alerts::add_rule`] adds.
     pub fn load_groups(&self, name: &str, groups: Vec<RuleGroup>) -> Result<(), AlertsError> {
-        if name == CODE {
+        if name == CODE_FILE {
             return Err(AlertsError::ReservedName(name.to_owned()));
         }
         self.load(name, groups)

@@ -30,12 +30,12 @@ pub(crate) use self::{
 };
 use crate::{
     alerting::{
-        Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
-        SavedState, Source, TraceLink,
+        Alert, ClosureThreads, Evaluation, Notifications, RuleGroups, Runner, SavedRuleAlert,
+        SavedRuleAlerts, Source, TraceLink, TraceLookup,
     },
-    metrics::collect::Queries,
+    metrics::collect::{Queries, exemplars},
     privacy::Redaction,
-    query::{engine::Control, exemplars},
+    query::engine::Control,
 };
 
 /// The name under which the alerts of rules are kept.
@@ -77,7 +77,7 @@ pub(crate) struct Alerting {
 #[derive(Default)]
 struct Saved {
     at: i64,
-    alerts: Vec<SavedAlert>,
+    alerts: Vec<SavedRuleAlert>,
 }
 
 impl Alerting {
@@ -95,7 +95,7 @@ impl Alerting {
         } = assembled;
         let saved = notifications
             .saved_state(SAVED_RULES)
-            .and_then(|bytes| serde_json::from_slice::<SavedState>(&bytes).ok());
+            .and_then(|bytes| serde_json::from_slice::<SavedRuleAlerts>(&bytes).ok());
         if let Some(saved) = saved {
             let over = rules.restore(&saved, context.queries.now_ms());
             notifications.put(over);
@@ -174,16 +174,16 @@ impl Alerting {
             cancel: Some(is_ending),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
-            exemplars::behind(&gatherer.registry, selector, labels, times)
+            exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)
         };
         let source = Source::new(&queries.engine, &queries.store)
             .with_control(control)
             .with_closure_threads(ClosureThreads {
                 store: &queries.store,
-                patience: CLOSURE_PATIENCE,
+                timeout: CLOSURE_PATIENCE,
             })
             .with_redaction(redaction)
-            .with_evidence(Evidence {
+            .with_trace_lookup(TraceLookup {
                 find: &find,
                 link: &self.link,
             });

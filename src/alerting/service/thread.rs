@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     alerting::Runner,
-    runtime::own_thread::{End, Executor},
+    runtime::own_thread::{Executor, ShutdownDeadline},
 };
 
 /// Threads for the disk, for looking names up and for the console: one that hangs must not hold the others up.
@@ -21,7 +21,7 @@ impl Notifying {
     pub(crate) const NAME: &str = "obs-notify";
 
     pub(super) fn start(runner: Runner) -> io::Result<Self> {
-        let work = |mut end: End| {
+        let work = |mut end: ShutdownDeadline| {
             runner.run(async move {
                 // Told or dropped: either is an end.
                 let told = end.wait_for(Option::is_some).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::ExportError;
-use crate::runtime::own_thread::End;
+use crate::runtime::own_thread::ShutdownDeadline;
 
 /// Time that an unreachable receiver gets after the shutdown signal. Without this limit, a developer without a collector
 /// would wait for the whole shutdown timeout at each stop.
@@ -12,14 +12,14 @@ const UNREACHABLE_GRACE: Duration = Duration::from_secs(1);
 /// The deadline of the current batch, and the shutdown signal.
 pub(crate) struct Deadline {
     /// The shutdown signal with its deadline.
-    shutdown: End,
+    shutdown: ShutdownDeadline,
     batch: Instant,
     /// The time at which this value first saw the shutdown signal.
     shutdown_seen_at: Option<Instant>,
 }
 
 impl Deadline {
-    pub(crate) fn new(shutdown: End) -> Self {
+    pub(crate) fn new(shutdown: ShutdownDeadline) -> Self {
         Self {
             shutdown,
             batch: Instant::now(),

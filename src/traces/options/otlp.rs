@@ -1,4 +1,4 @@
-//! The signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
+//! Defines the signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
 
 use crate::{net::Endpoint, traces::OtlpProtocol};
 
@@ -22,7 +22,7 @@ impl Signal {
         }
     }
 
-    /// Where its [`OtlpConfig`](super::OtlpConfig) stands in the configuration.
+    /// The key of the [`OtlpConfig`](super::OtlpConfig) of this signal in the configuration.
     pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Traces => "traces.otlp",
@@ -40,7 +40,7 @@ impl Signal {
         }
     }
 
-    /// Where it goes where nothing is said.
+    /// The default endpoint.
     pub(in crate::traces) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
         let (authority, path) = match protocol {
             OtlpProtocol::HttpProtobuf => ("localhost:4318", self.path()),
@@ -49,7 +49,7 @@ impl Signal {
         Endpoint::insecure(authority, path)
     }
 
-    /// The address that is said for it; what would be right where that is none.
+    /// The configured endpoint; for an invalid endpoint, the expected form.
     pub(in crate::traces) fn endpoint(
         self,
         protocol: OtlpProtocol,

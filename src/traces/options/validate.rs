@@ -1,4 +1,4 @@
-//! Checks of the options of traces.
+//! Validates the options of traces.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::{
     settings::{ConfigError, check, check_compiled_in},
 };
 
-/// Memory below which tail sampling could not hold a trace.
+/// The minimum memory that holds a trace in tail sampling.
 const MIN_BYTES: usize = 1 << 20;
 
 impl TracesConfig {
-    /// Checks every value.
+    /// Validates every value.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Sends one exporter's spans, and counts what became of them.
+//! Sends the spans of one exporter, and counts the results.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    runtime::own_thread::End,
+    runtime::own_thread::ShutdownDeadline,
     traces::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// One exporter, its queue, and its account.
+/// An exporter with its queue and its counters.
 pub(super) struct Worker {
     pub(super) queue: Arc<Queue<Arc<SpanData>>>,
     exporter: Exporter,
@@ -42,8 +42,8 @@ impl Worker {
         }
     }
 
-    /// Until its queue is closed and empty.
-    pub(super) async fn run(self, ends: End) -> Self {
+    /// Runs until the queue is closed and empty.
+    pub(super) async fn run(self, ends: ShutdownDeadline) -> Self {
         deliver_all(&self.queue, &self.batch, &self, ends).await;
         self
     }
@@ -72,11 +72,11 @@ impl Receiver for Worker {
         }
     }
 
-    fn too_late(&self, count: usize) {
+    fn drop_at_shutdown(&self, count: usize) {
         self.account.dropped(DropReason::Shutdown, count);
     }
 
-    fn complain(&self, spans: usize, error: Option<&ExportError>) {
+    fn warn(&self, spans: usize, error: Option<&ExportError>) {
         let (name, address) = (self.exporter.name, self.exporter.export.address());
         match error {
             None => {

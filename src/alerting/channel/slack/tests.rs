@@ -15,7 +15,8 @@ use crate::{
 const URL: &str = "https://hooks.slack.com/services/T0/B0/token";
 
 fn body(message: &Message, options: &SlackOptions) -> Value {
-    let templates = Templates::new("ops", &SLOTS, &options.templates).unwrap();
+    let templates =
+        Templates::new("ops", &SLOTS, &options.templates, &options.template_files).unwrap();
     let body = compose::body(message, options, &templates.render(message));
     serde_json::to_value(body).unwrap()
 }
@@ -205,9 +206,9 @@ fn no_foreign_text_is_a_mention_or_a_link_wherever_it_stands() {
     message
         .common_labels
         .insert("alertname".to_owned(), evil.to_owned());
-    let failing = format!("{{{{ '{evil}'.nothing.at_all }}}}");
+    let failing = format!("{{{{ index .Alerts \"{evil}\" }}}}");
     let options = SlackOptions::new(URL)
-        .with_template("fallback", "{{ common_labels.alertname }}")
+        .with_template("fallback", "{{ .CommonLabels.alertname }}")
         .with_template("text", failing);
     let body = body(&message, &options);
     let escaped = "&lt;!channel&gt; &lt;https://evil.example|ok&gt;";
@@ -298,8 +299,8 @@ fn a_title_of_entities_is_as_short_as_any_other() {
 #[test]
 fn a_template_replaces_a_text_and_its_failure_is_noted() {
     let options = SlackOptions::new(URL)
-        .with_template("title", "{{ common_labels.component }} <x>")
-        .with_template("text", "{{ a.b.c }}");
+        .with_template("title", "{{ .CommonLabels.component }} <x>")
+        .with_template("text", "{{ .Nothing.At.All }}");
     let body = body(&reference(Status::Firing), &options);
     let attachment = &body["attachments"][0];
     assert_eq!(attachment["title"], "router <x>");
@@ -328,7 +329,7 @@ fn an_acknowledgement_says_who() {
 #[test]
 fn only_ok_is_a_success() {
     let answer = |status: u16, line: &str| {
-        judge(&Answer {
+        check_answer(&Answer {
             status: status.try_into().unwrap(),
             retry_after: None,
             first_line: line.to_owned(),
@@ -340,7 +341,7 @@ fn only_ok_is_a_success() {
     assert!(!error.is_retryable);
     assert_eq!(
         error.text,
-        "200 OK: <html>Please log in, where Slack says `ok`"
+        "200 OK: <html>Please log in, but Slack answers `ok`"
     );
     assert!(answer(200, "").is_err());
     assert!(answer(500, "ok").unwrap_err().is_retryable);

@@ -1,4 +1,4 @@
-//! The environment variables of OpenTelemetry's specification, few of which the SDK reads itself.
+//! Applies the environment variables of OpenTelemetry's specification, few of which the SDK reads itself.
 //!
 //! As the specification says, an invalid value is ignored with a warning. The warning names the variable and shows its
 //! value unless that may be a secret. A file that a variable names is read later, and a file that cannot be read is an
@@ -243,7 +243,7 @@ fn propagators(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid> {
 }
 
 fn metrics_exporter(push: &mut PushConfig, text: &str) -> Result<(), Invalid> {
-    // Prometheus is there in any case, unless `PROMETHEUS_ENABLED` says otherwise.
+    // The Prometheus endpoint is enabled in any case, unless `PROMETHEUS_ENABLED` disables it.
     let (found, is_whole) = known_names(text, |name| match name {
         "otlp" => Some(true),
         "prometheus" | "none" => Some(false),
@@ -263,7 +263,7 @@ fn metrics_exporter(push: &mut PushConfig, text: &str) -> Result<(), Invalid> {
 fn logs_exporter(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid> {
     traces.logs.enabled = match &*lowercase(text) {
         "otlp" if traces.enabled => true,
-        // They go by the ids and the redaction of traces.
+        // Log records use the ids and the redaction of traces.
         "otlp" => return Err("`none` where traces are off"),
         "none" => false,
         _ => return Err("`otlp` or `none`"),

@@ -1,4 +1,4 @@
-//! The variables `OTEL_EXPORTER_OTLP_*`: those of one signal take precedence over those of all signals.
+//! Applies the variables `OTEL_EXPORTER_OTLP_*`. Variables of one signal take precedence over variables of all signals.
 
 use super::{
     super::{PushConfig, Signal, TracesConfig},
