@@ -1,5 +1,5 @@
-//! The Layer alone, writing into a `metrics` recorder that the application has already: here
-//! `metrics-exporter-prometheus`. No registry, no server and no thread of ours.
+//! Uses the Layer alone, writing to a `metrics` recorder that the application already has: here
+//! `metrics-exporter-prometheus`. The observatory's registry, server and threads are not used.
 //!
 //! `cargo run --example bring_your_own_recorder`
 use llm_observatory::{FacadeSink, ObservatoryLayer, SinkOptions, catalog};
@@ -13,7 +13,7 @@ const PREFIX: &str = "llm_router_";
     reason = "the exposition is what there is to see"
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A recorder that is not told the buckets makes summaries of the histograms.
+    // Without buckets, this recorder renders histograms as summaries.
     let mut builder = PrometheusBuilder::new().with_recommended_naming(true);
     for (name, buckets) in catalog::histograms(PREFIX) {
         builder = builder.set_buckets_for_metric(Matcher::Full(name), buckets)?;

@@ -1,6 +1,6 @@
-//! Install, annotate one function, emit a token event, be told when it is busy, look at `/metrics`.
+//! Installs the observatory, annotates one function, emits token events, and adds an alert rule.
 //!
-//! `cargo run --example quickstart`, then open what it prints.
+//! `cargo run --example quickstart`, then open the address that it prints.
 use std::{thread::sleep, time::Duration};
 
 use llm_observatory::{Config, Observatory, alerting::AlertRule};
@@ -17,7 +17,7 @@ fn generate(prompt: &str) -> String {
     for word in ["Making", "the", "invisible", "visible."] {
         sleep(Duration::from_millis(20));
         answer.push_str(word);
-        info!(name: "token", count = 1); // the first ends the time to first token; all are counted
+        info!(name: "token", count = 1); // the first token ends the time to first token; every token is counted
     }
     Span::current().record("status", "success");
     answer
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let busy = "sum(rate(llm_router_dev_tokens_generated_total[1m])) > 10";
     observatory
         .alerts()
-        .add_rule(AlertRule::new("busy").expr(busy))?; // told on standard error, half a minute on
+        .add_rule(AlertRule::new("busy").expr(busy))?; // notified on standard error after half a minute
     let address = observatory.listen_address().ok_or("no server")?;
     info!("serving http://{address}/metrics and /api/v1/alerts");
     loop {

@@ -1,6 +1,6 @@
 //! Runs rule tests in promtool's format: `cargo run --example test_rules -- FILE…`.
 //!
-//! Exits as promtool does: 0 where every file passed, else 1.
+//! Exits like promtool: 0 if every file passed, otherwise 1.
 #![allow(clippy::print_stdout, reason = "it is what the program is for")]
 
 use std::process::ExitCode;

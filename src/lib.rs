@@ -91,20 +91,45 @@
 //!                                                                           └─► rules ─► groups ─► outbox ─► channels
 //! ```
 //!
-//! What holds everywhere, and is held by tests where a test can:
+//! The crate consists of areas, one folder of `src/` each. A file imports only from its own area and from areas below
+//! it; `tests/it/architecture.rs` checks this.
 //!
-//! - `observation` names neither `tracing` nor any exporter; only `layer`, `instrument`, `middleware`, `log` and
-//!   `traces` name spans.
+//! | Area | Purpose |
+//! |---|---|
+//! | `observatory` | composes the areas: installs, starts and stops one observatory |
+//! | `config` | loads a configuration: presets, environment variables, checks across areas |
+//! | `server` | serves metrics, status, queries, alerts and traces over HTTP |
+//! | `alerting` | evaluates alert rules; groups, routes and delivers notifications |
+//! | `middleware` | observes HTTP and gRPC requests, on servers and clients |
+//! | `instrument` | wraps calls of models, databases, caches and queues in spans |
+//! | `layer` | interprets spans and events as observations |
+//! | `traces` | samples spans, redacts them and exports them to collectors |
+//! | `log` | formats log lines |
+//! | `system` | samples the process and the machine |
+//! | `metrics` | stores metrics and writes them in the exposition formats; copies them into the series store |
+//! | `query` | re-exports the crate `promql-engine`: stores series and evaluates `PromQL` |
+//! | `net` | connects to remote servers over HTTP |
+//! | `privacy` | redacts text before it leaves the process |
+//! | `settings` | parses and checks values of options |
+//! | `observation` | defines observations, labels and sinks |
+//! | `runtime` | provides clocks, threads and random numbers |
+//!
+//! Invariants:
+//!
+//! - `observation` depends neither on `tracing` nor on an exporter. Only `layer`, `instrument`, `middleware`, `log`,
+//!   `traces` and `observatory` use spans.
 //! - Metrics do not depend on the sampling of traces. Every span of a sampled trace is exported, or counted as dropped
-//!   or failed; what users and models say does not leave the process unless configuration says so.
-//! - A sink never blocks, never emits a span or an event, and does not allocate once its series exist. What is
-//!   dropped is counted.
-//! - The Layer never vetoes a callsite (tokio-rs/tracing#2519), and holds nothing while foreign code runs.
-//! - The observatory runs on threads of its own, which the Layer knows and does not observe: one serves, one works
-//!   (samples, evaluates), one sends (and one sends traces, where they are on), so that no evaluation holds a message up and no receiver an evaluation.
-//! - Labels are bounded: every metric has a series limit with a visible overflow series. Prompts, completions, user
-//!   and request ids are never labels.
-//! - Time enters as an argument; only `config` reads the environment; only `install` touches globals.
+//!   or failed. Prompts and completions do not leave the process unless the configuration allows it.
+//! - A sink never blocks and never emits a span or an event. It does not allocate once its series exist. Dropped
+//!   observations are counted.
+//! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
+//!   code.
+//! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
+//!   evaluates rules, one delivers notifications, and one exports traces. A slow evaluation delays no notification, and
+//!   a slow receiver delays no evaluation.
+//! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
+//!   ids and request ids are never labels.
+//! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.
 
 #![cfg_attr(
     test,
@@ -115,7 +140,6 @@
 pub mod alerting;
 mod config;
 pub mod instrument;
-mod interner;
 mod layer;
 mod log;
 mod metrics;
@@ -125,8 +149,6 @@ mod net;
 mod observation;
 mod observatory;
 mod privacy;
-#[cfg(feature = "alerting")]
-pub mod query;
 mod runtime;
 #[cfg(feature = "server")]
 mod server;
@@ -135,7 +157,14 @@ mod system;
 mod traces;
 
 #[cfg(feature = "alerting")]
+pub use promql_engine as query;
+
+#[cfg(feature = "alerting")]
 pub use crate::config::preset_rules;
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+pub use crate::net::ClientError;
+#[cfg(feature = "alerting")]
+pub use crate::net::{ClientOptions, OutgoingClient};
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
@@ -143,22 +172,15 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
-    layer::{Mapping, ObservatoryLayer},
+    layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
         BucketsError, BucketsFor, FacadeSink, Format, MetricsSink, PrometheusConfig, QueryConfig,
         Registry, RegistryOptions, RetentionConfig, Side, SinkOptions, catalog,
     },
-    observation::{
-        AlertSignal, CacheOperation, CacheResult, CustomKind, CustomMetric, DatabaseOperation,
-        Dropped, ErrorEvent, FnSink, GenAi, Handle, HttpClientRequest, HttpRequest, InFlight,
-        Inference, InferenceEnd, Label, Labels, MAX_VALUE_BYTES, Model, ModelLoad, OVERFLOW,
-        Observation, Outcome, QueueOperation, RoutingDecision, Rpc, RpcStatus, Sink, TokenSource,
-        Tokens, TraceReference,
-    },
+    observation::*,
     observatory::{
-        AttributeValue, BuildError, Components, InstallError, Observatory, ObservatoryBuilder,
-        StartError, Status,
+        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},

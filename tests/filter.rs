@@ -1,5 +1,5 @@
-//! A filter around the whole subscriber hides the spans that metrics come from: one line of the log says so. Global,
-//! so in a process of its own.
+//! Tests that one log line reports a filter that hides the spans of metrics. The filter is global, so this test has its
+//! own process.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 use llm_observatory::{Config, Observatory};
 use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
-/// What the log's layer wrote.
+/// The output of the log layer.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

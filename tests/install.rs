@@ -1,4 +1,4 @@
-//! `Observatory::install` and everything that is global to a process, in a process of its own.
+//! Tests `Observatory::install` and everything that is global to a process, in its own process.
 #![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
@@ -12,14 +12,14 @@ fn value(text: &str, series: &str) -> f64 {
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 
-/// One test: what is global can be installed once.
+/// A single test, since globals can be installed only once.
 #[test]
 fn everything_is_installed_once_and_a_second_time_is_an_error() {
-    // A logger for the time before, as many services have; it is gone again.
+    // Many services have such a logger before they install the observatory; it is removed again.
     drop(tracing::subscriber::set_default(
         tracing_subscriber::registry(),
     ));
-    // A quiet log, on purpose: it must not cost a metric.
+    // A quiet log must not cost a metric.
     let config = Config::default()
         .with_listen("127.0.0.1:0".parse().unwrap())
         .with_log_filter("off");
@@ -35,7 +35,7 @@ fn everything_is_installed_once_and_a_second_time_is_an_error() {
             .contains("Observatory::builder")
     );
 
-    // Spans, and the application's own metrics, in one registry.
+    // Spans and the application's own metrics are in one registry.
     drop(info_span!("inference", model_id = "gpt-4o", tokens = 3));
     metrics::describe_counter!("jobs", "Jobs done.");
     metrics::counter!("jobs", "kind" => "import").increment(2);

@@ -1,5 +1,5 @@
-//! The log that `install` writes, without traces: in the configured format, and redacted. It goes to standard error, so
-//! this starts itself again as the process that writes.
+//! Tests the log that `install` writes without traces: the configured format, and redaction. The log goes to standard
+//! error, so this binary starts itself again as the process that writes.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::{env, process::Command};

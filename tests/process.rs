@@ -1,7 +1,7 @@
-//! A process as a whole: the last spans arrive however it ends, nothing that is secret does, and a collector that
-//! misbehaves costs it neither time nor memory.
+//! Tests a whole process: the last spans arrive however it ends, no secret leaves it, and a collector that misbehaves
+//! costs it neither time nor memory.
 //!
-//! It has a `main` of its own: it starts itself again as the process that ends.
+//! The binary has its own `main`, since it starts itself again as the process that ends.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,6 +12,7 @@ use std::{
     env,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Command, Output},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -22,7 +23,7 @@ use tracing::{Level, Span, debug_span, error, info, info_span, instrument};
 
 const ROLE: &str = "PROCESS_ROLE";
 const ADDRESS: &str = "PROCESS_ADDRESS";
-/// In every field, header and error of the run.
+/// Secrets in every field, header and error of the run.
 const CANARIES: [&str; 7] = [
     "sk-proj-canary0123456789abcdefghij",
     "canary@example.org",
@@ -32,9 +33,9 @@ const CANARIES: [&str; 7] = [
     "postgres://app:canary-pass@db.example/x",
     r#"{"api_key": "canary json"}"#,
 ];
-/// As numbers, in every form.
+/// Card numbers in every form of number.
 const CARDS: [i64; 2] = [4_111_111_111_111_111, 5_555_555_555_554_444];
-/// What nothing of the run may show.
+/// Texts that no output of the run may contain.
 const NOWHERE: [&str; 3] = ["canary", "4111111111111111", "5555555555554444"];
 
 fn main() {
@@ -44,11 +45,15 @@ fn main() {
     }
 }
 
-/// The process that ends.
+/// Runs as the process that ends.
 fn child(role: &str) {
     if role == "notice" {
         let config = Config::load().unwrap().without_server();
         drop(Observatory::install(config).unwrap());
+        return;
+    }
+    if role == "no_roots" {
+        no_roots();
         return;
     }
     let observatory = Observatory::install(config()).unwrap();
@@ -76,7 +81,7 @@ fn child(role: &str) {
                 .enable_all()
                 .build()
                 .unwrap();
-            // Dropped on the one thread of the runtime.
+            // Dropped on the only thread of the runtime.
             runtime.block_on(async move {
                 info_span!("last one").in_scope(|| ());
                 drop(observatory);
@@ -93,7 +98,7 @@ fn config() -> Config {
     let address = env::var(ADDRESS).unwrap();
     let mut traces = TracesConfig::default();
     traces.otlp.endpoint = Some(format!("http://{address}/v1/traces"));
-    // Nobody waits so long: it is the end that sends them.
+    // The delay is longer than the test, so only the shutdown sends the spans.
     traces.batch.delay = Duration::from_mins(10);
     if env::var(ROLE).as_deref() == Ok("canary") {
         traces.exporters = vec![TraceExporter::Otlp, TraceExporter::Console];
@@ -118,7 +123,7 @@ fn config() -> Config {
     if env::var(ROLE).as_deref() == Ok("load") {
         traces.otlp.timeout = Duration::from_millis(200);
         traces.batch.delay = Duration::from_millis(50);
-        // In a debug build they would be what is measured.
+        // In a debug build, these would dominate the measurement.
         traces.redaction.masks = false;
         traces.batch.queue_size = 512;
         traces.batch.batch_size = 128;
@@ -127,13 +132,13 @@ fn config() -> Config {
     config.shutdown_timeout = Duration::from_secs(10);
     config.log_format = LogFormat::Json;
     if env::var(ROLE).as_deref() == Ok("load") {
-        // Spans of no log line are not written for one.
+        // Spans without a log line are not formatted for the log.
         config = config.with_log_filter("warn");
     }
     config
 }
 
-/// Something at a level that is exported as log records, and is not in the log.
+/// Emits an event at a level that is exported as a log record and is not in the log.
 fn debug() {
     info_span!("a span").in_scope(|| {
         debug_span!("a quiet span").in_scope(|| tracing::debug!("a quiet event"));
@@ -148,6 +153,67 @@ fn fails(prompt: &str, completion: &str) -> Result<(), String> {
         "no account {} with key {}",
         CANARIES[1], CANARIES[0]
     ))
+}
+
+/// Starts with https receivers of traces, log records, metrics and alerts, and prints the metrics that it serves.
+fn no_roots() {
+    let mut config = config();
+    let endpoint = Some("https://127.0.0.1:1/v1/anything".to_owned());
+    config.traces.otlp.endpoint.clone_from(&endpoint);
+    config.traces.logs.enabled = true;
+    config.traces.logs.otlp.endpoint.clone_from(&endpoint);
+    config.push.enabled = true;
+    config.push.otlp.endpoint = endpoint;
+    config.log_filter = "warn".to_owned();
+    #[cfg(feature = "alerting")]
+    {
+        let slack = llm_observatory::alerting::SlackOptions::new("https://127.0.0.1:1/hook");
+        let slack = llm_observatory::alerting::ChannelKind::Slack(slack);
+        let channel = llm_observatory::alerting::ChannelConfig::new(slack);
+        config.alerting.channels.insert("slack".to_owned(), channel);
+    }
+    #[cfg(feature = "server")]
+    {
+        config.prometheus.enabled = true;
+        config.prometheus.listen = "127.0.0.1:0".parse().unwrap();
+    }
+    let observatory = Observatory::install(config).unwrap();
+    #[cfg(feature = "server")]
+    {
+        let mut stream = TcpStream::connect(observatory.listen_address().unwrap()).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        println!("{answer}");
+    }
+    #[cfg(not(feature = "server"))]
+    println!("{}", observatory.export_metrics(Format::Prometheus));
+    drop(observatory);
+}
+
+/// A machine without certificate authorities stops nothing.
+fn starts_without_root_certificates() {
+    let nonexistent = Path::new("/nonexistent");
+    let output = Command::new(env::current_exe().unwrap())
+        .env(ROLE, "no_roots")
+        .env(ADDRESS, "127.0.0.1:1")
+        .env("SSL_CERT_FILE", nonexistent)
+        .env("SSL_CERT_DIR", nonexistent)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let warnings = log.matches("no usable root certificates").count();
+    assert_eq!(warnings, 1, "{log}");
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    let clients = 3 + usize::from(cfg!(feature = "alerting"));
+    let line = format!("observatory_bundled_root_clients {clients}");
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    println!("no_roots: started, one warning, {clients} clients counted");
 }
 
 fn canary(observatory: &Observatory) {
@@ -202,7 +268,7 @@ fn canary(observatory: &Observatory) {
     println!("{shown:?}");
 }
 
-/// Spans enough to fill the queues a hundred times over; says what it took, and what became of them.
+/// Makes enough spans to fill the queues a hundred times over; prints the time and the results.
 fn load(observatory: &Observatory) {
     let text = "x".repeat(1_000);
     let round = || {
@@ -230,7 +296,7 @@ fn load(observatory: &Observatory) {
         line.unwrap().parse::<u64>().unwrap()
     };
     let [exported, dropped, failed] = ["exported", "dropped", "failed"].map(counted);
-    // A tenth of the rounds was faster: what other work on the machine adds is not in it.
+    // The fastest tenth of the rounds, which excludes other load of the machine.
     let took = rounds[ROUNDS / 10].as_micros();
     println!("{took} {grown} {exported} {dropped} {failed}");
 }
@@ -243,11 +309,11 @@ fn resident_bytes() -> u64 {
     pages * 4_096
 }
 
-/// How a collector behaves.
+/// The behaviour of a collector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
     Takes,
-    /// Takes requests, and says nothing.
+    /// Accepts requests, and never answers.
     Hangs,
     Refuses,
     Fails,
@@ -288,7 +354,7 @@ fn misbehaving() {
     let usual = measure(Manner::Takes);
     for manner in [Manner::Hangs, Manner::Refuses, Manner::Fails, Manner::Slow] {
         let took = measure(manner);
-        // What is dropped costs less than what is sent; the rest is the machine's noise.
+        // Dropping costs less than sending; the margin is for the noise of the machine.
         assert!(
             took <= 2 * usual + 200,
             "{manner:?}: {took} µs, else {usual} µs"
@@ -297,6 +363,7 @@ fn misbehaving() {
 }
 
 fn parent() {
+    starts_without_root_certificates();
     if cfg!(target_os = "linux") {
         misbehaving();
     }
@@ -345,7 +412,7 @@ fn parent() {
     let (output, bodies) = run("canary", Manner::Takes);
     assert!(output.status.success(), "{output:?}");
     let requests = String::from_utf8_lossy(&bodies).into_owned();
-    // Spans by OTLP, and log records.
+    // Spans over OTLP, and log records.
     let exporters =
         2 + usize::from(cfg!(feature = "zipkin")) + usize::from(cfg!(feature = "jaeger"));
     assert_eq!(requests.matches("POST /").count(), exporters, "{requests}");
@@ -357,7 +424,7 @@ fn parent() {
         printed.contains("no account"),
         "errors are logged: {printed}"
     );
-    // The receiver's own account is for it alone.
+    // The receiver's own account is part of the address and only for the receiver.
     assert!(requests.contains("x-api-key: canary-header"));
     assert!(!printed.contains("canary-header") && !printed.contains("canary-password"));
     let requests = requests.replace("x-api-key: canary-header", "");
@@ -377,13 +444,13 @@ fn parent() {
     println!("canary: none found");
 }
 
-/// What a process printed, and what it sent until its end.
+/// Returns the output of a process, and everything that it sent until its end.
 fn run(role: &str, manner: Manner) -> (Output, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&bodies);
-    // The port is nobody's once the listener is gone.
+    // Once the listener is dropped, the port belongs to no process.
     if manner != Manner::Refuses {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -395,7 +462,7 @@ fn run(role: &str, manner: Manner) -> (Output, Vec<u8>) {
     let output = Command::new(env::current_exe().unwrap())
         .env(ROLE, role)
         .env(ADDRESS, address)
-        // Read by the role that loads its configuration.
+        // For the role that loads its configuration.
         .env("OTEL_BSP_SCHEDULE_DELAY", "5s")
         .env_remove("RUST_LOG")
         .output()
@@ -404,7 +471,7 @@ fn run(role: &str, manner: Manner) -> (Output, Vec<u8>) {
     (output, bodies)
 }
 
-/// Takes requests until the client hangs up.
+/// Receives requests until the client disconnects.
 fn receive(mut stream: TcpStream, manner: Manner, kept: &Mutex<Vec<u8>>) {
     let mut bytes = Vec::new();
     let mut part = [0; 16 * 1024];
@@ -433,7 +500,7 @@ fn receive(mut stream: TcpStream, manner: Manner, kept: &Mutex<Vec<u8>>) {
                 Manner::Fails => "500 Internal Server Error",
             };
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-            // A client that waited long enough has hung up.
+            // A client whose timeout has passed has disconnected.
             let _ = stream.write_all(answer.as_bytes());
         }
     }

@@ -1,5 +1,5 @@
-//! A `Debug` that comes back to the Layer. Only under a global subscriber tracing lets it, so it has a process of its
-//! own; and no `fmt` layer beside it, which formats fields while it holds the span's extensions.
+//! Tests a `Debug` that calls back into the Layer. tracing allows this only under a global subscriber, so the test has
+//! its own process. There is no `fmt` layer, since it formats fields while it holds the span's extensions.
 #![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
@@ -9,7 +9,7 @@ use llm_observatory::{Config, Format, Observatory};
 use tracing::{Span, error, field::Empty, info_span};
 use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
-/// A value whose `Debug` comes back to the Layer in every way there is.
+/// A value whose `Debug` calls back into the Layer in every possible way.
 struct Meddler;
 
 impl fmt::Debug for Meddler {
@@ -37,7 +37,7 @@ fn value(text: &str, series: &str) -> f64 {
 }
 
 #[test]
-fn a_debug_that_comes_back_is_observed_like_everything_else() {
+fn a_debug_that_reenters_is_observed_like_other_code() {
     let (layer, observatory) = Observatory::builder(Config::default().without_server())
         .build()
         .unwrap();

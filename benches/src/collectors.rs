@@ -1,7 +1,7 @@
-//! The latency of the example router beside collectors that misbehave, under wrk.
+//! Measures the latency of the example router beside collectors that misbehave, under wrk.
 //!
-//! A router for each manner; all run all the time, and are loaded in turns. Each turn has one of the router whose
-//! collector takes everything right before it, or right after it: what else the machine does disturbs both.
+//! There is a router for each behaviour. All routers run all the time, and are loaded in turns. Each turn is next to a
+//! turn of the router whose collector accepts everything, so that other load of the machine affects both.
 
 use std::{
     fs::{self, File},
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const ROUNDS: usize = 12;
 pub(crate) const SECONDS: u32 = 1;
 
-/// How the routers are loaded.
+/// The load on the routers.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) speed: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct Load {
     pub(crate) meaning: &'static str,
 }
 
-/// So few connections that requests do not wait for the processor; and so many that they do.
+/// One load with so few connections that requests do not wait for the processor, and one with so many that they do.
 pub(crate) const LOADS: [Load; 2] = [
     Load {
         speed: "20",
@@ -47,11 +47,11 @@ pub(crate) const LOADS: [Load; 2] = [
     },
 ];
 
-/// What is compared: a name, how its collector is, and how it is from the middle on.
+/// A compared case: its name, the collector's behaviour, and its behaviour in the second half.
 type Case = (&'static str, Option<(Manner, Manner)>);
 
-/// The one that the others are compared with.
-const USUAL: usize = 1;
+/// The case that the others are compared with.
+const REFERENCE: usize = 1;
 const CASES: [Case; 9] = [
     ("no traces", None),
     ("takes", Some((Manner::Takes, Manner::Takes))),
@@ -74,10 +74,10 @@ const CASES: [Case; 9] = [
 ];
 const SLOW: Manner = Manner::Slow(Duration::from_secs(1));
 
-/// Spans of a start: models are loaded, and somebody connects to see whether it listens.
+/// Spans of a start: the models are loaded, and one connection tests whether the router listens.
 const SPANS_OF_START: u64 = 4 + 1;
 
-/// Prints what is read below; times are in microseconds.
+/// Prints the values that are parsed below; times are in microseconds.
 const DONE: &str = r#"
 done = function(summary, latency, requests)
   local errors = summary.errors
@@ -86,33 +86,33 @@ done = function(summary, latency, requests)
 end
 "#;
 
-/// One manner beside a collector that takes everything.
+/// The figures of one behaviour beside a collector that accepts everything.
 pub(crate) struct Compared {
     pub(crate) name: &'static str,
     pub(crate) is_usual: bool,
     pub(crate) median_milliseconds: Median,
     pub(crate) per_second: Median,
-    /// To the one that takes everything, in the turn beside.
+    /// Ratio to the collector that accepts everything, in the neighbouring turn.
     pub(crate) median: Median,
     pub(crate) ninety_ninth: Median,
     pub(crate) throughput: Median,
-    /// Requests that a second of the router's CPU time answers.
+    /// Requests per second of the router's CPU time.
     pub(crate) per_cpu_second: Median,
     pub(crate) grown_mebibytes: f64,
     pub(crate) spans: Option<Spans>,
 }
 
-/// What became of them.
+/// The results of the spans.
 pub(crate) struct Spans {
-    /// By what the ledger of the router has counted, and wrk.
+    /// The number of spans, from the router's ledger and from wrk.
     pub(crate) produced: u64,
     pub(crate) exported: u64,
     pub(crate) dropped: u64,
     pub(crate) failed: u64,
-    /// Warnings and errors in the log, whatever they are about.
+    /// All warnings and errors in the log.
     pub(crate) lines: usize,
     pub(crate) minutes: f64,
-    /// Until a collector that came back was sent something.
+    /// The time until a recovered collector received spans.
     pub(crate) back_seconds: Option<f64>,
 }
 
@@ -123,13 +123,13 @@ struct Running {
     folder: TempDir,
     started: Instant,
     resident_bytes: u64,
-    /// How often wrk has loaded it.
+    /// The number of turns.
     loads: u64,
-    /// Its own, and those beside them.
+    /// Its own turns, and the neighbouring turns.
     turns: Vec<(Turn, Turn)>,
 }
 
-/// What wrk measured.
+/// The results of wrk.
 #[derive(Clone, Copy)]
 struct Turn {
     median: f64,
@@ -209,7 +209,7 @@ impl Running {
         })
     }
 
-    /// A field of `/proc/PID/status`.
+    /// Reads a field of `/proc/PID/status`.
     fn bytes(&self, field: &str) -> Result<u64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.router.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -217,7 +217,7 @@ impl Running {
         Ok(number.ok_or("no /proc/PID/status")?.parse::<u64>()? << 10)
     }
 
-    /// Ends it as a user would, and asks what became of its spans.
+    /// Stops the router as a user would, and reads the results of its spans.
     fn end(mut self, load: Load, back: Instant) -> Result<Compared, Failure> {
         let grown = self.bytes("VmHWM:")?.saturating_sub(self.resident_bytes);
         let id = i32::try_from(self.router.process.id())
@@ -257,7 +257,7 @@ impl Running {
         };
         Ok(Compared {
             name: self.case.0,
-            is_usual: self.case == CASES[USUAL],
+            is_usual: self.case == CASES[REFERENCE],
             median_milliseconds: each(|turn| turn.median / 1e3),
             per_second: each(|turn| turn.per_second),
             median: ratio(|turn| turn.median),
@@ -269,7 +269,7 @@ impl Running {
         })
     }
 
-    /// Each request, inference and choice of a model that the ledger has, and each connection of wrk's, is a span.
+    /// Each request, inference and selection of a model in the ledger, and each connection of wrk, is a span.
     fn produced(&self, load: Load) -> Result<u64, Failure> {
         let report: Value = serde_json::from_slice(&fs::read(self.folder.path().join("report"))?)?;
         let rows = report["rows"].as_array().ok_or("the report has no rows")?;
@@ -279,12 +279,12 @@ impl Running {
             let is_span = starts.iter().any(|start| name.starts_with(start));
             row["ledger"].as_u64().filter(|_| is_span)
         });
-        // Before it loads, wrk tries the address.
+        // wrk tests the address before it starts the load.
         Ok(of_ledger.sum::<u64>() + self.loads * (load.connections + 1) + SPANS_OF_START)
     }
 }
 
-/// Exported, dropped and failed, as the router says at its end.
+/// The router's own final counts: exported, dropped and failed.
 fn accounts(log: &str) -> Result<[u64; 3], Failure> {
     let line = log
         .lines()
@@ -307,7 +307,7 @@ fn is_complaint(line: &str) -> bool {
     line.contains(" WARN ") || line.contains(" ERROR ")
 }
 
-/// Compares all manners under this load.
+/// Compares all behaviours under this load.
 pub(crate) fn compare(load: Load) -> Result<Vec<Compared>, Failure> {
     let mut script = NamedTempFile::new()?;
     script.write_all(SCRIPT.as_bytes())?;
@@ -315,7 +315,7 @@ pub(crate) fn compare(load: Load) -> Result<Vec<Compared>, Failure> {
     let mut all = Vec::new();
     for case in CASES {
         let mut running = Running::start(case, load)?;
-        // It is warm; its threads and connections have the memory that they take.
+        // The router is warm: its threads and connections have allocated their memory.
         running.load(script.path(), load)?;
         running.resident_bytes = running.bytes("VmRSS:")?;
         all.push(running);
@@ -330,17 +330,17 @@ pub(crate) fn compare(load: Load) -> Result<Vec<Compared>, Failure> {
                 }
             }
         }
-        for place in (0..all.len()).filter(|place| *place != USUAL) {
+        for place in (0..all.len()).filter(|place| *place != REFERENCE) {
             let mut turn = |place: usize| all[place].load(script.path(), load);
-            // There and back: who is first in one round is second in the next.
+            // In alternating order: the first of one round is the last of the next.
             let (own, usual) = if round % 2 == 0 {
-                (turn(place)?, turn(USUAL)?)
+                (turn(place)?, turn(REFERENCE)?)
             } else {
-                let usual = turn(USUAL)?;
+                let usual = turn(REFERENCE)?;
                 (turn(place)?, usual)
             };
             all[place].turns.push((own, usual));
-            all[USUAL].turns.push((usual, usual));
+            all[REFERENCE].turns.push((usual, usual));
         }
     }
     all.into_iter()

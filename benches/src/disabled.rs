@@ -1,4 +1,4 @@
-//! A disabled `trace!`, with and without the Layer, with and without a level filter around the stack.
+//! Measures a disabled `trace!`, with and without the Layer, and with and without an outer level filter.
 
 use std::{env, hint::black_box, process::Command};
 
@@ -32,7 +32,7 @@ impl Stack {
     }
 }
 
-/// A Layer that does nothing, for the filter to stand on.
+/// A Layer that does nothing, as the target of the filter.
 struct Quiet;
 
 impl<S: tracing::Subscriber> Layer<S> for Quiet {}
@@ -40,7 +40,7 @@ impl<S: tracing::Subscriber> Layer<S> for Quiet {}
 const TURNS: usize = 100_000;
 const BATCHES: usize = 30;
 
-/// Nanoseconds of one disabled `trace!`, in a process of its own.
+/// Returns the nanoseconds of one disabled `trace!`, measured in a separate process.
 pub(crate) fn measure(stack: Stack) -> Result<Median, Failure> {
     let output = Command::new(env::current_exe()?)
         .args(["disabled-worker", argument(stack).as_str()])
@@ -61,7 +61,7 @@ fn argument(stack: Stack) -> String {
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The worker's own side.
+/// Runs in the worker process.
 pub(crate) fn run_worker(stack: Stack) {
     let ours = || {
         let registry = Registry::new(RegistryOptions::default()).expect("there are no buckets");

@@ -1,4 +1,4 @@
-//! The cost of llm-observatory beside its peers.
+//! Measures the cost of llm-observatory beside its peers.
 
 #![expect(
     clippy::expect_used,
@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 use hot_path::{instructions, variants, worker};
 use report::Report;
 
-/// Why something could not be measured.
+/// An error of a measurement.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
 /// Measures llm-observatory beside its peers.
@@ -39,7 +39,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lists what is measured.
+    /// Lists the measurements.
     List,
     /// One annotated inference: instructions, allocations and time, or one of them.
     HotPath {
@@ -50,7 +50,7 @@ enum Command {
     },
     /// 100,000 counters and as many histograms: render time and memory.
     Render,
-    /// Spans of traces that are kept and of traces that are not: instructions and allocations.
+    /// Spans of sampled and unsampled traces: instructions and allocations.
     Traces {
         /// Ends with 1 unless every target is met.
         #[arg(long)]
@@ -60,7 +60,7 @@ enum Command {
     Disabled,
     /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
     Rules,
-    /// 10,000 alerts that fire at once: the rounds that find them.
+    /// 10,000 concurrent alerts: the rounds that evaluate them.
     Storm {
         /// Ends with 1 unless the target is met.
         #[arg(long)]

@@ -1,7 +1,7 @@
-//! One HTTP request through an axum router: what a layer adds, beside its peers.
+//! Measures the time that a layer adds to one HTTP request through an axum router, beside its peers.
 //!
-//! Each variant is a process, asked in turns A B B A beside axum alone. There is no socket: a request goes into the
-//! router and its body is read to the end, on one thread, whose CPU time is what is measured.
+//! Each variant is a process, measured in blocks A B B A beside axum alone. There is no socket: a request goes into the
+//! router and its body is read to the end on one thread, whose CPU time is measured.
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use http_body_util::BodyExt as _;
@@ -19,7 +19,7 @@ use tracing_subscriber::{
 
 use crate::{Failure, hot_path::worker::Worker, statistics::Median};
 
-/// What is put around the router.
+/// The layer around the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Variant {
     Axum,
@@ -56,7 +56,7 @@ impl Variant {
         }
     }
 
-    /// Whether it records metrics.
+    /// Whether the layer records metrics.
     pub(crate) const fn is_rival(self) -> bool {
         matches!(self, Self::AxumPrometheus)
     }
@@ -78,7 +78,7 @@ impl Variant {
                 router.layer(layer)
             }
             Self::TowerHttpTrace => {
-                // With no layer at all the registry never frees closed spans.
+                // Without any layer, the registry never frees closed spans.
                 tracing_subscriber::registry().with(Identity::new()).init();
                 let layer = TraceLayer::new_for_http()
                     .make_span_with(DefaultMakeSpan::new().level(tracing::Level::INFO))
@@ -89,22 +89,22 @@ impl Variant {
     }
 }
 
-/// Blocks A B B A with the same two processes; then others.
+/// Blocks A B B A with the same two processes, and the number of pairs of processes.
 const BLOCKS: usize = 4;
 const PAIRS: usize = 5;
 /// Requests of one measurement.
 const REQUESTS: u32 = 20_000;
 
-/// A variant beside axum alone.
+/// The figures of a variant beside axum alone.
 pub(crate) struct Compared {
     pub(crate) variant: Variant,
-    /// CPU time of a request, whole.
+    /// CPU time of a whole request.
     pub(crate) nanoseconds: Median,
-    /// What it adds to axum alone, in the same blocks.
+    /// Time added to axum alone, in the same blocks.
     pub(crate) added: Median,
 }
 
-/// Every variant beside axum alone.
+/// Measures every variant beside axum alone.
 pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
     Variant::ALL.into_iter().map(compare).collect()
 }
@@ -128,12 +128,12 @@ fn compare(variant: Variant) -> Result<Compared, Failure> {
     })
 }
 
-/// The worker's own side: answers until nobody asks any more.
+/// Runs in the worker process: answers until the input ends.
 pub(crate) fn run_worker(variant: Variant) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    // axum-prometheus spawns its upkeep.
+    // axum-prometheus spawns a task for its upkeep.
     let router = {
         let _entered = runtime.enter();
         variant.router()

@@ -1,4 +1,4 @@
-//! What was measured, in words and tables: for a terminal and for docs/benchmarks.md alike.
+//! Reports the results as text and tables, for the terminal and for docs/benchmarks.md.
 
 mod collectors;
 mod plot;
@@ -17,38 +17,38 @@ use crate::{
     Failure, disabled,
     hot_path::{
         instructions, time,
-        variants::{BASELINE, OURS, RIVAL, TRACES, VARIANTS},
+        variants::{BASELINE, OURS, PEER_TO_BEAT, TRACES, VARIANTS},
     },
     middleware,
     render::{self, Kind, Library},
     router,
 };
 
-/// Instructions of ours at most, in those of the baseline.
-const MOST_INSTRUCTIONS: f64 = 1.4;
-/// What two threads on one label set add each at most, in what one adds.
-const MOST_CONTENDED: f64 = 1.5;
-/// Render time of ours at most, in that of prometheus-client.
-const MOST_RENDER: f64 = 0.5;
-/// Bytes per counter and per 12-bucket histogram at most: those of prometheus-client, when the targets were set.
-const MOST_BYTES: [(Kind, f64); 2] = [(Kind::Counter, 298.0), (Kind::Histogram, 764.0)];
+/// Maximum instructions of ours, relative to the baseline.
+const MAX_INSTRUCTIONS_RATIO: f64 = 1.4;
+/// Maximum time that each of two threads on one label set adds, relative to one thread.
+const MAX_CONTENDED_RATIO: f64 = 1.5;
+/// Maximum render time of ours, relative to prometheus-client.
+const MAX_RENDER_RATIO: f64 = 0.5;
+/// Maximum bytes per counter and per 12-bucket histogram: those of prometheus-client when the targets were set.
+const MAX_BYTES: [(Kind, f64); 2] = [(Kind::Counter, 298.0), (Kind::Histogram, 764.0)];
 
-/// Turns of the shorter run of what is traced: a tree's batches are waited for.
+/// Turns of the shorter run with traces, which waits for the batches of a tree.
 const TRACES_TURNS: usize = 1_000;
-/// Instructions of a span that is sampled out at most.
-const MOST_SAMPLED_OUT: f64 = 1_800.0;
-/// What a tree that is sampled out, and one that is sampled in, costs at most in what it costs tracing-opentelemetry.
-const MOST_OUT_TREE: f64 = 0.2;
-const MOST_IN_TREE: f64 = 1.1;
-/// Throughput of the router with the observatory on, at least, in that with it off.
-const LEAST_THROUGHPUT: f64 = 0.97;
-/// What tail sampling adds to the application's threads: nothing but noise, since it works on another.
-const MOST_TAIL: f64 = 1.05;
+/// Maximum instructions of a span that is sampled out.
+const MAX_SAMPLED_OUT_INSTRUCTIONS: f64 = 1_800.0;
+/// Maximum cost of a tree that is sampled out, and of a tree that is sampled in, relative to tracing-opentelemetry.
+const MAX_OUT_TREE_RATIO: f64 = 0.2;
+const MAX_IN_TREE_RATIO: f64 = 1.1;
+/// Minimum throughput of the router with the observatory on, relative to off.
+const MIN_THROUGHPUT: f64 = 0.97;
+/// Maximum cost of tail sampling on the application's threads: only noise, since it runs on another thread.
+const MAX_TAIL_RATIO: f64 = 1.05;
 
-/// The command that all others begin with.
+/// The common beginning of all commands.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
 
-/// Text and bars so far.
+/// The text and the bars of the report.
 #[derive(Default)]
 pub(crate) struct Report {
     text: String,
@@ -60,7 +60,7 @@ impl Report {
         &self.text
     }
 
-    /// Counts instructions and allocations; whether ours are within their targets.
+    /// Counts instructions and allocations; returns whether ours are within their targets.
     pub(crate) fn instructions(&mut self) -> Result<bool, Failure> {
         self.section("Instructions and allocations", "hot-path instructions");
         self.line("One annotated inference, counted by callgrind (two runs of different length, subtracted).\n");
@@ -90,11 +90,11 @@ impl Report {
         let (ratio, allocations) = of_ours;
         self.line("");
         let is_short = self.target(
-            format_args!("ours at most {MOST_INSTRUCTIONS} × c in instructions"),
+            format_args!("ours at most {MAX_INSTRUCTIONS_RATIO} × c in instructions"),
             format_args!("{ratio:.2}"),
-            ratio <= MOST_INSTRUCTIONS,
+            ratio <= MAX_INSTRUCTIONS_RATIO,
         );
-        // A hash table of tracing's may still grow once in thousands of spans.
+        // A hash table of tracing may still grow once in thousands of spans.
         let is_free = self.target(
             "ours without allocation once its series exist",
             format_args!("{allocations:.2}"),
@@ -121,18 +121,18 @@ impl Report {
         self.line("");
         let to_rival = time::compare_with_rival()?;
         self.target(
-            format_args!("ours below `{RIVAL}`, the hand-written four series"),
+            format_args!("ours below `{PEER_TO_BEAT}`, the hand-written four series"),
             format_args!("× {to_rival:.2}"),
             to_rival.value < 1.0,
         );
         let contended = time::contend()?;
         self.target(
-            format_args!("two threads on one label set: each adds at most {MOST_CONTENDED} × what one adds to c"),
+            format_args!("two threads on one label set: each adds at most {MAX_CONTENDED_RATIO} × what one adds to c"),
             format_args!(
                 "{:.0} ns and {:.0} ns, × {:.2}",
                 contended.one, contended.two, contended.ratio
             ),
-            contended.ratio.value <= MOST_CONTENDED,
+            contended.ratio.value <= MAX_CONTENDED_RATIO,
         );
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Report {
         self.line("100,000 series with four labels, after eight threads have touched each; histograms have 12 buckets. Memory is resident memory.\n");
         self.line("| kind | library | first render, ms | render, ms | bytes per series |\n|---|---|---:|---:|---:|");
         let mut targets = Vec::new();
-        for (kind, most_bytes) in MOST_BYTES {
+        for (kind, most_bytes) in MAX_BYTES {
             let mut of_ours = (f64::NAN, f64::NAN);
             let mut bars = Vec::new();
             for library in Library::ALL {
@@ -157,10 +157,10 @@ impl Report {
                     Library::Ours => of_ours = (median, figures.bytes_per_series),
                     Library::PrometheusClient => targets.push((
                         format!(
-                            "{kind:?}: render in at most {MOST_RENDER} × prometheus-client's time"
+                            "{kind:?}: render in at most {MAX_RENDER_RATIO} × prometheus-client's time"
                         ),
                         format!("× {:.2}", of_ours.0 / median),
-                        of_ours.0 <= MOST_RENDER * median,
+                        of_ours.0 <= MAX_RENDER_RATIO * median,
                     )),
                     Library::MetricsExporter => {}
                 }
@@ -191,7 +191,7 @@ impl Report {
         Ok(())
     }
 
-    /// Counts spans of traces; whether ours are within their targets.
+    /// Counts the spans of traces; returns whether ours are within their targets.
     pub(crate) fn traces(&mut self) -> Result<bool, Failure> {
         if TRACES.is_empty() {
             return Err("traces are measured with `--features traces`: cargo run --release -p llm-observatory-benches --features traces -- traces".into());
@@ -225,10 +225,10 @@ impl Report {
         };
         let is_short = self.target(
             format_args!(
-                "a span that is sampled out takes at most {MOST_SAMPLED_OUT} instructions"
+                "a span that is sampled out takes at most {MAX_SAMPLED_OUT_INSTRUCTIONS} instructions"
             ),
             format_args!("{:.0}", out.instructions),
-            out.instructions <= MOST_SAMPLED_OUT,
+            out.instructions <= MAX_SAMPLED_OUT_INSTRUCTIONS,
         );
         let is_free = self.target(
             "and no allocation",
@@ -238,24 +238,24 @@ impl Report {
         let ratio = out_tree.instructions / their_out_tree.instructions;
         let is_cheap = self.target(
             format_args!(
-                "a tree that is sampled out takes at most {MOST_OUT_TREE} × tracing-opentelemetry's"
+                "a tree that is sampled out takes at most {MAX_OUT_TREE_RATIO} × tracing-opentelemetry's"
             ),
             format_args!("× {ratio:.2}"),
-            ratio <= MOST_OUT_TREE,
+            ratio <= MAX_OUT_TREE_RATIO,
         );
         let ratio = in_tree.instructions / their_in_tree.instructions;
         let is_near = self.target(
             format_args!(
-                "a tree that is sampled in takes at most {MOST_IN_TREE} × tracing-opentelemetry's"
+                "a tree that is sampled in takes at most {MAX_IN_TREE_RATIO} × tracing-opentelemetry's"
             ),
             format_args!("× {ratio:.2}"),
-            ratio <= MOST_IN_TREE,
+            ratio <= MAX_IN_TREE_RATIO,
         );
         let ratio = tail.instructions / in_tree.instructions;
         let is_elsewhere = self.target(
-            format_args!("tail sampling takes at most {MOST_TAIL} × of the same without it"),
+            format_args!("tail sampling takes at most {MAX_TAIL_RATIO} × of the same without it"),
             format_args!("× {ratio:.2}"),
-            ratio <= MOST_TAIL,
+            ratio <= MAX_TAIL_RATIO,
         );
         Ok(is_short && is_free && is_cheap && is_near && is_elsewhere)
     }
@@ -308,9 +308,9 @@ impl Report {
         }
         self.line("");
         self.target(
-            format_args!("at least {LEAST_THROUGHPUT} of the throughput, in both"),
+            format_args!("at least {MIN_THROUGHPUT} of the throughput, in both"),
             format_args!("{least:.3}"),
-            least >= LEAST_THROUGHPUT,
+            least >= MIN_THROUGHPUT,
         );
         Ok(())
     }

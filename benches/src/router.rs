@@ -1,7 +1,7 @@
-//! The throughput of the example router, with the observatory on and off, under wrk.
+//! Measures the throughput of the example router under wrk, with the observatory on and off.
 //!
-//! Both routers run all the time; they are loaded in turns A B B A. Beside requests per second, which what else the
-//! machine does disturbs, stands what a request costs the router's process in CPU time.
+//! Both routers run all the time, and are loaded in turns A B B A. Requests per second depend on other load of the
+//! machine; the CPU time per request of the router's process does not, so both are reported.
 
 use std::{
     fs,
@@ -17,14 +17,14 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::{Failure, statistics::Median};
 
-/// What builds it.
+/// The command that builds the router.
 pub(crate) const BUILD: &str = "cargo build --release --all-features --example llm_router";
 
 const PAIRS: usize = 12;
 const SECONDS: u32 = 2;
 const CONNECTIONS: &str = "128";
 
-/// How much faster than real engines the router's are, and what that means.
+/// Factors by which the router's engines are faster than real engines, with the limiting resource.
 pub(crate) const LOADS: [(&str, &str); 2] = [
     ("20", "engines are the limit"),
     ("1000", "the machine is the limit"),
@@ -37,17 +37,17 @@ wrk.headers["content-type"] = "application/json"
 wrk.body = '{"model":"auto","stream":true,"max_tokens":64,"messages":[{"role":"user","content":"What does a monitoring system do?"}]}'
 "#;
 
-/// On beside off.
+/// The figures with the observatory on, beside off.
 pub(crate) struct Compared {
     pub(crate) off_per_second: Median,
     pub(crate) on_per_second: Median,
-    /// On to off, in the same pair.
+    /// Ratio of on to off, in the same pair.
     pub(crate) throughput: Median,
-    /// Requests that a second of the router's CPU time answers, on to off.
+    /// Requests per second of the router's CPU time, on to off.
     pub(crate) per_cpu_second: Median,
 }
 
-/// The example router, until this is dropped.
+/// A running example router, which is stopped on drop.
 pub(crate) struct Router {
     pub(crate) process: Child,
     pub(crate) url: String,
@@ -55,14 +55,14 @@ pub(crate) struct Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        // One that has ended already cannot be ended again; either way it is waited for.
+        // The process may have ended already; it is waited for in either case.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Router {
-    /// At this speed of the engines, its command changed by `adapt`.
+    /// Starts a router with this speed of the engines; `adapt` changes its command.
     pub(crate) fn start(speed: &str, adapt: impl FnOnce(&mut Command)) -> Result<Self, Failure> {
         let example =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/examples/llm_router");
@@ -93,7 +93,7 @@ impl Router {
         Ok(router)
     }
 
-    /// Requests per second, and per second of the process's CPU time.
+    /// Returns the requests per second, and per second of the process's CPU time.
     fn load(&self, script: &Path) -> Result<(f64, f64), Failure> {
         let before = self.cpu_seconds()?;
         let output = Command::new("wrk")
@@ -121,7 +121,8 @@ impl Router {
 
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Failure> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // After the name in brackets: state is the first, user and system time are the twelfth and thirteenth.
+        // After the name in brackets, the state is the first field, user and system time are the twelfth and
+        // thirteenth.
         let (_, fields) = stat.rsplit_once(')').ok_or("no /proc/PID/stat")?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let ticks = |place: usize| {
@@ -134,7 +135,7 @@ impl Router {
     }
 }
 
-/// Compares at this speed of the engines.
+/// Compares on and off at this speed of the engines.
 pub(crate) fn compare(speed: &str) -> Result<Compared, Failure> {
     let mut script = tempfile::NamedTempFile::new()?;
     script.write_all(SCRIPT.as_bytes())?;

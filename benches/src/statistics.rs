@@ -1,4 +1,4 @@
-//! A median, and how far to trust it.
+//! Computes a median and its confidence interval.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ pub(crate) struct Median {
 }
 
 impl Median {
-    /// The interval is that of the order statistics: it makes no assumption about the distribution.
+    /// The interval is that of the order statistics, which assumes no distribution.
     ///
     /// # Panics
     ///
-    /// Where there is no sample.
+    /// Panics if there is no sample.
     pub(crate) fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let middle = samples.len() / 2;

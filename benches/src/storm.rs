@@ -1,4 +1,4 @@
-//! Ten thousand alerts that fire at once: rounds of the one rule that finds them, and what it takes to keep them.
+//! Measures ten thousand concurrent alerts: the rounds of the rule that raises them, and the size of their store.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::{Failure, statistics::Median};
 
 pub(crate) const ALERTS: usize = 10_000;
 const ROUNDS: i64 = 11;
-/// Rounds are a minute apart and a little: every alert is told again in each.
+/// The interval of rounds, slightly above a minute, so that every alert is notified again in each round.
 const INTERVAL: i64 = 60_001;
 
 /// Times in milliseconds.
 pub(crate) struct Figures {
-    /// The round in which all of them begin.
+    /// The round in which all alerts start.
     pub(crate) first: f64,
     pub(crate) round: Median,
     pub(crate) mebibytes: f64,

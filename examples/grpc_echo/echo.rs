@@ -1,7 +1,7 @@
-//! A service that answers what it is asked, by hand: what `tonic-build` would write, without protobuf.
+//! A gRPC service that echoes its requests, written by hand in the form that `tonic-build` generates, without protobuf.
 //!
-//! Its messages are text. Some are orders: `status:14` fails with that status, `repeat:5` is answered five times,
-//! `endless` for ever.
+//! Messages are text. Some texts are commands: `status:14` fails with that status, `repeat:5` is answered five times,
+//! `endless` is answered for ever.
 
 use std::{
     convert::Infallible,
@@ -19,7 +19,7 @@ use tonic::{
 };
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Answers = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
+type TextStream = Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>;
 
 /// The service `echo.Echo`, with the methods `Unary` and `Stream`.
 #[derive(Clone, Copy, Debug)]
@@ -61,20 +61,20 @@ impl UnaryService<String> for Echo {
 
 impl StreamingService<String> for Echo {
     type Response = String;
-    type ResponseStream = Answers;
-    type Future = BoxFuture<Result<Response<Answers>, Status>>;
+    type ResponseStream = TextStream;
+    type Future = BoxFuture<Result<Response<TextStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<String>>) -> Self::Future {
-        let answers = request.into_inner().flat_map(|asked| match asked {
+        let responses = request.into_inner().flat_map(|request| match request {
             Err(status) => stream::iter([Err(status)]).boxed(),
-            Ok(asked) => answers(asked),
+            Ok(request) => responses(request),
         });
-        Box::pin(async move { Ok(Response::new(answers.boxed())) })
+        Box::pin(async move { Ok(Response::new(responses.boxed())) })
     }
 }
 
-fn answers(asked: String) -> Answers {
-    if asked == "endless" {
+fn responses(request: String) -> TextStream {
+    if request == "endless" {
         let tick = || tokio::time::sleep(std::time::Duration::from_millis(5));
         return stream::repeat("again".to_owned())
             .then(move |again| async move {
@@ -83,22 +83,22 @@ fn answers(asked: String) -> Answers {
             })
             .boxed();
     }
-    match asked
+    match request
         .strip_prefix("repeat:")
         .and_then(|times| times.parse().ok())
     {
-        Some(times) => stream::iter(std::iter::repeat_n(Ok(asked), times)).boxed(),
-        None => stream::iter([answer(asked)]).boxed(),
+        Some(times) => stream::iter(std::iter::repeat_n(Ok(request), times)).boxed(),
+        None => stream::iter([answer(request)]).boxed(),
     }
 }
 
-fn answer(asked: String) -> Result<String, Status> {
-    match asked
+fn answer(request: String) -> Result<String, Status> {
+    match request
         .strip_prefix("status:")
         .and_then(|code| code.parse().ok())
     {
         Some(code) => Err(Status::new(Code::from_i32(code), "as you wish")),
-        None => Ok(asked),
+        None => Ok(request),
     }
 }
 

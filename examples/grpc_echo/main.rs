@@ -1,6 +1,6 @@
-//! A gRPC server that is watched: `cargo run --example grpc_echo --features grpc [ADDRESS]`.
+//! Runs a monitored gRPC server: `cargo run --example grpc_echo --features grpc [ADDRESS]`.
 //!
-//! Any client calls it, in any language; `/metrics` is at the address that it prints.
+//! Clients in any language can call it. `/metrics` is at the address that the example prints.
 
 mod echo;
 

@@ -1,7 +1,7 @@
-//! Remembers whole answers to requests that would be answered the same again.
+//! Caches complete answers to deterministic requests.
 //!
-//! Only requests without streaming and at temperature 0 are remembered, and only byte for byte: the
-//! key is the request's body, so that no field that could change the answer is overlooked.
+//! Only requests without streaming and at temperature 0 are cached. The key is the whole body of the request, byte for
+//! byte, so that every field that could change the answer is part of the key.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use axum::body::Bytes;
 use llm_observatory::instrument::observe_cache;
 
-/// Answers held at most; the oldest makes room.
+/// The maximum number of cached answers; the oldest is evicted first.
 const CAPACITY: usize = 1_000;
 
 /// The answers to recent requests.
@@ -23,7 +23,7 @@ struct Entries {
 }
 
 impl Cache {
-    /// Looks an answer up.
+    /// Returns the cached answer to a request.
     pub(crate) fn get(&self, request: &Bytes) -> Option<Bytes> {
         observe_cache("get", "response", || {
             let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +31,7 @@ impl Cache {
         })
     }
 
-    /// Keeps an answer.
+    /// Stores an answer.
     pub(crate) fn put(&self, request: Bytes, answer: Bytes) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.answers.insert(request.clone(), answer).is_some() {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_answer_makes_room() {
+    fn the_oldest_answer_is_evicted() {
         let cache = Cache::default();
         for number in 0..=CAPACITY {
             cache.put(

@@ -1,4 +1,4 @@
-//! Turns the command line into checked settings; every error names the option, the value and what would be right.
+//! Parses the command line into checked settings. Every error names the option, the value and the valid values.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,27 +10,27 @@ use clap::{Parser, ValueEnum};
 
 use crate::routing::Strategy;
 
-/// An OpenAI-compatible LLM router with its own traffic and an honest report.
+/// An OpenAI-compatible LLM router with its own traffic and a report that checks its metrics.
 ///
-/// It serves /v1/chat/completions, drives itself over real HTTP, and at the end compares what the
-/// client saw, what the engines did, and what /metrics says. Exit code 0: the three agree; 1: they
+/// It serves /v1/chat/completions, sends itself requests over real HTTP, and at the end compares what the
+/// client received, what the engines did, and what /metrics shows. Exit code 0: the three agree; 1: they
 /// do not; 2: it could not run.
 #[derive(Debug, Parser)]
 #[command(name = "llm_router")]
 pub(crate) struct Cli {
-    /// Where the router listens.
+    /// Address of the router.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
-    /// Where the observatory serves /metrics, /health and /status.
+    /// Address at which the observatory serves /metrics, /health and /status.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = address)]
     pub(crate) monitor: SocketAddr,
 
-    /// Replays a trace (columns TIMESTAMP, `ContextTokens`, `GeneratedTokens`) instead of drawing requests.
+    /// Replays a trace (columns TIMESTAMP, `ContextTokens`, `GeneratedTokens`) instead of random requests.
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
-    /// How many times faster than real time traffic and engines run.
+    /// Factor by which traffic and engines run faster than real time.
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     pub(crate) speed: Speed,
 
@@ -54,7 +54,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub(crate) disconnect_rate: f64,
 
-    /// How a model is chosen for requests that ask for "auto".
+    /// Strategy that selects the model for requests that ask for "auto".
     #[arg(long, value_enum, default_value_t = Strategy::LeastBusy)]
     pub(crate) strategy: Strategy,
 
@@ -66,32 +66,33 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub(crate) seed: u64,
 
-    /// The report's form; json leaves nothing else on standard output.
+    /// Format of the report; with json, nothing else is written to standard output.
     #[arg(long, value_enum, default_value_t = Summary::Text)]
     pub(crate) summary: Summary,
 
-    /// Goes on serving /metrics for this time after the report, such as 30s, so that a Prometheus sees the end.
+    /// Continues to serve /metrics for this time after the report, such as 30s, so that Prometheus scrapes the final
+    /// values.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) linger: Option<Duration>,
 
-    /// Serves only, for your own clients, until Ctrl-C.
+    /// Serves only your own clients, until Ctrl-C.
     #[arg(long, conflicts_with_all = ["trace", "requests", "disconnect_rate"])]
     pub(crate) no_client: bool,
 }
 
-/// The form of the report.
+/// The format of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Summary {
     Text,
     Json,
 }
 
-/// How many times faster than real time everything runs; finite and above zero.
+/// The factor by which everything runs faster than real time; finite and above zero.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Speed(f64);
 
 impl Speed {
-    /// The real time that `simulated` takes.
+    /// Returns the real time that `simulated` takes.
     pub(crate) fn scale(self, simulated: Duration) -> Duration {
         simulated.div_f64(self.0)
     }
@@ -101,7 +102,7 @@ impl FromStr for Speed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // The bounds keep every scaled Duration representable.
+        // These bounds keep every scaled Duration representable.
         match text.parse() {
             Ok(factor) if (0.001..=100_000.0).contains(&factor) => Ok(Self(factor)),
             _ => Err("expected a factor from 0.001 to 100000, such as 1 or 60".to_owned()),
@@ -146,7 +147,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn upstream(text: &str) -> Result<String, String> {
-    // No TLS is compiled into this example: it would double its build time.
+    // This example is built without TLS, which would double its build time.
     match reqwest::Url::parse(text) {
         Ok(url) if url.scheme() == "http" => {
             let base = text.trim_end_matches('/').trim_end_matches("/v1");

@@ -1,4 +1,4 @@
-//! Decides which requests fail, and how; the same seed fails the same requests.
+//! Draws the requests that fail and the kinds of their failures. The same seed fails the same requests.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use rand::{RngExt, SeedableRng};
 
 use crate::engine::EngineError;
 
-/// How long an engine hangs until the router gives up on it, before scaling.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The time after which the router gives up on an engine that hangs, before scaling.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What goes wrong in an engine.
+/// A failure of an engine.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// The client gets a status code.
+    /// The client receives a status code.
     BeforeFirstToken { delay: Duration, error: EngineError },
-    /// A streaming client gets part of the answer and an error event.
+    /// A streaming client receives part of the answer and an error event.
     MidStream {
         at_percent: u32,
         delay: Duration,
@@ -29,13 +29,13 @@ pub(crate) enum Fault {
 pub(crate) struct FaultInjector {
     pub(crate) rate: f64,
     pub(crate) seed: u64,
-    /// When nothing fails any more.
+    /// The time after which no request fails.
     pub(crate) until: Option<Instant>,
 }
 
 impl FaultInjector {
-    /// The fault of request `number`, if it is to have one. Drawn from the number and not in order of
-    /// arrival, which is never the same twice.
+    /// Returns the fault of request `number`, if it has one. The draw depends on the number instead of the order of
+    /// arrival, which differs between runs.
     pub(crate) fn draw(self, number: u64) -> Option<Fault> {
         if self.until.is_some_and(|until| Instant::now() >= until) {
             return None;
@@ -70,7 +70,7 @@ impl FaultInjector {
                     "the engine ran out of memory",
                 ),
             ),
-            _ => (PATIENCE, EngineError::timeout(PATIENCE)),
+            _ => (TIMEOUT, EngineError::timeout(TIMEOUT)),
         };
         Some(if random.random_bool(0.5) {
             Fault::BeforeFirstToken { delay, error }

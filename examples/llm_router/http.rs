@@ -1,4 +1,4 @@
-//! Counts HTTP exchanges for the ledger; watching them is one line in `server.rs`.
+//! Counts HTTP exchanges for the ledger. Monitoring them takes one line in `server.rs`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use http_body::{Frame, SizeHint};
 
 use crate::ledger::{Ledger, OpenExchange};
 
-/// nginx's code for a client that left before it was answered.
+/// nginx's status code for a client that disconnected before the response was complete.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// One exchange; it ends when this is dropped.
+/// One HTTP exchange, which ends when this value is dropped.
 struct Exchange {
-    /// What the client got, if it got all of it.
+    /// The status code of the response, if the client received all of it.
     status_code: u16,
     is_whole: bool,
     ledger: Arc<Ledger>,
     _open: OpenExchange,
 }
 
-/// A response body that carries its exchange. The monitored body in it is dropped first, so that "none open" means
-/// "all recorded".
+/// A response body that carries its exchange. The monitored body is dropped before the exchange, so that "no exchange
+/// open" implies "all requests recorded".
 struct AccountedBody {
     body: Body,
     exchange: Exchange,
 }
 
-/// Middleware around the monitored routes.
+/// Counts the exchanges of the monitored routes.
 pub(crate) async fn account(
     State(ledger): State<Arc<Ledger>>,
     request: Request,

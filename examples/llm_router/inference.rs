@@ -1,7 +1,7 @@
-//! One inference from the engine's first work to its last token, watched.
+//! Monitors one inference from the engine's first work to its last token.
 //!
-//! This is what monitoring asks of a streaming service: begin, and hand the stream over. A client that hangs up drops
-//! the [`Completion`] halfway, and the inference was `cancelled`.
+//! A streaming service does two things: it begins the inference, and passes the stream to the wrapper. A client that
+//! disconnects drops the [`Completion`] halfway, and the inference is recorded as `cancelled`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::engine::{Chunk, Engine, EngineError, Generation, Job};
 use crate::ledger::{Account, Ledger, Outcome};
 use crate::models::Seat;
 
-/// Chunks that are watched, by what tells their tokens and the class of an error.
+/// The monitored chunks, with the functions that return their tokens and the class of an error.
 type Chunks = TokenStream<Generation, fn(&Chunk) -> u64, fn(&EngineError) -> &'static str>;
 
-/// The chunks of an answer; the inference is over when it ends, or when it is dropped.
+/// The chunks of an answer. The inference ends when the stream ends or is dropped.
 pub(crate) struct Completion {
-    /// Dropped first, so that the engine stops first.
+    /// Declared first, so that it is dropped first and the engine stops first.
     chunks: Chunks,
     is_over: bool,
     account: Account,
@@ -29,11 +29,11 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// Starts an inference; returns when the first token is about to come.
+    /// Starts an inference; returns when the first token is ready.
     ///
     /// # Errors
     ///
-    /// The engine failed before its first token, so there is still time for a status code.
+    /// Returns an error if the engine failed before its first token, when a status code can still be sent.
     pub(crate) async fn start(
         engine: &Engine,
         ledger: &Arc<Ledger>,
@@ -63,7 +63,7 @@ impl Completion {
         }
     }
 
-    /// Output tokens so far.
+    /// Returns the number of output tokens so far.
     pub(crate) fn output_tokens(&self) -> u32 {
         self.account.output_tokens()
     }

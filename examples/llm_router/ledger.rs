@@ -1,8 +1,8 @@
-//! Counts what really happened, where it happens, without knowing that anything is monitored.
+//! Counts inferences and responses where they happen, independently of all monitoring.
 //!
-//! The engines and response bodies keep it with plain atomics and `Drop`, so it is exact: an
-//! [`Account`] is settled in the moment its answer ends or is abandoned. At the end it is compared
-//! with what the client saw and with what `/metrics` says.
+//! The engines and response bodies update the ledger with plain atomics and `Drop`, so it is exact: an [`Account`] is
+//! closed at the moment its answer ends or is abandoned. At the end of a run, the ledger is compared with the results
+//! of the client and with `/metrics`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::models::Model;
 
-/// Requests that are remembered one by one, to be joined with the client's memory; 24 bytes each.
-pub(crate) const REMEMBERED_REQUESTS: u64 = 1_000_000;
+/// The number of requests that are recorded individually, to be joined with the client's results; 24 bytes each.
+pub(crate) const MAX_RECORDED_REQUESTS: u64 = 1_000_000;
 
-/// How an inference ended.
+/// The outcome of an inference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     Success,
@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     Cancelled,
 }
 
-/// How a request of the built-in client ended, seen from the server.
+/// The end of a request of the built-in client, as the server saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Inference {
@@ -33,7 +33,7 @@ pub(crate) enum Ended {
     CacheHit,
 }
 
-/// Everything that the server did.
+/// The counts of the server.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     models: BTreeMap<String, ModelAccount>,
@@ -45,7 +45,7 @@ pub(crate) struct Ledger {
     requests: Mutex<HashMap<u64, Ended>>,
 }
 
-/// One model's sums, by outcome.
+/// The sums of one model, by outcome.
 #[derive(Debug, Default)]
 struct ModelAccount([Sums; 4]);
 
@@ -64,7 +64,7 @@ pub(crate) struct Totals {
     pub(crate) output_tokens: u64,
 }
 
-/// One inference under way; settled when dropped, as cancelled unless [`Account::end`] was told better.
+/// One inference in progress. It is closed when dropped, as cancelled unless [`Account::end`] set another outcome.
 #[derive(Debug)]
 pub(crate) struct Account {
     ledger: Arc<Ledger>,
@@ -75,14 +75,14 @@ pub(crate) struct Account {
     output_tokens: u32,
 }
 
-/// One HTTP exchange, open until its response body is gone.
+/// One HTTP exchange, open until its response body is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenExchange(Arc<Ledger>);
 
 impl Outcome {
     pub(crate) const ALL: [Self; 4] = [Self::Success, Self::Error, Self::Timeout, Self::Cancelled];
 
-    /// The name that spans and metrics use.
+    /// Returns the name in spans and metrics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
@@ -109,7 +109,7 @@ impl Ledger {
         }
     }
 
-    /// Opens the account of an inference; `request` is the built-in client's number, if it is its.
+    /// Opens the account of an inference; `request` is the built-in client's number, if the request is from it.
     pub(crate) fn open(
         self: &Arc<Self>,
         model: &Model,
@@ -131,7 +131,7 @@ impl Ledger {
         OpenExchange(Arc::clone(self))
     }
 
-    /// Response bodies that are not done yet.
+    /// Returns the number of response bodies that have not ended.
     pub(crate) fn open_exchanges(&self) -> usize {
         self.open_exchanges.load(Ordering::SeqCst)
     }
@@ -157,12 +157,12 @@ impl Ledger {
         }
     }
 
-    /// The names of all models.
+    /// Returns the names of all models.
     pub(crate) fn models(&self) -> impl Iterator<Item = &str> {
         self.models.keys().map(String::as_str)
     }
 
-    /// The sums of `model` for `outcome`.
+    /// Returns the sums of `model` for `outcome`.
     pub(crate) fn totals(&self, model: &str, outcome: Outcome) -> Totals {
         self.models
             .get(model)
@@ -176,13 +176,13 @@ impl Ledger {
             })
     }
 
-    /// How the built-in client's request `number` ended; `None` when it never arrived.
+    /// Returns the end of the built-in client's request `number`; `None` if it never arrived.
     pub(crate) fn request(&self, number: u64) -> Option<Ended> {
         lock(&self.requests).get(&number).copied()
     }
 
     fn remember(&self, request: Option<u64>, ended: Ended) {
-        if let Some(number) = request.filter(|number| *number < REMEMBERED_REQUESTS) {
+        if let Some(number) = request.filter(|number| *number < MAX_RECORDED_REQUESTS) {
             lock(&self.requests).insert(number, ended);
         }
     }

@@ -1,15 +1,16 @@
-//! An OpenAI-compatible LLM router, watched by `llm-observatory`, that checks its own metrics.
+//! An OpenAI-compatible LLM router that is monitored by `llm-observatory` and checks its own metrics.
 //!
 //! ```text
-//! cargo run --release --all-features --example llm_router                        until Ctrl-C, drawn traffic
-//! cargo run --release --all-features --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02 --disconnect-rate 0.03
-//! cargo run --release --all-features --example llm_router -- --no-client         for your own clients
+//! cargo run --release --all-features --example llm_router                        random traffic until Ctrl-C
+//! cargo run --release --all-features --example llm_router -- --trace FILE --speed 60 --fault-rate 0.02
+//! --disconnect-rate 0.03 cargo run --release --all-features --example llm_router -- --no-client         for your own
+//! clients
 //! ```
 //!
-//! To see what monitoring a service takes, read `inference.rs`, the layer in `server.rs`, the client in
-//! `engine/upstream.rs` and the wrappers in `routing.rs` and `cache.rs`; `models.rs` does without, by `#[instrument]`.
-//! `monitor.rs` installs the observatory. The rest is a router, its traffic (`client/`) and the comparison at the end
-//! (`http.rs`, `ledger.rs`, `report/`).
+//! The monitoring of the service is in `inference.rs`, the layer in `server.rs`, the client in `engine/upstream.rs` and
+//! the wrappers in `routing.rs` and `cache.rs`; `models.rs` uses plain `#[instrument]`. `monitor.rs` installs the
+//! observatory. Everything else is a router, its traffic (`client/`) and the comparison at the end (`http.rs`,
+//! `ledger.rs`, `report/`).
 
 mod cache;
 mod cli;
@@ -36,7 +37,7 @@ use llm_observatory::Format;
 
 use crate::cli::Cli;
 
-/// Any failure to start or to finish; its text says what to do.
+/// A failure to start or to finish. Its text names the remedy.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
@@ -69,7 +70,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
         std::thread::sleep(linger);
     }
     observatory.shutdown_blocking();
-    // Only now is it known of each.
+    // The results of the exporters are complete only after the shutdown.
     eprint!(
         "{}",
         report::spans(&observatory.export_metrics(Format::Prometheus))

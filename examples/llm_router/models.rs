@@ -1,4 +1,4 @@
-//! The models that the router offers: what they cost, how good and how fast they are, how busy they are now.
+//! The models that the router offers: their cost, quality, speed and current load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use tracing::instrument;
 
 use crate::cli::Speed;
 
-/// A model that is loaded and can be routed to.
+/// A loaded model.
 #[derive(Debug)]
 #[expect(
     clippy::struct_field_names,
@@ -20,12 +20,12 @@ pub(crate) struct Model {
     pub(crate) model_type: &'static str,
     pub(crate) engine: &'static str,
     pub(crate) traits: Traits,
-    /// One permit for each request that the engine works on at a time; the others queue for one.
+    /// One permit for each request that the engine processes concurrently; other requests queue.
     pub(crate) slots: Arc<Semaphore>,
     in_flight: AtomicUsize,
 }
 
-/// What strategies and the embedded engine know about a model.
+/// Properties of a model that strategies and the embedded engine use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Traits {
     pub(crate) prefill_tokens_per_second: f64,
@@ -37,7 +37,7 @@ pub(crate) struct Traits {
     load_time: Duration,
 }
 
-/// A request's place at a model, queued or running; given back on drop.
+/// A request's place at a model, queued or running. The place is released on drop.
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<Model>);
 
@@ -53,18 +53,18 @@ impl Model {
         }
     }
 
-    /// Takes a place, so that strategies see how busy the model is.
+    /// Takes a place, so that strategies see the load of the model.
     pub(crate) fn take_seat(self: &Arc<Self>) -> Seat {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Seat(Arc::clone(self))
     }
 
-    /// Requests here, queued ones included, in thousandths of what the engine can run at once.
+    /// Returns the load in thousandths of the capacity, including queued requests.
     pub(crate) fn load_permille(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed) * 1_000 / self.traits.concurrency
     }
 
-    /// Whether one more request would start at once.
+    /// Whether another request would start immediately.
     pub(crate) fn has_room(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) < self.traits.concurrency
     }
@@ -76,7 +76,7 @@ impl Drop for Seat {
     }
 }
 
-/// Loads the embedded models, one after the other, as a server with one disk would.
+/// Loads the embedded models one after the other, like a server with one disk.
 pub(crate) async fn load_embedded(speed: Speed) -> Vec<Arc<Model>> {
     let mut models = Vec::new();
     for model in embedded() {
@@ -85,7 +85,7 @@ pub(crate) async fn load_embedded(speed: Speed) -> Vec<Arc<Model>> {
     models
 }
 
-/// Makes the models of an upstream server known; they are loaded already.
+/// Registers the models of an upstream server, which has already loaded them.
 pub(crate) async fn load_upstream(ids: &[String], speed: Speed) -> Vec<Arc<Model>> {
     let traits = Traits {
         prefill_tokens_per_second: 0.0,
@@ -112,7 +112,7 @@ async fn load(model: Model, speed: Speed) -> Arc<Model> {
     Arc::new(model)
 }
 
-/// Rates of the order that current hardware gives for such sizes.
+/// Returns models with rates in the range of current hardware for these sizes.
 fn embedded() -> [Model; 4] {
     let traits = |prefill, decode, concurrency, price, quality, load_milliseconds| Traits {
         prefill_tokens_per_second: prefill,

@@ -1,19 +1,19 @@
-//! Installs the observatory: all that a service has to do beside annotating its code.
+//! Installs the observatory, the only set-up that a service needs in addition to annotations.
 
 use std::net::SocketAddr;
 
 use llm_observatory::{Config, Observatory, TraceExporter};
 
-/// A failure to start, from whatever layer it comes.
+/// A failure to start.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes over spans and events, and serves `/metrics` on `listen`.
+/// Installs the subscriber, and serves `/metrics` on `listen`.
 pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
     let mut config = Config::load()?
         .with_prefix("llm_router_")
         .with_listen(listen);
-    // A span on standard output for each of thousands of requests is for nobody; a Collector takes them, and the
-    // latest, slowest and failed traces can be looked at under /dashboard/traces without one.
+    // Thousands of spans on standard output are not useful. A Collector can receive them, and /dashboard/traces shows
+    // the latest, slowest and failed traces without a Collector.
     config
         .traces
         .exporters

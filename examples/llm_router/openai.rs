@@ -1,4 +1,4 @@
-//! The wire format: `OpenAI`'s chat completions, as far as a router needs to understand them.
+//! The wire format of `OpenAI`'s chat completions, limited to the fields that a router needs.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::engine::EngineError;
 use crate::text::count_tokens;
 
-/// The event after the last.
+/// The event after the last chunk.
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
-/// A request; fields that a router has no use for are ignored.
+/// A request. Fields that the router does not use are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ChatRequest {
     pub(crate) model: String,
@@ -49,7 +49,7 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// What stays the same in all parts of one answer.
+/// The values that are the same in all chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) number: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Answer {
     created: u64,
 }
 
-/// A request was refused or failed, in `OpenAI`'s shape.
+/// A refused or failed request, in `OpenAI`'s format.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -98,7 +98,7 @@ impl ChatRequest {
         self.max_completion_tokens.or(self.max_tokens)
     }
 
-    /// Whether the same request would get the same answer again.
+    /// Whether the same request always has the same answer.
     pub(crate) fn is_repeatable(&self) -> bool {
         !self.is_streaming() && self.temperature == Some(0.0)
     }
@@ -134,7 +134,7 @@ impl Answer {
         }
     }
 
-    /// The answer in one piece.
+    /// Formats an answer that is not streamed.
     pub(crate) fn whole(&self, text: &str, output_tokens: u32) -> Bytes {
         let message = json!({ "role": "assistant", "content": text });
         let choice = json!({ "index": 0, "message": message, "finish_reason": self.finish_reason(output_tokens) });
@@ -143,7 +143,7 @@ impl Answer {
         Bytes::from(answer.to_string())
     }
 
-    /// The first event: who speaks.
+    /// Formats the first event, which contains the role.
     pub(crate) fn role_event(&self) -> Bytes {
         self.event(&json!({ "role": "assistant", "content": "" }), None)
     }
@@ -152,7 +152,7 @@ impl Answer {
         self.event(&json!({ "content": String::from_utf8_lossy(text) }), None)
     }
 
-    /// The last events: why the answer ends, what it used if that was asked for, and the end mark.
+    /// Formats the last events: the finish reason, the usage if it was requested, and the end marker.
     pub(crate) fn final_events(&self, output_tokens: u32, wants_usage: bool) -> Bytes {
         let mut events = self
             .event(&json!({}), Some(self.finish_reason(output_tokens)))
@@ -199,7 +199,7 @@ impl ApiError {
         }
     }
 
-    /// The error amid a stream, where the status code is long gone.
+    /// Formats an error in the middle of a stream, after the status code has been sent.
     pub(crate) fn into_event(self) -> Bytes {
         event(&self.body())
     }

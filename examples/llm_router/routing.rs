@@ -1,4 +1,4 @@
-//! Chooses the model that answers a request.
+//! Selects the model that answers a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use llm_observatory::instrument::begin_routing;
 
 use crate::models::Model;
 
-/// How a model is chosen for a request that leaves the choice to the router.
+/// The strategy that selects a model for a request that asks for `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Strategy {
@@ -16,9 +16,9 @@ pub(crate) enum Strategy {
     RoundRobin,
     /// The model with the smallest share of its capacity in use.
     LeastBusy,
-    /// The cheapest model that has room.
+    /// The cheapest model with free capacity.
     Cheapest,
-    /// The best model that has room.
+    /// The best model with free capacity.
     QualityFirst,
 }
 
@@ -33,7 +33,7 @@ impl Strategy {
     }
 }
 
-/// The models, and the strategy that chooses among them.
+/// The models, and the strategy that selects among them.
 #[derive(Debug)]
 pub(crate) struct Router {
     models: Vec<Arc<Model>>,
@@ -41,12 +41,12 @@ pub(crate) struct Router {
     turn: AtomicUsize,
 }
 
-/// The request names a model that is not here.
+/// The request names an unknown model.
 #[derive(Debug)]
 pub(crate) struct UnknownModel;
 
 impl Router {
-    /// Returns `None` when there is nothing to choose from.
+    /// Returns `None` if there are no models.
     pub(crate) fn new(models: Vec<Arc<Model>>, strategy: Strategy) -> Option<Self> {
         let turn = AtomicUsize::new(0);
         (!models.is_empty()).then_some(Self {
@@ -60,12 +60,12 @@ impl Router {
         &self.models
     }
 
-    /// Finds the model that a request names, or chooses one for `auto`.
+    /// Returns the model that a request names, or selects one for `auto`.
     pub(crate) fn route(&self, name: &str) -> Result<&Arc<Model>, UnknownModel> {
         if name == "auto" {
             return Ok(self.select(None));
         }
-        // Looked up before the decision: a name out of thin air must not become a label.
+        // Looked up before the decision is recorded: an unknown name must not become a label.
         let named = self
             .models
             .iter()
@@ -97,7 +97,7 @@ impl Router {
         &self.models[turn % self.models.len()]
     }
 
-    /// The model with room that ranks lowest; when all are full, the least busy one.
+    /// Returns the first model by rank among those with free capacity; if all are full, the least busy model.
     fn first_by(
         &self,
         rank: impl Fn(&Model) -> usize,
@@ -112,7 +112,7 @@ impl Router {
 
     fn least_busy(&self) -> &Arc<Model> {
         let rest = self.models.iter();
-        // `new` refuses an empty list, so the first model is always there to start from.
+        // `new` refuses an empty list, so there is a first model.
         rest.fold(&self.models[0], |best, model| {
             if model.load_permille() < best.load_permille() {
                 model

@@ -1,4 +1,4 @@
-//! The course of a run: load, serve, send traffic, stop, compare.
+//! Runs the example: loads models, serves, sends traffic, stops, and compares.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::Error;
 use crate::cli::Cli;
-use crate::client::{Memory, Traffic, Workload};
+use crate::client::{ClientResults, Traffic, Workload};
 use crate::engine::{Engine, Upstream};
 use crate::faults::FaultInjector;
 use crate::ledger::Ledger;
@@ -24,7 +24,7 @@ use crate::report::{Report, Scrape, compare};
 use crate::routing::Router;
 use crate::server::{Service, app};
 
-/// How long responses may stay open after the last request.
+/// The time that responses may stay open after the last request.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The run could not start.
@@ -47,13 +47,13 @@ pub(crate) enum StartError {
     NoModels,
 }
 
-/// Runs the router until its traffic ends or the user interrupts it, and compares.
+/// Runs the router until its traffic ends or the user interrupts it, and compares the columns.
 pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report, Error> {
-    // Where only others' clients are served there need be nothing to compare with.
+    // Without the built-in client, there is nothing to compare with.
     if monitor.is_none() && !cli.no_client {
         return Err(StartError::NoMonitor.into());
     }
-    // What can fail for a wrong option fails before anything is served.
+    // Invalid options fail before anything is served.
     let workload = cli
         .trace
         .as_deref()
@@ -88,7 +88,7 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let (interrupt, interrupted) = watch::channel(false);
     tokio::spawn(interrupt_on_ctrl_c(interrupt));
     let (stop, stopped) = watch::channel(false);
-    // Without it, Nagle's algorithm holds small chunks back until the one before is acknowledged.
+    // Without TCP_NODELAY, Nagle's algorithm delays small chunks until the previous chunk is acknowledged.
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
     });
@@ -116,7 +116,7 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     };
     let took = started.elapsed();
 
-    // Connections finish what they are at; then no request is half counted.
+    // Connections finish their requests, so that no request is counted halfway.
     stop.send_replace(true);
     if let Ok(ended) = timeout(DRAIN, serving).await {
         ended??;
@@ -128,13 +128,16 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     Ok(report)
 }
 
-async fn send(traffic: Traffic, interrupted: watch::Receiver<bool>) -> Result<Memory, Error> {
+async fn send(
+    traffic: Traffic,
+    interrupted: watch::Receiver<bool>,
+) -> Result<ClientResults, Error> {
     let known = traffic.workload.remaining();
     let total = match (known, traffic.requests) {
         (Some(known), Some(requests)) => Some(known.min(requests)),
         (known, requests) => known.or(requests),
     };
-    // Hidden by indicatif when standard error is not a terminal.
+    // indicatif hides the bar if standard error is not a terminal.
     let progress = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     if total.is_some()
         && let Ok(style) =
@@ -158,7 +161,7 @@ async fn serve_only(exit_after: Option<Duration>, interrupted: watch::Receiver<b
     }
 }
 
-/// The first Ctrl-C ends the run with its report, the second ends the process.
+/// Ends the run with its report on the first Ctrl-C, and the process on the second.
 async fn interrupt_on_ctrl_c(interrupt: watch::Sender<bool>) {
     if tokio::signal::ctrl_c().await.is_ok() {
         interrupt.send_replace(true);
@@ -169,7 +172,7 @@ async fn interrupt_on_ctrl_c(interrupt: watch::Sender<bool>) {
 }
 
 async fn wait(mut flag: watch::Receiver<bool>) {
-    // An error means that nobody can raise the flag any more; then it is as good as raised.
+    // An error means that the sender is gone, which counts as a raised flag.
     let _raised = flag.wait_for(|raised| *raised).await;
 }
 

@@ -1,4 +1,4 @@
-//! Serves `OpenAI`'s API: cache, then routing, then an inference whose tokens go out as they are made.
+//! Serves `OpenAI`'s API: the cache, then routing, then an inference whose tokens are streamed as they are generated.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::ledger::{Ended, Ledger};
 use crate::openai::{Answer, ApiError, ChatRequest, DONE};
 use crate::routing;
 
-/// Tells clients whether an answer was made or remembered.
+/// Tells clients whether an answer was generated or cached.
 pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// The client's own name for a request.
+/// The client's id of a request.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Begins the names that the built-in client gives; a number follows.
+/// The prefix of the built-in client's request ids; a number follows.
 pub(crate) const CLIENT_PREFIX: &str = "llm-router-client-";
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) router: routing::Router,
@@ -46,7 +46,7 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(router: routing::Router, engine: Engine, faults: FaultInjector) -> Self {
         let ledger = Arc::new(Ledger::new(router.models()));
-        // Numbers of other clients' requests start where those of the built-in client cannot be.
+        // Numbers of other clients' requests start above those of the built-in client.
         let numbers = AtomicU64::new(1 << 40);
         Self {
             router,
@@ -59,7 +59,7 @@ impl Service {
     }
 }
 
-/// The routes, with the monitoring around them.
+/// Returns the routes, with their monitoring.
 pub(crate) fn app(service: Arc<Service>) -> Router {
     let ledger = Arc::clone(&service.ledger);
     Router::new()
@@ -165,7 +165,8 @@ async fn chat_completions(
         .into_response())
 }
 
-/// The answer as server-sent events. Dropped by hyper when the client is gone, and the inference with it.
+/// Streams the answer as server-sent events. When the client disconnects, hyper drops the stream and with it the
+/// inference.
 fn events(
     answer: Answer,
     mut completion: Completion,
@@ -226,7 +227,7 @@ fn not_found(status: StatusCode, message: &str) -> ApiError {
     }
 }
 
-/// The number of a request of the built-in client.
+/// Returns the request number of the built-in client.
 fn client_request(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(X_REQUEST_ID)?
@@ -237,7 +238,7 @@ fn client_request(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// The same request is answered with the same text.
+/// Returns the seed of a request, so that the same request has the same answer.
 fn seed(body: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);

@@ -1,8 +1,8 @@
-//! Cuts a byte stream into server-sent events, as far as `OpenAI`'s API uses them: one `data` line each.
+//! Splits a byte stream into server-sent events in the form that `OpenAI`'s API uses: one `data` line each.
 
 use axum::body::Bytes;
 
-/// Collects bytes until an event is whole.
+/// Buffers bytes until an event is complete.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     buffer: Vec<u8>,
@@ -16,7 +16,7 @@ impl Events {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole event, the blank line at its end included.
+    /// Returns the next complete event, including the blank line at its end.
     pub(crate) fn next(&mut self) -> Option<Bytes> {
         let rest = self.buffer.get(self.taken..)?;
         let ends = |ending: &[u8]| {
@@ -33,7 +33,7 @@ impl Events {
     }
 }
 
-/// What stands after `data:` in an event.
+/// Returns the text after `data:` of an event.
 pub(crate) fn data(event: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(event).ok()?;
     text.lines()
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_whole_however_the_bytes_are_cut() {
+    fn events_are_complete_wherever_the_bytes_are_split() {
         let text = b"data: {\"a\":1}\n\n: comment\n\ndata: [DONE]\r\n\r\n";
         for size in 1..text.len() {
             let mut events = Events::default();

@@ -1,13 +1,14 @@
-//! Writes English of any length from a small grammar: the embedded engines' answers and the client's prompts.
+//! Generates English text of any length from a small grammar, for the embedded engines' answers and the client's
+//! prompts.
 //!
-//! A word is a token here. That is what makes an exact count possible on both ends of the wire.
+//! One word is one token, which makes exact counts possible on both ends of the connection.
 
 use std::sync::LazyLock;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// Sentences; a capital letter stands for any Adjective, Noun, Verb, aDverb or Preposition.
+/// Sentence patterns; a capital letter stands for any Adjective, Noun, Verb, aDverb or Preposition.
 const SENTENCES: [&str; 8] = [
     "the A N V the N D",
     "one A N that V the N will D reach the A N",
@@ -57,7 +58,7 @@ const ADVERBS: &[&str] = &[
 ];
 const PREPOSITIONS: &[&str] = &["beside", "under", "beyond", "near", "behind", "across"];
 
-/// An endless text, the same for the same seed.
+/// An endless text, which is the same for the same seed.
 #[derive(Debug)]
 pub(crate) struct Prose {
     random: StdRng,
@@ -74,7 +75,7 @@ impl Prose {
         }
     }
 
-    /// Appends `count` words, each after the first of the text led by a space, as tokens are.
+    /// Appends `count` words. Each word except the first of the text has a leading space, as tokens have.
     pub(crate) fn write(&mut self, count: u32, text: &mut String) {
         for _ in 0..count {
             if !std::mem::take(&mut self.starts) {
@@ -106,7 +107,7 @@ impl Prose {
             text.push_str(first);
         }
         text.push_str(rest);
-        // Punctuation belongs to the word before it.
+        // Punctuation belongs to the previous word.
         if self.sentence.next_if_eq(&",").is_some() {
             text.push(',');
         }
@@ -120,29 +121,29 @@ impl Prose {
     }
 }
 
-/// Counts tokens as this example understands them.
+/// Counts the tokens of a text.
 pub(crate) fn count_tokens(text: &str) -> u32 {
     u32::try_from(text.split_ascii_whitespace().count()).unwrap_or(u32::MAX)
 }
 
-/// The longest prompt, in words; the longest of the Azure conversation trace has 14,050.
-const LONGEST_PROMPT: u32 = 32_000;
+/// The maximum length of a prompt in words. The longest prompt of the Azure conversation trace has 14,050 tokens.
+const MAX_PROMPT_WORDS: u32 = 32_000;
 
-/// All prompts are slices of one text, so that ten thousand long ones cost no memory.
+/// All prompts are slices of one text, so that ten thousand long prompts take no additional memory.
 static PROMPTS: LazyLock<(String, Vec<usize>)> = LazyLock::new(|| {
     let mut text = String::new();
-    Prose::new(0).write(LONGEST_PROMPT * 2, &mut text);
+    Prose::new(0).write(MAX_PROMPT_WORDS * 2, &mut text);
     let spaces = text.match_indices(' ').map(|(index, _)| index);
     let starts = std::iter::once(0).chain(spaces.map(|index| index + 1));
     let starts = starts.chain(std::iter::once(text.len() + 1)).collect();
     (text, starts)
 });
 
-/// A prompt of `tokens` words (32,000 at most); another `variation` gives another text.
+/// Returns a prompt of `tokens` words (at most 32,000); another `variation` gives another text.
 pub(crate) fn prompt(tokens: u32, variation: u32) -> &'static str {
     let (text, starts) = &*PROMPTS;
-    let first = (variation % LONGEST_PROMPT) as usize;
-    let last = first + tokens.min(LONGEST_PROMPT) as usize;
+    let first = (variation % MAX_PROMPT_WORDS) as usize;
+    let last = first + tokens.min(MAX_PROMPT_WORDS) as usize;
     if first == last {
         return "";
     }
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_has_as_many_tokens_as_were_asked_for_however_it_is_cut() {
+    fn a_text_has_the_requested_number_of_tokens_wherever_it_is_split() {
         let (mut whole, mut cut) = (String::new(), String::new());
         Prose::new(7).write(500, &mut whole);
         let mut prose = Prose::new(7);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_has_as_many_tokens_as_were_asked_for() {
+    fn a_prompt_has_the_requested_number_of_tokens() {
         for (tokens, variation) in [(0, 3), (1, 0), (2, 5), (14_050, 31_999), (32_000, 31_999)] {
             assert_eq!(count_tokens(prompt(tokens, variation)), tokens);
         }

@@ -1,62 +1,22 @@
-//! Turns answers to `PromQL` questions into messages that page once, escalate, resolve, and survive a crash.
+//! Evaluates rules over the series store and delivers the resulting alerts to notification channels.
 //!
-//! The first half is what Prometheus does: rules are evaluated over the series store, and whatever fires or has
-//! resolved is handed on as an [`Alert`]. The second half is what Alertmanager does: alerts are silenced,
-//! inhibited, routed, grouped, and sent. Both halves are pure and take the time as an argument; the observatory's
-//! own thread ticks them, and does what they decide.
+//! The rule half does the work of Prometheus: `rule` and `template` parse rules, `evaluate` runs their queries, and
+//! `state` turns the results into [`Alert`]s. The notification half does the work of Alertmanager: `route` selects the
+//! receivers of an alert, `dispatch` silences, inhibits, groups and escalates, `delivery` sends each notification over
+//! a `channel` and retries it, and `history` keeps the recent alerts and their notifications. `outbox` stores on disk
+//! the state that must survive a crash. `service` connects the two halves for an observatory.
+//!
+//! `state`, `route` and `dispatch` are pure: the caller passes the time and acts on the result. `evaluate` writes to
+//! the series store and runs closures on threads of their own, but reads no clock either. `delivery`, `outbox` and
+//! `channel` do I/O, on threads of the observatory.
 
 mod alert;
+mod glob;
+mod options;
+mod service;
 mod severity;
 
-// The notification half.
-pub(crate) mod channel;
-mod delivery;
-mod dispatch;
-mod history;
-mod options;
-mod outbox;
-mod route;
-mod service;
-
-pub use self::{
-    alert::Alert,
-    severity::{Severity, UnknownSeverity},
-};
-
-// The notification half.
-pub use self::channel::{
-    AlertmanagerOptions, AlertmanagerPeer, ChannelKind, Console, ConsoleOptions, FailureClass,
-    HttpClient, HttpClientError, HttpOptions, Message, MessageAlert, Notifier, NotifyError,
-    NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, Webhook, WebhookOptions,
-};
-#[cfg(feature = "email")]
-pub use self::channel::{EmailOptions, Encryption};
-pub use self::delivery::{
-    Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
-    PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
-};
-pub use self::dispatch::{
-    AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView,
-};
-pub use self::history::{
-    DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics,
-};
-pub use self::outbox::StoreError;
-pub use self::route::{
-    ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule, Interval,
-    IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
-    Silence, SilenceError, SilenceRequest, SilenceState, Silences, SimpleRule, TimeRange,
-    parse_matchers,
-};
-pub(crate) use self::service::{
-    Alerting, Assembled, Context, Notifying, ObservatorySink, ServiceParts, Signals,
-};
-pub use self::{
-    options::{AlertingConfig, ChannelConfig},
-    service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
-};
-
-// The rule half: rules, templates, states, evaluation, rule tests.
+// Rules.
 mod evaluate;
 mod rule;
 pub mod rule_test;
@@ -64,13 +24,33 @@ mod state;
 mod template;
 mod trace_link;
 
+// Notifications.
+pub(crate) mod channel;
+mod delivery;
+mod dispatch;
+mod history;
+mod outbox;
+mod route;
+
+pub(crate) use self::service::{
+    Alerting, Assembled, Context, Notifying, ObservatorySink, ServiceParts, Signals,
+};
+pub use self::{
+    alert::Alert,
+    options::{AlertingConfig, ChannelConfig},
+    service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
+    severity::{Severity, UnknownSeverity},
+};
+
+// Rules.
 #[cfg(all(feature = "server", feature = "otlp"))]
 pub(crate) use self::trace_link::trace_url;
 pub(crate) use self::{
-    evaluate::CODE,
+    evaluate::CODE_FILE,
     rule::closure::ClosureThreads,
     rule::{FIVE_MINUTES, MINUTE, inference_failures},
-    trace_link::{Evidence, TraceLink},
+    state::{SavedRuleAlert, SavedRuleAlerts},
+    trace_link::{TraceLink, TraceLookup},
 };
 pub use self::{
     evaluate::{
@@ -82,5 +62,28 @@ pub use self::{
         RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, WhenClosure,
         default_rules, export_rules, load_rule_file, parse_rule_file, slo_rules,
     },
-    state::{AlertState, SavedAlert, SavedState},
+    state::AlertState,
+};
+
+// Notifications.
+#[cfg(feature = "email")]
+pub use self::channel::Encryption;
+pub(crate) use self::route::Silences;
+pub use self::{
+    channel::{
+        AlertmanagerPeer, ChannelKind, Console, FailureClass, Message, MessageAlert, Notifier,
+        NotifyError, NotifyFuture, Reason, Receipt, Status, TemplateFiles, Webhook, options::*,
+    },
+    delivery::{
+        Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
+        PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+    },
+    dispatch::{AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView},
+    history::{DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics},
+    outbox::StoreError,
+    route::{
+        ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule,
+        IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,
+        Silence, SilenceError, SilenceRequest, SilenceState, SimpleRule, TimeRange, parse_matchers,
+    },
 };

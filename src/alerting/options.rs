@@ -1,64 +1,68 @@
-//! Options of alerting: rules, channels, routes, and the directory of its state.
+//! Defines the options of alerting: rules, channels, routing, and the data directory.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 #[cfg(feature = "email")]
 use super::EmailOptions;
 use super::{
-    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, HttpOptions, PagerDutyOptions,
-    Routing, RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
+    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, PagerDutyOptions, Routing,
+    RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
 };
 use crate::{
-    net::{check_url, without_secrets},
+    net::{ClientOptions, check_url, without_secrets},
     privacy::Secret,
     settings::{
         ConfigError, MIN_INTERVAL, Variable, boolean, check, comma_separated, duration, set,
     },
 };
 
-/// Which rules there are, who is told, where state is kept.
+/// Configures rules, notification channels, routing, and persistence.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlertingConfig {
     /// Whether rules are evaluated. Default: true.
     pub enabled: bool,
-    /// Time between two evaluations of a group of rules that names none. Default: 10 s.
+    /// Time between two evaluations of a rule group that sets no interval. Default: 10 s.
     pub evaluation_interval: Duration,
-    /// Whether the default rules are there, with those of the preset. Default: true.
+    /// Whether the default rules, including the rules of the preset, are loaded. Default: true.
     pub default_rules: bool,
-    /// Rules of the application's own that are there from the beginning: what fired by them before a restart fires on.
-    /// Default: none.
+    /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
+    /// none.
     pub rules: Vec<AlertRule>,
-    /// Groups of alerting and recording rules. Default: none.
+    /// Groups of alerting and recording rules that are loaded at start-up. Default: none.
     pub rule_groups: Vec<RuleGroup>,
-    /// Files of rules in Prometheus's format. Default: none.
+    /// Rule files in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
-    /// Who can be told, by name. Default: `console`.
+    /// Files of templates that the templates of all channels can call, as in Alertmanager's `templates`: `*` and `?`
+    /// match within one component of a path. The files are read at start. Default: none.
+    pub template_files: Vec<PathBuf>,
+    /// Notification channels, by name. Default: `console`.
     pub channels: BTreeMap<String, ChannelConfig>,
-    /// Where alerts go, in Alertmanager's terms. Default: none, which tells the channels of each rule, or all of them.
+    /// Alertmanager's routing configuration. Default: none; the alerts of a rule go to the channels that the rule
+    /// names, or to all channels.
     pub routing: Option<Routing>,
-    /// Time between two messages about one group. Default: 5 min.
+    /// Time between two notifications of one group. Default: 5 min.
     pub aggregation_window: Duration,
-    /// Time after which an alert that escalates, and that nobody has acknowledged, goes on. Default: 15 min.
+    /// Time after which an unacknowledged alert is escalated, if its rule has an escalation. Default: 15 min.
     pub escalation_delay: Duration,
-    /// Where state is kept over a restart; `None` for memory only. Default: none; in the presets production, vps and
-    /// enterprise `./observatory-data`.
+    /// Directory in which alert state is kept over a restart; `None` keeps it in memory only. Default: none; in the
+    /// presets production, vps and enterprise `./observatory-data`.
     pub data_dir: Option<PathBuf>,
-    /// Alerts that the history remembers. Default: 10,000.
+    /// Maximum number of alerts in the history. Default: 10,000.
     pub max_history: usize,
-    /// Where a browser finds the observatory, for links in messages. Default: none, the address of the server; where
-    /// only this machine can reach that, messages have no link to it.
+    /// URL at which a browser reaches the observatory, for links in notifications. Default: none, which uses the
+    /// address of the server; a server on a loopback address is not linked to.
     pub external_url: Option<String>,
-    /// Where a browser finds a trace, with `{trace_id}` where its id goes: `http://jaeger:16686/trace/{trace_id}`. Alerts
-    /// that events raise inside a sampled span link to theirs; alerts of rules to the one behind them that tells most, by
-    /// the exemplars of the series that the rule looks at; the page of live traces to each. Default: none, which names the
-    /// id and has no link.
+    /// URL template of a trace, with `{trace_id}` for its id: `http://jaeger:16686/trace/{trace_id}`. An alert raised
+    /// by an event inside a sampled span links to the trace of that span. An alert of a rule links to the most
+    /// significant trace among the exemplars of the series in the rule's expression. The live traces page links to each
+    /// trace. Default: none; the trace id is shown without a link.
     pub trace_url: Option<String>,
-    /// How Slack, `PagerDuty`, webhooks and Alertmanagers are connected to: an authority of one's own, times. Default:
-    /// the platform's authorities, 5 s for a connection, 10 s for all.
-    pub http: HttpOptions,
-    /// What a request that changes something must show. Without one, such requests are taken on a loopback address
-    /// only. Default: none.
+    /// HTTP options of the Slack, `PagerDuty`, webhook and Alertmanager channels: certificate authorities and timeouts.
+    /// Default: the platform's certificate authorities, 5 s to connect, 10 s for a whole request.
+    pub http: ClientOptions,
+    /// Bearer token that a state-changing request must carry. Without a token, such requests are accepted on a loopback
+    /// address only. Default: none.
     pub api_token: Option<Secret>,
 }
 
@@ -85,6 +89,7 @@ impl Default for AlertingConfig {
             rules: Vec::new(),
             rule_groups: Vec::new(),
             rule_files: Vec::new(),
+            template_files: Vec::new(),
             channels: BTreeMap::from([("console".to_owned(), ChannelConfig::console())]),
             routing: None,
             aggregation_window: Duration::from_mins(5),
@@ -93,20 +98,20 @@ impl Default for AlertingConfig {
             max_history: 10_000,
             external_url: None,
             trace_url: None,
-            http: HttpOptions::default(),
+            http: ClientOptions::default(),
             api_token: None,
         }
     }
 }
 
 impl AlertingConfig {
-    /// Adds a channel, or replaces the channel of this name.
+    /// Adds a channel, or replaces the channel with the same name.
     pub(crate) fn set_channel(&mut self, name: &str, kind: impl Into<ChannelKind>) {
         let channel = ChannelConfig::new(kind.into());
         self.channels.insert(name.to_owned(), channel);
     }
 
-    /// Adds a channel unless there is one of this name.
+    /// Adds a channel unless a channel with the same name exists.
     #[cfg(feature = "email")]
     pub(crate) fn add_channel<K: Into<ChannelKind>>(
         &mut self,
@@ -117,18 +122,18 @@ impl AlertingConfig {
         self.channels.entry(name.to_owned()).or_insert_with(channel);
     }
 
-    /// The environment variables of alerting and of its channels.
+    /// Returns the environment variables of alerting and of its channels.
     pub(crate) fn variables() -> impl Iterator<Item = &'static Variable<Self>> {
         VARIABLES.iter().chain(channel::variables())
     }
 
-    /// Checks every value.
+    /// Checks all values.
     ///
     /// # Errors
     ///
     /// Returns the first invalid value, with its key.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        for (key, value, least) in [
+        for (key, value, min) in [
             (
                 "alerting.evaluation_interval",
                 &self.evaluation_interval,
@@ -145,12 +150,12 @@ impl AlertingConfig {
                 Duration::from_secs(1),
             ),
         ] {
-            let expected = if least == MIN_INTERVAL {
+            let expected = if min == MIN_INTERVAL {
                 "a duration of at least 100ms"
             } else {
                 "a duration of at least 1s"
             };
-            check(*value >= least, key, value, expected)?;
+            check(*value >= min, key, value, expected)?;
         }
         check(
             self.max_history > 0,
@@ -164,7 +169,7 @@ impl AlertingConfig {
             &self.http.connect_timeout,
             "a duration above 0s",
         )?;
-        // An attempt has 30 s, of which up to 10 s go to waiting for a turn.
+        // A delivery attempt is limited to 30 s, of which up to 10 s are spent waiting for a free slot.
         check(
             (Duration::from_millis(1)..=Duration::from_secs(20)).contains(&self.http.timeout),
             "alerting.http.timeout",
@@ -176,14 +181,14 @@ impl AlertingConfig {
             self.api_token.as_ref().is_none_or(is_token),
             "alerting.api_token",
             &"empty",
-            "a token, or none at all",
+            "a non-empty token, or no token",
         )?;
         if let Some(template) = &self.trace_url {
             let key = "alerting.trace_url";
-            let right = "a URL without user and password that contains `{trace_id}`, for example `http://jaeger:16686/trace/{trace_id}`";
-            check_url(key, template, right)?;
+            let expected = "a URL without user and password that contains `{trace_id}`, for example `http://jaeger:16686/trace/{trace_id}`";
+            check_url(key, template, expected)?;
             let is_complete = template.contains(TRACE_ID);
-            check(is_complete, key, &without_secrets(template), right)?;
+            check(is_complete, key, &without_secrets(template), expected)?;
         }
         for (name, channel) in &self.channels {
             let is_known = |fallback: &String| self.channels.contains_key(fallback);
@@ -199,7 +204,7 @@ impl AlertingConfig {
 }
 
 impl ChannelConfig {
-    /// A channel of this kind.
+    /// Creates an enabled channel of the given kind, which is also notified of resolved alerts.
     #[must_use]
     pub const fn new(kind: ChannelKind) -> Self {
         Self {
@@ -210,58 +215,58 @@ impl ChannelConfig {
         }
     }
 
-    /// Lines on standard error.
+    /// Creates a channel that writes lines to standard error.
     #[must_use]
     pub const fn console() -> Self {
         Self::new(ChannelKind::Console(ConsoleOptions::new()))
     }
 
-    /// An incoming webhook of Slack.
+    /// Creates a channel for a Slack incoming webhook.
     #[must_use]
     pub const fn slack(options: SlackOptions) -> Self {
         Self::new(ChannelKind::Slack(options))
     }
 
-    /// `PagerDuty`'s Events API v2.
+    /// Creates a channel for `PagerDuty`'s Events API v2.
     #[must_use]
     pub const fn pagerduty(options: PagerDutyOptions) -> Self {
         Self::new(ChannelKind::PagerDuty(options))
     }
 
-    /// E-mail.
+    /// Creates an e-mail channel.
     #[cfg(feature = "email")]
     #[must_use]
     pub const fn email(options: EmailOptions) -> Self {
         Self::new(ChannelKind::Email(options))
     }
 
-    /// A webhook.
+    /// Creates a webhook channel.
     #[must_use]
     pub const fn webhook(options: WebhookOptions) -> Self {
         Self::new(ChannelKind::Webhook(options))
     }
 
-    /// Alertmanagers at these base URLs.
+    /// Creates a channel for the Alertmanagers at the given base URLs.
     #[must_use]
     pub fn alertmanagers<S: Into<std::sync::Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
         Self::new(ChannelKind::Alertmanager(AlertmanagerOptions::new(urls)))
     }
 
-    /// Sets whether it is told anything.
+    /// Sets whether the channel receives notifications.
     #[must_use]
     pub const fn with_enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Sets whether it is told that alerts are over.
+    /// Sets whether the channel is notified that alerts are resolved.
     #[must_use]
     pub const fn with_send_resolved(mut self, send: bool) -> Self {
         self.send_resolved = send;
         self
     }
 
-    /// Names the channel that is told what this one could not deliver.
+    /// Sets the channel that receives the notifications which this channel could not deliver.
     #[must_use]
     pub fn with_fallback(mut self, channel: impl Into<String>) -> Self {
         self.fallback = Some(channel.into());
@@ -275,11 +280,16 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
     }),
     #[cfg(not(feature = "email"))]
     Variable::new("ALERT_TO_EMAILS", |_, _| {
-        Err("unset, or the feature `email` added")
+        Err("unset, or the feature `email` enabled")
     }),
     Variable::new("OBSERVATORY_RULES", |alerting, value| {
         let paths = comma_separated(value).map(PathBuf::from);
         alerting.rule_files.extend(paths);
+        Ok(())
+    }),
+    Variable::new("OBSERVATORY_TEMPLATES", |alerting, value| {
+        let paths = comma_separated(value).map(PathBuf::from);
+        alerting.template_files.extend(paths);
         Ok(())
     }),
     Variable::new("OBSERVATORY_DATA_DIR", |alerting, value| {

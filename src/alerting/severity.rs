@@ -1,36 +1,36 @@
-//! How bad an alert is.
+//! Defines the severities of alerts.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// How bad an alert is; the later the worse. It is the value of the label `severity`.
+/// The severity of an alert, in ascending order; the value of the label `severity`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
+    /// For information only.
     Info,
-    /// Worth looking at in working hours.
+    /// Needs attention during working hours.
     #[default]
     Warning,
-    /// Something does not work.
+    /// A part of the service does not work.
     Error,
-    /// Somebody must act now.
+    /// Needs immediate action.
     Critical,
 }
 
-/// A text that names no severity.
+/// A text that is not the name of a severity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("severity is {0:?}, but must be one of `info`, `warning`, `error`, `critical`")]
 pub struct UnknownSeverity(String);
 
 impl Severity {
-    /// Every severity, from the mildest on.
+    /// All severities, in ascending order.
     pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
 
-    /// Its name, as in the label `severity`.
+    /// Returns the name of the severity, as in the label `severity`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Severity {
         }
     }
 
-    /// The next worse one; the worst stays.
+    /// Returns the next higher severity; [`Critical`](Self::Critical) stays critical.
     #[must_use]
     pub const fn raised(self) -> Self {
         match self {

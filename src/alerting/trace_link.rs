@@ -1,29 +1,30 @@
-//! What alerts say of the traces behind them.
+//! Links alerts to traces by the annotations `trace_id` and `trace_url`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 
-use crate::query::{Labels, Matcher, exemplars::Times};
+use crate::query::{Labels, Matcher};
 
-/// The placeholder for the id of a trace in the template of an address.
+/// The placeholder for the trace id in a URL template.
 pub(crate) const TRACE_ID: &str = "{trace_id}";
 
-/// Returns the address of a trace, by a template such as [`AlertingConfig::trace_url`](super::AlertingConfig::trace_url).
+/// Returns the URL of a trace, from a template such as [`AlertingConfig::trace_url`](super::AlertingConfig::trace_url).
 pub(crate) fn trace_url(template: &str, trace_id: u128) -> String {
     template.replace(TRACE_ID, &format!("{trace_id:032x}"))
 }
 
-/// Alerts of one rule that are looked up in one round, at most: a storm's first ones tell what there is to tell.
-pub(crate) const MOST: usize = 100;
+/// Maximum number of alerts per rule and evaluation for which a trace is looked up. It bounds the cost of an alert
+/// storm, in which the first alerts link to the same cause as the rest.
+pub(crate) const MAX_TRACE_LOOKUPS: usize = 100;
 
-/// How an alert names its trace.
+/// Adds the annotations that link an alert to its trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TraceLink {
-    /// The address of a trace, with a placeholder where its id goes.
+    /// The template of a trace's URL, with the placeholder for the trace id.
     pub(crate) template: Option<String>,
 }
 
 impl TraceLink {
-    /// Adds `trace_id`, and `trace_url` where there is an address; what is there already stays.
+    /// Adds `trace_id`, and `trace_url` if there is a template; existing annotations are kept.
     pub(crate) fn annotate(&self, annotations: &mut BTreeMap<String, String>, trace_id: u128) {
         let url = self.template.as_deref();
         let pairs = [
@@ -38,18 +39,20 @@ impl TraceLink {
     }
 }
 
-/// Finds the trace that tells most about an alert: by the matchers of a selector of its rule, and its labels.
-pub(crate) type FindTrace<'a> = dyn Fn(&[Matcher], &Labels, &Times) -> Option<u128> + 'a;
+/// Finds the most significant trace behind an alert, by the matchers of a selector of its rule, its labels, and a time
+/// range in milliseconds since the Unix epoch.
+pub(crate) type FindTrace<'a> =
+    dyn Fn(&[Matcher], &Labels, &RangeInclusive<i64>) -> Option<u128> + 'a;
 
-/// Where alerts of rules get their traces from.
+/// Finds traces for the alerts of rules, and links to them.
 #[derive(Clone, Copy)]
-pub(crate) struct Evidence<'a> {
+pub(crate) struct TraceLookup<'a> {
     pub(crate) find: &'a FindTrace<'a>,
     pub(crate) link: &'a TraceLink,
 }
 
-impl fmt::Debug for Evidence<'_> {
+impl fmt::Debug for TraceLookup<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evidence").finish_non_exhaustive()
+        f.debug_struct("TraceLookup").finish_non_exhaustive()
     }
 }

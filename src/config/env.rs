@@ -15,8 +15,8 @@ use crate::{
 
 /// The beginning of the names of this crate's own variables.
 const OWN_PREFIX: &str = "OBSERVATORY_";
-/// The edit distance up to which an unknown variable counts as a misspelling of a known one. Other unknown variables
-/// belong to other programs: Kubernetes sets `OBSERVATORY_SERVICE_HOST` next to a service of that name.
+/// The maximum edit distance between an unknown variable and the known variable that it is taken to misspell. Other
+/// unknown variables belong to other programs: Kubernetes sets `OBSERVATORY_SERVICE_HOST` for a service of that name.
 const MAX_EDIT_DISTANCE: usize = 3;
 
 /// Access to environment variables.
@@ -30,7 +30,7 @@ pub(super) struct Process;
 
 impl Environment for Process {
     fn get(&self, key: &str) -> Option<String> {
-        // A value that is no Unicode cannot be right for any of these.
+        // A value that is not Unicode is invalid for every variable.
         std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
     }
 
@@ -361,13 +361,11 @@ mod tests {
             (second, Duration::ZERO, "alerting.http.timeout"),
             (Duration::ZERO, second, "alerting.http.connect_timeout"),
         ] {
-            config.alerting.http =
-                crate::alerting::HttpOptions::default().with_timeouts(connect, whole);
+            config.alerting.http = crate::ClientOptions::default().with_timeouts(connect, whole);
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
-        config.alerting.http =
-            crate::alerting::HttpOptions::default().with_timeouts(second, 20 * second);
+        config.alerting.http = crate::ClientOptions::default().with_timeouts(second, 20 * second);
         config.validate().unwrap();
     }
 
@@ -407,7 +405,7 @@ mod tests {
                 && error.contains("did you mean OBSERVATORY_LISTEN"),
             "{error}"
         );
-        // What Kubernetes sets beside a service named `observatory` is no mistake of the user's.
+        // Variables that Kubernetes sets for a service named `observatory` are not misspellings.
         config(&[
             ("OBSERVATORY_SERVICE_HOST", "10.0.0.1"),
             ("OBSERVATORY_PORT", "tcp://10.0.0.1:9090"),

@@ -1,7 +1,8 @@
-//! Configuration: plain data with defaults that work.
+//! Configuration of the whole crate: plain data with working defaults, composed of the options of all areas.
 //!
-//! [`Config::load`] takes a preset (`OBSERVATORY_ENV`, else `development`) and puts the environment over it;
-//! `with_*` puts code over both. [`Config::validate`] names the key, the value and what would be right.
+//! [`Config::load`] starts from a preset (`OBSERVATORY_ENV`, by default `development`) and applies the environment
+//! variables; the `with_*` methods override both. The errors of [`Config::validate`] name the key, the value and the
+//! valid values.
 
 mod env;
 #[cfg(test)]
@@ -24,15 +25,15 @@ pub use self::{preset::Preset, service::ServiceConfig};
 #[cfg(feature = "alerting")]
 use crate::alerting::{AlertingConfig, ChannelConfig};
 use crate::{
-    layer::Mapping,
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
+    observation::Mapping,
     settings::ConfigError,
     system::HealthConfig,
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
 
-/// How an observatory is made.
+/// The configuration of an observatory.
 ///
 /// ```
 /// use llm_observatory::Config;
@@ -43,37 +44,37 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Whether anything is observed at all; off is free. Default: true.
+    /// Whether anything is observed. A disabled observatory costs nothing. Default: true.
     pub enabled: bool,
-    /// Whether threads and server start with `build`; else with `start`. Default: true.
+    /// Whether `build` starts the threads and the server; otherwise `start` does. Default: true.
     pub auto_start: bool,
-    /// Time between two ticks, which sample the system and keep rates. Default: 10 s.
+    /// The interval of ticks, which sample the system and store the series. Default: 10 s.
     pub tick: Duration,
-    /// Time that a shutdown may take. Default: 5 s.
+    /// The time limit of a shutdown. Default: 5 s.
     pub shutdown_timeout: Duration,
-    /// What is logged by `install`, in the syntax of `RUST_LOG`. A directive that cannot be read is left out, with a
-    /// line on standard error: a misspelt log level is no reason not to start. Default: `info`.
+    /// The log filter of `install`, in the syntax of `RUST_LOG`. An invalid directive is ignored with a line on
+    /// standard error, since a misspelt log level should not prevent the start. Default: `info`.
     pub log_filter: String,
-    /// How log lines are written, with traces or without. Default: pretty.
+    /// The format of log lines, with and without traces. Default: pretty.
     pub log_format: LogFormat,
-    /// Who is observed.
+    /// The observed service.
     pub service: ServiceConfig,
-    /// Metrics, and where they are served.
+    /// Options of metrics and of the server.
     pub prometheus: PrometheusConfig,
-    /// Health, and where it is served.
+    /// Options of the health report and of the system sampler.
     pub health: HealthConfig,
-    /// What is kept of every series, and what a query may use.
+    /// Retention of series, and limits of queries.
     pub query: QueryConfig,
-    /// Which alert rules there are, who is told, where state is kept.
+    /// Alert rules, channels, routes, and the storage of their state.
     #[cfg(feature = "alerting")]
     pub alerting: AlertingConfig,
-    /// Traces: which are kept, and where they go.
+    /// Sampling, redaction and export of traces.
     pub traces: TracesConfig,
-    /// Metrics pushed to a Collector, beside being scraped.
+    /// Push of metrics to a Collector, in addition to scrapes.
     pub push: PushConfig,
-    /// Names of the application's own, mapped to names that the Layer knows.
+    /// Span and field names of the application, mapped to names that the Layer knows.
     pub mapping: Mapping,
-    /// What was not as it should be, and was left at its default: to be said once there is somebody to say it to.
+    /// Invalid settings that were replaced by their defaults. They are logged once a subscriber is installed.
     pub(crate) notices: Vec<String>,
 }
 
@@ -101,50 +102,51 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The preset that `OBSERVATORY_ENV` names (`development` where it is unset), with the environment over it.
+    /// Loads the preset that `OBSERVATORY_ENV` names (by default `development`), and applies the environment variables.
     ///
     /// # Errors
     ///
-    /// If a variable of ours has a value that cannot be used, or a name that none of ours has.
+    /// Returns an error if a variable of llm-observatory has an invalid value, or if the name of a variable is
+    /// misspelt.
     pub fn load() -> Result<Self, ConfigError> {
         env::load(&env::Process)
     }
 
-    /// The configuration of a preset.
+    /// Returns the configuration of a preset.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         preset::config(preset)
     }
 
-    /// Sets whether anything is observed at all.
+    /// Sets whether anything is observed.
     #[must_use]
     pub fn with_enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Sets whether threads and server start with `build`.
+    /// Sets whether `build` starts the threads and the server.
     #[must_use]
     pub fn with_auto_start(mut self, auto_start: bool) -> Self {
         self.auto_start = auto_start;
         self
     }
 
-    /// Sets the time between two ticks.
+    /// Sets the interval of ticks.
     #[must_use]
     pub fn with_tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self
     }
 
-    /// Sets what is logged, in the syntax of `RUST_LOG`.
+    /// Sets the log filter, in the syntax of `RUST_LOG`.
     #[must_use]
     pub fn with_log_filter(mut self, filter: impl Into<String>) -> Self {
         self.log_filter = filter.into();
         self
     }
 
-    /// Sets how `install` writes log lines.
+    /// Sets the format of log lines.
     #[must_use]
     pub fn with_log_format(mut self, format: LogFormat) -> Self {
         self.log_format = format;
@@ -158,63 +160,63 @@ impl Config {
         self
     }
 
-    /// Sets the address of the server; port 0 takes any that is free.
+    /// Sets the address of the server; port 0 selects a free port.
     #[must_use]
     pub fn with_listen(mut self, listen: SocketAddr) -> Self {
         self.prometheus.listen = listen;
         self
     }
 
-    /// Runs no server.
+    /// Disables the server.
     #[must_use]
     pub fn without_server(mut self) -> Self {
         self.prometheus.enabled = false;
         self
     }
 
-    /// Sets what goes before the names of the seed's metrics.
+    /// Sets the prefix of the names of the catalog's metrics.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prometheus.prefix = prefix.into();
         self
     }
 
-    /// Adds a label that every series gets.
+    /// Adds a label to every series.
     #[must_use]
     pub fn with_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.prometheus.labels.insert(name.into(), value.into());
         self
     }
 
-    /// Sets how many series a metric may have.
+    /// Sets the maximum number of series of a metric.
     #[must_use]
     pub fn with_series_limit(mut self, limit: usize) -> Self {
         self.prometheus.series_limit = limit;
         self
     }
 
-    /// Sets after which time without a change a series is not shown until its next.
+    /// Sets the time after which a series that does not change is hidden until its next change.
     #[must_use]
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.prometheus.idle_timeout = Some(timeout);
         self
     }
 
-    /// Adds buckets for some histograms; the first that match count.
+    /// Adds buckets for some histograms. The first entry that matches a histogram applies.
     #[must_use]
     pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
         self.prometheus.buckets.push((which, upper.into()));
         self
     }
 
-    /// Sets which side of the `GenAI` conventions' metrics the service has; `None` turns them off.
+    /// Sets the side, client or server, of the `GenAI` conventions' metrics that are recorded; `None` disables them.
     #[must_use]
     pub fn with_gen_ai(mut self, side: Option<Side>) -> Self {
         self.prometheus.gen_ai = side;
         self
     }
 
-    /// Sets the age at which samples go, and the memory in bytes at which the oldest go.
+    /// Sets the age at which samples are deleted, and the memory in bytes at which the oldest samples are deleted.
     #[must_use]
     pub fn with_retention(mut self, time: Duration, bytes: usize) -> Self {
         self.query.retention.time = time;
@@ -222,7 +224,7 @@ impl Config {
         self
     }
 
-    /// Adds an alert channel, or replaces the one of this name.
+    /// Adds an alert channel, or replaces the channel with this name.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_channel(
@@ -234,7 +236,7 @@ impl Config {
         self
     }
 
-    /// Adds an alert rule that is there from the beginning.
+    /// Adds an alert rule to those that exist from the start.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_rule(mut self, rule: crate::alerting::AlertRule) -> Self {
@@ -242,8 +244,8 @@ impl Config {
         self
     }
 
-    /// Adds groups of alerting and recording rules that are there from the beginning, such as those of
-    /// [`slo_rules`](crate::alerting::slo_rules). Their file, in the status and in errors, is `configuration`.
+    /// Adds groups of alerting and recording rules to those that exist from the start, such as the groups of
+    /// [`slo_rules`](crate::alerting::slo_rules). The status and errors show their file as `configuration`.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_rule_groups(
@@ -254,7 +256,7 @@ impl Config {
         self
     }
 
-    /// Adds a file of rules in Prometheus's format.
+    /// Adds a rule file in Prometheus's format.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_rule_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
@@ -262,7 +264,20 @@ impl Config {
         self
     }
 
-    /// Sets where alerts go, in Alertmanager's terms.
+    /// Adds files of templates that the templates of all channels can call, as in Alertmanager's `templates`; `*` and
+    /// `?` match within one component of a path.
+    #[cfg(feature = "alerting")]
+    #[must_use]
+    pub fn with_template_files<P: Into<std::path::PathBuf>>(
+        mut self,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let paths = paths.into_iter().map(Into::into);
+        self.alerting.template_files.extend(paths);
+        self
+    }
+
+    /// Sets the routing tree of alerts, as in Alertmanager.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_routing(mut self, routing: crate::alerting::Routing) -> Self {
@@ -270,7 +285,7 @@ impl Config {
         self
     }
 
-    /// Keeps the state of alerts in this directory.
+    /// Sets the directory in which the state of alerts is stored.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn with_data_dir(mut self, directory: impl Into<std::path::PathBuf>) -> Self {
@@ -278,7 +293,7 @@ impl Config {
         self
     }
 
-    /// Evaluates no alert rules.
+    /// Disables alert rules.
     #[cfg(feature = "alerting")]
     #[must_use]
     pub fn without_alerting(mut self) -> Self {
@@ -286,7 +301,7 @@ impl Config {
         self
     }
 
-    /// Sets what becomes of spans; this also turns traces on.
+    /// Sets the options of traces; this also enables traces.
     #[must_use]
     pub fn with_traces(mut self, traces: TracesConfig) -> Self {
         self.traces = traces;
@@ -294,7 +309,7 @@ impl Config {
         self
     }
 
-    /// Sets where traces go; this also turns them on.
+    /// Sets the exporters of traces; this also enables traces.
     #[must_use]
     pub fn with_trace_exporters(mut self, exporters: impl Into<Vec<TraceExporter>>) -> Self {
         self.traces.exporters = exporters.into();
@@ -302,14 +317,14 @@ impl Config {
         self
     }
 
-    /// Sets the share of the traces that begin here and are kept, 0 to 1.
+    /// Sets the share of sampled traces among those that start in this process, 0 to 1.
     #[must_use]
     pub fn with_sampling_ratio(mut self, ratio: f64) -> Self {
         self.traces.sampling.ratio = ratio;
         self
     }
 
-    /// Pushes metrics to a Collector by OTLP, at this interval and at the end.
+    /// Pushes metrics to a Collector over OTLP, at this interval and at shutdown.
     #[must_use]
     pub fn with_metrics_push(mut self, interval: Duration, otlp: OtlpConfig) -> Self {
         self.push = PushConfig {
@@ -321,39 +336,39 @@ impl Config {
         self
     }
 
-    /// Exports only those traces that tail sampling keeps.
+    /// Exports only the traces that tail sampling keeps.
     #[must_use]
     pub fn with_tail_sampling(mut self, tail: TailConfig) -> Self {
         self.traces.tail = Some(tail);
         self
     }
 
-    /// Turns traces off.
+    /// Disables traces.
     #[must_use]
     pub fn without_traces(mut self) -> Self {
         self.traces.enabled = false;
         self
     }
 
-    /// Maps a span name of the application's to one that the Layer knows.
+    /// Maps a span name of the application to a name that the Layer knows.
     #[must_use]
     pub fn with_span_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
         self.mapping.spans.insert(yours.into(), known.into());
         self
     }
 
-    /// Maps a field name of the application's to one that the Layer knows.
+    /// Maps a field name of the application to a name that the Layer knows.
     #[must_use]
     pub fn with_field_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
         self.mapping.fields.insert(yours.into(), known.into());
         self
     }
 
-    /// Checks that everything can be used.
+    /// Checks that all values are valid.
     ///
     /// # Errors
     ///
-    /// The first key that cannot, with its value and what would be right.
+    /// Returns an error that names the first invalid key, its value and the valid values.
     pub fn validate(&self) -> Result<(), ConfigError> {
         validate::validate(self)
     }

@@ -14,7 +14,7 @@ fn config(variables: &[(&str, &str)]) -> Config {
     config
 }
 
-/// Variables of the environment may be meant for others: they stop nobody.
+/// The variables of OpenTelemetry may be meant for other programs, so they never prevent the start.
 #[cfg(not(feature = "otlp"))]
 #[test]
 fn what_is_asked_for_and_not_compiled_in_is_said_and_left_out() {
@@ -104,7 +104,8 @@ fn the_specification_s_variables_are_read() {
     assert_eq!(traces.limits.value_length, Some(80));
 }
 
-/// OTLP exporter, "Configuration Options": of all signals, and over it of one.
+/// OTLP exporter specification, "Configuration Options": a variable of one signal overrides the variable of all
+/// signals.
 #[test]
 fn files_of_certificates_and_keys_are_those_of_each_signal() {
     let config = config(&[

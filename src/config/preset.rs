@@ -1,24 +1,24 @@
-//! The presets: what a service of each kind starts from.
+//! Presets: the base configurations for the kinds of deployments.
 
 use super::{Config, TraceExporter};
 
-/// A kind of deployment.
+/// A kind of deployment, which selects the base configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// A developer's machine. Where nothing is said, this one.
+    /// A developer's machine. The default.
     #[default]
     Development,
     /// A production service.
     Production,
-    /// A small virtual server on its own.
+    /// A small virtual server that runs alone.
     Vps,
     /// A large deployment.
     Enterprise,
 }
 
 impl Preset {
-    /// Every preset.
+    /// All presets.
     pub const ALL: [Self; 4] = [
         Self::Development,
         Self::Production,
@@ -26,7 +26,7 @@ impl Preset {
         Self::Enterprise,
     ];
 
-    /// Its name in `OBSERVATORY_ENV`.
+    /// Returns the name of the preset in `OBSERVATORY_ENV`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Preset {
         }
     }
 
-    /// The preset of this name.
+    /// Returns the preset with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
@@ -74,13 +74,13 @@ pub(super) fn config(preset: Preset) -> Config {
     config
 }
 
-/// Who is told, and where state is kept.
+/// Sets the channels, the routes and the storage of alerts.
 #[cfg(feature = "alerting")]
 fn alerting(preset: Preset, config: &mut Config) {
     use super::ChannelConfig;
     use crate::alerting::{PagerDutyOptions, SlackOptions, WebhookOptions};
 
-    // Without its address or key a channel is off, and says once which variable it lacks.
+    // A channel without its address or key is off, and one notice names the missing variable.
     let channels = &mut config.alerting.channels;
     if matches!(preset, Preset::Production | Preset::Enterprise) {
         let slack = ChannelConfig::slack(SlackOptions::default());

@@ -1,4 +1,4 @@
-//! The rules that a preset adds to the default ones.
+//! The alert rules that a preset adds to the default rules.
 
 use super::Preset;
 use crate::alerting::{
@@ -6,11 +6,11 @@ use crate::alerting::{
     inference_failures,
 };
 
-/// Gives the default rules and those of a preset.
+/// Returns the default rules and the rules of a preset.
 ///
-/// Development has the default ones. Production adds critical rules for errors and response times, and is stricter
-/// about models. The small server watches its own memory and CPU; enterprise adds throughput, loading, timeouts,
-/// traffic and authentication to production's.
+/// `Development` has only the default rules. `Production` adds critical rules for errors and response times, and lowers
+/// the thresholds for models. `Vps` watches its own memory and CPU. `Enterprise` adds rules for throughput, model
+/// loading, timeouts, traffic and authentication to those of `Production`.
 #[must_use]
 pub fn preset_rules(preset: Preset, options: &DefaultRules) -> Vec<RuleGroup> {
     let mut groups = default_rules(options);
@@ -41,7 +41,7 @@ pub fn preset_rules(preset: Preset, options: &DefaultRules) -> Vec<RuleGroup> {
     groups
 }
 
-/// The rules of a configuration before the rules that the user adds.
+/// Returns the rules of a configuration without the rules that the user adds.
 pub(crate) fn configured_rules(config: &super::Config) -> Vec<RuleGroup> {
     let mut defaults = DefaultRules::new(&config.prometheus.prefix);
     defaults.interval = config.alerting.evaluation_interval;
@@ -127,7 +127,7 @@ fn enterprise(options: &DefaultRules) -> Vec<AlertRule> {
         )
         .name("Low throughput")
         .group_by(["model_id"]),
-        // A load that fails counts once in `errors_total`, and has a duration as any other.
+        // A failed load counts once in `errors_total`, and has a duration as every load has.
         rule(
             "model_loading_failures",
             Severity::Critical,
@@ -172,9 +172,9 @@ mod tests {
     use super::*;
     use crate::{alerting::Condition, metrics::catalog::CATALOG};
 
-    /// Series of the health checks, of prices, of the runtime's watchdog and of authentication: their rules wait for
-    /// them, and say nothing until then.
-    const TO_COME: [&str; 4] = [
+    /// Series of the health checks, of prices, of the runtime's watchdog and of authentication, which no area records
+    /// yet. Rules on them stay inactive until then.
+    const FUTURE_SERIES: [&str; 4] = [
         "P_inference_cost_usd_total",
         "P_unpriced_inferences_total",
         "observatory_health_status",
@@ -221,6 +221,6 @@ mod tests {
             }
         }
         let missing: Vec<String> = missing.into_iter().collect();
-        assert_eq!(missing, TO_COME);
+        assert_eq!(missing, FUTURE_SERIES);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::settings::{Invalid, Variable, pairs};
 
-/// Who is observed.
+/// The observed service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceConfig {

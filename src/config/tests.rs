@@ -1,9 +1,9 @@
-//! What is refused, and what is said of it.
+//! Tests of the errors that an invalid configuration gives.
 
 use super::*;
 use crate::traces::{JaegerConfig, OtlpProtocol};
 
-/// The configuration is refused, and the error names the key and the value.
+/// Asserts that the configuration is refused, and that the error names the key and the value.
 fn check_refused(config: &Config, key: &str, value: &str) {
     let error = config.validate().expect_err(key).to_string();
     assert!(error.contains(key) && error.contains(value), "{error}");
@@ -55,7 +55,7 @@ fn what_cannot_be_used_is_named() {
         "mapping.fields",
         "modelid",
     );
-    // Where nothing is kept, nothing is wrong with how long.
+    // Without alerting, the retention is not checked.
     if cfg!(feature = "alerting") {
         check_refused(
             &config().with_retention(Duration::from_secs(1), 64 << 20),
@@ -82,7 +82,8 @@ fn what_cannot_be_used_is_named() {
     check_refused(&same, "different paths", "/metrics");
 }
 
-/// What of an address cannot be used is refused under its own key, with an example of its own, and shows nothing.
+/// Every invalid part of an address is refused under its own key, with a matching example, and the error shows no
+/// secret.
 #[cfg(feature = "otlp")]
 #[test]
 fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
@@ -175,7 +176,7 @@ fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
         half,
         "traces.logs.otlp.client_certificate is set, but traces.logs.otlp.client_key, which goes with it, is not"
     );
-    // gRPC names its methods by the path.
+    // gRPC uses the path for the names of methods.
     let path = with(&|config| {
         config.traces.otlp.protocol = OtlpProtocol::Grpc;
         config.traces.otlp.endpoint = Some("http://collector:4317/v1/traces".into());

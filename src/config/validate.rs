@@ -2,7 +2,8 @@
 
 use super::Config;
 use crate::{
-    layer::{Kind, Mapping, is_known_field},
+    layer::is_known_field,
+    observation::{Kind, Mapping},
     settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in},
 };
 

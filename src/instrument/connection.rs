@@ -1,10 +1,10 @@
-//! Connections that are open.
+//! Counts open connections.
 
 use tracing::{Span, field::Empty, info_span};
 
 use super::owned::Owned;
 
-/// A connection that is open; it is closed when this is dropped, so `active_connections` never drifts.
+/// An open connection. Dropping the guard closes it, so `active_connections` cannot drift.
 ///
 /// ```
 /// use llm_observatory::instrument::ConnectionGuard;
@@ -18,9 +18,9 @@ use super::owned::Owned;
 pub struct ConnectionGuard(Owned);
 
 impl ConnectionGuard {
-    /// A connection of this type, `http`, `grpc` or `websocket`, was opened.
+    /// Counts an opened connection of this type: `http`, `grpc`, `websocket`, …
     pub fn open(connection_type: &str) -> Self {
-        // A root: whatever is current where a connection is accepted has nothing to do with it.
+        // A root span: the current span of the accept loop is unrelated to the connection.
         Self(Owned::new(info_span!(
             parent: None,
             "connection",
@@ -29,7 +29,7 @@ impl ConnectionGuard {
         )))
     }
 
-    /// The span that lives as long as the connection.
+    /// Returns the span of the connection.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.0

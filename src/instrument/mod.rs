@@ -1,9 +1,9 @@
-//! Wrappers that open the right span: for inferences, streams of tokens, databases, caches, queues, routing, models.
+//! Wrappers that open spans for inferences, token streams, databases, caches, queues, routing and model loads.
 //!
-//! Everything here also works with plain `#[instrument]` and events; a wrapper knows the names, records the outcome,
-//! and ends its span exactly once. Nothing is recorded in any other way: what the Layer makes of the spans is all
-//! there is, so without our Layer, and without any subscriber, a wrapper does nothing and costs next to nothing.
-//! A filter outside the Layer that turns the target `llm_observatory` away turns these spans away with it.
+//! A wrapper knows the names of span and fields, records the outcome, and ends its span once. Applications can open the
+//! same spans with `#[instrument]` and events. Wrappers only open spans and emit events: without the Layer of this crate,
+//! a wrapper records nothing, and without a subscriber it costs next to nothing. An outer filter that disables the target
+//! `llm_observatory` disables the spans of the wrappers.
 //!
 //! ```
 //! use llm_observatory::{Model, Tokens, instrument::monitor_inference};
@@ -19,24 +19,24 @@
 //! # }
 //! ```
 //!
-//! | What | How |
+//! | Operation | Wrapper |
 //! |---|---|
-//! | a model answers at once | [`monitor_inference`] |
-//! | a model answers in a stream | [`InferenceCall::begin`], then [`ActiveInference::stream`] with [`Sse::openai`], [`Sse::anthropic`] or a closure that counts |
-//! | neither fits | [`InferenceCall::begin`], and the [`ActiveInference`] by hand |
-//! | a database, a queue | [`monitor_database`], [`monitor_queue`]; `observe_` where nothing is awaited |
-//! | a cache | [`monitor_cache`], [`observe_cache`], [`cache_size`] |
-//! | a model is chosen | [`begin_routing`] |
-//! | a model is loaded, unloaded | [`monitor_model_load`], [`monitor_model_unload`] |
-//! | a connection is open | [`ConnectionGuard`] |
-//! | answers are judged | [`model_quality`], [`response_similarity`] |
+//! | a model call with a single answer | [`monitor_inference`] |
+//! | a model call with a streamed answer | [`InferenceCall::begin`], then [`ActiveInference::stream`] with [`Sse::openai`], [`Sse::anthropic`] or a closure that counts tokens |
+//! | another model call | [`InferenceCall::begin`] and the methods of [`ActiveInference`] |
+//! | a database or queue operation | [`monitor_database`], [`monitor_queue`]; synchronous: [`observe_database`], [`observe_queue`] |
+//! | a cache operation | [`monitor_cache`]; synchronous: [`observe_cache`]; the size: [`cache_size`] |
+//! | the choice of a model | [`begin_routing`] |
+//! | the loading or unloading of a model | [`monitor_model_load`], [`monitor_model_unload`] |
+//! | an open connection | [`ConnectionGuard`] |
+//! | the quality of answers | [`model_quality`], [`response_similarity`] |
 
 mod connection;
 mod inference;
-mod judged;
 mod monitored;
 mod operations;
 mod owned;
+mod quality;
 mod routing;
 mod sse;
 mod stream;
@@ -44,13 +44,9 @@ mod stream;
 pub use self::{
     connection::ConnectionGuard,
     inference::{ActiveInference, InferenceCall},
-    judged::{cache_size, model_quality, response_similarity},
     monitored::{Classify, Ends, Monitored, Unclassified},
-    operations::{
-        CacheAnswer, CacheEnding, InferenceEnding, NoUsage, ResultEnding, Usage, monitor_cache,
-        monitor_database, monitor_inference, monitor_model_load, monitor_model_unload,
-        monitor_queue, observe_cache, observe_database, observe_queue,
-    },
+    operations::*,
+    quality::{cache_size, model_quality, response_similarity},
     routing::{ActiveRouting, begin_routing},
     sse::{Anthropic, OpenAi, Protocol, Sse},
     stream::{Progress, ReadChunk, TokenStream},

@@ -1,4 +1,4 @@
-//! A future that ends its span when it is ready, and says how.
+//! A future that records its outcome and ends its span when it is ready.
 
 use std::{
     pin::Pin,
@@ -8,15 +8,15 @@ use std::{
 use pin_project_lite::pin_project;
 use tracing::{Instrument as _, Span, instrument::Instrumented};
 
-/// Tells the class of an error, fit for a label: `rate_limited`, never a message. `timeout` is a timeout.
+/// Returns the class of an error for a label: `rate_limited`, never a message. The class `timeout` marks a timeout.
 ///
 /// Implemented for closures, and by [`Unclassified`] for every error.
 pub trait Classify<E: ?Sized> {
-    /// The class; `None` where there is nothing to say.
+    /// Returns the class; `None` for an error without a class.
     fn class(&self, error: &E) -> Option<&'static str>;
 }
 
-/// Every error is an `error`.
+/// Classifies every error as `error`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unclassified;
 
@@ -32,9 +32,9 @@ impl<E: ?Sized, F: Fn(&E) -> &'static str> Classify<E> for F {
     }
 }
 
-/// Reads from an output how an operation ended, and records it. What [`Monitored`] does when it is ready.
+/// Records the end of an operation from the output of its future. [`Monitored`] calls it when the future is ready.
 pub trait Ends<T: ?Sized>: sealed::Sealed {
-    /// It ended with this.
+    /// Records the end with this output.
     fn ended(self, output: &T);
 }
 
@@ -43,11 +43,11 @@ pub(super) mod sealed {
 }
 
 pin_project! {
-    /// A future with a span around it, which closes when the future is ready or dropped.
+    /// A future in a span; the span closes when the future is ready or dropped.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct Monitored<F, E> {
-        // Gone once it is ready: the span must close then, not when somebody drops this.
+        // `None` once the future is ready, because the span must close then, not when `Monitored` is dropped.
         #[pin]
         future: Option<Instrumented<F>>,
         ending: Option<E>,
@@ -62,7 +62,7 @@ impl<F, E> Monitored<F, E> {
         }
     }
 
-    /// The same with another way to read its end.
+    /// Replaces the ending.
     pub(super) fn map_ending<O>(self, change: impl FnOnce(E) -> O) -> Monitored<F, O> {
         Monitored {
             future: self.future,
@@ -80,7 +80,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // Polled after its end there is nothing that could wake it: it stays pending, as `Fuse` does.
+        // A future that is polled after its end stays pending, like `Fuse`.
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };

@@ -1,4 +1,4 @@
-//! Calls that are awaited, or made at once, with the right span around them.
+//! Wraps futures and synchronous calls in the span of their operation.
 
 use tracing::{Span, field::Empty, info_span};
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::observation::{CacheResult, Model, Tokens};
 
-/// Tells what an answer used. Implemented for closures, and by [`OpenAi`](super::OpenAi) and
-/// [`Anthropic`](super::Anthropic) for a body that holds a whole answer.
+/// Reads the token counts of an answer. Implemented for closures, and by [`OpenAi`](super::OpenAi) and
+/// [`Anthropic`](super::Anthropic) for the body of a complete answer.
 pub trait Usage<T: ?Sized> {
-    /// The tokens; [`Tokens::unknown`] where the answer does not say.
+    /// Returns the token counts; [`Tokens::unknown`] for an answer without counts.
     fn usage(&self, answer: &T) -> Tokens;
 }
 
@@ -22,7 +22,7 @@ impl<T: ?Sized, F: Fn(&T) -> Tokens> Usage<T> for F {
     }
 }
 
-/// Nothing is known of tokens.
+/// Returns unknown token counts for every answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoUsage;
 
@@ -32,7 +32,7 @@ impl<T: ?Sized> Usage<T> for NoUsage {
     }
 }
 
-/// How an inference ends: by its result.
+/// Ends an inference by the result of its future.
 #[derive(Debug)]
 pub struct InferenceEnding<U, C> {
     inference: ActiveInference,
@@ -40,10 +40,11 @@ pub struct InferenceEnding<U, C> {
     classify: C,
 }
 
-/// Watches one call of a model, whose answer comes at once.
+/// Measures a model call with a single answer.
 ///
-/// An `Ok` is a success, an `Err` a failure; dropped before its end, it was cancelled.
-/// [`usage`](Monitored::usage) reads tokens from the answer, [`classify`](Monitored::classify) the class from an error.
+/// `Ok` counts as success and `Err` as failure; a future that is dropped before its end counts as cancelled.
+/// [`usage`](Monitored::usage) sets the reader of token counts, [`classify`](Monitored::classify) the classifier of
+/// errors.
 pub fn monitor_inference<'a, F, T, E>(
     call: impl Into<InferenceCall<'a>>,
     future: F,
@@ -62,7 +63,7 @@ where
 }
 
 impl<F, U, C> Monitored<F, InferenceEnding<U, C>> {
-    /// Reads what was used from the answer.
+    /// Sets the reader of the answer's token counts.
     pub fn usage<N>(self, usage: N) -> Monitored<F, InferenceEnding<N, C>> {
         self.map_ending(|ending| InferenceEnding {
             inference: ending.inference,
@@ -71,7 +72,7 @@ impl<F, U, C> Monitored<F, InferenceEnding<U, C>> {
         })
     }
 
-    /// Tells classes of errors apart.
+    /// Sets the classifier of errors.
     pub fn classify<N>(self, classify: N) -> Monitored<F, InferenceEnding<U, N>> {
         self.map_ending(|ending| InferenceEnding {
             inference: ending.inference,
@@ -97,7 +98,7 @@ impl<T, E, U: Usage<T>, C: Classify<E>> Ends<Result<T, E>> for InferenceEnding<U
     }
 }
 
-/// How an operation ends that succeeds or fails.
+/// Ends an operation by its result.
 #[derive(Debug)]
 pub struct ResultEnding<C> {
     span: Owned,
@@ -118,7 +119,7 @@ impl<T, E, C: Classify<E>> Ends<Result<T, E>> for ResultEnding<C> {
 }
 
 impl<F, C> Monitored<F, ResultEnding<C>> {
-    /// Tells classes of errors apart.
+    /// Sets the classifier of errors.
     pub fn classify<N>(self, classify: N) -> Monitored<F, ResultEnding<N>> {
         self.map_ending(|ending| ResultEnding {
             span: ending.span,
@@ -189,7 +190,7 @@ fn cache(operation: &str, cache_type: &str) -> Span {
     )
 }
 
-/// Watches an operation on a table or collection: `SELECT` on `users`.
+/// Measures an operation on a table or collection, for example `SELECT` on `users`.
 pub fn monitor_database<F, T, E>(
     operation: &str,
     table: &str,
@@ -201,11 +202,11 @@ where
     awaited(&database(operation, table), future)
 }
 
-/// As [`monitor_database`], for what is not awaited.
+/// Measures a synchronous operation on a table or collection; see [`monitor_database`].
 ///
 /// # Errors
 ///
-/// That of `work`.
+/// Returns the error of `work`.
 pub fn observe_database<T, E>(
     operation: &str,
     table: &str,
@@ -214,7 +215,7 @@ pub fn observe_database<T, E>(
     at_once(database(operation, table), work)
 }
 
-/// Watches an operation on a queue: `publish` on `jobs`.
+/// Measures an operation on a queue, for example `publish` on `jobs`.
 pub fn monitor_queue<F, T, E>(
     queue_name: &str,
     operation: &str,
@@ -226,11 +227,11 @@ where
     awaited(&queue(queue_name, operation), future)
 }
 
-/// As [`monitor_queue`], for what is not awaited.
+/// Measures a synchronous operation on a queue; see [`monitor_queue`].
 ///
 /// # Errors
 ///
-/// That of `work`.
+/// Returns the error of `work`.
 pub fn observe_queue<T, E>(
     queue_name: &str,
     operation: &str,
@@ -239,7 +240,7 @@ pub fn observe_queue<T, E>(
     at_once(queue(queue_name, operation), work)
 }
 
-/// Watches the loading of a model; one that was loaded counts in `loaded_models`.
+/// Measures the loading of a model; a successful load increments `loaded_models`.
 pub fn monitor_model_load<F, T, E>(
     model: Model<'_>,
     future: F,
@@ -264,7 +265,7 @@ where
     awaited(&span, future)
 }
 
-/// Watches the unloading of a model; one that was unloaded counts in `loaded_models` no longer.
+/// Measures the unloading of a model; a successful unload decrements `loaded_models`.
 pub fn monitor_model_unload<F, T, E>(
     model: Model<'_>,
     future: F,
@@ -289,10 +290,10 @@ where
     awaited(&span, future)
 }
 
-/// What a cache answered. Implemented for what caches return: an `Option` is a hit or a miss, and so is the `bool` of
-/// an `exists`; a `()` did what was asked; an `Err` is an error.
+/// The result of a cache operation. Implemented for the return types of caches: `Some` and `true` are a hit, `None` and
+/// `false` a miss, `()` a success, and `Err` an error.
 pub trait CacheAnswer {
-    /// Hit, miss or error.
+    /// Returns hit, miss or error.
     fn result(&self) -> CacheResult;
 }
 
@@ -325,7 +326,7 @@ impl<T: CacheAnswer, E> CacheAnswer for Result<T, E> {
     }
 }
 
-/// How an operation on a cache ends.
+/// Ends a cache operation by its result.
 #[derive(Debug)]
 pub struct CacheEnding(Owned);
 
@@ -342,7 +343,7 @@ impl<T: CacheAnswer> Ends<T> for CacheEnding {
     }
 }
 
-/// Watches an operation on a cache, `get` on `response`, say: hit, miss or error, by what the future returns.
+/// Measures a cache operation, for example `get` on `response`: hit, miss or error, by the output of the future.
 pub fn monitor_cache<F>(operation: &str, cache_type: &str, future: F) -> Monitored<F, CacheEnding>
 where
     F: Future<Output: CacheAnswer>,
@@ -351,7 +352,7 @@ where
     Monitored::new(future, &span, CacheEnding(Owned::new(span.clone())))
 }
 
-/// As [`monitor_cache`], for what is not awaited.
+/// Measures a synchronous cache operation; see [`monitor_cache`].
 pub fn observe_cache<T: CacheAnswer>(
     operation: &str,
     cache_type: &str,

@@ -1,11 +1,11 @@
-//! A span that ends when its owner says so.
+//! A span whose operation ends when its owner is dropped.
 
 use std::ops::Deref;
 
 use tracing::Span;
 
-/// A span whose callsite declares `observatory.ended`. What it watches is over when this is dropped, though the span
-/// may live on: in a clone, or in a task that was spawned inside it.
+/// A span whose callsite declares `observatory.ended`. Dropping `Owned` ends the operation, although the span may live
+/// on in a clone or in a spawned task.
 #[derive(Debug)]
 pub(super) struct Owned(Span);
 

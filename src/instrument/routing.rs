@@ -1,16 +1,16 @@
-//! The choice of a model.
+//! Measures the choice of a model for a request.
 
 use tracing::{Span, field::Empty, info_span};
 
 use super::owned::Owned;
 
-/// A model is being chosen; [`ActiveRouting::selected`] says which. A choice that is dropped before chose nothing, and
-/// is counted as no decision.
+/// The choice of a model in progress. [`ActiveRouting::selected`] ends the choice; a choice that is dropped before counts
+/// as no decision.
 #[derive(Debug)]
-#[must_use = "say which model was selected"]
+#[must_use = "a choice that is dropped without `selected` counts as no decision"]
 pub struct ActiveRouting(Owned);
 
-/// Begins a choice by this strategy, `round_robin` or `cheapest`, say.
+/// Begins a choice with this strategy, for example `round_robin` or `cheapest`.
 ///
 /// ```
 /// use llm_observatory::instrument::begin_routing;
@@ -32,13 +32,13 @@ pub fn begin_routing(strategy: &str) -> ActiveRouting {
 }
 
 impl ActiveRouting {
-    /// The span of the choice.
+    /// Returns the span of the choice.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.0
     }
 
-    /// This model was chosen; the reason is one of a small fixed set.
+    /// Records the selected model. The reason must come from a small fixed set.
     pub fn selected(self, model: &str, reason: &str) {
         tracing::record_all!(
             self.0,
@@ -48,7 +48,7 @@ impl ActiveRouting {
         );
     }
 
-    /// No model could be chosen; the class of the reason.
+    /// Records a failed choice with an error class.
     pub fn fail(self, error_type: &str) {
         tracing::record_all!(self.0, error.r#type = error_type, status = "error");
     }

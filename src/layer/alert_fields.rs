@@ -1,26 +1,26 @@
-//! Events that raise an alert, or take it back: `alert.rule`, `alert.resolve`, `alert.severity`, a message, labels.
+//! Reads events that raise or resolve an alert: `alert.rule`, `alert.resolve`, `alert.severity`, message, labels.
 //!
-//! They are rare, so reading one may allocate.
+//! Such events are rare, so reading them may allocate.
 
 use std::fmt;
 
 use tracing::{Event, field::Field, field::Visit};
 
 use super::{
-    callsite::Plan,
+    callsite::CallsitePlan,
+    field_reader::print,
     fields::{AlertField, Role},
-    visit::print,
 };
 use crate::observation::{AlertSignal, Dropped, Sink, TraceReference};
 
-/// Labels of one event at most; further ones are left out, and counted.
-const MOST_LABELS: usize = 32;
-/// Bytes of a message at most.
-const MOST_TEXT: usize = 16 * 1024;
+/// Max labels of an event; further labels are dropped and counted.
+const MAX_LABELS: usize = 32;
+/// Max bytes of a message.
+const MAX_TEXT_BYTES: usize = 16 * 1024;
 
-/// Reads the fields of an event that speaks of an alert.
+/// Reads the fields of an alert event.
 struct AlertReader<'r> {
-    plan: &'r Plan,
+    plan: &'r CallsitePlan,
     sink: &'r dyn Sink,
     rule: String,
     is_over: bool,
@@ -29,10 +29,10 @@ struct AlertReader<'r> {
     labels: Vec<(&'static str, String)>,
 }
 
-/// Records what an event says of an alert, and in which trace it says so.
+/// Records the alert of an event, with the trace that the event belongs to.
 #[cold]
 pub(super) fn record(
-    plan: &Plan,
+    plan: &CallsitePlan,
     event: &Event<'_>,
     sink: &dyn Sink,
     trace: Option<TraceReference>,
@@ -69,7 +69,7 @@ impl AlertReader<'_> {
         if !print(&mut text, &value) {
             self.sink.dropped(Dropped::PanickingField, field.name());
         }
-        let fits = text.floor_char_boundary(MOST_TEXT);
+        let fits = text.floor_char_boundary(MAX_TEXT_BYTES);
         if fits < text.len() {
             text.truncate(fits);
             self.sink.dropped(Dropped::Truncated, field.name());
@@ -82,10 +82,10 @@ impl AlertReader<'_> {
             }
             Role::Alert(AlertField::Severity) => self.severity = Some(text),
             Role::Message => self.message = text,
-            // `log`'s bridge describes the record in fields of its own.
+            // The bridge of the `log` crate describes the record in `log.` fields.
             _ if field.name().starts_with("log.") => {}
             Role::Content => self.sink.dropped(Dropped::Content, field.name()),
-            _ if self.labels.len() < MOST_LABELS => self.labels.push((field.name(), text)),
+            _ if self.labels.len() < MAX_LABELS => self.labels.push((field.name(), text)),
             _ => self.sink.dropped(Dropped::Truncated, field.name()),
         }
     }

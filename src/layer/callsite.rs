@@ -1,95 +1,65 @@
-//! What a callsite is, decided once: kind and the role of each field by its index.
+//! Stores a plan for each callsite: the kind of its spans or events, and the role of each field by index.
 //!
-//! A lookup is a pointer's hash and, nearly always, one comparison; no lock. A table that is full is followed by
-//! a larger one, so every callsite has its plan.
+//! A look-up hashes a pointer and compares a single slot in the common case, without a lock. A full table links to a
+//! larger table, so that every callsite has a plan.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock, OnceLock},
-};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use tracing::{Level, Metadata};
 
 use super::{
-    event_fields::Named,
+    event_fields::EventName,
     fields::{self, AlertField, Role},
-    kind::Kind,
 };
-use crate::privacy::is_content;
+use crate::{
+    observation::{Kind, Mapping},
+    privacy::is_content,
+};
 
-/// Names of the application's, mapped to names that the Layer knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Mapping {
-    /// Span names: `generate` → `inference`.
-    pub spans: BTreeMap<String, String>,
-    /// Field names: `llm` → `model_id`.
-    pub fields: BTreeMap<String, String>,
-}
-
-impl Mapping {
-    /// Maps a span name of the application's to one that the Layer knows.
-    #[must_use]
-    pub fn with_span(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.spans.insert(yours.into(), known.into());
-        self
-    }
-
-    /// Maps a field name of the application's to one that the Layer knows.
-    #[must_use]
-    pub fn with_field(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.fields.insert(yours.into(), known.into());
-        self
-    }
-}
-
-/// What each field means. Any byte is a place in it, so nothing is checked: a callsite with more fields than that has
-/// none that are read.
+/// The role of each field, by index. The array has a role for every byte, so that indexing needs no bounds check. The
+/// Layer reads no field of a callsite with more than 256 fields.
 type Roles = [Role; 1 << 8];
 
-/// What is to be done with the spans or events of one callsite.
+/// The plan of a callsite: how the Layer interprets its spans or events.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct CallsitePlan {
     key: usize,
     pub(super) number: u32,
     pub(super) interest: Interest,
     roles: Arc<Roles>,
-    /// What most spans are that are asked about; it stands in `interest`, too.
+    /// Whether `interest` is a span of kind inference, the most frequent case.
     pub(super) is_inference: bool,
-    /// A span that declares `status` and closes without it was cancelled.
+    /// Whether the span declares `status`; such a span counts as cancelled if it closes without a status.
     pub(super) declares_status: bool,
 }
 
-/// What a callsite is to us.
+/// The use of a callsite.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Interest {
-    Nothing,
+    Unused,
     Span(Kind),
-    /// A span that says in `observatory.kind` what it is.
+    /// A span whose kind is the value of its field `observatory.kind`.
     SpanByField,
     Event(EventPlan),
 }
 
-/// What is to be done with the events of one callsite.
+/// The plan of a callsite of events.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent answers to independent questions"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties")]
 pub(super) struct EventPlan {
     pub(super) is_error: bool,
     pub(super) has_metrics: bool,
-    /// It raises an alert, or says that one is over.
+    /// The event raises or resolves an alert.
     pub(super) has_alert: bool,
-    /// Known by the callsite's name.
-    pub(super) named: Option<Named>,
-    /// The message may be the name of an event of ours.
+    /// The event's name, if the callsite has it.
+    pub(super) named: Option<EventName>,
+    /// The message may be the event's name.
     pub(super) may_be_named: bool,
-    /// It has a field for a number that belongs to an event of ours.
+    /// The event has a field for the number of a named event.
     pub(super) has_amount: bool,
 }
 
-impl Plan {
+impl CallsitePlan {
     #[inline]
     pub(super) fn role(&self, index: usize) -> Role {
         self.roles[usize::from(index as u8)]
@@ -118,7 +88,7 @@ impl Plan {
             let by_name = Kind::named(metadata.name(), &mapping.spans);
             by_name
                 .or_else(|| fields().find_map(Kind::of_field))
-                .map_or(Interest::Nothing, Interest::Span)
+                .map_or(Interest::Unused, Interest::Span)
         };
         let declares_status = roles.contains(&Role::Status);
         Self {
@@ -126,32 +96,32 @@ impl Plan {
             number,
             is_inference: interest == Interest::Span(Kind::Inference),
             interest,
-            roles: places(&roles),
+            roles: role_table(&roles),
             declares_status,
         }
     }
 
-    /// A plan for nothing, with this number.
+    /// Returns a plan without a use, with this number.
     #[cfg(test)]
     pub(super) fn of_test(number: u32) -> Self {
         Self {
             key: 0,
             number,
-            interest: Interest::Nothing,
+            interest: Interest::Unused,
             is_inference: false,
-            roles: places(&[]),
+            roles: role_table(&[]),
             declares_status: false,
         }
     }
 
     fn event(metadata: &Metadata<'_>, roles: &[Role]) -> Interest {
-        let named = Named::parse(metadata.name());
+        let named = EventName::parse(metadata.name());
         let has_metrics = roles.iter().any(|role| matches!(role, Role::Metric(_)));
         let has_alert = roles
             .iter()
             .any(|role| matches!(role, Role::Alert(AlertField::Rule | AlertField::Resolve)));
         let is_error = *metadata.level() == Level::ERROR;
-        // `info!("token")`: only events whose other fields are all known are worth a look at their message.
+        // `info!("token")`: the message can be a name only if all other fields are known.
         let may_be_named = named.is_none()
             && !has_metrics
             && *metadata.level() >= Level::INFO
@@ -178,136 +148,136 @@ impl Plan {
                     .any(|role| matches!(role, Role::Amount | Role::OutputTokens)),
             })
         } else {
-            Interest::Nothing
+            Interest::Unused
         }
     }
 }
 
-/// Roles in their places. Most callsites have none, and share one.
-fn places(roles: &[Role]) -> Arc<Roles> {
-    static NONE: LazyLock<Arc<Roles>> = LazyLock::new(|| Arc::new([Role::None; _]));
-    let mut places = [Role::None; _];
-    match places.get_mut(..roles.len()) {
-        Some(place) if roles.iter().any(|role| *role != Role::None) => {
-            place.copy_from_slice(roles);
-            Arc::new(places)
+/// Returns the table of roles. Most callsites have no roles and share a table.
+fn role_table(roles: &[Role]) -> Arc<Roles> {
+    static NO_ROLES: LazyLock<Arc<Roles>> = LazyLock::new(|| Arc::new([Role::None; _]));
+    let mut table = [Role::None; _];
+    match table.get_mut(..roles.len()) {
+        Some(used) if roles.iter().any(|role| *role != Role::None) => {
+            used.copy_from_slice(roles);
+            Arc::new(table)
         }
-        _ => Arc::clone(&NONE),
+        _ => Arc::clone(&NO_ROLES),
     }
 }
 
-/// The plans of all callsites seen so far.
+/// The plans of all callsites that the Layer has seen.
 pub(super) struct Callsites {
     mapping: Mapping,
-    /// Of a length that the compiler knows, so that a place in it needs no check.
-    first: Box<[OnceLock<Plan>; PLACES]>,
-    beyond: Beyond,
+    /// A fixed-size array, so that indexing needs no bounds check.
+    first: Box<[OnceLock<CallsitePlan>; SLOTS]>,
+    next: NextTable,
 }
 
-/// The tables behind one.
-type Beyond = OnceLock<Box<Table>>;
+/// The link to the next table.
+type NextTable = OnceLock<Box<Table>>;
 
 struct Table {
-    plans: Box<[OnceLock<Plan>]>,
-    /// Number of the plan in place 0.
+    plans: Box<[OnceLock<CallsitePlan>]>,
+    /// Number of the plan in slot 0.
     offset: u32,
-    beyond: Beyond,
+    next: NextTable,
 }
 
-/// Places in the first table; each further one has twice as many.
-const PLACES: usize = 1024;
-/// Places looked at before going on to the next table.
-const PROBES: usize = 16;
+/// Slots of the first table; each further table has twice as many.
+const SLOTS: usize = 1024;
+/// Slots that a search probes before it goes on to the next table.
+const MAX_PROBES: usize = 16;
 
 impl Callsites {
     pub(super) fn new(mapping: Mapping) -> Self {
         Self {
             mapping,
-            first: vacant(PLACES)
+            first: vacant(SLOTS)
                 .try_into()
-                .unwrap_or_else(|_| unreachable!("it has as many places")),
-            beyond: OnceLock::new(),
+                .unwrap_or_else(|_| unreachable!("the slice has as many slots")),
+            next: OnceLock::new(),
         }
     }
 
-    /// The plan of a callsite.
+    /// Returns the plan of a callsite; creates the plan of a new callsite.
     #[inline]
-    pub(super) fn plan(&self, metadata: &'static Metadata<'static>) -> &Plan {
+    pub(super) fn plan(&self, metadata: &'static Metadata<'static>) -> &CallsitePlan {
         let key = key(metadata);
-        match self.first[hash(key) % PLACES].get() {
+        match self.first[hash(key) % SLOTS].get() {
             Some(plan) if plan.key == key => plan,
             _ => self.search(key, metadata),
         }
     }
 
-    /// The plan of a callsite that is new, or met another one in its place.
+    /// Returns the plan of a callsite that is new, or whose first slot belongs to another callsite.
     #[inline(never)]
-    fn search(&self, key: usize, metadata: &'static Metadata<'static>) -> &Plan {
-        let (mut plans, mut offset, mut beyond) = (&self.first[..], 0, &self.beyond);
+    fn search(&self, key: usize, metadata: &'static Metadata<'static>) -> &CallsitePlan {
+        let (mut plans, mut offset, mut next) = (&self.first[..], 0, &self.next);
         loop {
-            for probe in 0..PROBES {
-                let place = (hash(key) + probe) & (plans.len() - 1);
-                let make = || Plan::new(metadata, offset + place as u32, &self.mapping);
-                let plan = plans[place].get_or_init(make);
+            for probe in 0..MAX_PROBES {
+                let slot = (hash(key) + probe) & (plans.len() - 1);
+                let make = || CallsitePlan::new(metadata, offset + slot as u32, &self.mapping);
+                let plan = plans[slot].get_or_init(make);
                 if plan.key == key {
                     return plan;
                 }
             }
-            let table = beyond.get_or_init(|| Box::new(Table::behind(plans.len(), offset)));
-            (plans, offset, beyond) = (&table.plans, table.offset, &table.beyond);
+            let table = next.get_or_init(|| Box::new(Table::after(plans.len(), offset)));
+            (plans, offset, next) = (&table.plans, table.offset, &table.next);
         }
     }
 
-    /// The kind with this name.
+    /// Returns the kind of the spans with this name.
     pub(super) fn kind_named(&self, name: &str) -> Option<Kind> {
         Kind::named(name, &self.mapping.spans)
     }
 
-    /// The plan with this number.
+    /// Returns the plan with this number.
     #[inline]
-    pub(super) fn numbered(&self, number: u32) -> Option<&Plan> {
+    pub(super) fn by_number(&self, number: u32) -> Option<&CallsitePlan> {
         match self.first.get(number as usize) {
             Some(plan) => plan.get(),
-            None => self.numbered_beyond(number),
+            None => self.by_number_in_next(number),
         }
     }
 
-    /// The plan with this number, which is not in the first table.
+    /// Returns the plan with this number from the tables after the first.
     #[cold]
     #[inline(never)]
-    fn numbered_beyond(&self, number: u32) -> Option<&Plan> {
-        let mut table = self.beyond.get()?;
+    fn by_number_in_next(&self, number: u32) -> Option<&CallsitePlan> {
+        let mut table = self.next.get()?;
         while (number - table.offset) as usize >= table.plans.len() {
-            table = table.beyond.get()?;
+            table = table.next.get()?;
         }
         table.plans[(number - table.offset) as usize].get()
     }
 }
 
 impl Table {
-    /// The one behind a table of `places` whose first plan has number `offset`.
+    /// Returns the table that follows a table of `slots` slots whose first plan has number `offset`.
     #[cold]
-    fn behind(places: usize, offset: u32) -> Self {
+    fn after(slots: usize, offset: u32) -> Self {
         Self {
-            plans: vacant(places * 2),
-            offset: offset + places as u32,
-            beyond: OnceLock::new(),
+            plans: vacant(slots * 2),
+            offset: offset + slots as u32,
+            next: OnceLock::new(),
         }
     }
 }
 
-/// Places on the heap, since a stack may not have room for them.
-fn vacant(places: usize) -> Box<[OnceLock<Plan>]> {
-    (0..places).map(|_| OnceLock::new()).collect()
+/// Returns empty slots on the heap, because the stack may be too small.
+fn vacant(slots: usize) -> Box<[OnceLock<CallsitePlan>]> {
+    (0..slots).map(|_| OnceLock::new()).collect()
 }
 
-/// Where a callsite's plan is, modulo the length of its table.
+/// Returns the hash of a callsite; modulo the length of a table it is the slot of the callsite's plan.
 #[inline]
 fn hash(key: usize) -> usize {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
 }
 
-/// Metadata is static, so its address is a callsite's identity.
+/// Returns the identity of a callsite: the address of its static metadata.
 #[inline]
 fn key(metadata: &'static Metadata<'static>) -> usize {
     std::ptr::from_ref(metadata).addr()

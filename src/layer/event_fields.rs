@@ -1,4 +1,4 @@
-//! Events: tokens of a stream, errors, metrics of the application's own, sizes and scores.
+//! Reads the fields of events: the name in a message, and the metrics of the application.
 
 use std::{
     cell::Cell,
@@ -9,28 +9,28 @@ use std::{
 use tracing::field::{Field, Visit};
 
 use super::{
-    callsite::Plan,
+    callsite::CallsitePlan,
+    field_reader::print,
     fields::{self, Role},
-    visit::print,
 };
 use crate::observation::{CustomMetric, Dropped, Observation, Sink};
 
-/// Events that have a name: their callsite's, or their message.
+/// The name of an event: the name of its callsite, or its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    /// The first content token came. Only marks the time.
+pub(super) enum EventName {
+    /// Marks the time of the first content token.
     FirstToken,
-    /// `count` content tokens came, 1 where it does not say.
+    /// Adds `count` content tokens; 1 without a count.
     Token,
-    /// A cache of this `cache_type` holds `bytes` now.
+    /// Sets the size of the cache `cache_type` to `bytes`.
     CacheSize,
-    /// The quality of a model's answers: `score`.
+    /// Sets the quality of a model's answers to `score`.
     ModelQuality,
-    /// The answers of a model and its `comparison_model` were alike by `similarity`.
+    /// Records the `similarity` of the answers of a model and of `comparison_model`.
     ResponseSimilarity,
 }
 
-impl Named {
+impl EventName {
     pub(super) fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "first_token" => Self::FirstToken,
@@ -43,25 +43,25 @@ impl Named {
     }
 }
 
-/// Longest name of an event, and a little more, so that a longer message is not mistaken for one.
-const LONGEST: usize = "response_similarity".len() + 1;
+/// Bytes of the longest event name, and 1 more, so that a longer message never equals a name.
+const MAX_NAME_BYTES: usize = "response_similarity".len() + 1;
 
-/// Reads a message as far as it could be the name of an event.
+/// Reads the start of a message, up to the length of an event name.
 #[derive(Default)]
 pub(super) struct Message {
-    bytes: [u8; LONGEST],
+    bytes: [u8; MAX_NAME_BYTES],
     len: usize,
 }
 
 impl Message {
-    pub(super) fn named(&self) -> Option<Named> {
-        Named::parse(std::str::from_utf8(&self.bytes[..self.len]).ok()?)
+    pub(super) fn named(&self) -> Option<EventName> {
+        EventName::parse(std::str::from_utf8(&self.bytes[..self.len]).ok()?)
     }
 }
 
 impl fmt::Write for Message {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // What is too long to be a name is taken and forgotten: an error would go to the application's own code.
+        // Accepts and drops the text beyond the buffer: an error would reach the application's code.
         let room = self.bytes.len() - self.len;
         let fits = &text.as_bytes()[..text.len().min(room)];
         self.bytes[self.len..self.len + fits.len()].copy_from_slice(fits);
@@ -73,7 +73,7 @@ impl fmt::Write for Message {
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            // A message whose arguments panic is no name of ours.
+            // A message whose arguments panic holds no name.
             print(self, value);
         }
     }
@@ -85,21 +85,21 @@ impl Visit for Message {
     }
 }
 
-/// Text that is kept for the next event at most.
-const MOST_KEPT: usize = 16 * 1024;
-/// Metrics of one event at most.
-const MOST_METRICS: usize = 16;
+/// Max capacity of a text buffer that the next event reuses.
+const MAX_REUSED_BYTES: usize = 16 * 1024;
+/// Max metrics of an event.
+const MAX_METRICS: usize = 16;
 
-/// Reads the metrics of an event and, beside them, the labels.
+/// Reads the metrics and the labels of an event.
 pub(super) struct MetricsReader<'r> {
-    plan: &'r Plan,
+    plan: &'r CallsitePlan,
     sink: &'r dyn Sink,
-    metrics: [Option<(&'static str, f64)>; MOST_METRICS],
+    metrics: [Option<(&'static str, f64)>; MAX_METRICS],
     count: usize,
     scratch: Scratch,
 }
 
-/// Label values one behind the other, and where each is. Kept per thread, so that nothing is allocated in the long run.
+/// The label values in a single buffer, and the range of each. Each thread reuses its buffers, to avoid allocations.
 #[derive(Default)]
 struct Scratch {
     text: String,
@@ -109,8 +109,8 @@ struct Scratch {
 thread_local! { static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) } }
 
 impl<'r> MetricsReader<'r> {
-    pub(super) fn new(plan: &'r Plan, sink: &'r dyn Sink) -> Self {
-        // A destructor of another thread-local may run after this one is gone.
+    pub(super) fn new(plan: &'r CallsitePlan, sink: &'r dyn Sink) -> Self {
+        // The destructor of another thread-local may run after this thread-local is destroyed.
         let mut scratch = SCRATCH
             .try_with(Cell::take)
             .ok()
@@ -121,13 +121,13 @@ impl<'r> MetricsReader<'r> {
         Self {
             plan,
             sink,
-            metrics: [None; MOST_METRICS],
+            metrics: [None; MAX_METRICS],
             count: 0,
             scratch,
         }
     }
 
-    /// Records everything.
+    /// Passes the metrics to the sink.
     pub(super) fn record(self) {
         const ON_STACK: usize = 16;
         let Self {
@@ -160,7 +160,7 @@ impl<'r> MetricsReader<'r> {
                 }));
             }
         }
-        if scratch.text.capacity() <= MOST_KEPT {
+        if scratch.text.capacity() <= MAX_REUSED_BYTES {
             let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
         }
     }
@@ -176,7 +176,7 @@ impl<'r> MetricsReader<'r> {
     }
 
     fn label(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        // `log`'s bridge describes the record in fields of its own.
+        // The bridge of the `log` crate describes the record in `log.` fields.
         if field.name().starts_with("log.") {
             return;
         }
@@ -244,7 +244,7 @@ impl Visit for MetricsReader<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if self.is_metric(field) {
-            // A number printed is a number still: `gauge.depth = %depth`.
+            // Accepts a printed number: `gauge.depth = %depth`.
             let mut text = crate::observation::Text::new();
             print(&mut text, value);
             self.record_str(field, text.as_str());

@@ -1,33 +1,32 @@
-//! What is done with events: tokens of a stream, metrics, sizes and scores, errors.
+//! Interprets events: tokens of a stream, metrics, sizes, scores, alerts and errors.
 
-use tracing::{Event, Subscriber};
-use tracing_subscriber::{layer::Context, registry::LookupSpan};
+use tracing::Event;
+use tracing_subscriber::layer::Context;
 
 use super::{
-    alert_fields,
-    callsite::{EventPlan, Plan},
-    event_fields::{Message, MetricsReader, Named},
-    kind::Kind,
+    SpanLookup, alert_fields,
+    callsite::{CallsitePlan, EventPlan},
+    event_fields::{EventName, Message, MetricsReader},
+    field_reader::FieldReader,
+    interpreter::Interpreter,
     open::State,
     values::Values,
-    visit::Reader,
-    watch::Watch,
 };
 use crate::{
-    observation::{Dropped, ErrorEvent, Label, Labels, Model, Observation, TraceReference},
+    observation::{Dropped, ErrorEvent, Kind, Label, Labels, Model, Observation, TraceReference},
     runtime::own_thread,
 };
 
-impl Watch {
+impl Interpreter {
     pub(super) fn event<S>(
         &self,
-        plan: &Plan,
+        plan: &CallsitePlan,
         event_plan: &EventPlan,
         event: &Event<'_>,
         context: &Context<'_, S>,
         trace: impl FnOnce() -> Option<TraceReference>,
     ) where
-        S: Subscriber + for<'l> LookupSpan<'l>,
+        S: SpanLookup,
     {
         if own_thread::is_marked() {
             return;
@@ -42,7 +41,7 @@ impl Watch {
         }
         if let Some(named) = event_plan
             .named
-            .or_else(|| self.named_by_message(event_plan, event, context))
+            .or_else(|| self.name_in_message(event_plan, event, context))
         {
             self.named_event(plan, event_plan, named, event, context);
         }
@@ -51,16 +50,16 @@ impl Watch {
         }
     }
 
-    /// The name that a message is. Printing it may cost the application something, so it is only done where it
-    /// can be one: inside an inference, or with a number that belongs to such an event.
-    fn named_by_message<S>(
+    /// Returns the event name that the message holds. Printing a message may be expensive, so this method prints only the
+    /// messages of events inside an inference, and of events with the number of a named event.
+    fn name_in_message<S>(
         &self,
         event_plan: &EventPlan,
         event: &Event<'_>,
         context: &Context<'_, S>,
-    ) -> Option<Named>
+    ) -> Option<EventName>
     where
-        S: Subscriber + for<'l> LookupSpan<'l>,
+        S: SpanLookup,
     {
         let is_likely = event_plan.may_be_named
             && (event_plan.has_amount || self.in_inference(event, context, |_| ()).is_some());
@@ -74,17 +73,17 @@ impl Watch {
 
     fn named_event<S>(
         &self,
-        plan: &Plan,
+        plan: &CallsitePlan,
         event_plan: &EventPlan,
-        named: Named,
+        named: EventName,
         event: &Event<'_>,
         context: &Context<'_, S>,
     ) where
-        S: Subscriber + for<'l> LookupSpan<'l>,
+        S: SpanLookup,
     {
         let now = self.clock.raw();
         let (labels, amount) = self.read(plan, event);
-        // One that was given and cannot be used is counted as dropped already: then the event says nothing.
+        // An invalid number was counted as dropped; the event is ignored.
         if event_plan.has_amount && amount.is_none() {
             return;
         }
@@ -95,28 +94,28 @@ impl Watch {
             value(Label::Engine),
         );
         match (named, amount) {
-            (Named::FirstToken, _) => {
+            (EventName::FirstToken, _) => {
                 self.in_inference(event, context, |state| state.first_token(now));
             }
-            (Named::Token | Named::CacheSize, Some(negative)) if negative < 0.0 => {
+            (EventName::Token | EventName::CacheSize, Some(negative)) if negative < 0.0 => {
                 self.sink.dropped(Dropped::Negative, "count");
             }
-            (Named::Token, count) if count != Some(0.0) => {
+            (EventName::Token, count) if count != Some(0.0) => {
                 self.in_inference(event, context, |state| {
                     self.tokens(state, now, count.map_or(1, |count| count as u64));
                 });
             }
-            (Named::CacheSize, Some(bytes)) => {
+            (EventName::CacheSize, Some(bytes)) => {
                 let cache_type = value(Label::CacheType);
                 self.sink.record(&Observation::CacheSize {
                     cache_type,
                     bytes: bytes as u64,
                 });
             }
-            (Named::ModelQuality, Some(score)) => self
+            (EventName::ModelQuality, Some(score)) => self
                 .sink
                 .record(&Observation::ModelQuality { model, score }),
-            (Named::ResponseSimilarity, Some(similarity)) => {
+            (EventName::ResponseSimilarity, Some(similarity)) => {
                 let comparison_model = value(Label::ComparisonModel);
                 self.sink.record(&Observation::ResponseSimilarity {
                     model,
@@ -124,9 +123,12 @@ impl Watch {
                     similarity,
                 });
             }
-            // These need their number; and a role or framing chunk has no content token.
-            (Named::Token, _)
-            | (Named::CacheSize | Named::ModelQuality | Named::ResponseSimilarity, None) => {}
+            // These events need their number; a `token` event with count 0 is a chunk without content.
+            (EventName::Token, _)
+            | (
+                EventName::CacheSize | EventName::ModelQuality | EventName::ResponseSimilarity,
+                None,
+            ) => {}
         }
     }
 
@@ -137,15 +139,15 @@ impl Watch {
         }
     }
 
-    /// The labels of an event, and its number.
-    fn read(&self, plan: &Plan, event: &Event<'_>) -> (Labels, Option<f64>) {
-        let mut reader = Reader::new(plan, self, Kind::Inference, Values::new());
+    /// Returns the labels and the number of an event.
+    fn read(&self, plan: &CallsitePlan, event: &Event<'_>) -> (Labels, Option<f64>) {
+        let mut reader = FieldReader::new(plan, self, Kind::Inference, Values::new());
         event.record(&mut reader);
         let (labels, values) = reader.into_parts();
         (labels, values.amount)
     }
 
-    /// What `with` makes of the innermost inference around an event.
+    /// Calls `with` with the innermost inference around an event.
     fn in_inference<S, R>(
         &self,
         event: &Event<'_>,
@@ -153,18 +155,18 @@ impl Watch {
         with: impl Fn(&State) -> R,
     ) -> Option<R>
     where
-        S: Subscriber + for<'l> LookupSpan<'l>,
+        S: SpanLookup,
     {
         context
             .event_scope(event)?
             .find_map(|span| self.with_inference(span.id().into_u64(), &with))
     }
 
-    /// An ERROR event inside a span of ours is that span's failure; one outside counts by itself.
+    /// Records an ERROR event: the failure of the innermost interpreted span, or an error outside such spans.
     #[cold]
-    fn error_event<S>(&self, plan: &Plan, event: &Event<'_>, context: &Context<'_, S>)
+    fn error_event<S>(&self, plan: &CallsitePlan, event: &Event<'_>, context: &Context<'_, S>)
     where
-        S: Subscriber + for<'l> LookupSpan<'l>,
+        S: SpanLookup,
     {
         let (labels, _) = self.read(plan, event);
         for span in context.event_scope(event).into_iter().flatten() {
@@ -173,7 +175,7 @@ impl Watch {
                 .with_inference(id, |state| self.fail(state, &labels))
                 .is_some()
                 || self
-                    .elsewhere
+                    .overflow
                     .operation(id, |operation| operation.fail(&labels))
                     .is_some()
             {
@@ -196,7 +198,7 @@ impl Watch {
         state.fail();
         if let Some(error_type) = labels.get(Label::ErrorType) {
             let later: Labels = [(Label::ErrorType, error_type)].into_iter().collect();
-            self.note_failure(state, &later);
+            self.record_failure(state, &later);
         }
     }
 }

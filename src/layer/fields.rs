@@ -1,27 +1,28 @@
-//! What a field means, by its name: the one table of accepted names.
+//! Maps field names to roles: the table of all accepted field names.
 //!
-//! Names come from the system we replace, the OpenTelemetry semantic conventions (`GenAI` v1.41.1, HTTP,
-//! databases, messaging; the older spellings too) and `OpenInference`.
+//! The names are those of the JavaScript monitoring system that this crate replaces, of the OpenTelemetry semantic
+//! conventions (`GenAI` v1.41.1, HTTP, databases, messaging, with older spellings) and of `OpenInference`.
 
 use std::collections::BTreeMap;
 
-use crate::observation::{CustomKind, Label};
+use crate::observation::{CustomKind, Label, TokenDetail};
 
-/// What a field of a span or an event means.
+/// The meaning of a field of a span or an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Nothing to us.
+    /// A field without a meaning for metrics.
     None,
     Label(Label),
-    /// Class or component of a failure: no part of who was called.
+    /// The error type or the component of a failure: no label of the called model or server.
     Failure(Label),
-    /// `status`: how it ended; the code of an HTTP request where it is a number.
+    /// `status`: the outcome; the status code of an HTTP request if the value is a number.
     Status,
-    /// `error`: that it failed. The text is not used: it is no class.
+    /// `error`: the operation failed. The text is ignored, because a message is no error type.
     Error,
     OutputTokens,
     InputTokens,
-    CachedTokens,
+    /// A token count beside input and output.
+    TokenDetail(TokenDetail),
     TokenSource,
     Streaming,
     QueueSeconds,
@@ -31,45 +32,45 @@ pub(super) enum Role {
     Hit,
     MessagesReceived,
     MessagesSent,
-    /// `observatory.ended`: what it watched is over, though its span may live on.
+    /// `observatory.ended`: the operation ended, although its span may live on.
     Ended,
     TraceId,
     SpanId,
-    /// `observatory.kind`: what the span is, whatever its name.
+    /// `observatory.kind`: the kind of the span, whatever its name.
     Kind,
-    /// `otel.kind`: a client's HTTP span is no request that was served.
+    /// `otel.kind`: `client` marks the span of a sent HTTP request.
     SpanKind,
-    /// Tokens of one chunk, bytes of a cache, a score: the number of an event.
+    /// The number of an event: the tokens of a chunk, the bytes of a cache, a score.
     Amount,
-    /// `message`, which may name the event.
+    /// `message`, which may be the name of the event.
     Message,
-    /// What an event says of an alert.
+    /// A property of an alert.
     Alert(AlertField),
-    /// A metric of the application's own, named behind the prefix.
+    /// A metric of the application; its name follows the prefix.
     Metric(CustomKind),
-    /// What users and models say: no label of a metric or an alert.
+    /// The content of a prompt or an answer: never a label of a metric or an alert.
     Content,
 }
 
-/// What an event says of an alert.
+/// A property of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AlertField {
-    /// `alert.rule`: which one it raises.
+    /// `alert.rule`: the alert that the event raises.
     Rule,
-    /// `alert.resolve`: which one is over.
+    /// `alert.resolve`: the alert that the event resolves.
     Resolve,
     /// `alert.severity`
     Severity,
 }
 
 impl Role {
-    /// Whether it is a count or a size.
+    /// Returns whether the field is a count or a size.
     pub(super) const fn is_count(self) -> bool {
         matches!(
             self,
             Self::OutputTokens
                 | Self::InputTokens
-                | Self::CachedTokens
+                | Self::TokenDetail(_)
                 | Self::RequestSize
                 | Self::ResponseSize
                 | Self::MessagesReceived
@@ -95,7 +96,7 @@ const FIELDS: &[(&str, Role)] = &[
     ("error.type", Role::Failure(Label::ErrorType)),
     ("error_type", Role::Failure(Label::ErrorType)),
     ("component", Role::Failure(Label::Component)),
-    // Where a record of the `log` crate comes from; its event's own target is `log`.
+    // The target of a record of the `log` crate; the target of its event is `log`.
     ("log.target", Role::Failure(Label::Component)),
     ("method", Role::Label(Label::Method)),
     ("http.request.method", Role::Label(Label::Method)),
@@ -140,12 +141,6 @@ const FIELDS: &[(&str, Role)] = &[
     ("gen_ai.usage.input_tokens", Role::InputTokens),
     ("gen_ai.usage.prompt_tokens", Role::InputTokens),
     ("llm.token_count.prompt", Role::InputTokens),
-    ("cached_tokens", Role::CachedTokens),
-    ("gen_ai.usage.cache_read.input_tokens", Role::CachedTokens),
-    (
-        "llm.token_count.prompt_details.cache_read",
-        Role::CachedTokens,
-    ),
     ("token_source", Role::TokenSource),
     ("streaming", Role::Streaming),
     ("stream", Role::Streaming),
@@ -176,7 +171,7 @@ const FIELDS: &[(&str, Role)] = &[
     ("alert.severity", Role::Alert(AlertField::Severity)),
 ];
 
-/// Prefixes of metric events: the convention of tracing-opentelemetry's `MetricsLayer`.
+/// The prefixes of metric events, as in tracing-opentelemetry's `MetricsLayer`.
 const METRIC_PREFIXES: [(&str, CustomKind); 4] = [
     ("monotonic_counter.", CustomKind::MonotonicCounter),
     ("counter.", CustomKind::UpDownCounter),
@@ -184,23 +179,26 @@ const METRIC_PREFIXES: [(&str, CustomKind); 4] = [
     ("histogram.", CustomKind::Histogram),
 ];
 
-/// The meaning of a field's name. `renamed` maps names of the application's to names of the table.
+/// Returns the role of a field. `renamed` maps the application's names to names of the table.
 pub(super) fn role(name: &str, renamed: &BTreeMap<String, String>) -> Role {
     let name = renamed.get(name).map_or(name, String::as_str);
     if let Some((_, role)) = FIELDS.iter().find(|(known, _)| *known == name) {
         return *role;
     }
+    if let Some(detail) = TokenDetail::of_field(name) {
+        return Role::TokenDetail(detail);
+    }
     metric(name).map_or(Role::None, |(kind, _)| Role::Metric(kind))
 }
 
-/// Kind and name of the metric that a field is.
+/// Returns the kind and the name of the metric that a field records.
 pub(super) fn metric(field: &str) -> Option<(CustomKind, &str)> {
     METRIC_PREFIXES
         .iter()
         .find_map(|(prefix, kind)| Some((*kind, field.strip_prefix(prefix)?)))
 }
 
-/// Whether the table has this name; for the check of a configured mapping.
+/// Returns whether the table has this name; validates a configured mapping.
 pub(crate) fn is_known(name: &str) -> bool {
-    FIELDS.iter().any(|(known, _)| *known == name)
+    FIELDS.iter().any(|(known, _)| *known == name) || TokenDetail::of_field(name).is_some()
 }

@@ -1,28 +1,33 @@
-//! Interprets spans and events as [`Observation`]s. The only module that knows `tracing`'s callbacks.
+//! A Layer for `tracing-subscriber` that interprets spans and events as observations.
 //!
-//! A callsite is looked at once: is it a span of a kind we know, which field means what. The spans of an
-//! inference, which are the hot ones, live in a table of our own, the others in a map; none in extensions. No
-//! foreign `Debug` runs, and no sink is called, while anything is held: either may come back here.
+//! The Layer evaluates each callsite once: the kind of the span and the role of each field. Open inferences are stored
+//! in a table ([`open`]), all other open spans in a map ([`overflow_spans`]), and no span in the extensions of the
+//! registry. The Layer holds no lock while it calls a sink or the application's `Debug` and `Display` implementations:
+//! both may call the Layer again.
+//!
+//! | Module | Content |
+//! |---|---|
+//! | [`callsite`], [`fields`] | kind and roles of a callsite, by the tables of names |
+//! | [`field_reader`], [`values`] | reads the fields of a span or an event |
+//! | [`interpreter`], [`events`] | the callbacks for spans and for events |
+//! | [`open`], [`operation`], [`overflow_spans`] | open spans |
 
 mod alert_fields;
 mod callsite;
-mod elsewhere;
 mod event_fields;
 mod events;
+mod field_reader;
 mod fields;
-mod kind;
+mod interpreter;
 mod open;
 mod operation;
+mod overflow_spans;
 mod probe;
-mod registered;
-#[cfg(feature = "otlp")]
-mod traced;
-#[cfg(not(feature = "otlp"))]
-#[path = "untraced.rs"]
-mod traced;
 mod values;
-mod visit;
-mod watch;
+#[cfg(feature = "otlp")]
+mod with_traces;
+#[cfg(not(feature = "otlp"))]
+mod without_traces;
 
 #[cfg(feature = "otlp")]
 use std::any::TypeId;
@@ -41,16 +46,21 @@ use tracing_subscriber::{
     registry::{LookupSpan, Registry},
 };
 
-pub use self::callsite::Mapping;
-pub(crate) use self::{
-    fields::is_known as is_known_field, kind::Kind, probe::hidden_kinds, registered::Registered,
-};
-use self::{traced::Traced, watch::Watch};
+use self::interpreter::Interpreter;
+#[cfg(feature = "otlp")]
+use self::with_traces::Traced;
+#[cfg(not(feature = "otlp"))]
+use self::without_traces::Traced;
+pub(crate) use self::{fields::is_known as is_known_field, probe::hidden_kinds};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
-use crate::{observation::Sink, runtime::clock::Clock};
+use crate::{
+    observation::{Mapping, Sink},
+    runtime::Registered,
+    runtime::clock::Clock,
+};
 
-/// The interpretation of spans and events, for a [`Sink`].
+/// A Layer that interprets spans and events and passes the observations to a [`Sink`].
 ///
 /// ```
 /// use llm_observatory::{MetricsSink, ObservatoryLayer, Registry, RegistryOptions, SinkOptions};
@@ -62,83 +72,89 @@ use crate::{observation::Sink, runtime::clock::Clock};
 /// # Ok::<(), llm_observatory::BucketsError>(())
 /// ```
 ///
-/// It never vetoes a callsite: what it does not want it leaves to others. In a stack without an outer level
-/// filter that keeps disabled `trace!`s from tracing's fastest path; put a `LevelFilter` around the stack.
+/// The Layer never disables a callsite, because other layers may need the callsite. Without an outer level filter, a
+/// disabled `trace!` therefore misses tracing's fastest path: put a `LevelFilter` around the subscriber.
 pub struct ObservatoryLayer<S = Registry> {
-    parts: Parts<S>,
+    mode: Mode<S>,
     registered: Registered,
     subscriber: PhantomData<fn(S)>,
 }
 
-/// What a Layer is made of. One question at each callback: metrics alone do not pay for traces.
+/// The mode of a Layer. Each callback takes a single branch, so that metrics alone do not pay for traces.
 ///
-/// Tagged outright: a tag in a niche of the fields takes two questions.
+/// `repr(u8)` gives the enum a tag of its own: a tag in a niche of the fields takes two comparisons.
 #[repr(u8)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "a service has one of it, and a box would be a pointer to follow at each callback"
+    reason = "a service has a single Layer, and a box would cost a pointer dereference at each callback"
 )]
-enum Parts<S> {
-    Nothing,
-    Metrics(Watch),
-    #[cfg_attr(
-        not(feature = "otlp"),
-        expect(dead_code, reason = "it gives the type its parameter")
-    )]
+enum Mode<S> {
+    Off,
+    Metrics(Interpreter),
     Traces(Box<Traced<S>>),
 }
 
+impl<S> From<Traced<S>> for Mode<S> {
+    fn from(traced: Traced<S>) -> Self {
+        Self::Traces(Box::new(traced))
+    }
+}
+
 impl<S> ObservatoryLayer<S> {
-    /// A Layer that gives what it observes to `sink`.
+    /// Returns a Layer that passes observations to `sink`.
     pub fn new(sink: impl Sink + 'static) -> Self {
         Self::with_options(sink, Mapping::default(), Clock::system())
     }
 
-    /// A Layer with names of the application's own mapped, and with a clock.
+    /// Returns a Layer with a mapping of the application's names, and with a clock.
     pub fn with_options(sink: impl Sink + 'static, mapping: Mapping, clock: Clock) -> Self {
-        Self::of(Parts::Metrics(Watch::new(Box::new(sink), mapping, clock)))
+        Self::of(Mode::Metrics(Interpreter::new(
+            Box::new(sink),
+            mapping,
+            clock,
+        )))
     }
 
-    /// A Layer that does nothing, and costs nothing.
+    /// Returns a Layer that does nothing.
     #[must_use]
     pub fn off() -> Self {
-        Self::of(Parts::Nothing)
+        Self::of(Mode::Off)
     }
 
-    fn of(parts: Parts<S>) -> Self {
+    fn of(mode: Mode<S>) -> Self {
         Self {
-            parts,
+            mode,
             registered: Registered::default(),
             subscriber: PhantomData,
         }
     }
 
-    /// Spans go through this gate, too.
+    /// Adds the gate of the traces.
     #[cfg(feature = "otlp")]
     pub(crate) fn with_gate(mut self, gate: Gate<S>) -> Self {
-        let watch = match self.parts {
-            Parts::Nothing => None,
-            Parts::Metrics(watch) => Some(watch),
-            Parts::Traces(traced) => traced.watch,
+        let interpreter = match self.mode {
+            Mode::Off => None,
+            Mode::Metrics(interpreter) => Some(interpreter),
+            Mode::Traces(traced) => traced.interpreter,
         };
-        self.parts = Parts::Traces(Box::new(Traced {
-            watch,
+        self.mode = Mode::from(Traced {
+            interpreter,
             gate,
             event_level: LevelFilter::TRACE,
-        }));
+        });
         self
     }
 
-    /// Events that are more verbose are none for it: they pass for somebody else's sake.
+    /// Sets the max level of events; more verbose events pass the outer filter only for other layers.
     #[cfg(feature = "otlp")]
     pub(crate) fn with_event_level(mut self, level: LevelFilter) -> Self {
-        if let Parts::Traces(traced) = &mut self.parts {
+        if let Mode::Traces(traced) = &mut self.mode {
             traced.event_level = level;
         }
         self
     }
 
-    /// The subscriber that it will be part of.
+    /// Returns the handle of the subscriber that this Layer becomes part of.
     pub(crate) fn registered(&self) -> Registered {
         self.registered.clone()
     }
@@ -147,70 +163,70 @@ impl<S> ObservatoryLayer<S> {
 impl<S> fmt::Debug for ObservatoryLayer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObservatoryLayer")
-            .field("is_on", &!matches!(self.parts, Parts::Nothing))
+            .field("is_on", &!matches!(self.mode, Mode::Off))
             .finish_non_exhaustive()
     }
 }
 
-/// A subscriber whose spans a Layer can look up.
-trait Seen: Subscriber + for<'l> LookupSpan<'l> {}
+/// A subscriber with span look-up.
+trait SpanLookup: Subscriber + for<'l> LookupSpan<'l> {}
 
-impl<S: Subscriber + for<'l> LookupSpan<'l>> Seen for S {}
+impl<S: Subscriber + for<'l> LookupSpan<'l>> SpanLookup for S {}
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
         self.registered.set(subscriber);
         #[cfg(feature = "otlp")]
-        if let Parts::Traces(traced) = &self.parts {
+        if let Mode::Traces(traced) = &self.mode {
             traced.gate.on_register_dispatch(subscriber);
         }
     }
 
     #[cfg(feature = "otlp")]
     fn on_layer(&mut self, subscriber: &mut S) {
-        if let Parts::Traces(traced) = &mut self.parts {
+        if let Mode::Traces(traced) = &mut self.mode {
             traced.gate.on_layer(subscriber);
         }
     }
 
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // `always` here and a filtered layer beside us, and spans are lost (tokio-rs/tracing#2519).
-        match &self.parts {
-            Parts::Nothing => Interest::always(),
-            Parts::Metrics(_) | Parts::Traces(_) => Interest::sometimes(),
+        // With `always`, a filtered layer beside this Layer loses spans (tokio-rs/tracing#2519).
+        match &self.mode {
+            Mode::Off => Interest::always(),
+            Mode::Metrics(_) | Mode::Traces(_) => Interest::sometimes(),
         }
     }
 
     #[inline]
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        match &self.parts {
-            Parts::Metrics(watch) => watch.on_new_span(attributes, id),
-            Parts::Traces(traced) => traced.on_new_span(attributes, id, context),
-            Parts::Nothing => {}
+        match &self.mode {
+            Mode::Metrics(interpreter) => interpreter.on_new_span(attributes, id),
+            Mode::Traces(traced) => traced.on_new_span(attributes, id, context),
+            Mode::Off => {}
         }
     }
 
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        match &self.parts {
-            Parts::Metrics(watch) => watch.on_record(id, values),
-            Parts::Traces(traced) => traced.on_record(id, values, context),
-            Parts::Nothing => {}
+        match &self.mode {
+            Mode::Metrics(interpreter) => interpreter.on_record(id, values),
+            Mode::Traces(traced) => traced.on_record(id, values, context),
+            Mode::Off => {}
         }
     }
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        match &self.parts {
-            Parts::Metrics(watch) => watch.on_event(event, &context, || None),
-            Parts::Traces(traced) => traced.on_event(event, context),
-            Parts::Nothing => {}
+        match &self.mode {
+            Mode::Metrics(interpreter) => interpreter.on_event(event, &context, || None),
+            Mode::Traces(traced) => traced.on_event(event, context),
+            Mode::Off => {}
         }
     }
 
     #[cfg(feature = "otlp")]
     fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
-        if let Parts::Traces(traced) = &self.parts {
+        if let Mode::Traces(traced) = &self.mode {
             traced.gate.on_follows_from(id, follows, &context);
         }
     }
@@ -218,26 +234,26 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[cfg(feature = "otlp")]
     #[inline]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Parts::Traces(traced) = &self.parts {
+        if let Mode::Traces(traced) = &self.mode {
             traced.on_enter(id, context);
         }
     }
 
     #[inline]
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        match &self.parts {
-            Parts::Metrics(watch) => watch.on_exit(id),
-            Parts::Traces(traced) => traced.on_exit(id, context),
-            Parts::Nothing => {}
+        match &self.mode {
+            Mode::Metrics(interpreter) => interpreter.on_exit(id),
+            Mode::Traces(traced) => traced.on_exit(id, context),
+            Mode::Off => {}
         }
     }
 
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        match &self.parts {
-            Parts::Metrics(watch) => watch.on_close(&id),
-            Parts::Traces(traced) => traced.on_close(&id, context),
-            Parts::Nothing => {}
+        match &self.mode {
+            Mode::Metrics(interpreter) => interpreter.on_close(&id),
+            Mode::Traces(traced) => traced.on_close(&id, context),
+            Mode::Off => {}
         }
     }
 
@@ -251,9 +267,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
             return Some(std::ptr::from_ref(self).cast());
         }
         // SAFETY: the pointer leads into the gate, which lives as long as `self`.
-        match &self.parts {
-            Parts::Traces(traced) => traced.gate.downcast(id),
-            Parts::Nothing | Parts::Metrics(_) => None,
+        match &self.mode {
+            Mode::Traces(traced) => traced.gate.downcast(id),
+            Mode::Off | Mode::Metrics(_) => None,
         }
     }
 }

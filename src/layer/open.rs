@@ -1,8 +1,8 @@
-//! Inferences that are open: in a table of our own, found by span id without a lock or an allocation.
+//! Stores open inferences in a table by span id, without a lock or an allocation.
 //!
-//! A span id has one owner until it closes, so plain stores into its slot are enough; the reference count of
-//! tracing's registry orders a close after everything that was recorded. A span that finds both its places taken
-//! is kept elsewhere.
+//! A span id belongs to a single span until that span closes, so relaxed stores into its slot suffice; the reference
+//! count of tracing's registry orders the close after all records. A span whose two slots are taken goes to
+//! [`OverflowSpans`](super::overflow_spans::OverflowSpans).
 
 use std::{
     sync::atomic::{
@@ -13,69 +13,71 @@ use std::{
 };
 
 use super::{
-    callsite::Plan,
-    kind::AnInference,
-    values::{Target, UNSET},
+    callsite::CallsitePlan,
+    values::{AnInference, UNSET, ValueTarget},
 };
 use crate::{
-    observation::{Handle, InferenceEnd, Outcome, TokenSource, Tokens, TraceReference},
+    observation::{
+        Handle, InferenceEnd, Outcome, TokenDetail, TokenSource, Tokens, TraceReference,
+    },
     runtime::clock::Clock,
 };
 
-/// 256 KiB; more spans than this are open at once only where thousands of streams run.
+/// Slots of the table, 256 KiB. Only a service with thousands of concurrent streams needs more.
 const SLOTS: usize = 2048;
-/// Places a span id may be in.
+/// Slots that a span id may take.
 const PLACES: usize = 2;
 
-/// What is known of one open inference. Numbers that were not recorded are [`UNSET`].
+/// An open inference. A number that was not recorded is [`UNSET`].
 ///
-/// It has two cache lines of its own: the prefetcher takes pairs.
+/// The alignment gives each state two cache lines of its own, because the prefetcher loads pairs of lines.
 #[repr(align(128))]
 pub(super) struct State {
-    /// Of the span; 0: free.
+    /// Id of the span; 0 in a free slot.
     id: AtomicU64,
     start: AtomicU64,
     handle: AtomicU32,
     plan: AtomicU32,
-    /// Class and component of its failure, as a number; 0 where none was recorded.
+    /// Number of the label set of the failure; 0 if no failure was recorded.
     failure: AtomicU32,
     output: AtomicU64,
     input: AtomicU64,
-    cached: AtomicU64,
+    details: [AtomicU64; TokenDetail::ALL.len()],
     queue_seconds: AtomicU64,
-    /// Clock readings.
+    /// Clock reading at the first token.
     first_token: AtomicU64,
+    /// Clock reading at the last token.
     last_token: AtomicU64,
     /// Tokens counted by events.
     counted: AtomicU64,
     trace_high: AtomicU64,
     trace_low: AtomicU64,
     span: AtomicU64,
-    /// Number of the outcome plus one; 0 where none was recorded.
+    /// Number of the outcome plus one; 0 if no status was recorded.
     status: AtomicU8,
     /// Number of the source plus one.
     source: AtomicU8,
     flags: AtomicU8,
 }
 
-/// It was recorded that it failed.
+/// A failure was recorded.
 const FAILED: u8 = 1;
-/// It was recorded that it timed out.
+/// A timeout was recorded.
 const TIMED_OUT: u8 = 2;
-/// A panic unwound through it.
+/// A panic unwound through the span.
 const PANICKED: u8 = 4;
-/// It is streamed.
+/// The answer is streamed.
 const STREAMING: u8 = 8;
-/// It was opened by a destructor that runs in a panic, which is not its own.
+/// The span was opened by a destructor that runs during a panic, which does not count as the span's own.
 const OPENED_IN_PANIC: u8 = 16;
-/// Its callsite declares `status`.
+/// The span's callsite declares `status`.
 const DECLARES_STATUS: u8 = 32;
-/// More is known than status, input and output tokens.
-const HAS_MORE: u8 = 64;
-/// Class or component of its failure is known.
+/// The state has values beside status, input and output tokens.
+const HAS_DETAILS: u8 = 64;
+/// The error type or the component of the failure is known.
 const HAS_FAILURE: u8 = 128;
 
-/// As it is kept in `status`.
+/// [`Outcome::Success`] as stored in `status`.
 const SUCCESS: u8 = Outcome::Success as u8 + 1;
 
 impl State {
@@ -91,7 +93,7 @@ impl State {
             failure: AtomicU32::new(0),
             output: unset(),
             input: unset(),
-            cached: unset(),
+            details: [const { unset() }; TokenDetail::ALL.len()],
             queue_seconds: unset(),
             first_token: unset(),
             last_token: unset(),
@@ -105,10 +107,9 @@ impl State {
         }
     }
 
-    /// Forgets what few inferences say; the rest goes when the next one begins.
-    pub(super) fn forget(&self) {
+    /// Resets the values that few inferences have; [`State::begin`] resets the others.
+    pub(super) fn reset_details(&self) {
         for number in [
-            &self.cached,
             &self.queue_seconds,
             &self.first_token,
             &self.last_token,
@@ -118,27 +119,30 @@ impl State {
         ] {
             number.store(UNSET, Relaxed);
         }
+        for count in &self.details {
+            count.store(UNSET, Relaxed);
+        }
         self.counted.store(0, Relaxed);
         self.failure.store(0, Relaxed);
         self.source.store(0, Relaxed);
     }
 
-    /// A state on its own, for a span that found no place.
-    pub(super) fn new(start: u64, plan: &Plan) -> Self {
+    /// Returns a state outside the table.
+    pub(super) fn new(start: u64, plan: &CallsitePlan) -> Self {
         let state = Self::vacant();
         state.begin(start, plan);
         state
     }
 
-    /// Takes the place for a span, if it is free.
+    /// Takes the slot for a span; `false` if the slot is taken.
     #[inline]
     fn claim(&self, id: u64) -> bool {
         self.id.compare_exchange(0, id, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes a vacant place, or one that was given back.
+    /// Resets the state for a new inference.
     #[inline]
-    fn begin(&self, start: u64, plan: &Plan) {
+    fn begin(&self, start: u64, plan: &CallsitePlan) {
         self.start.store(start, Relaxed);
         self.plan.store(plan.number, Relaxed);
         self.output.store(UNSET, Relaxed);
@@ -150,7 +154,7 @@ impl State {
         self.flags.store(flags, Relaxed);
     }
 
-    /// Gives its place in the table back; call it after everything has been read, and forgotten.
+    /// Frees the slot. The caller must have read the values and called [`State::reset_details`].
     #[inline]
     pub(super) fn free(&self) {
         self.id.store(0, Release);
@@ -180,7 +184,7 @@ impl State {
         self.flags.fetch_or(HAS_FAILURE, Relaxed);
     }
 
-    /// Whether there is more to say of its end than a status.
+    /// Returns whether the inference failed or panicked, whatever its status.
     pub(super) fn has_failed(&self) -> bool {
         self.flags.load(Relaxed) & (FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) != 0
     }
@@ -189,18 +193,18 @@ impl State {
         self.flags.fetch_or(FAILED, Relaxed);
     }
 
-    /// A panic unwinds through it, unless it was opened in that panic.
-    pub(super) fn panicked(&self) {
+    /// Marks a panic, unless the span was opened during that panic.
+    pub(super) fn mark_panicked(&self) {
         if self.flags.load(Relaxed) & OPENED_IN_PANIC == 0 {
             self.flags.fetch_or(PANICKED, Relaxed);
         }
     }
 
-    /// It closes while the thread panics. If it had said how it ended, it was merely still held; if the panic went
-    /// through it, its exit told.
-    pub(super) fn closed_in_panic(&self) {
+    /// Handles a close during a panic. A span with a recorded status had ended before; a span that the panic unwound
+    /// through was marked at its exit.
+    pub(super) fn close_in_panic(&self) {
         if self.status.load(Relaxed) == 0 {
-            self.panicked();
+            self.mark_panicked();
         }
     }
 
@@ -209,15 +213,15 @@ impl State {
         self.flags.load(Relaxed) & PANICKED != 0
     }
 
-    /// The first token came at `now`, if none did before.
+    /// Sets the time of the first token, unless the time is set.
     pub(super) fn first_token(&self, now: u64) {
-        self.flags.fetch_or(STREAMING | HAS_MORE, Relaxed);
+        self.flags.fetch_or(STREAMING | HAS_DETAILS, Relaxed);
         let _ = self
             .first_token
             .compare_exchange(UNSET, now, Relaxed, Relaxed);
     }
 
-    /// `count` tokens came at `now`; gives back when the ones before them did.
+    /// Adds `count` tokens at `now`; returns the time of the tokens before.
     pub(super) fn tokens(&self, now: u64, count: u64) -> Option<u64> {
         self.first_token(now);
         self.counted.fetch_add(count, Relaxed);
@@ -225,7 +229,7 @@ impl State {
         (before != UNSET).then_some(before)
     }
 
-    /// How it went, at `now`, as far as most inferences say it.
+    /// Returns the end of the inference at `now`, without the values that few inferences have.
     #[inline]
     pub(super) fn end(&self, clock: &Clock, now: u64) -> InferenceEnd {
         let flags = self.flags.load(Relaxed);
@@ -236,11 +240,11 @@ impl State {
             tokens: Tokens {
                 input: known(&self.input),
                 output,
-                cached: None,
                 source: match output {
                     Some(_) => TokenSource::Provider,
                     None => TokenSource::Counted,
                 },
+                ..Tokens::unknown()
             },
             is_streaming: flags & STREAMING != 0,
             time_to_first_token: None,
@@ -249,19 +253,21 @@ impl State {
         }
     }
 
-    /// Whether [`State::end`] says it all: there is nothing for [`State::add_more`] to add, and it did not fail.
+    /// Returns whether [`State::end`] is complete: no failure, and no values for [`State::add_details`].
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
-        self.flags.load(Relaxed) & (HAS_MORE | FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) == 0
+        self.flags.load(Relaxed) & (HAS_DETAILS | FAILED | TIMED_OUT | PANICKED | HAS_FAILURE) == 0
     }
 
-    /// Adds what most inferences do not say.
+    /// Adds the values that few inferences have.
     #[inline(never)]
-    pub(super) fn add_more(&self, end: &mut InferenceEnd, clock: &Clock) {
+    pub(super) fn add_details(&self, end: &mut InferenceEnd, clock: &Clock) {
         let since_start = |at| clock.between(self.start.load(Relaxed), at);
         let counted = Some(self.counted.load(Relaxed)).filter(|count| *count > 0);
         end.tokens.output = end.tokens.output.or(counted);
-        end.tokens.cached = known(&self.cached);
+        for (detail, count) in TokenDetail::ALL.into_iter().zip(&self.details) {
+            end.tokens.set_detail(detail, known(count));
+        }
         if let Some(place) = self.source.load(Relaxed).checked_sub(1)
             && let Some(source) = TokenSource::ALL.get(usize::from(place))
         {
@@ -277,15 +283,15 @@ impl State {
         });
     }
 
-    /// Notes that [`State::add_more`] has something to add.
-    fn more(&self) {
-        self.flags.fetch_or(HAS_MORE, Relaxed);
+    /// Marks that [`State::add_details`] has values to add.
+    fn mark_details(&self) {
+        self.flags.fetch_or(HAS_DETAILS, Relaxed);
     }
 
     #[inline]
     fn outcome(&self, flags: u8) -> Outcome {
         let status = match self.status.load(Relaxed) {
-            // Nearly all are this one.
+            // The common case.
             SUCCESS if flags & (FAILED | TIMED_OUT | PANICKED) == 0 => return Outcome::Success,
             0 => None,
             number => Outcome::ALL.get(usize::from(number - 1)).copied(),
@@ -305,19 +311,20 @@ impl State {
     }
 }
 
-/// A number, if it was recorded.
+/// Returns a recorded number.
 #[inline]
 fn known(cell: &AtomicU64) -> Option<u64> {
     Some(cell.load(Relaxed)).filter(|value| *value != UNSET)
 }
 
-/// The rules of how a span ended.
+/// Returns the outcome of a closed span.
 ///
-/// A Layer cannot tell a future that was dropped from one that finished: the callbacks are the same. So a span
-/// that declares `status`, and closes without one, was given up; one that declares none never is.
+/// A Layer cannot distinguish a dropped future from a finished future: the callbacks are the same. A span that declares
+/// `status` and closes without a recorded status therefore counts as cancelled; a span that does not declare `status`
+/// never counts as cancelled.
 #[expect(
     clippy::fn_params_excessive_bools,
-    reason = "five facts, and the table of what follows from them"
+    reason = "five independent inputs of a decision table"
 )]
 pub(super) fn outcome(
     status: Option<Outcome>,
@@ -328,7 +335,7 @@ pub(super) fn outcome(
 ) -> Outcome {
     match status {
         _ if has_panicked => Outcome::Error,
-        // What was said outright stands: who was cancelled may well have logged an error on the way.
+        // An explicit status wins: a cancelled call may have logged an error before.
         Some(outcome @ (Outcome::Timeout | Outcome::Cancelled)) => outcome,
         _ if has_timed_out => Outcome::Timeout,
         _ if has_failed => Outcome::Error,
@@ -338,8 +345,8 @@ pub(super) fn outcome(
     }
 }
 
-/// What is recorded goes straight to where it is kept.
-impl Target for &State {
+/// Writes each value directly into the slot.
+impl ValueTarget for &State {
     type Kind = AnInference;
 
     #[inline]
@@ -352,25 +359,25 @@ impl Target for &State {
         self.input.store(tokens, Relaxed);
     }
 
-    fn cached_tokens(&mut self, tokens: u64) {
-        self.cached.store(tokens, Relaxed);
-        self.more();
+    fn token_detail(&mut self, detail: TokenDetail, tokens: u64) {
+        self.details[detail as usize].store(tokens, Relaxed);
+        self.mark_details();
     }
 
     fn queue_seconds(&mut self, seconds: f64) {
         self.queue_seconds.store(seconds.to_bits(), Relaxed);
-        self.more();
+        self.mark_details();
     }
 
     fn trace_id(&mut self, id: u128) {
         self.trace_high.store((id >> 64) as u64, Relaxed);
         self.trace_low.store(id as u64, Relaxed);
-        self.more();
+        self.mark_details();
     }
 
     fn span_id(&mut self, id: u64) {
         self.span.store(id, Relaxed);
-        self.more();
+        self.mark_details();
     }
 
     #[inline]
@@ -380,7 +387,7 @@ impl Target for &State {
 
     fn source(&mut self, source: TokenSource) {
         self.source.store(source as u8 + 1, Relaxed);
-        self.more();
+        self.mark_details();
     }
 
     fn streaming(&mut self, is_streaming: bool) {
@@ -401,26 +408,26 @@ impl Target for &State {
     }
 }
 
-/// Open inferences by span id.
+/// The table of open inferences, by span id.
 pub(super) struct OpenTable(Box<Rows>);
 
-/// Of a length that the compiler knows, so that a row in it needs no check.
+/// A fixed-size array, so that indexing needs no bounds check.
 type Rows = [[State; PLACES]; SLOTS / PLACES];
 
 impl OpenTable {
     pub(super) fn new() -> Self {
         let row = |_| [const { State::vacant() }; PLACES];
-        // Made on the heap, since a stack may not have room for it.
+        // Built on the heap, because the stack may be too small.
         let rows: Box<[_]> = (0..SLOTS / PLACES).map(row).collect();
         Self(
             rows.try_into()
-                .unwrap_or_else(|_| unreachable!("it has as many rows")),
+                .unwrap_or_else(|_| unreachable!("the iterator yields as many rows")),
         )
     }
 
-    /// A free place for an inference, if there is one; nothing is known of it yet but its start.
+    /// Takes a free slot for a new inference; `None` if both slots are taken.
     #[inline]
-    pub(super) fn open(&self, id: u64, start: u64, plan: &Plan) -> Option<&State> {
+    pub(super) fn open(&self, id: u64, start: u64, plan: &CallsitePlan) -> Option<&State> {
         let [first, second] = self.places(id);
         let state = if first.claim(id) {
             first
@@ -484,9 +491,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_found_while_it_is_open_and_free_afterwards() {
+    fn a_slot_is_found_while_its_span_is_open_and_free_afterwards() {
         let table = OpenTable::new();
-        let plan = Plan::of_test(3);
+        let plan = CallsitePlan::of_test(3);
         let ids: Vec<u64> = (1..=10_000)
             .filter(|id| {
                 let state = table.open(*id, 1, &plan);

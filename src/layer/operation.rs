@@ -1,20 +1,21 @@
-//! Open spans that are no inference: what they recorded is kept until they close.
+//! Stores an open span of any kind but inference, and turns the closed span into an observation.
 
 use std::time::Duration;
 
 use super::{
-    kind::Kind,
     open::outcome,
     values::{UNSET, Values},
 };
-use crate::observation::{
-    CacheOperation, CacheResult, DatabaseOperation, Handle, HttpClientRequest, HttpRequest,
-    InFlight, Label, Labels, Model, ModelLoad, Observation, Outcome, QueueOperation,
-    RoutingDecision, Rpc, RpcStatus, TraceReference,
+use crate::{
+    observation::{
+        CacheOperation, CacheResult, Handle, HttpClientRequest, HttpRequest, InFlight, Kind, Label,
+        Labels, Model, ModelLoad, Observation, OperationEnd, Outcome, Rpc, RpcStatus,
+        TraceReference,
+    },
+    runtime::clock::Clock,
 };
-use crate::runtime::clock::Clock;
 
-/// What is known of one open span.
+/// An open span of any kind but inference.
 pub(super) struct Operation {
     pub(super) kind: Kind,
     pub(super) start: u64,
@@ -23,14 +24,14 @@ pub(super) struct Operation {
     pub(super) has_panicked: bool,
     pub(super) was_opened_in_panic: bool,
     pub(super) declares_status: bool,
-    /// What it was counted as when it was opened, where it is an HTTP request: it leaves as what it came.
-    pub(super) under_way: Option<Handle>,
-    /// Of its callsite's plan.
+    /// The handle of an HTTP request in flight: its end decrements the series that its start incremented.
+    pub(super) in_flight: Option<Handle>,
+    /// Number of the plan of the span's callsite.
     pub(super) plan: u32,
 }
 
 impl Operation {
-    /// The observation that it is, after `duration`; `None` for what is not ours to count.
+    /// Returns the observation of the closed span; `None` for a span that counts nothing.
     pub(super) fn observation(&self, duration: Duration, clock: &Clock) -> Option<Observation<'_>> {
         let Self { labels, values, .. } = self;
         let error_type = self.error_type();
@@ -53,9 +54,9 @@ impl Operation {
             Kind::ModelUnload if outcome == Outcome::Success => Observation::ModelUnload {
                 model_type: model().model_type,
             },
-            // An inference has its own way; a model that was not unloaded is still there.
+            // The interpreter closes inferences itself; a failed unload leaves the model loaded.
             Kind::Inference | Kind::ModelUnload => return None,
-            // What a client span measures is somebody else's server.
+            // A client span measures a remote server.
             Kind::HttpRequest if values.is_client => HttpClientRequest {
                 peer: self.peer(),
                 method: self.method(),
@@ -92,46 +93,30 @@ impl Operation {
                 error_type,
             }
             .into(),
-            Kind::Database => DatabaseOperation {
-                operation: labels.value(Label::Operation),
-                table: labels.value(Label::Table),
-                outcome,
-                duration,
-                error_type,
-            }
-            .into(),
-            Kind::Queue => QueueOperation {
-                queue: labels.value(Label::Queue),
-                operation: labels.value(Label::Operation),
-                outcome,
-                duration,
-                error_type,
-            }
-            .into(),
-            Kind::Routing => RoutingDecision {
-                strategy: labels.value(Label::Strategy),
-                selected_model: labels.value(Label::SelectedModel),
-                reason: labels.value(Label::Reason),
-                outcome,
-                duration,
-                error_type,
-            }
-            .into(),
             Kind::Connection => Observation::Connection {
                 connection_type: self.connection_type()?,
                 is_open: false,
             },
+            kind => {
+                let end = OperationEnd {
+                    labels,
+                    outcome,
+                    duration,
+                    error_type,
+                };
+                return Observation::of_operation(kind, end);
+            }
         })
     }
 
-    /// The type of an open connection; `None` for other kinds.
+    /// Returns the type of an open connection; `None` for other kinds.
     pub(super) fn connection_type(&self) -> Option<&str> {
         (self.kind == Kind::Connection)
             .then(|| self.labels.get(Label::ConnectionType).unwrap_or("other"))
     }
 
-    /// What it counts as while it is open; `None` for what is no HTTP request.
-    pub(super) fn begins_as(&self) -> Option<InFlight<'_>> {
+    /// Returns the HTTP request that counts as in flight; `None` for other kinds.
+    pub(super) fn in_flight_request(&self) -> Option<InFlight<'_>> {
         (self.kind == Kind::HttpRequest).then(|| InFlight {
             method: self.method(),
             scheme: self.labels.value(Label::UrlScheme),
@@ -139,14 +124,14 @@ impl Operation {
         })
     }
 
-    /// The name that the configuration gives a server, else its address.
+    /// Returns the configured name of the called server, else its address.
     fn peer(&self) -> &str {
         self.labels
             .get(Label::Peer)
             .unwrap_or(self.labels.value(Label::ServerAddress))
     }
 
-    /// gRPC knows no other method than POST.
+    /// Returns the HTTP method; gRPC calls always use POST.
     fn method(&self) -> &str {
         let otherwise = if self.labels.get(Label::RpcMethod).is_some() {
             "POST"
@@ -167,7 +152,7 @@ impl Operation {
         })
     }
 
-    /// A status code, or gRPC's, is an end: such a span was not given up.
+    /// Returns the outcome of an HTTP request: a request with an HTTP or a gRPC status code was not cancelled.
     fn http_outcome(&self) -> Outcome {
         let has_ended =
             self.values.status_code.is_some() || self.labels.get(Label::RpcStatus).is_some();
@@ -182,7 +167,7 @@ impl Operation {
         }
     }
 
-    /// An ERROR event came inside it.
+    /// Records an ERROR event inside the span.
     pub(super) fn fail(&mut self, labels: &Labels) {
         self.values.has_failed = true;
         if let Some(error_type) = labels.get(Label::ErrorType) {
@@ -191,32 +176,26 @@ impl Operation {
         }
     }
 
-    /// A panic unwinds through it, unless it was opened in that panic.
-    pub(super) fn panicked(&mut self) {
+    /// Marks a panic, unless the span was opened during that panic.
+    pub(super) fn mark_panicked(&mut self) {
         self.has_panicked |= !self.was_opened_in_panic;
     }
 
-    /// It closes. If it had said how it ended before the thread panicked, it was merely still held.
+    /// Handles the close. During a panic, a span without a recorded end counts as panicked.
     pub(super) fn closed(&mut self, in_panic: bool) {
         if in_panic
             && self.values.status.is_none()
             && self.values.status_code.is_none()
             && self.labels.get(Label::RpcStatus).is_none()
         {
-            self.panicked();
+            self.mark_panicked();
         }
     }
 
-    /// Class and component of a failure that its observation, if it has one, does not carry.
-    pub(super) fn failure_beside(&self) -> Option<(&str, &'static str)> {
-        let component = match self.kind {
-            Kind::Connection => "connection",
-            Kind::ModelUnload => "model_unload",
-            _ => return None,
-        };
-        self.outcome()
-            .is_failure()
-            .then(|| (self.error_type(), component))
+    /// Returns error type and component of a failure that the observation of this kind does not carry.
+    pub(super) fn separate_failure(&self) -> Option<(&str, &'static str)> {
+        let is_separate = matches!(self.kind, Kind::Connection | Kind::ModelUnload);
+        (is_separate && self.outcome().is_failure()).then(|| (self.error_type(), self.kind.name()))
     }
 
     fn error_type(&self) -> &str {
@@ -246,7 +225,7 @@ impl Operation {
         match (outcome, self.values.cache) {
             (Outcome::Error | Outcome::Timeout, _) => CacheResult::Error,
             (_, Some(result)) => result,
-            // A question that was not answered found nothing; a `set` did what it was asked.
+            // A read without a result is a miss; a write without a failure succeeded.
             _ if matches!(
                 self.labels.value(Label::Operation),
                 "get" | "lookup" | "read"

@@ -1,45 +1,51 @@
-//! Finds out whether a filter beside or around the Layer hides the spans it lives on.
+//! Detects filters that hide spans from the Layer.
 //!
-//! An outer filter that says `never` to a callsite means that the Layer is not even called, so it cannot know.
-//! A span of each known kind is opened on a thread of the observatory's own, where the Layer observes nothing but
-//! notes that it was asked.
+//! `tracing` does not call the Layer for a callsite that an outer filter answers with `never`. The probe therefore
+//! opens a span of each kind on one of the observatory's threads. The Layer records no observation there, but counts the
+//! call.
 
 use std::cell::Cell;
 
 use tracing::Metadata;
 
-/// Target of the probes; nobody else's spans have it.
+use crate::observation::kinds;
+
+/// The `tracing` target of the probe spans, which no other span has.
 const TARGET: &str = "llm_observatory::probe";
 
-thread_local! { static SEEN: Cell<u32> = const { Cell::new(0) } }
+thread_local! { static CALLS: Cell<u32> = const { Cell::new(0) } }
 
-/// The Layer was asked about a span on one of the observatory's own threads.
+/// Counts a call of the Layer for a span on one of the observatory's threads.
 #[cold]
-pub(super) fn saw(metadata: &Metadata<'_>) {
+pub(super) fn count(metadata: &Metadata<'_>) {
     if metadata.target() == TARGET {
-        SEEN.set(SEEN.get() + 1);
+        CALLS.set(CALLS.get() + 1);
     }
 }
 
-/// Names of known kinds whose spans the current subscriber does not let through at INFO, the level of
-/// `#[instrument]`. Call it on a thread of the observatory's own.
-pub(crate) fn hidden_kinds() -> Vec<&'static str> {
-    macro_rules! probe {
-        ($($kind:literal)*) => {
-            [$(($kind, {
-                SEEN.set(0);
-                drop(tracing::info_span!(target: TARGET, $kind));
-                SEEN.get() > 0
-            })),*]
-        };
-    }
-    let probed = probe!("inference" "model_load" "http_request" "cache" "db_query" "queue" "route_selection" "connection");
-    probed
-        .into_iter()
-        .filter(|(_, is_seen)| !is_seen)
-        .map(|(kind, _)| kind)
-        .collect()
+/// Defines `hidden_kinds` with a probe span for the first span name of each kind.
+macro_rules! define_probes {
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident = $name:literal, spans [$($span:literal $($other:literal)*)?], attributes [$($attribute:literal)*];
+    )*) => {
+        /// Returns the names of the spans that the current subscriber hides from the Layer at INFO, the level of
+        /// `#[instrument]`. Must be called on one of the observatory's threads.
+        pub(crate) fn hidden_kinds() -> Vec<&'static str> {
+            let mut hidden = Vec::new();
+            $($(
+                CALLS.set(0);
+                drop(tracing::info_span!(target: TARGET, $span));
+                if CALLS.get() == 0 {
+                    hidden.push($span);
+                }
+            )?)*
+            hidden
+        }
+    };
 }
+
+kinds!(define_probes);
 
 #[cfg(test)]
 mod tests {
@@ -48,7 +54,10 @@ mod tests {
     use super::*;
     use crate::{FnSink, ObservatoryLayer, runtime::own_thread};
 
-    /// Hidden kinds on a thread of our own, under this subscriber.
+    /// Kinds that have spans.
+    const SPAN_KINDS: usize = 9;
+
+    /// Counts the hidden kinds under this subscriber, on a marked thread.
     fn hidden(subscriber: impl tracing::Subscriber + Send + Sync + 'static) -> usize {
         std::thread::spawn(|| {
             own_thread::mark();
@@ -59,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_around_or_on_the_layer_is_found_out_and_one_beside_it_is_not() {
+    fn a_filter_around_or_on_the_layer_is_detected_and_a_filter_beside_the_layer_is_not() {
         let layer = || ObservatoryLayer::new(FnSink::new(|_| panic!("a probe is no observation")));
         let log = || {
             tracing_subscriber::fmt::layer()
@@ -85,11 +94,11 @@ mod tests {
                     .with(layer())
                     .with(LevelFilter::WARN)
             ),
-            8
+            SPAN_KINDS
         );
         assert_eq!(
             hidden(tracing_subscriber::registry().with(layer().with_filter(LevelFilter::WARN))),
-            8
+            SPAN_KINDS
         );
     }
 }

@@ -1,21 +1,31 @@
-//! What fields say, beside labels, and where it is put.
+//! Defines the values of a span beside its labels, and the storage that a field reader writes to.
 
-use super::kind::Kind;
-use crate::observation::{CacheResult, Outcome, TokenSource};
+use crate::observation::{CacheResult, Kind, Outcome, TokenDetail, TokenSource};
 
-/// A number that was not recorded.
+/// The stored value of a number that was not recorded.
 pub(super) const UNSET: u64 = u64::MAX;
 
-/// Where a [`Reader`](super::visit::Reader) puts what fields say, beside labels: at once into the [`State`](super::open::State) of an
-/// open inference, or into [`Values`] for everything else.
-pub(super) trait Target {
-    /// What is known of the kind when a reader is compiled.
+/// [`Kind::Inference`] as a type, so that the compiler removes the checks of the kind.
+#[derive(Clone, Copy)]
+pub(super) struct AnInference;
+
+impl From<AnInference> for Kind {
+    #[inline]
+    fn from(_: AnInference) -> Self {
+        Self::Inference
+    }
+}
+
+/// The storage that a [`FieldReader`](super::field_reader::FieldReader) writes values to: the
+/// [`State`](super::open::State) of an open inference, or [`Values`] for all other spans and events.
+pub(super) trait ValueTarget {
+    /// [`AnInference`] for an inference, so that the compiler removes the checks of the kind; else [`Kind`].
     type Kind: Copy + Into<Kind>;
 
-    /// Tokens are below [`UNSET`].
+    /// Sets the output tokens, a number below [`UNSET`], as are all token counts.
     fn output_tokens(&mut self, tokens: u64);
     fn input_tokens(&mut self, tokens: u64);
-    fn cached_tokens(&mut self, tokens: u64);
+    fn token_detail(&mut self, detail: TokenDetail, tokens: u64);
     fn queue_seconds(&mut self, seconds: f64);
     fn trace_id(&mut self, id: u128);
     fn span_id(&mut self, id: u64);
@@ -23,10 +33,10 @@ pub(super) trait Target {
     fn source(&mut self, source: TokenSource);
     fn streaming(&mut self, is_streaming: bool);
     fn failed(&mut self);
-    /// It failed with an error type, which may be that it timed out.
+    /// Marks a failure with an error type, which may be a timeout.
     fn failed_with(&mut self, has_timed_out: bool);
 
-    // What an inference has no use for.
+    // Values of the other kinds; an inference ignores these.
     fn status_code(&mut self, _: u16) {}
     fn request_size(&mut self, _: u64) {}
     fn response_size(&mut self, _: u64) {}
@@ -37,12 +47,12 @@ pub(super) trait Target {
     fn amount(&mut self, _: f64) {}
 }
 
-/// What fields said, beside labels.
+/// The values of a span or an event beside its labels.
 #[derive(Clone)]
 pub(super) struct Values {
     pub(super) output: u64,
     pub(super) input: u64,
-    pub(super) cached: u64,
+    pub(super) details: [u64; TokenDetail::ALL.len()],
     /// Bits of an `f64`.
     pub(super) queue_seconds: u64,
     pub(super) trace_high: u64,
@@ -68,7 +78,7 @@ impl Values {
         Self {
             output: UNSET,
             input: UNSET,
-            cached: UNSET,
+            details: [UNSET; TokenDetail::ALL.len()],
             queue_seconds: UNSET,
             trace_high: UNSET,
             trace_low: UNSET,
@@ -89,7 +99,7 @@ impl Values {
         }
     }
 
-    /// Takes what `later` says over this.
+    /// Replaces each value that `later` has.
     pub(super) fn extend(&mut self, later: &Self) {
         fn number(mine: &mut u64, later: u64) {
             if later != UNSET {
@@ -98,7 +108,9 @@ impl Values {
         }
         number(&mut self.output, later.output);
         number(&mut self.input, later.input);
-        number(&mut self.cached, later.cached);
+        for (mine, later) in self.details.iter_mut().zip(later.details) {
+            number(mine, later);
+        }
         number(&mut self.queue_seconds, later.queue_seconds);
         number(&mut self.trace_high, later.trace_high);
         number(&mut self.trace_low, later.trace_low);
@@ -119,7 +131,7 @@ impl Values {
     }
 }
 
-impl Target for Values {
+impl ValueTarget for Values {
     type Kind = Kind;
 
     fn output_tokens(&mut self, tokens: u64) {
@@ -131,8 +143,8 @@ impl Target for Values {
         self.input = tokens;
     }
 
-    fn cached_tokens(&mut self, tokens: u64) {
-        self.cached = tokens;
+    fn token_detail(&mut self, detail: TokenDetail, tokens: u64) {
+        self.details[detail as usize] = tokens;
     }
 
     fn queue_seconds(&mut self, seconds: f64) {

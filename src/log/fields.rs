@@ -1,4 +1,4 @@
-//! Fields, as they are recorded and as a line shows them: judged by the redaction in between.
+//! Fields of spans and events, as they are recorded and, after redaction, as a line shows them.
 
 use std::{
     borrow::Cow,
@@ -16,9 +16,9 @@ use tracing_subscriber::{
 
 use crate::privacy::{MASK, Redaction, WITHHELD};
 
-/// Fields with their values: of one name the latest.
+/// Fields with their values. A field that is recorded again replaces its earlier value.
 #[derive(Debug, Default)]
-pub(super) struct Recorded(Vec<Entry>);
+pub(super) struct RecordedFields(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -37,22 +37,22 @@ pub(super) enum Value {
     Text(String),
 }
 
-impl Recorded {
+impl RecordedFields {
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes what was recorded later.
+    /// Adds fields that were recorded later.
     pub(super) fn extend(&mut self, later: Self) {
         for entry in later.0 {
             self.put(entry);
         }
     }
 
-    /// Leaves of each value what may be shown.
-    pub(super) fn judge(&mut self, redaction: &Redaction) {
+    /// Redacts each value that is not redacted yet.
+    pub(super) fn redact(&mut self, redaction: &Redaction) {
         for entry in self.0.iter_mut().filter(|entry| !entry.is_judged) {
-            entry.value.judge(entry.name, redaction);
+            entry.value.redact(entry.name, redaction);
             entry.is_judged = true;
         }
     }
@@ -61,12 +61,12 @@ impl Recorded {
         self.0.iter().map(|entry| (entry.name, &entry.value))
     }
 
-    /// In a line for people: `name=value`, the message first and bare.
+    /// Formats the fields for a pretty line: `name=value`, with the message first and without its name.
     pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
         let message = self.iter().find(|(name, _)| *name == "message");
         if let Some((_, message)) = message {
-            // Its line breaks are the author's, as in tracing-subscriber's own lines.
+            // Line breaks of the message are kept, as in tracing-subscriber's own lines.
             text.push_str(&printable(&message.to_string(), |c| {
                 matches!(c, '\n' | '\t')
             }));
@@ -101,7 +101,7 @@ impl Recorded {
 }
 
 impl Value {
-    fn judge(&mut self, name: &str, redaction: &Redaction) {
+    fn redact(&mut self, name: &str, redaction: &Redaction) {
         let instead = match self {
             Self::Text(text) => match redaction.shown(name, text) {
                 Cow::Borrowed(shown) if std::ptr::eq(shown, text.as_str()) => None,
@@ -137,7 +137,7 @@ impl Serialize for Value {
             Self::Signed(number) => serializer.serialize_i64(*number),
             Self::Unsigned(number) => serializer.serialize_u64(*number),
             Self::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
-            // JSON has no such number.
+            // JSON has no NaN and no infinities.
             Self::Float(number) => serializer.collect_str(number),
             Self::Bool(value) => serializer.serialize_bool(*value),
             Self::Text(text) => serializer.serialize_str(text),
@@ -145,7 +145,7 @@ impl Serialize for Value {
     }
 }
 
-impl Visit for Recorded {
+impl Visit for RecordedFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.set(field, || Value::Signed(value));
     }
@@ -171,7 +171,7 @@ impl Visit for Recorded {
     }
 }
 
-/// Writes the fields of events into lines for people.
+/// Formats the fields of events in pretty lines.
 pub(super) struct Fields(Arc<Redaction>);
 
 impl Fields {
@@ -182,21 +182,21 @@ impl Fields {
 
 impl<'w> FormatFields<'w> for Fields {
     fn format_fields<R: RecordFields>(&self, mut out: Writer<'w>, fields: R) -> fmt::Result {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedFields::default();
         fields.record(&mut recorded);
-        recorded.judge(&self.0);
+        recorded.redact(&self.0);
         out.write_str(&recorded.to_text())
     }
 }
 
-/// Whether a field is shown at all: what came from `log` is said in the line already.
+/// Whether a field is shown. The metadata fields of `log` are already part of the line.
 fn is_shown(name: &str) -> bool {
     !name.starts_with("log.")
 }
 
-/// Without characters that a terminal would obey, or that would make one line look like two.
-pub(crate) fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let obeys = |c: char| c.is_control() && !is_fine(c);
+/// Escapes the characters that control a terminal or that split one line into two.
+pub(crate) fn printable(text: &str, is_allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let obeys = |c: char| c.is_control() && !is_allowed(c);
     if !text.contains(obeys) {
         return Cow::Borrowed(text);
     }
@@ -211,12 +211,12 @@ pub(crate) fn printable(text: &str, is_fine: impl Fn(char) -> bool) -> Cow<'_, s
     Cow::Owned(shown)
 }
 
-/// A foreign value in print; a panic of its is no reason to lose the line.
+/// Formats a foreign value with `Debug`; a panic of the value does not lose the line.
 pub(crate) fn printed(value: &dyn fmt::Debug) -> String {
     try_printed(value).unwrap_or_else(|| WITHHELD.to_owned())
 }
 
-/// `None` where it panicked.
+/// Formats a foreign value with `Debug`; returns `None` if the value panics.
 pub(crate) fn try_printed(value: &dyn fmt::Debug) -> Option<String> {
     catch_unwind(AssertUnwindSafe(|| format!("{value:?}"))).ok()
 }

@@ -1,7 +1,7 @@
-//! An event as a JSON object on a line.
+//! Formats an event as a JSON object on one line.
 //!
-//! The keys stand in one order in every line: `timestamp`, `level`, `target`, `message`, `fields`, then `trace_id`,
-//! `span_id` and `trace_flags` where there is a trace, then `span`, the innermost one, and `spans`, the outermost first,
+//! The order of keys is the same in every line: `timestamp`, `level`, `target`, `message`, `fields`, then `trace_id`,
+//! `span_id` and `trace_flags` if there is a trace, then `span` (the innermost span) and `spans` (from the outermost),
 //! as in tracing-subscriber's own JSON.
 
 use std::time::SystemTime;
@@ -13,29 +13,29 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{
     SpanIds,
-    fields::{Recorded, Value},
+    fields::{RecordedFields, Value},
     spans,
 };
 use crate::privacy::Redaction;
 
-/// What a line says beside the event.
-pub(super) struct About {
+/// Data of a line that is not part of the event.
+pub(super) struct LineContext {
     pub(super) ids: Option<SpanIds>,
     pub(super) now: SystemTime,
 }
 
-/// The line; `spans` are those around the event, the innermost first.
+/// Formats a line; `spans` are the spans around the event, the innermost first.
 pub(super) fn line<'l, R: LookupSpan<'l> + 'l>(
     event: &Event<'_>,
     spans: impl Iterator<Item = SpanRef<'l, R>>,
-    about: &About,
+    about: &LineContext,
     redaction: &Redaction,
 ) -> String {
     let normalized = event.normalized_metadata();
     let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
-    let mut recorded = Recorded::default();
+    let mut recorded = RecordedFields::default();
     event.record(&mut recorded);
-    recorded.judge(redaction);
+    recorded.redact(redaction);
     let is_message = |(name, _): &(&str, &Value)| *name == "message";
     let time = humantime::format_rfc3339_micros(about.now).to_string();
     let mut out = Vec::with_capacity(256);
@@ -58,14 +58,14 @@ pub(super) fn line<'l, R: LookupSpan<'l> + 'l>(
             .with("span_id", &format!("{:016x}", ids.span_id))
             .with("trace_flags", if ids.is_sampled { "01" } else { "00" });
     }
-    around(&mut object, spans, redaction);
+    write_spans(&mut object, spans, redaction);
     object.end();
-    // It was written as UTF-8.
+    // The bytes were written as UTF-8.
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// The spans around an event: the innermost, and all of them from the outermost on.
-fn around<'l, R: LookupSpan<'l> + 'l>(
+/// Writes the spans around an event: the innermost span, and all spans from the outermost.
+fn write_spans<'l, R: LookupSpan<'l> + 'l>(
     object: &mut Object<'_>,
     spans: impl Iterator<Item = SpanRef<'l, R>>,
     redaction: &Redaction,
@@ -85,7 +85,7 @@ fn around<'l, R: LookupSpan<'l> + 'l>(
     out.push(b']');
 }
 
-/// A JSON object, key by key in the order they are given.
+/// Writes a JSON object, with its keys in the order of the calls.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
     is_empty: bool,
@@ -105,7 +105,7 @@ impl<'o> Object<'o> {
         self
     }
 
-    /// Writes a key; its value is whatever is written next.
+    /// Writes a key; the caller writes its value next.
     fn key(&mut self, key: &str) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.is_empty) {
             self.out.push(b',');
@@ -121,6 +121,6 @@ impl<'o> Object<'o> {
 }
 
 fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Texts, numbers and truth values into memory: there is nothing that could fail.
+    // Writing strings, numbers and booleans to memory cannot fail.
     let _ = serde_json::to_writer(out, value);
 }

@@ -1,4 +1,4 @@
-//! Hears of spans and events: what is recorded on spans is kept, and events become lines.
+//! The `tracing` layer that stores the fields of spans and writes events as log lines.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -11,23 +11,23 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 use super::LogFormat;
 use super::{
     Ids, SpanIds,
-    fields::{Fields, Recorded},
+    fields::{Fields, RecordedFields},
     line::Line,
     spans,
 };
 use crate::privacy::Redaction;
 
 thread_local! {
-    /// Of the span that the line is about which this thread writes.
+    /// The ids of the span around the event that this thread is writing.
     static IDS: Cell<Option<SpanIds>> = const { Cell::new(None) };
 }
 
-/// The ids of the span that the line is about, as far as they are known without it.
+/// Returns the ids of the span around the current event, if they are known without the span's data.
 pub(super) fn ids_of_line() -> Option<SpanIds> {
     IDS.get()
 }
 
-/// A layer of log lines: the usual one, with fields of spans that wait until a line shows them.
+/// The layer of log lines: tracing-subscriber's, with redaction of span fields deferred until a line shows them.
 pub(super) struct LogLayer<S, I, W> {
     pub(super) inner: tracing_subscriber::fmt::Layer<S, Fields, Line<I>, W>,
     pub(super) redaction: Arc<Redaction>,
@@ -42,19 +42,19 @@ where
     W: for<'w> MakeWriter<'w> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        // Foreign values are printed before anything is held.
-        let mut recorded = Recorded::default();
+        // Foreign `Debug` code runs before any lock is taken.
+        let mut recorded = RecordedFields::default();
         attributes.record(&mut recorded);
         if let Some(span) = context.span(id) {
-            spans::keep(&span, recorded);
+            spans::store(&span, recorded);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedFields::default();
         values.record(&mut recorded);
         if let Some(span) = context.span(id) {
-            spans::keep(&span, recorded);
+            spans::store(&span, recorded);
         }
     }
 
@@ -64,7 +64,7 @@ where
                 spans::show(&span, &self.redaction);
             }
         }
-        // By the span itself: a filter of this layer hides spans, and their traces are no less the line's.
+        // By the span's id: the filter of this layer hides spans, but their trace ids still belong in the line.
         let span = context.current_span();
         let span = event
             .parent()

@@ -1,4 +1,4 @@
-//! Writes an event as a line.
+//! Formats an event as a pretty line.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -15,7 +15,7 @@ use super::LogFormat;
 use super::{Ids, SpanIds, json, layer};
 use crate::privacy::Redaction;
 
-/// Writes an event as a line.
+/// Formats events as pretty lines or JSON.
 pub(super) struct Line<I> {
     pub(super) redaction: Arc<Redaction>,
     pub(super) ids: I,
@@ -39,7 +39,7 @@ where
         match self.format {
             LogFormat::Json => {
                 let spans = context.event_scope().into_iter().flatten();
-                let about = json::About {
+                let about = json::LineContext {
                     ids,
                     now: SystemTime::now(),
                 };

@@ -1,11 +1,11 @@
-//! Log lines that say no more than may leave the process, and name the trace they belong to where there is one.
+//! Writes log lines whose text is redacted and which name the current trace.
 //!
 //! ```text
-//! span made, recorded on ─► copied ┐
-//!                           event ─┴► judged, once ─► a line, pretty or JSON
+//! span fields ─► stored ─┐
+//!                 event ─┴─► redacted once ─► a line, pretty or JSON
 //! ```
 //!
-//! It does not depend on traces: where they are on, they say which ids a line names ([`Ids`]).
+//! This area does not depend on traces. If traces are on, they supply the ids of a line through [`Ids`].
 
 mod fields;
 mod json;
@@ -29,16 +29,16 @@ pub use self::options::LogFormat;
 use self::{fields::Fields, layer::LogLayer, line::Line};
 use crate::privacy::Redaction;
 
-/// Who knows the ids that a line names.
+/// Supplies the trace ids of log lines.
 pub(crate) trait Ids: Clone + Send + Sync + 'static {
-    /// Of a span, by its id alone: a filter of the log may hide the span itself.
+    /// Returns the ids of a span by its id alone, since a filter of the log may hide the span.
     fn known(&self, span: &Id) -> Option<SpanIds>;
 
-    /// Of a span, given a name if it has none yet.
+    /// Returns the ids of a span; assigns ids if the span has none yet.
     fn of<'l, R: LookupSpan<'l>>(&self, span: &SpanRef<'l, R>) -> Option<SpanIds>;
 }
 
-/// The ids of a trace and a span in it.
+/// The ids of a trace and of a span in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SpanIds {
     pub(crate) trace_id: u128,
@@ -46,11 +46,11 @@ pub(crate) struct SpanIds {
     pub(crate) is_sampled: bool,
 }
 
-/// Where there are no traces, there are no ids.
+/// Supplies no ids, for a log without traces.
 #[derive(Clone, Debug)]
-pub(crate) struct Untraced;
+pub(crate) struct NoIds;
 
-impl Ids for Untraced {
+impl Ids for NoIds {
     fn known(&self, _: &Id) -> Option<SpanIds> {
         None
     }
@@ -60,7 +60,7 @@ impl Ids for Untraced {
     }
 }
 
-/// A layer that writes log lines to standard error.
+/// Returns a layer that writes log lines to standard error.
 pub(crate) fn layer<S, I>(
     redaction: &Arc<Redaction>,
     ids: I,

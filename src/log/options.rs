@@ -1,10 +1,10 @@
 //! Options of the log.
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFormat {
-    /// For people.
+    /// Readable text.
     #[default]
     Pretty,
     /// A JSON object on each line.

@@ -1,88 +1,90 @@
-//! Keeps the fields of spans as they were recorded, and judges them when a line is to show them.
+//! Stores the fields of spans as they are recorded, and redacts them when a log line shows them.
 //!
-//! Most spans are never part of a line, and what a text may say costs more to judge than to copy. So a span that is
-//! made or recorded on is copied only; the first line inside it judges the copy, outside every lock of the registry.
-//! A value that is recorded anew takes the place of the earlier one, so a span that lives for ever stays as small as its
-//! fields are.
+//! Most spans never appear in a line, and redacting a text costs more than copying it. Recording a field therefore only
+//! copies it. The first line inside a span redacts the copy, outside every lock of the registry. A field that is
+//! recorded again replaces its earlier value, so the memory of a long-lived span is bounded by the number of its
+//! fields.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{
-    fields::{Fields, Recorded},
+    fields::{Fields, RecordedFields},
     json::Object,
 };
 use crate::privacy::Redaction;
 
-/// In the extensions of a span: what was recorded on it. No foreign code runs while it is locked.
+/// The stored fields, in the extensions of a span. No foreign code runs while they are locked.
 #[derive(Clone)]
-struct OfSpan(Arc<Mutex<Kept>>);
+struct SpanFields(Arc<Mutex<StoredFields>>);
 
-struct Kept {
-    recorded: Recorded,
-    /// As JSON, once a line has shown it; nothing where something was recorded since.
+struct StoredFields {
+    recorded: RecordedFields,
+    /// The span as JSON, once a line has shown it; cleared when a field is recorded.
     json: Option<Vec<u8>>,
-    /// Whether the text of it stands where the formatter of lines looks.
+    /// Whether the extension that the line formatter reads holds the current text.
     is_shown: bool,
 }
 
-/// Keeps what was recorded on a span.
-pub(super) fn keep<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, recorded: Recorded) {
+/// Stores fields that were recorded on a span.
+pub(super) fn store<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, recorded: RecordedFields) {
     if recorded.is_empty() {
         return;
     }
-    // What is kept is never locked while the extensions are: a line locks them in the other order.
-    let kept = of(span).unwrap_or_else(|| of_or_new(span));
-    lock(&kept).take(recorded);
+    // The stored fields are never locked while the extensions are locked: a line takes these locks in the other order.
+    let stored = stored_fields(span).unwrap_or_else(|| get_or_create(span));
+    lock(&stored).extend(recorded);
 }
 
-/// Of two threads that are first at once the later finds what the earlier has made.
-fn of_or_new<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Arc<Mutex<Kept>> {
+/// Returns the stored fields of a span. If two threads create them concurrently, the second finds those of the first.
+fn get_or_create<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Arc<Mutex<StoredFields>> {
     let mut extensions = span.extensions_mut();
-    if let Some(OfSpan(kept)) = extensions.get_mut() {
-        return Arc::clone(kept);
+    if let Some(SpanFields(stored)) = extensions.get_mut() {
+        return Arc::clone(stored);
     }
-    let kept = Arc::new(Mutex::new(Kept {
-        recorded: Recorded::default(),
+    let stored = Arc::new(Mutex::new(StoredFields {
+        recorded: RecordedFields::default(),
         json: None,
         is_shown: false,
     }));
-    extensions.insert(OfSpan(Arc::clone(&kept)));
-    kept
+    extensions.insert(SpanFields(Arc::clone(&stored)));
+    stored
 }
 
-/// Judges what was recorded on a span, and puts it where the formatter of lines looks.
+/// Redacts the stored fields of a span, and stores their text in the extension that the line formatter reads.
 pub(super) fn show<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>, redaction: &Redaction) {
-    let Some(kept) = of(span) else { return };
-    let mut kept = lock(&kept);
-    if kept.is_shown {
+    let Some(stored) = stored_fields(span) else {
+        return;
+    };
+    let mut stored = lock(&stored);
+    if stored.is_shown {
         return;
     }
-    kept.recorded.judge(redaction);
-    let text = tracing_subscriber::fmt::FormattedFields::<Fields>::new(kept.recorded.to_text());
-    // Under the lock, so that a line of another thread does not come in between.
+    stored.recorded.redact(redaction);
+    let text = tracing_subscriber::fmt::FormattedFields::<Fields>::new(stored.recorded.to_text());
+    // Under the lock, so that a concurrent line does not store an older text afterwards.
     span.extensions_mut().replace(text);
-    kept.is_shown = true;
+    stored.is_shown = true;
 }
 
-/// Writes a span as a JSON object, with what may be shown of what was recorded on it.
+/// Writes a span with its redacted fields as a JSON object.
 pub(super) fn write_json<'l, R: LookupSpan<'l>>(
     out: &mut Vec<u8>,
     span: &SpanRef<'l, R>,
     redaction: &Redaction,
 ) {
-    let Some(kept) = of(span) else {
+    let Some(stored) = stored_fields(span) else {
         return Object::begin(out).with("name", span.name()).end();
     };
-    let mut kept = lock(&kept);
-    let Kept { recorded, json, .. } = &mut *kept;
+    let mut stored = lock(&stored);
+    let StoredFields { recorded, json, .. } = &mut *stored;
     let json = json.get_or_insert_with(|| {
-        recorded.judge(redaction);
+        recorded.redact(redaction);
         let mut json = Vec::new();
         let mut object = Object::begin(&mut json).with("name", span.name());
         for (name, value) in recorded.iter() {
-            // A span has a name already.
+            // The key `name` is the name of the span.
             let name = if name == "name" { "field.name" } else { name };
             object = object.with(name, value);
         }
@@ -92,25 +94,27 @@ pub(super) fn write_json<'l, R: LookupSpan<'l>>(
     out.extend_from_slice(json);
 }
 
-fn of<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Option<Arc<Mutex<Kept>>> {
+fn stored_fields<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Option<Arc<Mutex<StoredFields>>> {
     let extensions = span.extensions();
-    extensions.get().map(|OfSpan(kept)| Arc::clone(kept))
+    extensions
+        .get()
+        .map(|SpanFields(stored)| Arc::clone(stored))
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(stored: &Mutex<StoredFields>) -> MutexGuard<'_, StoredFields> {
+    stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Kept {
-    fn take(&mut self, later: Recorded) {
+impl StoredFields {
+    fn extend(&mut self, later: RecordedFields) {
         self.recorded.extend(later);
         self.json = None;
         self.is_shown = false;
     }
 }
 
-/// How many fields are kept of a span.
+/// Returns the number of stored fields of a span.
 #[cfg(test)]
-pub(super) fn kept_fields<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> usize {
-    of(span).map_or(0, |kept| lock(&kept).recorded.iter().count())
+pub(super) fn stored_field_count<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> usize {
+    stored_fields(span).map_or(0, |stored| lock(&stored).recorded.iter().count())
 }

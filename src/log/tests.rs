@@ -1,4 +1,4 @@
-//! What stands in a line, without traces.
+//! Tests of log lines without traces.
 
 use std::{fmt, io::Write, sync::Mutex};
 
@@ -35,7 +35,7 @@ pub(crate) fn redaction() -> Arc<Redaction> {
     Arc::new(redaction.unwrap())
 }
 
-/// What a log layer above `below` writes.
+/// Returns the lines that a log layer above `below` writes.
 pub(crate) fn written<B, L>(below: B, log: impl FnOnce(Buffer) -> L, work: impl FnOnce()) -> String
 where
     B: Layer<Registry> + Send + Sync,
@@ -49,9 +49,9 @@ where
     String::from_utf8(bytes).unwrap()
 }
 
-/// What is logged in a format, where there are no traces.
+/// Returns the lines in a format, without traces.
 fn logged(format: LogFormat, work: impl FnOnce()) -> String {
-    let layer = |writer| layer_to(writer, &redaction(), Untraced, (format, false));
+    let layer = |writer| layer_to(writer, &redaction(), NoIds, (format, false));
     written(tracing_subscriber::layer::Identity::new(), layer, work)
 }
 
@@ -176,7 +176,7 @@ fn a_span_that_is_recorded_on_for_ever_stays_small() {
         tracing::dispatcher::get_default(|dispatch| {
             let registry: &Registry = dispatch.downcast_ref().unwrap();
             let span = registry.span(&span.id().unwrap()).unwrap();
-            spans::kept_fields(&span)
+            spans::stored_field_count(&span)
         })
     };
     logged(LogFormat::Pretty, || {
@@ -212,7 +212,7 @@ fn cost_of_a_line_and_of_a_span_without_one() {
             rounds[100]
         })
     }
-    let ours = |format| layer_to(io::sink, &redaction(), Untraced, (format, false));
+    let ours = |format| layer_to(io::sink, &redaction(), NoIds, (format, false));
     let theirs = || tracing_subscriber::fmt::layer().with_writer(io::sink);
     for lines in [0, 1, 10] {
         eprintln!(
@@ -270,7 +270,7 @@ fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
 
 #[test]
 fn two_threads_that_record_first_on_one_span_and_log_hold_up_nobody() {
-    let layer = |writer| layer_to(writer, &redaction(), Untraced, (LogFormat::Pretty, false));
+    let layer = |writer| layer_to(writer, &redaction(), NoIds, (LogFormat::Pretty, false));
     let turns = 300;
     let text = written(tracing_subscriber::layer::Identity::new(), layer, || {
         for _ in 0..turns {

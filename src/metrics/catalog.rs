@@ -1,23 +1,25 @@
-//! Every metric of ours: name, kind, unit, help, buckets. Nothing of the kind is written anywhere else.
+//! The catalog of metrics: name, kind, unit, help and buckets of every metric that this crate records.
 //!
-//! Names, labels and buckets are those of the system we replace (prefixed), of the OpenTelemetry `GenAI`
-//! semantic conventions v1.41.1 (in their Prometheus form), of the Prometheus client guidelines
-//! (`process_*`), and of the observatory itself (`observatory_*`).
+//! The prefixed metrics have the names, labels and buckets of the JavaScript monitoring system that this crate replaces.
+//! The others follow the OpenTelemetry `GenAI` semantic conventions v1.41.1 in their Prometheus form and the Prometheus
+//! client guidelines (`process_*`), or describe the observatory itself (`observatory_*`).
 
-/// What a metric is.
+use crate::observation::TokenDetail;
+
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// Only rises.
+    /// A value that only rises.
     Counter,
-    /// Rises and falls.
+    /// A value that rises and falls.
     Gauge,
     /// A distribution over fixed buckets.
     Histogram,
 }
 
 impl MetricKind {
-    /// Its name in `# TYPE`.
+    /// Returns the name of the kind in `# TYPE`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,15 +33,15 @@ impl MetricKind {
 /// A metric of the catalog.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    /// Its name, without the configured prefix.
+    /// The name without the configured prefix.
     pub name: &'static str,
-    /// Its kind.
+    /// The kind.
     pub kind: MetricKind,
-    /// What it says, with its unit.
+    /// The help text, with the unit.
     pub help: &'static str,
-    /// Upper bounds of its buckets, ascending; `+Inf` is implied. Empty unless a histogram.
+    /// Ascending upper bounds of a histogram's buckets, without `+Inf`; empty for counters and gauges.
     pub buckets: &'static [f64],
-    /// Whether the configured prefix goes before its name.
+    /// Whether the full name starts with the configured prefix.
     pub is_prefixed: bool,
 }
 
@@ -79,7 +81,7 @@ impl Metric {
         self
     }
 
-    /// Its full name.
+    /// Returns the full name.
     #[must_use]
     pub fn full_name(&self, prefix: &str) -> String {
         if self.is_prefixed {
@@ -94,25 +96,25 @@ const HTTP_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0
 const BODY_BYTES: &[f64] = &[100.0, 1e3, 1e4, 1e5, 1e6];
 const INFERENCE_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 const LOADING_SECONDS: &[f64] = &[1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
-/// The seed's, and 1000 2000 5000: today's engines pass 500.
+/// The buckets of the replaced system, and 1000, 2000, 5000: today's engines exceed 500.
 const TOKENS_PER_SECOND_BUCKETS: &[f64] = &[
     1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0,
 ];
 const SHARES: &[f64] = &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 const SELECTION_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
-/// `gen_ai.server.time_to_first_token` of the conventions.
+/// Buckets of `gen_ai.server.time_to_first_token` in the conventions.
 const FIRST_TOKEN_SECONDS: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-/// `gen_ai.server.time_per_output_token` of the conventions, and three below: engines are that fast now.
+/// Buckets of `gen_ai.server.time_per_output_token` in the conventions, and three smaller buckets for fast engines.
 const PER_TOKEN_SECONDS: &[f64] = &[
     0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
 ];
-/// 0.01·2ⁿ, the conventions' for durations.
+/// 0.01·2ⁿ: the conventions' buckets for durations.
 const GEN_AI_SECONDS: &[f64] = &[
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
-/// 4ⁿ, the conventions' for tokens.
+/// 4ⁿ: the conventions' buckets for tokens.
 const GEN_AI_TOKENS: &[f64] = &[
     1.0,
     4.0,
@@ -129,7 +131,7 @@ const GEN_AI_TOKENS: &[f64] = &[
     16_777_216.0,
     67_108_864.0,
 ];
-/// The conventions' for durations of HTTP requests and remote procedure calls.
+/// The conventions' buckets for durations of HTTP requests and remote procedure calls.
 const CONVENTION_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
@@ -144,7 +146,7 @@ macro_rules! catalog {
     ($($constant:ident = $metric:expr;)*) => {
         $(pub(crate) const $constant: Metric = $metric;)*
 
-        /// Every metric of ours.
+        /// Every metric of the catalog.
         pub const CATALOG: &[Metric] = &[$($constant,)*];
     };
 }
@@ -251,13 +253,21 @@ catalog! {
     LOG_RECORDS = Metric::counter("observatory_log_records_total", "Log records, by what became of them (exported, dropped, failed).").as_is();
     PUSHES = Metric::counter("observatory_metric_pushes_total", "Pushes of every series to a Collector, by result (success, partial: some points were rejected, failure).").as_is();
     EXPORT_DURATION = Metric::histogram("observatory_export_duration_seconds", "Time to export a batch of spans, with every retry, in seconds.", DEFAULT_BUCKETS).as_is();
+    BUNDLED_ROOT_CLIENTS = Metric::gauge("observatory_bundled_root_clients", "HTTPS clients of the process that trust Mozilla's bundled root certificates, because the system has no usable ones.").as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }
 
-/// The histograms of the catalog under their full names, with their buckets: what a recorder of the
-/// application's own needs to be told (see [`FacadeSink`](super::FacadeSink)).
+/// Returns the counter of a token count beside input and output.
+pub(crate) const fn token_detail(detail: TokenDetail) -> &'static Metric {
+    match detail {
+        TokenDetail::Cached => &CACHED_TOKENS,
+    }
+}
+
+/// Returns the histograms of the catalog: full names and buckets, for the recorder of an application (see
+/// [`FacadeSink`](super::FacadeSink)).
 pub fn histograms(prefix: &str) -> impl Iterator<Item = (String, &'static [f64])> {
     CATALOG
         .iter()

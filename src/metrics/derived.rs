@@ -1,7 +1,7 @@
-//! Gauges that follow from counters: error rates, cache hit ratios, the number of series.
+//! Derives gauges from counters: error rates, cache hit ratios, the number of series.
 //!
-//! A rate needs a past, so counters are sampled at each tick and kept for a minute. The gauges are brought up
-//! to date at each tick and before each exposition.
+//! A rate needs earlier values, so each tick samples the counters and stores the samples for a minute. Each tick and each
+//! exposition updates the gauges.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,15 +11,15 @@ use std::{
 
 use super::{
     catalog,
-    registry::{Registry, Tables, identity},
+    registry::{Registry, Tables},
 };
 
-/// How far back rates and ratios look.
+/// The window of rates and ratios.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Least time between two samples, which bounds their number; expositions may come more often than ticks.
-const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
+/// Min time between two samples. It bounds the number of samples, because expositions may be more frequent than ticks.
+const MIN_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Counters of the last minute, and the gauges that follow from them.
+/// The samples of the last minute.
 #[derive(Default)]
 pub(crate) struct Derived {
     past: Mutex<VecDeque<Sample>>,
@@ -32,9 +32,9 @@ struct Sample {
 
 #[derive(Clone, Default)]
 struct Totals {
-    /// By component.
+    /// Errors by component.
     errors: HashMap<String, f64>,
-    /// By cache type: hits, and hits with misses.
+    /// Hits, and the sum of hits and misses, by cache type.
     caches: HashMap<String, (f64, f64)>,
 }
 
@@ -43,7 +43,7 @@ impl Derived {
     pub(crate) fn update(&self, registry: &Registry, now: Duration) {
         let totals = totals(registry);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        // The newest sample that is a whole window old is the one to compare with; older ones can go.
+        // Removes the samples before the newest sample that is a whole window old.
         while past.get(1).is_some_and(|second| second.at + WINDOW <= now) {
             past.pop_front();
         }
@@ -54,17 +54,17 @@ impl Derived {
         let seconds = first.map_or(0.0, |sample| now.saturating_sub(sample.at).as_secs_f64());
         for (component, errors) in &totals.errors {
             let increase = errors - before.errors.get(component).copied().unwrap_or(0.0);
-            // Over a whole minute, also in the first one: what began inside the window began at 0.
+            // Divides by a whole minute in the first minute, too: a counter that began inside the window began at 0.
             let rate = increase / seconds.max(WINDOW.as_secs_f64());
             registry
                 .gauge(&catalog::ERROR_RATE, &[("component", component)])
                 .set(rate);
         }
-        for (cache, (hits, asked)) in &totals.caches {
-            let (hits_before, asked_before) = before.caches.get(cache).copied().unwrap_or_default();
-            // Without any question in the window the last answer stands.
-            if *asked > asked_before {
-                let ratio = (hits - hits_before) / (asked - asked_before);
+        for (cache, (hits, reads)) in &totals.caches {
+            let (hits_before, reads_before) = before.caches.get(cache).copied().unwrap_or_default();
+            // The ratio keeps its value if the window has no read.
+            if *reads > reads_before {
+                let ratio = (hits - hits_before) / (reads - reads_before);
                 registry
                     .gauge(&catalog::CACHE_HIT_RATIO, &[("cache_type", cache)])
                     .set(ratio);
@@ -72,7 +72,7 @@ impl Derived {
         }
         if past
             .back()
-            .is_none_or(|last| last.at + BETWEEN_SAMPLES <= now)
+            .is_none_or(|last| last.at + MIN_SAMPLE_INTERVAL <= now)
         {
             past.push_back(Sample { at: now, totals });
         }
@@ -82,7 +82,7 @@ impl Derived {
             registry
                 .gauge(&catalog::SERIES, &labels)
                 .set(family.len() as f64);
-            // At 0 before its first event.
+            // Creates the counter at 0, before its first event.
             registry.counter(&catalog::SERIES_OVERFLOWED, &labels);
         }
     }
@@ -96,17 +96,15 @@ fn totals(registry: &Registry) -> Totals {
         }
     });
     each_counter(registry, &catalog::CACHE_OPERATIONS, |label, value| {
-        // Only questions can hit; `set` and `delete` are no part of a ratio.
-        let is_question = matches!(
+        // Only reads can hit; the ratio ignores `set` and `delete`.
+        let is_read = matches!(
             label("operation").as_deref(),
             None | Some("get" | "lookup" | "read")
         );
-        if let (true, Some(cache), Some(status)) =
-            (is_question, label("cache_type"), label("status"))
-        {
-            let (hits, asked) = totals.caches.entry(cache).or_default();
+        if let (true, Some(cache), Some(status)) = (is_read, label("cache_type"), label("status")) {
+            let (hits, reads) = totals.caches.entry(cache).or_default();
             *hits += if status == "hit" { value } else { 0.0 };
-            *asked += if status == "error" { 0.0 } else { value };
+            *reads += if status == "error" { 0.0 } else { value };
         }
     });
     totals
@@ -115,7 +113,7 @@ fn totals(registry: &Registry) -> Totals {
 fn each_counter(
     registry: &Registry,
     metric: &catalog::Metric,
-    mut visit: impl FnMut(&dyn Fn(&str) -> Option<String>, f64),
+    mut on_series: impl FnMut(&dyn Fn(&str) -> Option<String>, f64),
 ) {
     let Some(family) = registry.family(&metric.full_name(registry.prefix())) else {
         return;
@@ -124,12 +122,8 @@ fn each_counter(
         return;
     };
     for series in table.sorted().iter() {
-        let label = |wanted: &str| {
-            identity::pairs(&series.labels)
-                .find(|(key, _)| *key == wanted)
-                .map(|(_, value)| value.into_owned())
-        };
-        visit(&label, series.value().as_f64());
+        let label = |wanted: &str| series.labels.get(wanted).map(str::to_owned);
+        on_series(&label, series.value().as_f64());
     }
 }
 
@@ -139,7 +133,7 @@ mod tests {
     use crate::metrics::RegistryOptions;
 
     #[test]
-    fn rates_and_ratios_are_those_of_the_last_minute() {
+    fn rates_and_ratios_cover_the_last_minute() {
         let registry = Registry::new(RegistryOptions::default()).unwrap();
         let derived = Derived::default();
         let errors = registry.counter(
@@ -175,12 +169,8 @@ mod tests {
         assert_eq!((rate(), ratio()), (1.0, 0.75));
         cache("miss").add(1);
         derived.update(&registry, Duration::from_mins(2));
-        assert_eq!(
-            (rate(), ratio()),
-            (0.0, 0.0),
-            "what is older than a minute is gone"
-        );
+        assert_eq!((rate(), ratio()), (0.0, 0.0), "older than a minute");
         derived.update(&registry, Duration::from_mins(3));
-        assert_eq!(ratio(), 0.0, "no question: the last answer stands");
+        assert_eq!(ratio(), 0.0, "no read: the ratio keeps its value");
     }
 }

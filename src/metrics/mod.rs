@@ -1,4 +1,4 @@
-//! Metrics: what there is, where it is kept, how it is written, and how observations get there.
+//! Metrics: the catalog, the registry, the sinks that write observations to it, and the exposition formats.
 
 pub mod catalog;
 #[cfg(feature = "alerting")]

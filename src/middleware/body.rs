@@ -1,4 +1,4 @@
-//! Bodies that are watched as they pass, and end what watches them exactly once.
+//! Bodies that report their data, trailers and end to an observer. The end is reported exactly once.
 
 use std::{
     pin::Pin,
@@ -10,51 +10,51 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tracing::Span;
 
-use super::class;
+use super::error_class;
 
-/// What watches a body. Dropped before it was told the end, the body was given up.
-pub trait Watch<D>: Sized {
-    /// The span that the body's work belongs to.
+/// Observes a response body. An observer that is dropped before the end treats the body as cancelled.
+pub trait BodyObserver<D>: Sized {
+    /// Returns the span that is entered while the body is polled.
     fn span(&self) -> &Span;
 
-    /// Whether the body is being polled: dropped then, it panicked.
+    /// Sets whether the body is being polled. An observer that is dropped during a poll was dropped by a panic.
     fn set_polling(&mut self, is_polling: bool);
 
-    /// Data came. Whether that was all.
-    fn data(&mut self, data: &D) -> bool;
+    /// Handles a data frame; returns whether the body is complete with it.
+    fn on_data(&mut self, data: &D) -> bool;
 
-    /// Trailers came. Whether that was all.
-    fn trailers(&mut self, trailers: &HeaderMap) -> bool;
+    /// Handles the trailers; returns whether the body is complete with them.
+    fn on_trailers(&mut self, trailers: &HeaderMap) -> bool;
 
-    /// All of it came.
-    fn whole(self);
+    /// Handles the end of the body.
+    fn on_end(self);
 
-    /// It failed with an error of this class.
-    fn failed(self, class: &'static str);
+    /// Handles an error of the body, given its class.
+    fn on_error(self, class: &'static str);
 }
 
 pin_project! {
-    /// A response's body that carries its request's span to the last byte.
+    /// A response body that keeps the span of its request open until the last byte.
     #[derive(Debug)]
     pub struct MonitoredBody<B, W> {
         #[pin]
         body: B,
-        // `None` once it ended, and where nothing is watched.
-        watch: Option<W>,
+        // `None` after the end, and for a request that is not observed.
+        observer: Option<W>,
     }
 }
 
 impl<B, W> MonitoredBody<B, W> {
-    /// A body that is watched, or is not.
-    pub(super) const fn new(body: B, watch: Option<W>) -> Self {
-        Self { body, watch }
+    /// Wraps a body; without an observer the body passes through.
+    pub(super) const fn new(body: B, observer: Option<W>) -> Self {
+        Self { body, observer }
     }
 }
 
 impl<B, W> Body for MonitoredBody<B, W>
 where
     B: Body<Error: 'static>,
-    W: Watch<B::Data>,
+    W: BodyObserver<B::Data>,
 {
     type Data = B::Data;
     type Error = B::Error;
@@ -64,36 +64,36 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(watch) = this.watch else {
+        let Some(observer) = this.observer else {
             return this.body.poll_frame(context);
         };
-        watch.set_polling(true);
+        observer.set_polling(true);
         let polled = {
-            let _entered = watch.span().enter();
+            let _entered = observer.span().enter();
             this.body.as_mut().poll_frame(context)
         };
-        watch.set_polling(false);
+        observer.set_polling(false);
         let frame = ready!(polled);
         let is_whole = match &frame {
             Some(Ok(frame)) => {
                 let is_last = match (frame.data_ref(), frame.trailers_ref()) {
-                    (Some(data), _) => watch.data(data),
-                    (None, Some(trailers)) => watch.trailers(trailers),
+                    (Some(data), _) => observer.on_data(data),
+                    (None, Some(trailers)) => observer.on_trailers(trailers),
                     (None, None) => false,
                 };
-                // Whoever sends it asks no further then.
+                // A server that knows the length does not poll again after the last byte.
                 is_last || this.body.is_end_stream()
             }
             Some(Err(error)) => {
-                if let Some(watch) = this.watch.take() {
-                    watch.failed(class::of(error));
+                if let Some(observer) = this.observer.take() {
+                    observer.on_error(error_class::classify(error));
                 }
                 false
             }
             None => true,
         };
-        if is_whole && let Some(watch) = this.watch.take() {
-            watch.whole();
+        if is_whole && let Some(observer) = this.observer.take() {
+            observer.on_end();
         }
         Poll::Ready(frame)
     }
@@ -107,19 +107,19 @@ where
     }
 }
 
-/// What a request's body counts, while its span is elsewhere.
-pub trait Count<D> {
-    /// Data came.
-    fn data(&mut self, data: &D);
+/// Counts the data of a request body. The request's span belongs to the response's observer.
+pub trait BodyCounter<D> {
+    /// Handles a data frame.
+    fn on_data(&mut self, data: &D);
 }
 
 pin_project! {
-    /// A request's body that is counted as the service reads it.
+    /// A request body that is counted as the service reads it.
     #[derive(Debug)]
     pub struct CountedBody<B, C> {
         #[pin]
         body: B,
-        // `None` where nothing is counted.
+        // `None` for a body that is not counted.
         counter: Option<C>,
     }
 }
@@ -130,7 +130,7 @@ impl<B, C> CountedBody<B, C> {
     }
 }
 
-impl<B: Body, C: Count<B::Data>> Body for CountedBody<B, C> {
+impl<B: Body, C: BodyCounter<B::Data>> Body for CountedBody<B, C> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -143,7 +143,7 @@ impl<B: Body, C: Count<B::Data>> Body for CountedBody<B, C> {
         if let (Some(counter), Some(Ok(frame))) = (this.counter, &frame)
             && let Some(data) = frame.data_ref()
         {
-            counter.data(data);
+            counter.on_data(data);
         }
         Poll::Ready(frame)
     }

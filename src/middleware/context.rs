@@ -1,7 +1,7 @@
-//! The one place where a request's headers and its span meet: traces go on from service to service here.
+//! Extracts the trace context of an incoming request into its span, and injects the context of a span into an outgoing
+//! request.
 //!
-//! Which formats are read and written is configured with the traces (`OTEL_PROPAGATORS`). Where traces are off, headers
-//! pass as they are.
+//! `OTEL_PROPAGATORS` selects the formats. Headers pass unchanged if traces are off.
 
 #[cfg(feature = "otlp")]
 pub(super) use crate::traces::propagation::{received as extract, sent as inject};
@@ -11,10 +11,10 @@ mod untraced {
     use http::HeaderMap;
     use tracing::Span;
 
-    /// A request came in; `is_kept` says whether its trace may be kept here.
+    /// Handles an incoming request; `is_kept` is false if the request must not start a sampled trace here.
     pub(in crate::middleware) const fn extract(_: &Span, _: &HeaderMap, _is_kept: bool) {}
 
-    /// A request goes out: its server may want to know the span.
+    /// Handles an outgoing request.
     pub(in crate::middleware) const fn inject(_: &Span, _: &mut HeaderMap) {}
 }
 

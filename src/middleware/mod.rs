@@ -1,4 +1,4 @@
-//! Middleware that opens the span of a request and ends it with the last byte of its answer.
+//! Middleware that opens a span for each request and ends the span with the last byte of the response.
 //!
 //! | You have | Use | Feature |
 //! |---|---|---|
@@ -8,19 +8,19 @@
 //! | a `reqwest::Client` | [`client::MonitoredClient`] | `http` |
 //! | a tonic server, a tonic client | [`grpc::GrpcMonitorLayer`], [`grpc::GrpcClientLayer`] | `grpc` |
 //!
-//! Everything goes through the Layer: a middleware opens an `http_request` or `grpc_request` span and records its
-//! fields. So where no Layer of ours is installed it counts bytes and no more, and where a filter outside the Layer
-//! turns the target `llm_observatory` away, its metrics are lost with its spans; `Observatory::install` lets them
-//! through whatever the log's filter says.
+//! Metrics are recorded by the Layer: the middleware opens an `http_request` or `grpc_request` span and records its
+//! fields. Without an installed Layer the middleware only counts bytes. If a filter outside the Layer disables the
+//! target `llm_observatory`, the spans and their metrics are lost; `Observatory::install` enables these spans
+//! regardless of the log filter.
 //!
-//! A request ends exactly once: with the last byte of its body, with an error of it, or, dropped before that, as
-//! `cancelled`: its client left. Bodies pass unchanged and are never kept.
+//! A request ends exactly once: with the last byte of the response body, with an error of the body, or as `cancelled`
+//! if the body is dropped before its end because the client disconnected. Bodies pass unchanged and are never stored.
 
 mod body;
-mod class;
 #[cfg(feature = "http")]
 pub mod client;
 mod context;
+mod error_class;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]

@@ -1,64 +1,64 @@
-//! HTTP requests: those that were served, and those that were sent.
+//! Served and sent HTTP requests.
 
 use std::time::Duration;
 
 use super::{Outcome, Rpc, TraceReference};
 
-/// One HTTP request was served.
+/// A served HTTP request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpRequest<'a> {
-    /// Method; one that HTTP does not define becomes `_OTHER`.
+    /// Method; a method that HTTP does not define becomes `_OTHER`.
     pub method: &'a str,
-    /// Route, never the raw path; `unmatched` where there is none.
+    /// Route, never the raw path; `unmatched` for a request without a route.
     pub route: &'a str,
-    /// Status code; `None` where the request ended without one.
+    /// Status code; `None` for a request that ended without a response.
     pub status_code: Option<u16>,
-    /// To the end of the response body.
+    /// Time to the end of the response body.
     pub duration: Duration,
     /// Bytes of the request body.
     pub request_size: Option<u64>,
     /// Bytes of the response body.
     pub response_size: Option<u64>,
-    /// How it ended, beside its status code.
+    /// Outcome, beside the status code.
     pub outcome: Outcome,
-    /// The class of the error, where it failed; the status code where empty.
+    /// Error class of a failed request; the status code if empty.
     pub error_type: &'a str,
-    /// The part of the service that a failure is counted for; `http_request` where empty.
+    /// Component that a failure counts for; `http_request` if empty.
     pub component: &'a str,
-    /// `https`; `http` where empty.
+    /// `https`; `http` if empty.
     pub scheme: &'a str,
-    /// The remote procedure that it called, where it is gRPC. Its status stands in for a missing status code.
+    /// The remote procedure of a gRPC call. Its status replaces a missing status code.
     pub rpc: Option<Rpc<'a>>,
-    /// The trace it belongs to, for exemplars.
+    /// The trace that the request belongs to, for exemplars.
     pub trace: Option<TraceReference>,
 }
 
-/// One HTTP request was sent to another server.
+/// An HTTP request to a remote server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpClientRequest<'a> {
-    /// Whom it was sent to: a name that the configuration gives the server, never a URL.
+    /// Configured name of the called server, never a URL.
     pub peer: &'a str,
-    /// Method; one that HTTP does not define becomes `_OTHER`.
+    /// Method; a method that HTTP does not define becomes `_OTHER`.
     pub method: &'a str,
-    /// Status code; `None` where no answer came.
+    /// Status code; `None` for a request without a response.
     pub status_code: Option<u16>,
-    /// To the end of the response body.
+    /// Time to the end of the response body.
     pub duration: Duration,
     /// Bytes of the request body.
     pub request_size: Option<u64>,
     /// Bytes of the response body.
     pub response_size: Option<u64>,
-    /// How it ended, beside its status code.
+    /// Outcome, beside the status code.
     pub outcome: Outcome,
-    /// The class of the error, where it failed.
+    /// Error class of a failed request.
     pub error_type: &'a str,
-    /// The remote procedure that it called, where it is gRPC.
+    /// The remote procedure of a gRPC call.
     pub rpc: Option<Rpc<'a>>,
-    /// The trace it belongs to, for exemplars.
+    /// The trace that the request belongs to, for exemplars.
     pub trace: Option<TraceReference>,
 }
 
-/// `_OTHER` for what HTTP does not define, as the semantic conventions say.
+/// Returns the method, or `_OTHER` for a method that HTTP does not define, as in the semantic conventions.
 pub(crate) fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 10] = [
         "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "QUERY",

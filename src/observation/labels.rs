@@ -1,29 +1,31 @@
-//! Label values gathered from one observation, packed into one stack buffer in canonical order.
+//! Packs the labels of an observation into a stack buffer in canonical order.
 //!
-//! The packed bytes are at once the key of a label set: hashing and comparing a set is one call over some
-//! sixty bytes, with no allocation. A value that is set twice keeps the later one. Values are cut at
-//! [`MAX_VALUE_BYTES`], at a character's border, so that a model name of a megabyte cannot hurt anyone.
+//! The packed bytes are the key of a label set: hashing or comparing a set processes about 60 bytes and allocates nothing.
+//! A later value of a label replaces an earlier value. Values are truncated at [`MAX_VALUE_BYTES`], at a character
+//! boundary.
 
 use std::fmt;
 
-/// A label value is cut at this many bytes.
+use super::text::Text;
+
+/// Max bytes of a label value; a longer value is truncated.
 pub const MAX_VALUE_BYTES: usize = 512;
 
-/// Values that fit here need no cutting.
+/// Bytes of the inline buffer. A value that fits the buffer needs no truncation.
 const INLINE: usize = 192;
-/// The length once they are in `long`: nothing fits behind it.
+/// The value of `len` once the labels are in `long`.
 const SPILLED: u8 = INLINE as u8 + 1;
-/// One byte for the label, two for the length of its value.
+/// Bytes before a value: 1 for the label, 2 for the length.
 const HEADER: usize = 3;
-/// No label has this number.
+/// The value of `last` once the labels are out of order; no label has this number.
 const UNORDERED: u8 = u8::MAX;
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $bounded:literal;)*) => {
         /// A label that an observation can carry.
         ///
-        /// The order is the canonical one of the packed form; declare the labels of a span in this order
-        /// to save it the sorting.
+        /// The order of the variants is the canonical order of the packed form. A span that declares its labels in this
+        /// order saves the sorting.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         #[repr(u8)]
@@ -33,13 +35,13 @@ macro_rules! labels {
             /// Every label, in canonical order.
             pub const ALL: &'static [Label] = &[$(Label::$variant,)*];
 
-            /// Its name as a Prometheus label.
+            /// Returns the name as a Prometheus label.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Label::$variant => $name,)* }
             }
 
-            /// Whether its values come from a small fixed set, so that an overflow series keeps them.
+            /// Returns whether the values come from a small fixed set, so that an overflow series keeps them.
             #[must_use]
             pub const fn is_bounded(self) -> bool {
                 match self { $(Label::$variant => $bounded,)* }
@@ -49,13 +51,13 @@ macro_rules! labels {
 }
 
 labels! {
-    /// The model that was asked, `gpt-4o`.
+    /// Id of the called model, `gpt-4o`.
     ModelId = "model_id", false;
-    /// Its architecture, `transformer`.
+    /// Architecture of the model, `transformer`.
     ModelType = "model_type", false;
-    /// What runs it, `vllm`.
+    /// Engine of the model, `vllm`.
     Engine = "engine", false;
-    /// What was done: `chat`, `embeddings`; `get`; `SELECT`.
+    /// Operation: `chat`, `embeddings`; `get`; `SELECT`.
     Operation = "operation", true;
     /// The `GenAI` provider, `openai`.
     Provider = "gen_ai_provider_name", false;
@@ -67,9 +69,9 @@ labels! {
     ServerAddress = "server_address", false;
     /// Port of the provider.
     ServerPort = "server_port", false;
-    /// The class of an error, never its message.
+    /// Class of an error, never its message.
     ErrorType = "error_type", false;
-    /// The part of the service an error belongs to.
+    /// Component that an error belongs to.
     Component = "component", false;
     /// HTTP method.
     Method = "method", true;
@@ -79,7 +81,7 @@ labels! {
     StatusCode = "status_code", true;
     /// Outcome of the operation.
     Status = "status", true;
-    /// Which cache.
+    /// Name of a cache.
     CacheType = "cache_type", false;
     /// Table or collection of a database.
     Table = "table", false;
@@ -87,17 +89,17 @@ labels! {
     Queue = "queue", false;
     /// Routing strategy.
     Strategy = "strategy", true;
-    /// The model that the router chose.
+    /// Model that the router selected.
     SelectedModel = "selected_model", false;
-    /// Why it chose it.
+    /// Reason for the selection.
     Reason = "reason", false;
     /// `http`, `grpc`, `websocket`, …
     ConnectionType = "connection_type", true;
-    /// The model a response was compared with.
+    /// Model that a response was compared with.
     ComparisonModel = "comparison_model", false;
     /// `http` or `https`.
     UrlScheme = "url_scheme", true;
-    /// The configured name of a server that is called.
+    /// Configured name of a called server.
     Peer = "peer_service", false;
     /// `package.Service/Method`.
     RpcMethod = "rpc_method", false;
@@ -105,16 +107,16 @@ labels! {
     RpcStatus = "rpc_response_status_code", true;
 }
 
-/// The value that stands for all values beyond a metric's series limit.
+/// The label value of overflow series, which stand for all series beyond a metric's limit.
 pub const OVERFLOW: &str = "_other";
 
-/// The labels of one observation.
+/// The labels of an observation.
 #[derive(Clone)]
 pub struct Labels {
     inline: [u8; INLINE],
     /// Bytes used of `inline`; [`SPILLED`] once they are in `long`.
     len: u8,
-    /// Number of the last label set, plus one; [`UNORDERED`] once one came out of order.
+    /// Number of the last set label, plus 1; [`UNORDERED`] once a label was set out of order.
     last: u8,
     truncated: u8,
     long: Option<Vec<u8>>,
@@ -127,7 +129,7 @@ impl Default for Labels {
 }
 
 impl Labels {
-    /// No labels.
+    /// Returns an empty label set.
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
@@ -140,7 +142,7 @@ impl Labels {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether the set has no labels.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packed().is_empty()
@@ -154,7 +156,7 @@ impl Labels {
         }
     }
 
-    /// Puts a label behind the others; false if it does not fit `inline`.
+    /// Appends a label; returns `false` if it does not fit `inline`.
     #[inline]
     fn push(&mut self, label: u8, value: &[u8]) -> bool {
         let number = label + 1;
@@ -164,14 +166,14 @@ impl Labels {
             std::hint::cold_path();
             self.last = UNORDERED;
         }
-        // A length of this size overflows nothing, so all of it takes two comparisons.
+        // A value of this length cannot overflow `end`, so the bounds check takes two comparisons.
         if value.len() <= INLINE {
             let start = usize::from(self.len);
             let end = start + HEADER + value.len();
             if let Some(place) = self.inline.get_mut(start..end)
                 && let Some((head, body)) = place.split_first_chunk_mut::<HEADER>()
             {
-                // Last comes the copy: with nothing to do after it, it needs no frame.
+                // The copy comes last, so that the call needs no stack frame.
                 self.len = end as u8;
                 *head = header(label, value);
                 body.copy_from_slice(value);
@@ -181,19 +183,19 @@ impl Labels {
         false
     }
 
-    /// Sets `label` to what `value` prints, without allocating.
+    /// Sets `label` to the text of `value`, without an allocation.
     pub fn set_fmt(&mut self, label: Label, value: fmt::Arguments<'_>) {
         let mut text = Text::new();
-        // The only error is one that the value's own `fmt` returns; what it printed before that stays.
+        // An error comes from the value's own `fmt`; the text printed before stays.
         let _ = fmt::write(&mut text, value);
-        self.truncated = self.truncated.saturating_add(u8::from(text.is_cut));
+        self.truncated = self.truncated.saturating_add(u8::from(text.is_truncated()));
         self.set(label, text.as_str());
     }
 
-    /// The value of `label`, if it was set.
+    /// Returns the value of `label`, if set.
     #[must_use]
     pub fn get(&self, label: Label) -> Option<&str> {
-        // The values that are passed over are not looked at: that they are text was checked when they came.
+        // Skipped values need no UTF-8 check.
         let mut packed = Unpack {
             rest: self.packed(),
         };
@@ -207,26 +209,26 @@ impl Labels {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The value of `label`, or the empty string.
+    /// Returns the value of `label`, or the empty string.
     #[must_use]
     pub fn value(&self, label: Label) -> &str {
         self.get(label).unwrap_or_default()
     }
 
-    /// The labels as they were set; canonical after [`Labels::canonical`].
+    /// Returns the labels in the order in which they were set; in canonical order after [`Labels::canonical`].
     pub fn iter(&self) -> impl Iterator<Item = (Label, &str)> {
         Unpack {
             rest: self.packed(),
         }
     }
 
-    /// How many values were cut at [`MAX_VALUE_BYTES`].
+    /// Returns the number of values that were truncated at [`MAX_VALUE_BYTES`].
     #[must_use]
     pub const fn truncated(&self) -> u8 {
         self.truncated
     }
 
-    /// Takes the labels of `later` over these.
+    /// Adds the labels of `later`, which replace earlier values.
     pub fn extend(&mut self, later: &Labels) {
         let mut packed = Unpack {
             rest: later.packed(),
@@ -238,7 +240,7 @@ impl Labels {
         }
     }
 
-    /// The packed, canonical form: sorted by label, each label once. The key of a label set.
+    /// Returns the packed canonical form, sorted by label, without duplicates: the key of a label set.
     #[inline]
     pub fn canonical(&mut self) -> &[u8] {
         if self.last == UNORDERED {
@@ -247,7 +249,7 @@ impl Labels {
         self.packed()
     }
 
-    /// The same labels with every unbounded value replaced by [`OVERFLOW`].
+    /// Returns the labels with every unbounded value replaced by [`OVERFLOW`].
     pub(crate) fn overflowed(&self) -> Self {
         let mut folded = Self::new();
         for (label, value) in self.iter() {
@@ -256,7 +258,7 @@ impl Labels {
         folded
     }
 
-    /// The same labels without those that only refine who was called.
+    /// Returns the labels without response model, server address and server port.
     pub(crate) fn without_details(&self) -> Self {
         let is_detail = |label| {
             matches!(
@@ -269,7 +271,7 @@ impl Labels {
             .collect()
     }
 
-    /// Reads back what [`Labels::canonical`] gave.
+    /// Unpacks the bytes of [`Labels::canonical`].
     pub(crate) fn from_canonical(packed: &[u8]) -> Self {
         let mut labels = Self::new();
         if let Some(place) = labels.inline.get_mut(..packed.len()) {
@@ -297,7 +299,7 @@ impl Labels {
         self.long.as_deref().unwrap_or_default()
     }
 
-    /// Sets a value that is too long for `inline`; it may be too long altogether.
+    /// Sets a value that does not fit `inline`, and truncates it at [`MAX_VALUE_BYTES`].
     #[cold]
     #[inline(never)]
     fn set_long(&mut self, label: Label, value: &str) {
@@ -351,7 +353,7 @@ impl<'v> FromIterator<(Label, &'v str)> for Labels {
     }
 }
 
-/// The label and the length of its value, which is at most [`MAX_VALUE_BYTES`].
+/// Returns the label and the length of its value, at most [`MAX_VALUE_BYTES`].
 #[inline]
 fn header(label: u8, value: &[u8]) -> [u8; HEADER] {
     let [low, high, ..] = value.len().to_le_bytes();
@@ -363,7 +365,7 @@ struct Unpack<'p> {
 }
 
 impl<'p> Unpack<'p> {
-    /// Number and value of the next label.
+    /// Returns number and value of the next label.
     #[inline]
     fn next_raw(&mut self) -> Option<(u8, &'p [u8])> {
         let (&[number, low, high], rest) = self.rest.split_first_chunk::<HEADER>()?;
@@ -385,43 +387,8 @@ impl<'p> Iterator for Unpack<'p> {
     fn next(&mut self) -> Option<Self::Item> {
         let (number, value) = self.next_raw()?;
         let label = *Label::ALL.get(usize::from(number))?;
-        // Only whole strings are packed, so this never falls back.
+        // Only valid strings are packed, so the default is never used.
         Some((label, std::str::from_utf8(value).unwrap_or_default()))
-    }
-}
-
-/// A bounded text on the stack that foreign `Display` and `Debug` impls print into.
-pub(crate) struct Text {
-    bytes: [u8; MAX_VALUE_BYTES],
-    len: usize,
-    is_cut: bool,
-}
-
-impl Text {
-    pub(crate) const fn new() -> Self {
-        Self {
-            bytes: [0; MAX_VALUE_BYTES],
-            len: 0,
-            is_cut: false,
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.is_cut {
-            return Ok(());
-        }
-        let room = MAX_VALUE_BYTES - self.len;
-        let fits = &text[..text.floor_char_boundary(room.min(text.len()))];
-        self.is_cut = fits.len() < text.len();
-        self.bytes[self.len..self.len + fits.len()].copy_from_slice(fits.as_bytes());
-        self.len += fits.len();
-        Ok(())
     }
 }
 
@@ -444,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_cut_at_a_characters_border_and_counted() {
+    fn a_value_is_truncated_at_a_character_boundary_and_counted() {
         let mut labels = Labels::new();
         labels.set(Label::ModelId, &"é".repeat(1 << 20));
         labels.set_fmt(Label::Engine, format_args!("{}", "ü".repeat(1 << 20)));
@@ -479,7 +446,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_values_come_back_and_order_does_not_matter(pairs in proptest::collection::vec((0..Label::ALL.len(), ".{0,90}"), 0..12)) {
+        fn values_round_trip_in_any_order(pairs in proptest::collection::vec((0..Label::ALL.len(), ".{0,90}"), 0..12)) {
             let forth: Labels = pairs.iter().map(|(label, value)| (Label::ALL[*label], value.as_str())).collect();
             let mut last = std::collections::BTreeMap::new();
             for (label, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {

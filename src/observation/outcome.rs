@@ -1,19 +1,19 @@
-//! How an operation ended.
+//! The outcome of an operation.
 
-/// How an operation ended; the label `status`.
+/// The outcome of an operation; the label `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It did what was asked.
+    /// The operation succeeded.
     #[default]
     Success,
-    /// It failed.
+    /// The operation failed.
     Error,
-    /// It took too long and was given up.
+    /// The operation timed out.
     Timeout,
-    /// Nobody waited for the result any more.
+    /// The caller cancelled the operation.
     Cancelled,
-    /// A status was recorded that is none of the above.
+    /// The operation recorded an unknown status.
     Other,
 }
 
@@ -27,7 +27,7 @@ impl Outcome {
         Self::Other,
     ];
 
-    /// The value of the label `status`.
+    /// Returns the value of the label `status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Outcome {
         }
     }
 
-    /// Reads a `status` field, in the spellings that services use. Unknown ones are [`Outcome::Other`].
+    /// Parses a `status` field in the common spellings. An unknown status is [`Outcome::Other`].
     #[must_use]
     pub fn parse(status: &str) -> Self {
         const SPELLINGS: [(&str, Outcome); 13] = [
@@ -63,7 +63,7 @@ impl Outcome {
             .map_or(Self::Other, |(_, outcome)| *outcome)
     }
 
-    /// Whether it counts as an error of the service: `error` or `timeout`.
+    /// Returns whether the outcome counts as an error of the service: `error` or `timeout`.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Error | Self::Timeout)
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_reads_back_its_own_label() {
+    fn every_outcome_parses_from_its_label() {
         for outcome in Outcome::ALL {
             assert_eq!(Outcome::parse(outcome.as_str()), outcome);
         }

@@ -1,21 +1,21 @@
-//! Remote procedure calls: gRPC's status codes, and the HTTP status code that says the same.
+//! Remote procedure calls: gRPC status codes and their HTTP status codes.
 
 /// The remote procedure that an HTTP request calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rpc<'a> {
-    /// `package.Service/Method`; `_OTHER` where the server does not know it.
+    /// `package.Service/Method`; `_OTHER` for a method that the server does not know.
     pub method: &'a str,
-    /// How the server answered; `None` where it did not.
+    /// The server's status; `None` for a call without a response.
     pub status: Option<RpcStatus>,
-    /// Messages that came in, as far as they were counted.
+    /// Number of received messages, if counted.
     pub received: Option<u64>,
-    /// Messages that went out, as far as they were counted.
+    /// Number of sent messages, if counted.
     pub sent: Option<u64>,
 }
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $http:literal;)*) => {
-        /// A status of gRPC.
+        /// A gRPC status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum RpcStatus { $($(#[$doc])* $variant = $number,)* }
@@ -24,13 +24,13 @@ macro_rules! statuses {
             /// Every status, in the order of its number.
             pub const ALL: [Self; 17] = [$(Self::$variant,)*];
 
-            /// Its name, `DEADLINE_EXCEEDED`.
+            /// Returns the name, `DEADLINE_EXCEEDED`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// The HTTP status code that says the same, by the mapping of `google/rpc/code.proto`.
+            /// Returns the HTTP status code by the mapping of `google/rpc/code.proto`.
             #[must_use]
             pub const fn http_status(self) -> u16 {
                 match self { $(Self::$variant => $http,)* }
@@ -40,45 +40,45 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// It did what was asked.
+    /// The call succeeded.
     Ok = 0, "OK", 200;
-    /// The caller gave up.
+    /// The caller cancelled the call.
     Cancelled = 1, "CANCELLED", 499;
-    /// It failed, and does not say how.
+    /// The call failed for an unknown reason.
     Unknown = 2, "UNKNOWN", 500;
-    /// The request makes no sense.
+    /// The request is invalid.
     InvalidArgument = 3, "INVALID_ARGUMENT", 400;
     /// The deadline passed.
     DeadlineExceeded = 4, "DEADLINE_EXCEEDED", 504;
-    /// What was asked for is not there.
+    /// The requested resource does not exist.
     NotFound = 5, "NOT_FOUND", 404;
-    /// What was to be made is there already.
+    /// The resource to create exists already.
     AlreadyExists = 6, "ALREADY_EXISTS", 409;
-    /// The caller may not.
+    /// The caller lacks the permission.
     PermissionDenied = 7, "PERMISSION_DENIED", 403;
-    /// A quota is used up.
+    /// A quota is exhausted.
     ResourceExhausted = 8, "RESOURCE_EXHAUSTED", 429;
     /// The state of the system does not allow it.
     FailedPrecondition = 9, "FAILED_PRECONDITION", 400;
     /// A conflict with another operation.
     Aborted = 10, "ABORTED", 409;
-    /// Past the valid range.
+    /// A value is out of range.
     OutOfRange = 11, "OUT_OF_RANGE", 400;
-    /// The server does not have this method.
+    /// The server does not implement the method.
     Unimplemented = 12, "UNIMPLEMENTED", 501;
-    /// The server broke.
+    /// Internal error of the server.
     Internal = 13, "INTERNAL", 500;
-    /// Not now; try again.
+    /// The server is unavailable; the caller may retry.
     Unavailable = 14, "UNAVAILABLE", 503;
     /// Data is lost.
     DataLoss = 15, "DATA_LOSS", 500;
-    /// The caller did not say who it is.
+    /// The caller is not authenticated.
     Unauthenticated = 16, "UNAUTHENTICATED", 401;
 }
 
 impl RpcStatus {
-    /// Reads a number (`4`, as in `grpc-status`) or a name (`DEADLINE_EXCEEDED`). A number that gRPC does not define
-    /// is [`RpcStatus::Unknown`], as gRPC says.
+    /// Parses a number (`4`, as in `grpc-status`) or a name (`DEADLINE_EXCEEDED`). A number that gRPC does not define is
+    /// [`RpcStatus::Unknown`], as gRPC requires.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.parse::<usize>() {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_names_read_back() {
+    fn numbers_and_names_parse() {
         for (number, status) in RpcStatus::ALL.into_iter().enumerate() {
             assert_eq!(status as usize, number);
             assert_eq!(RpcStatus::parse(&number.to_string()), Some(status));
@@ -105,9 +105,9 @@ mod tests {
         assert_eq!(RpcStatus::parse("fine"), None);
     }
 
-    /// The statuses that the semantic conventions call a server's errors are those that become a 5xx.
+    /// The statuses that the semantic conventions define as server errors map to a 5xx status code.
     #[test]
-    fn what_is_the_servers_fault_is_a_5xx() {
+    fn server_errors_map_to_5xx() {
         use RpcStatus::{
             DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown,
         };

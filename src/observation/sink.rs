@@ -1,137 +1,150 @@
-//! Where observations go.
+//! Defines the receiver of observations, and the reasons why an observation is dropped.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{Inference, InferenceEnd, Labels, Observation};
-use crate::interner::Interner;
+use super::{InferenceEnd, Labels, Observation};
 
-/// What a [`Sink`] gave out when an inference began.
+/// A number that a [`Sink`] returns for an open inference or a request in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
 
-/// An HTTP request that is under way, served or sent.
+/// An HTTP request in flight, served or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InFlight<'a> {
-    /// Method; one that HTTP does not define becomes `_OTHER`.
+    /// Method; a method that HTTP does not define becomes `_OTHER`.
     pub method: &'a str,
-    /// `https`; `http` where empty.
+    /// `https`; `http` if empty.
     pub scheme: &'a str,
-    /// Whom it was sent to; `None` where it is served here.
+    /// The called server; `None` for a request that this process serves.
     pub peer: Option<&'a str>,
 }
 
-/// Takes observations.
+/// Receives observations.
 ///
-/// Called on the application's own threads, in the middle of its work: an implementation must not block,
-/// must not panic, must not emit a span or an event, and should not allocate once it has seen a label set.
+/// The Layer calls a sink on the application's threads, between two steps of the application's work. An
+/// implementation must not block, must not panic, must not emit a span or an event, and should not allocate for a label
+/// set that it has seen before.
 ///
-/// An inference is in flight for a while, so it comes in parts: [`open`](Sink::open) when its span is
-/// created, [`relabel`](Sink::relabel) when labels are recorded later, [`chunk`](Sink::chunk) between two
-/// chunks of a stream, [`close`](Sink::close) when it ends. Everything else, and an inference made by
-/// hand, comes whole, to [`record`](Sink::record).
+/// The Layer reports an inference in several calls: [`open`](Sink::open) when the span is created,
+/// [`relabel`](Sink::relabel) when the span records further labels, [`chunk`](Sink::chunk) between two chunks of a
+/// stream, and [`close`](Sink::close) when the inference ends. [`record`](Sink::record) receives every other
+/// observation, and the inferences of `record_inference`, in one call.
 pub trait Sink: Send + Sync {
-    /// An inference with these labels began. What is returned comes back with its end.
+    /// Starts an inference with these labels. The Layer passes the returned handle to the later calls.
     fn open(&self, labels: &mut Labels) -> Handle;
 
-    /// An open inference got more labels, which stand over those it had.
+    /// Adds labels to an open inference; a label of `later` replaces an earlier value. Returns the new handle.
     fn relabel(&self, handle: Handle, later: &Labels) -> Handle;
 
-    /// A chunk of an open inference's answer came `gap` after the one before.
+    /// Records the time between two chunks of an open inference's stream.
     fn chunk(&self, _handle: Handle, _gap: Duration) {}
 
-    /// An open inference ended; where it failed, `failure` has the class of the error and the component, if known.
+    /// Ends an open inference. `failure` holds the error type and the component of a failed inference, if known.
     fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>);
 
-    /// Something happened.
+    /// Records a complete observation.
     fn record(&self, observation: &Observation<'_>);
 
-    /// An open inference is not watched any more: it is in flight no longer, and how it ends is not known.
+    /// Ends an open inference whose outcome stays unknown: the inference is in flight no longer.
     fn abandon(&self, _handle: Handle) {}
 
-    /// An HTTP request began. What is returned comes back with [`request_ended`](Sink::request_ended), whatever was
-    /// recorded meanwhile; how it went comes as an observation.
+    /// Starts an HTTP request. The Layer passes the returned handle to [`request_ended`](Sink::request_ended), and
+    /// records outcome and duration as an observation of their own.
     fn request_began(&self, _request: InFlight<'_>) -> Handle {
         Handle::default()
     }
 
-    /// An HTTP request is under way no longer.
+    /// Ends an HTTP request in flight.
     fn request_ended(&self, _handle: Handle) {}
 
-    /// An observation, or a part of one, could not be used; `what` names the field or the value.
+    /// Reports a dropped observation, or a dropped part of an observation; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
 }
 
-/// A sink that is shared.
+/// Implements every method of [`Sink`] but `record` by a call of `$inner`, an expression over `$self`.
+macro_rules! forward_sink {
+    ($self:ident => $inner:expr) => {
+        #[inline]
+        fn open(&$self, labels: &mut $crate::Labels) -> $crate::Handle {
+            $inner.open(labels)
+        }
+
+        fn relabel(&$self, handle: $crate::Handle, later: &$crate::Labels) -> $crate::Handle {
+            $inner.relabel(handle, later)
+        }
+
+        fn chunk(&$self, handle: $crate::Handle, gap: std::time::Duration) {
+            $inner.chunk(handle, gap);
+        }
+
+        #[inline]
+        fn close(
+            &$self,
+            handle: $crate::Handle,
+            end: &$crate::InferenceEnd,
+            failure: Option<&$crate::Labels>,
+        ) {
+            $inner.close(handle, end, failure);
+        }
+
+        fn abandon(&$self, handle: $crate::Handle) {
+            $inner.abandon(handle);
+        }
+
+        fn request_began(&$self, request: $crate::InFlight<'_>) -> $crate::Handle {
+            $inner.request_began(request)
+        }
+
+        fn request_ended(&$self, handle: $crate::Handle) {
+            $inner.request_ended(handle);
+        }
+
+        fn dropped(&$self, reason: $crate::Dropped, what: &str) {
+            $inner.dropped(reason, what);
+        }
+    };
+}
+pub(crate) use forward_sink;
+
+/// A shared sink.
 impl<T: Sink + ?Sized> Sink for Arc<T> {
-    #[inline]
-    fn open(&self, labels: &mut Labels) -> Handle {
-        T::open(self, labels)
-    }
-
-    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
-        T::relabel(self, handle, later)
-    }
-
-    fn chunk(&self, handle: Handle, gap: Duration) {
-        T::chunk(self, handle, gap);
-    }
-
-    #[inline]
-    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
-        T::close(self, handle, end, failure);
-    }
+    forward_sink!(self => (**self));
 
     fn record(&self, observation: &Observation<'_>) {
-        T::record(self, observation);
-    }
-
-    fn abandon(&self, handle: Handle) {
-        T::abandon(self, handle);
-    }
-
-    fn request_began(&self, request: InFlight<'_>) -> Handle {
-        T::request_began(self, request)
-    }
-
-    fn request_ended(&self, request: Handle) {
-        T::request_ended(self, request);
-    }
-
-    fn dropped(&self, reason: Dropped, what: &str) {
-        T::dropped(self, reason, what);
+        (**self).record(observation);
     }
 }
 
-/// Why an observation, or a part of one, was not used; the label `reason` of
+/// The reason why an observation, or a part of an observation, was dropped; the label `reason` of
 /// `observatory_dropped_observations_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dropped {
-    /// A count, size or duration below zero was ignored.
+    /// A negative count, size or duration.
     Negative,
-    /// A value outside its range, a share above 1, say, was ignored.
+    /// A value outside its range, for example a score above 1.
     OutOfRange,
-    /// A value that is not a finite number was ignored.
+    /// A value that is NaN or infinite.
     NotANumber,
-    /// A field held text where a number belongs.
+    /// A text in a field that requires a number.
     NotNumeric,
-    /// A label value was cut at [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES).
+    /// A label value above [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES): the value was truncated.
     Truncated,
-    /// A status outside the known ones was counted as `other`.
+    /// An unknown status: the operation counts as `other`.
     UnknownStatus,
-    /// `observatory.kind` named no kind there is.
+    /// An unknown kind in `observatory.kind`.
     UnknownKind,
-    /// A metric's name is in use for another kind of metric.
+    /// A metric name that another kind of metric uses.
     KindConflict,
-    /// There are too many metrics: a name seems to be made of an id.
+    /// Too many metrics; the application probably puts an id into a metric name.
     TooManyMetrics,
-    /// Too many spans were open at once.
+    /// Too many open spans.
     TooManyOpenSpans,
-    /// The `Debug` or `Display` of a field panicked.
+    /// A panic in the `Debug` or `Display` implementation of a field.
     PanickingField,
-    /// The application raised more alerts at once than there is room for.
+    /// More alerts of the application than the queue holds.
     TooManyAlerts,
-    /// A label of a metric or alert would have said what users and models say; it was left out.
+    /// A label of a metric or an alert with the content of a prompt or an answer: the label was left out.
     Content,
 }
 
@@ -153,7 +166,7 @@ impl Dropped {
         Self::Content,
     ];
 
-    /// The value of the label `reason`.
+    /// Returns the value of the label `reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,72 +184,5 @@ impl Dropped {
             Self::TooManyAlerts => "too_many_alerts",
             Self::Content => "content",
         }
-    }
-}
-
-/// A sink made of a function that takes whole observations.
-///
-/// It remembers the labels of open inferences, 2,000 sets of them, so that the function sees each
-/// inference once, at its end.
-///
-/// ```
-/// use std::sync::atomic::{AtomicU64, Ordering};
-/// use llm_observatory::{FnSink, Observation, ObservatoryLayer};
-/// use tracing_subscriber::prelude::*;
-///
-/// static TOKENS: AtomicU64 = AtomicU64::new(0);
-/// let sink = FnSink::new(|observation: &Observation<'_>| {
-///     if let Observation::Inference(inference) = observation {
-///         TOKENS.fetch_add(inference.end.tokens.output.unwrap_or(0), Ordering::Relaxed);
-///     }
-/// });
-/// let subscriber = tracing_subscriber::registry().with(ObservatoryLayer::new(sink));
-/// tracing::subscriber::with_default(subscriber, || {
-///     tracing::info_span!("inference", model_id = "gpt-4o", tokens = 42).in_scope(|| {});
-/// });
-/// assert_eq!(TOKENS.load(Ordering::Relaxed), 42);
-/// ```
-pub struct FnSink<F> {
-    function: F,
-    open: Interner<()>,
-}
-
-impl<F: Fn(&Observation<'_>) + Send + Sync> FnSink<F> {
-    /// A sink that calls `function` with every observation.
-    pub fn new(function: F) -> Self {
-        Self {
-            function,
-            open: Interner::new(crate::interner::DEFAULT_LIMIT),
-        }
-    }
-}
-
-impl<F> fmt::Debug for FnSink<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FnSink").finish_non_exhaustive()
-    }
-}
-
-impl<F: Fn(&Observation<'_>) + Send + Sync> Sink for FnSink<F> {
-    fn open(&self, labels: &mut Labels) -> Handle {
-        Handle(self.open.resolve(labels, |_| ()).number)
-    }
-
-    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
-        let mut labels = self.open.labels(handle.0);
-        labels.extend(later);
-        self.open(&mut labels)
-    }
-
-    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
-        let mut labels = self.open.labels(handle.0);
-        if let Some(failure) = failure {
-            labels.extend(failure);
-        }
-        self.record(&Inference::from_labels(&labels, *end).into());
-    }
-
-    fn record(&self, observation: &Observation<'_>) {
-        (self.function)(observation);
     }
 }

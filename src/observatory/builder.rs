@@ -1,4 +1,4 @@
-//! Puts an observatory together, for a subscriber of the application's own.
+//! Builds an observatory for a subscriber of the application.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ use crate::{
     runtime::clock::Clock,
 };
 
-/// Puts an observatory together.
+/// Builds an observatory.
 ///
 /// ```
 /// use llm_observatory::{Config, Observatory};
@@ -55,30 +55,32 @@ impl ObservatoryBuilder {
         }
     }
 
-    /// Sets the clock, for tests that own the time.
+    /// Sets the clock, for tests that control the time.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Events that are more verbose are none for the Layer: they pass for somebody else's sake.
+    /// Makes the Layer ignore events that are more verbose than `level` and reach it only because another layer needs
+    /// them.
     pub(super) fn event_level(mut self, level: LevelFilter) -> Self {
         self.event_level = level;
         self
     }
 
-    /// Adds an alert channel of your own; one of the configuration with this name gives way to it.
+    /// Adds an alert channel. It replaces a configured channel of the same name.
     #[cfg(feature = "alerting")]
     pub fn channel(mut self, name: impl Into<String>, channel: crate::alerting::Channel) -> Self {
         self.channels.insert(name.into(), channel);
         self
     }
 
-    /// The Layer for your subscriber, and the observatory; started unless `auto_start` is off.
+    /// Returns the Layer for the application's subscriber, and the observatory, which is started unless `auto_start` is
+    /// off.
     ///
     /// # Errors
     ///
-    /// If the configuration cannot be used, the server's address is taken, or a thread cannot be started.
+    /// Returns an error if the configuration is invalid, the server's address is in use, or a thread cannot be started.
     pub fn build<S>(self) -> Result<(ObservatoryLayer<S>, Observatory), BuildError>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
@@ -155,6 +157,8 @@ impl ObservatoryBuilder {
             channels,
             signals,
         )?;
+        #[cfg(any(feature = "alerting", feature = "otlp"))]
+        report_bundled_roots(&gatherer.registry);
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
             queries,
@@ -202,4 +206,16 @@ fn assemble_alerting(
         signals,
     })?;
     Ok(Alerting::new(assembled))
+}
+
+/// Counts the https clients that trust Mozilla's bundled root certificates, and logs once that there are some.
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+fn report_bundled_roots(registry: &Registry) {
+    let clients = crate::net::clients_on_bundled_roots();
+    let gauge = registry.gauge(&catalog::BUNDLED_ROOT_CLIENTS, &[]);
+    gauge.set(clients as f64);
+    if clients > 0 {
+        let notice = "the system has no usable root certificates: https receivers are verified by Mozilla's bundled list; install ca-certificates, set SSL_CERT_FILE, or name a file in the configuration (`certificate`)";
+        registry.diagnostics().notice(notice.to_owned());
+    }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong while an observatory is made, started or installed.
+//! Errors of building, starting and installing an observatory.
 
 use std::{io, net::SocketAddr};
 
@@ -8,71 +8,71 @@ use crate::{
 
 debug_is_a_sentence!(BuildError, StartError, InstallError);
 
-/// An observatory could not be made. Nothing was started.
+/// An error of building an observatory. Nothing was started.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Configured buckets cannot be used.
+    /// The configured buckets are invalid.
     #[error(transparent)]
     Buckets(#[from] BucketsError),
-    /// Rules, channels or the store of alerts cannot be used.
+    /// The rules, the channels or the storage of alerts are invalid.
     #[cfg(feature = "alerting")]
     #[error(transparent)]
     Alerting(#[from] crate::alerting::AlertingError),
-    /// What sends traces, log records or metrics cannot be set up.
+    /// An exporter of traces, log records or metrics cannot be set up.
     #[cfg(feature = "otlp")]
     #[error(transparent)]
     Traces(#[from] crate::traces::TracesError),
-    /// It could not be started.
+    /// The observatory cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// An observatory could not be started.
+/// An error of starting an observatory.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The server's address cannot be had.
+    /// The server cannot listen on its address.
     #[error(
         "cannot listen on {address} for /metrics ({source}); choose another address with OBSERVATORY_LISTEN=127.0.0.1:9091 or Config::with_listen (port 0 takes any that is free; a Prometheus on this machine has 9090)"
     )]
     Listen {
         /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A thread cannot be started.
     #[error("cannot start the thread {name}")]
     Thread {
-        /// Its name.
+        /// The name of the thread.
         name: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// An observatory could not be installed. Nothing was.
+/// An error of installing an observatory. Nothing was installed.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// It could not be made.
+    /// The observatory cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The process has an observatory installed.
+    /// An observatory is already installed in the process.
     #[error(
         "an observatory is installed already: clone that one, or make a second one beside it with Observatory::builder(config).build()"
     )]
     Installed,
-    /// The process has a `tracing` subscriber.
+    /// A `tracing` subscriber is already installed in the process.
     #[error(
         "a tracing subscriber is installed already: install the observatory once, before anything else, or put its layer into yours with Observatory::builder(config).build()"
     )]
     SubscriberInstalled,
-    /// The process has a `metrics` recorder.
+    /// A `metrics` recorder is already installed in the process.
     #[error(
         "a metrics recorder is installed already: install the observatory before it, or leave the recorder as it is and use Observatory::builder(config).build() with FacadeSink"
     )]

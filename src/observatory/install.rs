@@ -1,4 +1,4 @@
-//! The one place that touches globals: subscriber, recorder, `log` bridge.
+//! Installs the observatory into the process. Only this module sets globals: subscriber, recorder, `log` bridge.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use tracing_subscriber::{
 use super::{InstallError, Observatory};
 use crate::config::Config;
 
-/// Whether this process has an observatory installed, or is about to.
+/// Whether an observatory is installed in this process, or is being installed.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn install(config: Config) -> Result<Observatory, InstallError> {
@@ -27,14 +27,14 @@ pub(super) fn install(config: Config) -> Result<Observatory, InstallError> {
     installed
 }
 
-/// What can fail comes before what cannot be undone.
+/// Installs the observatory. Every step that can fail comes before the steps that cannot be undone.
 fn install_first(config: Config) -> Result<Observatory, InstallError> {
     if has_recorder() {
         return Err(InstallError::RecorderInstalled);
     }
     let filter = EnvFilter::builder().parse_lossy(&config.log_filter);
-    // What nobody wants is turned away outermost, where it is free; the Layer's spans are INFO. The log's own
-    // filter stands on the log alone, so that a quiet log costs no metric.
+    // The outermost filter disables everything that no layer wants, where disabling is free. The spans of the Layer
+    // have the level INFO. The log's own filter applies to the log alone, so that a quiet log costs no metric.
     let outermost = filter
         .max_level_hint()
         .unwrap_or(LevelFilter::TRACE)
@@ -46,13 +46,13 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
         .map_err(InstallError::Build)?;
     let log = observatory
         .log_layer()
-        .with_filter(filter.and(filter_fn(is_for_people)));
+        .with_filter(filter.and(filter_fn(is_logged)));
     let subscriber = tracing_subscriber::registry().with(layer).with(log);
     #[cfg(feature = "otlp")]
     let subscriber = subscriber.with(
         observatory
             .log_export_layer()
-            .with_filter(filter_fn(is_for_people)),
+            .with_filter(filter_fn(is_logged)),
     );
     let installed = if events == outermost {
         tracing::subscriber::set_global_default(subscriber.with(outermost))
@@ -68,15 +68,15 @@ fn install_first(config: Config) -> Result<Observatory, InstallError> {
         metrics::set_global_recorder(observatory.recorder())
             .map_err(|_| InstallError::RecorderInstalled)?;
     }
-    // Now somebody hears it, however short the process lives.
+    // A subscriber is installed now, so the notices are logged even if the process ends soon.
     observatory.0.core.report_notices();
-    // A logger of the application's own stays; its records then do not come through tracing. The level keeps a
-    // disabled `log::trace!` of any dependency where it costs nothing.
+    // A logger that the application has installed stays, and its records do not reach tracing. The level keeps disabled
+    // `log::trace!` calls of dependencies cheap.
     let _ = tracing_log::LogTracer::init_with_filter(events.as_log());
     Ok(observatory)
 }
 
-/// Events that are exported as log records, whatever the log shows: they alone pass where the log wants less.
+/// Returns the level of the events that are exported as log records, independently of the log's filter.
 fn exported_level(config: &Config) -> LevelFilter {
     let traces = &config.traces;
     if config.enabled && traces.enabled && traces.logs.enabled {
@@ -86,12 +86,13 @@ fn exported_level(config: &Config) -> LevelFilter {
     }
 }
 
-/// Whether a `metrics` recorder is there. The facade does not tell; the one it has until then has no size.
+/// Whether a `metrics` recorder is installed. The facade has no query for it; its no-op recorder has size zero.
 fn has_recorder() -> bool {
     metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
-/// Events that are named after a token come a hundred times a second; they are for the Layer, not for people.
-fn is_for_people(metadata: &Metadata<'_>) -> bool {
+/// Whether the log shows this event. Events of single tokens occur hundreds of times a second and are for the Layer
+/// only.
+fn is_logged(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() && matches!(metadata.name(), "token" | "first_token"))
 }

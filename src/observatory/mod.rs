@@ -35,12 +35,10 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
-    spans::AttributeValue,
     status::{Components, Status},
 };
 use crate::{
     config::Config,
-    layer::Registered,
     log,
     metrics::{
         Format, Gatherer, Registry,
@@ -51,6 +49,7 @@ use crate::{
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
     privacy::Redaction,
+    runtime::Registered,
 };
 
 /// A running observatory. Clones share it; it stops when the last clone is dropped.
@@ -61,7 +60,7 @@ pub struct Observatory(Arc<Inner>);
 struct Inner {
     core: Arc<Core>,
     running: Mutex<Option<Running>>,
-    /// Held while the observatory starts or stops.
+    /// Locked while the observatory starts or stops.
     transition: Mutex<()>,
 }
 
@@ -79,7 +78,7 @@ struct Core {
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
-    /// Whether observations are recorded; `config.enabled`.
+    /// Whether observations are recorded (`config.enabled`).
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
     subscriber: Registered,
@@ -92,49 +91,50 @@ type CoreSink = crate::alerting::ObservatorySink;
 type CoreSink = crate::metrics::MetricsSink;
 
 impl Observatory {
-    /// An observatory that is put together by hand.
+    /// Returns a builder, for a subscriber of the application.
     ///
-    /// Where the subscriber has a layer of tracing-opentelemetry already, leave traces to it: [`Config::without_traces`].
-    /// Two of them in one subscriber panic at the first span that both record; that crate does not allow it.
+    /// If the subscriber already has a layer of tracing-opentelemetry, disable traces with [`Config::without_traces`]:
+    /// two such layers in one subscriber panic at the first span that both record, which is a limit of that crate.
     pub fn builder(config: Config) -> ObservatoryBuilder {
         ObservatoryBuilder::new(config)
     }
 
-    /// Everything: subscriber with log output on standard error, `metrics` recorder, server, threads.
+    /// Installs everything: a subscriber with log output on standard error, the `metrics` recorder, the server, and the
+    /// threads.
     ///
-    /// Logs are filtered by `config.log_filter` (`RUST_LOG`); the spans of the Layer are let through whatever it
-    /// says, so a quiet log does not cost a metric.
+    /// `config.log_filter` (`RUST_LOG`) filters the log. The spans of the Layer pass regardless of it, so that a quiet
+    /// log does not cost a metric.
     ///
     /// # Errors
     ///
-    /// If the configuration cannot be used, the address is taken, or a subscriber or recorder is installed
-    /// already. Nothing is installed then.
+    /// Returns an error if the configuration is invalid, the address is in use, or a subscriber or recorder is already
+    /// installed. Nothing is installed then.
     pub fn install(config: Config) -> Result<Self, InstallError> {
         install::install(config)
     }
 
-    /// Starts threads and server, where `auto_start` is off. Does nothing if they run.
+    /// Starts the threads and the server, if `auto_start` is off. Does nothing if they run.
     ///
-    /// After a shutdown they start again. Spans and log records that ended between the two are counted as dropped
-    /// (`shutdown`).
+    /// A stopped observatory can be started again. Spans and log records that end while it is stopped are counted as
+    /// dropped (`shutdown`).
     ///
     /// # Errors
     ///
-    /// If the address is taken, or a thread cannot be started: the system has none, or the one before it was held up
-    /// beyond its deadline and has not come to its end yet.
+    /// Returns an error if the address is in use, or if a thread cannot be started, because the system refuses it or
+    /// because its predecessor outlived the shutdown deadline and still runs.
     pub fn start(&self) -> Result<(), StartError> {
         let core = &self.0.core;
         let _one_at_a_time = lock(&self.0.transition);
         if lock(&self.0.running).is_some() || !core.is_on {
             return Ok(());
         }
-        let begun = Running::begin(core)?;
+        let begun = Running::start(core)?;
         *lock(&self.0.running) = Some(begun);
         Ok(())
     }
 
-    /// Stops server and threads, within `config.shutdown_timeout`, on any executor. What was recorded stays. If another
-    /// shutdown is under way it waits for that.
+    /// Stops the server and the threads, within `config.shutdown_timeout`, on any executor. Recorded metrics are kept.
+    /// Waits for a shutdown that is already in progress.
     pub async fn shutdown(&self) {
         let (done, is_done) = futures_channel::oneshot::channel();
         let observatory = self.clone();
@@ -142,22 +142,22 @@ impl Observatory {
             .name("observatory-stop".to_owned())
             .spawn(move || {
                 observatory.shutdown_blocking();
-                // Nobody may be waiting any more.
+                // The caller may have dropped the future.
                 let _ = done.send(());
             });
         match thread {
-            // Cancelled cannot happen: the thread sends before it ends.
+            // The sender cannot be dropped without a send: the thread sends before it ends.
             Ok(_) => drop(is_done.await),
             Err(_) => self.shutdown_blocking(),
         }
     }
 
-    /// As [`Observatory::shutdown`], for code that is not async.
+    /// Shuts down like [`Observatory::shutdown`], for code that is not async.
     pub fn shutdown_blocking(&self) {
         self.0.stop();
     }
 
-    /// The address that the server listens on; `None` where it does not run.
+    /// Returns the address of the server; `None` if the server does not run.
     #[must_use]
     pub fn listen_address(&self) -> Option<SocketAddr> {
         let running = lock(&self.0.running);
@@ -167,36 +167,36 @@ impl Observatory {
         running.as_ref().and(None)
     }
 
-    /// Whether anything is observed.
+    /// Returns whether anything is observed.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.0.core.is_on
     }
 
-    /// The configuration it was made with.
+    /// Returns the configuration of the observatory.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.core.config
     }
 
-    /// The recorder for `metrics::set_global_recorder`, where you install it yourself.
+    /// Returns the recorder, for an application that calls `metrics::set_global_recorder` itself.
     #[must_use]
     pub fn recorder(&self) -> Registry {
         self.0.core.gatherer.registry.clone()
     }
 
-    /// Every series, written in `format`.
+    /// Writes every series in `format`.
     #[must_use]
     pub fn export_metrics(&self, format: Format) -> String {
         let core = &self.0.core;
         exposition::to_string(&core.gatherer.registry, format, &core.gatherer.gather())
     }
 
-    /// The log that `install` writes, on standard error, for a subscriber of your own. Put it above the observatory's
-    /// Layer: `registry().with(layer).with(observatory.log_layer())`.
+    /// Returns the log layer that `install` uses, which writes to standard error, for a subscriber of the application.
+    /// Add it above the observatory's Layer: `registry().with(layer).with(observatory.log_layer())`.
     ///
-    /// Its format is `config.log_format`, and what it shows goes through the redaction of `config.traces.redaction`, with
-    /// traces or without. Where traces are on, every line inside a span names trace and span.
+    /// `config.log_format` selects the format, and `config.traces.redaction` redacts the lines, with and without
+    /// traces. If traces are on, every line inside a span names the trace and the span.
     #[must_use]
     pub fn log_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
     where
@@ -209,11 +209,12 @@ impl Observatory {
         if let Some(traces) = &core.traces {
             return Box::new(traces.log_layer(redaction, format, is_ansi));
         }
-        Box::new(log::layer(redaction, log::Untraced, format, is_ansi))
+        Box::new(log::layer(redaction, log::NoIds, format, is_ansi))
     }
 
-    /// A layer that exports events as log records by OTLP, for a subscriber of your own; `install` has it. It does
-    /// nothing where `traces.logs` is off. Put it above the observatory's Layer, as [`Observatory::log_layer`].
+    /// Returns the layer that exports events as log records over OTLP, for a subscriber of the application; `install`
+    /// adds it. The layer does nothing if `traces.logs` is off. Add it above the observatory's Layer, as
+    /// [`Observatory::log_layer`].
     #[cfg(feature = "otlp")]
     #[must_use]
     pub fn log_export_layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
@@ -221,20 +222,20 @@ impl Observatory {
         S: Subscriber + for<'l> LookupSpan<'l> + Send + Sync,
     {
         let traces = self.0.core.traces.as_ref();
-        match traces.and_then(crate::traces::Traces::record_layer) {
+        match traces.and_then(|traces| traces.record_layer(self.0.core.gatherer.clock.clone())) {
             Some(layer) => Box::new(layer),
             None => Box::new(tracing_subscriber::layer::Identity::new()),
         }
     }
 
-    /// The traces of the last minutes: the most recent, the slowest, those that failed, and the spans that are open.
+    /// Returns the traces of the last minutes: the most recent, the slowest, the failed, and the open spans.
     #[cfg(feature = "otlp")]
     #[must_use]
     pub fn traces(&self) -> crate::traces::LiveTraces {
         self.0.core.live_traces()
     }
 
-    /// How it is.
+    /// Returns the status of the observatory, as `/status` shows it.
     #[must_use]
     pub fn status(&self) -> Status {
         let is_running = lock(&self.0.running).is_some();
@@ -248,7 +249,7 @@ impl Observatory {
         crate::alerting::Alerts::new(&self.0.core.alerting)
     }
 
-    /// Records an observation made by hand.
+    /// Records an observation.
     pub fn record<'a>(&self, observation: impl Into<Observation<'a>>) {
         if self.0.core.is_on {
             self.0.core.sink.record(&observation.into());
@@ -260,7 +261,7 @@ impl Observatory {
         self.record(inference);
     }
 
-    /// Records an HTTP request that was served.
+    /// Records an HTTP request that the service handled.
     pub fn record_http_request(&self, request: HttpRequest<'_>) {
         self.record(request);
     }
@@ -270,22 +271,22 @@ impl Observatory {
         self.record(load);
     }
 
-    /// Records an operation on a cache.
+    /// Records a cache operation.
     pub fn record_cache_operation(&self, operation: CacheOperation<'_>) {
         self.record(operation);
     }
 
-    /// Records an operation on a database.
+    /// Records a database operation.
     pub fn record_database_operation(&self, operation: DatabaseOperation<'_>) {
         self.record(operation);
     }
 
-    /// Records an operation on a queue.
+    /// Records a queue operation.
     pub fn record_queue_operation(&self, operation: QueueOperation<'_>) {
         self.record(operation);
     }
 
-    /// Records the choice of a model.
+    /// Records the selection of a model.
     pub fn record_routing_decision(&self, decision: RoutingDecision<'_>) {
         self.record(decision);
     }
@@ -295,7 +296,7 @@ impl Observatory {
         self.record(error);
     }
 
-    /// Records into a metric of the application's own.
+    /// Records a value of a metric that the application defines.
     pub fn record_custom_metric(&self, metric: CustomMetric<'_>) {
         self.record(metric);
     }
@@ -311,7 +312,7 @@ impl fmt::Debug for Observatory {
 }
 
 impl Core {
-    /// The traces of the last minutes.
+    /// Returns the traces of the last minutes.
     #[cfg(feature = "otlp")]
     fn live_traces(&self) -> crate::traces::LiveTraces {
         crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
@@ -330,12 +331,12 @@ impl Inner {
         let _one_at_a_time = lock(&self.transition);
         let running = lock(&self.running).take();
         if let Some(running) = running {
-            running.end(&self.core);
+            running.stop(&self.core);
         }
     }
 }
 
-/// A panic elsewhere leaves what is behind the lock as it was between two changes: go on with it.
+/// Locks a mutex, also if a panic has poisoned it: every guarded value is valid between two changes.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The endpoints and the middleware in an axum router of the application's own.
+//! Adds the endpoints and the middleware to an axum router of the application.
 
 use axum::Router;
 
@@ -6,8 +6,9 @@ use super::Observatory;
 use crate::middleware::http::{HttpMonitorLayer, HttpOptions};
 
 impl Observatory {
-    /// The endpoints of the server, for a router of your own: `/`, `/metrics`, `/health`, `/status` and, with feature
-    /// `alerting`, Prometheus's API. To be merged or nested; they answer on your runtime, and only while it is free.
+    /// Returns the endpoints of the server, to merge or nest into a router of the application: `/`, `/metrics`,
+    /// `/health`, `/status` and, with the feature `alerting`, Prometheus's API. They run on the application's runtime,
+    /// so they do not answer while it is blocked.
     ///
     /// ```
     /// # use llm_observatory::{Config, Observatory};
@@ -19,10 +20,11 @@ impl Observatory {
         crate::server::mounted(super::sources::sources(&self.0.core))
     }
 
-    /// Everything for an axum router in one call: its requests are watched, failures and panics are counted, and
-    /// `/metrics`, `/health` and `/status` (or what the configuration calls them) answer before it.
+    /// Instruments an axum router in one call: monitors its requests, counts failures and panics, and serves
+    /// `/metrics`, `/health` and `/status` (or the configured paths) before the router's own routes.
     ///
-    /// Those three are not counted. Routes that are added to what this returns are not watched.
+    /// Requests to those three endpoints are not counted. Routes that are added to the returned router are not
+    /// monitored.
     ///
     /// ```
     /// # use llm_observatory::{Config, Observatory, middleware::http::HttpOptions};
@@ -35,7 +37,7 @@ impl Observatory {
     /// ```
     pub fn instrument(&self, router: Router, options: HttpOptions) -> Router {
         let watched = router.layer(HttpMonitorLayer::with_options(options));
-        // Not merged: a path that both have would be a panic.
+        // A fallback instead of `merge`, which panics if both routers have the same path.
         crate::server::mounted_essentials(super::sources::sources(&self.0.core))
             .fallback_service(watched)
     }

@@ -1,7 +1,7 @@
-//! Pushes every series to a Collector, each minute and at the end.
+//! Pushes every series to a Collector, at an interval and at shutdown.
 //!
-//! The thread has a current-thread runtime of its own, as the one for traces: a Collector that hangs holds up nobody.
-//! Series are cumulative, so a push that fails is made good by the next one; nothing is queued.
+//! The push runs on a current-thread runtime on its own thread, so that a Collector that hangs delays nothing else.
+//! Series are cumulative: the next push makes up for a failed push, so nothing is queued.
 
 use std::{
     io,
@@ -16,24 +16,24 @@ use crate::{
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    runtime::own_thread::{End, Executor},
+    runtime::own_thread::{Executor, ShutdownDeadline},
     traces::{
-        Complaint, Encoded, ExportError, Patience, PushConfig, Sent, Signal, TracesError,
+        Complaint, Deadline, Encoded, ExportError, PushConfig, Sent, Signal, TracesError,
         Transport, deliver_parts, say, unharmed,
     },
 };
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-push";
 
-/// What pushes, before it runs.
+/// The push, before its thread is started.
 pub(super) struct Pusher(Transport);
 
-/// The thread, and what ends it.
-pub(super) struct Pushing(Executor);
+/// The thread of the push.
+pub(super) struct PushThread(Executor);
 
 impl Pusher {
-    /// `None` where nothing is to be pushed.
+    /// Returns `None` if the push is disabled.
     pub(super) fn new(config: &PushConfig) -> Result<Option<Self>, TracesError> {
         config
             .enabled
@@ -42,7 +42,7 @@ impl Pusher {
     }
 }
 
-impl Pushing {
+impl PushThread {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Option<Self>> {
         if core.pusher.is_none() {
             return Ok(None);
@@ -54,40 +54,40 @@ impl Pushing {
         Ok(Some(Self(executor)))
     }
 
-    /// Pushes once more, until `deadline`.
+    /// Sends the last push, until `deadline`.
     pub(super) fn stop(self, deadline: Instant) {
-        // A moment to count the push.
+        // The extra time is for counting the push.
         self.0.stop(deadline, Duration::from_millis(100));
     }
 }
 
-async fn run(core: &Core, end: End) {
+async fn run(core: &Core, end: ShutdownDeadline) {
     let Some(Pusher(transport)) = &core.pusher else {
         return;
     };
-    let results = Results::new(core);
+    let results = PushResults::new(core);
     let mut complaint = Complaint::default();
-    let mut patience = Patience::new(end);
+    let mut deadline = Deadline::new(end);
     let config = &core.config.push;
     let mut pause = config.interval;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = patience.announced() => {}
+            () = deadline.signalled() => {}
         }
-        let is_last = patience.is_ending();
-        patience.begin(config.time_of_one());
+        let is_last = deadline.is_shutting_down();
+        deadline.begin(config.time_of_one());
         let mut sent = Sent::default();
-        let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
+        let pushed = unharmed(push(core, transport, &mut deadline, &mut sent)).await;
         let error = pushed.err().or(sent.error);
-        results.count(sent.refused, error.as_ref());
+        results.count(sent.rejected, error.as_ref());
         let asked = error.as_ref().and_then(ExportError::pause);
         pause = asked.map_or(config.interval, |asked| asked.max(config.interval));
-        if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
+        if (error.is_some() || sent.rejected > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
             say(|| match error {
                 None => {
-                    tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
+                    tracing::warn!(target: "llm_observatory", %address, points = sent.rejected, "points of metrics were refused by their receiver");
                 }
                 Some(error) => {
                     tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
@@ -100,23 +100,23 @@ async fn run(core: &Core, end: End) {
     }
 }
 
-async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
+async fn push(core: &Core, transport: &Transport, deadline: &mut Deadline, sent: &mut Sent) {
     let parts = transport.parts(protobuf::request(
         &core.gatherer.registry,
         &core.gatherer.gather(),
     ));
     let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
-    deliver_parts(parts, attempt, patience, sent).await;
+    deliver_parts(parts, attempt, deadline, sent).await;
 }
 
-/// Pushes, by what became of them.
-struct Results {
-    whole: Arc<Series<Counter>>,
+/// Counters of the pushes by result.
+struct PushResults {
+    success: Arc<Series<Counter>>,
     partial: Arc<Series<Counter>>,
-    failed: Arc<Series<Counter>>,
+    failure: Arc<Series<Counter>>,
 }
 
-impl Results {
+impl PushResults {
     fn new(core: &Core) -> Self {
         let of = |result| {
             core.gatherer
@@ -124,17 +124,17 @@ impl Results {
                 .counter(&catalog::PUSHES, &[("result", result)])
         };
         Self {
-            whole: of("success"),
+            success: of("success"),
             partial: of("partial"),
-            failed: of("failure"),
+            failure: of("failure"),
         }
     }
 
     fn count(&self, refused: usize, error: Option<&ExportError>) {
         match (refused, error) {
-            (0, None) => &self.whole,
+            (0, None) => &self.success,
             (_, None) => &self.partial,
-            (_, Some(_)) => &self.failed,
+            (_, Some(_)) => &self.failure,
         }
         .add(1);
     }

@@ -1,4 +1,4 @@
-//! `PromQL` queries of the application about its own series.
+//! Evaluates `PromQL` queries of the application over its own series.
 
 use std::time::SystemTime;
 
@@ -12,9 +12,10 @@ use crate::{
 };
 
 impl Observatory {
-    /// Evaluates a `PromQL` expression at a time: now is `SystemTime::now()`, or your own clock's.
+    /// Evaluates a `PromQL` expression at a time. The current time is `SystemTime::now()`, or the time of the
+    /// application's `Clock`.
     ///
-    /// Series are kept at each tick (`config.tick`), for `config.query.retention`.
+    /// Series are stored at each tick (`config.tick`), and kept for `config.query.retention`.
     ///
     /// ```
     /// # use llm_observatory::{Config, Observatory};
@@ -27,8 +28,8 @@ impl Observatory {
     ///
     /// # Errors
     ///
-    /// When the text is no query, the evaluation fails as it would in Prometheus, or a limit of `config.query` is
-    /// reached.
+    /// Returns an error if the text is not a valid query, if the evaluation fails as it would in Prometheus, or if a
+    /// limit of `config.query` is reached.
     pub fn query(&self, query: &str, at: SystemTime) -> Result<QueryResult, QueryError> {
         let queries = &self.0.core.queries;
         queries.run(&queries.engine, query, None, |run| {
@@ -40,13 +41,13 @@ impl Observatory {
     ///
     /// # Errors
     ///
-    /// As [`Observatory::query`], and when the range has no or too many steps.
+    /// Returns the errors of [`Observatory::query`], and an error if the range has no steps or too many.
     pub fn query_range(&self, query: &str, range: Range) -> Result<QueryResult, QueryError> {
         let queries = &self.0.core.queries;
         queries.run(&queries.engine, query, None, |run| run.over(range))
     }
 
-    /// The kept series: for evaluating many expressions against them with an engine of your own.
+    /// Returns the stored series, for an application that evaluates many expressions with its own engine.
     #[must_use]
     pub fn series_store(&self) -> &SeriesStore {
         &self.0.core.queries.store

@@ -1,4 +1,4 @@
-//! Builds the resource attributes that metrics, traces and log records of the service share.
+//! The resource attributes of the service, which are the same in metrics, traces and log records.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,10 @@ use uuid::Uuid;
 
 use crate::{config::ServiceConfig, metrics::exposition::ResourceAttributes};
 
-/// Returns the configured attributes of the service. The name, version and environment of `service` override
-/// attributes with the same keys.
+/// Returns the attributes of the resource. The fields of `service` take precedence over its further attributes.
 ///
-/// `service.instance.id` distinguishes the processes of a service; Prometheus makes the label `instance` of it. The
-/// id is a new random UUID (version 4 of RFC 9562) at each start, as OpenTelemetry's conventions recommend, unless the
-/// configuration has an id.
+/// `service.instance.id` distinguishes two processes of one service; receivers turn it into the label `instance`. It is
+/// a random UUID at each start, as OpenTelemetry's conventions recommend, unless the configuration sets it.
 pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
     let ours = [
         ("telemetry.distro.name", env!("CARGO_PKG_NAME")),
@@ -46,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn service_settings_override_attributes_with_the_same_key() {
+    fn what_is_said_of_the_service_itself_stands_over_its_attributes() {
         let mut service = Config::default().service;
         service.name = "router".to_owned();
         service.attributes = [("service.name", "other"), ("k8s.pod.name", "router-0")]
@@ -61,5 +59,15 @@ mod tests {
         let own = ("service.instance.id".to_owned(), "a".to_owned());
         service.attributes.extend([own]);
         assert_eq!(drawn(&attributes(&service)), "a");
+    }
+
+    #[test]
+    fn the_instance_id_is_a_random_uuid_of_version_4() {
+        let all = attributes(&Config::default().service);
+        let id = of(&all, "service.instance.id").unwrap();
+        let parts: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+        assert!(id[14..].starts_with('4'), "{id}");
+        assert!(id[19..].starts_with(['8', '9', 'a', 'b']), "{id}");
     }
 }

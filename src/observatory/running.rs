@@ -1,4 +1,4 @@
-//! The threads of an observatory that runs: begun together, ended together.
+//! Starts and stops the threads of an observatory together.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,7 +9,7 @@ use super::{
 #[cfg(feature = "alerting")]
 use crate::alerting::Notifying;
 
-/// The threads, as far as they have begun.
+/// The threads that have been started.
 #[derive(Default)]
 pub(super) struct Running {
     #[cfg(feature = "server")]
@@ -20,24 +20,24 @@ pub(super) struct Running {
     #[cfg(feature = "otlp")]
     has_traces: bool,
     #[cfg(feature = "otlp")]
-    pushing: Option<super::push::Pushing>,
+    push_thread: Option<super::push::PushThread>,
 }
 
 impl Running {
-    /// Begins all of them; what cannot is an error, and nothing runs then.
-    pub(super) fn begin(core: &Arc<Core>) -> Result<Self, StartError> {
+    /// Starts all threads. If a thread cannot be started, those already started are stopped.
+    pub(super) fn start(core: &Arc<Core>) -> Result<Self, StartError> {
         let mut running = Self::default();
-        match running.begin_each(core) {
+        match running.start_each(core) {
             Ok(()) => Ok(running),
             Err(error) => {
-                running.end(core);
+                running.stop(core);
                 Err(error)
             }
         }
     }
 
-    /// What can be refused from outside, the address, comes first.
-    fn begin_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
+    /// Starts the threads one by one. The server comes first, since its address may be in use.
+    fn start_each(&mut self, core: &Arc<Core>) -> Result<(), StartError> {
         let thread = |name| move |source| StartError::Thread { name, source };
         #[cfg(feature = "server")]
         if core.config.prometheus.enabled {
@@ -50,32 +50,33 @@ impl Running {
         }
         #[cfg(feature = "otlp")]
         if let Some(traces) = &core.traces {
-            // Whichever of its threads cannot be had, the others are stopped.
+            // Set before the start, so that an error stops the threads that have already been started.
             self.has_traces = true;
             traces.start().map_err(thread("obs-traces"))?;
         }
         #[cfg(feature = "otlp")]
         {
-            let pushing = super::push::Pushing::start(core);
-            self.pushing = pushing.map_err(thread(super::push::NAME))?;
+            let push_thread = super::push::PushThread::start(core);
+            self.push_thread = push_thread.map_err(thread(super::push::NAME))?;
         }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
     }
 
-    /// Where the server listens.
+    /// Returns the address of the server.
     #[cfg(feature = "server")]
     pub(super) fn listen(&self) -> Option<std::net::SocketAddr> {
         self.server.as_ref().map(|server| server.address)
     }
 
-    /// Ends those that have begun, within the configured time.
-    pub(super) fn end(self, core: &Core) {
+    /// Stops the threads, within the configured time.
+    pub(super) fn stop(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
         if let Some(work) = &self.work {
             work.end();
         }
-        // Before anybody is waited for: a client that does not read must not cost the last spans.
+        // The pipeline learns the deadline before this thread waits for the server, so that a client that does not read
+        // does not cost the last spans.
         #[cfg(feature = "otlp")]
         if let (true, Some(traces)) = (self.has_traces, &core.traces) {
             traces.announce_end(deadline);
@@ -91,19 +92,19 @@ impl Running {
         if let Some(work) = self.work {
             work.join(deadline);
         }
-        // When the others count no more, so that the last push says all.
+        // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]
-        if let Some(pushing) = self.pushing {
-            // A moment for it in any case: it is that exporters hang which it has to tell.
-            let moment = Instant::now() + std::time::Duration::from_millis(250);
-            pushing.stop(deadline.max(moment));
+        if let Some(push_thread) = self.push_thread {
+            // The push gets at least this time, since it reports exporters that hang until the deadline.
+            let min_deadline = Instant::now() + std::time::Duration::from_millis(250);
+            push_thread.stop(deadline.max(min_deadline));
         }
-        // Last: what the others have decided is sent, or kept.
+        // Last: sends or stores the notifications that the other threads have produced.
         #[cfg(feature = "alerting")]
         if let Some(notifying) = self.notifying {
-            // A moment for it, too, however long a receiver of traces took.
-            let moment = Instant::now() + std::time::Duration::from_millis(250);
-            notifying.stop(deadline.max(moment));
+            // The notifications get at least this time, too, however long the exporters of traces took.
+            let min_deadline = Instant::now() + std::time::Duration::from_millis(250);
+            notifying.stop(deadline.max(min_deadline));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Fills in the values that the server answers from.
+//! Builds the values that the server answers from, and starts the server.
 
 use std::{net::SocketAddr, sync::Arc};
 

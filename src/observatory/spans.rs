@@ -1,67 +1,15 @@
-//! Spans whose name and attributes are known only when they are made.
+//! Opens spans whose name and attributes are known only at run time.
 
 use tracing::{Instrument as _, Span, field, info_span};
 
 use super::Observatory;
-
-/// The value of an attribute.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum AttributeValue {
-    /// A truth value.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number.
-    Number(f64),
-    /// A text.
-    Text(String),
-}
-
-macro_rules! from {
-    ($($from:ty => $variant:ident by $into:expr;)+) => {$(
-        impl From<$from> for AttributeValue {
-            fn from(value: $from) -> Self {
-                Self::$variant($into(value))
-            }
-        }
-    )+};
-}
-
-from! {
-    bool => Bool by bool::from;
-    i8 => Integer by i64::from;
-    i16 => Integer by i64::from;
-    i32 => Integer by i64::from;
-    i64 => Integer by i64::from;
-    u8 => Integer by i64::from;
-    u16 => Integer by i64::from;
-    u32 => Integer by i64::from;
-    f32 => Number by f64::from;
-    f64 => Number by f64::from;
-    &str => Text by str::to_owned;
-    String => Text by String::from;
-}
-
-/// OpenTelemetry has no larger whole numbers than `i64`: what is beyond leaves as the text of it, and stays exact.
-impl From<u64> for AttributeValue {
-    fn from(value: u64) -> Self {
-        i64::try_from(value).map_or_else(|_| Self::Text(value.to_string()), Self::Integer)
-    }
-}
-
-/// As of `u64`.
-impl From<usize> for AttributeValue {
-    fn from(value: usize) -> Self {
-        (value as u64).into()
-    }
-}
+use crate::observation::AttributeValue;
 
 impl Observatory {
-    /// Runs `work` in a span of this name, with these attributes.
+    /// Runs `work` in a span with this name and these attributes.
     ///
-    /// Where the name is known beforehand, `tracing::info_span!` and `#[instrument]` are cheaper. The attributes go into
-    /// traces alone, as far as redaction lets them; metrics and log lines do not have them.
+    /// If the name is known at compile time, `tracing::info_span!` and `#[instrument]` are cheaper. The attributes
+    /// appear only in traces, after redaction; metrics and log lines do not have them.
     ///
     /// ```
     /// # use llm_observatory::{Config, Observatory};
@@ -89,11 +37,11 @@ impl Observatory {
         work.instrument(span).await
     }
 
-    /// As [`Observatory::with_span`], and what `work` fails with is the span's error.
+    /// Runs `work` like [`Observatory::with_span`], and records an error of `work` as the error of the span.
     ///
     /// # Errors
     ///
-    /// What `work` fails with.
+    /// Returns the error of `work`.
     pub async fn try_with_span<K, V, T, E, F>(
         &self,
         name: &str,
@@ -116,7 +64,8 @@ impl Observatory {
     }
 }
 
-/// The callsite is one for all: a name of the moment is `otel.name`, which tracing-opentelemetry takes for it.
+/// Opens a span. All custom spans share one callsite; `otel.name` carries the name, which tracing-opentelemetry uses as
+/// the name of the span.
 fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
     name: &str,
     attributes: impl IntoIterator<Item = (K, V)>,
@@ -132,22 +81,8 @@ fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
     for (key, value) in attributes {
         crate::traces::set_attribute(&span, key.into(), value.into());
     }
-    // Without traces there is nobody to have them.
+    // Without traces, nothing reads the attributes.
     #[cfg(not(feature = "otlp"))]
     drop(attributes);
     span
-}
-
-#[cfg(test)]
-mod tests {
-    use super::AttributeValue;
-
-    #[test]
-    fn a_whole_number_stays_exact() {
-        assert_eq!(AttributeValue::from(3_usize), AttributeValue::Integer(3));
-        assert_eq!(
-            AttributeValue::from(u64::MAX),
-            AttributeValue::Text("18446744073709551615".to_owned())
-        );
-    }
 }

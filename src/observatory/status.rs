@@ -1,4 +1,4 @@
-//! How an observatory is: what `/status` says.
+//! The status of an observatory, as `/status` shows it.
 
 use std::{net::SocketAddr, time::SystemTime};
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::Core;
 
-/// How an observatory is.
+/// The status of an observatory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
     /// `service.name`.
     pub service: String,
-    /// The preset, where one was chosen.
+    /// The preset, if one was selected.
     pub environment: Option<String>,
     /// Version of llm-observatory.
     pub version: &'static str,
@@ -22,7 +22,7 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Seconds from the Unix epoch to the start.
     pub started_unix_seconds: u64,
-    /// Where the server listens.
+    /// The address of the server.
     pub listen: Option<String>,
     /// Whether each component runs.
     pub components: Components,
@@ -30,14 +30,14 @@ pub struct Status {
     pub metrics: usize,
     /// Series of all metrics.
     pub series: usize,
-    /// Observations so far.
+    /// The number of observations.
     pub observations: u64,
-    /// Observations, or parts of one, that could not be used.
+    /// Observations, or parts of observations, that were dropped.
     pub dropped_observations: u64,
-    /// How it went with each exporter of traces; none where they are off.
+    /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
-    /// Rules, alerts, notifications.
+    /// Numbers of rules, alerts and notifications.
     #[cfg(feature = "alerting")]
     pub alerts: crate::alerting::AlertsStatus,
 }
@@ -50,7 +50,7 @@ pub struct Status {
 )]
 #[non_exhaustive]
 pub struct Components {
-    /// Threads are running.
+    /// Whether the threads run.
     pub running: bool,
     /// The server.
     pub prometheus: bool,
@@ -63,7 +63,7 @@ pub struct Components {
 }
 
 impl Core {
-    /// The status; whether threads run, and where the server listens, they know.
+    /// Returns the status. The caller passes whether the threads run and the address of the server.
     pub(super) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
         let families = self.gatherer.registry.families();
         let counted = |name| self.gatherer.registry.counter_total(name);

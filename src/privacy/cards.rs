@@ -1,44 +1,46 @@
-//! Finds the numbers of payment cards among digits.
+//! Finds the numbers of payment cards in runs of digits.
 //!
-//! One number in ten has the right check digit by chance, so that alone is not enough: ids, counts and times are long,
-//! too. A card's number begins as one of the networks' does, has as many digits as theirs have, and is no part of an id.
+//! One number in ten has a valid check digit by chance, and ids, counts and times are long numbers too. A card number
+//! therefore must also start with the prefix of a card network, have the length of that network's numbers, and not be
+//! part of an id.
 
 use std::ops::{Range, RangeInclusive};
 
-/// Digits of a card's number.
-const DIGITS: RangeInclusive<usize> = FEWEST_DIGITS..=MOST_DIGITS;
-pub(super) const FEWEST_DIGITS: usize = 13;
-const MOST_DIGITS: usize = 19;
+/// The number of digits of a card number.
+const DIGITS: RangeInclusive<usize> = MIN_DIGITS..=MAX_DIGITS;
+pub(super) const MIN_DIGITS: usize = 13;
+const MAX_DIGITS: usize = 19;
 
-/// How numbers are printed on cards. Such groups are one whatever letter they touch.
+/// The digit groups that are printed on cards. A run in such groups is a card number even if it touches a letter.
 const LAYOUTS: [&[usize]; 4] = [&[4, 4, 4, 4], &[4, 4, 4, 4, 3], &[4, 6, 5], &[4, 6, 4]];
 
-/// A run of digits, in groups or not, somewhere in a text.
+/// A run of digits, in groups or not, within a text.
 struct Run<'t> {
     text: &'t str,
     groups: Vec<Range<usize>>,
 }
 
-/// The digits of a number, as far as it may be a card's.
+/// The digits of a number, up to the maximum length of a card number.
 struct Digits {
-    digits: [u8; MOST_DIGITS],
+    digits: [u8; MAX_DIGITS],
     count: usize,
 }
 
-/// Where cards' numbers stand in a part of a text, which begins and ends with a digit. What they share they share.
+/// Returns the ranges of card numbers in `part`, a part of `text` that begins and ends with a digit. Card numbers that
+/// overlap are returned as one range.
 pub(super) fn cards(text: &str, part: Range<usize>) -> Vec<Range<usize>> {
     let run = Run::new(text, part);
     let mut found: Vec<Range<usize>> = Vec::new();
     for first in 0..run.groups.len() {
-        // The longest one: a shorter one within it may be chance.
+        // The longest match: a shorter match within it may be chance.
         let longest = (first..run.groups.len())
-            .take_while(|last| run.digits(first, *last) <= MOST_DIGITS)
+            .take_while(|last| run.digits(first, *last) <= MAX_DIGITS)
             .filter(|last| run.is_card(first, *last))
             .last();
         let Some(last) = longest else { continue };
         let (start, end) = (run.groups[first].start, run.groups[last].end);
         match found.last_mut() {
-            // What a date and half a card make by chance must not save the other half.
+            // A date and half of a card number can match by chance; the other half must be masked too.
             Some(before) if start < before.end => before.end = before.end.max(end),
             _ => found.push(start..end),
         }
@@ -46,9 +48,9 @@ pub(super) fn cards(text: &str, part: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a number is a card's.
+/// Whether an integer is a card number.
 pub(super) fn is_card(number: u64) -> bool {
-    // Thirteen digits at least.
+    // At least thirteen digits.
     number >= 1_000_000_000_000 && Digits::new(itoa::Buffer::new().format(number)).is_card()
 }
 
@@ -67,7 +69,7 @@ impl<'t> Run<'t> {
         Self { text, groups }
     }
 
-    /// How many digits these groups have together.
+    /// Returns the number of digits in a range of groups.
     fn digits(&self, first: usize, last: usize) -> usize {
         self.groups[first..=last]
             .iter()
@@ -86,14 +88,14 @@ impl<'t> Run<'t> {
                     .all(|(group, length)| group.len() == *length)
         });
         Digits::new(&self.text[place.clone()]).is_card()
-            && (is_laid_out || !self.is_part_of_more(&place))
+            && (is_laid_out || !self.is_part_of_id(&place))
     }
 
-    /// Whether this is a part of an id, or of a fraction.
-    fn is_part_of_more(&self, place: &Range<usize>) -> bool {
+    /// Whether this range is part of an id or of a fraction.
+    fn is_part_of_id(&self, place: &Range<usize>) -> bool {
         let before = &self.text[..place.start];
         let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        // A line break that was printed as `\n` is none.
+        // The `n` of a line break that was printed as `\n` is no letter of an id.
         let is_escape = [r"\n", r"\r", r"\t"]
             .iter()
             .any(|escape| before.ends_with(escape));
@@ -107,7 +109,8 @@ impl<'t> Run<'t> {
             || self.is_in_a_uuid(place)
     }
 
-    /// RFC 9562: 8-4-4-4-12 hexadecimal digits. Nobody looks farther than one is long.
+    /// Whether this range is part of a UUID (RFC 9562: 8-4-4-4-12 hexadecimal digits). The search is limited to the
+    /// length of a UUID.
     fn is_in_a_uuid(&self, place: &Range<usize>) -> bool {
         const LENGTH: usize = 36;
         let bytes = self.text.as_bytes();
@@ -125,7 +128,7 @@ impl<'t> Run<'t> {
 
 impl Digits {
     fn new(text: &str) -> Self {
-        let mut digits = [0; MOST_DIGITS];
+        let mut digits = [0; MAX_DIGITS];
         let mut count = 0;
         for byte in text.bytes().filter(u8::is_ascii_digit) {
             if let Some(place) = digits.get_mut(count) {
@@ -140,7 +143,7 @@ impl Digits {
         DIGITS.contains(&self.count) && self.is_issued() && self.has_check_digit()
     }
 
-    /// ISO/IEC 7812: the networks' numbers and their lengths.
+    /// Whether the prefix and the length are those of a card network (ISO/IEC 7812).
     fn is_issued(&self) -> bool {
         let six = self.digits[..6]
             .iter()
@@ -164,7 +167,7 @@ impl Digits {
         is_visa || is_mastercard || is_american_express || is_diners || is_another || is_maestro
     }
 
-    /// ISO/IEC 7812-1, annex B.
+    /// Whether the check digit is valid (ISO/IEC 7812-1, annex B).
     fn has_check_digit(&self) -> bool {
         let digits = self.digits[..self.count].iter().rev();
         let sum: u32 = digits
@@ -200,7 +203,7 @@ mod tests {
         }
         for other in [
             4_111_111_111_111_112,
-            // The check digit alone is chance.
+            // Numbers with a valid check digit by chance.
             1_732_480_000_000_000_003,
             7_992_739_871_300_000_008,
             4_242,
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn times_are_no_cards() {
-        // Seconds from 2001 to 2096, in ms, µs and ns.
+        // Times from 2001 to 2096, in ms, µs and ns.
         for seconds in (1_000_000_000_u64..4_000_000_000).step_by(7_654_321) {
             if seconds / 1_000_000_000 == 1 {
                 assert!(!is_card(seconds * 1_000_000_000 + 123_456_789), "{seconds}");
@@ -234,7 +237,7 @@ mod tests {
             run.is_in_a_uuid(&(14..28))
         };
         assert!(part(id) && !part(&format!("{id}-1")) && !part(&format!("1{id}")));
-        // As many steps as there are digits, not their square.
+        // The number of steps is linear in the number of digits.
         let start = std::time::Instant::now();
         found(&"4-1-1-1-".repeat(64 << 10));
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());

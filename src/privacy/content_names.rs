@@ -1,6 +1,6 @@
-//! Which attributes are content: what users and models say, what tools are given, and headers.
+//! Lists the names of attributes that hold content: prompts, completions, tool arguments, and headers.
 
-/// Whole names.
+/// Full names.
 const NAMES: &[&str] = &[
     "access_token",
     "ai.prompt",
@@ -51,8 +51,8 @@ const NAMES: &[&str] = &[
     "x-auth-token",
 ];
 
-/// Beginnings of names: the `GenAI` conventions', `OpenInference`'s, `OpenLLMetry`'s, the AI SDK's, and captured headers.
-const BEGINNINGS: &[&str] = &[
+/// Prefixes of names: of the `GenAI` conventions, `OpenInference`, `OpenLLMetry`, the AI SDK, and captured headers.
+const PREFIXES: &[&str] = &[
     "ai.prompt.",
     "embedding.embeddings.",
     "gen_ai.completion",
@@ -86,16 +86,17 @@ const BEGINNINGS: &[&str] = &[
     "traceloop.entity.output",
 ];
 
-/// Names with such a beginning that say only how much there was.
+/// Names that have such a prefix but hold only a size.
 const SIZES: &[&str] = &["http.request.body.size", "http.response.body.size"];
 
-/// Whether what is said under this name is content: it is no label, and leaves by no trace or log unless somebody asks.
+/// Whether an attribute of this name holds content. Content is never a label, and leaves the process in a trace or log
+/// line only if the configuration allows it.
 pub(crate) fn is_content(key: &str) -> bool {
     if SIZES.iter().any(|name| key.eq_ignore_ascii_case(name)) {
         return false;
     }
     NAMES.iter().any(|name| key.eq_ignore_ascii_case(name))
-        || BEGINNINGS.iter().any(|beginning| {
+        || PREFIXES.iter().any(|beginning| {
             key.get(..beginning.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(beginning))
         })

@@ -1,14 +1,14 @@
-//! Tells credentials from words and counts: in a service for language models a `token` is mostly none.
+//! Tells credentials from words and counts, since most values called `token` in a service for language models are none.
 
-/// Characters that a credential has at least.
-pub(super) const FEWEST: usize = 8;
-/// Letters without a digit and without a break that are no word any more.
-const LONGEST_WORD: usize = 16;
+/// The minimum length of a credential in bytes.
+pub(super) const MIN_BYTES: usize = 8;
+/// The maximum length of a word without digits and without separators.
+const MAX_WORD_BYTES: usize = 16;
 
-/// Whether a text that is called a token looks like a credential: letters and digits mixed, or letters that no word is
-/// made of.
+/// Whether the value of a field called token looks like a credential: letters mixed with digits, or letters that form
+/// no word.
 pub(super) fn is_credential(text: &str) -> bool {
-    if text.len() < FEWEST || text.contains(char::is_whitespace) {
+    if text.len() < MIN_BYTES || text.contains(char::is_whitespace) {
         return false;
     }
     let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
@@ -24,11 +24,11 @@ pub(super) fn is_credential(text: &str) -> bool {
         .as_bytes()
         .windows(2)
         .filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
-    // Of mixed letters every fourth pair or so goes up; of `UnexpectedEndOfInput` every sixth.
+    // In random letters, about every fourth pair changes to upper case; in `UnexpectedEndOfInput`, every sixth.
     changes.count() * 5 > text.len()
         || words.into_iter().any(|word| {
             let is_camel = has_both_cases(word);
-            word.len() >= LONGEST_WORD && !is_camel
+            word.len() >= MAX_WORD_BYTES && !is_camel
         })
 }
 

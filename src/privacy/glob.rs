@@ -1,12 +1,12 @@
-//! A whole text, or one with any text in some of its places.
+//! Matches names against patterns in which `*` stands for any text.
 
-/// A text in which `*` stands for any text, none included, wherever it stands and however often.
+/// A pattern in which each `*` stands for any text, including the empty text. A pattern may contain several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Glob {
     Whole(String),
-    /// What stands before the only `*`, at the end: most patterns that are not whole.
-    Beginning(String),
-    /// What stands before the first `*`, between them, and after the last one.
+    /// The text before a single `*` at the end, the most frequent form of a pattern.
+    Prefix(String),
+    /// The texts before the first `*`, between the `*`s, and after the last one.
     Pieces {
         first: String,
         between: Vec<String>,
@@ -21,7 +21,7 @@ impl Glob {
         let mut between: Vec<String> = pieces.collect();
         match between.pop() {
             None => Self::Whole(first),
-            Some(last) if last.is_empty() && between.is_empty() => Self::Beginning(first),
+            Some(last) if last.is_empty() && between.is_empty() => Self::Prefix(first),
             Some(last) => Self::Pieces {
                 first,
                 between,
@@ -30,11 +30,11 @@ impl Glob {
         }
     }
 
-    /// Takes each piece where it is found first, so the time is linear in the text.
+    /// Whether a text matches. Each piece is matched at its first occurrence, so the time is linear in the text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(whole) => text == whole,
-            Self::Beginning(beginning) => text.starts_with(beginning.as_str()),
+            Self::Prefix(beginning) => text.starts_with(beginning.as_str()),
             Self::Pieces {
                 first,
                 between,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     proptest! {
-        /// As somebody else's globs match.
+        /// Compares with the `regex` crate.
         #[test]
         fn it_matches_what_a_regular_expression_matches(
             pattern in "[ab*]{0,8}",

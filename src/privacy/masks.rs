@@ -1,25 +1,26 @@
-//! Masks what looks like a secret wherever it stands in a text.
+//! Masks credentials, e-mail addresses and card numbers in any text.
 
 use std::{borrow::Cow, sync::OnceLock};
 
 use regex::{Captures, Regex};
 
 use super::{
-    cards::{FEWEST_DIGITS, cards},
+    cards::{MIN_DIGITS, cards},
     credential::is_credential,
 };
 
-/// Stands where something was masked.
+/// Replaces a masked part of a text.
 pub(crate) const MASK: &str = "[masked]";
 
-/// Keys of well-known services, bearer tokens, and whatever is called a key; then e-mail addresses. Each with ASCII
-/// characters of which what it matches has at least one; none is any.
+/// Patterns of keys of well-known services, bearer tokens, values of fields called key, and e-mail addresses. Each
+/// pattern comes with ASCII characters of which every match contains at least one; an empty string means that there is
+/// no such character.
 const SECRETS: &[(&str, &str)] = &[
     (
         r"(?i)(?P<kept>^|[^a-z0-9]|\\[nrt])(?:bearer|basic)\s+[a-z0-9._~+/=-]{8,}",
         "",
     ),
-    // Behind an underscore only with a hyphen: `orders_pk_constraint` is a name.
+    // After an underscore only with a hyphen: `orders_pk_constraint` is an ordinary name.
     (
         r"(?P<kept>^|[^A-Za-z0-9_]|\\[nrt])(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}",
         "-_",
@@ -37,13 +38,13 @@ const SECRETS: &[(&str, &str)] = &[
         r"(?P<kept>^|[^A-Za-z0-9]|\\[nrt])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
         "J",
     ),
-    // A quoted value goes to its closing quote, or to the end where it has none.
+    // A quoted value extends to its closing quote, or to the end of the text.
     (
         r#"(?i)(?:api[-_]?key|(?:access|refresh)[-_]?token|secret|passwd|password)\\*["']?\s*[=:]\s*(?:Some\()?(?:\\+"[^"]*"?|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s,;&]+)"#,
         "=:",
     ),
     (r"(?P<kept>://)[^/\s:@]*:(?:[^/\s@]+@)+", "@"),
-    // Addresses that are secrets themselves: of Slack, Discord and Teams, and of Telegram's bots.
+    // URLs that are secrets themselves: webhooks of Slack, Discord and Teams, and the API of Telegram's bots.
     (
         r"(?P<kept>hooks\.slack\.com/(?:services|workflows|triggers)/|/api/webhooks/[0-9]+/|webhook\.office\.com/webhookb2/)[A-Za-z0-9/_@.-]{8,}",
         "/",
@@ -55,101 +56,101 @@ const SECRETS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What stands before a secret stays.
+/// Keeps the text before the secret.
 const REPLACEMENT: &str = "${kept}[masked]";
 
-/// A run of digits, in groups or not, in which the number of a card may be.
+/// A run of digits, in groups or not, that may contain a card number.
 const DIGITS: &str = r"[0-9](?:[ .-]?[0-9]){12,}";
-/// What is called a token: masked where it looks like a credential.
+/// The value of a field called token, which is masked if it looks like a credential.
 const TOKEN: &str = r#"(?i)(?P<kept>token\\*["']?\s*[=:]\s*(?:Some\()?\\*["']?)(?P<value>[^\s"'\\,;&(){}\[\]<>]{8,})"#;
-const TOKEN_NEEDS: &str = "=:";
+const TOKEN_NEEDED: &str = "=:";
 
-/// How often a text is gone over at most: what one mask leaves may be another's.
-const MOST_PASSES: usize = 4;
+/// The maximum number of passes over a text, since a mask can expose a match of another pattern.
+const MAX_PASSES: usize = 4;
 
-/// What is masked.
+/// The masks of a configuration.
 #[derive(Debug)]
 pub(super) struct Masks {
-    has_usual: bool,
-    more: Vec<Regex>,
-    /// Made when it is needed first: it takes some milliseconds, which who has neither log nor traces need not pay.
-    /// `None` where it cannot be made.
+    are_defaults_enabled: bool,
+    custom: Vec<Regex>,
+    /// Compiled at the first use, which takes some milliseconds that a process without logs and traces saves. `None` if
+    /// the compilation failed.
     compiled: OnceLock<Option<Compiled>>,
 }
 
-/// What is masked, ready to be looked for.
+/// The compiled masks.
 #[derive(Debug)]
 struct Compiled {
     secrets: Vec<Mask>,
     token: Option<Mask>,
     digits: Option<Regex>,
-    /// For each byte the masks that need it, or another like it.
+    /// For each byte, the bits of the masks that need it or one of its alternatives.
     needed_by: Box<[u16; 256]>,
 }
 
-/// A pattern.
+/// A compiled pattern.
 #[derive(Debug)]
 struct Mask {
     regex: Regex,
-    /// Its bit in what was seen of a text; `None` where it must be tried on every text.
+    /// The bit of this mask in [`Contents::bits`]; `None` if the pattern must be tried on every text.
     bit: Option<u16>,
 }
 
-/// What kinds of characters a text has: enough to leave out most patterns, in one pass over it. What masks put in a
-/// text has none that a pattern needs, so it holds good for the text whatever was masked.
+/// The kinds of characters that a text contains, found in one pass, which exclude most patterns. The replacements of
+/// masks contain no character that a pattern needs, so the value stays valid after masking.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    /// Of masks whose characters are there.
+struct Contents {
+    /// The bits of the masks whose characters occur.
     bits: u16,
-    /// Whether there may be a card's number.
+    /// Whether the text has enough digits for a card number.
     has_digits: bool,
 }
 
 impl Masks {
     /// # Errors
     ///
-    /// The pattern of one's own that is no regular expression.
-    pub(super) fn new(has_usual: bool, more: &[String]) -> Result<Self, String> {
+    /// Returns the first custom pattern that is not a regular expression.
+    pub(super) fn new(are_defaults_enabled: bool, custom: &[String]) -> Result<Self, String> {
         let compile = |pattern: &String| Regex::new(pattern).map_err(|_| pattern.clone());
         Ok(Self {
-            has_usual,
-            more: more.iter().map(compile).collect::<Result<_, _>>()?,
+            are_defaults_enabled,
+            custom: custom.iter().map(compile).collect::<Result<_, _>>()?,
             compiled: OnceLock::new(),
         })
     }
 
-    /// `None` where nothing is masked.
+    /// Masks a text; returns `None` if nothing is masked.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
         match self.compiled() {
             Some(compiled) => compiled.apply(text),
-            // What cannot be judged is not shown.
+            // A text that cannot be checked is masked as a whole.
             None => Some(MASK.to_owned()),
         }
     }
 
-    /// Makes now what is needed at the first text.
+    /// Compiles the masks before the first text arrives.
     pub(super) fn prepare(&self) {
         self.compiled();
     }
 
     fn compiled(&self) -> Option<&Compiled> {
-        let compile = || Compiled::new(self.has_usual, &self.more).ok();
+        let compile = || Compiled::new(self.are_defaults_enabled, &self.custom).ok();
         self.compiled.get_or_init(compile).as_ref()
     }
 
-    /// Whether the usual masks are on: those that need no pattern go by it, too.
-    pub(super) const fn has_usual(&self) -> bool {
-        self.has_usual
+    /// Whether the default masks are enabled. Masks without a pattern depend on this option, too.
+    pub(super) const fn are_defaults_enabled(&self) -> bool {
+        self.are_defaults_enabled
     }
 }
 
 impl Compiled {
-    fn new(has_usual: bool, more: &[Regex]) -> Result<Self, regex::Error> {
+    fn new(are_defaults_enabled: bool, custom: &[Regex]) -> Result<Self, regex::Error> {
         let mut secrets = Vec::new();
         let mut needed_by = Box::new([0; 256]);
         let mut next = 1_u16;
         let mut mask = |pattern: &str, needed: &str| {
-            // A pattern for which no bit is left is always tried.
+            // A pattern without a bit is always tried.
             let bit = Some(next).filter(|bit| !needed.is_empty() && *bit != 0);
             for byte in needed.bytes() {
                 needed_by[usize::from(byte)] |= bit.unwrap_or_default();
@@ -159,12 +160,21 @@ impl Compiled {
             }
             Regex::new(pattern).map(|regex| Mask { regex, bit })
         };
-        for (pattern, needed) in SECRETS.iter().filter(|_| has_usual) {
+        for (pattern, needed) in SECRETS.iter().filter(|_| are_defaults_enabled) {
             secrets.push(mask(pattern, needed)?);
         }
-        let token = has_usual.then(|| mask(TOKEN, TOKEN_NEEDS)).transpose()?;
-        secrets.extend(more.iter().cloned().map(|regex| Mask { regex, bit: None }));
-        let digits = has_usual.then(|| Regex::new(DIGITS)).transpose()?;
+        let token = are_defaults_enabled
+            .then(|| mask(TOKEN, TOKEN_NEEDED))
+            .transpose()?;
+        secrets.extend(
+            custom
+                .iter()
+                .cloned()
+                .map(|regex| Mask { regex, bit: None }),
+        );
+        let digits = are_defaults_enabled
+            .then(|| Regex::new(DIGITS))
+            .transpose()?;
         Ok(Self {
             secrets,
             token,
@@ -173,36 +183,36 @@ impl Compiled {
         })
     }
 
-    /// `None` where nothing is masked.
+    /// Masks a text; returns `None` if nothing is masked.
     fn apply(&self, text: &str) -> Option<String> {
-        self.passes(text, self.seen(text))
+        self.apply_repeatedly(text, self.contents(text))
     }
 
-    fn seen(&self, text: &str) -> Seen {
+    fn contents(&self, text: &str) -> Contents {
         let bytes = text.bytes();
         let bits = bytes.clone().map(|byte| self.needed_by[usize::from(byte)]);
         let digits = bytes.filter(u8::is_ascii_digit).count();
-        Seen {
+        Contents {
             bits: bits.fold(0, |all, one| all | one),
-            has_digits: digits >= FEWEST_DIGITS,
+            has_digits: digits >= MIN_DIGITS,
         }
     }
 
-    fn passes(&self, text: &str, seen: Seen) -> Option<String> {
-        let mut masked = self.apply_seeing(text, seen)?;
-        for _ in 1..MOST_PASSES {
-            match self.apply_seeing(&masked, seen) {
-                Some(more) => masked = more,
+    fn apply_repeatedly(&self, text: &str, contents: Contents) -> Option<String> {
+        let mut masked = self.apply_once(text, contents)?;
+        for _ in 1..MAX_PASSES {
+            match self.apply_once(&masked, contents) {
+                Some(custom) => masked = custom,
                 None => break,
             }
         }
         Some(masked)
     }
 
-    fn apply_seeing(&self, text: &str, seen: Seen) -> Option<String> {
+    fn apply_once(&self, text: &str, contents: Contents) -> Option<String> {
         let mut masked = Cow::Borrowed(text);
         for Mask { regex, bit } in &self.secrets {
-            if seen.lacks(*bit) {
+            if contents.lacks(*bit) {
                 continue;
             }
             if let Cow::Owned(changed) = regex.replace_all(&masked, REPLACEMENT) {
@@ -210,13 +220,13 @@ impl Compiled {
             }
         }
         if let Some(Mask { regex, bit }) = &self.token
-            && !seen.lacks(*bit)
+            && !contents.lacks(*bit)
             && let Cow::Owned(changed) = regex.replace_all(&masked, without_credential)
         {
             masked = Cow::Owned(changed);
         }
         if let Some(digits) = &self.digits
-            && seen.has_digits
+            && contents.has_digits
             && let Some(changed) = without_cards(digits, &masked)
         {
             masked = Cow::Owned(changed);
@@ -228,14 +238,14 @@ impl Compiled {
     }
 }
 
-impl Seen {
-    /// Whether a text has nothing of what a mask needs.
+impl Contents {
+    /// Whether the text lacks the characters that a mask needs.
     fn lacks(self, bit: Option<u16>) -> bool {
         bit.is_some_and(|bit| self.bits & bit == 0)
     }
 }
 
-/// A token without its value, if that is a credential.
+/// Masks the value of a token if it looks like a credential.
 fn without_credential(found: &Captures<'_>) -> String {
     if is_credential(&found["value"]) {
         format!("{}{MASK}", &found["kept"])
@@ -244,7 +254,7 @@ fn without_credential(found: &Captures<'_>) -> String {
     }
 }
 
-/// A text without the cards in its runs of digits: groups that are one card's number beside others are masked alone.
+/// Masks the card numbers in a text. In a run of digit groups, only the groups of a card number are masked.
 fn without_cards(digits: &Regex, text: &str) -> Option<String> {
     let runs = digits.find_iter(text);
     let found: Vec<_> = runs.flat_map(|run| cards(text, run.range())).collect();
@@ -273,13 +283,13 @@ mod tests {
     static USUAL: LazyLock<Compiled> =
         LazyLock::new(|| Compiled::new(true, &[Regex::new("9+").unwrap()]).unwrap());
 
-    /// A text that has something of everything.
-    const EVERYTHING: Seen = Seen {
+    /// The contents of a text with every kind of character.
+    const EVERYTHING: Contents = Contents {
         bits: u16::MAX,
         has_digits: true,
     };
 
-    /// Pieces of which secrets are made.
+    /// Generates texts from the parts of secrets.
     fn text() -> impl Strategy<Value = String> {
         let pieces = [
             "bearer",
@@ -334,11 +344,11 @@ mod tests {
         #[test]
         fn no_pattern_that_would_match_is_left_out(text in text()) {
             let masks = &*USUAL;
-            prop_assert_eq!(masks.passes(&text, masks.seen(&text)), masks.passes(&text, EVERYTHING));
+            prop_assert_eq!(masks.apply_repeatedly(&text, masks.contents(&text)), masks.apply_repeatedly(&text, EVERYTHING));
         }
     }
 
-    /// Secrets, each as it stands in a text and what of it must not be left.
+    /// Generates secrets: the text around each secret, and the part that must not remain.
     fn planted() -> impl Strategy<Value = (String, String)> {
         let card = proptest::sample::select(vec![
             "4111111111111111",
@@ -479,7 +489,7 @@ mod tests {
         check("key_sk-abcdef123456", "key_[masked]");
         let name = "violates orders_pk_constraint";
         check(name, name);
-        // `4000-00-04 4111 1111`, whose digits happen to check, is the beginning of it.
+        // The text starts with `4000-00-04 4111 1111`, which has a valid check digit by chance.
         check("4000-00-04 4111 1111 1111 1111", "[masked]");
         check("2024-05-05 4111 1111 1111 1111", "2024-05-05 [masked]");
         check("order 4111111111111112", "order 4111111111111112");

@@ -1,4 +1,5 @@
-//! Decides which text may leave the process: secrets, content of prompts and answers, masks for credentials.
+//! Decides which text may leave the process: withholds the content of prompts and completions, masks credentials, and
+//! hides secrets.
 
 mod cards;
 mod content_names;

@@ -121,7 +121,7 @@ impl Redaction {
         let is_token = ending
             .and_then(|start| key.get(start..))
             .is_some_and(|ending| ending.eq_ignore_ascii_case(TOKEN));
-        if is_token && self.masks.has_usual() && is_credential(text) {
+        if is_token && self.masks.are_defaults_enabled() && is_credential(text) {
             return Some(MASK.to_owned());
         }
         self.masks.apply(text)
@@ -129,7 +129,7 @@ impl Redaction {
 
     /// Whether an integer is masked because it is a card number.
     pub(crate) fn masks_number(&self, number: impl TryInto<u64>) -> bool {
-        self.masks.has_usual() && number.try_into().is_ok_and(is_card)
+        self.masks.are_defaults_enabled() && number.try_into().is_ok_and(is_card)
     }
 
     /// Whether a floating-point number is masked because it is a card number.

@@ -1,6 +1,6 @@
-//! Provides a monotonic clock for durations and a wall clock for dates.
+//! A monotonic clock for durations and a wall clock for dates, both replaceable in tests.
 //!
-//! A test replaces both clocks by a [`ManualClock`], also on the threads of the observatory.
+//! A clock that `ObservatoryBuilder::clock` sets also applies to the observatory's own threads.
 
 use std::{
     fmt,
@@ -27,11 +27,11 @@ enum Wall {
     Manual(Arc<ManualTime>),
 }
 
-/// The time that a [`ManualClock`] and its clocks share.
+/// The state that a [`ManualClock`] and its clocks share.
 struct ManualTime {
     mock: Arc<quanta::Mock>,
     start: SystemTime,
-    passed_ns: AtomicU64,
+    elapsed_ns: AtomicU64,
 }
 
 impl Default for Clock {
@@ -41,8 +41,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Returns the clocks of the machine. The monotonic clock reads the time stamp counter of the CPU if the counter is
-    /// reliable, otherwise the clock of the kernel.
+    /// Returns the clocks of the machine: the CPU's time stamp counter if it is reliable, or else the kernel's clock.
     #[must_use]
     pub fn system() -> Self {
         Self {
@@ -57,7 +56,7 @@ impl Clock {
         self.monotonic.raw()
     }
 
-    /// Returns the time between two readings of the monotonic clock.
+    /// Returns the time between two readings.
     #[inline]
     pub(crate) fn between(&self, start: u64, end: u64) -> Duration {
         Duration::from_nanos(self.monotonic.delta_as_nanos(start, end))
@@ -69,18 +68,18 @@ impl Clock {
         match &self.wall {
             Wall::System => SystemTime::now(),
             Wall::Manual(time) => {
-                time.start + Duration::from_nanos(time.passed_ns.load(Ordering::Acquire))
+                time.start + Duration::from_nanos(time.elapsed_ns.load(Ordering::Acquire))
             }
         }
     }
 
-    /// Reads the wall clock in milliseconds since the Unix epoch.
+    /// Reads the wall clock, in milliseconds since the Unix epoch.
     #[cfg(feature = "alerting")]
     pub(crate) fn unix_ms(&self) -> UnixMs {
         UnixMs::from(self.wall())
     }
 
-    /// Waits until `condition` is notified or `timeout` has passed on this clock; may also return early.
+    /// Waits on `condition` until it is notified or `timeout` has passed on this clock. Spurious wake-ups are possible.
     pub(crate) fn wait<'l, T>(
         &self,
         lock: MutexGuard<'l, T>,
@@ -89,7 +88,8 @@ impl Clock {
     ) -> MutexGuard<'l, T> {
         let timeout = match &self.wall {
             Wall::System => timeout,
-            // A manual clock does not notify this condition, so the caller must check the time often. Only tests do this.
+            // A manual clock does not notify `condition` when it advances, so the wait is short. Only tests use this
+            // branch.
             Wall::Manual(_) => timeout.min(Duration::from_millis(2)),
         };
         condition
@@ -108,7 +108,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A clock that a test advances.
+/// A clock that advances only when a test advances it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -133,17 +133,17 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// Creates a clock that stands at 2025-01-01 00:00:00 UTC.
+    /// Creates a clock that is set to 2025-01-01 00:00:00 UTC.
     #[must_use]
     pub fn new() -> Self {
         const START: Duration = Duration::from_hours(482_136);
         let (monotonic, mock) = quanta::Clock::mock();
-        // A reading of 0 means "never" in some callers.
+        // Not 0, since 0 could be mistaken for "never".
         mock.increment(1_000_000_000_u64);
         let time = ManualTime {
             mock,
             start: SystemTime::UNIX_EPOCH + START,
-            passed_ns: AtomicU64::new(0),
+            elapsed_ns: AtomicU64::new(0),
         };
         Self {
             monotonic,
@@ -163,8 +163,10 @@ impl ManualClock {
     /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let nanoseconds = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        // The wall clock advances first, so that a thread that the monotonic clock wakes reads the new date.
-        self.time.passed_ns.fetch_add(nanoseconds, Ordering::AcqRel);
+        // The wall clock first: a thread that the monotonic clock wakes must read the new date.
+        self.time
+            .elapsed_ns
+            .fetch_add(nanoseconds, Ordering::AcqRel);
         self.time.mock.increment(by);
     }
 }

@@ -1,12 +1,12 @@
-//! Errors as `main` shows them.
+//! Formats errors as one sentence: the message of the error, followed by the messages of its causes.
 //!
-//! What `fn main() -> Result<(), Box<dyn Error>>` returns is printed by its `Debug`, and so is what `unwrap` meets. For
-//! the errors that a service meets when it starts, that is the sentence with its causes: it names the key, the value and
-//! what would be right, where the derived one shows how the error is built.
+//! `fn main() -> Result<(), Box<dyn Error>>` and `unwrap` print the `Debug` form of an error. For the errors of
+//! start-up this form is the sentence, which names the key, the value and the valid values. The derived form would show
+//! the structure of the error instead.
 
 use std::error::Error;
 
-/// An error and its causes, but none whose text stands there already.
+/// Formats an error and its causes; skips a cause whose text is already part of the sentence.
 pub(crate) fn sentence(error: &dyn Error) -> String {
     let mut said = error.to_string();
     let mut next = error.source();
@@ -21,7 +21,7 @@ pub(crate) fn sentence(error: &dyn Error) -> String {
     said
 }
 
-/// The `Debug` of errors is their sentence.
+/// Implements `Debug` for an error type with [`sentence`].
 macro_rules! debug_is_a_sentence {
     ($($error:ty),+ $(,)?) => {$(
         impl std::fmt::Debug for $error {

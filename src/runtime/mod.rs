@@ -1,10 +1,14 @@
-//! Provides the machinery below every area: clocks, time stamps, threads, random numbers, error texts.
+//! Runtime support for every area: clocks, the observatory's own threads, random numbers, error texts, the handle of
+//! the subscriber.
 
 pub(crate) mod clock;
 pub(crate) mod error_text;
 pub(crate) mod own_thread;
 pub(crate) mod random;
+mod registered;
 #[cfg(feature = "alerting")]
 pub(crate) mod report_once;
 #[cfg(feature = "alerting")]
 pub(crate) mod unix_ms;
+
+pub(crate) use self::registered::Registered;

@@ -1,4 +1,4 @@
-//! The endpoints, and what they answer.
+//! The routes of the server, and the endpoints for metrics, health, status, and the index page.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -14,46 +14,46 @@ use serde_json::json;
 use super::Sources;
 use super::metrics;
 
-/// What the endpoints answer from.
+/// The state that all endpoints share.
 #[derive(Clone)]
-pub(super) struct Answers {
+pub(super) struct ServerState {
     pub(super) sources: Arc<Sources>,
-    /// Of the server; `None` where the application's serves them.
+    /// The address of the server; `None` if the application's server serves the endpoints.
     pub(super) address: Option<SocketAddr>,
-    scrapes: metrics::Scrapes,
+    scrape_limit: metrics::ScrapeLimit,
     #[cfg(feature = "alerting")]
-    pub(super) questions: super::api::Questions,
+    pub(super) query_limit: super::api::QueryLimit,
 }
 
-/// Where the status is.
+/// The path of the status.
 const STATUS: &str = "/status";
 
-/// The routes of the server.
+/// Returns the routes of the observatory's own server.
 pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
-    let answers = Answers::new(sources, Some(address));
-    routes(&answers).fallback(not_found).with_state(answers)
+    let state = ServerState::new(sources, Some(address));
+    routes(&state).fallback(not_found).with_state(state)
 }
 
-/// The same routes, for a server of the application's.
+/// Returns the same routes, for a server of the application.
 #[cfg(feature = "http")]
 pub(crate) fn mounted(sources: Sources) -> Router {
-    let answers = Answers::new(Arc::new(sources), None);
-    routes(&answers).with_state(answers)
+    let state = ServerState::new(Arc::new(sources), None);
+    routes(&state).with_state(state)
 }
 
-/// Metrics, health and status alone, for a server of the application's.
+/// Returns the routes of metrics, health and status, for a server of the application.
 #[cfg(feature = "http")]
 pub(crate) fn mounted_essentials(sources: Sources) -> Router {
-    let answers = Answers::new(Arc::new(sources), None);
-    essentials(&answers.sources).with_state(answers)
+    let state = ServerState::new(Arc::new(sources), None);
+    essentials(&state.sources).with_state(state)
 }
 
-fn routes(answers: &Answers) -> Router<Answers> {
-    let router = essentials(&answers.sources).route("/", get(index));
+fn routes(state: &ServerState) -> Router<ServerState> {
+    let router = essentials(&state.sources).route("/", get(index));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
-        .merge(super::actions::router(answers));
+        .merge(super::actions::router(state));
     #[cfg(feature = "otlp")]
     let router = router
         .merge(super::traces::router())
@@ -61,37 +61,42 @@ fn routes(answers: &Answers) -> Router<Answers> {
     router
 }
 
-fn essentials(sources: &Sources) -> Router<Answers> {
+fn essentials(sources: &Sources) -> Router<ServerState> {
     Router::new()
         .route(&sources.options.metrics_path, get(scrape))
         .route(&sources.options.health_path, get(health))
         .route(STATUS, get(status))
 }
 
-impl Answers {
+impl ServerState {
     fn new(sources: Arc<Sources>, address: Option<SocketAddr>) -> Self {
         Self {
             sources,
             address,
-            scrapes: metrics::Scrapes::default(),
+            scrape_limit: metrics::ScrapeLimit::default(),
             #[cfg(feature = "alerting")]
-            questions: super::api::Questions::default(),
+            query_limit: super::api::QueryLimit::default(),
         }
     }
 }
 
 async fn scrape(
-    State(Answers {
-        sources, scrapes, ..
-    }): State<Answers>,
+    State(ServerState {
+        sources,
+        scrape_limit,
+        ..
+    }): State<ServerState>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    scrapes.answer(sources, query.get("format").map(String::as_str), &headers)
+    scrape_limit.answer(sources, query.get("format").map(String::as_str), &headers)
 }
 
-/// First form: that this answers, while the application's runtime may be blocked, is what it says.
-async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderMap) -> Response {
+/// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
+async fn health(
+    State(ServerState { sources, .. }): State<ServerState>,
+    headers: HeaderMap,
+) -> Response {
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
@@ -108,7 +113,7 @@ async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderM
             }),
         );
     }
-    // draft-inadarei-api-health-check-06
+    // The format of draft-inadarei-api-health-check-06.
     json_response(
         "application/health+json",
         &json!({
@@ -120,11 +125,11 @@ async fn health(State(Answers { sources, .. }): State<Answers>, headers: HeaderM
 }
 
 async fn status(
-    State(Answers {
+    State(ServerState {
         sources, address, ..
-    }): State<Answers>,
+    }): State<ServerState>,
 ) -> Response {
-    // On a thread of the pool, since it may wait for an evaluation of rules.
+    // On a blocking thread, since the status may wait for an evaluation of rules.
     let read = tokio::task::spawn_blocking(move || (sources.status)(address)).await;
     match read {
         Ok(body) => json_body("application/json", body),
@@ -133,7 +138,7 @@ async fn status(
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps of them, which always serialise.
+    // Strings, numbers and maps always serialise.
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     json_body(content_type, body)
 }
@@ -150,12 +155,12 @@ fn json_body(content_type: &'static str, body: String) -> Response {
 }
 
 async fn index(
-    State(Answers { sources, .. }): State<Answers>,
+    State(ServerState { sources, .. }): State<ServerState>,
     nested: Result<NestedPath, NestedPathRejection>,
 ) -> Response {
     let registry = &sources.gatherer.registry;
-    // Relative, for a prefix that a proxy takes away. Below one of a router's, the page's own address has no `/` at
-    // its end, so that a relative address begins with its last part.
+    // Relative links, so that they work behind a proxy that strips a prefix. The address of a nested index page has no
+    // `/` at its end, so relative links must repeat its last segment.
     let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
     let row = |path: &str, what: &str| {
         let below = path.trim_start_matches('/');
@@ -173,23 +178,23 @@ async fn index(
         ),
         row(
             &format!("{}?format=json", sources.options.metrics_path),
-            "the same as JSON",
+            "the same series as JSON",
         ),
         row(&sources.options.health_path, "health"),
-        row(STATUS, "the observatory itself"),
+        row(STATUS, "status of the observatory"),
         #[cfg(feature = "alerting")]
         row(
             "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",
-            "any PromQL question; Grafana can ask, too",
+            "PromQL queries, also for Grafana",
         ),
         #[cfg(feature = "alerting")]
-        row("/api/v1/alerts", "what is pending or fires"),
+        row("/api/v1/alerts", "pending and firing alerts"),
         #[cfg(feature = "alerting")]
-        row("/api/v1/rules", "what is watched"),
+        row("/api/v1/rules", "alerting and recording rules"),
         #[cfg(feature = "alerting")]
         row(
             "/api/observatory/alerts/history",
-            "who was told what, and when",
+            "history of notifications",
         ),
         #[cfg(feature = "otlp")]
         row("/api/observatory/traces", "the same traces as JSON"),
@@ -208,7 +213,7 @@ async fn index(
     Html(page).into_response()
 }
 
-/// The last part of the path that the routes are nested under.
+/// Returns the last segment of the path that the routes are nested under.
 pub(super) fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
     let nested = nested.ok()?;
     let path = nested.as_str().trim_end_matches('/');
@@ -222,9 +227,9 @@ pub(super) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-async fn not_found(State(Answers { sources, .. }): State<Answers>) -> Response {
+async fn not_found(State(ServerState { sources, .. }): State<ServerState>) -> Response {
     let text = format!(
-        "not here; there are {}, {}, {STATUS} and what / lists\n",
+        "not found; the endpoints are {}, {}, {STATUS} and those that / lists\n",
         sources.options.metrics_path, sources.options.health_path
     );
     (StatusCode::NOT_FOUND, text).into_response()

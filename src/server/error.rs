@@ -1,4 +1,4 @@
-//! Errors of the start of the server.
+//! Errors of starting the server.
 
 use std::{io, net::SocketAddr};
 

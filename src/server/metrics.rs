@@ -1,7 +1,7 @@
-//! `/metrics`: rendered on a thread of the pool, and sent as it is rendered.
+//! Answers `/metrics`. The response is rendered on a blocking thread and sent in chunks while it is rendered.
 //!
-//! A chunk waits until the client has taken the ones before, so a large registry is never one string, and a
-//! client that does not read costs one thread until our patience ends.
+//! Each chunk waits until the client has read the previous ones, so a large registry is never one string in memory. A
+//! client that does not read occupies one thread until the time limit of the scrape.
 
 use std::{
     io::{self, Write as _},
@@ -34,14 +34,14 @@ use crate::metrics::{
     exposition::{self, Chunks},
 };
 
-/// Chunks on their way to a client.
-const IN_FLIGHT: usize = 2;
-/// Time that a client may take for the whole; Prometheus gives up after 10 s by itself.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Scrapes that are answered or wait for a thread, at most.
-const MOST_SCRAPES: usize = 16;
+/// The maximum number of chunks between the renderer and the client.
+const MAX_CHUNKS_IN_FLIGHT: usize = 2;
+/// The time limit of a whole scrape. Prometheus itself gives up after 10 s by default.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum number of scrapes that are answered or wait for a thread.
+const MAX_CONCURRENT_SCRAPES: usize = 16;
 
-/// Formats by the name that `?format=` gives them.
+/// The formats that `?format=` names.
 const FORMATS: [(&str, Format); 4] = [
     ("prometheus", Format::Prometheus),
     ("openmetrics", Format::OpenMetrics),
@@ -49,21 +49,21 @@ const FORMATS: [(&str, Format); 4] = [
     ("opentelemetry", Format::OpenTelemetry),
 ];
 
-/// Scrapes that are being answered.
+/// Limits the number of concurrent scrapes.
 #[derive(Clone)]
-pub(super) struct Scrapes {
-    places: Arc<Semaphore>,
+pub(super) struct ScrapeLimit {
+    permits: Arc<Semaphore>,
 }
 
-impl Default for Scrapes {
+impl Default for ScrapeLimit {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MOST_SCRAPES)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SCRAPES)),
         }
     }
 }
 
-impl Scrapes {
+impl ScrapeLimit {
     /// Answers a scrape. `wanted` is the value of `?format=`.
     pub(super) fn answer(
         &self,
@@ -87,27 +87,27 @@ impl Scrapes {
                 None => return unknown_format(wanted),
             },
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too many scrapes at once; ask again\n",
+                "too many concurrent scrapes; try again later\n",
             )
                 .into_response();
         };
-        let is_gzip = negotiate::takes_gzip(header(header::ACCEPT_ENCODING));
-        let (send, chunks) = mpsc::channel(IN_FLIGHT);
-        let is_whole = Arc::new(AtomicBool::new(false));
-        let received = Received {
+        let is_gzip = negotiate::accepts_gzip(header(header::ACCEPT_ENCODING));
+        let (send, chunks) = mpsc::channel(MAX_CHUNKS_IN_FLIGHT);
+        let is_complete = Arc::new(AtomicBool::new(false));
+        let received = ChunkStream {
             chunks,
-            is_whole: Arc::clone(&is_whole),
+            is_complete: Arc::clone(&is_complete),
         };
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + SCRAPE_TIMEOUT;
             let forward = |bytes| {
-                let taken =
+                let delivered =
                     runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
-                if matches!(taken, Ok(Ok(()))) {
+                if matches!(delivered, Ok(Ok(()))) {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())
@@ -115,9 +115,9 @@ impl Scrapes {
             };
             let is_sent =
                 render(&sources.gatherer, format, Encoder::new(is_gzip), forward).is_continue();
-            is_whole.store(is_sent, Ordering::Release);
+            is_complete.store(is_sent, Ordering::Release);
             crate::system::account_own_cpu(&sources.gatherer.registry);
-            drop(place);
+            drop(permit);
         });
         let mut response = Body::from_stream(received).into_response();
         let headers = response.headers_mut();
@@ -136,7 +136,7 @@ impl Scrapes {
     }
 }
 
-/// Renders everything; breaks where the client takes no more.
+/// Renders all series; breaks off if the client stops reading.
 fn render(
     gatherer: &Gatherer,
     format: Format,
@@ -163,14 +163,14 @@ fn unknown_format(wanted: &str) -> Response {
         .into_response()
 }
 
-/// Plain or gzip.
+/// Encodes chunks as plain text or gzip.
 enum Encoder {
     Plain,
     Gzip(GzEncoder<Vec<u8>>),
 }
 
-/// Compressed bytes that are worth a chunk.
-const COMPRESSED_CHUNK: usize = 16 * 1024;
+/// The minimum size of a compressed chunk in bytes.
+const MIN_COMPRESSED_CHUNK_BYTES: usize = 16 * 1024;
 
 impl Encoder {
     fn new(is_gzip: bool) -> Self {
@@ -181,7 +181,7 @@ impl Encoder {
         }
     }
 
-    /// Bytes to send, if there are enough.
+    /// Encodes a chunk; returns the bytes to send, if enough have accumulated.
     fn encode(&mut self, chunk: String) -> Option<Bytes> {
         match self {
             Self::Plain => Some(chunk.into()),
@@ -189,7 +189,7 @@ impl Encoder {
                 // Writing to a vector cannot fail.
                 let _ = encoder.write_all(chunk.as_bytes());
                 let ready = encoder.get_mut();
-                (ready.len() >= COMPRESSED_CHUNK).then(|| std::mem::take(ready).into())
+                (ready.len() >= MIN_COMPRESSED_CHUNK_BYTES).then(|| std::mem::take(ready).into())
             }
         }
     }
@@ -202,13 +202,14 @@ impl Encoder {
     }
 }
 
-/// Chunks as a body. One that was broken off must not look whole: it ends in an error, not in an end.
-struct Received {
+/// Streams the chunks as the body. An incomplete body ends with an error, so that the client does not take it for
+/// complete.
+struct ChunkStream {
     chunks: mpsc::Receiver<Bytes>,
-    is_whole: Arc<AtomicBool>,
+    is_complete: Arc<AtomicBool>,
 }
 
-impl Stream for Received {
+impl Stream for ChunkStream {
     type Item = Result<Bytes, io::Error>;
 
     fn poll_next(
@@ -217,8 +218,8 @@ impl Stream for Received {
     ) -> task::Poll<Option<Self::Item>> {
         self.chunks.poll_recv(context).map(|chunk| match chunk {
             Some(chunk) => Some(Ok(chunk)),
-            None if self.is_whole.swap(true, Ordering::AcqRel) => None,
-            None => Some(Err(io::Error::other("the exposition was broken off"))),
+            None if self.is_complete.swap(true, Ordering::AcqRel) => None,
+            None => Some(Err(io::Error::other("the exposition was aborted"))),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The observatory's own HTTP server: `/metrics`, `/health`, `/status`, on a thread of its own.
+//! The observatory's own HTTP server, on a thread of its own: `/metrics`, `/health`, `/status`, the API, the dashboard.
 
 #[cfg(feature = "alerting")]
 mod actions;
@@ -39,18 +39,18 @@ pub(crate) use self::{
 };
 use crate::runtime::own_thread::{self, Joinable};
 
-/// Its name; Linux shows fifteen characters of it.
-const NAME: &str = "obs-serve";
-/// Threads that render large registries, at most.
-const RENDERERS: usize = 4;
-/// Connections at once; a scraper needs one.
-const CONNECTIONS: usize = 64;
-/// Time that a client may take for its request's head, and between two requests.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// Time between two looks at the thread's own CPU time.
+/// The name of the thread; Linux shows fifteen characters of it.
+const THREAD_NAME: &str = "obs-serve";
+/// The maximum number of blocking threads, which render large registries and run queries.
+const MAX_BLOCKING_THREADS: usize = 4;
+/// The maximum number of concurrent connections. A scraper needs one.
+const MAX_CONNECTIONS: usize = 64;
+/// The time limit for the head of a request, and for the pause between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The interval at which the thread reports its own CPU time.
 const CPU_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     thread: Joinable,
@@ -58,7 +58,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Stops listening, lets answers under way finish, until `deadline`.
+    /// Stops listening, and waits until `deadline` for responses in progress.
     pub(crate) fn stop(self, deadline: Instant) {
         // The thread may have ended by itself.
         let _ = self.stop.send(());
@@ -66,7 +66,7 @@ impl Running {
     }
 }
 
-/// Starts the server. The address is bound before this returns, so that a taken port is an error here.
+/// Starts the server. The address is bound before this function returns, so that a port in use is reported as an error.
 pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
     let address = sources.options.listen;
     let listen_error = |source| ServerError::Listen { address, source };
@@ -74,16 +74,19 @@ pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
     listener.set_nonblocking(true).map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
     let (stop, is_stopped) = oneshot::channel();
-    let thread_error = |source| ServerError::Thread { name: NAME, source };
+    let thread_error = |source| ServerError::Thread {
+        name: THREAD_NAME,
+        source,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(RENDERERS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .thread_name("obs-render")
         .on_thread_start(own_thread::mark)
         .build()
         .map_err(thread_error)?;
-    let thread = Joinable::spawn(NAME, move || {
+    let thread = Joinable::spawn(THREAD_NAME, move || {
         runtime.block_on(serve(listener, sources, address, is_stopped));
         // A client that reads slowly must not delay the shutdown.
         runtime.shutdown_background();
@@ -124,40 +127,40 @@ async fn serve(
         }
     };
     tokio::select! {
-        // Sent or dropped: either is an end.
+        // The sender sent the signal or was dropped; both mean shutdown.
         _ = is_stopped => {}
         () = accepting => {}
         () = counting => {}
     }
     drop(listener);
-    // Answers under way finish; a client that does not read must not hold up the end.
+    // Responses in progress get the grace period; a client that does not read must not delay the shutdown further.
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
 }
 
 async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // A place first: what nobody has a place for waits in the system's queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        // The permit is acquired before `accept`, so that excess connections wait in the kernel's queue.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
         let Ok((stream, _)) = listener.accept().await else {
-            // No file descriptors, say: that is the process's trouble, and passes.
+            // For example, the process has no file descriptors left; the condition may pass.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS_WITHIN)
+            .header_read_timeout(HEADER_TIMEOUT)
             .serve_connection(
                 TokioIo::new(stream),
                 TowerToHyperService::new(router.clone()),
             );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // What goes wrong on a connection is its client's to know.
+            // Errors of a connection concern only its client.
             let _ = connection.await;
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -1,10 +1,11 @@
-//! Which format and encoding a client gets, by its `Accept` and `Accept-Encoding` (RFC 9110 §12.5).
+//! Negotiates the format and the encoding of `/metrics` from `Accept` and `Accept-Encoding` (RFC 9110 §12.5).
 
 use crate::metrics::Format;
 
-/// The best format of ours for an `Accept` header; text where nothing fits, for a scrape is worth more than a 406.
+/// Selects the best supported format for an `Accept` header. The fallback is the text format instead of status 406, so
+/// that a scrape with an unusual header still succeeds.
 ///
-/// Prometheus asks for protobuf first, then for `OpenMetrics`, then for text: it gets the first that we have.
+/// Prometheus lists protobuf, `OpenMetrics` and text in this order; it receives the first that is supported.
 pub(super) fn format(accept: &str) -> Format {
     let mut best = (0.0, Format::Prometheus);
     for range in accept.split(',') {
@@ -29,7 +30,7 @@ pub(super) fn format(accept: &str) -> Format {
             ("application/json", _) => Format::Json,
             _ => continue,
         };
-        // Of two that are wanted alike, the first.
+        // Of two types with the same quality, the first is selected.
         if quality > best.0 {
             best = (quality, format);
         }
@@ -37,8 +38,8 @@ pub(super) fn format(accept: &str) -> Format {
     best.1
 }
 
-/// Whether the client takes gzip.
-pub(super) fn takes_gzip(accept_encoding: &str) -> bool {
+/// Whether the client accepts gzip.
+pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let is_gzip = parts
@@ -93,7 +94,7 @@ mod tests {
             ("identity", false),
             ("*", true),
         ] {
-            assert_eq!(takes_gzip(accept), expected, "{accept}");
+            assert_eq!(accepts_gzip(accept), expected, "{accept}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The values that the server answers from, and the options that it answers by. The observatory fills them in.
+//! The values that the server answers from, and the options of the server. The observatory supplies both.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,5 @@
-//! `/api/observatory/traces`: the traces of the last minutes. The page that shows them is in [`dashboard`].
+//! Endpoints below `/api/observatory/traces` for the traces of the last minutes. The page that displays them is in
+//! [`dashboard`].
 //!
 //! [`dashboard`]: super::dashboard
 
@@ -14,24 +15,24 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::endpoints::Answers;
+use super::endpoints::ServerState;
 use super::{ServerOptions, Sources};
 use crate::traces::{LiveTraces, TraceSummary};
 
-/// Traces of a list where nothing is said, and at most.
-const FEW: usize = 20;
-const MOST: usize = 500;
+/// The default and the maximum number of traces in a list.
+const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: usize = 500;
 
-pub(super) fn router() -> Router<Answers> {
+pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route("/api/observatory/traces", get(lists))
-        .route("/api/observatory/traces/{id}", get(one))
+        .route("/api/observatory/traces/{id}", get(trace))
 }
 
-/// What is asked of the lists.
+/// The parameters of the lists.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+struct ListParams {
     view: Option<View>,
     limit: Option<usize>,
 }
@@ -51,54 +52,54 @@ impl View {
     fn of(
         self,
         traces: &LiveTraces,
-        most: usize,
+        limit: usize,
         options: &ServerOptions,
     ) -> (&'static str, Value) {
         let linked = |summaries: Vec<TraceSummary>| {
-            let linked = summaries.into_iter().map(|summary| Linked {
-                url: url_of(options, summary.trace_id),
+            let linked = summaries.into_iter().map(|summary| LinkedSummary {
+                url: trace_viewer_url(options, summary.trace_id),
                 summary,
             });
             json!(linked.collect::<Vec<_>>())
         };
         match self {
-            Self::Recent => ("recent", linked(traces.recent(most))),
-            Self::Slowest => ("slowest", linked(traces.slowest(most))),
-            Self::Failed => ("failed", linked(traces.failed(most))),
-            Self::Open => ("open", json!(traces.open(most))),
+            Self::Recent => ("recent", linked(traces.recent(limit))),
+            Self::Slowest => ("slowest", linked(traces.slowest(limit))),
+            Self::Failed => ("failed", linked(traces.failed(limit))),
+            Self::Open => ("open", json!(traces.open(limit))),
         }
     }
 }
 
-/// A trace in short, and where a browser finds it.
+/// The summary of a trace, with its address in the trace viewer.
 #[derive(Serialize)]
-struct Linked {
+struct LinkedSummary {
     #[serde(flatten)]
     summary: TraceSummary,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
 
-/// One list, or all of them.
+/// Returns one list, or all of them.
 async fn lists(
-    State(answers): State<Answers>,
-    question: Result<Query<Question>, QueryRejection>,
+    State(state): State<ServerState>,
+    params: Result<Query<ListParams>, QueryRejection>,
 ) -> Response {
-    let Question { view, limit } = match question {
-        Ok(Query(question)) => question,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    let ListParams { view, limit } = match params {
+        Ok(Query(params)) => params,
+        Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.body_text()),
     };
-    let most = limit.unwrap_or(FEW);
-    if most > MOST {
-        let error = format!("limit is {most}; it must be at most {MOST}");
-        return refuse(StatusCode::BAD_REQUEST, &error);
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if limit > MAX_LIMIT {
+        let error = format!("limit is {limit}; it must be at limit {MAX_LIMIT}");
+        return error_response(StatusCode::BAD_REQUEST, &error);
     }
-    on_pool(answers, move |traces, sources| {
+    on_blocking_thread(state, move |traces, sources| {
         let views = view.map_or(View::ALL.to_vec(), |view| vec![view]);
         let options = &sources.options;
         let mut body = json!({
             "isEnabled": traces.is_enabled(),
-            "now": milliseconds_of(sources.gatherer.clock.wall()),
+            "now": unix_milliseconds(sources.gatherer.clock.wall()),
             "samplingRatio": options.traces.sampling_ratio,
         });
         if !traces.is_enabled() {
@@ -111,80 +112,83 @@ async fn lists(
             body["disabledBy"] = json!(key);
         }
         for view in views {
-            let (name, list) = view.of(traces, most, options);
+            let (name, list) = view.of(traces, limit, options);
             body[name] = list;
         }
-        json_of(&body)
+        json_response(&body)
     })
     .await
 }
 
-/// The spans of a trace: those that have ended, and those that are open.
-async fn one(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
+/// Returns the spans of a trace, both ended and open.
+async fn trace(State(state): State<ServerState>, Path(id): Path<String>) -> Response {
     let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let Some(trace_id) = u128::from_str_radix(&id, 16).ok().filter(|_| is_id) else {
         let error = "a trace's id has 32 hexadecimal digits";
-        return refuse(StatusCode::BAD_REQUEST, error);
+        return error_response(StatusCode::BAD_REQUEST, error);
     };
-    on_pool(answers, move |traces, sources| {
-        // The open ones first: one that ends in between is there twice, not never.
+    on_blocking_thread(state, move |traces, sources| {
+        // The open spans are read first: a span that ends in between is then listed twice instead of never.
         let mut open = traces.open(usize::MAX);
         open.retain(|span| span.trace_id == Some(trace_id));
         let spans = traces.spans(trace_id);
         if spans.is_empty() && open.is_empty() {
-            // Who is sent its spans may have it all the same.
-            return refuse_with(
+            // The trace viewer may still have the trace.
+            return error_response_with_url(
                 StatusCode::NOT_FOUND,
-                "there is no such trace among those of the last minutes",
-                url_of(&sources.options, trace_id),
+                "this trace is not among the traces of the last minutes",
+                trace_viewer_url(&sources.options, trace_id),
             );
         }
         let mut body = json!({
             "traceId": format!("{trace_id:032x}"),
-            "now": milliseconds_of(sources.gatherer.clock.wall()),
+            "now": unix_milliseconds(sources.gatherer.clock.wall()),
             "leftOut": traces.left_out(trace_id),
             "spans": spans,
             "open": open,
         });
-        if let Some(url) = url_of(&sources.options, trace_id) {
+        if let Some(url) = trace_viewer_url(&sources.options, trace_id) {
             body["url"] = json!(url);
         }
-        json_of(&body)
+        json_response(&body)
     })
     .await
 }
 
-/// Many spans are written there, and nobody else waits for it.
-async fn on_pool(
-    answers: Answers,
+/// Runs `work` on a blocking thread, since a large trace takes time to serialise.
+async fn on_blocking_thread(
+    state: ServerState,
     work: impl FnOnce(&LiveTraces, &Sources) -> Response + Send + 'static,
 ) -> Response {
-    let sources = answers.sources;
+    let sources = state.sources;
     let worked =
         tokio::task::spawn_blocking(move || work(&(sources.live_traces)(), &sources)).await;
-    worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
+    worked.unwrap_or_else(|error| {
+        error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+    })
 }
 
-/// Where a browser finds a trace, if that is configured.
+/// Returns the address of a trace in the configured trace viewer.
 #[cfg(feature = "alerting")]
-fn url_of(options: &ServerOptions, trace_id: u128) -> Option<String> {
+fn trace_viewer_url(options: &ServerOptions, trace_id: u128) -> Option<String> {
     let template = options.trace_url.as_deref()?;
     Some(crate::alerting::trace_url(template, trace_id))
 }
 
-/// As above: it is configured for alerts.
+/// Returns `None`, since the address of the trace viewer is an option of alerting.
 #[cfg(not(feature = "alerting"))]
-fn url_of(_: &ServerOptions, _: u128) -> Option<String> {
+fn trace_viewer_url(_: &ServerOptions, _: u128) -> Option<String> {
     None
 }
 
-/// Since the epoch: a browser's clock may differ from this one.
-fn milliseconds_of(time: SystemTime) -> u64 {
+/// Converts a time to milliseconds since the epoch. The page compares it with `now` of the same response, since the
+/// browser's clock may differ.
+fn unix_milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_millis() as u64
 }
 
-fn json_of(body: &Value) -> Response {
+fn json_response(body: &Value) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
@@ -192,12 +196,12 @@ fn json_of(body: &Value) -> Response {
     (headers, format!("{body}\n")).into_response()
 }
 
-/// A refusal, in the shape of Prometheus's errors.
-fn refuse(status: StatusCode, error: &str) -> Response {
-    refuse_with(status, error, None)
+/// Returns an error in the format of Prometheus's API.
+fn error_response(status: StatusCode, error: &str) -> Response {
+    error_response_with_url(status, error, None)
 }
 
-fn refuse_with(status: StatusCode, error: &str, url: Option<String>) -> Response {
+fn error_response_with_url(status: StatusCode, error: &str, url: Option<String>) -> Response {
     let mut body = json!({ "status": "error", "error": error });
     if let Some(url) = url {
         body["url"] = json!(url);

@@ -4,7 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use super::ConfigError;
 
-/// The shortest interval of anything periodic: shorter ones would cost more than they show.
+/// The minimum interval of anything periodic. Shorter intervals would cost more than they show.
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns an error that names `key`, `value` and the expected values, unless the value is valid.

@@ -21,8 +21,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
         .map_err(|_| "a duration with its unit, for example `10s`, `500ms` or `5m`")
 }
 
-/// Parses a whole number of milliseconds, as OpenTelemetry's variables have them. The specification says of 0 that it
-/// "SHOULD be interpreted as indefinite" where it limits a duration.
+/// Parses a whole number of milliseconds, the unit of OpenTelemetry's variables. OpenTelemetry's specification says of
+/// a 0 that limits a duration: "SHOULD be interpreted as indefinite".
 pub(crate) fn milliseconds(text: &str, option: &mut Duration) -> Result<(), Invalid> {
     let milliseconds = text.parse().map_err(|_| MILLISECONDS_EXPECTED)?;
     *option = Duration::from_millis(milliseconds);

@@ -1,4 +1,4 @@
-//! CPU time of the observatory's own threads, as each of them reads it for itself.
+//! Counts the CPU time of the observatory's own threads. Each thread reads its own time.
 
 use std::{cell::Cell, time::Duration};
 
@@ -8,20 +8,20 @@ use crate::{
 };
 
 thread_local! {
-    /// What this thread has accounted for.
+    /// The CPU time that this thread has already reported.
     static ACCOUNTED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Adds what the calling thread, one of the observatory's own, has used since it last did so. Each adds its own
-/// share, so threads that do it at once lose and double nothing.
+/// Reports the CPU time that the calling thread has used since its last report, if the thread is the observatory's own.
+/// Each thread adds only its own share, so concurrent reports neither lose nor double any time.
 pub(crate) fn account_own_cpu(registry: &Registry) {
-    // The endpoints may be mounted in the application's server, and answer on its threads.
+    // The endpoints may be mounted in the application's server, and then run on its threads.
     if !own_thread::is_marked() {
         return;
     }
     let Some(used) = thread_time() else { return };
     let more = used.saturating_sub(ACCOUNTED.replace(used));
-    // A duration is neither negative nor infinite.
+    // A duration is never negative or infinite.
     let _ = registry
         .counter(&catalog::OBSERVATORY_CPU, &[])
         .add_f64(more.as_secs_f64());

@@ -1,4 +1,4 @@
-//! Disk space, read on a thread of its own: a dead network mount can hang whoever asks for it.
+//! Reads disk space on a separate thread, since the query can hang on a dead network mount.
 
 use std::{
     path::Path,
@@ -15,17 +15,17 @@ use crate::{
     runtime::own_thread,
 };
 
-/// Mounts that are shown at most.
-const MOST_MOUNTS: usize = 32;
+/// The maximum number of mounts with metrics.
+const MAX_MOUNTS: usize = 32;
 
-/// Space of one mount, in bytes.
+/// The space of one mount, in bytes.
 struct Space {
     mount: String,
     total: u64,
     available: u64,
 }
 
-/// What the last reading found, and whether one is under way.
+/// The result of the last reading, and whether a reading is in progress.
 #[derive(Default)]
 pub(super) struct DiskReader {
     last: Arc<Mutex<Vec<Space>>>,
@@ -33,7 +33,7 @@ pub(super) struct DiskReader {
 }
 
 impl DiskReader {
-    /// Shows the last reading, and begins another unless the one before still hangs.
+    /// Reports the last reading, and starts the next unless the previous reading still hangs.
     pub(super) fn sample(&self, registry: &Registry) {
         for space in self
             .last
@@ -72,9 +72,9 @@ fn read() -> Vec<Space> {
     let Ok(disks) = disks else { return Vec::new() };
     let mut spaces: Vec<Space> = Vec::new();
     for disk in &disks {
-        let mount = shown(disk.mount_point());
+        let mount = mount_label(disk.mount_point());
         let is_new = spaces.iter().all(|space| space.mount != mount);
-        if disk.total_space() > 0 && is_new && spaces.len() < MOST_MOUNTS {
+        if disk.total_space() > 0 && is_new && spaces.len() < MAX_MOUNTS {
             spaces.push(Space {
                 mount,
                 total: disk.total_space(),
@@ -85,6 +85,6 @@ fn read() -> Vec<Space> {
     spaces
 }
 
-fn shown(mount: &Path) -> String {
+fn mount_label(mount: &Path) -> String {
     mount.to_string_lossy().into_owned()
 }

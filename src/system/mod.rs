@@ -1,6 +1,7 @@
-//! Process and machine as metrics.
+//! Reports metrics of the process and the machine.
 //!
-//! With feature `health` a [`Sampler`] reads them on the observatory's tick; without it there is nothing to read.
+//! With the feature `health`, a [`Sampler`] reads them on each tick of the observatory. Without it, the sampler is
+//! empty.
 
 #[cfg(feature = "health")]
 mod cpu;
@@ -22,7 +23,7 @@ pub(crate) use self::{cpu::account_own_cpu, sampler::Sampler};
 mod without {
     use crate::metrics::Registry;
 
-    /// Samples nothing.
+    /// A sampler that reads nothing.
     pub(crate) struct Sampler;
 
     impl Sampler {

@@ -1,12 +1,12 @@
-//! Options of the sampler and of the health report.
+//! Options of the system sampler and of the health report.
 
 use crate::settings::{Variable, boolean, set};
 
-/// Health, and where it is served.
+/// Options of the health report and of the system sampler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthConfig {
-    /// Whether the process and the machine are sampled. Default: true, where the feature `health` is compiled in.
+    /// Whether the process and the machine are sampled. Default: true if the feature `health` is compiled in.
     pub enabled: bool,
     /// Path of the health report. Default: `/health`.
     pub endpoint: String,

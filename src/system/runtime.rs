@@ -1,10 +1,11 @@
-//! The application's tokio runtime, as far as stable tokio tells: the one that an observatory was made in.
+//! Reads the metrics that stable tokio exposes about the application's runtime: the runtime in which the observatory
+//! was built.
 
 use tokio::runtime::Handle;
 
 use crate::metrics::{Registry, catalog};
 
-/// Reads the runtime that was current when this was made; nothing where there was none.
+/// Reads the runtime that was current when this reader was created; reads nothing if there was no runtime.
 #[derive(Default)]
 pub(crate) struct RuntimeReader {
     runtime: Option<Handle>,

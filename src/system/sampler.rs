@@ -1,4 +1,4 @@
-//! Process and machine through `sysinfo`, read on the observatory's tick.
+//! Samples the process and the machine through `sysinfo` on each tick of the observatory.
 
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate,
@@ -11,10 +11,10 @@ use crate::metrics::{
     catalog::{self, Metric},
 };
 
-/// Network interfaces that are shown at most; containers can have many.
-const MOST_INTERFACES: usize = 32;
+/// The maximum number of network interfaces with metrics, since a container host can have many.
+const MAX_INTERFACES: usize = 32;
 
-/// Reads process and machine. What cannot be read on a system stays out of the metrics.
+/// Reads the process and the machine. Values that a system does not provide are left out of the metrics.
 pub(crate) struct Sampler {
     system: Option<System>,
     networks: Option<Networks>,
@@ -22,7 +22,7 @@ pub(crate) struct Sampler {
     #[cfg(feature = "server")]
     runtime: super::runtime::RuntimeReader,
     own: Option<Pid>,
-    /// The CPU's use is the difference of two readings: the first one says nothing.
+    /// Whether a CPU reading exists. CPU usage is the difference of two readings, so the first reading gives no value.
     has_cpu_before: bool,
 }
 
@@ -111,9 +111,9 @@ fn machine(system: &mut System, own: Option<Pid>, registry: &Registry, has_cpu_b
     }
 }
 
-/// Memory in use and in all: of the machine, or of this process's cgroup where that allows less. In a container,
-/// or under systemd's `MemoryMax`, the machine's numbers say nothing about when the kernel will kill. What the
-/// cgroup's pages of files take is not in use: the kernel gives it back when asked.
+/// Returns the used and the total memory: of the machine, or of this process's cgroup if its limit is lower. In a
+/// container, or under systemd's `MemoryMax`, the numbers of the machine do not show when the kernel will kill the
+/// process. The cgroup's page cache of files does not count as used, since the kernel reclaims it on demand.
 fn memory(system: &System, own: Option<Pid>) -> (u64, u64) {
     let total = system.total_memory();
     let of_process = own.and_then(|own| system.process(own)?.cgroup_limits());
@@ -167,7 +167,7 @@ fn process(system: &mut System, own: Pid, registry: &Registry) {
     let counts = [
         (&catalog::PROCESS_OPEN_FDS, process.open_files()),
         (&catalog::PROCESS_MAX_FDS, process.open_files_limit()),
-        // The list holds the threads besides the main one.
+        // `tasks` lists the threads other than the main thread.
         (
             &catalog::PROCESS_THREADS,
             process.tasks().map(|tasks| tasks.len() + 1),
@@ -182,7 +182,7 @@ fn process(system: &mut System, own: Pid, registry: &Registry) {
 
 fn network(networks: &mut Networks, registry: &Registry) {
     networks.refresh(true);
-    for (interface, network) in networks.iter().take(MOST_INTERFACES) {
+    for (interface, network) in networks.iter().take(MAX_INTERFACES) {
         let interface = interface.to_string_lossy();
         let labels = [("interface", &*interface)];
         registry
@@ -231,7 +231,7 @@ mod tests {
                 .unwrap();
             threads.trim().parse::<f64>().unwrap()
         };
-        // Other tests start and end threads meanwhile: one quiet moment is enough.
+        // Other tests start and end threads concurrently: a single equal reading is enough.
         let agree = (0..1_000).any(|_| {
             let before = kernels();
             Sampler::new().sample(&registry);

@@ -1,4 +1,4 @@
-//! What became of every span: exported, dropped or failed, for each exporter.
+//! Counts the spans of each exporter: exported, sampled out, dropped or failed.
 
 use std::{
     sync::{
@@ -15,25 +15,25 @@ use crate::metrics::{
     registry::{Counter, Histogram, Series},
 };
 
-/// Why a span was dropped.
+/// The reason for dropping a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DropReason {
-    /// More spans waited than there is room for.
+    /// The queue was full.
     QueueFull,
-    /// A trace that was not decided yet had to make room for others.
+    /// The tail sampler evicted the trace before its decision.
     TailOverflow,
-    /// There was no time left, or nobody to send it.
+    /// The deadline of the shutdown passed, or the exporter had stopped.
     Shutdown,
 }
 
-/// The counters of one exporter. A span is counted once: `exported + sampled_out + dropped + failed` is how many there
-/// were.
+/// The counters of one exporter. Each span is counted once, so `exported + sampled_out + dropped + failed` is the number
+/// of spans that have a result.
 pub(super) struct Account {
     exporter: &'static str,
     address: String,
-    /// Spans that ended; the same for every exporter.
-    taken: Arc<AtomicU64>,
-    /// Those of them that are counted.
+    /// Spans that ended; all exporters share the number.
+    accepted: Arc<AtomicU64>,
+    /// Accepted spans that have a result.
     settled: AtomicU64,
     exported: Arc<Series<Counter>>,
     sampled_out: Arc<Series<Counter>>,
@@ -46,35 +46,35 @@ pub(super) struct Account {
     last_failure: Mutex<Option<ExportFailure>>,
 }
 
-/// How it went with an exporter so far.
+/// The status of an exporter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ExporterStatus {
-    /// Its name: `otlp`, `jaeger`, `zipkin`, `console`.
+    /// The name of the exporter: `otlp`, `jaeger`, `zipkin`, `console`.
     pub exporter: &'static str,
-    /// Where it sends, without credentials.
+    /// The address of the receiver, without credentials.
     pub address: String,
-    /// Spans that arrived.
+    /// Spans that the receiver accepted.
     pub exported: u64,
-    /// Spans of traces that tail sampling did not keep.
+    /// Spans of traces that the tail sampler did not keep.
     pub sampled_out: u64,
-    /// Spans that it was not given, for want of room or time.
+    /// Spans that were dropped because a queue was full or the time was over.
     pub dropped: u64,
-    /// Spans that were sent in vain.
+    /// Spans that could not be exported.
     pub failed: u64,
-    /// Spans that wait, or are under way.
+    /// Spans that wait or are being sent.
     pub waiting: u64,
-    /// The last time that spans were sent in vain, if there was one.
+    /// The last failed export.
     pub last_failure: Option<ExportFailure>,
 }
 
-/// Why spans were sent in vain, and when.
+/// The time and the reason of a failed export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ExportFailure {
-    /// Seconds from the Unix epoch to it.
+    /// The time in seconds since the Unix epoch.
     pub unix_seconds: u64,
-    /// What happened.
+    /// The reason.
     pub reason: String,
 }
 
@@ -95,7 +95,7 @@ impl Account {
         Self {
             exporter,
             address,
-            taken: Arc::default(),
+            accepted: Arc::default(),
             settled: AtomicU64::new(0),
             exported: result("exported"),
             sampled_out: result("sampled_out"),
@@ -109,10 +109,10 @@ impl Account {
         }
     }
 
-    /// How it went so far.
+    /// The current status.
     pub(super) fn status(&self) -> ExporterStatus {
         let of = |series: &Series<Counter>| series.value().whole;
-        // Settled first: what ends meanwhile waits.
+        // Read before `accepted`: a span that ends meanwhile counts as waiting.
         let settled = self.settled.load(Ordering::Acquire);
         ExporterStatus {
             exporter: self.exporter,
@@ -121,12 +121,15 @@ impl Account {
             sampled_out: of(&self.sampled_out),
             dropped: of(&self.dropped),
             failed: of(&self.failed),
-            waiting: self.taken.load(Ordering::Acquire).saturating_sub(settled),
+            waiting: self
+                .accepted
+                .load(Ordering::Acquire)
+                .saturating_sub(settled),
             last_failure: self.failure().clone(),
         }
     }
 
-    /// Remembers why spans were sent in vain, and when.
+    /// Keeps the time and the reason of a failed export.
     pub(super) fn failed_last(&self, at: SystemTime, reason: String) {
         let since_epoch = at.duration_since(SystemTime::UNIX_EPOCH);
         *self.failure() = Some(ExportFailure {
@@ -141,29 +144,32 @@ impl Account {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts no more than `taken` spans in all.
-    pub(super) fn of(mut self, taken: &Arc<AtomicU64>) -> Self {
-        self.taken = Arc::clone(taken);
+    /// Limits the sum of the results to `accepted`.
+    pub(super) fn of(mut self, accepted: &Arc<AtomicU64>) -> Self {
+        self.accepted = Arc::clone(accepted);
         self
     }
 
-    /// How many of `spans` are to be counted: no span is twice, whoever comes late.
+    /// Returns the number of `spans` to count. A result that comes after [`Account::drop_rest`] is not counted again.
     fn settle(&self, spans: usize) -> u64 {
         let mut counted = 0;
         let settle = |settled: u64| {
-            let open = self.taken.load(Ordering::Acquire).saturating_sub(settled);
+            let open = self
+                .accepted
+                .load(Ordering::Acquire)
+                .saturating_sub(settled);
             counted = open.min(spans as u64);
             Some(settled + counted)
         };
-        // It is never refused.
+        // Cannot fail: the closure returns a value in every case.
         let _ = self
             .settled
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, settle);
         counted
     }
 
-    /// Spans of which nobody has said what became of them.
-    pub(super) fn left(&self) {
+    /// Counts all spans without a result as dropped.
+    pub(super) fn drop_rest(&self) {
         self.dropped(DropReason::Shutdown, usize::MAX);
     }
 
@@ -177,17 +183,17 @@ impl Account {
         }
     }
 
-    /// Spans of traces that tail sampling did not keep.
+    /// Counts spans of traces that the tail sampler did not keep.
     pub(super) fn sampled_out(&self, spans: usize) {
         self.sampled_out.add(self.settle(spans));
     }
 
-    /// Spans that were not even tried.
+    /// Counts spans that could not be exported.
     pub(super) fn failed(&self, spans: usize) {
         self.failed.add(self.settle(spans));
     }
 
-    /// A batch of which some were refused, or all.
+    /// Counts a batch, of which `failed` spans were refused.
     pub(super) fn sent(&self, spans: usize, failed: usize, took: Duration) {
         let failed = failed.min(spans);
         self.failed(failed);
@@ -202,13 +208,13 @@ mod tests {
     use crate::metrics::RegistryOptions;
 
     #[test]
-    fn a_span_is_counted_once_whoever_comes_late() {
+    fn a_span_is_counted_once_even_if_its_result_comes_late() {
         let registry = Registry::new(RegistryOptions::default()).unwrap();
-        let taken = Arc::new(AtomicU64::new(10));
-        let account = Account::new(&registry, "otlp", String::new()).of(&taken);
+        let accepted = Arc::new(AtomicU64::new(10));
+        let account = Account::new(&registry, "otlp", String::new()).of(&accepted);
         account.sent(4, 1, Duration::ZERO);
-        account.left();
-        // A thread that was held up comes back.
+        account.drop_rest();
+        // The result of a thread that was blocked.
         account.sent(6, 0, Duration::ZERO);
         let counted = [&account.exported, &account.failed, &account.dropped];
         assert_eq!(counted.map(|series| series.cell.value().whole), [3, 1, 6]);

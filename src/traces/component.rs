@@ -14,7 +14,7 @@ use super::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
-    gate::{self, Sampled},
+    gate::{self, SpanTable},
     live::Live,
     log_ids::LogIds,
     pipeline::{Filters, Intake, Pipeline},
@@ -24,12 +24,11 @@ use super::{
     tail::TailSampler,
 };
 use crate::{
-    layer::{Mapping, Registered},
     log::{self, LogFormat},
     metrics::{Registry, Side},
-    observation::Dropped,
-    observatory::AttributeValue,
+    observation::{AttributeValue, Dropped, Mapping},
     privacy::Redaction,
+    runtime::Registered,
     runtime::clock::Clock,
 };
 
@@ -46,7 +45,7 @@ pub(crate) struct TracesParts<'a> {
     pub(crate) resource: &'a [(String, String)],
 }
 
-/// Sets an attribute of a span that is recorded; of others it does nothing.
+/// Sets an attribute of a sampled span. Does nothing to other spans.
 pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
     let value = match value {
         AttributeValue::Bool(value) => value.into(),
@@ -54,10 +53,10 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
         AttributeValue::Number(value) => value.into(),
         AttributeValue::Text(text) => Value::from(text),
     };
-    gate::about_recorded(|| span.set_attribute(key, value));
+    gate::internal(|| span.set_attribute(key, value));
 }
 
-/// Traces of one observatory: from the gate to the exporters.
+/// The traces of one observatory, from the gate to the exporters.
 pub(crate) struct Traces {
     pipeline: Pipeline,
     provider: SdkTracerProvider,
@@ -69,7 +68,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Everything but the thread.
+    /// Builds all parts and starts no thread.
     pub(crate) fn new(parts: &TracesParts<'_>) -> Result<Self, TracesError> {
         let TracesParts {
             options: traces,
@@ -81,7 +80,7 @@ impl Traces {
         } = *parts;
         redaction.prepare();
         let resource = provider::resource(resource);
-        // Named twice, one would send everything twice.
+        // An exporter that is configured twice would send every span twice.
         let mut kinds = Vec::new();
         for kind in &traces.exporters {
             if !kinds.contains(kind) {
@@ -92,7 +91,7 @@ impl Traces {
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;
-                let account = Account::new(registry, exporter.name(), exporter.address());
+                let account = Account::new(registry, exporter.name, exporter.export.address());
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;
@@ -129,10 +128,10 @@ impl Traces {
             pipeline,
             provider,
             ids: LogIds {
-                sampled: Arc::new(if live.is_some() {
-                    Sampled::with_times()
+                spans: Arc::new(if live.is_some() {
+                    SpanTable::with_start_times()
                 } else {
-                    Sampled::new()
+                    SpanTable::new()
                 }),
                 sampler,
             },
@@ -143,24 +142,24 @@ impl Traces {
         })
     }
 
-    /// The gate for a Layer.
+    /// Builds the gate of a Layer.
     pub(crate) fn gate<S>(&self, clock: Clock) -> Gate<S>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
         let tracer = self.provider.tracer_with_scope(provider::scope());
-        let LogIds { sampler, sampled } = &self.ids;
+        let LogIds { sampler, spans } = &self.ids;
         let registry = self.registry.clone();
-        Gate::new(tracer, Arc::clone(sampler), Arc::clone(sampled), clock)
+        Gate::new(tracer, Arc::clone(sampler), Arc::clone(spans), clock)
             .with_propagators(&self.propagators)
-            .with_harmed(move |field| {
+            .with_on_panicking_field(move |field| {
                 registry
                     .diagnostics()
                     .dropped_with(Dropped::PanickingField, field);
             })
     }
 
-    /// A layer for log lines, on standard error, that name the traces they belong to.
+    /// Builds a layer that writes log lines with trace ids to standard error.
     pub(crate) fn log_layer<S>(
         &self,
         redaction: &Arc<Redaction>,
@@ -173,8 +172,8 @@ impl Traces {
         log::layer(redaction, self.ids.clone(), format, is_ansi)
     }
 
-    /// A layer that exports events as log records; `None` where they are not exported.
-    pub(crate) fn record_layer<S>(&self) -> Option<impl Layer<S> + use<S>>
+    /// Builds a layer that exports events as log records; `None` if that is not configured.
+    pub(crate) fn record_layer<S>(&self, clock: Clock) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
     {
@@ -182,8 +181,9 @@ impl Traces {
         Some(RecordLayer {
             records: Arc::clone(&records.records),
             level: records.level,
-            sampled: Arc::clone(&self.ids.sampled),
+            spans: Arc::clone(&self.ids.spans),
             sampler: Arc::clone(&self.ids.sampler),
+            clock,
         })
     }
 
@@ -192,7 +192,7 @@ impl Traces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
     }
 
-    /// How it went with each exporter so far.
+    /// The status of each exporter.
     pub(crate) fn exporters(&self) -> Vec<ExporterStatus> {
         let accounts = self.pipeline.stream.accounts();
         accounts.map(Account::status).collect()
@@ -204,7 +204,7 @@ impl Traces {
         self.pipeline.start()
     }
 
-    /// Exports what there is until `deadline`, without waiting for it: [`Traces::stop`] does.
+    /// Tells the threads to export the remaining spans until `deadline`, and does not wait for them.
     pub(crate) fn announce_end(&self, deadline: Instant) {
         self.pipeline.announce_end(deadline);
         if let Some(records) = &self.records {
@@ -212,9 +212,9 @@ impl Traces {
         }
     }
 
-    /// Exports what there is until `deadline`.
+    /// Exports the remaining spans and waits until `deadline` at most.
     pub(crate) fn stop(&self, deadline: Instant) {
-        // A receiver of spans that hangs until then must not cost the records.
+        // A receiver of spans that hangs until the deadline must not take the time of the log records.
         self.announce_end(deadline);
         self.pipeline.stop(deadline);
         if let Some(records) = &self.records {

@@ -1,9 +1,9 @@
-//! Says of an inference what the conventions call it, beside what the application called it.
+//! Adds the attributes of OpenTelemetry's `GenAI` conventions to inference spans.
 //!
-//! A span `inference { model_id = "gpt-4o", tokens = 7 }` leaves as `chat gpt-4o`, kind client, with
-//! `gen_ai.request.model` and `gen_ai.usage.output_tokens` beside its own fields. It is done on the exporting thread: a
-//! span that is sampled out costs nothing of it. What the application says in the conventions' terms itself, a name by
-//! `otel.name` included, stays as it is.
+//! A span `inference { model_id = "gpt-4o", tokens = 7 }` is exported as `chat gpt-4o`, kind client, with
+//! `gen_ai.request.model` and `gen_ai.usage.output_tokens` beside its own fields. The exporting thread does this, so an
+//! unsampled span does not pay for it. Names and attributes that the application has set in the terms of the conventions,
+//! `otel.name` included, do not change.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -14,8 +14,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
     metrics::Side,
+    observation::{Kind, Mapping, TokenDetail},
     privacy::Redaction,
 };
 
@@ -23,7 +23,7 @@ const OPERATION: &str = "gen_ai.operation.name";
 const PROVIDER: &str = "gen_ai.provider.name";
 const MODEL: &str = "gen_ai.request.model";
 
-/// Fields of the seed and of others, and what the conventions (`GenAI`, v1.41.1) call them.
+/// Field names of this crate and of other libraries, with their names in the conventions (`GenAI`, v1.41.1).
 const NAMES: &[(&str, &str)] = &[
     ("model_id", MODEL),
     ("llm.model_name", MODEL),
@@ -43,13 +43,22 @@ const NAMES: &[(&str, &str)] = &[
     ("input_tokens", "gen_ai.usage.input_tokens"),
     ("gen_ai.usage.prompt_tokens", "gen_ai.usage.input_tokens"),
     ("llm.token_count.prompt", "gen_ai.usage.input_tokens"),
-    ("cached_tokens", "gen_ai.usage.cache_read.input_tokens"),
     ("streaming", "gen_ai.request.stream"),
     ("stream", "gen_ai.request.stream"),
     ("error_type", "error.type"),
 ];
 
-/// Names spans as the conventions do.
+/// Returns the attribute of the semantic conventions for a field of another vocabulary.
+fn convention(field: &str) -> Option<&'static str> {
+    let counts = TokenDetail::ALL.map(|detail| (detail.field(), detail.attribute()));
+    NAMES
+        .iter()
+        .chain(&counts)
+        .find(|(known, _)| *known == field)
+        .map(|(_, attribute)| *attribute)
+}
+
+/// Applies the conventions to spans.
 pub(super) struct Conventions {
     side: Side,
     mapping: Mapping,
@@ -57,7 +66,7 @@ pub(super) struct Conventions {
 }
 
 impl Conventions {
-    /// `None` where the service does not use them.
+    /// `None` if the conventions are not configured.
     pub(super) fn new(
         side: Option<Side>,
         mapping: &Mapping,
@@ -72,8 +81,8 @@ impl Conventions {
 
     pub(super) fn apply(&self, span: &mut SpanData) {
         let is_named = self.is_inference(&span.name);
-        let said = find(&span.attributes, "observatory.kind").map(|value| value.as_str());
-        let is_inference = match said {
+        let kind = find(&span.attributes, "observatory.kind").map(|value| value.as_str());
+        let is_inference = match kind {
             Some(kind) => self.is_inference(&kind),
             None => is_named || find(&span.attributes, OPERATION).is_some(),
         };
@@ -92,7 +101,7 @@ impl Conventions {
             };
             span.name = name.into();
         }
-        // "Span kind SHOULD be CLIENT"; of an engine's own spans they say nothing.
+        // "Span kind SHOULD be CLIENT"; the conventions have no rule for spans of an inference engine.
         if self.side == Side::Client && span.span_kind == SpanKind::Internal {
             span.span_kind = SpanKind::Client;
         }
@@ -103,19 +112,19 @@ impl Conventions {
         for pair in &span.attributes {
             let key = pair.key.as_str();
             let renamed = self.mapping.fields.get(key).map_or(key, String::as_str);
-            // What must not leave does not leave under another name.
+            // A withheld value must not be exported under another name.
             if self.redaction.is_withheld(key) {
                 continue;
             }
-            if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == renamed) {
+            if let Some(name) = convention(renamed) {
                 added.entry(name).or_insert_with(|| pair.value.clone());
             }
         }
-        // Required; what stands there where nothing is known is what the metrics say, too.
+        // Required attributes; the fallback values are those of the metrics.
         added.entry(OPERATION).or_insert_with(|| "chat".into());
         added.entry(PROVIDER).or_insert_with(|| "_OTHER".into());
         if matches!(span.status, Status::Error { .. }) {
-            // "_OTHER": the fallback value, where no class is known.
+            // "_OTHER": the fallback value of the conventions.
             added.entry("error.type").or_insert_with(|| "_OTHER".into());
         }
         added.retain(|name, _| find(&span.attributes, name).is_none());
@@ -169,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inference_is_called_what_the_conventions_call_it_beside_its_own_fields() {
+    fn an_inference_gets_the_attributes_of_the_conventions_beside_its_own_fields() {
         let span = with(with(named("inference"), "model_id", "gpt-4o"), "tokens", 7);
         let span = applied(Side::Client, with(span, "engine", "openai"));
         assert_eq!(
@@ -196,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_does_not_leave_under_another_name() {
+    fn a_withheld_value_is_not_exported_under_another_name() {
         let named = || with(named("inference"), "model_id", "s3cret");
         for denied in [&["model_id"][..], &["gen_ai.request.model"]] {
             let span = applied_without(denied, Side::Client, named());
@@ -207,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_application_says_itself_stays() {
+    fn attributes_that_the_application_has_set_stay() {
         let own = with(named("my call"), "gen_ai.operation.name", "execute_tool");
         let own = with(with(own, "model_id", "a"), "gen_ai.request.model", "b");
         let own = applied(Side::Client, failed(own));
@@ -221,10 +230,10 @@ mod tests {
         assert_eq!(models.count(), 1);
         let other = applied(Side::Client, with(named("step"), "model_id", "a"));
         assert_eq!((&*other.name, other.attributes.len()), ("step", 1));
-        let said = applied(
+        let declared = applied(
             Side::Client,
             with(named("step"), "observatory.kind", "inference"),
         );
-        check(&said, "gen_ai.operation.name", Some("chat"));
+        check(&declared, "gen_ai.operation.name", Some("chat"));
     }
 }

@@ -1,9 +1,9 @@
-//! Sees in a span's own fields that it failed, where nothing has set its status.
+//! Sets the error status of spans whose fields report a failure.
 //!
-//! tracing-opentelemetry knows of failures from `otel.status_code` and from events of level ERROR. Our kinds say it in
-//! a field: `status = "error"`, `http.response.status_code = 503`. Without this, such a trace would be neither red in
-//! any viewer, nor kept by the tail sampler, nor among the failed ones of the live view. It is done on the exporting
-//! thread, and never takes back what the application has said itself.
+//! tracing-opentelemetry sets the status from `otel.status_code` and from events of level ERROR. The span kinds of this
+//! crate report failures in fields: `status = "error"`, `http.response.status_code = 503`. Without the status, such a
+//! trace would not be red in a viewer, nor kept by the tail sampler, nor listed as failed in the live view. The exporting
+//! thread does this, and does not change a status that the application has set.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -14,12 +14,11 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::{
-    layer::{Kind, Mapping},
-    observation::Outcome,
+    observation::{Kind, Mapping, Outcome},
     privacy::Redaction,
 };
 
-/// gRPC's codes that are the server's fault; of a client's span any but `OK` is a failure. RPC conventions, v1.41.1.
+/// gRPC codes that are failures of a server. For a client, every code but `OK` is a failure. RPC conventions, v1.41.1.
 const RPC_FAILURES: [&str; 6] = [
     "UNKNOWN",
     "DEADLINE_EXCEEDED",
@@ -29,7 +28,7 @@ const RPC_FAILURES: [&str; 6] = [
     "DATA_LOSS",
 ];
 
-/// Finds failures.
+/// Sets the status of failed spans.
 pub(super) struct Failures {
     mapping: Mapping,
     redaction: Arc<Redaction>,
@@ -43,17 +42,17 @@ impl Failures {
         }
     }
 
-    /// Gives a span that failed the status of one.
+    /// Sets the status of a span that failed and has no status.
     pub(super) fn apply(&self, span: &mut SpanData) {
         if span.status == Status::Unset
-            && let Some(description) = self.found(span)
+            && let Some(description) = self.failure_of(span)
         {
             span.status = Status::Error { description };
         }
     }
 
-    /// What is known of the failure: its class, or nothing.
-    fn found(&self, span: &SpanData) -> Option<Cow<'static, str>> {
+    /// The class of the failure, which may be empty; `None` for a span that did not fail.
+    fn failure_of(&self, span: &SpanData) -> Option<Cow<'static, str>> {
         let is_client = span.span_kind == SpanKind::Client;
         let is_kind = self.is_kind(span);
         let mut class = None;
@@ -69,13 +68,13 @@ impl Failures {
                 }
                 // "SHOULD NOT be set if the operation succeeded."
                 "error.type" | "error_type" if !value.as_str().is_empty() => {
-                    // What must not leave does not leave as a description either.
+                    // A withheld value must not be exported as a description either.
                     if !self.redaction.is_withheld(key.as_str()) {
                         class = Some(value.as_str().into_owned().into());
                     }
                     has_failed = true;
                 }
-                // As the Layer takes it: whatever it says, unless it says no.
+                // As in the Layer: any text but `false` is a failure.
                 "error" if !matches!(&*value.as_str(), "" | "false") => {
                     if class.is_none()
                         && value.as_str() != "true"
@@ -85,7 +84,7 @@ impl Failures {
                     }
                     has_failed = true;
                 }
-                // HTTP conventions: 5xx, and of a client's spans 4xx too.
+                // HTTP conventions: 5xx, and 4xx for a client span.
                 "http.response.status_code" | "status_code" => {
                     has_failed |= number(value).is_some_and(|code| {
                         (500..600).contains(&code) || (is_client && (400..500).contains(&code))
@@ -102,7 +101,7 @@ impl Failures {
         has_failed.then(|| class.unwrap_or_default())
     }
 
-    /// Whether it is of a kind whose `status` we know the meaning of.
+    /// Whether the span is of a kind of this crate, whose `status` has a known meaning.
     fn is_kind(&self, span: &SpanData) -> bool {
         let of_name = |name: &str| Kind::named(name, &self.mapping.spans).is_some();
         let mut keys = span.attributes.iter().map(|pair| pair.key.as_str());
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_span_says_of_its_failure_is_its_status() {
+    fn fields_that_report_a_failure_set_the_status() {
         use SpanKind::{Client, Internal, Server};
         check("inference", Internal, &("status", "error".into()), Some(""));
         check(
@@ -159,7 +158,7 @@ mod tests {
         );
         check("inference", Internal, &("status", "cancelled".into()), None);
         check("inference", Internal, &("status", "success".into()), None);
-        // Nobody knows what a stranger's field means.
+        // The meaning of `status` in another span is unknown.
         check("order", Internal, &("status", "error".into()), None);
         check(
             "order",
@@ -226,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_is_denied_is_no_description() {
+    fn a_withheld_class_is_no_description() {
         let mut span = with(span(1, 1, 0), "error.type", "s3cret");
         Failures::new(&Mapping::default(), &denying(&["error.type"])).apply(&mut span);
         assert_eq!(span.status, Status::error(""));
     }
 
     #[test]
-    fn what_the_application_has_said_itself_stays() {
+    fn a_status_that_the_application_has_set_stays() {
         let mut span = with(span(1, 1, 0), "error.type", "Timeout");
         span.status = Status::Ok;
         Failures::new(&Mapping::default(), &denying(&[])).apply(&mut span);

@@ -1,4 +1,4 @@
-//! The ids that log lines name: those of the span around them, kept or not.
+//! Looks up the ids in log lines: those of the current span, sampled or not.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use tracing::span::Id;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::{
-    gate::{self, Sampled},
+    gate::{self, SpanTable},
     sampling::HeadSampler,
 };
 use crate::log::{Ids, SpanIds};
 
-/// Knows the ids of spans that are kept, and gives those that are not the id that is sent on.
+/// Looks up the ids of sampled spans, and the id of an unsampled trace that headers carry, too.
 #[derive(Clone)]
 pub(super) struct LogIds {
-    pub(super) sampled: Arc<Sampled>,
+    pub(super) spans: Arc<SpanTable>,
     pub(super) sampler: Arc<HeadSampler>,
 }
 
 impl Ids for LogIds {
     fn known(&self, span: &Id) -> Option<SpanIds> {
-        gate::name_of(span, &self.sampled).as_ref().map(ids)
+        gate::sampled_ids_of(span, &self.spans).as_ref().map(ids)
     }
 
     fn of<'l, R: LookupSpan<'l>>(&self, span: &SpanRef<'l, R>) -> Option<SpanIds> {
-        gate::ids_of(span, &self.sampled, &self.sampler)
+        gate::ids_of(span, &self.spans, &self.sampler)
             .as_ref()
             .map(ids)
     }
@@ -52,7 +52,7 @@ mod tests {
         traces::{Traces, TracesConfig, TracesParts},
     };
 
-    /// What is logged in a format, where this share of traces is kept.
+    /// The log lines of `work` in a format, at a sampling ratio.
     fn logged(format: LogFormat, level: LevelFilter, ratio: f64, work: impl FnOnce()) -> String {
         let mut options = TracesConfig::default();
         options.sampling.ratio = ratio;
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_inside_a_span_names_one_trace_kept_or_not() {
+    fn every_line_inside_a_span_names_one_trace_sampled_or_not() {
         for ratio in [0.0, 1.0] {
             let text = logged(LogFormat::Pretty, LevelFilter::INFO, ratio, work);
             let ids: Vec<_> = text
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_names_it_too() {
+    fn json_lines_name_the_trace() {
         for ratio in [0.0, 1.0] {
             let text = logged(LogFormat::Json, LevelFilter::INFO, ratio, work);
             let lines: Vec<serde_json::Value> = text

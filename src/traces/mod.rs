@@ -1,11 +1,11 @@
-//! Turns the spans of sampled traces into what collectors take.
+//! Exports the spans of sampled traces to collectors.
 //!
 //! ```text
 //! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
 //! ```
 //!
-//! The gate decides at the first span of a trace, so that a trace that is not kept costs next to nothing; metrics do
-//! not depend on any of this.
+//! The gate decides at the first span of a trace, so that an unsampled trace costs little. Metrics do not depend on
+//! sampling. Propagation to other services is described in [`propagation`].
 
 #[cfg(feature = "otlp")]
 mod account;
@@ -15,7 +15,6 @@ mod component;
 mod conventions;
 #[cfg(feature = "otlp")]
 mod error;
-#[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
 mod failure;
@@ -46,11 +45,6 @@ mod size;
 mod tail;
 
 pub(crate) use self::options::variables;
-pub use self::options::{
-    BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
-    OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
-    TraceExporter, TracesConfig, ZipkinConfig,
-};
 #[cfg(feature = "otlp")]
 pub use self::{
     account::{ExportFailure, ExporterStatus},
@@ -62,10 +56,16 @@ pub(crate) use self::{
     component::{Traces, TracesParts, set_attribute},
     exporter::{
         Encoded, ExportError, Transport,
-        patience::Patience,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
     },
     gate::Gate,
     options::{Signal, shortest},
     pipeline::{Complaint, say, unharmed},
+};
+// A glob, so that the options of a new exporter need no line here.
+pub use self::exporter::*;
+pub use self::options::{
+    BatchConfig, LiveConfig, LogsConfig, Propagator, PushConfig, SamplingConfig, SamplingRule,
+    SpanLimits, TailConfig, TracesConfig,
 };

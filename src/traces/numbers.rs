@@ -1,13 +1,14 @@
-//! Makes numbers of numbers again: tracing-opentelemetry writes unsigned integers as text.
+//! Restores integers that tracing-opentelemetry has written as text, as it does with `u64`.
 //!
-//! Of a field of the application's nobody can tell any more which it was. Of those whose names the conventions, or this
-//! crate's own kinds, give a number to, it is known.
+//! Only attributes are restored whose name means a number in the semantic conventions or in the span kinds of this crate.
+//! The text of another field may have been a text in the application.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
+use crate::observation::TokenDetail;
+
 const NUMBERS: &[&str] = &[
-    "cached_tokens",
     "completion_tokens",
     "http.request.body.size",
     "http.request.resend_count",
@@ -25,8 +26,8 @@ const NUMBERS: &[&str] = &[
     "tokens",
 ];
 
-/// Beginnings of such names.
-const BEGINNINGS: &[&str] = &["gen_ai.usage.", "llm.token_count."];
+/// Prefixes of such names.
+const PREFIXES: &[&str] = &["gen_ai.usage.", "llm.token_count."];
 
 pub(super) fn restore(span: &mut SpanData) {
     restore_all(&mut span.attributes);
@@ -48,9 +49,8 @@ fn restore_all(attributes: &mut [KeyValue]) {
 
 fn is_number(key: &str) -> bool {
     NUMBERS.contains(&key)
-        || BEGINNINGS
-            .iter()
-            .any(|beginning| key.starts_with(beginning))
+        || TokenDetail::of_field(key).is_some()
+        || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     use crate::traces::tail::tests::{span, with};
 
     #[test]
-    fn what_the_conventions_count_is_a_number_and_other_text_stays() {
+    fn numbers_of_the_conventions_are_restored_and_other_text_stays() {
         let mut span = span(1, 1, 0);
         for (key, value) in [
             ("http.response.status_code", "503"),

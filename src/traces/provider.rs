@@ -1,4 +1,4 @@
-//! The SDK's provider, with the gate's sampler, limits, and resource.
+//! Builds the SDK's tracer provider with the sampler of the gate, the span limits and the resource.
 
 use std::sync::Arc;
 
@@ -32,24 +32,24 @@ pub(super) fn provider(
             max_attributes_per_event: limits.event_attributes,
             max_attributes_per_link: limits.link_attributes,
         })
-        // Exporters are given the resource themselves.
+        // Exporters get the resource at their creation.
         .with_resource(Resource::builder_empty().build())
         .build()
 }
 
-/// Who sends, and by what.
+/// The resource of exported spans.
 pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
     let attributes = attributes
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
-        // `telemetry.sdk.*`: only the SDK knows its version.
+        // `telemetry.sdk.*`: only the SDK knows its own version.
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(attributes)
         .build()
 }
 
-/// Who makes the spans: `otel.scope.*`.
+/// The instrumentation scope of exported spans: `otel.scope.*`.
 pub(super) fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
         .with_version(env!("CARGO_PKG_VERSION"))

@@ -1,4 +1,4 @@
-//! What of a span may leave the process: applied once, before every exporter.
+//! Redacts spans once, before all exporters.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::privacy::{MASK, Redaction, WITHHELD};
 
-/// Takes out of a span what may not leave, and masks what looks like a secret in the rest, names and messages included.
+/// Withholds the values of denied attributes, and masks secrets in all other texts of a span, its name and its messages
+/// included.
 pub(super) fn apply(redaction: &Redaction, span: &mut SpanData) {
     clean_name(redaction, &mut span.name);
     clean_attributes(redaction, &mut span.attributes);
@@ -53,7 +54,7 @@ fn clean_value(redaction: &Redaction, key: &str, value: &mut Value) {
         {
             *value = MASK.into();
         }
-        // Other numbers and truth values hold no secret.
+        // Other numbers and booleans contain no secret.
         _ => {}
     }
 }
@@ -103,7 +104,7 @@ mod tests {
         }
     }
 
-    /// What is left of a value under a configuration.
+    /// Checks a value after redaction with a configuration.
     fn check(config: &RedactionConfig, key: &'static str, value: &'static str, expected: &str) {
         let mut span = span(&[(key, value)]);
         apply(&Redaction::new(config, None).unwrap(), &mut span);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_withheld_unless_it_is_allowed_and_what_is_denied_always() {
+    fn content_is_withheld_unless_allowed_and_denied_attributes_are_always_withheld() {
         let default = RedactionConfig::default();
         check(&default, "prompt", "tell me", WITHHELD);
         check(&default, "gen_ai.input.messages", "[…]", WITHHELD);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_a_token_is_masked_where_it_is_a_credential() {
+    fn a_token_is_masked_if_it_is_a_credential() {
         let default = RedactionConfig::default();
         check(&default, "session_token", "abcdef0123456789", MASK);
         check(&default, "Token", "abcdef0123456789", MASK);

@@ -1,4 +1,4 @@
-//! Bytes that spans hold, near enough to bound memory by.
+//! Estimates the memory of spans in bytes, closely enough for memory limits.
 
 use std::mem::size_of;
 
@@ -30,7 +30,7 @@ pub(super) fn bytes_of(span: &SpanData) -> usize {
         + links.sum::<usize>()
 }
 
-/// What others have said along the way: every span has a copy of its own.
+/// The trace state, of which every span has its own copy.
 fn of_state(context: &SpanContext) -> usize {
     let state = context.trace_state();
     if *state == TraceState::default() {
@@ -58,7 +58,7 @@ fn of_value(value: &Value) -> usize {
         Value::Array(Array::Bool(values)) => size_of_val(values.as_slice()),
         Value::Array(Array::I64(values)) => size_of_val(values.as_slice()),
         Value::Array(Array::F64(values)) => size_of_val(values.as_slice()),
-        // Numbers and truth values lie in the pair itself.
+        // Numbers and booleans are part of the pair itself.
         _ => 0,
     }
 }

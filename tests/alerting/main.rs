@@ -1,4 +1,4 @@
-//! Rules and notifications against the programs that know them: promtool, Prometheus, Alertmanager.
+//! Compares rules and notifications with promtool, Prometheus and Alertmanager.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,8 +19,9 @@ mod notify_export;
 mod notify_misbehave;
 mod notify_storm;
 mod notify_support;
+mod notify_templates;
 mod notify_tls;
-#[path = "../query/prometheus.rs"]
+#[path = "../../crates/promql/tests/query/prometheus.rs"]
 #[allow(dead_code, reason = "shared with tests/query, which asks it more")]
 mod prometheus;
 mod rules_files;

@@ -1,11 +1,14 @@
-//! The same alerts at the same times, through a real Alertmanager and through us: the same messages.
+//! Sends the same alerts at the same times through a real Alertmanager and through our dispatcher, and compares the
+//! messages.
 
 use std::time::Duration;
 
-use llm_observatory::Secret;
-use llm_observatory::alerting::{
-    AlertmanagerPeer, Channel, ChannelTraits, DispatchOptions, NotificationOptions, Routing,
-    SilenceRequest, WebhookOptions,
+use llm_observatory::{
+    Secret,
+    alerting::{
+        AlertmanagerPeer, Channel, ChannelTraits, DispatchOptions, NotificationOptions, Routing,
+        SilenceRequest, WebhookOptions,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +17,7 @@ use crate::notify_support::{
     Alertmanager, Named, Recorder, Running, alert, client, free_port, now_ms,
 };
 
-/// Read by both sides; the receivers differ.
+/// The routes of both sides; the receivers differ.
 const ROUTES: &str = "
 route:
   receiver: all
@@ -148,7 +151,7 @@ async fn the_same_alerts_become_the_same_messages() {
     }
     assert_eq!(summaries(&ours), summaries(&theirs));
     assert_eq!(ours, theirs);
-    // The script must have shown what it is for.
+    // The script must have exercised its cases.
     assert!(theirs.len() >= 6, "{:?}", theirs.keys());
 }
 
@@ -176,7 +179,7 @@ fn jiff_time(ms: i64) -> String {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + seconds).to_string()
 }
 
-/// The bodies by receiver and group, in the order in which they came, without their times.
+/// Returns the bodies by receiver and group, in their order, without their times.
 fn messages(recorder: &Recorder, side: &str) -> Named {
     let mut messages = Named::new();
     for request in recorder.received() {

@@ -1,9 +1,11 @@
-//! Two of us and two Alertmanagers: one notification, also when one Alertmanager is gone.
+//! Tests two replicas with two Alertmanagers: one notification, even if one Alertmanager is killed.
 
 use std::time::Duration;
 
-use llm_observatory::Secret;
-use llm_observatory::alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing};
+use llm_observatory::{
+    Secret,
+    alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing},
+};
 
 use crate::notify_support::{Alertmanager, Recorder, Running, alert, client, free_port, now_ms};
 
@@ -35,7 +37,7 @@ async fn two_replicas_and_two_alertmanagers_notify_once_and_still_do_when_one_is
     let Some(second) = Alertmanager::start(&config, web[1], &more(1)).await else {
         return;
     };
-    // Until they know each other.
+    // Until the Alertmanagers have joined each other.
     tokio::time::sleep(Duration::from_secs(3)).await;
 
     let replica = || {
@@ -65,7 +67,7 @@ async fn two_replicas_and_two_alertmanagers_notify_once_and_still_do_when_one_is
     };
 
     fire("both");
-    // Group wait, the second node's turn, and some more.
+    // The group wait, the second node's delay, and a margin.
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(count("both"), 1);
 

@@ -1,4 +1,4 @@
-//! `kill -9` while alerting: the store opens every time, and every firing alert reaches its receiver.
+//! Tests `kill -9` during alerting: the store opens every time, and every firing alert reaches its receiver.
 
 use std::{
     collections::BTreeSet,
@@ -16,12 +16,12 @@ use rand::RngExt as _;
 
 use crate::notify_support::{Directory, Process, Recorder, Running, alert, now_ms, webhook};
 
-/// What the child is told: `directory url firing resolved`, where the last two are counts of alerts.
+/// The variable with the child's task: `directory url firing resolved`, where the last two are numbers of alerts.
 const TASK: &str = "OBSERVATORY_CRASH_TASK";
-/// How often the child is killed at a random moment.
+/// The number of kills at random moments.
 const KILLS: u32 = 40;
 
-/// Not a test of its own: the process that is killed.
+/// The process that is killed; not a test by itself.
 #[tokio::test]
 #[ignore = "the crash tests start it"]
 async fn child() {
@@ -41,7 +41,7 @@ async fn child() {
         .with_dispatch(DispatchOptions::default().without_damping())
         .with_data_dir(directory);
     let running = Running::start(options, vec![("hook", webhook(&[url.to_owned()]))]);
-    // As rules do: what fires is said again and again.
+    // Like rules, the child repeats firing alerts.
     loop {
         let now = now_ms();
         let named = |at: u32| format!("crash_{at:04}");
@@ -119,7 +119,7 @@ async fn killed_at_random_moments_it_loses_no_alert_and_the_store_always_opens()
     });
     assert_eq!(aside.count(), 0, "the store was damaged");
 
-    // Whoever was told hears the end, from a process that has never told it.
+    // A process that has never sent the firing notification sends the resolved one to its receivers.
     let mut end = spawn(&directory, &recorder, KILLS, KILLS);
     recorder
         .until("every end", |_| names(&recorder, "resolved") == all)
@@ -133,7 +133,7 @@ async fn killed_at_random_moments_it_loses_no_alert_and_the_store_always_opens()
 }
 
 #[tokio::test]
-async fn what_was_written_before_the_kill_is_sent_without_anybody_saying_it_again() {
+async fn stored_notifications_are_sent_after_a_kill_without_a_new_alert() {
     let is_well = Arc::new(AtomicBool::new(false));
     let well = Arc::clone(&is_well);
     let recorder = Recorder::answering(Arc::new(move |_, _| {
@@ -150,7 +150,7 @@ async fn what_was_written_before_the_kill_is_sent_without_anybody_saying_it_agai
     child.kill();
     is_well.store(true, Ordering::Release);
     let before = recorder.received().len();
-    // No alert is put this time: only the outbox knows of it.
+    // No alert is put this time: only the outbox holds it.
     let mut child = spawn(&directory, &recorder, 0, 0);
     recorder
         .until("the outbox's message", |all| all.len() > before)

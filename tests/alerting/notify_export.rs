@@ -1,4 +1,4 @@
-//! What we export, Alertmanager's own checker accepts.
+//! Checks exported configurations with Alertmanager's and Prometheus's own tools.
 
 use std::{collections::BTreeMap, fs, process::Command, time::Duration};
 
@@ -86,7 +86,7 @@ fn amtool_accepts_the_exported_configuration() {
         "{said}"
     );
 
-    // And it routes as we do.
+    // amtool's routes equal ours.
     for labels in [
         "alertname=high_error_rate",
         "team=ml severity=critical quote=a\"b\\c",
@@ -111,7 +111,7 @@ fn amtool_accepts_the_exported_configuration() {
 }
 
 #[test]
-fn what_an_observatory_exports_prometheus_and_alertmanager_accept() {
+fn prometheus_and_alertmanager_accept_exported_files() {
     let directory = Directory::new("facade");
     let rule = AlertRule::new("token_limit")
         .expr("sum(increase(llm_router_tokens_generated_total[10m])) > 1e6")

@@ -1,4 +1,5 @@
-//! Receivers that hang, reset, answer 500, 429 and 400: the table of retries, and nobody else waits.
+//! Tests receivers that hang, reset, or answer 500, 429 and 400: the retries follow the table, and no other receiver
+//! waits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ fn fire(running: &Running, rule: &str) {
         .put(vec![alert(&[("alertname", rule)], now_ms(), true)]);
 }
 
-/// A listener that accepts, reads a little, and then does as it is told.
+/// Starts a listener that accepts, reads a little, and then resets or hangs.
 async fn raw(is_reset: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
@@ -50,7 +51,7 @@ async fn raw(is_reset: bool) -> String {
 }
 
 #[tokio::test]
-async fn each_failure_is_treated_as_the_table_says_and_a_second_receiver_does_not_wait() {
+async fn each_failure_follows_the_retry_table_and_a_second_receiver_does_not_wait() {
     let recorder = Recorder::answering(Arc::new(|request, before| match request.path.as_str() {
         "/busy" if before < 2 => (StatusCode::INTERNAL_SERVER_ERROR, "try later").into_response(),
         "/limited" if before == 0 => {
@@ -97,7 +98,7 @@ async fn each_failure_is_treated_as_the_table_says_and_a_second_receiver_does_no
     let limited = recorder.at("/limited");
     let waited = limited[1].at - limited[0].at;
     assert!(waited >= Duration::from_millis(1_990), "{waited:?}");
-    // Not tried again before the group's next flush.
+    // Not retried before the group's next flush.
     assert_eq!(recorder.at("/wrong").len(), 1);
     assert_eq!(recorder.at("/denied").len(), 1);
     // The deadline is the next flush, after four seconds.
@@ -152,7 +153,7 @@ async fn each_failure_is_treated_as_the_table_says_and_a_second_receiver_does_no
 }
 
 #[tokio::test]
-async fn a_channels_addresses_are_told_independently_and_signed() {
+async fn the_destinations_of_a_channel_are_notified_independently_with_signatures() {
     let recorder = Recorder::start().await;
     let hook = WebhookOptions::new([raw(false).await, format!("{}/signed", recorder.url)])
         .with_header("authorization", "Bearer hunter2")
@@ -183,7 +184,7 @@ async fn a_channels_addresses_are_told_independently_and_signed() {
     running.stop().await;
 }
 
-/// The independent oracle for the signature, where this machine has one.
+/// Computes the signature with openssl as an independent oracle, if it is installed.
 fn openssl_hmac(key: &str, bytes: &[u8]) -> Option<String> {
     use std::{
         io::Write as _,

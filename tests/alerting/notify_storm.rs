@@ -1,4 +1,4 @@
-//! 10,000 alerts at once, all the way: the store, the webhook, the history.
+//! Tests 10,000 concurrent alerts through the store, the webhook and the history.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A receiver that remembers, an Alertmanager that is stopped again, and alerts by name.
+//! Test support: a receiver that records requests, a real Alertmanager, and alerts by name.
 
 use std::{
     collections::BTreeMap,
@@ -20,16 +20,17 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use llm_observatory::{
+    ClientOptions, OutgoingClient,
     alerting::{
-        Alert, AlertmanagerPeer, Channel, HttpClient, HttpOptions, NotificationOptions,
-        Notifications, TimeSource, WebhookOptions,
+        Alert, AlertmanagerPeer, Channel, NotificationOptions, Notifications, TimeSource,
+        WebhookOptions,
     },
     query::Labels,
 };
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// A request that was received.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -39,10 +40,10 @@ pub(crate) struct Received {
     pub(crate) body: Value,
 }
 
-/// What the receiver answers: status, headers.
+/// The response of the receiver: status, headers.
 pub(crate) type Answer = Arc<dyn Fn(&Received, usize) -> Response + Send + Sync>;
 
-/// An HTTP server on loopback that remembers every request.
+/// An HTTP server on loopback that records every request.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     pub(crate) url: String,
@@ -54,7 +55,7 @@ impl Recorder {
         Self::answering(Arc::new(|_, _| StatusCode::OK.into_response())).await
     }
 
-    /// `answer` gets the request and how many came to the same path before.
+    /// Starts with a function that gets the request and the number of earlier requests to the same path.
     pub(crate) async fn answering(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -113,12 +114,12 @@ async fn record(
     answer(&request, before)
 }
 
-pub(crate) fn client() -> HttpClient {
+pub(crate) fn client() -> OutgoingClient {
     let timeouts = (Duration::from_secs(1), Duration::from_secs(1));
-    HttpClient::new(&HttpOptions::default().with_timeouts(timeouts.0, timeouts.1)).unwrap()
+    OutgoingClient::new(&ClientOptions::default().with_timeouts(timeouts.0, timeouts.1)).unwrap()
 }
 
-/// A channel that posts to these URLs.
+/// Returns a channel that posts to these URLs.
 pub(crate) fn webhook(urls: &[String]) -> Channel {
     let options = WebhookOptions::new(urls.iter().map(String::as_str));
     Channel::from_notifiers(options.build("hook", &client()).unwrap())
@@ -129,7 +130,7 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Notifications that run in this process, on the wall clock.
+/// A running dispatcher in this process, on the wall clock.
 pub(crate) struct Running {
     pub(crate) notifications: Notifications,
     stop: oneshot::Sender<()>,
@@ -169,7 +170,7 @@ impl Running {
     }
 }
 
-/// An alert that fires for an hour unless it is over.
+/// Returns an alert that fires for an hour, or a resolved alert.
 pub(crate) fn alert(labels: &[(&str, &str)], starts_at: i64, is_firing: bool) -> Alert {
     let mut alert = Alert::new(Labels::from_pairs(labels.iter().copied()), starts_at);
     alert.ends_at = if is_firing {
@@ -183,7 +184,7 @@ pub(crate) fn alert(labels: &[(&str, &str)], starts_at: i64, is_firing: bool) ->
     alert
 }
 
-/// The path of a program that a test needs; a test that finds it missing skips, except where `CI=true`.
+/// Returns the path of a program. A missing program skips its tests, except with `CI=true`.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -200,7 +201,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A directory that goes away with the test.
+/// A directory that is removed at the end of the test.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -224,7 +225,7 @@ impl Drop for Directory {
     }
 }
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
@@ -248,7 +249,7 @@ pub(crate) struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one with this configuration; `None` where there is none on this machine.
+    /// Starts an Alertmanager with this configuration; returns `None` if it is not installed.
     pub(crate) async fn start(config: &str, port: u16, more: &[String]) -> Option<Self> {
         let program = program("prometheus-alertmanager")?;
         let directory = Directory::new("alertmanager");
@@ -283,11 +284,11 @@ impl Alertmanager {
     }
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// Channels by name.
+/// Returns the channels by name.
 pub(crate) type Named = BTreeMap<String, Vec<Value>>;

@@ -1,4 +1,4 @@
-//! TLS with an authority of one's own: accepted where it is trusted, and a clear error where it is not.
+//! Tests TLS with a custom authority: accepted if it is trusted, a clear error otherwise.
 
 use std::{
     fs,
@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    Channel, HttpClient, HttpOptions, NotificationOptions, Receiver, Routing, WebhookOptions,
+use llm_observatory::{
+    ClientOptions, OutgoingClient,
+    alerting::{Channel, NotificationOptions, Receiver, Routing, WebhookOptions},
 };
 
 use crate::notify_support::{Directory, Process, Running, program};
 
-/// Answers every POST with 204, prints its port first.
+/// Answers every POST with 204; prints its port first.
 const SERVER: &str = "
 import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,7 +47,7 @@ fn openssl(directory: &Path, arguments: &str) {
 }
 
 #[tokio::test]
-async fn an_own_authority_is_trusted_only_where_it_is_named() {
+async fn a_custom_authority_is_trusted_only_if_it_is_configured() {
     if program("openssl").is_none() || program("python3").is_none() {
         return;
     }
@@ -83,12 +84,12 @@ async fn an_own_authority_is_trusted_only_where_it_is_named() {
     let _server = Process(server);
 
     let options =
-        HttpOptions::default().with_timeouts(Duration::from_secs(2), Duration::from_secs(4));
+        ClientOptions::default().with_timeouts(Duration::from_secs(2), Duration::from_secs(4));
     let trusting = options
         .clone()
         .with_authority(fs::read(path.join("ca.der")).unwrap());
-    let channel = |options: &HttpOptions| {
-        let client = HttpClient::new(options).unwrap();
+    let channel = |options: &ClientOptions| {
+        let client = OutgoingClient::new(options).unwrap();
         let hook = WebhookOptions::new([format!("https://127.0.0.1:{}/token", port.trim())]);
         Channel::from_notifiers(hook.build("hook", &client).unwrap())
     };

@@ -1,4 +1,4 @@
-//! Rules as files: what is written is read back, and promtool takes it.
+//! Tests rule files: exported files are read back unchanged, and promtool accepts them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use llm_observatory::query::store::{Retention, SeriesStore};
 
 use crate::rules_promtool::{promtool, scratch};
 
-/// Exports groups, has promtool check them, reads them back and exports them again.
+/// Exports groups, has promtool check them, reads them back, and exports them again.
 fn check_round_trip(name: &str, groups: &[RuleGroup]) {
     let exported = export_rules(groups);
     let read = parse_rule_file("exported", &exported.yaml);
@@ -149,7 +149,7 @@ fn any_text_survives_the_export() {
 }
 
 #[test]
-fn closures_and_rules_that_are_off_are_left_out_and_named() {
+fn closures_and_disabled_rules_are_omitted_from_the_export_and_listed() {
     let group = RuleGroup::new("g")
         .rule(AlertRule::new("closure").when(|metrics| metrics.value("up") < 1.0))
         .rule(AlertRule::new("off").expr("up").disabled());
@@ -158,7 +158,7 @@ fn closures_and_rules_that_are_off_are_left_out_and_named() {
         exported.left_out,
         [
             "alert closure: its condition is a closure",
-            "alert off: it is switched off"
+            "alert off: the rule is disabled"
         ]
     );
     assert!(

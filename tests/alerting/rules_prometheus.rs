@@ -1,8 +1,8 @@
-//! A real Prometheus as the judge: the same rules and samples, the same alerts, states and `activeAt`.
+//! Compares with a real Prometheus: the same rules and samples give the same alerts, states and `activeAt`.
 //!
-//! Prometheus evaluates on its own clock; so it is told nothing about time: samples are written before its next turn,
-//! and its own `ALERTS` series, with their timestamps, say when it was evaluated and what came out. Ours is then
-//! evaluated at those very times.
+//! Prometheus evaluates on its own clock. The samples are therefore written before its next evaluation, and its own
+//! `ALERTS` series, with their timestamps, give the times and the results of its evaluations. Our rules are then
+//! evaluated at exactly these times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -38,7 +38,7 @@ groups:
     expr: load > 100
 ";
 
-/// Labels of a series, and its samples by time.
+/// The labels of a series, and its samples by time.
 type Matrix = BTreeMap<String, BTreeMap<i64, f64>>;
 
 fn matrix(answer: &Value) -> Matrix {
@@ -55,7 +55,7 @@ fn matrix(answer: &Value) -> Matrix {
     series.iter().map(one).collect()
 }
 
-/// What is pending or firing, without what only one of the two says.
+/// Returns the pending and firing alerts, without the fields that only one of the two has.
 fn alerts(answer: &Value) -> BTreeSet<String> {
     let alerts = answer.as_array().unwrap().iter();
     let line = |alert: &Value| {
@@ -83,9 +83,9 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
             .unwrap()
             .as_millis() as i64
     };
-    // Prometheus writes `ALERTS` only after its third evaluation: it restores before.
+    // Prometheus writes `ALERTS` only after its third evaluation, since it restores state first.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    // Seconds after the start, and the values of the two models then.
+    // Seconds after the start, and the values of the two models at that time.
     let plan = [
         (0, 0.9, 0.1),
         (5, 0.9, 0.8),
@@ -98,7 +98,7 @@ async fn the_same_rules_and_samples_give_the_same_alerts() {
     for (second, x, y) in plan {
         let at = start + second * 1000;
         tokio::time::sleep(Duration::from_millis((at - now()).max(0) as u64)).await;
-        // Between two evaluations: none of them sees half of it.
+        // Between two evaluations, so that none of them sees half of the samples.
         let samples = [("router", "x", at, x), ("router", "y", at, y)];
         let series = samples.map(|(job, model, at, value)| {
             let labels = [("__name__", "load"), ("job", job), ("model", model)];
@@ -179,7 +179,7 @@ fn cut_fraction(line: &str) -> String {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
         let (fraction, rest) = part.split_at(digits);
         if !rest.starts_with('Z') {
-            // No time: a number, say.
+            // Not a time.
             out.push('.');
             out.push_str(part);
             continue;

@@ -1,4 +1,4 @@
-//! promtool as the judge: the same files, the same verdicts.
+//! Compares with promtool: the same files have the same results.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use llm_observatory::alerting::rule_test::RuleTests;
 use llm_observatory::alerting::{load_rule_file, parse_rule_file};
 use llm_observatory::query::engine::EngineOptions;
 
-/// What promtool said; `None` where it is not installed. In CI it must be.
+/// Returns the result of promtool; `None` if it is not installed, which fails in CI.
 pub(crate) fn promtool(arguments: &[&str]) -> Option<(bool, String)> {
     match Command::new("promtool").args(arguments).output() {
         Ok(output) => {
@@ -23,7 +23,7 @@ pub(crate) fn promtool(arguments: &[&str]) -> Option<(bool, String)> {
     }
 }
 
-/// A directory for this test alone.
+/// Returns a directory for this test alone.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let directory = std::env::temp_dir().join(format!("rules-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&directory);
@@ -44,7 +44,7 @@ fn files(directory: &str) -> Vec<PathBuf> {
 
 #[test]
 fn rule_tests_have_promtools_verdicts() {
-    // Debian's promtool is a Prometheus 2: its ranges include their left end.
+    // Debian's promtool is a Prometheus 2, whose ranges include their left end.
     let tests =
         RuleTests::default().with_engine(EngineOptions::default().with_left_closed_ranges());
     for path in files("rule_tests") {
@@ -82,9 +82,9 @@ fn one_file_that_fails_fails_them_all() {
     assert_eq!(tests.run::<&Path>([]).exit_code(), 0);
 }
 
-/// Files that both take, or both refuse.
+/// Files that both accept, or both refuse.
 #[test]
-fn rule_files_are_taken_and_refused_as_promtool_does() {
+fn rule_files_are_accepted_and_refused_as_by_promtool() {
     let directory = scratch("check");
     for (at, (text, is_good)) in RULE_FILES.iter().enumerate() {
         let path = directory.join(format!("{at}.yml"));
@@ -104,7 +104,7 @@ fn rule_files_are_taken_and_refused_as_promtool_does() {
 }
 
 #[test]
-fn errors_name_file_line_group_rule_and_what_would_be_right() {
+fn errors_name_file_line_group_rule_and_the_expected_value() {
     let text = "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up[5m\n    for: 5\n  - record: a-b\n    expr: up\n    for: 1m\n";
     let error = parse_rule_file("r.yml", text).unwrap_err().to_string();
     let lines: Vec<_> = error.lines().collect();
@@ -124,7 +124,7 @@ fn rule(rest: &str) -> String {
 }
 
 #[test]
-fn what_could_never_work_is_refused_though_prometheus_takes_it() {
+fn rules_that_can_never_work_are_refused_although_prometheus_accepts_them() {
     for rest in ["{alert: A, expr: 'up[5m]'}", "{alert: A, expr: '\"a\"'}"] {
         assert!(parse_rule_file("r.yml", &rule(rest)).is_err(), "{rest}");
     }

@@ -1,4 +1,4 @@
-//! Templates against promtool: what ours expand to is what a rule test expects of it.
+//! Compares templates with promtool: a rule test expects the text to which our templates expand.
 
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ const TEMPLATES: &[&str] = &[
     "{{ 1 | }}",
 ];
 
-/// Templates that neither reads.
+/// Templates that both refuse.
 const WRONG: &[&str] = &[
     "{{ $nope }}",
     "{{ nope }}",
@@ -181,7 +181,7 @@ const WRONG: &[&str] = &[
     "{{range $i, $v, $w := .}}{{end}}",
 ];
 
-/// What a template expands to here.
+/// Expands templates with our engine.
 fn expand(rules: &[(String, &str, f64)]) -> Vec<String> {
     let options = RuleOptions::default()
         .with_external_label("region", "eu")
@@ -230,7 +230,7 @@ fn group(rules: &[(String, &str, f64)]) -> RuleGroup {
 
 #[test]
 fn templates_expand_to_what_promtool_makes_of_them() {
-    // Beyond 64 bits, what Go makes of a float depends on the machine.
+    // Beyond 64 bits, Go's conversion of a float depends on the machine.
     let has_an_answer = |t: &str, v: f64| v < 9e18 || !t.contains("humanizeDuration");
     let of_values = OF_VALUES
         .iter()

@@ -1,5 +1,5 @@
-//! A collector over HTTP/1.1 that behaves as it is told, and may come to its senses: for tests, and for the benchmark
-//! that loads a router beside each kind of it.
+//! A collector over HTTP/1.1 with a selectable, changeable behaviour, for tests and for the benchmark that loads a
+//! router beside each behaviour.
 
 use std::{
     io,
@@ -19,17 +19,17 @@ use tokio::{
     sync::watch,
 };
 
-/// How a collector behaves.
+/// The behaviour of a collector.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Manner {
     Takes,
-    /// Nobody listens at its port, which is its own all the same. Only as its first manner.
+    /// Refuses connections, while it reserves its port. Only as the first behaviour.
     Refuses,
-    /// Accepts connections, and neither reads nor says anything; they are closed when it becomes another.
+    /// Accepts connections, and neither reads nor writes; they are closed when the behaviour changes.
     Hangs,
     /// Answers with this status.
     Fails(u16),
-    /// Takes what it is sent, so much later.
+    /// Accepts requests after this delay.
     Slow(Duration),
 }
 
@@ -40,19 +40,19 @@ pub(crate) struct Taken {
     pub(crate) spans: u64,
 }
 
-/// A collector on a thread of its own, until the process ends.
+/// A collector on its own thread, which runs until the process ends.
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     manner: watch::Sender<Manner>,
     taken: Arc<Mutex<Vec<Taken>>>,
 }
 
-/// What each of its connections knows.
+/// The state that the connections share.
 #[derive(Clone)]
 struct Service {
     manner: watch::Receiver<Manner>,
     taken: Arc<Mutex<Vec<Taken>>>,
-    /// How many spans a body holds.
+    /// Returns the number of spans in a body.
     count: fn(&[u8]) -> u64,
 }
 
@@ -80,7 +80,7 @@ impl Collector {
         })
     }
 
-    /// From now on, also on connections that are open.
+    /// Changes the behaviour, also on open connections.
     pub(crate) fn becomes(&self, manner: Manner) {
         self.manner.send_replace(manner);
     }
@@ -92,10 +92,10 @@ impl Collector {
 
 impl Service {
     async fn run(mut self, started: &Sender<SocketAddr>) -> io::Result<()> {
-        // Bound but not listening: connections are refused, and no other process can be given the port meanwhile.
+        // Bound but not listening: connections are refused, and no other process can get the port meanwhile.
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        // Whoever started it may be gone.
+        // The test may have ended.
         let _ = started.send(socket.local_addr()?);
         self.until(|manner| manner != Manner::Refuses).await?;
         let listener: TcpListener = socket.listen(1_024)?;
@@ -105,12 +105,12 @@ impl Service {
         }
     }
 
-    /// Answers requests until the client hangs up.
+    /// Answers requests until the client disconnects.
     async fn serve(mut self, mut stream: TcpStream) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(64 * 1_024);
         loop {
             if *self.manner.borrow() == Manner::Hangs {
-                // When it comes back it knows nothing of what it was asked before, as one that was started again.
+                // After a restart, a collector does not know earlier requests.
                 return self.until(|manner| manner != Manner::Hangs).await;
             }
             let Some((head, end)) = whole(&bytes) else {
@@ -145,7 +145,7 @@ impl Service {
     }
 }
 
-/// Where the body of the first request begins and ends, once it is there.
+/// Returns the range of the first request's body, once it is complete.
 fn whole(bytes: &[u8]) -> Option<(usize, usize)> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();

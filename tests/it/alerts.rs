@@ -1,4 +1,4 @@
-//! Alerts of a whole observatory: who is told, and when.
+//! Tests alerts in a whole observatory: their receivers and the times of notifications.
 #![cfg(feature = "alerting")]
 
 use super::alerts_support::{quiet, watched};
@@ -14,7 +14,7 @@ use llm_observatory::{
 use tracing_subscriber::prelude::*;
 
 #[test]
-fn events_raise_and_take_back_alerts() {
+fn events_raise_and_resolve_alerts() {
     let mut watched = watched(quiet());
     watched.tick();
     let dispatch =
@@ -43,7 +43,7 @@ fn events_raise_and_take_back_alerts() {
     });
     let alerts = watched.observatory.alerts();
     assert_eq!(alerts.resolve("disk_failing", &[("disk.name", "sdb")]), 0);
-    // Longer than an alert holds good that nobody speaks of again.
+    // Longer than a raised alert lives without being raised again.
     watched.pass(Duration::from_mins(6));
     assert_eq!(watched.mailbox.titles().len(), 1);
     tracing::dispatcher::with_default(&dispatch, || {
@@ -57,7 +57,7 @@ fn events_raise_and_take_back_alerts() {
 }
 
 #[test]
-fn what_an_alert_says_is_redacted_before_anybody_sees_it() {
+fn the_text_of_an_alert_is_redacted() {
     let mut config = quiet();
     config.alerting.rules = vec![
         AlertRule::new("account_in_trouble")
@@ -102,7 +102,7 @@ fn what_an_alert_says_is_redacted_before_anybody_sees_it() {
     assert_eq!(said("login_failed"), "[masked] with token: [masked]");
     assert_eq!(said("by_hand"), "key [masked]");
     assert_eq!(said("account_in_trouble"), "[masked] is in trouble");
-    // By the labels as they were given, too; and what looks alike now is still told apart.
+    // The labels are found by their original values, and alerts whose redacted labels look alike stay distinct.
     let others = [("account", "eve@example.org"), ("prompt", "s3cret")];
     alerts
         .trigger("by_hand", Severity::Error, message, &others)
@@ -117,7 +117,7 @@ fn what_an_alert_says_is_redacted_before_anybody_sees_it() {
     }
 }
 
-/// What the annotations of an alert say of its trace that an event raised inside a span, and the span's trace.
+/// Returns the trace annotations of an alert that an event raised inside a span, and the span's trace id.
 #[cfg(feature = "otlp")]
 fn traced(
     ratio: f64,
@@ -154,7 +154,7 @@ fn traced(
 
 #[cfg(feature = "otlp")]
 #[test]
-fn an_alert_that_an_event_raises_inside_a_sampled_span_leads_to_its_trace() {
+fn an_alert_that_an_event_raises_inside_a_sampled_span_names_its_trace() {
     let template = Some("http://jaeger:16686/trace/{trace_id}?a={trace_id}");
     for is_entered in [true, false] {
         let (id, url, trace) = traced(1.0, template, is_entered);
@@ -168,8 +168,8 @@ fn an_alert_that_an_event_raises_inside_a_sampled_span_leads_to_its_trace() {
     }
 }
 
-/// The trace that the message about a rule names, of three inferences: one that failed, one that succeeded since, and
-/// one of another model that was slow.
+/// Returns the trace id that the message about a rule names, and the ids of three inferences: a failed one, a later
+/// successful one, and a slow one of another model.
 #[cfg(feature = "otlp")]
 fn named_by(rule: AlertRule) -> (String, [String; 3]) {
     let mut traces = llm_observatory::TracesConfig::default();
@@ -208,12 +208,12 @@ fn named_by(rule: AlertRule) -> (String, [String; 3]) {
 
 #[cfg(feature = "otlp")]
 #[test]
-fn an_alert_of_a_rule_leads_to_the_trace_behind_it_that_tells_most() {
+fn an_alert_of_a_rule_names_the_most_relevant_trace_behind_it() {
     let errors =
         r#"sum by (model_id) (rate(llm_router_model_inference_total{status="error"}[5m])) > 0"#;
     let (trace, [failed, ..]) = named_by(AlertRule::new("errors").expr(errors));
     assert_eq!(trace, failed);
-    // Over all models the slowest one, over one model its own.
+    // Over all models, the slowest inference; for one model, its own slowest inference.
     let slow = "histogram_quantile(0.9, sum by (le) (rate(llm_router_model_inference_duration_seconds_bucket[5m]))) > 0";
     let (trace, [.., slowest]) = named_by(AlertRule::new("slow").expr(slow));
     assert_eq!(trace, slowest);
@@ -224,7 +224,7 @@ fn an_alert_of_a_rule_leads_to_the_trace_behind_it_that_tells_most() {
 }
 
 #[test]
-fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
+fn an_alert_escalates_until_it_is_acknowledged() {
     let watched = watched(quiet());
     let alerts = watched.observatory.alerts();
     let rule = AlertRule::new("always")
@@ -247,7 +247,7 @@ fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
     watched.pass(Duration::from_mins(10));
     assert_eq!(watched.mailbox.titles().len(), 2);
     assert!(alerts.groups()[0].acknowledgement.is_some());
-    // The end is told all the same.
+    // The resolved notification is still sent.
     alerts.remove_rule("always").unwrap();
     watched.pass(Duration::from_mins(6));
     watched.until("the all-clear", || watched.mailbox.titles().len() == 3);
@@ -258,7 +258,7 @@ fn nobody_acknowledges_so_it_escalates_and_an_acknowledgement_ends_that() {
 }
 
 #[test]
-fn a_silence_keeps_what_it_matches_from_being_told() {
+fn a_silence_suppresses_the_alerts_that_it_matches() {
     let watched = watched(quiet());
     let alerts = watched.observatory.alerts();
     let until = watched.clock.clock().wall() + Duration::from_hours(1);
@@ -280,7 +280,7 @@ fn a_silence_keeps_what_it_matches_from_being_told() {
 }
 
 #[test]
-fn what_fires_after_a_stop_and_a_start_is_told() {
+fn an_alert_that_fires_after_a_restart_is_notified() {
     let watched = watched(quiet());
     watched.tick();
     watched.observatory.shutdown_blocking();
@@ -294,7 +294,7 @@ fn what_fires_after_a_stop_and_a_start_is_told() {
 }
 
 #[test]
-fn a_tree_that_names_a_channel_without_its_address_tells_the_others() {
+fn a_route_to_a_channel_without_an_address_does_not_affect_other_routes() {
     let slack = llm_observatory::alerting::SlackOptions::default();
     let tree = |channel: &str| Routing::to_receiver(Receiver::new("people", [channel, "mailbox"]));
     let config = |channel| {
@@ -307,7 +307,7 @@ fn a_tree_that_names_a_channel_without_its_address_tells_the_others() {
     alerts.trigger("x", None, "", &[]).unwrap();
     watched.pass(Duration::from_mins(1));
     watched.until("a page", || watched.mailbox.titles().len() == 1);
-    // One that there is not is an error all the same; where nothing is told, it is none.
+    // An unknown channel is still an error, except if alerting is disabled.
     let build = |config: Config| {
         Observatory::builder(config.without_server()).build::<tracing_subscriber::Registry>()
     };
@@ -331,6 +331,6 @@ fn a_raised_alert_is_bounded_whatever_is_passed() {
     assert_eq!(labels.len(), 34);
     assert!(labels.iter().all(|label| label.value().len() <= 1_024));
     assert!(active[0].annotations["summary"].len() <= 4_096);
-    // What it was raised by takes it back.
+    // The same name and labels resolve the alert.
     assert_eq!(alerts.resolve(&long, &[(&names[3], &long)]), 1);
 }

@@ -1,4 +1,4 @@
-//! The rules that come with the crate, on what the observatory itself measures.
+//! Tests the default rules on the observatory's own metrics.
 #![cfg(feature = "alerting")]
 
 use std::{
@@ -48,7 +48,7 @@ fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
     let summary = &message.common_annotations["summary"];
     assert!(summary.contains("50"), "{summary}");
     assert!(message.common_annotations["runbook_url"].contains("model_inference_failures"));
-    // The failures leave the window of five minutes; nobody is paged again meanwhile.
+    // The failures leave the window of five minutes without another page.
     watched.pass(Duration::from_mins(12));
     watched.until("the all-clear", || {
         watched
@@ -73,12 +73,12 @@ fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
     assert_eq!(record.deliveries.len(), 2);
 }
 
-/// Everything goes wrong at once, and is well again; what each rule looks at is measured, not written by hand, but
-/// for the memory and the spans, which belong to components of their own.
+/// All failures happen at once, and stop. The series of each rule are recorded as in production, except for memory and
+/// spans, which belong to separate components.
 #[test]
 fn every_default_rule_fires_after_its_time_and_resolves() {
     let mut config = quiet().with_series_limit(20);
-    // Its sampler would say how the memory really is.
+    // The sampler would overwrite the memory with the real values.
     config.health.enabled = false;
     let mailbox = Breakable::default();
     let watched = watched_through(config, Channel::new(mailbox.clone()), Mailbox::default());
@@ -127,7 +127,7 @@ fn every_default_rule_fires_after_its_time_and_resolves() {
         memory(0.95e9);
         spans();
     };
-    // The longest `for` and its window, twice over.
+    // Twice the longest `for` and its window.
     let mut pending = BTreeSet::new();
     for round in 0..45 {
         go_wrong(round);
@@ -163,7 +163,7 @@ fn every_default_rule_fires_after_its_time_and_resolves() {
         expected,
         "each waits for its `for`"
     );
-    // The channel works again, so that all of it is told; then all is well, and the windows pass.
+    // The channel works again, so that all alerts are notified; then all failures stop, and the windows pass.
     mailbox.is_broken.store(false, Ordering::Relaxed);
     for round in 45..80 {
         go_wrong(round);
@@ -181,7 +181,7 @@ fn rule_of(alert: &AlertStatus) -> String {
     alert.labels.get("alertname").unwrap().to_owned()
 }
 
-/// A channel that takes nothing while it is broken, and keeps who was told to be over.
+/// A channel that fails while it is broken, and records the resolved alerts.
 #[derive(Clone, Debug, Default)]
 struct Breakable {
     is_broken: Arc<AtomicBool>,

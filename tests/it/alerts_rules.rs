@@ -1,4 +1,4 @@
-//! Rules of a whole observatory: loaded, changed, and taken up again after a restart.
+//! Tests rules in a whole observatory: loading, changing, and restoring them after a restart.
 #![cfg(feature = "alerting")]
 
 use super::alerts_support::{Mailbox, Watched, quiet, watched};
@@ -68,7 +68,7 @@ fn a_rule_in_code_is_added_switched_and_removed_while_others_run() {
 }
 
 #[test]
-fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
+fn a_rule_that_fails_or_panics_does_not_affect_other_rules() {
     let watched = watched(quiet());
     let alerts = watched.observatory.alerts();
     alerts
@@ -98,7 +98,7 @@ fn a_rule_that_fails_or_panics_is_its_own_error_and_no_others() {
 }
 
 #[test]
-fn a_rule_of_the_configuration_fires_on_after_a_restart() {
+fn a_configured_rule_keeps_firing_after_a_restart() {
     let folder = std::env::temp_dir().join(format!("llm-observatory-rule-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     let clock = ManualClock::new();
@@ -151,7 +151,7 @@ fn firing_state_survives_a_restart_on_disk() {
     let first = watched(config());
     first.pass(Duration::from_mins(1));
     first.until("a page", || first.mailbox.titles().len() == 1);
-    // A second one cannot have the same folder, and says so.
+    // A second observatory cannot use the same directory, and its error says so.
     let locked = Observatory::builder(config().without_server())
         .build::<tracing_subscriber::Registry>()
         .unwrap_err();
@@ -159,7 +159,7 @@ fn firing_state_survives_a_restart_on_disk() {
     assert!(locked.to_string().contains(&data), "{locked}");
     let clock = first.clock.clone();
     first.observatory.shutdown_blocking();
-    // What is shut down has let go of the folder, whoever still has a clone.
+    // A shutdown releases the directory, even if a clone of the observatory still exists.
     let _clone = first.observatory.clone();
     let mailbox = Mailbox::default();
     let (_layer, observatory) = Observatory::builder(config().without_server())
@@ -181,7 +181,7 @@ fn firing_state_survives_a_restart_on_disk() {
 }
 
 #[test]
-fn a_rule_whose_alerts_can_go_nowhere_changes_nothing() {
+fn a_rule_without_a_receiver_is_refused_and_changes_nothing() {
     let watched = watched(quiet());
     let alerts = watched.observatory.alerts();
     let rule = AlertRule::new("always").expr("vector(1)");
@@ -193,7 +193,7 @@ fn a_rule_whose_alerts_can_go_nowhere_changes_nothing() {
         .add_rule(rule.channels(["mailbox"]).escalation(never))
         .unwrap_err();
     assert!(matches!(error, AlertsError::Routing(_)), "{error}");
-    // The rule is as it was, and so is its alert.
+    // The rule and its alert are unchanged.
     let of_it = |groups: Vec<GroupStatus>| {
         let rules = groups.into_iter().flat_map(|group| group.rules);
         rules.filter(|rule| rule.name == "always").count()
@@ -221,7 +221,7 @@ fn groups_are_loaded_and_unloaded_by_name() {
     watched.pass(Duration::from_secs(30));
     assert_eq!(watched.state_of("high"), Some(AlertState::Firing));
     assert_eq!(watched.state_of("configured"), Some(AlertState::Firing));
-    // Another of the same name takes its place.
+    // A group of the same name replaces the loaded group.
     alerts
         .load_groups("mine", vec![recorded("higher", "9")])
         .unwrap();

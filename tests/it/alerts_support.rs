@@ -1,4 +1,4 @@
-//! A whole observatory with alerts, under a clock that the test owns, and a channel that keeps what it is told.
+//! A whole observatory with alerts, a manual clock, and a channel that records its messages.
 #![cfg(feature = "alerting")]
 
 use std::{
@@ -12,7 +12,7 @@ use llm_observatory::{
     query::engine::Value,
 };
 
-/// A channel that keeps what it is told.
+/// A channel that records its messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mailbox(pub(crate) Arc<Mutex<Vec<Message>>>);
 
@@ -42,7 +42,7 @@ pub(crate) fn watched(config: Config) -> Watched {
     watched_through(config, channel, mailbox)
 }
 
-/// As [`watched`], with a channel of the test's own.
+/// Builds an observatory like [`watched`], with a channel of the test.
 pub(crate) fn watched_through(config: Config, channel: Channel, mailbox: Mailbox) -> Watched {
     let clock = ManualClock::new();
     let (layer, observatory) = Observatory::builder(config.without_server())
@@ -58,7 +58,7 @@ pub(crate) fn watched_through(config: Config, channel: Channel, mailbox: Mailbox
     }
 }
 
-/// The default configuration without its console, so that all are told through the mailbox.
+/// The default configuration without the console, so that all notifications pass the mailbox.
 pub(crate) fn quiet() -> Config {
     let mut config = Config::default();
     config.alerting.channels.clear();
@@ -66,7 +66,7 @@ pub(crate) fn quiet() -> Config {
 }
 
 impl Watched {
-    /// Moves the clock by ten seconds, the tick, and waits until that was noticed and all that follows is done.
+    /// Advances the clock by ten seconds, the tick, and waits until the tick and all that follows from it are done.
     pub(crate) fn tick(&self) {
         self.clock.advance(Duration::from_secs(10));
         let now = self.clock.clock().wall();
@@ -77,7 +77,7 @@ impl Watched {
                 _ => false,
             }
         });
-        // The rounds of evaluation and delivery of this moment: both look every few milliseconds.
+        // Waits for the rounds of evaluation and delivery, which poll every few milliseconds.
         std::thread::sleep(Duration::from_millis(12));
     }
 

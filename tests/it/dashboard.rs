@@ -1,4 +1,4 @@
-//! The pages of the dashboard, as a browser is given them. What they do there is in `tests/browser`.
+//! Tests the pages of the dashboard as the server sends them. `tests/browser` tests them in a browser.
 #![cfg(feature = "server")]
 
 use std::collections::BTreeSet;
@@ -18,14 +18,14 @@ fn serving(name: &str) -> Observatory {
     observatory
 }
 
-/// What stands between quotes after any of these, and what it is relative to: `base`.
+/// Returns the quoted addresses after any of `before`, resolved against `base`.
 fn references(text: &str, before: &[&str], base: &Url) -> Vec<Url> {
     let found = before.iter().flat_map(|before| text.split(before).skip(1));
     let quoted = found.map(|rest| rest.split('"').next().unwrap());
     quoted.map(|path| base.join(path).unwrap()).collect()
 }
 
-/// Asks for a page and everything that it refers to, and that this refers to, by `ask` with the path of each.
+/// Fetches a page and, recursively, everything that it refers to; calls `ask` with each path.
 fn follow(page: &str, mut ask: impl FnMut(&str) -> String) -> BTreeSet<String> {
     let mut waiting = vec![
         Url::parse("http://observatory.example")
@@ -54,7 +54,7 @@ fn follow(page: &str, mut ask: impl FnMut(&str) -> String) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_page_and_all_it_refers_to_are_there_under_a_strict_policy() {
+fn a_page_and_its_assets_are_served_under_a_strict_policy() {
     let observatory = serving("a <b>&\"service\"");
     let address = observatory.listen_address().unwrap();
     let seen = follow(PAGE, |path| {
@@ -125,7 +125,7 @@ fn a_page_and_all_it_refers_to_are_there_under_a_strict_policy() {
 }
 
 #[test]
-fn the_index_leads_to_the_page() {
+fn the_index_links_to_the_page() {
     let observatory = serving("service");
     let (_, body) = get(observatory.listen_address().unwrap(), "/", "");
     let index = String::from_utf8(body).unwrap();

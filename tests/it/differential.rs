@@ -1,4 +1,4 @@
-//! The same recordings into our registry and into `metrics-exporter-prometheus`: the same series.
+//! Compares the series of our registry and of `metrics-exporter-prometheus` after the same recordings.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn recording() -> impl Strategy<Value = Recording> {
     ]
 }
 
-/// Names that need sanitising; one for each kind, as a name belongs to one kind.
+/// Records under names that need sanitising, with a separate name for each kind.
 fn apply(recorder: &dyn Recorder, name: usize, labels: &[(String, String)], recording: &Recording) {
     const NAMES: [&str; 3] = ["requests", "http.server/ops", "9lives"];
     let name = NAMES[name % NAMES.len()];
@@ -54,7 +54,7 @@ fn apply(recorder: &dyn Recorder, name: usize, labels: &[(String, String)], reco
     }
 }
 
-/// Series by name and sorted labels, `le` as a number; comments, and metrics of the observatory itself, left out.
+/// Parses series by name and sorted labels, with `le` as a number; skips comments and the observatory's own metrics.
 fn series(text: &str) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
     for line in text.lines().filter(|line| {
@@ -70,7 +70,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
             let value = value.strip_suffix('"').unwrap_or(value);
             pairs.push(match key {
                 "le" => format!("le={}", value.parse::<f64>().unwrap()),
-                // To Prometheus an empty label is the same as none: we leave it out, they write it.
+                // For Prometheus, an empty label equals an absent label: our registry omits it, the exporter writes it.
                 _ if value.is_empty() => continue,
                 _ => format!("{key}={value}"),
             });
@@ -97,7 +97,8 @@ proptest! {
         let ours = Registry::new(RegistryOptions::default()).unwrap();
         let theirs = PrometheusBuilder::new().with_recommended_naming(true).set_buckets(DEFAULT_BUCKETS).unwrap().build_recorder();
         for (name, labels, recording) in &recordings {
-            // Keys that become one after sanitising are where the two differ: we keep the later, they write both.
+            // The two differ for keys that become equal after sanitising: our registry keeps the later, the exporter
+            // writes both.
             let mut clean = BTreeMap::new();
             for (key, value) in labels {
                 clean.entry(key.replace('.', "_")).or_insert((key.clone(), value.clone()));

@@ -1,4 +1,4 @@
-//! Events: tokens, metrics, sizes and scores.
+//! Tests events: tokens, metrics, sizes and scores.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn token_events_give_time_to_first_token_gaps_and_a_count() {
 }
 
 #[test]
-fn what_the_provider_says_stands_over_what_was_counted() {
+fn counts_of_the_provider_take_precedence_over_counted_tokens() {
     let watched = watched();
     watched.run(|| {
         let span = info_span!("inference", model_id = "gpt-4o", completion_tokens = Empty);
@@ -164,7 +164,7 @@ fn sizes_and_scores_are_events_with_a_name() {
 }
 
 #[test]
-fn what_users_and_models_say_is_no_label() {
+fn content_is_never_a_label() {
     let watched = watched();
     watched.run(|| {
         info!(

@@ -1,4 +1,4 @@
-//! What a whole exposition looks like.
+//! Tests whole expositions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use llm_observatory::{Format, Model, Observation, Sink as _, Tokens};
 
 use super::support::watched;
 
-/// The metrics of the contract whose sources exist, from one observation of each kind.
+/// Records one observation of each kind, and compares the metrics that have a source.
 #[test]
 fn one_observation_of_each_kind_shows_the_metrics_of_the_contract() {
     use llm_observatory::{

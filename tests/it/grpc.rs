@@ -1,4 +1,4 @@
-//! gRPC, served and called: tonic on both sides, over a real socket.
+//! Tests the gRPC middleware on both sides of a tonic connection over a real socket.
 
 #[path = "../../examples/grpc_echo/echo.rs"]
 mod echo;
@@ -42,7 +42,7 @@ async fn serve() -> tonic::transport::Channel {
         .unwrap()
 }
 
-/// The server learns of a hang-up a moment later.
+/// Waits, since the server notices a disconnect with a delay.
 async fn settled(watched: &Watched) {
     for _ in 0..200 {
         if sum(&watched.text(), "http_server_active_requests", "") == 0.0 {
@@ -70,11 +70,11 @@ fn calls_are_counted_on_both_sides_by_method_and_status() {
             let unknown = client.unary(name, "hello").await.unwrap_err();
             assert_eq!(unknown.code(), Code::Unimplemented);
         }
-        // Three in, three out.
+        // Three requests, three responses.
         let answers = client.stream("Stream", vec!["a", "b", "c"]).await.unwrap();
         let answers: Vec<_> = answers.collect().await;
         assert_eq!(answers.len(), 3);
-        // One in, five out, a status in the trailers.
+        // One request, five responses, a status in the trailers.
         let answers = client
             .stream("Stream", vec!["repeat:5", "status:13"])
             .await
@@ -82,7 +82,7 @@ fn calls_are_counted_on_both_sides_by_method_and_status() {
         let answers: Vec<_> = answers.collect().await;
         assert_eq!(answers.len(), 6);
         assert!(answers[5].is_err());
-        // Left amid the answer.
+        // The client disconnects in the middle of the responses.
         let mut answers = client.stream("Stream", vec!["endless"]).await.unwrap();
         answers.next().await.unwrap().unwrap();
         drop(answers);

@@ -1,4 +1,4 @@
-//! Spans to a gRPC server of somebody else's: tonic, with the limits that it has by itself.
+//! Tests the export of spans to a tonic server with tonic's default limits.
 
 use std::{
     convert::Infallible,
@@ -27,11 +27,11 @@ use tracing_subscriber::prelude::*;
 use super::support::sum;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-/// What is said to the call with this number, and how many spans there were in each.
+/// The response to the call with this number, and the number of spans in each call.
 type Say = Arc<dyn Fn(usize) -> Result<(), Status> + Send + Sync>;
 type Calls = Arc<Mutex<Vec<(Instant, usize)>>>;
 
-/// A `TraceService`, by hand: what `tonic-build` would write.
+/// A `TraceService`, written by hand in the form that `tonic-build` generates.
 #[derive(Clone)]
 struct TraceService {
     say: Say,
@@ -110,7 +110,7 @@ impl Decoder for Protobuf {
     }
 }
 
-/// A server on a thread of its own: its port, and what it was sent.
+/// Starts a server on its own thread; returns its port and its calls.
 fn serve(say: impl Fn(usize) -> Result<(), Status> + Send + Sync + 'static) -> (u16, Calls) {
     let calls = Calls::default();
     let service = TraceService {
@@ -137,7 +137,7 @@ fn serve(say: impl Fn(usize) -> Result<(), Status> + Send + Sync + 'static) -> (
     (port.recv().unwrap(), calls)
 }
 
-/// What became of `count` spans with so many bytes each, sent in one batch: exported, dropped, failed.
+/// Returns the results of spans of the given sizes that are sent in one batch: exported, dropped, failed.
 fn results(port: u16, bytes: &[usize], set: impl FnOnce(&mut TracesConfig)) -> [u64; 3] {
     let mut traces = TracesConfig::default();
     traces.otlp.protocol = OtlpProtocol::Grpc;
@@ -161,26 +161,26 @@ fn results(port: u16, bytes: &[usize], set: impl FnOnce(&mut TracesConfig)) -> [
 }
 
 #[test]
-fn a_server_that_takes_four_mebibytes_gets_a_batch_of_ten_in_parts() {
+fn a_batch_beyond_four_mebibytes_is_split() {
     let (port, calls) = serve(|_| Ok(()));
     let mut bytes = [100_000; 100];
     assert_eq!(results(port, &bytes, |_| ()), [100, 0, 0]);
     let parts: Vec<_> = calls.lock().unwrap().drain(..).map(|(_, n)| n).collect();
     assert_eq!(parts, [39, 39, 22]);
-    // As it was before: the server refuses the whole of it.
+    // Without the split, the server refuses the whole batch.
     let whole = |traces: &mut TracesConfig| {
         traces.otlp.request_bytes = 100_000_000;
         traces.otlp.timeout = Duration::from_secs(1);
     };
     assert_eq!(results(port, &bytes, whole), [0, 0, 100]);
-    // One that is too large by itself costs no other, and no time: it is not tried again.
+    // A span that is too large by itself affects no other span, and is not retried.
     bytes[50] = 5_000_000;
     let start = Instant::now();
     assert_eq!(results(port, &bytes, |_| ()), [99, 0, 1]);
     assert!(start.elapsed() < Duration::from_secs(8));
 }
 
-/// `google.rpc.Status` with a `RetryInfo` of 300 ms, by the wire format.
+/// Encodes a `google.rpc.Status` with a `RetryInfo` of 300 ms in the wire format.
 fn retry_info() -> Vec<u8> {
     let name = b"type.googleapis.com/google.rpc.RetryInfo";
     // { retry_delay: { nanos: 300,000,000 } }
@@ -196,7 +196,7 @@ fn retry_info() -> Vec<u8> {
 }
 
 #[test]
-fn a_server_without_room_is_asked_again_when_it_says_and_only_if_it_does() {
+fn a_server_without_capacity_is_retried_only_after_its_retry_info() {
     let (port, calls) = serve(|call| match call {
         1 => Err(Status::with_details(
             Code::ResourceExhausted,

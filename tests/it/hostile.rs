@@ -1,4 +1,4 @@
-//! What goes wrong in services, and must not go wrong here.
+//! Tests faults of the application that must not harm the observatory, and the reverse.
 
 use std::{fmt, panic::catch_unwind};
 
@@ -21,7 +21,7 @@ impl fmt::Debug for Bomb {
 }
 
 #[test]
-fn a_neighbour_that_panics_with_the_extensions_held_takes_nobody_with_it() {
+fn a_layer_that_panics_with_the_extensions_locked_affects_no_other_layer() {
     let watched = watched();
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
     tracing::subscriber::with_default(
@@ -46,10 +46,10 @@ fn a_neighbour_that_panics_with_the_extensions_held_takes_nobody_with_it() {
     watched.check_outcomes([1, 0, 0, 0, 0]);
 }
 
-/// Traces print what metrics do not look at.
+/// Traces print values that metrics ignore.
 #[cfg(feature = "otlp")]
 #[test]
-fn a_value_that_panics_when_it_is_printed_costs_a_trace_that_value_and_nobody_else_anything() {
+fn a_value_whose_debug_panics_is_withheld_from_its_trace_only() {
     use llm_observatory::{Config, Format, Observatory, TracesConfig};
 
     let mut traces = TracesConfig::default();
@@ -96,10 +96,10 @@ fn a_value_that_panics_when_it_is_printed_costs_a_trace_that_value_and_nobody_el
     assert_eq!(sum(&text, dropped, "panicking_field"), 4.0);
 }
 
-/// In every place where a value may stand, with every layer of ours.
+/// Covers every position of a value, with every layer of the observatory.
 #[cfg(feature = "otlp")]
 #[test]
-fn a_debug_that_panics_changes_nothing_for_whoever_calls_with_traces_and_log_on() {
+fn a_debug_that_panics_does_not_affect_the_caller_with_traces_and_log_enabled() {
     use llm_observatory::{Config, Observatory, SamplingRule, TracesConfig};
 
     for ratio in [0.0, 1.0] {
@@ -116,7 +116,7 @@ fn a_debug_that_panics_changes_nothing_for_whoever_calls_with_traces_and_log_on(
             .with(observatory.log_layer())
             .with(observatory.log_export_layer());
         tracing::subscriber::with_default(subscriber, || {
-            // Often enough for places of the registry to be used again.
+            // Often enough for the registry to reuse slots.
             for _ in 0..20 {
                 let outer = info_span!("inference", model_id = ?Bomb, note = %"fine", tokens = 3);
                 let edge =
@@ -259,7 +259,7 @@ fn a_connection_whose_type_comes_late_leaves_every_gauge_at_0() {
 }
 
 #[test]
-fn errors_inside_what_carries_no_outcome_are_counted_all_the_same() {
+fn errors_inside_a_span_without_an_outcome_are_counted() {
     let watched = watched();
     watched.run(|| {
         info_span!("connection", connection_type = "websocket").in_scope(|| error!("broken frame"));
@@ -279,7 +279,7 @@ fn errors_inside_what_carries_no_outcome_are_counted_all_the_same() {
 }
 
 #[test]
-fn a_flood_of_error_types_costs_no_model_its_name() {
+fn many_error_types_do_not_overflow_the_label_of_the_model() {
     let watched = watched();
     watched.run(|| {
         for number in 0..3_000 {
@@ -304,7 +304,7 @@ fn a_flood_of_error_types_costs_no_model_its_name() {
 }
 
 #[test]
-fn counts_that_cannot_be_are_dropped_whole() {
+fn observations_with_impossible_counts_are_dropped() {
     let watched = watched();
     watched.run(|| {
         let underflow = 5_u64.wrapping_sub(8);
@@ -386,7 +386,7 @@ fn a_status_as_http_displays_it_is_its_code() {
 }
 
 #[test]
-fn a_finished_inference_that_is_held_through_a_panic_stays_what_it_was() {
+fn a_panic_does_not_change_the_outcome_of_a_finished_inference() {
     let watched = watched();
     watched.run(|| {
         let _ = catch_unwind(|| {
@@ -399,7 +399,7 @@ fn a_finished_inference_that_is_held_through_a_panic_stays_what_it_was() {
 }
 
 #[test]
-fn keys_that_vary_cannot_grow_a_metric_for_ever() {
+fn variable_keys_cannot_grow_a_metric_without_bound() {
     let registry = llm_observatory::Registry::new(
         llm_observatory::RegistryOptions::default()
             .with_series_limit(10)
@@ -424,7 +424,7 @@ fn keys_that_vary_cannot_grow_a_metric_for_ever() {
 }
 
 #[test]
-fn what_is_not_finite_spoils_no_sum() {
+fn values_that_are_not_finite_do_not_change_a_sum() {
     let watched = watched();
     let histogram = watched
         .registry
@@ -439,7 +439,7 @@ fn what_is_not_finite_spoils_no_sum() {
     watched.check(&[("h_sum", 1.0), ("h_count", 1.0), ("g", 1.0)]);
 }
 
-/// A thread-local whose destructor records, when ours may be gone.
+/// A thread-local whose destructor records after the observatory's thread-locals may have been destroyed.
 struct Farewell(llm_observatory::Registry);
 
 impl Drop for Farewell {
@@ -467,7 +467,7 @@ fn a_destructor_at_the_end_of_a_thread_may_record() {
 }
 
 #[test]
-fn a_long_name_by_hand_is_cut_and_counted() {
+fn a_long_name_is_truncated_and_counted() {
     let watched = watched();
     let sink = llm_observatory::MetricsSink::new(
         watched.registry.clone(),

@@ -1,4 +1,4 @@
-//! The HTTP middleware, around an axum router.
+//! Tests the HTTP middleware around an axum router.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -29,7 +29,7 @@ fn broken() -> Body {
     Body::from_stream(stream::iter(chunks))
 }
 
-/// A stream that says something once and then nothing any more.
+/// A stream that sends one chunk and then stays pending.
 fn endless() -> Body {
     let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"12345"))]);
     Body::from_stream(first.chain(stream::pending()))
@@ -78,7 +78,7 @@ fn block_on<T>(watched: &Watched, work: impl Future<Output = T>) -> T {
     })
 }
 
-/// Sends a request and reads its answer to the end.
+/// Sends a request and reads its response to the end.
 fn ask(watched: &Watched, app: &Router, request: Request<Body>) -> Result<Bytes, axum::Error> {
     block_on(watched, async {
         let answer = app.clone().oneshot(request).await.unwrap();
@@ -121,7 +121,7 @@ fn a_request_is_counted_by_route_with_the_bytes_that_passed() {
         (&format!("llm_router_http_response_size_bytes_sum{echo}"), 12.0),
         (&format!("llm_router_http_requests_total{items}"), 2.0),
         (&format!("llm_router_http_response_size_bytes_sum{items}"), 4.0),
-        // What the handler did not read did not pass.
+        // Bytes that the handler does not read are not counted.
         (r#"llm_router_http_request_size_bytes_sum{method="POST",route="/deaf",status_code="204"}"#, 0.0),
         (r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/items/{id}",url_scheme="http"}"#, 2.0),
     ]);
@@ -160,10 +160,10 @@ fn a_hundred_thousand_paths_are_one_series() {
 }
 
 #[test]
-fn a_client_that_leaves_is_499_with_the_bytes_that_were_sent() {
+fn a_client_that_disconnects_is_recorded_as_499_with_the_sent_bytes() {
     let watched = watched();
     let app = app(HttpOptions::default());
-    // Amid the answer.
+    // In the middle of the response.
     block_on(&watched, async {
         let answer = app.clone().oneshot(request(Method::GET, "/endless", ""));
         let mut body = answer.await.unwrap().into_body();
@@ -184,7 +184,7 @@ fn a_client_that_leaves_is_499_with_the_bytes_that_were_sent() {
         );
         drop(body);
     });
-    // Before it.
+    // Before the response.
     block_on(&watched, async {
         let answer = app.clone().oneshot(request(Method::GET, "/slow", ""));
         let _ = tokio::time::timeout(Duration::from_secs(1), answer).await;
@@ -209,7 +209,7 @@ fn failures_are_counted_once_by_their_class() {
     }));
     assert!(panicked.is_err());
     watched.check(&[
-        // The status code went out before the body broke.
+        // The status code was sent before the body failed.
         (r#"llm_router_http_requests_total{method="GET",route="/broken",status_code="200"}"#, 1.0),
         (r#"llm_router_http_response_size_bytes_sum{method="GET",route="/broken",status_code="200"}"#, 5.0),
         (r#"llm_router_errors_total{component="http_request",error_type="connection_reset"}"#, 1.0),
@@ -224,7 +224,7 @@ fn failures_are_counted_once_by_their_class() {
 }
 
 #[test]
-fn a_panic_that_is_caught_outside_is_a_panic_all_the_same() {
+fn a_panic_that_an_outer_layer_catches_is_recorded_as_a_panic() {
     let watched = watched();
     let app = app(HttpOptions::default());
     block_on(&watched, async {
@@ -237,14 +237,14 @@ fn a_panic_that_is_caught_outside_is_a_panic_all_the_same() {
 }
 
 #[test]
-fn what_nobody_asks_for_is_no_client_that_left() {
+fn a_body_that_the_server_does_not_poll_is_not_a_disconnect() {
     let watched = watched();
     let app = app(HttpOptions::default());
     block_on(&watched, async {
-        // hyper drops the body of an answer to HEAD unread.
+        // hyper drops the body of a response to HEAD without reading it.
         let head = app.clone().oneshot(request(Method::HEAD, "/items/7", ""));
         drop(head.await.unwrap());
-        // Nor does it ask whether more comes after the length that was declared.
+        // hyper does not poll a body beyond its declared length.
         let declared = app.clone().oneshot(request(Method::GET, "/declared", ""));
         let mut body = declared.await.unwrap().into_body();
         drop(body.frame().await);
@@ -383,7 +383,7 @@ fn connections_are_open_as_long_as_their_service_lives() {
 
 #[cfg(feature = "server")]
 #[test]
-fn instrument_watches_a_router_and_mounts_three_paths_before_it() {
+fn instrument_monitors_a_router_and_mounts_three_paths_before_it() {
     use llm_observatory::{Config, Format, Observatory};
     use tracing_subscriber::prelude::*;
 
@@ -395,7 +395,7 @@ fn instrument_watches_a_router_and_mounts_three_paths_before_it() {
             .enable_time()
             .build()
             .unwrap();
-        // The application's own /health gives way, and is no panic.
+        // The application's own /health is replaced, without a panic.
         let own = Router::new()
             .route("/health", get(|| async { "mine" }))
             .route("/items/{id}", get(|| async { "item" }));
@@ -435,7 +435,7 @@ fn instrument_watches_a_router_and_mounts_three_paths_before_it() {
 }
 
 #[test]
-fn a_task_that_a_handler_leaves_behind_is_no_part_of_its_request() {
+fn a_task_that_outlives_its_handler_is_not_part_of_the_request() {
     let watched = watched();
     let left = std::sync::Arc::new(std::sync::Mutex::new(None));
     let leaves = {
@@ -460,7 +460,7 @@ fn a_task_that_a_handler_leaves_behind_is_no_part_of_its_request() {
 }
 
 #[test]
-fn an_answer_that_declares_no_bytes_is_whole_without_being_read() {
+fn a_response_with_length_zero_is_complete_without_being_read() {
     let watched = watched();
     let nothing = || async {
         (
@@ -472,7 +472,7 @@ fn an_answer_that_declares_no_bytes_is_whole_without_being_read() {
         .route("/nothing", get(nothing))
         .layer(HttpMonitorLayer::new());
     block_on(&watched, async {
-        // As hyper does, which sends the head and drops the body.
+        // As in hyper, which sends the head and drops the body.
         drop(
             app.oneshot(request(Method::GET, "/nothing", ""))
                 .await
@@ -483,7 +483,7 @@ fn an_answer_that_declares_no_bytes_is_whole_without_being_read() {
     assert_eq!(count(&watched, "499"), 0.0);
 }
 
-/// Traces of requests: what comes in goes on to where they are sent.
+/// Tests of traces of requests: the propagation from incoming to outgoing requests.
 #[cfg(feature = "otlp")]
 mod traces {
     use std::{convert::Infallible, sync::Arc, sync::Mutex};
@@ -501,7 +501,7 @@ mod traces {
 
     const INCOMING: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-    /// The `traceparent` with which a handler calls somebody else, asked with `incoming`, and the spans of both.
+    /// Returns the `traceparent` of a handler's outgoing request, given the `incoming` one, and the spans of both.
     fn forwarded(incoming: Option<&str>, sampling: Sampling) -> (String, Vec<SpanRecord>) {
         let mut traces = TracesConfig::default();
         traces.exporters.clear();
@@ -594,12 +594,12 @@ mod traces {
             .into_iter()
             .map(|span| span.name)
             .collect();
-        // Of the two requests the second only.
+        // Of the two requests, only the second.
         assert_eq!(names, ["connection_loop", "GET /", "work"]);
     }
 
     #[test]
-    fn spans_say_where_requests_go_and_none_of_the_secrets_in_it() {
+    fn spans_name_the_address_of_a_request_without_secrets() {
         let (_, spans) = forwarded(None, Sampling::ALL);
         let of = |kind: &str, name: &str| {
             let span = spans.iter().find(|span| span.kind == kind).unwrap();
@@ -613,7 +613,7 @@ mod traces {
     }
 
     #[test]
-    fn a_trace_that_comes_in_goes_on_with_spans_of_ours_between() {
+    fn an_incoming_trace_continues_through_our_spans() {
         let (going, _) = forwarded(Some(INCOMING), Sampling::ALL);
         assert_eq!(going[..36], INCOMING[..36], "{going}");
         assert_ne!(going[36..52], INCOMING[36..52], "{going}");
@@ -622,7 +622,7 @@ mod traces {
     }
 
     #[test]
-    fn a_request_that_is_not_sampled_is_not_traced_whatever_comes_in() {
+    fn a_request_that_is_not_sampled_is_not_traced_whatever_its_parent() {
         for incoming in [None, Some(INCOMING)] {
             let (going, _) = forwarded(incoming, Sampling::NONE);
             assert!(going.ends_with("-00"), "{going}");

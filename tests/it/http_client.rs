@@ -1,4 +1,4 @@
-//! Clients that are watched: `reqwest`, and hyper's through the tower layer, against real sockets.
+//! Tests the HTTP client middleware, for `reqwest` and for hyper through the tower layer, over real sockets.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,7 +11,7 @@ use tower::{Layer as _, ServiceExt as _};
 
 use super::support::{Watched, sum, watched};
 
-/// A server on a port of its own, for as long as the runtime lives.
+/// Starts a server on a free port, which runs as long as the runtime.
 async fn server() -> String {
     let endless = || async {
         let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"12345"))]);
@@ -42,7 +42,7 @@ fn block_on<T>(watched: &Watched, work: impl Future<Output = T>) -> T {
 const SERIES: &str = "http_client_request_duration_seconds_count";
 
 #[test]
-fn an_upstream_is_measured_by_its_name_to_the_end_of_the_answer() {
+fn an_upstream_is_measured_by_its_name_up_to_the_end_of_the_response() {
     let watched = watched();
     block_on(&watched, async {
         let base = server().await;
@@ -64,21 +64,21 @@ fn an_upstream_is_measured_by_its_name_to_the_end_of_the_answer() {
             let request = upstream.get(format!("{base}/{path}?user=secret"));
             drop(upstream.send(request).await.unwrap().bytes().await);
         }
-        // Given up amid the answer.
+        // Dropped in the middle of the response.
         let mut answer = upstream
             .send(upstream.get(format!("{base}/endless")))
             .await
             .unwrap();
         assert_eq!(answer.chunk().await.unwrap().unwrap(), "12345");
         drop(answer);
-        // Nobody listens there.
+        // No server listens there.
         assert!(
             upstream
                 .send(upstream.get("http://127.0.0.1:1/"))
                 .await
                 .is_err()
         );
-        // Too slow.
+        // The server is slower than the timeout.
         let hurried = upstream
             .get(format!("{base}/endless"))
             .timeout(Duration::from_millis(50));
@@ -95,7 +95,7 @@ fn an_upstream_is_measured_by_its_name_to_the_end_of_the_answer() {
         (&format!(r#"{SERIES}{{error_type="timeout",http_request_method="GET",http_response_status_code="200",server_address="openai"}}"#), 1.0),
         (r#"http_client_request_body_size_bytes_sum{http_request_method="POST",http_response_status_code="200",server_address="openai"}"#, 4.0),
         (r#"http_client_response_body_size_bytes_sum{http_request_method="POST",http_response_status_code="200",server_address="openai"}"#, 4.0),
-        // A refusal is the upstream's word; what broke and what failed are errors.
+        // A refusal is a response of the upstream; failures of the transport and of the server are errors.
         (r#"llm_router_errors_total{component="http_client",error_type="503"}"#, 1.0),
         (r#"llm_router_errors_total{component="http_client",error_type="connection_refused"}"#, 1.0),
         (r#"llm_router_errors_total{component="http_client",error_type="timeout"}"#, 1.0),
@@ -114,7 +114,7 @@ fn an_upstream_is_measured_by_its_name_to_the_end_of_the_answer() {
 }
 
 #[test]
-fn a_tower_client_is_watched_by_the_layer() {
+fn the_layer_monitors_a_tower_client() {
     let watched = watched();
     block_on(&watched, async {
         let base = server().await;

@@ -1,4 +1,4 @@
-//! The wrappers: what they open is what the Layer understands, and ends once.
+//! Tests the wrappers: their spans are the ones that the Layer interprets, and end once.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -24,7 +24,7 @@ fn broken() -> std::io::Error {
     std::io::Error::from(std::io::ErrorKind::ConnectionReset)
 }
 
-/// Polls what is ready at once.
+/// Polls a future that is ready immediately.
 fn now<F: Future>(future: F) -> F::Output {
     future.now_or_never().unwrap()
 }
@@ -35,7 +35,7 @@ fn check_source(watched: &Watched, source: &str, expected: f64) {
 }
 
 #[test]
-fn a_call_ends_with_its_result_and_tells_its_usage() {
+fn a_call_ends_with_its_result_and_reports_its_usage() {
     let watched = watched();
     watched.run(|| {
         let answer = monitor_inference(GPT, async { Answer::Ok("four words of text") })
@@ -47,7 +47,7 @@ fn a_call_ends_with_its_result_and_tells_its_usage() {
         let slow = monitor_inference(GPT, async { Answer::Err(broken()) })
             .classify(|_: &std::io::Error| "timeout");
         assert!(now(slow).is_err());
-        // Polled once, and then nobody waits for it any more.
+        // Polled once and then dropped.
         let mut given_up = Box::pin(monitor_inference(GPT, std::future::pending::<Answer>()));
         assert!(given_up.as_mut().now_or_never().is_none());
         watched.check(&[(&format!("llm_router_active_inferences{LABELS}"), 1.0)]);
@@ -131,19 +131,19 @@ data: [DONE]
     let watched = watched();
     let begin = || InferenceCall::new(GPT).begin();
     watched.run(|| {
-        // Dropped with the end mark read: a client that knows the protocol does not wait for more.
+        // Dropped after the end marker: a client that knows the protocol does not read further.
         let mut whole = begin().stream(stream::iter([chunk(first), chunk(last)]), Sse::openai());
         let _ = (now(whole.next()), now(whole.next()));
         watched.check(&[(&format!("llm_router_active_inferences{LABELS}"), 0.0)]);
         drop(whole);
-        // Dropped before.
+        // Dropped before the end marker.
         let mut left = begin().stream(stream::iter([chunk(first), chunk(last)]), Sse::openai());
         let _ = now(left.next());
         drop(left);
-        // Ended before.
+        // Ended before the end marker.
         let short = begin().stream(stream::iter([chunk(first)]), Sse::openai());
         let _: Vec<_> = now(short.collect());
-        // Failed amid, and polled on.
+        // Failed in the middle, and polled again.
         let mut failed = begin()
             .stream(
                 stream::iter([chunk(first), Err(broken()), chunk(last)]),
@@ -156,7 +156,7 @@ data: [DONE]
         assert_eq!(failed.progress().usage_so_far().output, Some(1));
         // Never polled.
         drop(begin().stream(stream::iter([chunk(first)]), Sse::openai()));
-        // Failed by the provider's word.
+        // Failed by an error event of the provider.
         let refused = r#"data: {"error":{"message":"no","type":"server_error","code":null}}
 
 "#;
@@ -229,7 +229,7 @@ fn attributes_of_the_conventions_are_labels_and_a_provider_names_its_model() {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_body_is_watched_like_a_stream() {
+fn a_body_is_monitored_like_a_stream() {
     use http_body_util::{BodyExt as _, Full};
     let watched = watched();
     watched.run(|| {
@@ -237,7 +237,7 @@ fn a_body_is_watched_like_a_stream() {
             "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n";
         let body = Full::new(Bytes::from_static(text.as_bytes()));
         let mut body = InferenceCall::new(GPT).begin().stream(body, Sse::openai());
-        // Whoever sends it asks no further than this.
+        // A server does not poll further than this.
         let frame = now(body.frame()).unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), text);
         watched.check(&[(&format!("llm_router_active_inferences{LABELS}"), 0.0)]);
@@ -333,7 +333,7 @@ fn without_a_subscriber_everything_passes_unchanged() {
 }
 
 #[test]
-fn what_was_spawned_inside_does_not_hold_an_end_up() {
+fn a_spawned_task_does_not_delay_the_end_of_its_inference() {
     let watched = watched();
     let mut outlive = Vec::new();
     watched.run(|| {

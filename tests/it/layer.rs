@@ -1,4 +1,4 @@
-//! Spans become series.
+//! Tests the interpretation of spans as series.
 
 use std::{collections::BTreeMap, fmt, panic::catch_unwind, time::Duration};
 
@@ -173,7 +173,7 @@ fn a_dropped_future_is_cancelled_where_its_span_declares_a_status() {
 }
 
 #[test]
-fn a_panic_in_a_task_is_that_inferences_error_and_no_others() {
+fn a_panic_in_a_task_is_the_error_of_its_own_inference_only() {
     let watched = watched();
     watched.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -252,7 +252,7 @@ fn an_error_inside_is_the_spans_failure_once_and_one_outside_counts_by_itself() 
 }
 
 #[test]
-fn an_inner_inferences_error_is_not_its_outer_requests() {
+fn the_error_of_an_inner_inference_is_not_the_error_of_the_outer_request() {
     let watched = watched();
     watched.run(|| {
         let request = info_span!(
@@ -274,7 +274,7 @@ fn an_inner_inferences_error_is_not_its_outer_requests() {
 }
 
 #[test]
-fn the_other_kinds_are_known_by_their_names_and_fields() {
+fn the_other_kinds_are_recognised_by_their_names_and_fields() {
     let watched = watched();
     watched.run(|| {
         drop(info_span!(
@@ -381,7 +381,7 @@ fn names_of_the_applications_own_can_be_mapped() {
 }
 
 #[test]
-fn numbers_that_cannot_be_are_dropped_and_counted() {
+fn impossible_numbers_are_dropped_and_counted() {
     let watched = watched();
     watched.run(|| {
         drop(info_span!(
@@ -413,7 +413,7 @@ fn numbers_that_cannot_be_are_dropped_and_counted() {
 }
 
 #[test]
-fn explicit_parents_and_many_threads_are_no_matter() {
+fn explicit_parents_and_many_threads_are_supported() {
     let watched = watched();
     let subscriber = tracing::Dispatch::new(tracing_subscriber::Registry::default());
     drop(subscriber);
@@ -466,7 +466,7 @@ impl fmt::Debug for Bomb {
 }
 
 #[test]
-fn a_debug_that_comes_back_or_panics_harms_nobody() {
+fn a_debug_that_reenters_or_panics_does_no_harm() {
     let watched = watched();
     watched.run(|| {
         let span = info_span!("inference", model_id = ?Meddler, engine = Empty, tokens = Empty);
@@ -486,8 +486,9 @@ fn a_debug_that_comes_back_or_panics_harms_nobody() {
         ),
         ("depth", 1.0),
     ]);
-    // It ended once. How, depends: whether tracing hands a scoped subscriber the error from inside follows from what
-    // other tests' subscribers have made of its callsite. tests/install.rs has the global one.
+    // The inference ended once. Its outcome depends on the other tests: whether tracing passes the inner error to a
+    // scoped subscriber depends on the interest that their subscribers left at the callsite. tests/install.rs covers
+    // the global subscriber.
     let ended = sum(
         &watched.text(),
         "llm_router_model_inference_total",

@@ -1,4 +1,4 @@
-//! Building, starting, stopping; two observatories side by side.
+//! Tests building, starting and stopping, and two observatories in one process.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn a_bad_configuration_is_an_error_and_nothing_is_started() {
 }
 
 #[test]
-fn without_auto_start_it_starts_when_told_and_stops_and_starts_again() {
+fn without_auto_start_it_starts_on_request_and_restarts() {
     let (_layer, observatory) = build(
         config()
             .with_auto_start(false)
@@ -108,7 +108,7 @@ fn shutdown_works_on_any_executor() {
 }
 
 #[test]
-fn a_test_owns_the_time_of_the_observatorys_own_threads() {
+fn a_manual_clock_drives_the_observatorys_own_threads() {
     let manual = ManualClock::new();
     let config = config().with_tick(Duration::from_mins(5));
     let (_layer, observatory) = Observatory::builder(config)
@@ -127,7 +127,7 @@ fn a_test_owns_the_time_of_the_observatorys_own_threads() {
 }
 
 #[test]
-fn errors_become_a_rate_at_the_next_look() {
+fn errors_become_a_rate_at_the_next_tick() {
     let manual = ManualClock::new();
     let (_layer, observatory) = Observatory::builder(config())
         .clock(manual.clock())

@@ -1,4 +1,4 @@
-//! Traces looked at in the process itself, and over HTTP.
+//! Tests the live traces, inside the process and over HTTP.
 #![cfg(feature = "server")]
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use super::server::get;
 
-/// Nothing is exported, and all is sampled out at the tail: what is looked at does not depend on it.
+/// A configuration that exports nothing and samples all traces out at the tail, on which live traces do not depend.
 fn config() -> Config {
     let mut traces = TracesConfig::default();
     traces.exporters.clear();
@@ -21,7 +21,7 @@ fn config() -> Config {
         .with_traces(traces)
 }
 
-/// The answer to a path, and its status.
+/// Fetches a path; returns the status and the body.
 fn ask(observatory: &Observatory, path: &str) -> (u16, Value) {
     let (head, body) = get(observatory.listen_address().unwrap(), path, "");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -37,7 +37,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn recent_slow_failed_and_open_spans_can_be_looked_at() {
+fn recent_slow_failed_and_open_spans_are_listed() {
     let (layer, observatory) = Observatory::builder(config()).build().unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
     let _default = tracing::subscriber::set_default(subscriber);
@@ -94,7 +94,7 @@ fn recent_slow_failed_and_open_spans_can_be_looked_at() {
     assert_eq!((&body["leftOut"], body.get("url")), (&Value::from(0), None));
     let began = body["spans"][0]["startedAt"].as_f64().unwrap();
     assert!((0.0..60_000.0).contains(&(body["now"].as_f64().unwrap() - began)));
-    // None of its spans has ended: it is there all the same.
+    // None of its spans has ended, and the trace is listed nevertheless.
     let path = format!(
         "/api/observatory/traces/{:032x}",
         now_open[0].trace_id.unwrap()
@@ -124,7 +124,7 @@ fn recent_slow_failed_and_open_spans_can_be_looked_at() {
 }
 
 #[test]
-fn where_traces_are_off_there_are_none() {
+fn without_traces_the_lists_are_empty() {
     let config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
     let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
@@ -145,7 +145,7 @@ fn where_traces_are_off_there_are_none() {
 
 #[cfg(feature = "alerting")]
 #[test]
-fn each_trace_leads_to_where_a_browser_finds_it_if_that_is_configured() {
+fn each_trace_links_to_the_configured_trace_viewer() {
     let mut config = config();
     let template = "http://jaeger:16686/trace/{trace_id}?a=\"<b>&t={trace_id}";
     config.alerting.trace_url = Some(template.to_owned());
@@ -170,7 +170,7 @@ fn each_trace_leads_to_where_a_browser_finds_it_if_that_is_configured() {
 
 #[cfg(feature = "alerting")]
 #[test]
-fn no_link_leads_anywhere_but_to_a_page() {
+fn links_use_only_http_and_https() {
     for wrong in [
         "javascript:alert('{trace_id}')",
         "data:text/html,{trace_id}",
@@ -183,7 +183,7 @@ fn no_link_leads_anywhere_but_to_a_page() {
     }
 }
 
-/// The spans of the one trace that `work` makes, as the live view has them.
+/// Returns the spans of the single trace that `work` makes, from the live traces.
 fn seen(work: impl FnOnce()) -> Vec<llm_observatory::SpanRecord> {
     let mut traces = llm_observatory::TracesConfig::default();
     traces.exporters.clear();
@@ -202,7 +202,7 @@ fn seen(work: impl FnOnce()) -> Vec<llm_observatory::SpanRecord> {
 }
 
 #[test]
-fn a_panic_and_an_error_field_make_a_span_one_that_failed() {
+fn a_panic_or_an_error_field_marks_a_span_as_failed() {
     let panicked = seen(|| {
         let work = || tracing::info_span!("work").in_scope(|| panic!("a test's own"));
         assert!(std::panic::catch_unwind(work).is_err());
@@ -215,7 +215,7 @@ fn a_panic_and_an_error_field_make_a_span_one_that_failed() {
 }
 
 #[test]
-fn tokens_are_no_events_of_a_span_and_the_error_that_ends_a_stream_is() {
+fn token_events_are_not_span_events_and_the_error_of_a_stream_is() {
     let spans = seen(|| {
         let span = tracing::info_span!("inference", model_id = "m");
         let _entered = span.enter();
@@ -231,7 +231,7 @@ fn tokens_are_no_events_of_a_span_and_the_error_that_ends_a_stream_is() {
 }
 
 #[test]
-fn a_span_ends_when_what_it_watched_is_over() {
+fn a_span_ends_with_the_operation_that_it_measures() {
     let spans = seen(|| {
         let span = tracing::info_span!("http_request", observatory.ended = tracing::field::Empty);
         let task = span.clone();
@@ -247,7 +247,7 @@ fn a_span_ends_when_what_it_watched_is_over() {
 }
 
 #[test]
-fn a_trace_that_is_under_way_goes_by_its_open_root() {
+fn an_open_trace_is_named_by_its_open_root() {
     let (layer, observatory) = Observatory::builder(config()).build().unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, || {

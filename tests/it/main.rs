@@ -1,4 +1,4 @@
-//! Behaviour through the public API, on one subscriber for each test.
+//! Tests the behaviour of the public API, with a separate subscriber for each test.
 #![expect(
     clippy::float_cmp,
     clippy::too_many_lines,
@@ -10,6 +10,7 @@ mod alerts;
 mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
+mod architecture;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;

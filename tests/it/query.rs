@@ -1,4 +1,4 @@
-//! The observatory's answers about its own past.
+//! Tests queries of the observatory over its own series.
 #![cfg(feature = "alerting")]
 
 use std::{
@@ -12,7 +12,7 @@ use llm_observatory::{
 };
 use tracing_subscriber::Registry;
 
-/// An observatory, and the clock it lives by.
+/// An observatory with a manual clock.
 fn observed() -> (Observatory, ManualClock) {
     let manual = ManualClock::new();
     let config = Config::default().without_server();
@@ -21,7 +21,7 @@ fn observed() -> (Observatory, ManualClock) {
     (observatory, manual)
 }
 
-/// The only number that the query finds; `None` where it finds nothing.
+/// Returns the single value of a query; `None` for an empty result.
 fn value(observatory: &Observatory, clock: &ManualClock, query: &str) -> Option<f64> {
     let result = observatory.query(query, clock.clock().wall()).unwrap();
     let Value::Vector(samples) = result.value else {
@@ -30,7 +30,7 @@ fn value(observatory: &Observatory, clock: &ManualClock, query: &str) -> Option<
     samples.first().map(|sample| sample.point.value)
 }
 
-/// Moves the clock by a tick, and waits until the observatory has noticed.
+/// Advances the clock by a tick, and waits for the tick.
 fn tick(observatory: &Observatory, clock: &ManualClock) {
     clock.advance(observatory.config().tick);
     let patience = Instant::now() + Duration::from_secs(10);
@@ -51,7 +51,7 @@ fn milliseconds(clock: &ManualClock) -> i64 {
 }
 
 #[test]
-fn what_was_recorded_can_be_asked_at_the_next_tick() {
+fn recorded_values_can_be_queried_after_the_next_tick() {
     let (observatory, clock) = observed();
     tick(&observatory, &clock);
     for _ in 0..6 {
@@ -63,7 +63,7 @@ fn what_was_recorded_can_be_asked_at_the_next_tick() {
     }
     let errors = "llm_router_errors_total{component=\"db\"}";
     assert_eq!(value(&observatory, &clock, errors), Some(6.0));
-    // The first of them too: the series was given a zero before it.
+    // Including the first event, since the series started with a zero.
     let increase = format!("increase({errors}[1m])");
     assert_eq!(value(&observatory, &clock, &increase), Some(6.0));
     let end = milliseconds(&clock);
@@ -95,7 +95,7 @@ fn a_stop_and_a_start_make_no_increase() {
     tick(&observatory, &clock);
     let resets = "resets(llm_router_errors_total{component=\"db\"}[5m])";
     assert_eq!(value(&observatory, &clock, resets), Some(0.0));
-    // One that is born after the pause has its zero a tick earlier, not before the pause.
+    // A series that starts after the pause has its zero one tick earlier, not before the pause.
     observatory.record_error(ErrorEvent {
         component: "queue",
         ..error
@@ -107,7 +107,7 @@ fn a_stop_and_a_start_make_no_increase() {
 }
 
 #[test]
-fn a_question_that_cannot_be_answered_says_where_it_is_wrong() {
+fn the_error_of_an_invalid_query_has_a_position() {
     let (observatory, clock) = observed();
     let error = observatory
         .query("sum(rate(a[5m])", clock.clock().wall())
@@ -117,7 +117,7 @@ fn a_question_that_cannot_be_answered_says_where_it_is_wrong() {
 }
 
 #[test]
-fn a_question_that_takes_too_long_or_is_cancelled_ends() {
+fn a_query_ends_at_its_timeout_or_when_it_is_cancelled() {
     let (observatory, clock) = observed();
     tick(&observatory, &clock);
     let engine = Engine::new(EngineOptions::default().with_timeout(Duration::from_millis(20)));

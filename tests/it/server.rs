@@ -1,4 +1,4 @@
-//! The server, over real sockets.
+//! Tests the server over real sockets.
 #![cfg(feature = "server")]
 
 use std::{
@@ -19,7 +19,7 @@ fn serving() -> (Observatory, SocketAddr) {
     (observatory, address)
 }
 
-/// Head and body of the answer to a request with these headers.
+/// Returns the head and the body of the response to a request with these headers.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -43,7 +43,7 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (String, Ve
 }
 
 #[test]
-fn each_path_answers_and_others_say_what_there_is() {
+fn each_path_answers_and_unknown_paths_list_the_endpoints() {
     let (_observatory, address) = serving();
     let (head, body) = get(address, "/metrics", "");
     assert!(
@@ -136,7 +136,7 @@ fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read(
         .build()
         .unwrap();
     runtime.block_on(async {
-        // Nothing here yields.
+        // Nothing in this block yields.
         let (head, _) = get(address, "/health", "");
         assert!(head.starts_with("http/1.0 200"), "{head}");
         let (head, body) = get(address, "/metrics", "");
@@ -156,7 +156,7 @@ fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read(
 }
 
 #[test]
-fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
+fn a_port_in_use_is_an_error_that_names_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let built = Observatory::builder(Config::default().with_listen(address)).build::<Registry>();
@@ -174,7 +174,7 @@ fn a_taken_port_is_an_error_that_says_how_to_choose_another() {
 mod actions {
     use super::*;
 
-    /// Status line and body of the answer to a request.
+    /// Returns the status line and the body of the response to a request.
     fn ask(address: SocketAddr, request: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
@@ -271,7 +271,7 @@ mod actions {
     }
 
     #[test]
-    fn what_changes_something_needs_the_token_or_this_machine_and_json() {
+    fn changes_need_the_token_or_a_loopback_address_and_json() {
         let (_observatory, address) = serving();
         let rule = "POST /api/observatory/rules/high_error_rate";
         let form = "content-type: application/x-www-form-urlencoded\r\n";
@@ -285,7 +285,7 @@ mod actions {
         assert!(ask(address, rule, JSON, off).0.contains("401"));
         assert!(ask(address, rule, &with("canari"), off).0.contains("401"));
         assert!(ask(address, rule, &with("canary"), off).0.contains("200"));
-        // Beyond this machine, without a token: refused.
+        // Requests from other machines are refused without a token.
         let config = Config::default().with_listen("0.0.0.0:0".parse().unwrap());
         let (_, observatory) = Observatory::builder(config).build::<Registry>().unwrap();
         let port = observatory.listen_address().unwrap().port();

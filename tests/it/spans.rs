@@ -1,4 +1,4 @@
-//! Spans named at run time, and inferences as the conventions name them.
+//! Tests spans that are named at run time, and the names of exported inferences.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use llm_observatory::{AttributeValue, Config, Observatory, SpanRecord, TracesCon
 use tracing::{Dispatch, dispatcher, info_span};
 use tracing_subscriber::prelude::*;
 
-/// The spans of the one trace that `work` makes, as they would be exported.
+/// Returns the spans of the single trace that `work` makes, as they are exported.
 fn spans_of(ratio: f64, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
     let mut traces = TracesConfig::default();
     traces.exporters.clear();
@@ -18,7 +18,7 @@ fn spans_of(ratio: f64, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     dispatcher::with_default(&dispatch, || work(&observatory));
-    // What has ended has been looked at when the pipeline has stopped.
+    // After the pipeline has stopped, all ended spans have been processed.
     let start = Instant::now();
     observatory.shutdown_blocking();
     assert!(start.elapsed() < Duration::from_secs(5));
@@ -42,7 +42,7 @@ fn attribute<'a>(span: &'a SpanRecord, key: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_span_of_the_moment_has_its_name_its_attributes_and_its_children() {
+fn a_custom_span_has_its_name_its_attributes_and_its_children() {
     let attributes = || {
         [
             ("documents", AttributeValue::from(40)),
@@ -76,7 +76,7 @@ fn a_span_of_the_moment_has_its_name_its_attributes_and_its_children() {
 }
 
 #[test]
-fn what_the_work_fails_with_is_the_span_s_error() {
+fn the_error_of_the_work_is_the_error_of_the_span() {
     let none: [(&str, i64); 0] = [];
     let spans = spans_of(1.0, |observatory| {
         let work = async { Err::<(), _>("no room for ann@example.org") };
@@ -91,7 +91,7 @@ fn what_the_work_fails_with_is_the_span_s_error() {
 }
 
 #[test]
-fn an_inference_leaves_as_the_conventions_name_it_beside_its_own_fields() {
+fn an_inference_is_exported_with_the_names_of_the_conventions() {
     let spans = spans_of(1.0, |_| {
         info_span!(
             "inference",

@@ -1,4 +1,4 @@
-//! The Layer in stacks with filtered neighbours.
+//! Tests the Layer beside filtered layers.
 
 use tracing::{info_span, level_filters::LevelFilter};
 use tracing_subscriber::{EnvFilter, Layer as _, prelude::*};
@@ -10,7 +10,7 @@ const SPANS: u32 = 1_000;
 /// tokio-rs/tracing#2519: with another `Interest` than `sometimes`, half of the spans were lost.
 #[test]
 fn no_span_is_lost_beside_a_filtered_layer_and_log_enabled() {
-    // `log`'s records go through tracing; other tests do not mind.
+    // Records of `log` go through tracing; other tests are not affected.
     let _ = tracing_log::LogTracer::init();
     for ours_first in [true, false] {
         let watched = watched();
@@ -23,7 +23,7 @@ fn no_span_is_lost_beside_a_filtered_layer_and_log_enabled() {
         }
         let work = || {
             for turn in 0..SPANS {
-                // Asks every layer, and leaves what they answered behind in the filters' state.
+                // Asks every layer, and leaves the answers in the state of the filters.
                 let _ = log::log_enabled!(log::Level::Debug);
                 tracing::trace!(turn, "not for the log");
                 drop(info_span!("inference", model_id = "gpt-4o"));

@@ -1,4 +1,4 @@
-//! Threads and random observations: sums stay exact.
+//! Tests that sums stay exact under threads and random observations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

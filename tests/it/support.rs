@@ -1,4 +1,4 @@
-//! A registry with the Layer on it, and assertions on what it exposes.
+//! Test support: a registry with the Layer, and assertions on its exposition.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use llm_observatory::{
 };
 use tracing_subscriber::prelude::*;
 
-/// A registry, a Layer into it, and a clock that stands still.
+/// A registry, a Layer that records in it, and a manual clock.
 pub(crate) struct Watched {
     pub(crate) registry: Registry,
     pub(crate) clock: ManualClock,
@@ -30,7 +30,7 @@ impl Watched {
         self
     }
 
-    /// A Layer into the registry.
+    /// Returns a Layer that records in the registry.
     pub(crate) fn layer<S>(&self) -> ObservatoryLayer<S> {
         self.layer_with(self.clock.clock())
     }
@@ -49,12 +49,12 @@ impl Watched {
         self.registry.render(Format::Prometheus)
     }
 
-    /// The value of the series that is written so; 0 where there is none.
+    /// Returns the value of a series in its text form; 0 if it is absent.
     pub(crate) fn value(&self, series: &str) -> f64 {
         value(&self.text(), series)
     }
 
-    /// Values of these series.
+    /// Asserts the values of series.
     pub(crate) fn check(&self, expected: &[(&str, f64)]) {
         let text = self.text();
         for (series, expected) in expected {
@@ -67,7 +67,7 @@ impl Watched {
         }
     }
 
-    /// Inferences by status: success, error, timeout, cancelled, other.
+    /// Asserts the numbers of inferences by status: success, error, timeout, cancelled, other.
     pub(crate) fn check_outcomes(&self, expected: [u32; 5]) {
         let text = self.text();
         let found = ["success", "error", "timeout", "cancelled", "other"].map(|status| {
@@ -91,7 +91,7 @@ impl Watched {
     }
 }
 
-/// The value of one series in an exposition; 0 where there is none.
+/// Returns the value of one series in an exposition; 0 if it is absent.
 pub(crate) fn value(text: &str, series: &str) -> f64 {
     let line = text
         .lines()
@@ -101,7 +101,7 @@ pub(crate) fn value(text: &str, series: &str) -> f64 {
     })
 }
 
-/// The sum over all series of a metric whose labels contain `labels`.
+/// Returns the sum over all series of a metric whose labels contain `labels`.
 pub(crate) fn sum(text: &str, metric: &str, labels: &str) -> f64 {
     text.lines()
         .filter(|line| {

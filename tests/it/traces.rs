@@ -1,4 +1,4 @@
-//! Traces from spans to a receiver on loopback, and what became of each span.
+//! Tests the export of spans to a receiver on loopback, and the accounting of each span.
 
 use std::{
     io::{Read as _, Write as _},
@@ -18,23 +18,23 @@ use tracing_subscriber::prelude::*;
 
 use super::support::sum;
 
-/// How a receiver behaves.
+/// The behaviour of a receiver.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
     Takes,
-    /// Takes the connection, and says nothing.
+    /// Accepts the connection, and never answers.
     Hangs,
     /// Answers with this status.
     Answers(u16),
     /// Answers 503 at first.
     ComesBack,
-    /// Answers 503, and asks to be left alone for a minute.
+    /// Answers 503 with `Retry-After: 60`.
     AsksForTime,
-    /// Takes one request, and says nothing to the others.
+    /// Answers the first request only.
     HangsBehindTheFirst,
-    /// Takes it, and says that it refused three of what was in it.
+    /// Accepts the request, and rejects three of its items.
     RefusesThree,
-    /// Takes bodies of so many bytes, and no larger ones.
+    /// Accepts bodies of up to this many bytes.
     TakesUpTo(usize),
 }
 
@@ -65,7 +65,7 @@ impl Receiver {
     }
 }
 
-/// One request for each connection.
+/// Serves one request for each connection.
 fn serve(
     mut stream: TcpStream,
     manner: Manner,
@@ -118,7 +118,7 @@ fn serve(
     } else {
         ""
     };
-    // partial_success { rejected: 3 }, the same for every signal.
+    // partial_success { rejected: 3 }, which is the same for every signal.
     let body: &[u8] = if manner == Manner::RefusesThree {
         &[0x0a, 2, 0x08, 3]
     } else {
@@ -145,7 +145,7 @@ fn config(traces: TracesConfig) -> Config {
     config
 }
 
-/// Runs `work` traced, and says what became of its spans: exported, dropped, failed.
+/// Runs `work` with traces, and returns the results of its spans: exported, dropped, failed.
 fn results(config: Config, exporter: &str, work: impl FnOnce()) -> [u64; 3] {
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
@@ -170,10 +170,10 @@ fn ten_spans() {
 }
 
 #[test]
-fn the_last_spans_arrive_without_a_runtime_and_content_does_not() {
+fn the_last_spans_arrive_without_a_runtime_and_without_content() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);
-    // Nobody waits so long: it is the end that sends them.
+    // The delay is longer than the test, so only the shutdown sends the spans.
     traces.batch.delay = Duration::from_mins(10);
     let start = Instant::now();
     assert_eq!(results(config(traces), "otlp", ten_spans), [10, 0, 0]);
@@ -213,7 +213,7 @@ fn a_span_is_exported_or_counted_whatever_the_receiver_does() {
     assert_eq!(of(Manner::Answers(500)).0, [0, 0, 10]);
     assert_eq!(of(Manner::Answers(400)), ([0, 0, 10], 1), "not tried again");
     assert_eq!(of(Manner::Hangs).0, [0, 0, 10]);
-    // Nobody there.
+    // No receiver.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -225,7 +225,7 @@ fn a_span_is_exported_or_counted_whatever_the_receiver_does() {
 }
 
 #[test]
-fn what_a_full_queue_drops_is_counted_and_the_end_keeps_its_deadline() {
+fn drops_of_a_full_queue_are_counted_and_the_shutdown_keeps_its_deadline() {
     let receiver = Receiver::start(Manner::Hangs);
     let mut traces = traces(&receiver.address);
     traces.otlp.timeout = Duration::from_mins(1);
@@ -253,7 +253,7 @@ fn what_a_full_queue_drops_is_counted_and_the_end_keeps_its_deadline() {
 }
 
 #[test]
-fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
+fn retry_after_is_respected_and_does_not_delay_the_shutdown() {
     let receiver = Receiver::start(Manner::AsksForTime);
     let start = Instant::now();
     let found = results(config(traces(&receiver.address)), "otlp", || {
@@ -264,18 +264,18 @@ fn a_receiver_that_asks_for_time_is_left_alone_and_the_end_waits_for_nobody() {
     });
     let [exported, dropped, failed] = found;
     assert_eq!((exported, dropped + failed), (0, 100), "{found:?}");
-    // There is no time to wait as long as it asks.
+    // `Retry-After` is longer than the deadline.
     assert_eq!(receiver.requests.load(Ordering::SeqCst), 1);
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
-fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
+fn a_batch_that_is_too_large_for_its_receiver_is_split() {
     let most = 64 << 10;
     let receiver = Receiver::start(Manner::TakesUpTo(most));
     let mut traces = traces(&receiver.address);
     traces.otlp.request_bytes = most;
-    // All of them in one batch, at the end.
+    // All of them in one batch, at shutdown.
     traces.batch.delay = Duration::from_mins(10);
     let found = results(config(traces), "otlp", || {
         for number in 0..200 {
@@ -289,7 +289,7 @@ fn a_batch_that_is_larger_than_its_receiver_takes_goes_in_parts() {
 }
 
 #[test]
-fn many_series_and_long_lines_go_in_parts_too() {
+fn large_pushes_and_log_batches_are_split_too() {
     let most = 64 << 10;
     let receiver = Receiver::start(Manner::TakesUpTo(most));
     let mut traces = traces(&receiver.address);
@@ -341,7 +341,7 @@ fn many_series_and_long_lines_go_in_parts_too() {
 }
 
 #[test]
-fn what_was_taken_of_a_batch_before_the_end_is_exported_and_the_rest_is_not() {
+fn the_accepted_parts_of_a_batch_count_as_exported_at_shutdown() {
     let receiver = Receiver::start(Manner::HangsBehindTheFirst);
     let mut traces = traces(&receiver.address);
     traces.otlp.request_bytes = 64 << 10;
@@ -359,7 +359,7 @@ fn what_was_taken_of_a_batch_before_the_end_is_exported_and_the_rest_is_not() {
 }
 
 #[test]
-fn one_that_is_named_twice_sends_once() {
+fn an_exporter_that_is_named_twice_sends_once() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);
     traces.exporters = vec![TraceExporter::Otlp, TraceExporter::Otlp];
@@ -367,7 +367,7 @@ fn one_that_is_named_twice_sends_once() {
 }
 
 #[test]
-fn an_exporter_that_hangs_leaves_the_others_alone() {
+fn an_exporter_that_hangs_does_not_affect_the_others() {
     let (hangs, takes) = (
         Receiver::start(Manner::Hangs),
         Receiver::start(Manner::Takes),
@@ -405,7 +405,7 @@ fn an_exporter_that_hangs_leaves_the_others_alone() {
 }
 
 #[test]
-fn an_address_that_is_none_sends_nothing_to_another() {
+fn an_invalid_address_does_not_fall_back_to_another() {
     let mut traces = traces("${COLLECTOR}:4318");
     traces.logs.enabled = true;
     let error = Observatory::builder(config(traces)).build::<tracing_subscriber::Registry>();
@@ -417,7 +417,7 @@ fn an_address_that_is_none_sends_nothing_to_another() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_one_of_its_signal() {
+fn an_unusable_certificate_is_an_error_of_its_own_signal() {
     let missing = std::path::PathBuf::from("/nowhere/client.pem");
     let check = |said: &str, set: &dyn Fn(&mut Config)| {
         let mut config = Config::default()
@@ -474,7 +474,7 @@ fn bodies_are_compressed_and_headers_sent_where_they_are_asked_for() {
 }
 
 #[test]
-fn nothing_is_exported_of_traces_that_are_not_kept_and_metrics_are_the_same() {
+fn unsampled_traces_are_not_exported_and_do_not_change_metrics() {
     let receiver = Receiver::start(Manner::Takes);
     let config = config(traces(&receiver.address)).with_sampling_ratio(0.0);
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
@@ -488,7 +488,7 @@ fn nothing_is_exported_of_traces_that_are_not_kept_and_metrics_are_the_same() {
 }
 
 #[test]
-fn after_a_shutdown_traces_and_records_are_sent_again_and_what_came_between_is_counted() {
+fn after_a_restart_traces_and_records_are_sent_again_and_the_gap_is_counted() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);
     traces.logs.enabled = true;
@@ -534,7 +534,7 @@ fn histograms_name_the_traces_that_are_kept() {
 }
 
 #[test]
-fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest() {
+fn tail_sampling_keeps_failed_traces_with_their_late_spans_and_counts_the_rest() {
     let receiver = Receiver::start(Manner::Takes);
     let config =
         config(traces(&receiver.address)).with_tail_sampling(TailConfig::default().with_ratio(0.0));
@@ -563,7 +563,7 @@ fn tail_sampling_keeps_what_failed_and_its_late_spans_and_accounts_for_the_rest(
 }
 
 #[test]
-fn a_trace_that_is_larger_than_the_queue_comes_whole_also_at_the_end() {
+fn a_trace_larger_than_the_queue_is_exported_completely_also_at_shutdown() {
     let receiver = Receiver::start(Manner::Takes);
     let mut traces = traces(&receiver.address);
     traces.batch.queue_size = 200;
@@ -577,7 +577,7 @@ fn a_trace_that_is_larger_than_the_queue_comes_whole_also_at_the_end() {
                 for turn in 1..500 {
                     tracing::info_span!("step").in_scope(|| ());
                     if turn % 10 == 0 {
-                        // What takes spans in is no larger than the queue.
+                        // The intake queue is no larger than the export queue.
                         std::thread::sleep(Duration::from_millis(5));
                     }
                 }
@@ -594,13 +594,13 @@ fn a_trace_that_is_larger_than_the_queue_comes_whole_also_at_the_end() {
         let labels = format!("exporter=\"otlp\",result=\"{result}\"");
         sum(&text, "observatory_spans_total", &labels) as u64
     };
-    // The root of the second one ends when nothing is sent any more.
+    // The root of the second trace ends after the export has stopped.
     let found = ["exported", "sampled_out", "dropped", "failed"].map(of);
     assert_eq!(found, [500 + 499, 0, 1, 0]);
 }
 
 #[test]
-fn what_a_receiver_of_all_signals_refuses_is_counted_and_each_names_the_same_process() {
+fn rejected_items_of_all_signals_are_counted_and_carry_the_same_resource() {
     let receiver = Receiver::start(Manner::RefusesThree);
     let mut traces = traces(&receiver.address);
     traces.logs.enabled = true;
@@ -647,7 +647,7 @@ fn what_a_receiver_of_all_signals_refuses_is_counted_and_each_names_the_same_pro
 }
 
 #[test]
-fn a_stop_without_a_collector_takes_a_moment_and_the_reason_is_told() {
+fn a_shutdown_without_a_collector_is_short_and_logs_the_reason() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap().to_string();
     drop(port);
@@ -672,7 +672,7 @@ fn a_stop_without_a_collector_takes_a_moment_and_the_reason_is_told() {
 }
 
 #[test]
-fn a_shutdown_waits_for_the_one_that_is_under_way() {
+fn a_shutdown_waits_for_a_shutdown_in_progress() {
     let receiver = Receiver::start(Manner::Hangs);
     let mut config = config(traces(&receiver.address));
     config.shutdown_timeout = Duration::from_millis(500);
@@ -690,7 +690,7 @@ fn a_shutdown_waits_for_the_one_that_is_under_way() {
 }
 
 #[test]
-fn a_receiver_of_spans_that_hangs_costs_neither_the_last_log_records_nor_the_last_push() {
+fn a_receiver_of_spans_that_hangs_does_not_delay_the_last_log_records_and_push() {
     let (hangs, takes) = (
         Receiver::start(Manner::Hangs),
         Receiver::start(Manner::Takes),

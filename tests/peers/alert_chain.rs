@@ -1,4 +1,4 @@
-//! The example router beside the whole chain that it stands in for, and as a part of it.
+//! Runs the example router beside the whole chain that it replaces, and as a part of that chain.
 
 use std::{
     process::{Command, Stdio},
@@ -15,7 +15,7 @@ use super::{
     router::start_with,
 };
 
-/// One file for both.
+/// The rules of both sides.
 const RULES: &str = r#"
 groups:
 - name: chain
@@ -33,7 +33,7 @@ groups:
       summary: 'Inferences fail: more than {{ 0.1 | humanizePercentage }}'
 "#;
 
-/// An Alertmanager that ends with its test.
+/// An Alertmanager that is stopped at the end of the test.
 struct Alertmanager {
     url: String,
     process: Process,
@@ -41,7 +41,7 @@ struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// One that tells `hook`, with the timing that an aggregation window of three seconds gives us.
+    /// Starts an Alertmanager that notifies `hook`, with the timing of our aggregation window of three seconds.
     fn start(name: &str, hook: &str, port: u16, more: &[String]) -> Self {
         let folder = Folder::new(name);
         let config = folder.file(
@@ -78,7 +78,7 @@ impl Alertmanager {
 
 type Bodies = Arc<Mutex<Vec<Value>>>;
 
-/// The first messages about the alert that are as many.
+/// Returns the first messages about this number of alerts.
 fn told(bodies: &Bodies, count: usize) -> Vec<Value> {
     wait_for("a message", Duration::from_mins(1), || {
         let all = bodies.lock().unwrap();
@@ -88,7 +88,7 @@ fn told(bodies: &Bodies, count: usize) -> Vec<Value> {
     })
 }
 
-/// A body without what two senders cannot have in common: their names, their addresses, the moment.
+/// Removes the fields in which two senders must differ: names, addresses, times.
 fn without_ids(body: &Value) -> Value {
     let mut body = body.clone();
     for key in ["receiver", "externalURL", "groupKey"] {
@@ -97,7 +97,7 @@ fn without_ids(body: &Value) -> Value {
     for alert in body["alerts"].as_array_mut().unwrap() {
         alert["startsAt"] = Value::Null;
         alert["generatorURL"] = Value::Null;
-        // While it fires, both say that there is no end.
+        // While the alert fires, neither side sends an end time.
         if alert["endsAt"] != "0001-01-01T00:00:00Z" {
             alert["endsAt"] = json!("over");
         }
@@ -105,7 +105,7 @@ fn without_ids(body: &Value) -> Value {
     body
 }
 
-/// States and labels of the alerts that a server lists under `/api/v1/alerts`.
+/// Returns the states and labels of the alerts under `/api/v1/alerts` of a server.
 fn listed(server: &str) -> Vec<Value> {
     let answer = get(&format!("{server}/api/v1/alerts")).unwrap();
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -159,7 +159,7 @@ fn the_same_rules_page_as_prometheus_and_alertmanager_do() {
     let (ours_over, theirs_over) = (told(&ours, 2), told(&theirs, 2));
     assert_eq!(ours_over[1]["status"], "resolved");
     assert_eq!(without_ids(&ours_over[1]), without_ids(&theirs_over[1]));
-    // Nobody is told more than that.
+    // No further messages arrive.
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!((told(&ours, 2).len(), told(&theirs, 2).len()), (2, 2));
 }
@@ -184,7 +184,7 @@ fn two_routers_and_two_alertmanagers_page_once_and_still_do_when_one_is_killed()
     };
     let mut first = Alertmanager::start("cluster-0", &hook, free_port(), &member(0));
     let second = Alertmanager::start("cluster-1", &hook, free_port(), &member(1));
-    // Until they know each other.
+    // Until the Alertmanagers have joined each other.
     std::thread::sleep(Duration::from_secs(3));
     let folder = Folder::new("cluster");
     let rules = folder.file("rules.yml", RULES);
@@ -209,7 +209,7 @@ fn two_routers_and_two_alertmanagers_page_once_and_still_do_when_one_is_killed()
     };
     let _replicas = [replica(), replica()];
     assert_eq!(told(&bodies, 1)[0]["status"], "firing");
-    // The second node's turn, and some more.
+    // The delay of the second node, and a margin.
     std::thread::sleep(Duration::from_secs(6));
     let firing = told(&bodies, 1);
     assert_eq!(firing.len(), 1, "{firing:#?}");

@@ -1,4 +1,4 @@
-//! The example router fails for a while: its alert fires, one webhook comes, and the all-clear follows.
+//! Makes the example router fail for a while: its alert fires, one webhook arrives, and the resolved webhook follows.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -14,7 +14,7 @@ use super::{
     router::start_with,
 };
 
-/// In Prometheus's format, with windows that a test can wait for.
+/// Rules in Prometheus's format, with windows short enough for a test.
 const RULES: &str = r#"
 groups:
 - name: end-to-end
@@ -32,7 +32,7 @@ groups:
       summary: '{{ $value | humanizePercentage }} of the inferences fail'
 "#;
 
-/// Takes posts, and keeps their bodies.
+/// Starts a receiver that records the bodies of its POSTs.
 pub(super) fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -49,7 +49,7 @@ pub(super) fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     (url, bodies)
 }
 
-/// One request; its connection is closed, so that the next is another.
+/// Reads one request and closes the connection.
 fn take(stream: &mut TcpStream) -> Option<Value> {
     let mut reader = BufReader::new(&*stream);
     let mut length = 0;
@@ -120,8 +120,8 @@ fn faults_fire_an_alert_that_pages_once_and_resolves_when_they_stop() {
     assert_eq!(resolved["alerts"].as_array().unwrap().len(), 1);
 }
 
-/// The rules as they come, in real time: a fifth of the answers fail for 75 s, and a model's alert waits a minute.
-/// It ends when the failures are less than a tenth of all, after twice that time.
+/// The default rules in real time: a fifth of the responses fail for 75 s, and the alert of a model waits a minute. It
+/// resolves when fewer than a tenth of all responses fail, after twice that time.
 #[test]
 fn a_default_rule_pages_after_its_minute_and_resolves_in_real_time() {
     let (url, bodies) = receiver();
@@ -142,7 +142,7 @@ fn a_default_rule_pages_after_its_minute_and_resolves_in_real_time() {
             ("OBSERVATORY_AGGREGATION_WINDOW", "10s"),
         ],
     );
-    // The first group that is over, and what it was told before.
+    // The first resolved group, and its earlier firing messages.
     let told = wait_for("the all-clear", Duration::from_mins(5), || {
         let bodies = bodies.lock().unwrap();
         let of_models = |body: &&Value| body["commonLabels"]["alertname"] == RULE;

@@ -1,4 +1,4 @@
-//! Prometheus's HTTP API: the same requests to us and to a Prometheus that scrapes us; promtool as our client.
+//! Sends the same API requests to us and to a Prometheus that scrapes us; uses promtool as a client.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ struct Both {
     _prometheus: Prometheus,
 }
 
-/// Us with some inferences and ticks, and a Prometheus that scrapes us.
+/// Starts an observatory with some inferences and ticks, and a Prometheus that scrapes it.
 fn both(name: &str) -> Option<Both> {
     if !is_here("prometheus") || !is_here("promtool") {
         return None;
@@ -51,7 +51,7 @@ enum Method {
     Post,
 }
 
-/// Status and body of an answer.
+/// Returns the status and the body of a response.
 fn ask(server: &str, method: &Method, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
     let parameters = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(parameters)
@@ -71,7 +71,7 @@ fn ask(server: &str, method: &Method, path: &str, parameters: &[(&str, &str)]) -
     })
 }
 
-/// What an answer looks like: the keys of its objects, the shape of the first element of each list, the types.
+/// Returns the shape of a response: the keys of its objects, the first element of each list, the types.
 fn shape(value: &Value) -> String {
     match value {
         Value::Object(map) => {
@@ -88,7 +88,7 @@ fn shape(value: &Value) -> String {
     }
 }
 
-/// Without what a scrape adds, and in one order.
+/// Removes the labels that a scrape adds, and sorts.
 fn without_target(mut value: Value) -> Value {
     fn walk(value: &mut Value) {
         match value {
@@ -99,7 +99,7 @@ fn without_target(mut value: Value) -> Value {
             }
             Value::Array(list) => {
                 list.iter_mut().for_each(walk);
-                // The elements of an instant vector come in no particular order.
+                // The elements of an instant vector have no defined order.
                 list.sort_by_key(Value::to_string);
             }
             _ => {}
@@ -121,7 +121,7 @@ fn the_requests_of_grafana_are_answered_as_prometheus_answers_them() {
     let start = format!("{:.3}", now() - 60.0);
     let total = "sum by (model_id) (llm_router_model_inference_total)";
     let selector = r#"{__name__="llm_router_tokens_generated_total"}"#;
-    // Answers that are equal, value for value.
+    // Responses that are equal, value for value.
     for (method, path, parameters) in [
         (
             Post,
@@ -186,12 +186,12 @@ fn the_requests_of_grafana_are_answered_as_prometheus_answers_them() {
 }
 
 #[test]
-fn what_depends_on_the_moment_has_prometheus_shape() {
+fn responses_that_depend_on_time_have_the_format_of_prometheus() {
     let Some(both) = both("shapes") else { return };
     let end = format!("{:.3}", now());
     let start = format!("{:.3}", now() - 60.0);
     let total = "sum by (model_id) (llm_router_model_inference_total)";
-    // Answers that depend on when each has sampled, or on what a scrape adds: the same status and shape.
+    // Responses that depend on sampling times or on labels of the scrape: equal status and shape.
     for (method, path, parameters) in [
         (
             Post,
@@ -245,7 +245,7 @@ fn what_depends_on_the_moment_has_prometheus_shape() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
+fn invalid_requests_are_refused_as_by_prometheus() {
     let Some(both) = both("refused") else { return };
     let range = |query, start, end, step| {
         (
@@ -288,7 +288,7 @@ fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
             ours.1,
             theirs.1
         );
-        // What the parameter is called is said by both in the same words.
+        // Both name the parameter in the same words.
         let named = |answer: &Value| {
             let error = answer["error"].as_str().unwrap();
             error.split(": ").next().unwrap().to_owned()
@@ -298,7 +298,7 @@ fn what_cannot_be_answered_is_refused_as_prometheus_refuses_it() {
 }
 
 #[test]
-fn promtool_asks_us_as_it_asks_prometheus() {
+fn promtool_queries_us_as_it_queries_prometheus() {
     let Some(both) = both("promtool") else { return };
     let said = promtool_query(&both.ours, "sum(llm_router_model_inference_total)");
     assert!(said.contains("=> 3 @"), "{said}");

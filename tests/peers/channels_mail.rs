@@ -1,4 +1,4 @@
-//! Mail, to exim as a real server and to aiosmtpd for the answers that exim does not give.
+//! Sends mail to exim, a real server, and to aiosmtpd for responses that exim does not give.
 
 use std::{
     net::TcpStream,
@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    ChannelConfig, EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier,
-    NotifyError, Status,
+use llm_observatory::{
+    ClientOptions,
+    alerting::{
+        ChannelConfig, EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError,
+        Status,
+    },
 };
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A mail server and what its clients trust.
+/// A mail server, and the authority that its clients trust.
 struct MailServer {
     port: u16,
     authority: Vec<u8>,
@@ -53,7 +56,7 @@ fn failure(options: &EmailOptions) -> NotifyError {
     error
 }
 
-/// A folder with a certificate in it.
+/// Creates a folder with a certificate.
 fn folder(name: &str) -> (Folder, Vec<u8>) {
     let folder = Folder::new(name);
     let certificates = Certificates::new();
@@ -68,7 +71,7 @@ fn listens(port: u16) {
     });
 }
 
-/// STARTTLS and AUTH, one mailbox for everybody but `gone`.
+/// STARTTLS and AUTH, with one mailbox for every recipient except `gone`.
 const EXIM: &str = r"
 primary_hostname = mail.example
 local_interfaces = 127.0.0.1
@@ -109,7 +112,7 @@ plain:
   server_condition = ${if and{{eq{USER}{router}}{eq{PASSWORD}{hunter2}}}}
 ";
 
-/// How exim says that it lets in with PLAIN or LOGIN.
+/// The configuration of exim's PLAIN and LOGIN authenticators.
 const PLAIN: [(&str, &str); 4] = [
     ("AUTH", "PLAIN"),
     ("PROMPTS", ":"),
@@ -155,7 +158,7 @@ fn exim(name: &str, auth: [(&str, &str); 4], offers_tls: bool) -> Option<MailSer
         .args(["-R", "Debian-exim:", path])
         .status();
     assert!(owned.unwrap().success());
-    // exim reads no configuration that somebody else could write.
+    // exim refuses a configuration that other users can write.
     let owned = Command::new("chown")
         .args(["root:root", config.to_str().unwrap()])
         .status();
@@ -174,7 +177,7 @@ fn exim(name: &str, auth: [(&str, &str); 4], offers_tls: bool) -> Option<MailSer
     })
 }
 
-/// The first mail of a mailbox, read by Python's `email`.
+/// Parses the first mail of a mailbox with Python's `email`.
 const PARSE: &str = r#"
 import email, email.policy, json, mailbox, sys
 box = mailbox.mbox(sys.stdin.read())
@@ -243,7 +246,7 @@ fn exim_delivers_a_mail_over_tls_and_python_reads_it() {
         );
         let text = first["texts"][0].as_str().unwrap();
         assert!(text.contains("model_id: gpt-3.5-turbo <b>&"), "{text}");
-        // A line that is a full stop must not end the mail.
+        // A line with a single full stop must not end the mail.
         assert!(
             text.contains("\n  .\n  Its error rate is 12.3 %."),
             "{text}"
@@ -270,18 +273,18 @@ fn exim_delivers_a_mail_over_tls_and_python_reads_it() {
 }
 
 #[test]
-fn what_a_hostile_alert_says_is_read_as_it_is_written() {
+fn the_text_of_a_hostile_alert_arrives_unchanged() {
     let Some(server) = exim("exim-hostile", PLAIN, true) else {
         return;
     };
     let notifier = &notifiers(&server.options(&["ada@example.com"]))[0];
-    // An attempt whose answer got lost, and the next one.
+    // An attempt whose response was lost, and the next attempt.
     send(notifier, &hostile()).unwrap();
     send(notifier, &hostile()).unwrap();
     let mails = inbox(&server.folder.0.join("inbox"), 2);
     assert_eq!(mails[0]["defects"], serde_json::json!([]));
     let headers = &mails[0]["headers"];
-    // An encoded word of somebody else's would be read as `All fine`.
+    // An encoded word in the alert would be decoded as `All fine`.
     assert_eq!(
         headers["subject"],
         "[FIRING:1] = ?utf-8?B?QWxsIGZpbmU= ?=  Bcc: everyone@example.com (critical)"
@@ -291,7 +294,7 @@ fn what_a_hostile_alert_says_is_read_as_it_is_written() {
 }
 
 #[test]
-fn exim_without_tls_gets_neither_password_nor_mail() {
+fn exim_without_tls_receives_neither_password_nor_mail() {
     let Some(server) = exim("exim-without-tls", PLAIN, false) else {
         return;
     };
@@ -300,7 +303,7 @@ fn exim_without_tls_gets_neither_password_nor_mail() {
     let expected =
         format!("localhost:{port} does not offer STARTTLS, and nothing is sent unprotected");
     assert_eq!((error.text, error.is_retryable), (expected, false));
-    // Said in so many words, a server on this machine gets both.
+    // If it is explicitly allowed, a server on this machine receives both.
     let open = server
         .options(&["ada@example.com"])
         .with_encryption(Encryption::None);
@@ -322,7 +325,7 @@ fn exim_with_an_unknown_authority_is_not_trusted() {
 }
 
 #[test]
-fn a_recipient_that_exim_refuses_does_not_cost_the_others_theirs() {
+fn a_refused_recipient_does_not_affect_the_other_recipients() {
     let Some(server) = exim("exim-gone", PLAIN, true) else {
         return;
     };
@@ -342,7 +345,7 @@ fn a_recipient_that_exim_refuses_does_not_cost_the_others_theirs() {
     assert_eq!(to, "gone@example.com, ada@example.com, grace@example.com");
 }
 
-/// A server that does what the recipient's name says. `implicit` speaks TLS from the first byte.
+/// A server whose response depends on the recipient's name. `implicit` uses TLS from the first byte.
 const AIOSMTPD: &str = r#"
 import asyncio, ssl, sys
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -399,7 +402,7 @@ fn aiosmtpd(name: &str, kind: &str) -> Option<MailServer> {
 }
 
 #[test]
-fn each_answer_of_a_mail_server_is_understood() {
+fn each_response_of_a_mail_server_is_classified() {
     let Some(server) = aiosmtpd("aiosmtpd", "starttls") else {
         return;
     };
@@ -449,12 +452,12 @@ fn each_answer_of_a_mail_server_is_understood() {
 }
 
 #[test]
-fn a_test_of_mail_says_what_each_recipients_server_said() {
+fn a_test_of_mail_reports_the_response_for_each_recipient() {
     let Some(server) = aiosmtpd("aiosmtpd-test", "starttls") else {
         return;
     };
     let channel = ChannelConfig::email(server.options(&["ada@example.com", "spam@example.com"]));
-    let observatory = observatory("email", channel, HttpOptions::default());
+    let observatory = observatory("email", channel, ClientOptions::default());
     let expected = [
         "250 2.0.0 taken",
         "the mail was not taken: 554 5.7.1 looks like spam",
@@ -463,7 +466,7 @@ fn a_test_of_mail_says_what_each_recipients_server_said() {
 }
 
 #[test]
-fn tls_from_the_first_byte_is_spoken_where_it_is_asked_for() {
+fn implicit_tls_is_used_if_it_is_configured() {
     let Some(server) = aiosmtpd("aiosmtpd-implicit", "implicit") else {
         return;
     };

@@ -1,13 +1,16 @@
-//! Slack and `PagerDuty` behind a TLS sink with an authority of its own, and beside their own Python packages.
+//! Tests Slack and `PagerDuty` against a TLS sink with a custom authority, and against their own Python packages.
 
 use std::{
     sync::{Arc, mpsc},
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    ChannelConfig, FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError,
-    PagerDutyOptions, Reason, SlackOptions, Status,
+use llm_observatory::{
+    ClientOptions, OutgoingClient,
+    alerting::{
+        ChannelConfig, FailureClass, Message, Notifier, NotifyError, PagerDutyOptions, Reason,
+        SlackOptions, Status,
+    },
 };
 use serde_json::Value;
 use tokio::{
@@ -32,7 +35,7 @@ use crate::{
 
 const KEY: &str = "R0123456789abcdef0123456789abcde";
 
-/// A server that gives one answer to every request, and hands on the bodies.
+/// A server that gives the same response to every request, and forwards the bodies.
 struct Sink {
     port: u16,
     authority: Vec<u8>,
@@ -64,9 +67,9 @@ impl Sink {
         format!("https://localhost:{}/services/T0/B0/token", self.port)
     }
 
-    fn client(&self) -> HttpClient {
-        let options = HttpOptions::default().with_authority(self.authority.clone());
-        HttpClient::new(&options).unwrap()
+    fn client(&self) -> OutgoingClient {
+        let options = ClientOptions::default().with_authority(self.authority.clone());
+        OutgoingClient::new(&options).unwrap()
     }
 
     fn slack(&self) -> Arc<dyn Notifier> {
@@ -102,7 +105,7 @@ async fn serve(
     started.send(listener.local_addr().unwrap().port()).unwrap();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        // A client that does not trust us ends the handshake.
+        // A client that does not trust the sink ends the handshake.
         let Ok(mut stream) = acceptor.accept(stream).await else {
             continue;
         };
@@ -189,18 +192,18 @@ fn pagerduty_opens_acknowledges_and_closes_one_incident() {
 }
 
 #[test]
-fn an_error_says_precisely_what_went_wrong() {
+fn an_error_names_the_cause_precisely() {
     let sink = Sink::start(
         "HTTP/1.1 200 OK\r\ncontent-length: 21\r\nconnection: close\r\n\r\n<html>log in</html>\nx",
     );
     let error = failure(&sink.slack());
     assert_eq!(
         error.text,
-        "200 OK: <html>log in</html>, where Slack says `ok`"
+        "200 OK: <html>log in</html>, but Slack answers `ok`"
     );
     assert!(!error.is_retryable);
 
-    let untrusting = HttpClient::new(&HttpOptions::default()).unwrap();
+    let untrusting = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let slack = |url: String| {
         let built = SlackOptions::new(url).build("slack", &untrusting);
         built.unwrap().remove(0)
@@ -236,7 +239,7 @@ fn an_error_says_precisely_what_went_wrong() {
 }
 
 #[test]
-fn a_limit_is_honoured() {
+fn a_rate_limit_is_respected() {
     let sink = Sink::start(
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
@@ -252,14 +255,14 @@ fn a_limit_is_honoured() {
     );
 }
 
-/// What arrives at a sink.
+/// Returns the body that arrives at a sink.
 fn arrived(notifier: impl Fn(&Sink) -> Arc<dyn Notifier>, message: &Message) -> Value {
     let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     send(&notifier(&sink), message).unwrap();
     sink.bodies.recv().unwrap()
 }
 
-/// Slack's own models take every field of ours and write the same JSON.
+/// Slack's own models accept every field of our messages and write the same JSON.
 const SLACK: &str = r#"
 import json, sys
 from slack_sdk.models.attachments import Attachment, AttachmentField
@@ -290,7 +293,7 @@ fn slack_sdk_builds_the_same_attachment() {
     }
 }
 
-/// `PagerDuty`'s own client, given the same facts, sends the same event.
+/// `PagerDuty`'s own client sends the same event for the same input.
 const PAGERDUTY: &str = r#"
 import http.server, json, sys, threading
 import pagerduty
@@ -339,7 +342,7 @@ fn the_pagerduty_client_sends_the_same_events() {
             "trigger": trigger, "acknowledge": acknowledge, "resolve": resolve,
         });
         let theirs = python(&with, PAGERDUTY, &input.to_string());
-        // The client cannot send these two, which the API takes.
+        // The client cannot send these two fields, which the API accepts.
         let event = trigger.as_object_mut().unwrap();
         assert!(event.remove("client").is_some() && event.remove("client_url").is_some());
         assert_eq!(theirs, serde_json::json!([trigger, acknowledge, resolve]));
@@ -347,28 +350,28 @@ fn the_pagerduty_client_sends_the_same_events() {
 }
 
 #[test]
-fn a_test_of_slack_says_what_it_said_with_the_authority_of_the_configuration() {
+fn a_test_of_slack_reports_its_response_with_the_configured_authority() {
     let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     let channel = || ChannelConfig::slack(SlackOptions::new(sink.url()));
-    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let http = ClientOptions::default().with_authority(sink.authority.clone());
     let trusting = observatory("slack", channel(), http);
     assert_eq!(tested(&trusting, "slack"), ["200 OK: ok"]);
     let body = sink.bodies.recv().unwrap();
     let attachment = &body["attachments"][0];
     assert_eq!(attachment["title"], "[FIRING:1] ObservatoryTest (info)");
-    // Without a server, there is nothing to be linked.
+    // Without a server, there is no link.
     assert_eq!(attachment.get("title_link"), None);
-    let doubting = observatory("slack", channel(), HttpOptions::default());
+    let doubting = observatory("slack", channel(), ClientOptions::default());
     let expected = "TLS failed: invalid peer certificate: UnknownIssuer";
     assert_eq!(tested(&doubting, "slack"), [expected]);
 }
 
 #[test]
-fn each_test_of_pagerduty_opens_an_incident_of_its_own_and_closes_it() {
+fn each_test_of_pagerduty_opens_and_resolves_its_own_incident() {
     let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"status\":\"success\"}";
     let sink = Sink::start(answer);
     let options = PagerDutyOptions::new(KEY).with_url(sink.url());
-    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let http = ClientOptions::default().with_authority(sink.authority.clone());
     let observatory = observatory("pagerduty", ChannelConfig::pagerduty(options), http);
     let accepted = "202 Accepted: {\"status\":\"success\"}";
     let keys = [(); 2].map(|()| {

@@ -1,13 +1,10 @@
-//! What the channels' tests share: an authority of their own, and the group of `reference/payloads`.
+//! Test support for channels: a certificate authority, and the group of `reference/payloads`.
 
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    Config, Observatory, ObservatoryLayer,
-    alerting::{
-        Alert, ChannelConfig, HttpOptions, Message, Notifier, NotifyError, Receipt, Status,
-        TestResult,
-    },
+    ClientOptions, Config, Observatory, ObservatoryLayer,
+    alerting::{Alert, ChannelConfig, Message, Notifier, NotifyError, Receipt, Status, TestResult},
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -97,7 +94,7 @@ pub(crate) fn two_alerts(status: Status) -> Message {
     message
 }
 
-/// One alert whose every text is somebody's attack.
+/// One alert in which every text is an attack.
 pub(crate) fn hostile() -> Message {
     let huge = "🔥<&>\"".repeat(1 << 16);
     let labels = [
@@ -157,8 +154,8 @@ pub(crate) fn storm(count: usize) -> Message {
     message
 }
 
-/// A whole observatory with this channel only.
-pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: HttpOptions) -> Observatory {
+/// Builds a whole observatory with a single channel.
+pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: ClientOptions) -> Observatory {
     let mut config = Config::default().without_server();
     config.alerting.channels.clear();
     config.alerting.http = http;
@@ -167,7 +164,7 @@ pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: HttpOptions)
     observatory
 }
 
-/// What each address says to a test: its answer, or what went wrong.
+/// Returns the result of a test for each destination: its response, or the error.
 pub(crate) fn tested(observatory: &Observatory, channel: &str) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -181,7 +178,7 @@ pub(crate) fn tested(observatory: &Observatory, channel: &str) -> Vec<String> {
     results.unwrap().into_iter().map(text).collect()
 }
 
-/// One attempt, on a runtime of its own.
+/// Makes one attempt, on its own runtime.
 pub(crate) fn send(
     notifier: &Arc<dyn Notifier>,
     message: &Message,
@@ -193,7 +190,7 @@ pub(crate) fn send(
         .block_on(notifier.notify(message))
 }
 
-/// What a Python script prints when it is given `input`, as JSON.
+/// Returns the JSON that a Python script prints for an input.
 pub(crate) fn python(python: &str, script: &str, input: &str) -> Value {
     let mut child = Command::new(python)
         .args(["-c", script])

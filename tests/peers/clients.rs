@@ -1,4 +1,4 @@
-//! curl and wrk against the example router: numbers equal on both sides.
+//! Runs curl and wrk against the example router: the counts are equal on both sides.
 
 use std::{process::Command, time::Duration};
 
@@ -42,7 +42,7 @@ fn curl_and_the_middleware_count_the_same_bytes() {
     assert!(is_whole && numbers[0] == 200.0, "{numbers:?}");
     let (is_whole, broken) = curl(&["--json", &body(100_000), "--max-time", "1", &url]);
     assert!(!is_whole, "it was to be cut off");
-    // A path that nobody knows, with a query, and a method that is not taken.
+    // An unknown path with a query, and a method that is not allowed.
     let nowhere = format!("http://{}/etc/passwd?user=me", router.address);
     assert_eq!(curl(&[&nowhere]).1[0], 404.0);
     assert_eq!(curl(&["--request", "DELETE", &url]).1[0], 405.0);
@@ -66,7 +66,7 @@ fn curl_and_the_middleware_count_the_same_bytes() {
         of("llm_router_http_request_size_bytes_sum", 200),
         numbers[2]
     );
-    // What was sent last need not have arrived.
+    // The last bytes that were sent may not have arrived.
     let sent = of("llm_router_http_response_size_bytes_sum", 499);
     assert!(
         sent >= broken[1] && sent < broken[1] + 65_536.0,
@@ -115,7 +115,7 @@ fn wrk_with_keep_alive_is_counted_request_by_request() {
             .filter(|text| total(text, "llm_router_active_connections", "http") == 0.0)
     });
     let counted = total(&text, REQUESTS, r#"route="/v1/models""#) - before;
-    // What was under way when wrk stopped, one on each connection at most, it does not count.
+    // wrk does not count the requests in flight when it stops, at most one on each connection.
     assert!(
         (done..=done + CONNECTIONS).contains(&counted),
         "{done} {counted}"

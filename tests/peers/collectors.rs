@@ -1,8 +1,9 @@
-//! The example router beside collectors that misbehave: its clients notice nothing, its memory stays bounded, its log
-//! stays quiet, and each span is accounted for.
+//! Runs the example router beside collectors that misbehave: its clients notice nothing, its memory stays bounded, its
+//! log stays quiet, and each span is accounted for.
 //!
-//! A router for each manner, all at once, loaded in turns: what else the machine does disturbs all of them alike. Each
-//! of them sends its spans to Zipkin, too, where a receiver of ours takes and counts them.
+//! There is a router for each behaviour. They run concurrently and are loaded in turns, so that other load of the
+//! machine affects all of them alike. Each router also exports its spans to Zipkin, where a receiver of ours counts
+//! them.
 
 use std::{
     fs::File,
@@ -21,29 +22,29 @@ use crate::{
     router::{self, Router, row},
 };
 
-/// Turns of each router, in each of which so many clients ask so many times.
+/// Turns of each router, and the clients and requests of each turn.
 const ROUNDS: usize = 6;
 const CLIENTS: usize = 4;
-const QUESTIONS: usize = 12;
+const REQUESTS: usize = 12;
 const TOKENS: usize = 64;
-const ASKED: usize = ROUNDS * CLIENTS * QUESTIONS;
+const TOTAL_REQUESTS: usize = ROUNDS * CLIENTS * REQUESTS;
 
-/// Spans of a question: its connection, the request, the choice of a model, the inference.
+/// Spans of a request: its connection, the request, the selection of a model, the inference.
 const SPANS: usize = 4;
-/// Spans of a start: four models are loaded, and asked for once.
+/// Spans of a start: four models are loaded, and listed once.
 const SPANS_OF_START: usize = 4 + 2;
 
-/// A few turns fill the queues many times over where nobody takes what is in them.
+/// The size of the queues. A few turns fill them many times over if the collector accepts nothing.
 const QUEUE: usize = 64;
 const BATCH: usize = 32;
-/// On their way at most: in two queues, between them, and in the request that is sent.
-const MOST_WAITING: f64 = (2 * QUEUE + 2 * BATCH) as f64;
-/// Time that an export may take, with its retries.
+/// The maximum number of spans in transit: in two queues, between them, and in the current request.
+const MAX_IN_TRANSIT: f64 = (2 * QUEUE + 2 * BATCH) as f64;
+/// The time limit of an export, including its retries.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What a router may have grown by beyond the one whose collector is well.
-const MOST_GROWN: u64 = 24 << 20;
+/// The maximum growth beyond the router whose collector works.
+const MAX_GROWTH_BYTES: u64 = 24 << 20;
 
-/// How the collectors are, and how they are from the middle on.
+/// The behaviours of the collectors in the first half and in the second half.
 const MANNERS: [(Manner, Manner); 8] = [
     (Manner::Takes, Manner::Takes),
     (Manner::Refuses, Manner::Refuses),
@@ -56,7 +57,7 @@ const MANNERS: [(Manner, Manner); 8] = [
 ];
 const SLOW: Manner = Manner::Slow(Duration::from_secs(1));
 
-/// A router, where its spans go, and what its clients saw.
+/// A router, the collectors of its spans, and the results of its clients.
 struct Case {
     manners: (Manner, Manner),
     router: Router,
@@ -68,7 +69,7 @@ struct Case {
     rounds: Vec<Round>,
 }
 
-/// What a turn took.
+/// The cost of a turn.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     all: Duration,
@@ -89,7 +90,7 @@ fn spans_of_zipkin(body: &[u8]) -> u64 {
     spans.len() as u64
 }
 
-/// Spans of an exporter that are accounted for.
+/// Returns the number of spans that an exporter accounts for.
 fn counted(metrics: &str, exporter: &str) -> f64 {
     let labels = format!("exporter=\"{exporter}\"");
     total(metrics, "observatory_spans_total", &labels)
@@ -136,14 +137,14 @@ impl Case {
         }
     }
 
-    /// A turn: all clients ask, and are answered rightly.
+    /// Runs a turn: all clients send their requests and receive correct responses.
     fn load(&mut self) {
         let url = format!("http://{}/v1/chat/completions", self.router.address);
         let start = Instant::now();
         let mut took: Vec<Duration> = block_on(async {
             let clients = stream::iter(0..CLIENTS).map(|_| async {
                 let mut took = Vec::new();
-                for _ in 0..QUESTIONS {
+                for _ in 0..REQUESTS {
                     took.push(ask(&url).await);
                 }
                 took
@@ -161,15 +162,15 @@ impl Case {
         });
         let waiting = self.produced() - counted(&self.router.metrics(), "otlp");
         assert!(
-            waiting <= MOST_WAITING,
+            waiting <= MAX_IN_TRANSIT,
             "{:?}: {waiting} spans wait",
             self.manners
         );
     }
 
-    /// Spans of what has been asked so far.
+    /// Returns the number of spans of the requests so far.
     fn produced(&self) -> f64 {
-        let asked = self.rounds.len() * CLIENTS * QUESTIONS;
+        let asked = self.rounds.len() * CLIENTS * REQUESTS;
         (SPANS_OF_START + asked * SPANS) as f64
     }
 
@@ -181,7 +182,7 @@ impl Case {
         kibibytes.parse::<u64>().unwrap() << 10
     }
 
-    /// The ratio to another's turns, each to its neighbour: the middle one.
+    /// Returns the median ratio to another router's turns, each to its neighbour.
     fn slower_than(&self, usual: &Self, of: impl Fn(&Round) -> Duration) -> f64 {
         let pairs = self.rounds.iter().zip(&usual.rounds);
         let mut ratios: Vec<f64> = pairs
@@ -192,13 +193,13 @@ impl Case {
     }
 }
 
-/// How long an answer takes, which must be whole.
+/// Returns the time of a response, which must be complete.
 async fn ask(url: &str) -> Duration {
     let body = serde_json::json!({
         "model": "auto", "stream": true, "max_tokens": TOKENS, "stream_options": { "include_usage": true },
         "messages": [{ "role": "user", "content": "What does a monitoring system do?" }],
     });
-    // A connection of its own: how many there are is then known.
+    // A separate connection, so that their number is known.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let start = Instant::now();
     let asked = client.post(url).body(body.to_string()).send();
@@ -211,7 +212,7 @@ async fn ask(url: &str) -> Duration {
     took
 }
 
-/// What became of spans, as the router says at its end: exported, dropped, failed.
+/// Returns the router's own final counts of spans: exported, dropped, failed.
 fn accounts(log: &str, exporter: &str) -> [u64; 3] {
     let start = format!("spans to {exporter}: ");
     let line = log.lines().find_map(|line| line.strip_prefix(&start));
@@ -227,38 +228,46 @@ fn sum(taken: &[Taken]) -> u64 {
     taken.iter().map(|taken| taken.spans).sum()
 }
 
-/// All were answered, and ledger and metrics say so.
+/// Checks that all requests were answered, and that ledger and metrics agree.
 fn check_answers(case: &mut Case) {
     let report = case.router.report();
     let manners = case.manners;
     assert_eq!(report["broken"], Value::Array(Vec::new()), "{manners:?}");
     for column in ["ledger", "metrics"] {
         let of = |name| row(&report, name, column);
-        assert_eq!(of("inferences, success"), ASKED as f64, "{manners:?}");
-        assert_eq!(of("output tokens"), (ASKED * TOKENS) as f64, "{manners:?}");
-        // The list of models was asked for at the start.
-        assert_eq!(of("http 200"), (ASKED + 1) as f64, "{manners:?}");
+        assert_eq!(
+            of("inferences, success"),
+            TOTAL_REQUESTS as f64,
+            "{manners:?}"
+        );
+        assert_eq!(
+            of("output tokens"),
+            (TOTAL_REQUESTS * TOKENS) as f64,
+            "{manners:?}"
+        );
+        // The list of models was requested at the start.
+        assert_eq!(of("http 200"), (TOTAL_REQUESTS + 1) as f64, "{manners:?}");
         assert_eq!(of("in flight at the end"), 0.0, "{manners:?}");
     }
-    // What it has to say of its spans comes last.
+    // The router reports its spans last.
     let ended = || case.router.process.0.try_wait().unwrap();
     let status = wait_for("the end of the router", Duration::from_secs(20), ended);
     assert!(status.success(), "{manners:?}: {status}");
 }
 
-/// Exported, dropped and failed are as many as the questions had, for each exporter; and exported are those that
-/// arrived.
+/// Checks that exported, dropped and failed spans sum up to the spans of the requests, for each exporter, and that the
+/// exported spans have arrived.
 fn check_spans(case: &Case, log: &str) {
     let manners = case.manners;
     let (otlp, zipkin) = (accounts(log, "otlp"), accounts(log, "zipkin"));
-    let produced = (SPANS_OF_START + ASKED * SPANS) as u64;
+    let produced = (SPANS_OF_START + TOTAL_REQUESTS * SPANS) as u64;
     assert_eq!(otlp.iter().sum::<u64>(), produced, "{manners:?}: {otlp:?}");
     assert_eq!(
         zipkin.iter().sum::<u64>(),
         produced,
         "{manners:?}: {zipkin:?}"
     );
-    // One exporter's bad collector is nothing to the other.
+    // A collector that misbehaves does not affect the other exporter.
     let [exported, _, failed] = zipkin;
     assert_eq!((exported, failed), (sum(&case.zipkin.taken()), 0));
     assert!(exported > produced / 2, "{manners:?}: {zipkin:?}");
@@ -267,14 +276,14 @@ fn check_spans(case: &Case, log: &str) {
     match manners.1 {
         Manner::Takes if manners.0 == Manner::Takes => {
             assert_eq!((exported, failed), (taken, 0), "{manners:?}: {otlp:?}");
-            // Only where the machine does not get round to sending them.
+            // Only if the machine is too busy to send them.
             assert!(exported > produced / 2, "{manners:?}: {otlp:?}");
         }
         Manner::Takes => {
             assert_eq!(exported, taken, "{manners:?}: {otlp:?}");
             assert!(exported > 0 && failed > 0, "{manners:?}: {otlp:?}");
         }
-        // What it takes after the router has given it up is counted as failed.
+        // A request that the collector accepts after the router's timeout counts as failed.
         Manner::Slow(_) => {
             assert!(exported > 0 && exported <= taken, "{manners:?}: {otlp:?}");
         }
@@ -285,7 +294,7 @@ fn check_spans(case: &Case, log: &str) {
     }
 }
 
-/// One line a minute at most, whoever writes it.
+/// Checks that each kind of line is logged at most once a minute.
 fn check_log(case: &Case, log: &str) {
     let complaints: Vec<&str> = log
         .lines()
@@ -293,7 +302,7 @@ fn check_log(case: &Case, log: &str) {
         .collect();
     let minutes = case.started.elapsed().as_secs() / 60;
     assert!(complaints.len() as u64 <= 1 + minutes, "{complaints:#?}");
-    // One that is slow may be too slow where the machine is.
+    // A slow collector may be too slow on a busy machine.
     if !matches!(case.manners.0, Manner::Slow(_)) {
         let is_well = case.manners.0 == Manner::Takes;
         assert_eq!(is_well, complaints.is_empty(), "{:?}: {log}", case.manners);
@@ -314,7 +323,7 @@ fn a_collector_that_misbehaves_costs_the_router_neither_time_nor_memory_nor_a_sp
                 case.collector.becomes(case.manners.1);
             }
         }
-        // There and back: who is first in one turn is last in the next.
+        // In alternating order: the first of one turn is the last of the next.
         if round % 2 == 0 {
             cases.iter_mut().for_each(Case::load);
         } else {
@@ -346,11 +355,11 @@ fn a_collector_that_misbehaves_costs_the_router_neither_time_nor_memory_nor_a_sp
         );
         check_spans(case, &log);
         check_log(case, &log);
-        // Spans that are exported in the way of requests take whole timeouts.
+        // An export in the path of requests would take whole timeouts.
         assert!(slower < 1.5, "{manners:?}: {slower}, {:?}", case.rounds);
         assert!(longer < 1.5, "{manners:?}: {longer}, {:?}", case.rounds);
         assert!(
-            *grown <= usual_grown + MOST_GROWN,
+            *grown <= usual_grown + MAX_GROWTH_BYTES,
             "{manners:?} grew by {grown} bytes"
         );
         if manners.0 != manners.1 {

@@ -1,4 +1,4 @@
-//! Three thousand clients of all kinds, who leave when they like: nothing is left in flight.
+//! Runs three thousand clients of all kinds that disconnect at any time: no gauge stays above zero.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 const CLIENTS: u64 = 3_000;
 const AT_ONCE: usize = 150;
 
-/// One client: what it asks for, and how long it stays.
+/// One client: its request, and the time until it disconnects.
 async fn visit(client: &reqwest::Client, base: &str, number: u64) {
     let mut random = StdRng::seed_from_u64(number);
     let kind = random.random_range(0..5);
@@ -31,7 +31,7 @@ async fn visit(client: &reqwest::Client, base: &str, number: u64) {
         3 => client.post(chat).body(body(false)),
         _ => client.post(chat).body(body(true)),
     };
-    // Some read a few chunks and leave, some all of it; some are gone wherever they are.
+    // Some clients read a few chunks, some read all of them, and some disconnect at any point.
     let most = if random.random_bool(0.5) {
         random.random_range(0..6)
     } else {
@@ -83,7 +83,7 @@ fn three_thousand_clients_leave_every_gauge_at_zero() {
     }
     let inferences = "llm_router_model_inference_total";
     assert!(total(&text, inferences, "cancelled") >= 50.0);
-    // Nobody is counted twice: each of them asked once. Some had gone before their request was there.
+    // Each client sent one request and is counted once. Some disconnected before their request arrived.
     assert!(total(&text, requests, "") <= CLIENTS as f64 + 1.0);
     let unmatched = text
         .lines()

@@ -1,5 +1,6 @@
-//! One trace through three processes: router → second router → engine; W3C, B3 in one header and in several; over HTTP
-//! by hand, and over gRPC by the middleware. What Prometheus keeps as an exemplar is a trace that the collector has.
+//! Follows one trace through three processes: router → second router → engine; with W3C, B3 in one header and in
+//! several; over HTTP by hand, and over gRPC by the middleware. Prometheus's exemplar names a trace that the collector
+//! has.
 
 #[cfg(feature = "grpc")]
 mod relay;
@@ -24,7 +25,7 @@ use crate::{
 
 const ROLE: &str = "DISTRIBUTED_ROLE";
 
-/// Where a service sends what it is asked; the engine has nobody.
+/// The next service of a process; `None` for the engine.
 #[derive(Clone)]
 struct Service {
     role: String,
@@ -32,7 +33,7 @@ struct Service {
     propagators: Vec<Propagator>,
 }
 
-/// One of the processes: this test's own binary, started again.
+/// Runs as one of the processes: this test's own binary, started again.
 #[test]
 #[ignore = "it is started by the test below"]
 fn service() {
@@ -53,7 +54,7 @@ fn service() {
         .with_listen("127.0.0.1:0".parse().unwrap())
         .with_traces(traces.clone());
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
-    // tonic's HTTP/2 has spans of its own, at TRACE.
+    // tonic's HTTP/2 implementation has spans at TRACE.
     let filtered = tracing_subscriber::registry().with(LevelFilter::INFO);
     tracing::subscriber::set_global_default(filtered.with(layer)).unwrap();
     let service = Service {
@@ -105,7 +106,7 @@ async fn answer(service: Service) -> String {
     answered.text().await.unwrap()
 }
 
-/// A process, where it serves, and where its metrics are.
+/// Starts a process; returns it with its address and the address of its metrics.
 fn start(
     role: &str,
     next: &str,
@@ -115,7 +116,7 @@ fn start(
     start_with("http", [role, next], collector, propagator)
 }
 
-/// As [`start`], over `http` or `grpc`.
+/// Starts a process like [`start`], over `http` or `grpc`.
 fn start_with(
     protocol: &str,
     [role, next]: [&str; 2],

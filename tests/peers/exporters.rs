@@ -1,4 +1,4 @@
-//! Zipkin's schema and Jaeger's Thrift, decoded by others; TLS with an authority of our own.
+//! Validates exports with Zipkin's schema and Jaeger's Thrift types; tests TLS with a custom authority.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     receiver::{Posted, Receiver},
 };
 
-/// A root with a child, an event twice, a link, an error; no duration to speak of.
+/// Makes a root with a child, repeated events, a link and an error, with almost no duration.
 fn work() {
     let root = info_span!(
         "chat gpt-4o",
@@ -42,7 +42,7 @@ fn work() {
     }
 }
 
-/// What the receiver got of `work`, in one request; every span was taken.
+/// Returns the request with the spans of `work`, all of which were accepted.
 fn sent(traces: TracesConfig, receiver: &Receiver) -> Posted {
     let name = traces.exporters[0].as_str();
     let mut config = Config::default()
@@ -66,13 +66,13 @@ fn sent(traces: TracesConfig, receiver: &Receiver) -> Posted {
 fn to(exporter: TraceExporter) -> TracesConfig {
     let mut traces = TracesConfig::default();
     traces.exporters = vec![exporter];
-    // All of them in one request, at the end.
+    // All of them in one request, at shutdown.
     traces.batch.delay = Duration::from_mins(10);
     traces
 }
 
 #[test]
-fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
+fn spans_for_zipkin_are_complete_and_valid_by_its_schema() {
     let receiver = Receiver::start(None);
     let mut traces = to(TraceExporter::Zipkin);
     traces.zipkin.endpoint = format!("http://127.0.0.1:{}/api/v2/spans", receiver.port);
@@ -134,7 +134,7 @@ fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
         python(&python_path, include_str!("validate_zipkin.py"), &input)
     };
     assert_eq!(validate(&spans), json!([]));
-    // What the validator would say of the encoder's own work.
+    // The validator's possible complaints about the encoder's own fields.
     let mut wrong = spans[..1].to_vec();
     wrong[0]["duration"] = json!(0);
     wrong[0]["parentId"] = json!("");
@@ -142,7 +142,7 @@ fn what_zipkin_is_sent_is_valid_by_its_schema_and_says_everything() {
 }
 
 #[test]
-fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
+fn spans_for_jaeger_decode_with_the_types_of_its_client() {
     let Some(python_path) = python_with("jaeger_client, thrift") else {
         return;
     };
@@ -212,7 +212,7 @@ fn the_thrift_that_jaeger_is_sent_decodes_with_its_client_s_types() {
     assert_eq!(logs.len(), 4);
 }
 
-/// Tags of Jaeger by their keys, with the one value that each has.
+/// Returns Jaeger's tags by their keys, each with its single value.
 fn tags(tags: &Value) -> BTreeMap<String, Value> {
     let tag = |tag: &Value| {
         let values = ["vStr", "vLong", "vDouble", "vBool"];
@@ -264,7 +264,7 @@ fn only_the_authority_that_is_configured_is_trusted() {
 }
 
 #[test]
-fn a_receiver_that_demands_a_client_certificate_gets_one() {
+fn a_receiver_that_requires_a_client_certificate_receives_it() {
     let folder = Folder::new("client-certificate");
     let (ours, of_client, other) = (
         Certificates::new(),
@@ -309,7 +309,7 @@ fn a_receiver_that_demands_a_client_certificate_gets_one() {
     }
 }
 
-/// None of the spans of `work` is taken.
+/// Checks that none of the spans of `work` is accepted.
 fn fail(traces: TracesConfig) {
     let name = traces.exporters[0].as_str();
     let config = Config::default().without_server().with_traces(traces);

@@ -1,4 +1,4 @@
-//! grpcio, the C implementation under Python, against the tonic example.
+//! Runs grpcio, the C implementation under Python, against the tonic example.
 
 use std::{
     process::{Command, Stdio},
@@ -7,7 +7,7 @@ use std::{
 
 use super::process::{Process, free_port, get, python_with, total, wait_for};
 
-/// Calls of all four kinds; prints what it sent and received.
+/// Makes calls of all four kinds; prints the numbers of sent and received messages.
 const SCRIPT: &str = r#"
 import sys, grpc
 channel = grpc.insecure_channel(sys.argv[1])
@@ -90,7 +90,7 @@ fn a_grpcio_client_and_the_tonic_middleware_count_the_same() {
     assert_eq!(calls("echo.Echo/Unary", "INTERNAL"), internal);
     assert_eq!(calls("_OTHER", "UNIMPLEMENTED"), unimplemented);
     assert_eq!(calls("echo.Echo/Stream", "OK"), 1.0);
-    // The one that was cancelled, and the two whose deadline passed: the server sees that the caller is gone.
+    // The cancelled call, and the two calls whose deadline passed: the server sees that the caller disconnected.
     assert_eq!(calls("echo.Echo/Stream", "CANCELLED"), 3.0, "{text}");
     let messages = |direction: &str| {
         let labels = format!(r#"direction="{direction}",rpc_method="echo.Echo/Unary""#);

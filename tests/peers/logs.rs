@@ -1,4 +1,4 @@
-//! rotel receives our log records, over HTTP and over gRPC, with the ids of the trace that it has.
+//! Sends log records to rotel over HTTP and gRPC, with the ids of their trace.
 
 use llm_observatory::{Config, Format, Observatory, OtlpConfig, OtlpProtocol, TracesConfig};
 use tracing::{error, info, info_span};

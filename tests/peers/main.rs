@@ -1,7 +1,7 @@
-//! Real software on the other side: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
+//! Tests against real software: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
 //! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel.
 //!
-//! A peer that is missing fails a test where `CI=true`, and skips it, saying so, elsewhere.
+//! A missing peer skips its tests with a message, or fails them with `CI=true`.
 #![cfg(feature = "server")]
 #![expect(clippy::float_cmp, reason = "counts are exact")]
 #![expect(

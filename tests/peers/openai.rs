@@ -1,4 +1,4 @@
-//! The official Python client streams from the router, and hangs up.
+//! Streams from the router with the official Python client, and disconnects.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use super::{
     router,
 };
 
-/// Streams one answer to its end and hangs up on another; prints the chunks of each that had content.
+/// Streams one response to its end and disconnects from another; prints the chunks of each that had content.
 const SCRIPT: &str = r#"
 import sys, openai
 client = openai.OpenAI(base_url=f"http://{sys.argv[1]}/v1", api_key="none", max_retries=0)
@@ -28,7 +28,7 @@ print(usage.completion_tokens, received)
 "#;
 
 #[test]
-fn an_openai_client_streams_and_cancels_and_is_counted_so() {
+fn an_openai_client_that_streams_and_cancels_is_counted() {
     let Some(python) = python_with("openai") else {
         return;
     };
@@ -45,7 +45,7 @@ fn an_openai_client_streams_and_cancels_and_is_counted_so() {
         panic!("{said}{}", String::from_utf8_lossy(&output.stderr));
     };
     assert_eq!(completed, 40.0);
-    // The server learns of the hang-up when it next writes.
+    // The server notices the disconnect at its next write.
     let text = wait_for(
         "the cancelled inference",
         std::time::Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! Strict parsers of others read our `OpenMetrics` and our OTLP JSON.
+//! Reads our `OpenMetrics` and our OTLP JSON with strict third-party parsers.
 
 use std::process::Command;
 
@@ -32,7 +32,7 @@ duration = metrics["llm_router_model_inference_duration_seconds"]
 print(duration.unit, {exemplar.trace_id.hex() for point in duration.histogram.data_points for exemplar in point.exemplars})
 "#;
 
-/// What the script prints about an exposition.
+/// Returns the script's output for an exposition.
 fn read(script: &str, packages: &str, format: Format) -> Option<String> {
     let python = python_with(packages)?;
     let folder = Folder::new(&format!("parsers-{packages}"));
@@ -61,7 +61,7 @@ fn the_python_client_reads_our_open_metrics_strictly() {
 #[test]
 fn our_otlp_json_is_the_protocols() {
     if let Some(said) = read(OTLP, "opentelemetry.proto", Format::OpenTelemetry) {
-        // The protocol's JSON writes ids as hex, protobuf's parser reads them as base64: they differ, but are there.
+        // The protocol's JSON writes ids as hex, protobuf's parser reads them as base64: they differ, but are present.
         assert!(said.starts_with("True 2 150\ns {'"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Processes that end with their test, and questions over HTTP.
+//! Test support: processes that are killed at the end of the test, and HTTP requests.
 
 use std::{
     net::TcpListener,
@@ -14,7 +14,7 @@ pub(crate) struct Process(pub(crate) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -31,7 +31,7 @@ pub(crate) fn is_here(program: &str) -> bool {
     skip_unless(is_here, program)
 }
 
-/// Says that a test is skipped, or fails it in CI.
+/// Prints that a test is skipped, or fails it in CI.
 pub(crate) fn skip_unless(is_here: bool, what: &str) -> bool {
     assert!(
         is_here || std::env::var("CI").as_deref() != Ok("true"),
@@ -43,7 +43,7 @@ pub(crate) fn skip_unless(is_here: bool, what: &str) -> bool {
     is_here
 }
 
-/// A Python that has these packages: `PEERS_PYTHON`, else `python3`.
+/// Returns a Python that has these packages: `PEERS_PYTHON`, or else `python3`.
 pub(crate) fn python_with(packages: &str) -> Option<String> {
     let python = std::env::var("PEERS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let import = format!("import {packages}");
@@ -55,7 +55,7 @@ pub(crate) fn python_with(packages: &str) -> Option<String> {
     skip_unless(has_them, &what).then_some(python)
 }
 
-/// A program that comes with a Python package.
+/// Returns a program that a Python package installs.
 pub(crate) fn python_script(name: &str) -> Option<PathBuf> {
     let python = python_with(name)?;
     let beside = Path::new(&python).parent()?.join(name);
@@ -63,7 +63,7 @@ pub(crate) fn python_script(name: &str) -> Option<PathBuf> {
     is_here(program.to_str()?).then_some(program)
 }
 
-/// The sum over all series of a metric whose labels contain `labels`.
+/// Returns the sum over all series of a metric whose labels contain `labels`.
 pub(crate) fn total(text: &str, metric: &str, labels: &str) -> f64 {
     let of_metric = text.lines().filter(|line| {
         line.strip_prefix(metric)
@@ -75,7 +75,7 @@ pub(crate) fn total(text: &str, metric: &str, labels: &str) -> f64 {
         .sum()
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -109,14 +109,14 @@ impl Drop for Folder {
     }
 }
 
-/// The trace, one folder above the project.
+/// Returns the path of the Azure trace, one folder above the project.
 pub(crate) fn conv_trace() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/traces/AzureLLMInferenceTrace_conv.csv");
     skip_unless(path.exists(), "the Azure trace").then_some(path)
 }
 
-/// Waits until `ask` has an answer.
+/// Waits until `ask` returns a value.
 pub(crate) fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
@@ -131,7 +131,7 @@ pub(crate) fn wait_for<T>(what: &str, patience: Duration, mut ask: impl FnMut() 
     }
 }
 
-/// The answer to a GET; `None` while nobody answers.
+/// Returns the response to a GET; `None` while no server responds.
 pub(crate) fn get(url: &str) -> Option<String> {
     block_on(async {
         reqwest::get(url)
@@ -145,7 +145,7 @@ pub(crate) fn get(url: &str) -> Option<String> {
     })
 }
 
-/// The answer to a POST of `body`.
+/// Returns the response to a POST of `body`.
 pub(crate) fn post(url: &str, body: String) -> Option<String> {
     block_on(async {
         reqwest::Client::new()
@@ -162,7 +162,7 @@ pub(crate) fn post(url: &str, body: String) -> Option<String> {
     })
 }
 
-/// The number that a Prometheus API answers to an instant query; `None` for an empty result.
+/// Returns the number in the result of an instant query; `None` for an empty result.
 pub(crate) fn query(server: &str, expression: &str) -> Option<f64> {
     let url = format!("{server}/api/v1/query");
     let body = block_on(async {

@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes us.
+//! Starts a real Prometheus that scrapes us.
 
 use std::{
     io::Write as _,
@@ -15,12 +15,12 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// A server that scrapes `target` four times a second.
+    /// Starts a server that scrapes `target` four times a second.
     pub(crate) fn scraping(target: &str, name: &str) -> Self {
         Self::configured(target, name, "")
     }
 
-    /// The same, with more in its configuration.
+    /// Starts a server with additional configuration.
     pub(crate) fn configured(target: &str, name: &str, more: &str) -> Self {
         let folder = Folder::new(name);
         let config = folder.file(
@@ -57,12 +57,12 @@ impl Prometheus {
     }
 }
 
-/// What `promtool query instant` prints.
+/// Returns the output of `promtool query instant`.
 pub(crate) fn promtool_query(server: &str, expression: &str) -> String {
     promtool(&["query", "instant", server, expression])
 }
 
-/// What `promtool` prints; it must succeed.
+/// Returns the output of `promtool`, which must succeed.
 pub(crate) fn promtool(arguments: &[&str]) -> String {
     let output = Command::new("promtool").args(arguments).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -71,7 +71,7 @@ pub(crate) fn promtool(arguments: &[&str]) -> String {
     said
 }
 
-/// What `promtool check metrics` has to say; empty where it has no complaint.
+/// Returns the complaints of `promtool check metrics`.
 pub(crate) fn complaints(exposition: &str) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])

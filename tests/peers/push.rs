@@ -1,4 +1,4 @@
-//! rotel receives our metrics, over HTTP and over gRPC, and the last push says all.
+//! Pushes metrics to rotel over HTTP and gRPC; the last push is complete.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn a_real_collector_receives_every_kind_of_metric() {
         ] {
             assert!(log.contains(text), "{protocol:?}: {text} is not in {log}");
         }
-        // All 21 tokens are in it.
+        // The push contains all 21 tokens.
         let tokens = log
             .split("llm_router_tokens_generated_total")
             .nth(1)
@@ -68,7 +68,7 @@ fn a_real_collector_receives_every_kind_of_metric() {
 }
 
 #[test]
-fn a_collector_that_is_not_there_is_counted_and_holds_up_nobody() {
+fn a_missing_collector_is_counted_and_delays_nothing() {
     let mut otlp = OtlpConfig::default();
     otlp.endpoint = Some("http://127.0.0.1:1/v1/metrics".to_owned());
     otlp.timeout = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! A receiver of POSTs, with or without TLS, that keeps what it was sent.
+//! A receiver of POSTs, with or without TLS, that records the requests.
 
 use std::{
     convert::Infallible,
@@ -29,9 +29,9 @@ use tokio_rustls::{
 
 use crate::channels_support::Certificates;
 
-/// What was sent.
+/// A recorded request.
 pub(crate) struct Posted {
-    /// Request line and headers.
+    /// The request line and the headers.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -42,17 +42,17 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that takes everything.
+    /// Starts a receiver that accepts every request.
     pub(crate) fn start(certificates: Option<&Certificates>) -> Self {
         Self::over_http(certificates.map(|certificates| acceptor(certificates, None, &[])))
     }
 
-    /// A gRPC server behind TLS that takes everything.
+    /// Starts a gRPC server behind TLS that accepts every call.
     pub(crate) fn start_grpc(certificates: &Certificates) -> Self {
         Self::over_grpc(acceptor(certificates, None, &[b"h2"]))
     }
 
-    /// Two receivers, over HTTP and over gRPC, that take everything from clients with a certificate of this authority.
+    /// Starts two receivers, over HTTP and gRPC, that accept clients with a certificate of this authority.
     pub(crate) fn for_clients_of(clients: &Certificates, certificates: &Certificates) -> [Self; 2] {
         let clients = Some(clients);
         [
@@ -67,7 +67,7 @@ impl Receiver {
                 let (stream, _) = listener.accept().await.unwrap();
                 match &acceptor {
                     None => one(stream, &sender).await,
-                    // A client that does not trust us ends the handshake.
+                    // A client that does not trust the receiver ends the handshake.
                     Some(acceptor) => {
                         if let Ok(stream) = acceptor.accept(stream).await {
                             one(stream, &sender).await;
@@ -82,7 +82,7 @@ impl Receiver {
         Self::serve(async move |listener, sender| {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                // A client that does not trust us ends the handshake.
+                // A client that does not trust the receiver ends the handshake.
                 let Ok(stream) = acceptor.accept(stream).await else {
                     continue;
                 };
@@ -96,7 +96,7 @@ impl Receiver {
         })
     }
 
-    /// On a thread of its own.
+    /// Runs the receiver on its own thread.
     fn serve(work: impl AsyncFnOnce(TcpListener, mpsc::Sender<Posted>) + Send + 'static) -> Self {
         let (sender, requests) = mpsc::channel();
         let (started, port) = mpsc::channel();
@@ -116,7 +116,7 @@ impl Receiver {
     }
 }
 
-/// One call, answered with the status that all is well.
+/// Answers one call with status OK.
 async fn take(
     request: hyper::Request<hyper::body::Incoming>,
     sender: mpsc::Sender<Posted>,
@@ -124,7 +124,7 @@ async fn take(
     let (head, body) = request.into_parts();
     let head = format!("{} {}\n{:?}", head.method, head.uri.path(), head.headers);
     let body = body.collect().await.unwrap().to_bytes().to_vec();
-    // The test may have seen enough.
+    // The test may have ended.
     let _ = sender.send(Posted { head, body });
     // An empty message: flag and length.
     let message = Full::new(Bytes::from_static(&[0; 5]));
@@ -137,7 +137,7 @@ async fn take(
     Ok(answer.body(body).unwrap())
 }
 
-/// With these protocols to choose from within TLS; where `clients` is one, for those alone that it signed.
+/// Builds a TLS acceptor with these protocols; with `clients`, it accepts only clients that this authority signed.
 fn acceptor(
     certificates: &Certificates,
     clients: Option<&Certificates>,
@@ -167,7 +167,7 @@ fn acceptor(
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// One request for each connection.
+/// Serves one request for each connection.
 async fn one(mut stream: impl AsyncRead + AsyncWrite + Unpin, sender: &mpsc::Sender<Posted>) {
     let mut request = Vec::new();
     loop {
@@ -188,7 +188,7 @@ async fn one(mut stream: impl AsyncRead + AsyncWrite + Unpin, sender: &mpsc::Sen
         let body = &request[end + 4..];
         if body.len() >= length {
             let body = body.to_vec();
-            // The test may have seen enough.
+            // The test may have ended.
             let _ = sender.send(Posted { head, body });
             break;
         }

@@ -1,4 +1,4 @@
-//! The example router on the Azure trace, with a real Prometheus watching.
+//! Runs the example router on the Azure trace, with a real Prometheus that scrapes it.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,11 +14,11 @@ use super::{
     prometheus::{Prometheus, complaints, promtool_query},
 };
 
-/// The slice of the trace: at this speed five seconds of it.
+/// The part of the trace, which takes five seconds at this speed.
 const REQUESTS: &str = "1500";
 const SPEED: &str = "60";
 
-/// The example, built by the same `cargo test`.
+/// Returns the example, which the same `cargo test` has built.
 pub(crate) fn example() -> PathBuf {
     example_named("llm_router")
 }
@@ -32,7 +32,7 @@ pub(crate) fn example_named(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A router that runs, its address and its monitor's.
+/// A running router, its address and the address of its metrics.
 pub(crate) struct Router {
     pub(crate) process: Process,
     pub(crate) address: String,
@@ -43,12 +43,12 @@ pub(crate) fn start(arguments: &[&str]) -> Router {
     start_with(arguments, &[])
 }
 
-/// A router in this environment.
+/// Starts a router in this environment.
 pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Router {
     start_logging(arguments, environment, Stdio::null())
 }
 
-/// As [`start_with`], with its standard error in `log`.
+/// Starts a router like [`start_with`], with its standard error in `log`.
 pub(crate) fn start_logging(
     arguments: &[&str],
     environment: &[(&str, &str)],
@@ -87,7 +87,7 @@ pub(crate) fn start_logging(
 }
 
 impl Router {
-    /// The report, once the run has ended.
+    /// Returns the report after the run.
     pub(crate) fn report(&mut self) -> Value {
         let mut lines = BufReader::new(self.process.0.stdout.take().unwrap()).lines();
         let mut text = String::new();
@@ -143,7 +143,7 @@ fn three_columns_and_prometheus_agree_on_a_slice_of_the_trace() {
     );
     assert_eq!(row(&report, "in flight at the end", "metrics"), 0.0);
 
-    // Prometheus has the same, in its own words; and we, in the same words.
+    // Prometheus has the same numbers, in its own API and in ours.
     let ours = format!("http://{}", router.monitor);
     let expectations = [
         (

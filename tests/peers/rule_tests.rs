@@ -1,4 +1,4 @@
-//! The example that runs rule tests ends as promtool does.
+//! Runs the example that runs rule tests, which exits like promtool.
 
 use std::{path::Path, process::Command};
 
@@ -12,7 +12,8 @@ fn the_example_that_tests_rules_exits_as_promtool_does() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alerting/rule_tests");
     let entries = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    // One counts samples at the left end of a range, which a Prometheus 2 (Debian's) takes in, and a 3 does not.
+    // One test counts samples at the left end of a range, which Prometheus 2 (Debian's) includes and Prometheus 3 does
+    // not.
     files.retain(|path| path.is_file() && !path.ends_with("pass_recording.yml"));
     assert!(files.len() > 5);
     let ours = |files: &[&Path]| {
@@ -31,7 +32,7 @@ fn the_example_that_tests_rules_exits_as_promtool_does() {
     assert_eq!(ours(&all), theirs(&all));
     let missing = Path::new("/does/not/exist");
     assert_eq!(ours(&[missing]), theirs(&[missing]));
-    // No file is a mistake in the call, for both.
+    // Both report a missing file argument as a usage error.
     assert_ne!(ours(&[]), Some(0));
     assert_ne!(theirs(&[]), Some(0));
 }

@@ -1,4 +1,4 @@
-//! Others read what we write.
+//! Reads our exposition with other programs.
 
 use std::{
     process::{Command, Stdio},
@@ -15,7 +15,7 @@ use super::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An observatory with spans of every kind, label values that need escaping among them, and a trace.
+/// Builds an observatory with spans of every kind, label values that need escaping, and a trace.
 pub(crate) fn observed() -> Observatory {
     observed_with_tick(Duration::from_secs(10))
 }
@@ -99,7 +99,7 @@ fn prometheus_scrapes_values_escapes_and_exemplars() {
         3.0
     );
     assert!(value("process_resident_memory_bytes") > 1e6);
-    // It asks for protobuf first, and takes the `OpenMetrics` it gets: exemplars come with nothing else.
+    // Prometheus asks for protobuf first, and accepts `OpenMetrics`, the only format here with exemplars.
     let exemplars = wait_for("exemplars", PATIENCE, || {
         let url = format!(
             "{}/api/v1/query_exemplars?query=llm_router_model_inference_duration_seconds_bucket&start=0&end=99999999999",
@@ -123,7 +123,7 @@ fn victoria_metrics_imports_the_same_text() {
             folder.0.join("data").display()
         ))
         .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
-        // By default it answers nothing younger than half a minute.
+        // By default, it returns no samples younger than half a minute.
         .arg("-search.latencyOffset=0s")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! rotel, a real collector, receives what was sent, over HTTP and over gRPC.
+//! Sends traces to rotel, a real collector, over HTTP and gRPC.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::process::{Folder, Process, free_port, python_with, skip_unless, wait_
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The collector's program, which its Python package brings.
+/// Returns the collector's program, which its Python package installs.
 pub(crate) fn rotel() -> Option<PathBuf> {
     let python = python_with("rotel")?;
     let find = "import rotel, pathlib; print(next(pathlib.Path(rotel.__file__).parent.rglob('rotel-agent')))";
@@ -25,7 +25,7 @@ pub(crate) fn rotel() -> Option<PathBuf> {
     skip_unless(path.exists(), "rotel-agent").then_some(path)
 }
 
-/// What a span of the collector's log says: lines below `Span #`, by their names.
+/// Parses the spans of the collector's log: the lines below `Span #`, by name.
 pub(crate) fn spans(log: &str) -> Vec<BTreeMap<String, String>> {
     let blocks = log.split("\nSpan #").skip(1);
     blocks
@@ -94,7 +94,7 @@ fn a_real_collector_receives_parents_links_events_status_attributes_and_resource
     }
 }
 
-/// A collector that prints what it got.
+/// A collector that prints the items that it receives.
 pub(crate) struct Collector {
     folder: Folder,
     pub(crate) grpc: u16,
@@ -103,7 +103,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// It prints this signal: `traces` or `metrics`.
+    /// Starts a collector that prints this signal: `traces` or `metrics`.
     pub(crate) fn start(rotel: &PathBuf, signal: &str) -> Self {
         let (grpc, http) = (free_port(), free_port());
         let folder = Folder::new(&format!("rotel-{http}"));
@@ -148,7 +148,7 @@ impl Collector {
     }
 }
 
-/// What the collector printed of `work`.
+/// Returns the collector's output for `work`.
 fn receive(rotel: &PathBuf, protocol: OtlpProtocol, compression: Compression) -> String {
     let collector = Collector::start(rotel, "traces");
     let (grpc, http) = (collector.grpc, collector.http);

@@ -1,5 +1,5 @@
-//! llmock and fakellm as upstreams: the adapters against streams that somebody else writes, and the router against
-//! latency and errors.
+//! Uses llmock and fakellm as upstreams: the adapters read third-party streams, and the router is tested with latency
+//! and errors.
 
 use std::{
     process::{Command, Stdio},
@@ -21,8 +21,8 @@ use super::{
 };
 
 const REQUESTS: usize = 8;
-/// A client sees each chunk a little later than the adapter in front of it.
-const SLACK: f64 = 0.004;
+/// The maximum delay between the adapter and the client behind it, in seconds.
+const MAX_DELAY_SECONDS: f64 = 0.004;
 
 fn llmock(arguments: &[&str]) -> Option<(Process, String)> {
     let program = python_script("llmock")?;
@@ -61,16 +61,21 @@ fn fakellm() -> Option<(Process, Folder, String)> {
     Some((Process(child), folder, format!("http://127.0.0.1:{port}")))
 }
 
-/// What a client saw of one stream.
-struct Seen {
+/// The results of a client for one stream.
+struct StreamResult {
     first_content: f64,
-    /// As the provider said, at last.
+    /// The provider's own final counts.
     output_tokens: Option<f64>,
     per_token: f64,
 }
 
-/// Streams an answer, and looks at it with a parser that has nothing to do with the adapters.
-async fn ask<P: Protocol>(client: &MonitoredClient, url: &str, body: &Value, protocol: P) -> Seen {
+/// Streams a response, and parses it independently of the adapters.
+async fn ask<P: Protocol>(
+    client: &MonitoredClient,
+    url: &str,
+    body: &Value,
+    protocol: P,
+) -> StreamResult {
     let started = Instant::now();
     let inference = InferenceCall::new(Model::new("mock", "chat", "mock")).begin();
     let request = client
@@ -120,14 +125,14 @@ async fn ask<P: Protocol>(client: &MonitoredClient, url: &str, body: &Value, pro
         })
     });
     let output_tokens = counts.next_back();
-    Seen {
+    StreamResult {
         first_content,
         output_tokens,
         per_token: (whole - first_content) / (output_tokens.unwrap_or(2.0) - 1.0),
     }
 }
 
-/// Each bucket of a histogram holds what the client measured, within what it sees later.
+/// Checks that each bucket of a histogram holds the client's measurements, within the delay.
 fn check_buckets(text: &str, metric: &str, measured: &[f64]) {
     let prefix = format!("llm_router_{metric}_bucket{{");
     let mut looked_at = 0;
@@ -143,7 +148,7 @@ fn check_buckets(text: &str, metric: &str, measured: &[f64]) {
         let count: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
         let below = |bound: f64| measured.iter().filter(|value| **value <= bound).count();
         assert!(
-            (below(bound)..=below(bound + SLACK)).contains(&count),
+            (below(bound)..=below(bound + MAX_DELAY_SECONDS)).contains(&count),
             "{metric} up to {bound}: {count}, but the client measured {measured:?}"
         );
         looked_at += 1;
@@ -155,7 +160,7 @@ fn check_adapter<P: Protocol + Copy>(base: &str, path: &str, body: &Value, proto
     let config = Config::default().without_server();
     let (layer, observatory) = Observatory::builder(config).build().unwrap();
     let subscriber = tracing_subscriber::registry().with(layer);
-    let seen: Vec<Seen> = tracing::subscriber::with_default(subscriber, || {
+    let seen: Vec<StreamResult> = tracing::subscriber::with_default(subscriber, || {
         super::process::block_on(async {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let client = MonitoredClient::new(client, "mock");
@@ -228,7 +233,7 @@ fn adapters_read_what_fakellm_streams() {
     check_adapter(&base, "/v1/messages", &message(), Anthropic);
 }
 
-/// Asks through the router; prints answers, and refusals by status.
+/// Sends requests through the router; prints responses, and refusals by status.
 const SCRIPT: &str = r#"
 import sys, openai
 client = openai.OpenAI(base_url=f"http://{sys.argv[1]}/v1", api_key="none", max_retries=0)
@@ -244,7 +249,7 @@ print(answered, refused)
 "#;
 
 #[test]
-fn an_upstream_that_refuses_is_counted_by_its_status_on_both_sides_of_the_router() {
+fn refusals_of_an_upstream_are_counted_by_status_on_both_sides_of_the_router() {
     let Some(python) = python_with("openai") else {
         return;
     };
@@ -252,7 +257,7 @@ fn an_upstream_that_refuses_is_counted_by_its_status_on_both_sides_of_the_router
         return;
     };
     let router = router::start(&["--no-client", "--upstream", &base]);
-    // Not by `--error-rate`, which would refuse the router itself its list of models now and then.
+    // Not by `--error-rate`, which would also refuse the router its list of models at random.
     let refusals = r#"{"behaviors":[{"type":"fail","status":429,"times":17}]}"#;
     post(&format!("{base}/_llmock/scenario"), refusals.to_owned()).unwrap();
     let output = Command::new(&python)

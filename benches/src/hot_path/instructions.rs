@@ -1,24 +1,24 @@
-//! Instructions and allocations of one operation, counted by callgrind: they do not depend on what else the
-//! machine does, so they can gate.
+//! Counts the instructions and allocations of one operation with callgrind. The counts do not depend on the machine's
+//! load, so they can gate.
 //!
-//! Callgrind counts the calls of the C library's allocation functions too, whoever makes them, so no counting
-//! allocator stands between a variant and the allocator that a service would have. What is reported is the
-//! difference of two runs of different length: warm-up and whatever happens once fall out of it.
+//! Callgrind also counts the calls of the C library's allocation functions by any code, so no counting allocator stands
+//! between a variant and the allocator that a service would use. The result is the difference between two runs of
+//! different length, which excludes warm-up and start-up.
 
 use std::{env, fs, process::Command};
 
 use super::{variants::Variant, workload::measured_loop};
 use crate::Failure;
 
-/// Turns of the shorter run, a multiple of the number of models; the longer one has twice as many.
+/// Turns of the shorter run, a multiple of the number of models; the longer run has twice as many.
 const TURNS: usize = 5_000;
 
-/// Turns between two drains, a multiple of the number of models. Ten spans each are half of a batch queue.
+/// Turns between two drains, a multiple of the number of models. With ten spans each, they fill half of a batch queue.
 pub(crate) const PIECE: usize = 100;
-/// Pieces as often as series need to exist, and branch predictors to be warm.
+/// The number of pieces that creates all series and warms the branch predictors.
 const WARM_UP: usize = 30;
 
-/// What one operation costs.
+/// The cost of one operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
     pub(crate) instructions: f64,
@@ -30,7 +30,7 @@ pub(crate) fn count(variant: &Variant) -> Result<Count, Failure> {
     count_over(variant, TURNS)
 }
 
-/// Counts a variant over so many turns in the shorter run.
+/// Counts a variant with this number of turns in the shorter run.
 pub(crate) fn count_over(variant: &Variant, turns: usize) -> Result<Count, Failure> {
     let (short, long) = (profile(variant, turns)?, profile(variant, 2 * turns)?);
     let of_one = |short: u64, long: u64| long.saturating_sub(short) as f64 / turns as f64;
@@ -40,7 +40,7 @@ pub(crate) fn count_over(variant: &Variant, turns: usize) -> Result<Count, Failu
     })
 }
 
-/// The profile of a variant that runs in a process of its own.
+/// Returns the profile of a variant that runs in a separate process.
 fn profile(variant: &Variant, turns: usize) -> Result<String, Failure> {
     let directory = tempfile::tempdir()?;
     let profile = directory.path().join("callgrind.out");
@@ -69,7 +69,7 @@ fn instructions(profile: &str) -> Result<u64, Failure> {
     Ok(total.trim().parse()?)
 }
 
-/// Calls of allocation functions: a line `cfn=` names what is called, `calls=` behind it says how often.
+/// Sums the calls of allocation functions: a line `cfn=` names the callee, and the next `calls=` has the count.
 fn allocations(profile: &str) -> u64 {
     const FUNCTIONS: [&str; 6] = [
         "malloc",
@@ -92,14 +92,14 @@ fn allocations(profile: &str) -> u64 {
     sum
 }
 
-/// What runs under callgrind.
+/// Runs under callgrind.
 pub(crate) fn run_counted(variant: &Variant, turns: usize) {
     let operation = (variant.install)();
     for _ in 0..WARM_UP {
         operation.warm_up(PIECE);
     }
-    // What a peer's own thread is to do, it does between two pieces: how far it comes meanwhile, and what it leaves to
-    // the allocator, would otherwise depend on the moment.
+    // The work of a peer's own thread is done between two pieces. Otherwise its progress, and the state in which it
+    // leaves the allocator, would depend on timing.
     for _ in 0..turns / PIECE {
         measured_loop(&operation, PIECE, 1);
         (operation.drain)();

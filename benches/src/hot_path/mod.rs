@@ -1,4 +1,4 @@
-//! What it costs an application to have one inference measured.
+//! Measures the cost of recording one inference for the application.
 
 pub(crate) mod instructions;
 pub(crate) mod time;

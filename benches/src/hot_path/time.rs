@@ -1,6 +1,6 @@
-//! Time of one operation, in turns A B B A, so that what else the machine does hits both alike.
+//! Measures the time of one operation in blocks A B B A, so that other load of the machine affects both variants alike.
 //!
-//! What is compared is a thread's CPU time: with more builders than cores, the wall clock measures the others.
+//! The measured time is a thread's CPU time: with more processes than cores, the wall clock would measure the others.
 
 use std::{sync::Barrier, thread};
 
@@ -10,37 +10,37 @@ use rustix::{
 };
 
 use super::{
-    variants::{BASELINE, OURS, RIVAL, VARIANTS, Variant, named},
+    variants::{BASELINE, OURS, PEER_TO_BEAT, VARIANTS, Variant, named},
     worker::Worker,
     workload::{Operation, measured_loop},
 };
 use crate::{Failure, statistics::Median};
 
-/// Blocks A B B A with the same two processes; then others, as where a process lies in memory matters too.
+/// Blocks A B B A with the same two processes; a new pair follows, since the memory layout of a process matters too.
 const BLOCKS: usize = 4;
 /// Pairs of processes. The interval of a median of 20 blocks goes from the 6th to the 15th.
 const PAIRS: usize = 5;
 const TURNS: usize = 2_000;
-/// Loops of [`TURNS`] whose median is one measurement.
+/// Loops of [`TURNS`]; their median is one measurement.
 const BATCHES: usize = 15;
 
 /// A comparison of a variant with the baseline.
 pub(crate) struct Compared {
     pub(crate) variant: &'static Variant,
     pub(crate) nanoseconds: Median,
-    /// To the baseline, in the same blocks.
+    /// Ratio to the baseline, in the same blocks.
     pub(crate) ratio: Median,
 }
 
-/// What two threads on one label set pay, beside one.
+/// The cost of two threads on one label set, beside one thread.
 pub(crate) struct Contended {
-    /// Nanoseconds added to the baseline by one thread, and by each of two.
+    /// Nanoseconds that one thread, and each of two threads, adds to the baseline.
     pub(crate) one: Median,
     pub(crate) two: Median,
     pub(crate) ratio: Median,
 }
 
-/// Every variant beside the baseline.
+/// Measures every variant beside the baseline.
 pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
     VARIANTS
         .iter()
@@ -55,13 +55,13 @@ pub(crate) fn compare_all() -> Result<Vec<Compared>, Failure> {
         .collect()
 }
 
-/// Ours beside the peer that it must be faster than: the ratio.
+/// Returns the ratio of our time to the time of the peer that it must beat.
 pub(crate) fn compare_with_rival() -> Result<Median, Failure> {
-    let blocks = blocks(RIVAL, OURS)?;
+    let blocks = blocks(PEER_TO_BEAT, OURS)?;
     Ok(Median::of(blocks.iter().map(|(a, b)| b / a).collect()))
 }
 
-/// One label set, one thread and two.
+/// Measures one label set with one thread and with two.
 pub(crate) fn contend() -> Result<Contended, Failure> {
     let mut added = Vec::new();
     for _ in 0..PAIRS {
@@ -95,7 +95,7 @@ fn blocks(a: &str, b: &str) -> Result<Vec<(f64, f64)>, Failure> {
     Ok(blocks)
 }
 
-/// A B B A: the means of both.
+/// Measures A B B A; returns the means of both.
 fn block(a: &mut Worker, b: &mut Worker, question: &str) -> Result<(f64, f64), Failure> {
     let first = a.ask(question)?;
     let seconds = (b.ask(question)?, b.ask(question)?);
@@ -106,13 +106,13 @@ fn block(a: &mut Worker, b: &mut Worker, question: &str) -> Result<(f64, f64), F
     ))
 }
 
-/// What a worker is asked: on how many threads, and whether all turns have one label set.
-pub(super) struct Question {
+/// The parameters of a measurement: the number of threads, and whether all turns have one label set.
+pub(super) struct Parameters {
     threads: usize,
     step: usize,
 }
 
-impl std::str::FromStr for Question {
+impl std::str::FromStr for Parameters {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
@@ -124,11 +124,11 @@ impl std::str::FromStr for Question {
     }
 }
 
-/// Nanoseconds of CPU time per operation and thread.
-pub(super) fn answer(operation: &Operation, question: &Question) -> f64 {
-    let Question { threads, step } = *question;
+/// Returns the nanoseconds of CPU time per operation and thread.
+pub(super) fn answer(operation: &Operation, question: &Parameters) -> f64 {
+    let Parameters { threads, step } = *question;
     if threads == 1 {
-        // Cores of a shared machine differ, and two threads will use two.
+        // Pinned, since cores of a shared machine differ, and two threads use two cores.
         return f64::midpoint(alone(operation, step, 0), alone(operation, step, 1));
     }
     let together = Barrier::new(threads);
@@ -177,7 +177,7 @@ fn cpu_nanoseconds() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// Threads that contend must not share a core. Where the machine has fewer, or forbids it, they do.
+/// Returns the cores for the threads. Contending threads must not share a core, unless the machine leaves no choice.
 fn stay_on(core: usize) {
     let mut cores = CpuSet::new();
     cores.set(core);

@@ -1,6 +1,7 @@
-//! A process for each variant: it installs itself globally, and answers a line with a number.
+//! A process for each variant: it installs the variant globally, and answers each line with a measurement.
 //!
-//! Processes that wait in turns can be asked A B B A, so that what the machine does meanwhile hits both.
+//! The processes wait for their turns, so they can be measured in the order A B B A, and other load of the machine
+//! affects both.
 
 use std::{
     env,
@@ -19,7 +20,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts it; it is warm when it answers.
+    /// Starts a worker, which is warm when it answers.
     pub(super) fn start(variant: &Variant) -> Result<Self, Failure> {
         Self::with_arguments(&["worker", variant.name])
     }
@@ -41,7 +42,7 @@ impl Worker {
         })
     }
 
-    /// Has it measure once.
+    /// Makes the worker measure once.
     pub(crate) fn ask(&mut self, question: &str) -> Result<f64, Failure> {
         writeln!(self.questions, "{question}")?;
         let mut answer = String::new();
@@ -52,13 +53,13 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // One that has ended already cannot be ended again; either way it is waited for.
+        // The worker may have ended already; it is waited for in either case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The worker's own side: answers until nobody asks any more.
+/// Runs in the worker process: answers until the input ends.
 pub(crate) fn serve(variant: &Variant) -> Result<(), Failure> {
     let operation = (variant.install)();
     operation.warm_up(3_000);

@@ -1,10 +1,10 @@
-//! The one operation that is measured everywhere: an annotated inference with the contract's labels.
+//! The measured operation: an annotated inference with the labels of the catalog.
 
 use std::{hint::black_box, time::Instant};
 
 use tracing::{Span, field::Empty, info_span};
 
-/// A model that is called.
+/// A model.
 pub(crate) struct Model {
     pub(crate) id: &'static str,
     pub(crate) kind: &'static str,
@@ -28,8 +28,8 @@ const MODELS: [Model; 10] = [
     model("deepseek-v3", "moe", "sglang"),
 ];
 
-/// Seconds added to what a hand-written measurement measures, so that its values fall into many buckets.
-/// (Ours sees real durations, which fall into the first: its search for a bucket starts beside its end.)
+/// Seconds that are added to the durations of hand-written measurements, so that their values fall into many buckets.
+/// (This crate measures real durations, which fall into the first bucket; its bucket search starts near the other end.)
 const SPREAD: [f64; 16] = [
     0.03, 0.3, 1.2, 4.0, 0.08, 0.6, 2.2, 8.0, 0.12, 0.9, 1.7, 0.4, 15.0, 0.02, 0.7, 3.0,
 ];
@@ -46,19 +46,19 @@ pub(crate) const SPEED_BUCKETS: [f64; 12] = [
 pub(crate) const PROMPT_TOKENS: u64 = 120;
 pub(crate) const COMPLETION_TOKENS: u64 = 480;
 
-/// The model of the turn with this number.
+/// Returns the model of a turn.
 #[inline]
 pub(crate) fn model_of(turn: usize) -> &'static Model {
     &MODELS[turn % MODELS.len()]
 }
 
-/// The seconds since `start`, spread.
+/// Returns the seconds since `start`, plus the spread.
 #[inline]
 pub(crate) fn seconds_since(start: Instant, turn: usize) -> f64 {
     start.elapsed().as_secs_f64() + SPREAD[turn % SPREAD.len()]
 }
 
-/// One annotated inference; `inside` is what a hand-written measurement does before it ends.
+/// One annotated inference; `inside` is the work of a hand-written measurement before the inference ends.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
@@ -77,7 +77,7 @@ pub(crate) fn inference(model: &Model, inside: impl FnOnce()) {
     finish(&span, inside);
 }
 
-/// The same with a label of the `GenAI` conventions that is known only at the end.
+/// The same inference with a label of the `GenAI` conventions that is recorded at the end.
 #[inline]
 pub(crate) fn inference_with_late_label(model: &Model) {
     let span = info_span!(
@@ -108,10 +108,10 @@ fn finish(span: &Span, inside: impl FnOnce()) {
     inside();
 }
 
-/// What is measured: an operation that gets the number of its turn, and work that is due now and then.
+/// A measured operation, called with the number of its turn, and periodic work.
 pub(crate) struct Operation {
     pub(crate) run: Box<dyn Fn(usize) + Send + Sync>,
-    /// Called between measurements: upkeep that a peer wants.
+    /// Called between measurements, for the upkeep of a peer.
     pub(crate) drain: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -128,7 +128,7 @@ impl Operation {
         self
     }
 
-    /// So many turns that are not measured, and a drain.
+    /// Runs turns that are not measured, and a drain.
     #[inline(never)]
     pub(crate) fn warm_up(&self, turns: usize) {
         for turn in 0..turns {
@@ -139,7 +139,7 @@ impl Operation {
     }
 }
 
-/// The loop that is measured; callgrind finds it by its name. With `step` 0 every turn has one label set.
+/// The measured loop, which callgrind finds by its name. With `step` 0, every turn has one label set.
 #[inline(never)]
 pub(crate) fn measured_loop(operation: &Operation, turns: usize, step: usize) {
     for turn in 0..turns {

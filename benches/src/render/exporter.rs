@@ -30,7 +30,7 @@ impl Subject for Exporter {
         touch(&self.recorder, self.kind, number);
     }
 
-    /// Drains the samples that histograms keep.
+    /// Drains the stored samples of histograms.
     fn upkeep(&self) {
         self.handle.run_upkeep();
     }

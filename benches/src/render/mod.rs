@@ -1,6 +1,6 @@
-//! Many series: how long it takes to write them all, and how much memory each takes.
+//! Measures the time to render many series, and the memory of each series.
 //!
-//! Each kind of registry runs in a process of its own, so that one's memory is not another's.
+//! Each kind of registry runs in its own process, so that its memory is measured alone.
 
 mod exporter;
 mod ours;
@@ -10,11 +10,11 @@ use std::{env, fs, process::Command, thread, time::Instant};
 
 use crate::{Failure, statistics::Median};
 
-/// Series that are written.
+/// The number of series.
 pub(crate) const SERIES: usize = 100_000;
-/// Threads that have touched each series before memory is read.
+/// The number of threads that touch each series before the memory is read.
 const THREADS: usize = 8;
-/// Renders whose median is reported; the first, which may sort or drain, is reported by itself.
+/// The number of renders whose median is reported. The first render, which may sort or drain, is reported separately.
 const RENDERS: usize = 9;
 
 /// Bounds of every histogram.
@@ -24,14 +24,14 @@ pub(crate) const BUCKETS: [f64; 12] = [
 /// Labels of every series.
 pub(crate) const LABELS: [&str; 4] = ["model_id", "model_type", "engine", "status"];
 
-/// What is written.
+/// The kind of the series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Counter,
     Histogram,
 }
 
-/// Who writes it.
+/// The library that renders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Library {
     Ours,
@@ -53,14 +53,14 @@ impl Library {
 
 /// A registry of some library.
 trait Subject: Send + Sync {
-    /// Adds 1, or records a value, in series `number`.
+    /// Adds 1 to series `number`, or records a value in it.
     fn touch(&self, number: usize);
-    /// Does what the library wants to be done now and then.
+    /// Does the periodic work that the library requires.
     fn upkeep(&self) {}
     fn render(&self) -> String;
 }
 
-/// What was measured of one kind of series in one library.
+/// The figures of one kind of series in one library.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) bytes_per_series: f64,
@@ -68,7 +68,7 @@ pub(crate) struct Figures {
     pub(crate) milliseconds: Median,
 }
 
-/// Measures in a process of its own.
+/// Measures in a separate process.
 pub(crate) fn measure(library: Library, kind: Kind) -> Result<Figures, Failure> {
     let output = Command::new(env::current_exe()?)
         .args([
@@ -98,7 +98,7 @@ fn argument(value: &impl clap::ValueEnum) -> String {
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// The worker's own side.
+/// Runs in the worker process.
 pub(crate) fn run_worker(library: Library, kind: Kind) -> Result<(), Failure> {
     let before = resident_bytes()?;
     let subject: Box<dyn Subject> = match library {
@@ -106,7 +106,7 @@ pub(crate) fn run_worker(library: Library, kind: Kind) -> Result<(), Failure> {
         Library::PrometheusClient => prometheus_client::subject(kind),
         Library::MetricsExporter => Box::new(exporter::Exporter::new(kind)),
     };
-    // One after the other, as threads of a pool meet a series in the long run.
+    // One thread after the other, as threads of a pool meet a series over time.
     for _ in 0..THREADS {
         thread::scope(|scope| {
             scope.spawn(|| (0..SERIES).for_each(|number| subject.touch(number)));
@@ -128,7 +128,7 @@ pub(crate) fn run_worker(library: Library, kind: Kind) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Values of the labels of series `number`.
+/// Returns the label values of series `number`.
 fn label_values(number: usize) -> [String; 4] {
     [
         format!("model-{number:06}"),
@@ -138,7 +138,7 @@ fn label_values(number: usize) -> [String; 4] {
     ]
 }
 
-/// What a histogram records: spread over its buckets.
+/// Returns the value that a histogram records, spread over its buckets.
 fn value(number: usize) -> f64 {
     (number % 70_000) as f64 * 0.001
 }

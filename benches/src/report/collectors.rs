@@ -1,4 +1,4 @@
-//! A router and its collector, in words.
+//! The section of the report on a router and its collector.
 
 use super::{Bar, Report};
 use crate::{
@@ -7,15 +7,15 @@ use crate::{
     router::BUILD,
 };
 
-/// Median latency beside a collector that misbehaves, at most, in that beside one that takes everything.
-const MOST_LATENCY: f64 = 1.05;
-/// Throughput beside one, at least.
-const LEAST_THROUGHPUT: f64 = 0.97;
-/// What a router may grow by under load: two queues, the latest traces, what the allocator keeps.
-const MOST_MEBIBYTES: f64 = 32.0;
+/// Maximum median latency beside a collector that misbehaves, relative to a collector that accepts everything.
+const MAX_LATENCY_RATIO: f64 = 1.05;
+/// Minimum throughput beside such a collector.
+const MIN_THROUGHPUT: f64 = 0.97;
+/// Maximum growth of a router under load: two queues, the latest traces, and the allocator's reserve.
+const MAX_MEBIBYTES: f64 = 32.0;
 
 impl Report {
-    /// Measures the router beside collectors that misbehave; whether its targets are met.
+    /// Measures the router beside collectors that misbehave; returns whether its targets are met.
     pub(crate) fn collectors(&mut self) -> Result<bool, Failure> {
         self.section("The router beside collectors that misbehave", "collectors");
         self.line(format_args!(
@@ -46,10 +46,10 @@ impl Report {
                 let least = least.fold(f64::INFINITY, f64::min);
                 is_within &= self.target(
                     format_args!(
-                        "at least {LEAST_THROUGHPUT} of the throughput, whatever the collector does"
+                        "at least {MIN_THROUGHPUT} of the throughput, whatever the collector does"
                     ),
                     format_args!("{least:.3}"),
-                    least >= LEAST_THROUGHPUT,
+                    least >= MIN_THROUGHPUT,
                 );
             }
             is_within &= self.is_kept(&all);
@@ -98,14 +98,14 @@ impl Report {
         let most = most.fold(0.0, f64::max);
         self.target(
             format_args!(
-                "median latency at most {MOST_LATENCY} × of what it is beside one that takes"
+                "median latency at most {MAX_LATENCY_RATIO} × of what it is beside one that takes"
             ),
             format_args!("{most:.3}"),
-            most <= MOST_LATENCY,
+            most <= MAX_LATENCY_RATIO,
         )
     }
 
-    /// Whether spans are accounted for, memory is bounded and the log quiet.
+    /// Checks that spans are accounted for, memory is bounded and the log is quiet.
     fn is_kept(&mut self, all: &[Compared]) -> bool {
         let spans = || all.iter().filter_map(|compared| compared.spans.as_ref());
         let left = |spans: &Spans| {
@@ -121,11 +121,11 @@ impl Report {
         let most = all.iter().map(|compared| compared.grown_mebibytes);
         let most = most.fold(0.0, f64::max);
         let is_bounded = self.target(
-            format_args!("memory grows by at most {MOST_MEBIBYTES} MiB"),
+            format_args!("memory grows by at most {MAX_MEBIBYTES} MiB"),
             format_args!("{most:.0} MiB"),
-            most <= MOST_MEBIBYTES,
+            most <= MAX_MEBIBYTES,
         );
-        // The first comes at once.
+        // The first warning is immediate.
         let loudest = spans().map(|spans| spans.lines as f64 - 1.0 - spans.minutes);
         let is_quiet = loudest.fold(f64::NEG_INFINITY, f64::max) <= 0.0;
         let most = spans().map(|spans| spans.lines).max().unwrap_or(0);
@@ -138,7 +138,7 @@ impl Report {
     }
 }
 
-/// Those whose collectors misbehave.
+/// The cases whose collectors misbehave.
 fn bad(all: &[Compared]) -> impl Iterator<Item = &Compared> {
     let bad = |compared: &&Compared| compared.spans.is_some() && !compared.is_usual;
     all.iter().filter(bad)

@@ -1,4 +1,4 @@
-//! Bars as SVG, in the reader's light or dark.
+//! Draws bars as SVG, for light and dark colour schemes.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ impl Bar {
     }
 }
 
-/// Groups of bars, each with a scale of its own.
+/// Groups of bars, each with its own scale.
 #[derive(Default)]
 pub(super) struct Plot(Vec<(String, Vec<Bar>)>);
 
@@ -58,7 +58,7 @@ impl Plot {
                 y += BAR_HEIGHT + GAP;
             }
         }
-        // The page that shows it may be of either colour, so it brings its own paper, with a margin.
+        // The page around the image may be light or dark, so the image has its own background and margin.
         let paper = WIDTH + 2 * MARGIN;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{MARGIN} 0 {paper} {y}\" role=\"img\">\n<style>{STYLE}</style>\n<rect class=\"paper\" x=\"-{MARGIN}\" width=\"{paper}\" height=\"{y}\"/>\n{body}</svg>\n"

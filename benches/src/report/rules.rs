@@ -1,12 +1,12 @@
-//! The section on rules.
+//! The section of the report on rules.
 
 use super::{Bar, Report};
 use crate::{Failure, rules};
 
-/// What a round takes at most, in that of Prometheus.
-const MOST_ROUND: f64 = 1.0 / 3.0;
-const MOST_TICK_MILLISECONDS: f64 = 5.0;
-const MOST_MEBIBYTES: f64 = 32.0;
+/// Maximum time of a round, relative to Prometheus.
+const MAX_ROUND_RATIO: f64 = 1.0 / 3.0;
+const MAX_TICK_MILLISECONDS: f64 = 5.0;
+const MAX_MEBIBYTES: f64 = 32.0;
 
 impl Report {
     pub(crate) fn rules(&mut self) -> Result<(), Failure> {
@@ -33,21 +33,21 @@ impl Report {
         self.target(
             "a round in at most a third of Prometheus's time",
             format_args!("× {ratio:.2}"),
-            ratio <= MOST_ROUND,
+            ratio <= MAX_ROUND_RATIO,
         );
         let tick = figures.tick.value;
         self.target(
-            format_args!("a tick in at most {MOST_TICK_MILLISECONDS} ms"),
+            format_args!("a tick in at most {MAX_TICK_MILLISECONDS} ms"),
             format_args!("{tick:.2} ms"),
-            tick <= MOST_TICK_MILLISECONDS,
+            tick <= MAX_TICK_MILLISECONDS,
         );
         self.target(
-            format_args!("all samples, labels and index in at most {MOST_MEBIBYTES} MiB"),
+            format_args!("all samples, labels and index in at most {MAX_MEBIBYTES} MiB"),
             format_args!(
                 "{:.1} MiB, {:.1} bytes a sample",
                 figures.mebibytes, figures.bytes_per_sample
             ),
-            figures.mebibytes <= MOST_MEBIBYTES,
+            figures.mebibytes <= MAX_MEBIBYTES,
         );
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Ten thousand alerts, in words.
+//! The section of the report on ten thousand alerts.
 
 use super::Report;
 use crate::{
@@ -6,11 +6,11 @@ use crate::{
     storm::{self, ALERTS, Figures},
 };
 
-/// Milliseconds of a round at most.
-const MOST_ROUND: f64 = 200.0;
+/// Maximum milliseconds of a round.
+const MAX_ROUND_MILLISECONDS: f64 = 200.0;
 
 impl Report {
-    /// Measures a storm of alerts; whether a round is within its target.
+    /// Measures a storm of alerts; returns whether a round is within its target.
     pub(crate) fn storm(&mut self) -> Result<bool, Failure> {
         self.section("A storm of alerts", "storm");
         let Figures {
@@ -22,9 +22,11 @@ impl Report {
             "{ALERTS} alerts of one rule, with two templates each, fire in every round. The first takes {first:.0} ms, the others {round:.0} ms; the store then has {mebibytes:.0} MiB.\n"
         ));
         Ok(self.target(
-            format_args!("a round over {ALERTS} alerts that fire in at most {MOST_ROUND} ms"),
+            format_args!(
+                "a round over {ALERTS} alerts that fire in at most {MAX_ROUND_MILLISECONDS} ms"
+            ),
             format_args!("{:.0} ms", round.value),
-            round.value <= MOST_ROUND,
+            round.value <= MAX_ROUND_MILLISECONDS,
         ))
     }
 }

@@ -1,37 +1,38 @@
-//! A round of alert rules, a tick and a dashboard's query, beside a real Prometheus with the same rules and samples.
+//! Measures a round of alert rules, a tick and a dashboard query, beside a real Prometheus with the same rules and
+//! samples.
 //!
-//! Prometheus is written to and asked by the code that the tests of the query language use.
+//! The client of Prometheus is the test client of promql-engine.
 
 mod peer;
-#[path = "../../../tests/query/prometheus.rs"]
+#[path = "../../../crates/promql/tests/query/prometheus.rs"]
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::missing_panics_doc,
-    reason = "it is the tests', which panic where they cannot go on, and use more of it"
+    reason = "test code, which may panic, and of which only a part is used"
 )]
 mod prometheus;
-#[path = "../../../tests/query/random.rs"]
+#[path = "../../../crates/promql/tests/query/random.rs"]
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "it is the tests', whose numbers are small"
+    reason = "test code with small numbers"
 )]
 mod random;
 mod workload;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use llm_observatory::query::Labels;
-use llm_observatory::query::engine::{Engine, Prepared, Range};
-use llm_observatory::query::store::{SeriesId, SeriesStore};
+use promql_engine::Labels;
+use promql_engine::engine::{Engine, Prepared, Range};
+use promql_engine::store::{SeriesId, SeriesStore};
 
 use crate::{Failure, statistics::Median};
 use prometheus::Series;
 use workload::{SPAN, TICKS};
 
 const ROUNDS: usize = 11;
-/// A panel of a dashboard: the rate of a thousand series by a label, over an hour, four times a minute.
+/// A dashboard panel: the rate of a thousand series by a label, over an hour, four times a minute.
 const PANEL: &str = "sum by (model) (rate(llm_requests_total{status=~\"ok|error\"}[5m]))";
 const PANEL_STEP: i64 = 15_000;
 
@@ -116,7 +117,7 @@ fn fill(store: &SeriesStore, all: &[Series]) -> Result<Median, Failure> {
     Ok(Median::of(times))
 }
 
-/// The first round looks up the series, as after every change of them; it is not counted.
+/// Runs the first round, which is not counted: it looks up the series, as after every change of them.
 fn timed(mut work: impl FnMut() -> Result<(), Failure>) -> Result<Median, Failure> {
     work()?;
     let mut times = Vec::with_capacity(ROUNDS);

@@ -1,21 +1,21 @@
-//! The same rules and the same panel in a Prometheus of its own.
+//! Evaluates the same rules and the same panel in a Prometheus.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use llm_observatory::query::engine::Range;
+use promql_engine::engine::Range;
 
 use super::prometheus::{Prometheus, Series};
 use super::{PANEL, ROUNDS, milliseconds};
 use crate::{Failure, statistics::Median};
 
-/// Samples of each series in one write.
-const WRITTEN_AT_ONCE: usize = 10;
-/// Prometheus's interval between two rounds, and how many of them are counted.
+/// Samples of each series in one remote write.
+const SAMPLES_PER_WRITE: usize = 10;
+/// Prometheus's interval between two rounds, and the number of measured rounds.
 const INTERVAL: Duration = Duration::from_secs(10);
-const COUNTED: usize = 6;
+const MEASURED_ROUNDS: usize = 6;
 
-/// A round of the rules by its own account, and the panel by the clock of the one who asks.
+/// Returns the time of a round as Prometheus reports it, and the time of the panel as the client measures it.
 pub(super) fn measure(
     all: &[Series],
     rules: &[String],
@@ -28,20 +28,20 @@ pub(super) fn measure(
         let prometheus = Prometheus::start_with_rules(Some(&rule_file(rules)))
             .await
             .ok_or("prometheus is not installed: apt-get install prometheus")?;
-        for from in (0..super::TICKS).step_by(WRITTEN_AT_ONCE) {
+        for from in (0..super::TICKS).step_by(SAMPLES_PER_WRITE) {
             let part: Vec<Series> = all
                 .iter()
                 .map(|series| Series {
                     labels: series.labels.clone(),
-                    samples: series.samples[from..from + WRITTEN_AT_ONCE].to_vec(),
+                    samples: series.samples[from..from + SAMPLES_PER_WRITE].to_vec(),
                 })
                 .collect();
             prometheus.write(&part).await;
         }
-        // The round under way has not had all samples.
+        // The round in progress has not had all samples.
         tokio::time::sleep(2 * INTERVAL).await;
-        let mut rounds = Vec::with_capacity(COUNTED);
-        for _ in 0..COUNTED {
+        let mut rounds = Vec::with_capacity(MEASURED_ROUNDS);
+        for _ in 0..MEASURED_ROUNDS {
             tokio::time::sleep(INTERVAL).await;
             // The same as its metric `prometheus_rule_group_last_duration_seconds`.
             let answer = prometheus.get("rules").await;

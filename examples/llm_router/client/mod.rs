@@ -1,4 +1,4 @@
-//! The built-in client: sends a workload to the router over real HTTP, open-loop, and remembers what it saw.
+//! The built-in client: sends a workload to the router over real HTTP as an open loop, and records the results.
 
 mod request;
 mod workload;
@@ -15,17 +15,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::request::Plan;
-pub(crate) use self::request::{Ending, Seen};
+pub(crate) use self::request::{Ending, RequestResult};
 pub(crate) use self::workload::Workload;
 use crate::cli::Speed;
-use crate::ledger::REMEMBERED_REQUESTS;
+use crate::ledger::MAX_RECORDED_REQUESTS;
 
-/// Requests under way at most. Each needs two file descriptors of this process (both ends), and many
-/// systems allow 1,024. When it is reached, the next request waits: the loop is then no longer open,
-/// which the report says.
-const MOST_IN_FLIGHT: usize = 384;
+/// The maximum number of requests in flight. Each request needs two file descriptors of this process (one for each
+/// end), and many systems allow 1,024. At this limit the next request waits: the loop is then no longer open, and the
+/// report notes it.
+const MAX_IN_FLIGHT: usize = 384;
 
-/// What to send, and how.
+/// The requests to send, and the options of the client.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     pub(crate) server: SocketAddr,
@@ -35,41 +35,41 @@ pub(crate) struct Traffic {
     pub(crate) speed: Speed,
     pub(crate) disconnect_rate: f64,
     pub(crate) seed: u64,
-    /// Embedded engines make one word per token; other servers' tokens are theirs to count.
+    /// Whether each word is one token, as with the embedded engines; other servers count tokens in their own way.
     pub(crate) counts_words: bool,
 }
 
-/// What the client saw.
+/// The results of the requests.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(crate) seen: Vec<Seen>,
-    /// Requests beyond those that are remembered one by one.
-    pub(crate) forgotten: u64,
-    /// Requests that were late because too many were under way.
-    pub(crate) held_back: u64,
+pub(crate) struct ClientResults {
+    pub(crate) seen: Vec<RequestResult>,
+    /// The number of requests beyond those that are recorded individually.
+    pub(crate) unrecorded: u64,
+    /// The number of requests that were delayed because too many were in flight.
+    pub(crate) delayed: u64,
 }
 
-/// One client, cheap to clone.
+/// The state of the client; cheap to clone.
 #[derive(Debug, Clone)]
 struct Client {
     http: reqwest::Client,
     url: String,
     counts_words: bool,
-    /// Turns true when the user wants no more: everything under way is given up.
+    /// Becomes true when the user interrupts the run: all requests in flight are then aborted.
     interrupted: watch::Receiver<bool>,
 }
 
 impl Traffic {
-    /// Sends everything, and waits for the last answer.
+    /// Sends all requests, and waits for the last response.
     ///
     /// # Errors
     ///
-    /// The server's models could not be listed, or a task of the client panicked.
+    /// Returns an error if the router's models cannot be listed, or if a task of the client panicked.
     pub(crate) async fn send(
         mut self,
         progress: &ProgressBar,
         interrupted: watch::Receiver<bool>,
-    ) -> Result<Memory, Box<dyn Error + Send + Sync>> {
+    ) -> Result<ClientResults, Box<dyn Error + Send + Sync>> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let models = list_models(&http, self.server).await?;
         let url = format!("http://{}/v1/chat/completions", self.server);
@@ -80,7 +80,7 @@ impl Traffic {
             interrupted: interrupted.clone(),
         };
 
-        let mut memory = Memory::default();
+        let mut memory = ClientResults::default();
         let mut under_way = JoinSet::new();
         let mut stop = pin!(stop(self.exit_after, interrupted));
         let started = Instant::now();
@@ -96,8 +96,8 @@ impl Traffic {
             while let Some(done) = under_way.try_join_next() {
                 memory.remember(done, progress)?;
             }
-            if under_way.len() >= MOST_IN_FLIGHT {
-                memory.held_back += 1;
+            if under_way.len() >= MAX_IN_FLIGHT {
+                memory.delayed += 1;
                 if let Some(done) = under_way.join_next().await {
                     memory.remember(done, progress)?;
                 }
@@ -112,24 +112,24 @@ impl Traffic {
     }
 }
 
-impl Memory {
+impl ClientResults {
     fn remember(
         &mut self,
-        done: Result<Seen, JoinError>,
+        done: Result<RequestResult, JoinError>,
         progress: &ProgressBar,
     ) -> Result<(), JoinError> {
         let seen = done?;
         progress.inc(1);
-        if seen.number < REMEMBERED_REQUESTS {
+        if seen.number < MAX_RECORDED_REQUESTS {
             self.seen.push(seen);
         } else {
-            self.forgotten += 1;
+            self.unrecorded += 1;
         }
         Ok(())
     }
 }
 
-/// Ends when no more requests are to be sent.
+/// Returns when no more requests are to be sent.
 async fn stop(exit_after: Option<Duration>, mut interrupted: watch::Receiver<bool>) {
     tokio::select! {
         () = sleep(exit_after.unwrap_or(Duration::MAX)) => {}
@@ -154,7 +154,7 @@ async fn list_models(
         .map(str::to_owned)
         .collect();
     if models.is_empty() {
-        return Err("the router offers no models".into());
+        return Err("the router lists no models".into());
     }
     Ok(models)
 }

@@ -1,4 +1,4 @@
-//! One request as a real client makes it: planned, sent, read to the end or dropped halfway.
+//! One request of the client: planned, sent, and read to the end or dropped halfway.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::text::{count_tokens, prompt};
 const STREAMING: f64 = 0.7;
 /// Share of requests at temperature 0, which the router may answer from its cache.
 const REPEATABLE: f64 = 0.5;
-/// Share of requests that leave the choice of a model to the router.
+/// Share of requests that let the router select the model.
 const AUTO: f64 = 0.8;
 
-/// What the client is going to do.
+/// The plan of one request.
 #[derive(Debug)]
 pub(super) struct Plan {
     number: u64,
@@ -31,48 +31,48 @@ pub(super) struct Plan {
     model: String,
     is_streaming: bool,
     temperature: f64,
-    hang_up: Option<HangUp>,
+    disconnect: Option<Disconnect>,
 }
 
-/// When the client drops the response.
+/// The point at which the client drops the response.
 #[derive(Debug)]
-enum HangUp {
+enum Disconnect {
     AfterTime(Duration),
     AfterTokens(u32),
 }
 
-/// What the client saw of one request.
+/// The result of one request, as the client received it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct RequestResult {
     pub(crate) number: u64,
     pub(crate) ending: Ending,
     pub(crate) status_code: Option<u16>,
     pub(crate) prompt_tokens: u32,
     pub(crate) output_tokens: u32,
-    /// Output tokens as `usage` has them, where they must equal the words.
+    /// Output tokens of `usage`, if they must equal the number of words.
     pub(crate) usage_tokens: Option<u32>,
 }
 
-/// How a request ended for the client.
+/// The end of a request for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
     CacheHit,
     Failed,
     TimedOut,
-    HungUp,
-    /// The connection broke, or the answer made no sense; never expected.
+    Disconnected,
+    /// The connection broke, or the response was invalid; never expected.
     Broken,
 }
 
-/// Whole answers and chunks of them, as far as the client reads them.
+/// A whole response or a chunk of it, with the fields that the client reads.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"))]
-struct Received<'a> {
+struct ResponseBody<'a> {
     #[serde(default)]
     choices: Vec<Choice<'a>>,
     usage: Option<Usage>,
-    error: Option<ReceivedError<'a>>,
+    error: Option<ResponseError<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,13 +94,13 @@ struct Usage {
 }
 
 #[derive(Debug, Deserialize)]
-struct ReceivedError<'a> {
+struct ResponseError<'a> {
     #[serde(borrow)]
     code: Option<Cow<'a, str>>,
 }
 
 impl Plan {
-    /// Plans request `number`: the same for the same seed.
+    /// Plans request `number`; the same seed gives the same plan.
     pub(super) fn draw(
         number: u64,
         arrival: Arrival,
@@ -114,13 +114,13 @@ impl Plan {
         );
         let is_streaming = random.random_bool(STREAMING);
         let named = (!random.random_bool(AUTO)).then(|| random.random_range(0..models.len()));
-        let hang_up = random.random_bool(traffic.disconnect_rate).then(|| {
+        let disconnect = random.random_bool(traffic.disconnect_rate).then(|| {
             if is_streaming && random.random_bool(0.75) {
-                HangUp::AfterTokens(random.random_range(1..=arrival.output_tokens.max(1)))
+                Disconnect::AfterTokens(random.random_range(1..=arrival.output_tokens.max(1)))
             } else {
-                // From before the response headers to amid the answer.
+                // From before the response headers to the middle of the answer.
                 let after = Duration::from_millis(random.random_range(0..3_000));
-                HangUp::AfterTime(traffic.speed.scale(after))
+                Disconnect::AfterTime(traffic.speed.scale(after))
             }
         });
         Self {
@@ -133,7 +133,7 @@ impl Plan {
             } else {
                 0.7
             },
-            hang_up,
+            disconnect,
         }
     }
 
@@ -143,7 +143,7 @@ impl Plan {
             output_tokens,
             ..
         } = self.arrival;
-        // Requests of equal lengths are equal, so that some find their answer in the cache.
+        // Requests of equal lengths are equal, so that some of them are answered from the cache.
         let content = prompt(
             prompt_tokens,
             prompt_tokens.wrapping_mul(31).wrapping_add(output_tokens),
@@ -163,19 +163,19 @@ impl Plan {
 }
 
 impl Client {
-    /// Makes a request, and gives it up as planned or when the user interrupts the run.
-    pub(super) async fn make(mut self, plan: Plan) -> Seen {
-        let mut seen = Seen {
+    /// Sends a request, and drops it as planned or when the user interrupts the run.
+    pub(super) async fn make(mut self, plan: Plan) -> RequestResult {
+        let mut seen = RequestResult {
             number: plan.number,
-            // Whatever is dropped below has not got another ending.
-            ending: Ending::HungUp,
+            // The ending stays `Disconnected` if the future is dropped below.
+            ending: Ending::Disconnected,
             status_code: None,
             prompt_tokens: plan.arrival.prompt_tokens,
             output_tokens: 0,
             usage_tokens: None,
         };
-        let patience = match plan.hang_up {
-            Some(HangUp::AfterTime(time)) => time,
+        let patience = match plan.disconnect {
+            Some(Disconnect::AfterTime(time)) => time,
             _ => Duration::MAX,
         };
         let mut interrupted = self.interrupted.clone();
@@ -187,7 +187,7 @@ impl Client {
         seen
     }
 
-    async fn exchange(&mut self, plan: &Plan, seen: &mut Seen) {
+    async fn exchange(&mut self, plan: &Plan, seen: &mut RequestResult) {
         if let Err(error) = self.try_exchange(plan, seen).await {
             tracing::warn!(%error, request = plan.number, "the client could not finish a request");
             seen.ending = Ending::Broken;
@@ -197,7 +197,7 @@ impl Client {
     async fn try_exchange(
         &mut self,
         plan: &Plan,
-        seen: &mut Seen,
+        seen: &mut RequestResult,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let request = self
             .http
@@ -216,7 +216,7 @@ impl Client {
             .is_some_and(|value| value == "hit");
         let is_success = response.status().is_success();
         let body = response.bytes().await?;
-        let received: Received<'_> = serde_json::from_slice(&body)?;
+        let received: ResponseBody<'_> = serde_json::from_slice(&body)?;
         self.count(&received, seen);
         seen.ending = match (&received.error, is_hit) {
             (Some(error), _) => error.ending(),
@@ -231,7 +231,7 @@ impl Client {
         &self,
         response: reqwest::Response,
         plan: &Plan,
-        seen: &mut Seen,
+        seen: &mut RequestResult,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut bytes = response.bytes_stream();
         let mut events = Events::default();
@@ -244,18 +244,18 @@ impl Client {
                     seen.ending = Ending::Completed;
                     continue;
                 }
-                let received: Received<'_> = serde_json::from_str(data)?;
-                failed = failed.or(received.error.as_ref().map(ReceivedError::ending));
+                let received: ResponseBody<'_> = serde_json::from_str(data)?;
+                failed = failed.or(received.error.as_ref().map(ResponseError::ending));
                 self.count(&received, seen);
-                // Looked at after each chunk, as a client that has read enough would do.
-                if matches!(plan.hang_up, Some(HangUp::AfterTokens(enough)) if seen.output_tokens >= enough)
+                // Checked after each chunk, like a client that stops reading.
+                if matches!(plan.disconnect, Some(Disconnect::AfterTokens(enough)) if seen.output_tokens >= enough)
                 {
-                    seen.ending = Ending::HungUp;
+                    seen.ending = Ending::Disconnected;
                     return Ok(());
                 }
             }
         }
-        // The connection is read to its end: only then can it be used again.
+        // The connection must be read to its end before it can be reused.
         match (failed, seen.ending) {
             (Some(failed), _) => seen.ending = failed,
             (None, Ending::Completed) => {}
@@ -264,7 +264,7 @@ impl Client {
         Ok(())
     }
 
-    fn count(&self, received: &Received<'_>, seen: &mut Seen) {
+    fn count(&self, received: &ResponseBody<'_>, seen: &mut RequestResult) {
         let texts = received
             .choices
             .iter()
@@ -281,14 +281,14 @@ impl Client {
             if self.counts_words {
                 seen.usage_tokens = Some(completion_tokens);
             } else {
-                // As the router does: a chunk is a token until `usage` says that it was more.
+                // As in the router, a chunk counts as one token until `usage` reports more.
                 seen.output_tokens = seen.output_tokens.max(completion_tokens);
             }
         }
     }
 }
 
-impl ReceivedError<'_> {
+impl ResponseError<'_> {
     fn ending(&self) -> Ending {
         if self.code.as_deref() == Some("timeout") {
             Ending::TimedOut

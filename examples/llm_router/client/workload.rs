@@ -1,4 +1,4 @@
-//! Says when which request arrives: read from a trace, or drawn from the trace's published percentiles.
+//! Generates the arrivals of requests: read from a trace, or drawn from the trace's published percentiles.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,32 +6,32 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// One request to come.
+/// The arrival of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Since the first arrival, unscaled.
+    /// Time since the first arrival, unscaled.
     pub(crate) at: Duration,
     pub(crate) prompt_tokens: u32,
     pub(crate) output_tokens: u32,
 }
 
-/// The requests to come, in order.
+/// The arrivals, in order.
 #[derive(Debug)]
 pub(crate) enum Workload {
     Trace(std::vec::IntoIter<Arrival>),
     Drawn(Box<Draw>),
 }
 
-/// Endless requests like those of the Azure conversation trace.
+/// Endless random requests with the distribution of the Azure conversation trace.
 #[derive(Debug)]
 pub(crate) struct Draw {
     random: StdRng,
     at: Duration,
-    /// Lengths of recent requests, to be asked again.
+    /// Lengths of recent requests, which may be repeated.
     recent: Vec<(u32, u32)>,
 }
 
-/// A trace cannot be replayed.
+/// An error of replaying a trace.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TraceError {
     #[error("--trace {}: cannot be read", path.display())]
@@ -49,13 +49,13 @@ pub(crate) enum TraceError {
     Empty { path: PathBuf },
 }
 
-/// Mean arrivals of the Azure conversation trace: 19,366 in 58 minutes.
+/// The mean rate of the Azure conversation trace: 19,366 arrivals in 58 minutes.
 const ARRIVALS_PER_SECOND: f64 = 5.5;
-/// The shares for which [`PROMPT_TOKENS`] and [`OUTPUT_TOKENS`] give the percentiles of that trace.
+/// The ranks for which [`PROMPT_TOKENS`] and [`OUTPUT_TOKENS`] give the percentiles of that trace.
 const SHARES: [f64; 8] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0];
 const PROMPT_TOKENS: [u32; 8] = [2, 207, 396, 1_020, 1_189, 2_734, 4_142, 14_050];
 const OUTPUT_TOKENS: [u32; 8] = [7, 54, 85, 129, 395, 424, 601, 1_000];
-/// Share of requests that repeat a recent one, so that the cache has something to do.
+/// Share of requests that repeat a recent request, so that the cache has hits.
 const REPEATED: f64 = 0.2;
 const RECENT: usize = 64;
 
@@ -80,7 +80,7 @@ impl Workload {
                 text: line.to_owned(),
             };
             let (time_of_day, prompt_tokens, output_tokens) = parse(line).ok_or_else(malformed)?;
-            // A trace that runs past midnight goes on, one that goes backwards is sent at once.
+            // A trace that passes midnight continues; a time that goes backwards counts as immediate.
             let at = time_of_day.saturating_sub(*first.get_or_insert(time_of_day));
             arrivals.push(Arrival {
                 at,
@@ -96,7 +96,7 @@ impl Workload {
         Ok(Self::Trace(arrivals.into_iter()))
     }
 
-    /// Draws requests for ever.
+    /// Returns endless random requests.
     pub(crate) fn drawn(seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
         Self::Drawn(Box::new(Draw {
@@ -106,7 +106,7 @@ impl Workload {
         }))
     }
 
-    /// How many requests remain, if that is known.
+    /// Returns the number of remaining requests, if it is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match self {
             Self::Trace(arrivals) => Some(arrivals.len() as u64),
@@ -128,7 +128,7 @@ impl Iterator for Workload {
 
 impl Draw {
     fn next(&mut self) -> Arrival {
-        // Exponential gaps are what independent users make. 1 - random is never 0.
+        // Independent users arrive with exponential gaps. `1 - random` is never 0.
         let gap = -(1.0 - self.random.random::<f64>()).ln() / ARRIVALS_PER_SECOND;
         self.at += Duration::from_secs_f64(gap);
         let (prompt_tokens, output_tokens) = self.lengths();
@@ -180,7 +180,7 @@ fn parse(line: &str) -> Option<(Duration, u32, u32)> {
     let hours: u64 = time.next()?.parse().ok()?;
     let minutes: u64 = time.next()?.parse().ok()?;
     let seconds: f64 = time.next()?.parse().ok()?;
-    // Days of a month suffice: no published trace crosses into the next month.
+    // The day of the month is sufficient: no published trace crosses into the next month.
     let day: u64 = date.rsplit('-').next()?.parse().ok()?;
     let whole = Duration::from_secs(((day * 24 + hours) * 60 + minutes) * 60);
     let at = whole + Duration::try_from_secs_f64(seconds).ok()?;
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_of_the_trace_is_understood() {
+    fn a_row_of_the_trace_is_parsed() {
         let (first, prompt, output) = parse("2023-11-16 23:59:59.5000000,374,44\r").unwrap();
         assert_eq!((prompt, output), (374, 44));
         let (second, ..) = parse("2023-11-17 00:00:00.7500000,1,1").unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_requests_look_like_the_trace() {
+    fn random_requests_have_the_percentiles_of_the_trace() {
         let arrivals: Vec<_> = Workload::drawn(1).take(10_000).collect();
         let mut prompts: Vec<_> = arrivals
             .iter()

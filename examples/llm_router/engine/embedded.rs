@@ -1,8 +1,8 @@
-//! Makes tokens with the timing of a real engine: a queue, a prompt to read, then one token after the other.
+//! Simulates a real engine: a queue, the time to read the prompt, then one token after the other.
 //!
-//! Time to first token = queue + prompt tokens / prefill rate; after that a token is due every
-//! 1 / decode rate, all divided by the speed. What is due by the time of a wake-up leaves in one
-//! chunk, so a late wake-up delays nothing that follows.
+//! Time to first token = queue + prompt tokens / prefill rate. After that, a token is due every 1 / decode rate, all
+//! divided by the speed. All tokens that are due at a wake-up are sent in one chunk, so a late wake-up does not delay
+//! the following tokens.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::cli::Speed;
 use crate::faults::Fault;
 use crate::text::Prose;
 
-/// Chunks of one answer are at least this far apart: at high speeds many tokens fall into one, as
-/// tokio's timer has only whole milliseconds and each chunk costs two system calls.
-const SHORTEST_GAP: Duration = Duration::from_millis(4);
+/// The minimum time between two chunks of an answer. At high speeds a chunk contains many tokens, since tokio's timer
+/// has millisecond resolution and each chunk costs two system calls.
+const MIN_CHUNK_GAP: Duration = Duration::from_millis(4);
 
 pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineError> {
     let arrived = Instant::now();
@@ -55,7 +55,7 @@ pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineEr
     let tokens = broken.as_ref().map_or(length, |(tokens, ..)| *tokens);
     let mut prose = Prose::new(job.seed);
     Ok(async_stream::stream! {
-        // Held until the last token, or until the client is gone.
+        // Held until the last token, or until the client disconnects.
         let _slot = slot;
         let started = Instant::now();
         let mut made = 0;
@@ -66,7 +66,7 @@ pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineEr
             yield Ok(Chunk { content: Bytes::from(text), tokens: due - made });
             made = due;
             if made < tokens {
-                sleep_until((started + gap * made).max(Instant::now() + SHORTEST_GAP)).await;
+                sleep_until((started + gap * made).max(Instant::now() + MIN_CHUNK_GAP)).await;
             }
         }
         if let Some((_, delay, error)) = broken {
@@ -77,13 +77,13 @@ pub(super) async fn begin(job: Job, speed: Speed) -> Result<Generation, EngineEr
     .boxed())
 }
 
-/// Tokens that should have been made after `elapsed`; the first is due at once.
+/// Returns the number of tokens that are due after `elapsed`; the first token is due immediately.
 fn tokens_due(elapsed: Duration, gap: Duration) -> u32 {
     let gaps = elapsed.as_nanos() / gap.as_nanos().max(1);
     u32::try_from(gaps).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// How much the engine says when nobody limits it.
+/// Returns the length of an answer without a limit.
 fn natural_length(seed: u64) -> u32 {
     40 + u32::try_from(seed % 160).unwrap_or(0)
 }

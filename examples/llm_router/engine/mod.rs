@@ -1,4 +1,4 @@
-//! Turns a job into a stream of tokens: by the embedded engine or by another server.
+//! Turns a job into a stream of tokens, by the embedded engine or by another server.
 
 mod embedded;
 mod upstream;
@@ -17,56 +17,56 @@ use crate::models::Model;
 
 pub(crate) use upstream::Upstream;
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    /// Makes them itself, with the timing of a real engine.
+    /// Simulates the timing of a real engine.
     Embedded(Speed),
-    /// Another OpenAI-compatible server, whose answers pass through unchanged.
+    /// Another OpenAI-compatible server, whose responses pass unchanged.
     Upstream(Upstream),
 }
 
-/// What an engine is to do.
+/// A job for an engine.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) model: Arc<Model>,
-    /// The request as it came, for an upstream server.
+    /// The original request, for an upstream server.
     pub(crate) body: Bytes,
-    /// The number that the built-in client gave the request, if it sent it.
+    /// The request number of the built-in client, if the request is from it.
     pub(crate) client_request: Option<u64>,
     pub(crate) streaming: bool,
     pub(crate) prompt_tokens: u32,
-    /// Exactly so many tokens are made; `None` leaves the length to the engine.
+    /// The exact number of tokens to generate; `None` lets the engine choose the length.
     pub(crate) max_tokens: Option<u32>,
-    /// Seed of the answer's text.
+    /// The seed of the answer's text.
     pub(crate) seed: u64,
     pub(crate) fault: Option<Fault>,
 }
 
-/// The answer, as it is made. Dropping it stops the engine.
+/// The answer as a stream. Dropping the stream stops the engine.
 pub(crate) type Generation = BoxStream<'static, Result<Chunk, EngineError>>;
 
-/// A piece of an answer.
+/// A part of an answer.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Text of the embedded engine; an upstream's own bytes otherwise.
+    /// Text of the embedded engine, or the original bytes of an upstream server.
     pub(crate) content: Bytes,
     pub(crate) tokens: u32,
 }
 
-/// An engine failed.
+/// A failure of an engine.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct EngineError {
-    /// A short stable name, fit for a label.
+    /// A short, stable name that is suitable as a label.
     pub(crate) kind: &'static str,
-    /// What a client is told if its answer has not begun.
+    /// The status code for the client, if the answer has not begun.
     pub(crate) status: StatusCode,
     pub(crate) message: String,
 }
 
 impl Engine {
-    /// Waits for a free slot and reads the prompt; the first token follows at once.
+    /// Waits for a free slot and reads the prompt; the first token follows immediately.
     pub(crate) async fn begin(&self, job: Job) -> Result<Generation, EngineError> {
         match self {
             Self::Embedded(speed) => embedded::begin(job, *speed).await,
@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Whether chunks are ready to be sent as they are.
+    /// Whether chunks can be sent without conversion.
     pub(crate) fn is_verbatim(&self) -> bool {
         matches!(self, Self::Upstream(_))
     }

@@ -1,4 +1,4 @@
-//! Passes requests to another OpenAI-compatible server, and its answers back unchanged, counting tokens on the way.
+//! Forwards requests to another OpenAI-compatible server and its responses back unchanged, and counts their tokens.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use super::{Chunk, EngineError, Generation, Job};
 use crate::faults::Fault;
 use crate::sse::{Events, data};
 
-/// A server that says nothing for so long has timed out.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time without data after which the server has timed out.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A client of the other server.
+/// A client of the upstream server.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     base: String,
     client: MonitoredClient,
 }
 
-/// The other server does not look like one that can be routed to.
+/// The upstream server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error(
@@ -33,14 +33,14 @@ pub(crate) enum UpstreamError {
         base: String,
         source: reqwest::Error,
     },
-    #[error("--upstream {base}: it offers no models under /v1/models")]
+    #[error("--upstream {base}: the server lists no models under /v1/models")]
     NoModels { base: String },
 }
 
-/// The parts of an answer, or of a chunk of it, that are counted.
+/// The fields of a response, or of a chunk of it, that are counted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Counted {
+struct CountedFields {
     choices: Vec<Choice>,
     usage: Option<Usage>,
     error: Option<Value>,
@@ -66,7 +66,7 @@ impl Upstream {
         };
         let builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            .read_timeout(PATIENCE);
+            .read_timeout(TIMEOUT);
         let client = builder.build().map_err(unreachable)?;
         let client = MonitoredClient::new(client, "upstream");
         let answer = client.send(client.get(format!("{base}/v1/models"))).await;
@@ -120,7 +120,7 @@ impl Upstream {
             return Ok(pass_events(answer, job.fault));
         }
         let body = answer.bytes().await.map_err(|error| broken(&error))?;
-        let counted: Counted = serde_json::from_slice(&body).unwrap_or_default();
+        let counted: CountedFields = serde_json::from_slice(&body).unwrap_or_default();
         let tokens = counted
             .usage
             .and_then(|usage| usage.completion_tokens)
@@ -133,7 +133,7 @@ impl Upstream {
     }
 }
 
-/// The client's request with the name of the model that the router chose.
+/// Returns the client's request with the name of the model that the router selected.
 fn with_model(job: &Job) -> Result<Vec<u8>, EngineError> {
     let invalid = |error: serde_json::Error| {
         EngineError::new(
@@ -173,7 +173,7 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
                 }
                 chunks_left = chunks_left.saturating_sub(1);
                 if data(&event) == Some("[DONE]") {
-                    // The router ends the inference first, and sends the end mark then.
+                    // The router ends the inference before it sends the end marker.
                     return;
                 }
                 let chunk = count(event, tokens);
@@ -186,11 +186,11 @@ fn pass_events(answer: reqwest::Response, fault: Option<Fault>) -> Generation {
     .boxed()
 }
 
-/// Counts a chunk with content as one token, and at the end what `usage` has beyond that `so_far`.
+/// Counts a chunk with content as one token; at the end, adds the tokens of `usage` beyond `so_far`.
 ///
-/// A `usage` below the count changes nothing: what was counted has been told already.
+/// A `usage` below the count changes nothing, since the tokens have already been reported.
 fn count(event: Bytes, so_far: u32) -> Result<Chunk, EngineError> {
-    let counted: Counted = data(&event)
+    let counted: CountedFields = data(&event)
         .and_then(|data| serde_json::from_str(data).ok())
         .unwrap_or_default();
     if let Some(error) = counted.error.filter(|error| !error.is_null()) {
@@ -222,7 +222,7 @@ fn count(event: Bytes, so_far: u32) -> Result<Chunk, EngineError> {
 
 fn broken(error: &reqwest::Error) -> EngineError {
     if error.is_timeout() {
-        return EngineError::timeout(PATIENCE);
+        return EngineError::timeout(TIMEOUT);
     }
     EngineError::new(
         "engine_unreachable",

@@ -1,18 +1,18 @@
-//! Fills the three columns and checks the rules between them.
+//! Fills the three columns of the report, and checks that they agree.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::exposition::Scrape;
 use super::join::Join;
 use super::{Report, Row};
-use crate::client::Memory;
+use crate::client::ClientResults;
 use crate::ledger::{Ledger, Outcome, Totals};
 
-/// The prefix that `monitor.rs` gives all metrics.
+/// The prefix of all metrics, set by `monitor.rs`.
 const PREFIX: &str = "llm_router_";
 
-/// Compares what the client saw, what the server did and what `/metrics` says.
-pub(crate) fn compare(memory: Option<&Memory>, ledger: &Ledger, scrape: &Scrape) -> Report {
+/// Compares the client's results, the ledger and `/metrics`.
+pub(crate) fn compare(memory: Option<&ClientResults>, ledger: &Ledger, scrape: &Scrape) -> Report {
     let mut comparison = Comparison {
         scrape,
         report: Report::default(),
@@ -154,30 +154,30 @@ impl Comparison<'_> {
         }
     }
 
-    fn requests(&mut self, memory: &Memory, join: &Join) {
+    fn requests(&mut self, memory: &ClientResults, join: &Join) {
         let ends = join
-            .ends_of_hung_up
+            .ends_of_disconnected
             .iter()
             .map(|(end, count)| format!("{count} {end}"))
             .collect::<Vec<_>>();
         if join.hung_up > 0 {
             self.report.notes.push(format!(
-                "the client hung up on {}; in the ledger: {}",
+                "the client disconnected from {}; in the ledger: {}",
                 join.hung_up,
                 ends.join(", ")
             ));
         }
-        if memory.held_back > 0 {
+        if memory.delayed > 0 {
             let note = format!(
-                "{} requests went out late, because too many were under way",
-                memory.held_back
+                "{} requests were sent late, because too many were in flight",
+                memory.delayed
             );
             self.report.notes.push(note);
         }
-        if memory.forgotten > 0 {
+        if memory.unrecorded > 0 {
             let note = format!(
-                "{} requests are in no client column: only the first million are kept",
-                memory.forgotten
+                "{} requests are missing in the client column: only the first million are recorded",
+                memory.unrecorded
             );
             self.report.notes.push(note);
         }
@@ -207,7 +207,7 @@ impl Comparison<'_> {
         });
     }
 
-    /// Checks that a metric's series sum up to what the ledger has; returns their sum.
+    /// Checks that the series of a metric sum up to the ledger's count; returns their sum.
     fn equal(&mut self, ledger: u64, (metric, labels): (&str, &[(&str, &str)])) -> f64 {
         let name = format!("{PREFIX}{metric}");
         // A series that never counted may be absent; an empty sum is -0.0.
@@ -283,7 +283,7 @@ mod tests {
         llm_router_active_inferences{model_id=\"m\"} 0\n";
 
     #[tokio::test]
-    async fn metrics_that_say_what_happened_break_nothing() {
+    async fn correct_metrics_break_no_rule() {
         assert_eq!(check(RIGHT).await, Vec::<String>::new());
     }
 

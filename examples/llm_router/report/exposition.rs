@@ -1,8 +1,8 @@
-//! Reads as much of Prometheus' text format as the report needs.
+//! Parses the subset of Prometheus' text format that the report needs.
 
 use std::collections::BTreeMap;
 
-/// One line of `/metrics`.
+/// One sample of `/metrics`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,
@@ -10,12 +10,12 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// A scrape.
+/// The samples of one scrape.
 #[derive(Debug, Default)]
 pub(crate) struct Scrape(Vec<Sample>);
 
 impl Scrape {
-    /// Reads all samples; `Err` holds the first line that is none.
+    /// Parses all samples; the error holds the first line that is not a sample.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let lines = text
             .lines()
@@ -25,7 +25,7 @@ impl Scrape {
         samples.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The samples of `name` that have all of `labels`.
+    /// Returns the samples of `name` that have all of `labels`.
     pub(crate) fn select<'a>(
         &'a self,
         name: &'a str,
@@ -61,7 +61,7 @@ fn sample(line: &str) -> Option<Sample> {
             inside = after;
         }
     }
-    // A time stamp or an exemplar may follow the value.
+    // A timestamp or an exemplar may follow the value.
     let value = rest.split_whitespace().next()?.parse().ok()?;
     Some(Sample {
         name: name.to_owned(),
@@ -70,7 +70,7 @@ fn sample(line: &str) -> Option<Sample> {
     })
 }
 
-/// The text up to the closing quote, and what follows it.
+/// Returns the text up to the closing quote, and the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();

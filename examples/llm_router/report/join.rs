@@ -1,11 +1,11 @@
-//! Joins what the client saw of each request with what the server says became of it.
+//! Joins the client's result of each request with the server's record of it.
 
 use std::collections::BTreeMap;
 
-use crate::client::{Ending, Memory, Seen};
+use crate::client::{ClientResults, Ending, RequestResult};
 use crate::ledger::{Ended, Ledger, Outcome};
 
-/// The client's requests, summed up and compared one by one.
+/// The client's requests, summed up and compared individually.
 #[derive(Debug, Default)]
 pub(super) struct Join {
     pub(super) completed: u64,
@@ -14,22 +14,22 @@ pub(super) struct Join {
     pub(super) timed_out: u64,
     pub(super) hung_up: u64,
     pub(super) output_tokens: u64,
-    /// Tokens of completed requests, cached answers not among them.
+    /// Tokens of completed requests, without answers from the cache.
     pub(super) completed_tokens: u64,
-    /// The same requests' tokens in the ledger.
+    /// The tokens of the same requests in the ledger.
     pub(super) ledger_completed_tokens: u64,
     /// Tokens of the prompts that reached an engine.
     pub(super) prompt_tokens: u64,
     pub(super) status_codes: BTreeMap<u16, u64>,
-    /// How the requests ended that the client gave up.
-    pub(super) ends_of_hung_up: BTreeMap<&'static str, u64>,
-    /// Requests on which client and server disagree, and the first of them in words.
+    /// The server-side ends of the requests that the client dropped.
+    pub(super) ends_of_disconnected: BTreeMap<&'static str, u64>,
+    /// The number of requests on which client and server disagree, and a description of the first.
     pub(super) disagreements: u64,
     pub(super) first_disagreement: Option<String>,
 }
 
 impl Join {
-    pub(super) fn new(memory: &Memory, ledger: &Ledger) -> Self {
+    pub(super) fn new(memory: &ClientResults, ledger: &Ledger) -> Self {
         let mut join = Self::default();
         for seen in &memory.seen {
             let ended = ledger.request(seen.number);
@@ -43,22 +43,25 @@ impl Join {
         join
     }
 
-    fn add(&mut self, seen: &Seen, ended: Option<Ended>) {
+    fn add(&mut self, seen: &RequestResult, ended: Option<Ended>) {
         match seen.ending {
             Ending::Completed => self.completed += 1,
             Ending::CacheHit => self.cache_hits += 1,
             Ending::Failed => self.failed += 1,
             Ending::TimedOut => self.timed_out += 1,
-            Ending::HungUp => {
+            Ending::Disconnected => {
                 self.hung_up += 1;
-                *self.ends_of_hung_up.entry(end_name(ended)).or_default() += 1;
+                *self
+                    .ends_of_disconnected
+                    .entry(end_name(ended))
+                    .or_default() += 1;
             }
             Ending::Broken => {}
         }
         if let Some(status_code) = seen.status_code {
             *self.status_codes.entry(status_code).or_default() += 1;
         }
-        // An answer from the cache has tokens that no engine made.
+        // An answer from the cache has tokens that no engine generated.
         if let Some(Ended::Inference { output_tokens, .. }) = ended {
             self.output_tokens += u64::from(seen.output_tokens);
             self.prompt_tokens += u64::from(seen.prompt_tokens);
@@ -71,7 +74,7 @@ impl Join {
 }
 
 /// Whether both sides can be right.
-fn agree(seen: &Seen, ended: Option<Ended>) -> bool {
+fn agree(seen: &RequestResult, ended: Option<Ended>) -> bool {
     let (outcome, prompt_tokens, output_tokens) = match (ended, seen.ending) {
         (
             Some(Ended::Inference {
@@ -82,10 +85,10 @@ fn agree(seen: &Seen, ended: Option<Ended>) -> bool {
             _,
         ) => (outcome, prompt_tokens, output_tokens),
         (Some(Ended::CacheHit), ending) => {
-            return matches!(ending, Ending::CacheHit | Ending::HungUp);
+            return matches!(ending, Ending::CacheHit | Ending::Disconnected);
         }
-        // Given up before the server had read it; then it cannot have been answered.
-        (None, ending) => return ending == Ending::HungUp && seen.status_code.is_none(),
+        // The client dropped the request before the server read it, so it has no response.
+        (None, ending) => return ending == Ending::Disconnected && seen.status_code.is_none(),
     };
     let is_possible = match seen.ending {
         Ending::Completed => {
@@ -94,8 +97,8 @@ fn agree(seen: &Seen, ended: Option<Ended>) -> bool {
         }
         Ending::Failed => outcome == Outcome::Error,
         Ending::TimedOut => outcome == Outcome::Timeout,
-        // The server may have been done before it heard of the hang-up.
-        Ending::HungUp => true,
+        // The server may have finished before it noticed that the client had disconnected.
+        Ending::Disconnected => true,
         Ending::CacheHit | Ending::Broken => false,
     };
     is_possible && seen.output_tokens <= output_tokens && seen.prompt_tokens == prompt_tokens
@@ -113,9 +116,9 @@ fn end_name(ended: Option<Ended>) -> &'static str {
 mod tests {
     use super::*;
 
-    fn seen(ending: Ending, output_tokens: u32) -> Seen {
-        let status_code = (ending != Ending::HungUp).then_some(200);
-        Seen {
+    fn seen(ending: Ending, output_tokens: u32) -> RequestResult {
+        let status_code = (ending != Ending::Disconnected).then_some(200);
+        RequestResult {
             number: 0,
             ending,
             status_code,
@@ -151,16 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn a_request_given_up_has_at_most_the_tokens_that_were_sent() {
+    fn an_abandoned_request_has_at_most_the_tokens_that_were_sent() {
         assert!(agree(
-            &seen(Ending::HungUp, 7),
+            &seen(Ending::Disconnected, 7),
             ended(Outcome::Cancelled, 9)
         ));
-        assert!(agree(&seen(Ending::HungUp, 7), ended(Outcome::Success, 7)));
+        assert!(agree(
+            &seen(Ending::Disconnected, 7),
+            ended(Outcome::Success, 7)
+        ));
         assert!(!agree(
-            &seen(Ending::HungUp, 7),
+            &seen(Ending::Disconnected, 7),
             ended(Outcome::Cancelled, 6)
         ));
-        assert!(agree(&seen(Ending::HungUp, 0), None));
+        assert!(agree(&seen(Ending::Disconnected, 0), None));
     }
 }

@@ -1,4 +1,4 @@
-//! The report: three columns that should agree, and what is wrong where they do not.
+//! The report: three columns that must agree, and the rules that are broken.
 
 mod compare;
 mod exposition;
@@ -16,24 +16,24 @@ pub(crate) use self::exposition::Scrape;
 pub(crate) use self::spans::spans;
 use crate::cli::Summary;
 
-/// What the client saw, what the server did, what `/metrics` says.
+/// The client's results, the ledger, and `/metrics`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) seconds: f64,
     pub(crate) rows: Vec<Row>,
     pub(crate) notes: Vec<String>,
-    /// The rules that do not hold; none, if all is well.
+    /// The rules that do not hold; empty if the columns agree.
     pub(crate) broken: Vec<String>,
 }
 
-/// One thing that was counted.
+/// One counted quantity.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// `None` where the client cannot know.
+    /// `None` if the client cannot know the number.
     pub(crate) client: Option<u64>,
     pub(crate) ledger: u64,
-    /// `None` where there is no metric for it.
+    /// `None` if there is no metric for the quantity.
     pub(crate) metrics: Option<f64>,
 }
 
@@ -46,11 +46,11 @@ impl Report {
         self.seconds = time.as_secs_f64();
     }
 
-    /// Prints the text to standard output; or JSON there, and the text to standard error.
+    /// Prints the text to standard output; with JSON, prints JSON there and the text to standard error.
     ///
     /// # Errors
     ///
-    /// The stream is closed.
+    /// Returns an error if the stream is closed.
     pub(crate) fn print(&self, summary: Summary) -> io::Result<()> {
         match summary {
             Summary::Text => write!(io::stdout(), "{self}"),

@@ -1,12 +1,12 @@
-//! What became of the spans of traces, once nothing more is sent.
+//! Reports the results of the exported spans, after the shutdown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::exposition::Scrape;
 
-/// A line for each exporter, such as `spans to otlp: 940 exported, 0 sampled_out, 60 dropped, 0 failed`; empty where no
-/// traces are exported.
+/// Formats a line for each exporter, such as `spans to otlp: 940 exported, 0 sampled_out, 60 dropped, 0 failed`;
+/// returns an empty text if no traces are exported.
 pub(crate) fn spans(metrics: &str) -> String {
     let Ok(scrape) = Scrape::parse(metrics) else {
         return String::new();

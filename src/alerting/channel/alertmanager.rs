@@ -1,17 +1,18 @@
-//! Posts alerts, not messages, to an Alertmanager: grouping, silences and deduplication are then its work.
+//! Posts alerts to an Alertmanager, which then does the grouping, silences and deduplication.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hyper::header::HeaderMap;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, NotifyError, Receipt,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, NotifyError, Receipt,
+    http::{Post, prepare},
     payload,
     webhook::{check_url, headers},
 };
 use crate::{
     alerting::{Alert, AlertingConfig, RoutingError},
+    net::OutgoingClient,
     privacy::Secret,
     settings::{Variable, comma_separated},
 };
@@ -68,28 +69,30 @@ impl ChannelSpec for AlertmanagerOptions {
     }
 }
 
-/// One Alertmanager. Every peer of a cluster must get every alert, as from Prometheus.
+/// One Alertmanager. Each peer of a cluster must get all alerts, as from Prometheus.
 pub struct AlertmanagerPeer {
     name: String,
     url: Secret,
     headers: HeaderMap,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl AlertmanagerPeer {
-    /// A peer at this base URL, such as `http://alertmanager:9093`; `name` stands for it in errors and metrics.
+    /// Creates a peer with this base URL, such as `http://alertmanager:9093`. The name stands for the URL in errors and
+    /// metrics.
     ///
     /// # Errors
-    /// When the URL is none.
+    /// If the URL does not parse.
     pub fn new(
         name: impl Into<String>,
         base_url: &Secret,
-        client: HttpClient,
+        client: OutgoingClient,
     ) -> Result<Self, RoutingError> {
         let name = name.into();
         check_url(base_url).map_err(|problem| {
             RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
         })?;
+        prepare(&client, base_url);
         let base = base_url.expose().trim_end_matches('/');
         Ok(Self {
             name,
@@ -102,7 +105,7 @@ impl AlertmanagerPeer {
     /// Adds headers, such as `authorization`.
     ///
     /// # Errors
-    /// When one cannot be sent.
+    /// If a header cannot be sent.
     pub fn with_headers(mut self, pairs: &BTreeMap<String, Secret>) -> Result<Self, RoutingError> {
         self.headers = headers(pairs).map_err(|header| {
             let problem = format!("{header:?} cannot be sent");
@@ -111,7 +114,7 @@ impl AlertmanagerPeer {
         Ok(self)
     }
 
-    /// What stands for it in errors and metrics.
+    /// The name of the peer in errors and metrics.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -126,7 +129,7 @@ impl AlertmanagerPeer {
             )
         })?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
-        self.client.post(post).await
+        post.deliver(&self.client).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Writes messages for whoever reads the process's output.
+//! Writes messages to standard error or to a writer of the application.
 
 use std::{
     collections::BTreeMap,
@@ -17,18 +17,18 @@ use super::{
     Reason, Receipt, Status,
     content::{MAX_LABELS, lines, one_line},
     payload,
-    template::{Blank, Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
 
-/// Characters of a title, a label or another foreign text.
+/// Characters of a title, a label or another text from outside.
 const MAX_FOREIGN_CHARS: usize = 300;
 /// Alerts of one message that are written out.
 const MAX_ALERTS: usize = 20;
 /// Characters of a template's text.
 const MAX_TEXT_CHARS: usize = 16_384;
 
-/// The text that a template can give.
+/// The text that a template can replace.
 const SLOTS: [Slot; 1] = [Slot {
     name: "text",
     escape: Escape::Plain,
@@ -41,47 +41,57 @@ const SLOTS: [Slot; 1] = [Slot {
 pub struct ConsoleOptions {
     /// A template for `text`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 /// Writes each message as a few lines.
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
-    /// Whether a thread is still at it: a pipe that nobody reads, a terminal that was stopped.
+    /// Whether a thread is writing: a full pipe or a stopped terminal holds it up.
     is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,
 }
 
 impl ConsoleOptions {
-    /// The defaults.
+    /// Creates the default options.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::none(),
         }
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
         self
     }
 
-    /// The notifier of the channel with this name.
+    /// Builds the notifier of the channel with this name.
     ///
     /// # Errors
-    /// When a template does not parse.
+    /// If a template does not parse.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let mut console = Console::stderr();
-        console.templates = Templates::new(name, &SLOTS, &self.templates)?;
+        console.templates = Templates::new(name, &SLOTS, &self.templates, &self.template_files)?;
         Ok(vec![Arc::new(console)])
     }
 }
 
 impl Console {
-    /// Writes to standard error, coloured where that is a terminal.
+    /// Creates a channel that writes to standard error, with colours on a terminal.
     #[must_use]
     pub fn stderr() -> Self {
         Self {
@@ -92,7 +102,7 @@ impl Console {
         }
     }
 
-    /// Writes to something else, without colours.
+    /// Creates a channel that writes to this writer, without colours.
     #[must_use]
     pub fn writer(writer: impl Write + Send + 'static) -> Self {
         Self {
@@ -103,13 +113,13 @@ impl Console {
         }
     }
 
-    /// Uses a template for `text`; see `docs/alert-templates.md`.
+    /// Replaces the text by a template; see `docs/alert-templates.md`.
     ///
     /// # Errors
-    /// When it does not parse.
+    /// If the template does not parse.
     pub fn with_template(mut self, source: impl Into<String>) -> Result<Self, RoutingError> {
         let sources = BTreeMap::from([("text".to_owned(), source.into())]);
-        self.templates = Templates::new("console", &SLOTS, &sources)?;
+        self.templates = Templates::new("console", &SLOTS, &sources, &TemplateFiles::default())?;
         Ok(self)
     }
 
@@ -125,10 +135,12 @@ impl Console {
         text
     }
 
-    /// Writes on a thread that may wait, so that no other channel does.
+    /// Writes on a blocking thread, so that a slow reader holds up no other channel.
     async fn write(&self, text: String) -> io::Result<()> {
         if self.is_writing.swap(true, Ordering::AcqRel) {
-            return Err(io::Error::other("the message before is not taken yet"));
+            return Err(io::Error::other(
+                "the output does not accept the previous message",
+            ));
         }
         let (writer, is_writing) = (Arc::clone(&self.writer), Arc::clone(&self.is_writing));
         let written = spawn_blocking(move || {
@@ -141,7 +153,7 @@ impl Console {
             written
         });
         written.await.unwrap_or_else(|error| {
-            // A writer of the application's own that panics.
+            // The application's writer has panicked.
             self.is_writing.store(false, Ordering::Release);
             Err(io::Error::other(error))
         })
@@ -182,7 +194,7 @@ fn render(message: &Message, is_coloured: bool) -> String {
     } else {
         title
     };
-    let mut text = format!("{title}: {}\n", why(message));
+    let mut text = format!("{title}: {}\n", reason(message));
     for alert in message.alerts.iter().take(MAX_ALERTS) {
         let own = alert.alert.labels.iter().filter(|label| {
             message.common_labels.get(label.name()).map(String::as_str) != Some(label.value())
@@ -220,14 +232,17 @@ fn render(message: &Message, is_coloured: bool) -> String {
     text
 }
 
-fn why(message: &Message) -> String {
+fn reason(message: &Message) -> String {
     match &message.reason {
         Reason::New => "new".to_owned(),
-        Reason::Changed => "more alerts".to_owned(),
-        Reason::SomeResolved => "some are over".to_owned(),
-        Reason::AllResolved => "over".to_owned(),
+        Reason::Changed => "more alerts have joined".to_owned(),
+        Reason::SomeResolved => "some alerts have resolved".to_owned(),
+        Reason::AllResolved => "resolved".to_owned(),
         Reason::Repeat => "still firing".to_owned(),
-        Reason::Escalation => format!("nobody has acknowledged, step {}", message.escalation_step),
+        Reason::Escalation => format!(
+            "not acknowledged, escalation step {}",
+            message.escalation_step
+        ),
         Reason::Acknowledged { by, comment } => {
             format!("acknowledged by {}: {}", plain(by), plain(comment))
         }
@@ -236,7 +251,7 @@ fn why(message: &Message) -> String {
     }
 }
 
-/// A label may hold what moves the cursor or forges a line, and be a megabyte long.
+/// Returns a text from outside as one short line: a label may have control characters or be a megabyte long.
 fn plain(text: &str) -> String {
     one_line(text, MAX_FOREIGN_CHARS)
 }
@@ -247,7 +262,9 @@ impl ChannelSpec for ConsoleOptions {
     }
 
     fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
-        self.build(context.name).map(Built::Notifiers)
+        let mut options = self.clone();
+        options.template_files = self.template_files.or_default(context.template_files);
+        options.build(context.name).map(Built::Notifiers)
     }
 }
 
@@ -288,7 +305,7 @@ mod tests {
     #[test]
     fn a_foreign_text_of_any_length_is_a_line_that_can_be_read() {
         let mut message = super::super::content::tests::hostile();
-        // As if another alert had none of its labels.
+        // The alert shares no label with the others.
         message.common_labels.clear();
         let text = render(&message, false);
         assert!(text.chars().count() < 4_000, "{}", text.chars().count());
@@ -301,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_channel_of_the_configuration_has_its_template() {
-        let options = ConsoleOptions::new().with_template("text", "{{ receiver }}");
+        let options = ConsoleOptions::new().with_template("text", "{{ .Receiver }}");
         assert_eq!(options.build("console").unwrap().len(), 1);
         let error = ConsoleOptions::new().with_template("txt", "");
         let error = error.build("console").unwrap_err().to_string();
@@ -317,13 +334,13 @@ mod tests {
             let console = Console::stderr().with_template(source).unwrap();
             console.text(&Message::test("all", 0))
         };
-        let text = console("{{ receiver }}\x1b[2J") + &console("{{ a.b.c }}");
+        let text = console("{{ .Receiver }}\x1b[2J") + &console("{{ .Nothing.At.All }}");
         assert!(text.starts_with("all\u{fffd}[2J\n"), "{text}");
         assert!(text.contains("[FIRING:1] ObservatoryTest (info)"), "{text}");
         assert!(text.contains("\n  A template failed: "), "{text}");
     }
 
-    /// Takes nothing until it is dropped.
+    /// A writer that blocks until the sender is dropped.
     struct Stuck(std::sync::mpsc::Receiver<()>);
 
     impl Write for Stuck {

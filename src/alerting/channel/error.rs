@@ -1,21 +1,21 @@
-//! Why an attempt failed, and whether another one can help.
+//! Describes why an attempt to notify failed, and whether a retry can help.
 
 use std::{fmt, time::Duration};
 
-/// An attempt that failed. Its text holds no secret and no URL.
+/// The error of a failed attempt. Its text has no secret and no URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 #[non_exhaustive]
 pub struct NotifyError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub class: FailureClass,
-    /// Whether another attempt can help.
+    /// Whether a retry can help.
     pub is_retryable: bool,
-    /// How long the peer asks to wait.
+    /// The time that the peer asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the peer may have got the message all the same.
+    /// Whether the peer may have received the message despite the error.
     pub maybe_received: bool,
-    /// What went wrong, for a person.
+    /// The description of the error for a person.
     pub text: String,
 }
 
@@ -23,22 +23,22 @@ pub struct NotifyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureClass {
-    /// The peer finds the message wrong: a 4xx.
+    /// The peer rejects the message: a 4xx.
     ClientError,
-    /// The peer has a problem: a 5xx.
+    /// The peer fails: a 5xx.
     ServerError,
-    /// The peer wants fewer messages: a 429.
+    /// The peer limits the rate of messages: a 429.
     RateLimited,
-    /// The peer does not know us: a 401 or 403.
+    /// The peer rejects the credentials: a 401 or 403.
     AuthError,
-    /// There was no answer in time.
+    /// The peer did not answer before the deadline.
     DeadlineExceeded,
-    /// Anything else: no connection, no name, no trust.
+    /// Another failure: of the connection, of name resolution, of TLS.
     Other,
 }
 
 impl NotifyError {
-    /// A failure that another attempt does not mend.
+    /// Creates an error that a retry does not help.
     #[must_use]
     pub fn new(class: FailureClass, text: impl Into<String>) -> Self {
         Self {
@@ -50,14 +50,14 @@ impl NotifyError {
         }
     }
 
-    /// Says that another attempt may help.
+    /// Marks the error as retryable.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.is_retryable = true;
         self
     }
 
-    /// Says how long to wait before the next attempt.
+    /// Sets the time to wait before the next attempt.
     #[must_use]
     pub fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
@@ -83,7 +83,7 @@ impl FailureClass {
         Self::Other,
     ];
 
-    /// Its name: the value of the label `reason`.
+    /// The value of the label `reason` in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

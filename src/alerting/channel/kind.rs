@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "email")]
-use super::EmailOptions;
-use super::{
-    AlertmanagerOptions, AlertmanagerPeer, ConsoleOptions, HttpClient, Notifier, PagerDutyOptions,
-    SlackOptions, WebhookOptions,
-};
+use self::options::*;
+use super::{AlertmanagerPeer, Notifier, TemplateFiles};
 use crate::{
     alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
+    net::OutgoingClient,
     settings::Variable,
 };
 
@@ -19,9 +16,11 @@ pub(crate) struct ChannelContext<'a> {
     /// The name of the channel in the configuration.
     pub(crate) name: &'a str,
     /// The client for HTTP requests.
-    pub(crate) client: &'a HttpClient,
+    pub(crate) client: &'a OutgoingClient,
     /// `service.name`.
     pub(crate) service: &'a str,
+    /// The files whose templates a channel without files of its own can call.
+    pub(crate) template_files: &'a TemplateFiles,
 }
 
 /// The receivers that a channel was built into.
@@ -59,7 +58,12 @@ pub(crate) trait ChannelSpec {
 }
 
 macro_rules! channels {
-    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident($options:ident),)+) => {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident($module:ident::$options:ident),)+) => {
+        /// The options of every channel.
+        pub(crate) mod options {
+            $($(#[cfg($cfg)])? pub use crate::alerting::channel::$module::$options;)+
+        }
+
         /// The kind of a channel, with its options.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -124,16 +128,16 @@ macro_rules! channels {
 
 channels! {
     /// Lines on standard error.
-    Console(ConsoleOptions),
+    Console(console::ConsoleOptions),
     /// An incoming webhook of Slack.
-    Slack(SlackOptions),
+    Slack(slack::SlackOptions),
     /// `PagerDuty`'s Events API v2.
-    PagerDuty(PagerDutyOptions),
+    PagerDuty(pagerduty::PagerDutyOptions),
     /// E-mail.
     #[cfg(feature = "email")]
-    Email(EmailOptions),
+    Email(email::EmailOptions),
     /// A POST request with the body of Alertmanager's webhook.
-    Webhook(WebhookOptions),
+    Webhook(webhook::WebhookOptions),
     /// Alertmanagers, each of which receives every alert and does grouping and silences itself.
-    Alertmanager(AlertmanagerOptions),
+    Alertmanager(alertmanager::AlertmanagerOptions),
 }

@@ -1,4 +1,4 @@
-//! What a channel is told: Alertmanager's template data, and what it does not have.
+//! Defines the message that a channel sends: Alertmanager's template data with a severity, a reason and a dedup key.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,38 +8,39 @@ use crate::alerting::{Alert, Severity, alert::shared};
 
 /// A message about one group of alerts.
 ///
-/// The fields up to `truncated_alerts` are Alertmanager's, with its meaning; the rest is ours.
+/// The fields up to `truncated_alerts` have the meaning of Alertmanager's fields; Alertmanager lacks the other fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// The receiver that the route named.
+    /// The receiver that the route names.
     pub receiver: String,
-    /// Firing while one of the alerts is.
+    /// Firing while an alert of the group fires.
     pub status: Status,
     /// The alerts of the group, in a stable order.
     pub alerts: Vec<MessageAlert>,
-    /// The labels that make the group.
+    /// The labels by which the alerts are grouped.
     pub group_labels: BTreeMap<String, String>,
     /// The labels that all alerts share.
     pub common_labels: BTreeMap<String, String>,
     /// The annotations that all alerts share.
     pub common_annotations: BTreeMap<String, String>,
-    /// Where a browser finds the observatory.
+    /// The URL of the observatory for browsers.
     pub external_url: String,
     /// Identifies the group: the route's matchers and the group's labels.
     pub group_key: String,
-    /// Alerts that were left out because the channel takes only so many.
+    /// The number of alerts that were left out because of the channel's limit.
     pub truncated_alerts: usize,
-    /// The worst severity of the alerts that fire (of all, when none does), raised by each escalation.
+    /// The highest severity of the firing alerts, or of all alerts of a resolved group, raised by each escalation.
     pub severity: Severity,
-    /// How often the group was escalated; 0 for the first message.
+    /// The number of escalations of the group.
     pub escalation_step: usize,
-    /// The same for every message about a group, also after a restart and from every replica: 64 hexadecimal digits.
-    /// Whoever is told twice can tell by it.
+    /// The key of the group, the same for all messages of all replicas, also after a restart: 64 hexadecimal digits. A
+    /// receiver drops duplicates by this key.
     pub dedup_key: String,
-    /// Why this is sent now.
+    /// The reason of the message.
     pub reason: Reason,
-    /// When it became due, in milliseconds since the epoch: the same for every attempt. 0 where nobody knows.
+    /// The time at which the message became due, in milliseconds since the epoch, the same for every attempt. 0: not
+    /// known.
     #[serde(default)]
     pub created_at: i64,
 }
@@ -48,60 +49,60 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MessageAlert {
-    /// Whether it fired when the message was made.
+    /// The status of the alert at the time of the message.
     pub status: Status,
     /// The alert.
     #[serde(with = "shared")]
     pub alert: Arc<Alert>,
-    /// Identifies its label set.
+    /// Identifies the labels of the alert.
     pub fingerprint: u64,
 }
 
-/// Whether something is wrong.
+/// The status of an alert or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is.
+    /// The alert fires.
     Firing,
-    /// It was.
+    /// The alert has resolved.
     Resolved,
 }
 
-/// Why a message is sent.
+/// The reason of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// The group is told of for the first time.
+    /// The first message about the group.
     New,
-    /// Alerts have joined it.
+    /// Alerts have joined the group.
     Changed,
-    /// Some of its alerts are over.
+    /// Some alerts of the group have resolved.
     SomeResolved,
-    /// All of its alerts are over.
+    /// All alerts of the group have resolved.
     AllResolved,
-    /// Nothing has changed for the repeat interval.
+    /// The repeat interval has passed without a change.
     Repeat,
-    /// Nobody has acknowledged in time.
+    /// No acknowledgement came in time.
     Escalation,
-    /// Somebody has acknowledged.
+    /// A person has acknowledged the group.
     Acknowledged {
-        /// Who it was.
+        /// The person.
         by: String,
-        /// What they said.
+        /// The person's comment.
         comment: String,
     },
-    /// Another channel could not deliver it.
+    /// Another channel failed to deliver the message.
     Fallback {
-        /// Which one.
+        /// The failed channel.
         channel: String,
     },
-    /// Somebody wants to see whether it arrives.
+    /// A test of the channel.
     Test,
 }
 
 impl Status {
-    /// Its name, as in Alertmanager's payloads.
+    /// The name of the status in Alertmanager's payloads.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +113,7 @@ impl Status {
 }
 
 impl Message {
-    /// An empty message; [`Message::with_alerts`] fills it.
+    /// Creates a message without alerts; [`Message::with_alerts`] adds them.
     pub(crate) fn new(receiver: impl Into<String>, group_key: impl Into<String>) -> Self {
         let group_key = group_key.into();
         Self {
@@ -133,13 +134,13 @@ impl Message {
         }
     }
 
-    /// The SHA-256 of the group key: what Alertmanager gives `PagerDuty`.
+    /// The SHA-256 of the group key, which Alertmanager sends to `PagerDuty` as well.
     pub(crate) fn dedup_key_of(group_key: &str) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA256, group_key.as_bytes());
         hex(digest.as_ref())
     }
 
-    /// A message that says that it is only a test.
+    /// Creates the message of a channel test.
     #[must_use]
     pub fn test(receiver: impl Into<String>, now: i64) -> Self {
         let labels = [("alertname", "ObservatoryTest"), ("severity", "info")];
@@ -155,20 +156,20 @@ impl Message {
         message
     }
 
-    /// The same about another group: what is told of it opens and closes nothing of anybody else's.
+    /// Returns the message with another group key, so that it opens and closes no incident of a real group.
     pub(crate) fn with_group_key(mut self, group_key: impl Into<String>) -> Self {
         self.group_key = group_key.into();
         self.dedup_key = Self::dedup_key_of(&self.group_key);
         self
     }
 
-    /// The same, once all of it is over.
-    pub(crate) fn over(&self, now: i64) -> Self {
+    /// Returns the message with all alerts resolved at `now`.
+    pub(crate) fn resolved(&self, now: i64) -> Self {
         let severity = self.severity;
         let alerts = self.alerts.iter().map(|alert| {
-            let mut over = Alert::clone(&alert.alert);
-            over.ends_at = now;
-            MessageAlert::new(Arc::new(over), Status::Resolved)
+            let mut resolved = Alert::clone(&alert.alert);
+            resolved.ends_at = now;
+            MessageAlert::new(Arc::new(resolved), Status::Resolved)
         });
         let mut message = self.clone().with_alerts(alerts.collect());
         message.severity = severity;
@@ -176,7 +177,7 @@ impl Message {
         message
     }
 
-    /// Puts the alerts in, and what follows from them: status, severity, common labels and annotations.
+    /// Sets the alerts and the fields that depend on them: status, severity, common labels and annotations.
     pub(crate) fn with_alerts(mut self, alerts: Vec<MessageAlert>) -> Self {
         let is_firing = |alert: &&MessageAlert| alert.status == Status::Firing;
         self.status = match alerts.iter().find(is_firing) {
@@ -202,8 +203,8 @@ impl Message {
         self
     }
 
-    /// At most `max` of its alerts, the first ones; 0 means all. What they have in common is worked out again, as
-    /// Alertmanager does.
+    /// Returns the message with its first `max` alerts; 0 means all alerts. The common labels and annotations are those
+    /// of the remaining alerts, as in Alertmanager.
     #[must_use]
     pub fn truncated(&self, max: usize) -> Self {
         if max == 0 || self.alerts.len() <= max {
@@ -218,7 +219,7 @@ impl Message {
         message
     }
 
-    /// How many of its alerts fire.
+    /// The number of firing alerts.
     #[must_use]
     pub fn firing_count(&self) -> usize {
         let firing = self
@@ -228,7 +229,7 @@ impl Message {
         firing.count()
     }
 
-    /// What a person reads first: `[FIRING:2] HighErrorRate (critical)`.
+    /// The title of the message: `[FIRING:2] HighErrorRate (critical)`.
     #[must_use]
     pub fn title(&self) -> String {
         let name = self
@@ -256,7 +257,7 @@ impl MessageAlert {
     }
 }
 
-/// Lower-case hexadecimal digits.
+/// Writes bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
@@ -265,7 +266,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The pairs that all alerts have.
+/// Returns the pairs that all alerts share.
 fn common(
     alerts: &[MessageAlert],
     pairs: impl for<'a> Fn(&'a Alert) -> Vec<(&'a str, &'a str)>,

@@ -1,8 +1,8 @@
-//! Turns a [`Message`] into something that a person, or another system, gets.
+//! Sends each [`Message`] to a person or another system: Slack, `PagerDuty`, e-mail, webhooks, the console.
 //!
-//! A [`Notifier`] is one address: one URL, one mailbox. It makes one attempt and says what came of it; retries,
-//! backoff, deadlines and the outbox are the runner's. A channel of several addresses is several notifiers, so that
-//! none of them waits for another.
+//! A [`Notifier`] sends to one address: one URL, one mailbox. It makes one attempt and returns the result; the runner
+//! does retries, backoff, deadlines and the outbox. A channel with several addresses has several notifiers, so that no
+//! address waits for another.
 
 mod alertmanager;
 mod console;
@@ -13,7 +13,6 @@ mod error;
 mod http;
 mod kind;
 mod message;
-mod pace;
 mod pagerduty;
 mod payload;
 mod slack;
@@ -23,38 +22,37 @@ mod webhook;
 use std::{fmt, pin::Pin};
 
 #[cfg(feature = "email")]
-pub use self::email::{EmailOptions, Encryption};
+pub use self::email::Encryption;
 pub use self::{
-    alertmanager::{AlertmanagerOptions, AlertmanagerPeer},
-    console::{Console, ConsoleOptions},
+    alertmanager::AlertmanagerPeer,
+    console::Console,
     error::{FailureClass, NotifyError},
-    http::{HttpClient, HttpClientError, HttpOptions},
     kind::ChannelKind,
     message::{Message, MessageAlert, Reason, Status},
-    pagerduty::PagerDutyOptions,
-    slack::SlackOptions,
-    webhook::{Webhook, WebhookOptions},
+    template::TemplateFiles,
+    webhook::Webhook,
 };
 pub(crate) use self::{
-    kind::{Built, ChannelContext, ChannelSpec, variables},
+    kind::{Built, ChannelContext, ChannelSpec, options, variables},
     message::hex,
 };
 
-/// What [`Notifier::notify`] returns.
+/// The result of [`Notifier::notify`].
 pub type NotifyFuture<'a> = Pin<Box<dyn Future<Output = Result<Receipt, NotifyError>> + Send + 'a>>;
 
 /// Sends messages to one address.
 ///
-/// It is called on the observatory's own thread, by one task per address, with one message at a time. It must not
-/// block: wait with `tokio`, or hand the work to a thread. An error that is retryable is tried again with backoff
-/// until the message's deadline; any other one is final. A message may come twice, after a crash or after an answer
-/// that got lost: [`Message::dedup_key`] is the same then. A panic fails this message only.
+/// The runner calls a notifier on the observatory's own thread, in one task per address, with one message at a time. A
+/// notifier must not block the thread: it waits with `tokio`, or hands blocking work to another thread. After a
+/// retryable error the runner tries again with backoff until the message's deadline; any other error is final. A
+/// message may come twice, after a crash or a lost answer: [`Message::dedup_key`] is the same then. A panic fails the
+/// current message only.
 ///
 /// ```
 /// use llm_observatory::alerting::{FailureClass, Message, Notifier, NotifyError, NotifyFuture, Receipt};
 /// use tokio::{io::AsyncWriteExt, net::TcpStream};
 ///
-/// /// Writes a line to whoever listens there.
+/// /// Writes a line to a TCP listener.
 /// #[derive(Debug)]
 /// struct Line {
 ///     address: String,
@@ -78,18 +76,18 @@ pub trait Notifier: fmt::Debug + Send + Sync {
     /// Makes one attempt.
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a>;
 
-    /// Whether a message opens what only its end closes, such as an incident: a test is closed again then.
-    /// Default: false.
+    /// Whether a message opens an incident that only a resolved message closes. The runner closes the incident of a
+    /// test message. Default: false.
     fn opens_incidents(&self) -> bool {
         false
     }
 }
 
-/// What a peer said when it accepted a message.
+/// The answer of a peer that accepted a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
-    /// Its answer in a few words, such as `200 OK`; the history keeps it.
+    /// The answer in a few words, such as `200 OK`. The history keeps it.
     pub answer: String,
 }
 

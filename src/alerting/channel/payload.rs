@@ -1,4 +1,4 @@
-//! The bodies that Alertmanager's webhook sends, and that its API takes.
+//! Writes the body of Alertmanager's webhook, and the body that Alertmanager's API accepts.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Message, Status};
 use crate::alerting::Alert;
 
-/// Go's zero time: what an alert that fires has as its end.
+/// Go's zero time: the end of an alert that fires.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Alertmanager's webhook body, version 4.
@@ -41,7 +41,7 @@ struct BodyAlert<'m> {
     fingerprint: String,
 }
 
-/// An alert as `POST /api/v2/alerts` takes it.
+/// An alert as `POST /api/v2/alerts` accepts it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PostedAlert<'a> {
@@ -90,7 +90,7 @@ pub(super) fn posted(alerts: &[Arc<Alert>]) -> Result<Vec<u8>, serde_json::Error
             labels: labels(alert),
             annotations: &alert.annotations,
             starts_at: time(alert.starts_at),
-            // Without an end, Alertmanager waits for its own `resolve_timeout`.
+            // An alert without an end resolves after Alertmanager's `resolve_timeout`.
             ends_at: (alert.ends_at != i64::MAX).then(|| time(alert.ends_at)),
             generator_url: &alert.generator_url,
         })
@@ -143,7 +143,7 @@ mod tests {
         message
     }
 
-    /// The fixtures' texts that are about another moment, or that its rule wrote and ours did not.
+    /// Removes the times, and the texts that only the rule of the fixtures writes.
     fn without_times(mut body: Value) -> Value {
         for alert in body["alerts"].as_array_mut().unwrap() {
             alert["annotations"]

@@ -1,4 +1,4 @@
-//! Posts the body that Alertmanager's webhook posts, signed where a key is set.
+//! Posts the body of Alertmanager's webhook, signed if a key is set.
 
 use std::{
     collections::BTreeMap,
@@ -14,28 +14,29 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture, hex,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    hex,
+    http::{Post, prepare},
     payload,
-    template::{Blank, Escape, Slot, Templates},
+    template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ExportedChannel, RoutingError},
+    net::OutgoingClient,
     privacy::Secret,
     settings::Variable,
 };
 
-/// Seconds since the epoch at which the body was signed.
+/// The time of the signature in seconds since the epoch.
 const TIMESTAMP_HEADER: &str = "x-observatory-timestamp";
-/// `sha256=` and the HMAC of timestamp, a full stop, and the body.
+/// `sha256=` and the HMAC of the timestamp, a full stop and the body.
 const SIGNATURE_HEADER: &str = "x-observatory-signature";
 /// The group's dedup key.
 const DEDUP_HEADER: &str = "x-observatory-dedup-key";
-/// Why the body is not the template's.
+/// The error of a failed template.
 const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
 
-/// The text that a template can give.
+/// The text that a template can replace.
 const SLOTS: [Slot; 1] = [Slot {
     name: "body",
     escape: Escape::Json,
@@ -46,16 +47,18 @@ const SLOTS: [Slot; 1] = [Slot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WebhookOptions {
-    /// Where it posts to; each URL is told on its own.
+    /// The URLs. Each URL gets every message.
     pub urls: Vec<Secret>,
-    /// Headers beside ours, such as `authorization`.
+    /// Headers beside the channel's own, such as `authorization`.
     pub headers: BTreeMap<String, Secret>,
-    /// Signs the body with HMAC-SHA256, so that the peer knows who sent it and when.
+    /// The key of an HMAC-SHA256 signature of time and body.
     pub signing_key: Option<Secret>,
-    /// Alerts in one message at most; 0 for all. Default: all.
+    /// The maximum number of alerts in one message; 0 for no limit. Default: no limit.
     pub max_alerts: usize,
-    /// A template for `body`, which must give JSON; see `docs/alert-templates.md`.
+    /// A template for `body`, which must write JSON; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 /// One URL of a webhook channel.
@@ -65,11 +68,11 @@ pub struct Webhook {
     headers: HeaderMap,
     key: Option<hmac::Key>,
     max_alerts: usize,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl WebhookOptions {
-    /// A webhook without headers and signature.
+    /// Creates the options of a webhook without headers and signature.
     #[must_use]
     pub fn new<S: Into<Arc<str>>>(urls: impl IntoIterator<Item = S>) -> Self {
         Self {
@@ -78,10 +81,18 @@ impl WebhookOptions {
             signing_key: None,
             max_alerts: 0,
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
@@ -95,28 +106,29 @@ impl WebhookOptions {
         self
     }
 
-    /// Signs every body with this key.
+    /// Signs each body with this key.
     #[must_use]
     pub fn with_signing_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.signing_key = Some(Secret::new(key));
         self
     }
 
-    /// Sends at most so many alerts in one message.
+    /// Sets the maximum number of alerts in one message.
     #[must_use]
     pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
         self.max_alerts = max_alerts;
         self
     }
 
-    /// The notifiers of the channel with this name: one for each URL.
+    /// Builds the notifiers of the channel with this name: one for each URL.
     ///
     /// # Errors
-    /// When there is no URL, one is none, or a header cannot be sent. The error does not show the URL.
+    /// If there is no URL, a URL or a template does not parse, or a header cannot be sent. The error does not show the
+    /// URL.
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let error = |key: &'static str, problem: String| {
             Err(RoutingError::new(format!("channel {name:?}"), key, problem))
@@ -133,10 +145,11 @@ impl WebhookOptions {
                 return error("url", format!("number {}: {problem}", at + 1));
             }
         }
-        let templates = Templates::new(name, &SLOTS, &self.templates)?;
+        let templates = Templates::new(name, &SLOTS, &self.templates, &self.template_files)?;
         let key = self.signing_key.as_ref();
         let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()));
         let webhooks = self.urls.iter().map(|url| {
+            prepare(client, url);
             let webhook = Webhook {
                 templates: templates.clone(),
                 url: url.clone(),
@@ -151,7 +164,7 @@ impl WebhookOptions {
     }
 }
 
-/// Says what is wrong with a URL, without showing it.
+/// Checks a URL. The error does not show the URL.
 pub(super) fn check_url(url: &Secret) -> Result<(), String> {
     let uri: Uri = url
         .expose()
@@ -168,7 +181,7 @@ pub(super) fn check_url(url: &Secret) -> Result<(), String> {
     }
 }
 
-/// The headers, or the name of one that cannot be sent.
+/// Returns the headers, or the name of a header that cannot be sent.
 pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &str> {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
@@ -188,7 +201,7 @@ pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &st
 impl Notifier for Webhook {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         Box::pin(async move {
-            let wrong = |error: &dyn fmt::Display| {
+            let write_error = |error: &dyn fmt::Display| {
                 NotifyError::new(
                     FailureClass::Other,
                     format!("cannot write the body: {error}"),
@@ -198,19 +211,19 @@ impl Notifier for Webhook {
             let rendered = self.templates.render(&message);
             let body = match rendered.get("body") {
                 Some(body) => body.as_bytes().to_vec(),
-                None => payload::webhook(&message).map_err(|error| wrong(&error))?,
+                None => payload::webhook(&message).map_err(|error| write_error(&error))?,
             };
             let mut headers = self.headers.clone();
             let mut set = |name: &'static str, value: String| {
                 HeaderValue::try_from(value).map(|value| headers.insert(name, value))
             };
-            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| wrong(&error))?;
+            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| write_error(&error))?;
             if !rendered.note.is_empty() {
-                // A header takes ASCII.
+                // A header's value is ASCII.
                 let note = rendered
                     .note
                     .replace(|c: char| !matches!(c, ' '..='~'), "?");
-                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| wrong(&error))?;
+                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| write_error(&error))?;
             }
             if let Some(key) = &self.key {
                 let since = SystemTime::now()
@@ -218,11 +231,11 @@ impl Notifier for Webhook {
                     .unwrap_or_default();
                 let seconds = since.as_secs().to_string();
                 let signature = format!("sha256={}", sign(key, &seconds, &body));
-                set(TIMESTAMP_HEADER, seconds).map_err(|error| wrong(&error))?;
-                set(SIGNATURE_HEADER, signature).map_err(|error| wrong(&error))?;
+                set(TIMESTAMP_HEADER, seconds).map_err(|error| write_error(&error))?;
+                set(SIGNATURE_HEADER, signature).map_err(|error| write_error(&error))?;
             }
             let post = Post::new(&self.url, body).with_headers(headers);
-            self.client.post(post).await
+            post.deliver(&self.client).await
         })
     }
 }
@@ -259,7 +272,10 @@ impl ChannelSpec for WebhookOptions {
     }
 
     fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
-        self.build(context.name, context.client)
+        let mut options = self.clone();
+        options.template_files = self.template_files.or_default(context.template_files);
+        options
+            .build(context.name, context.client)
             .map(Built::Notifiers)
     }
 
@@ -278,7 +294,7 @@ impl ChannelSpec for WebhookOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerting::HttpOptions;
+    use crate::ClientOptions;
 
     #[test]
     fn a_signature_is_what_anybody_computes_with_the_key() {
@@ -292,12 +308,13 @@ mod tests {
     fn a_template_gives_the_body_if_it_gives_json() {
         let body = |source: &str| {
             let sources = BTreeMap::from([("body".to_owned(), source.to_owned())]);
-            let templates = Templates::new("ops", &SLOTS, &sources).unwrap();
+            let templates =
+                Templates::new("ops", &SLOTS, &sources, &TemplateFiles::none()).unwrap();
             let rendered = templates.render(&Message::test("all", 0));
             let body = rendered.get("body").map(str::to_owned);
             body.ok_or(rendered.note)
         };
-        let ours = body("{\"who\": {{ receiver }}, \"labels\": {{ common_labels }}}").unwrap();
+        let ours = body("{\"who\": {{ .Receiver }}, \"labels\": {{ .CommonLabels }}}").unwrap();
         let ours: serde_json::Value = serde_json::from_str(&ours).unwrap();
         assert_eq!(ours["who"], "all");
         assert_eq!(ours["labels"]["alertname"], "ObservatoryTest");
@@ -306,13 +323,13 @@ mod tests {
             assert!(note.starts_with(expected), "{note}");
         };
         check("{", "A template failed: body gave no JSON: ");
-        check("{{ a.b.c }}", "A template failed: ");
+        check("{{ .Nothing.At.All }}", "A template failed: ");
         check(" \n", "A template failed: body gave an empty text");
     }
 
     #[test]
     fn what_is_wrong_is_named_and_the_url_is_not_shown() {
-        let client = HttpClient::new(&HttpOptions::default()).unwrap();
+        let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
         let check = |options: WebhookOptions, expected: &str| {
             let error = options.build("ops", &client).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -10,9 +10,8 @@ use tokio::sync::mpsc;
 
 use super::{TimeSource, attempt::attempt};
 use crate::{
-    alerting::{
-        FailureClass, Notifier, NotifyError, Receipt, dispatch::Notification, outbox::Backoff,
-    },
+    alerting::{FailureClass, Notifier, NotifyError, Receipt, dispatch::Notification},
+    net::Backoff,
     runtime::{random::random_unit, unix_ms::UnixMs},
 };
 
@@ -92,7 +91,7 @@ impl AddressWorker {
             match result {
                 Err(error) if error.is_retryable => {
                     failures += 1;
-                    let delay = self.backoff.delay(failures, random_unit());
+                    let delay = self.backoff.wait(failures, random_unit());
                     not_before = self.now() + retry_delay(delay, error.retry_after);
                     queued.maybe_received |= error.maybe_received;
                     queued.last_error = Some(error);

@@ -140,7 +140,7 @@ impl Notifications {
             })
             .map(|(at, message)| {
                 let resolved = TestMessage {
-                    message: message.message.over(now),
+                    message: message.message.resolved(now),
                     ..message.clone()
                 };
                 (at, resolved)

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::alerting::{DispatchOptions, Routing, RoutingError, StoreError, outbox::Backoff};
+use crate::{
+    alerting::{DispatchOptions, Routing, RoutingError, StoreError},
+    net::Backoff,
+};
 
 /// The default time limit of an attempt. A notifier must complete or fail within this time.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use super::{PeerCounts, address_worker::retry_delay};
 use crate::{
-    alerting::{Alert, AlertmanagerPeer, outbox::Backoff},
+    alerting::{Alert, AlertmanagerPeer},
+    net::Backoff,
     runtime::random::random_unit,
 };
 
@@ -97,7 +98,7 @@ impl PeerQueue {
                 Err(error) if error.is_retryable => {
                     failures += 1;
                     self.requeue(batch);
-                    retry_delay(backoff.delay(failures, random_unit()), error.retry_after)
+                    retry_delay(backoff.wait(failures, random_unit()), error.retry_after)
                 }
                 Err(error) => {
                     tracing::warn!(peer = self.name(), %error, "an Alertmanager rejected alerts");

@@ -8,7 +8,7 @@ use super::{Dispatcher, group::Group};
 use crate::{
     alerting::{
         Reason,
-        route::{Sources, are_met},
+        route::{InhibitSources, matches_all},
     },
     query::Matcher,
     runtime::unix_ms::UnixMs,
@@ -84,7 +84,7 @@ impl Dispatcher {
                 .filter(|(_, labels)| match target {
                     AcknowledgeTarget::Group(key) => group.key == *key,
                     AcknowledgeTarget::DedupKey(key) => group.dedup_key() == *key,
-                    AcknowledgeTarget::Alerts(matchers) => are_met(matchers, labels),
+                    AcknowledgeTarget::Alerts(matchers) => matches_all(matchers, labels),
                 })
                 .map(|(fingerprint, _)| fingerprint)
                 .collect();
@@ -115,7 +115,7 @@ impl Dispatcher {
         let Some(acknowledgement) = group.acknowledgement.clone() else {
             return;
         };
-        let snapshot = self.snapshot(group, &Sources::default(), now);
+        let snapshot = self.snapshot(group, &InhibitSources::default(), now);
         if !group.is_acknowledged(&snapshot.firing) {
             return;
         }

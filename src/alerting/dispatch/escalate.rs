@@ -2,7 +2,7 @@
 
 use super::{Dispatcher, duration_from_ms, flush::Snapshot, group::Group};
 use crate::{
-    alerting::{Reason, route::Sources},
+    alerting::{Reason, route::InhibitSources},
     runtime::unix_ms::UnixMs,
 };
 
@@ -11,7 +11,7 @@ impl Dispatcher {
     ///
     /// If a silence, an inhibition or a mute interval suppresses every firing alert at that time, the step is not
     /// executed, and its delay starts again.
-    pub(super) fn escalate(&mut self, group: &mut Group, sources: &Sources, now: UnixMs) {
+    pub(super) fn escalate(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
         self.send_deferred(group, sources, now);
         if group
             .escalation
@@ -68,7 +68,7 @@ impl Dispatcher {
 
     /// Notifies the addresses that had a notification in flight when their step was executed, unless the group is
     /// resolved, suppressed or acknowledged in the meantime.
-    fn send_deferred(&mut self, group: &mut Group, sources: &Sources, now: UnixMs) {
+    fn send_deferred(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
         let Some(state) = &group.escalation else {
             return;
         };

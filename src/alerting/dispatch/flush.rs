@@ -12,7 +12,7 @@ use crate::{
     alerting::{
         Message, MessageAlert, Reason, Severity, Status,
         alert::label_map,
-        route::{Destination, Sources, are_met},
+        route::{Destination, InhibitSources, matches_all},
     },
     query::Labels,
     runtime::unix_ms::UnixMs,
@@ -37,7 +37,7 @@ impl Dispatcher {
             .alerts
             .iter()
             .filter(|(_, entry)| !entry.is_resolved_at(now));
-        let sources = Sources::new(rules, firing.map(|(_, entry)| &entry.alert.labels));
+        let sources = InhibitSources::new(rules, firing.map(|(_, entry)| &entry.alert.labels));
         for id in due {
             let Some(mut group) = self.groups.remove(id) else {
                 continue;
@@ -51,7 +51,7 @@ impl Dispatcher {
         }
     }
 
-    fn flush(&mut self, group: &mut Group, sources: &Sources, now: UnixMs) {
+    fn flush(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
         group.next_flush = now + group.group_interval;
         group.has_flushed = true;
         group.flushed_revision = self.alerts.revision();
@@ -104,7 +104,12 @@ impl Dispatcher {
     /// back in two cases only: while other notified alerts of the group fire but are suppressed, because a message with
     /// resolved alerts only would mean that the whole group is resolved; and while a mute interval suppresses every
     /// message.
-    pub(super) fn snapshot(&mut self, group: &Group, sources: &Sources, now: UnixMs) -> Snapshot {
+    pub(super) fn snapshot(
+        &mut self,
+        group: &Group,
+        sources: &InhibitSources,
+        now: UnixMs,
+    ) -> Snapshot {
         let router = &self.router;
         let silences = self.silences.active_at(now.as_i64());
         let is_muted = group
@@ -128,11 +133,14 @@ impl Dispatcher {
                 alert: Arc::clone(&entry.alert),
                 fingerprint: *fingerprint,
             };
-            let count = if sources.inhibit(&router.inhibit_rules, labels) {
+            let count = if sources.is_inhibited(&router.inhibit_rules, labels) {
                 &mut self.counts.inhibition
             } else if is_muted {
                 &mut self.counts.mute_interval
-            } else if silences.iter().any(|matchers| are_met(matchers, labels)) {
+            } else if silences
+                .iter()
+                .any(|matchers| matches_all(matchers, labels))
+            {
                 &mut self.counts.silence
             } else {
                 alerts.push(alert);

@@ -12,7 +12,7 @@ use super::{acknowledge::Acknowledgement, dedup::LogEntry, duration_from_ms};
 use crate::{
     alerting::{
         Message,
-        route::{Destination, Node},
+        route::{Destination, RouteNode},
     },
     query::Labels,
     runtime::unix_ms::UnixMs,
@@ -68,7 +68,7 @@ pub(crate) struct EscalationState {
 }
 
 impl Group {
-    pub(super) fn new(route: usize, node: &Node, labels: &Labels) -> Self {
+    pub(super) fn new(route: usize, node: &RouteNode, labels: &Labels) -> Self {
         let key = format!("{}:{labels}", node.key);
         Self {
             // The names of receivers do not contain the unit separator.
@@ -138,7 +138,7 @@ impl Group {
     /// Schedules the first flush after an alert has joined.
     pub(super) fn schedule(
         &mut self,
-        node: &Node,
+        node: &RouteNode,
         starts_at: UnixMs,
         now: UnixMs,
         is_damped: bool,

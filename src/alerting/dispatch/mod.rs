@@ -201,7 +201,7 @@ impl Dispatcher {
     pub(crate) fn adopt_silences(&mut self, silences: Vec<Silence>) {
         for silence in silences {
             let id = silence.id.clone();
-            if self.silences.adopt(silence) {
+            if self.silences.insert_if_absent(silence) {
                 self.dirty.silences.insert(id);
             }
         }
@@ -220,7 +220,7 @@ impl Dispatcher {
     /// Returns an active silence that matches these labels.
     pub(crate) fn silence_of(&self, labels: &Labels, now: UnixMs) -> Option<&Silence> {
         self.silences
-            .get(self.silences.muting(labels, now.as_i64())?)
+            .get(self.silences.silenced_by(labels, now.as_i64())?)
     }
 
     /// Returns the counts of suppressed and dropped alerts, by reason.

@@ -1,39 +1,41 @@
-//! An alert rule that runs.
+//! Evaluates an alert rule and collects the alerts to be sent.
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::group::{RuleAt, query, samples_of};
-use super::health::Health;
-use super::series::Written;
+use super::group::{RuleContext, query, samples_of};
+use super::health::RuleHealth;
+use super::series::WrittenSeries;
 use crate::alerting::rule::compile::{CompiledAlert, CompiledCondition};
 use crate::alerting::rule::{MetricsView, NoData, OnError, duration};
-use crate::alerting::state::{Instance, Met, RuleState, Sending, Timing, Unmet};
+use crate::alerting::state::{
+    AlertInstance, ConditionMatch, RuleState, RuleTiming, SendTiming, Unmet,
+};
 use crate::alerting::template::{self, Shared};
 use crate::alerting::{Alert, trace_link};
 use crate::query::engine::{QueryError, VectorSample};
 use crate::query::store::Point;
 use crate::query::{Label, Labels, LabelsBuilder};
 
-/// The label that tells an alert about the rule itself from one about what it watches.
-const REASON: &str = "alert_reason";
+/// The label of alerts about the rule itself, as opposed to alerts about the monitored service.
+const REASON_LABEL: &str = "alert_reason";
 
-/// Milliseconds before an alert was first seen in which the traces behind it may have ended: most rules look that far.
-const LOOK_BACK: i64 = 5 * 60_000;
+/// Milliseconds before an alert became active in which the traces behind it may have ended; the range of most rules.
+const TRACE_LOOK_BACK_MS: i64 = 5 * 60_000;
 
 #[derive(Debug)]
 pub(super) struct AlertRunner {
     pub(super) compiled: CompiledAlert,
     pub(super) enabled: bool,
     pub(super) state: RuleState,
-    pub(super) written: Written,
-    pub(super) health: Health,
+    pub(super) series: WrittenSeries,
+    pub(super) health: RuleHealth,
     alert_name: Label,
 }
 
-/// What the condition gave.
-struct Found {
+/// The result of a condition.
+struct ConditionResult {
     samples: Vec<VectorSample>,
-    /// Samples have a value, what a closure says has none.
+    /// Whether the samples have a value; the result of a closure has no value.
     has_value: bool,
     no_data: bool,
 }
@@ -45,12 +47,12 @@ impl AlertRunner {
             enabled: compiled.rule.enabled,
             compiled,
             state: RuleState::default(),
-            written: Written::default(),
-            health: Health::default(),
+            series: WrittenSeries::default(),
+            health: RuleHealth::default(),
         }
     }
 
-    /// Where the expression can be looked at.
+    /// Returns the URL that shows the expression.
     pub(super) fn generator_url(&self, external_url: &str) -> String {
         match &self.compiled.condition {
             CompiledCondition::Expr(prepared) => {
@@ -64,39 +66,43 @@ impl AlertRunner {
         }
     }
 
-    /// Evaluates the rule, and writes its series; returns how many samples were taken.
-    pub(super) fn evaluate(&mut self, at: &RuleAt<'_>) -> Result<u64, String> {
+    /// Evaluates the rule and writes its series; returns the number of samples that the store accepted.
+    pub(super) fn evaluate(&mut self, at: &RuleContext<'_>) -> Result<u64, String> {
         let rule = &self.compiled.rule;
-        let timing = Timing {
+        let timing = RuleTiming {
             now: at.now,
             hold_for: duration::to_milliseconds(rule.hold_for),
             keep_firing_for: duration::to_milliseconds(rule.keep_firing_for),
             limit: at.limit,
         };
-        let found = self.find(at);
-        // Whoever cancels wants to be gone: it is no failure, and nothing is known of the alerts.
-        let is_canceled = || at.surroundings.source.control.is_canceled();
+        let outcome = self.evaluate_condition(at);
+        // A cancelled evaluation is not a failure of the rule and must not change the state of its alerts.
+        let is_canceled = || at.context.source.control.is_canceled();
         if is_canceled() {
             return Err(QueryError::Canceled.to_string());
         }
-        let (results, unmet, error) = match found {
-            Ok(found) if found.no_data => match rule.no_data {
-                NoData::Ok => (self.expand(&found, at, None), Unmet::End, None),
+        let (results, unmet, error) = match outcome {
+            Ok(result) if result.no_data => match rule.no_data {
+                NoData::Ok => (self.expand(&result, at, None), Unmet::Resolve, None),
                 NoData::Alert => {
                     let summary = format!("{} has no data", rule.id);
-                    (self.about_itself("no_data", &summary, at), Unmet::End, None)
+                    (
+                        self.alert_about_rule("no_data", &summary, at),
+                        Unmet::Resolve,
+                        None,
+                    )
                 }
-                NoData::KeepLast => (Vec::new(), Unmet::Stay, None),
+                NoData::KeepLast => (Vec::new(), Unmet::Keep, None),
             },
-            Ok(found) => (self.expand(&found, at, None), Unmet::End, None),
+            Ok(result) => (self.expand(&result, at, None), Unmet::Resolve, None),
             Err(error) => {
                 let (results, unmet) = match rule.on_error {
-                    OnError::Ok => (Vec::new(), Unmet::End),
+                    OnError::Ok => (Vec::new(), Unmet::Resolve),
                     OnError::Alert => {
                         let summary = format!("{} cannot be evaluated: {error}", rule.id);
-                        (self.about_itself("error", &summary, at), Unmet::Stay)
+                        (self.alert_about_rule("error", &summary, at), Unmet::Keep)
                     }
-                    OnError::KeepLast => (Vec::new(), Unmet::Stay),
+                    OnError::KeepLast => (Vec::new(), Unmet::Keep),
                 };
                 (results, unmet, Some(error))
             }
@@ -110,67 +116,73 @@ impl AlertRunner {
             .map_err(|error| error.to_string())?;
         let mut samples = Vec::new();
         self.state.series(&mut samples);
-        let taken = self
-            .written
-            .write(at.surroundings.source.store, at.query_time, &samples);
-        error.map_or(Ok(taken), Err)
+        let accepted = self
+            .series
+            .write(at.context.source.store, at.query_time, &samples);
+        error.map_or(Ok(accepted), Err)
     }
 
-    fn find(&self, at: &RuleAt<'_>) -> Result<Found, String> {
-        let source = at.surroundings.source;
+    fn evaluate_condition(&self, at: &RuleContext<'_>) -> Result<ConditionResult, String> {
+        let source = at.context.source;
         match &self.compiled.condition {
             CompiledCondition::Expr(prepared) => {
                 let samples = query(source, prepared, at.query_time)?;
-                // Only where nothing came out does it matter whether anything went in.
+                // The presence of input data matters only if the expression has no result.
                 let mut no_data = samples.is_empty() && !self.compiled.presence.is_empty();
                 for presence in &self.compiled.presence {
                     if no_data {
                         no_data = query(source, presence, at.query_time)?.is_empty();
                     }
                 }
-                Ok(Found {
+                Ok(ConditionResult {
                     samples,
                     has_value: true,
                     no_data,
                 })
             }
             CompiledCondition::When(closure) => {
-                let verdict = match source.closures {
+                let outcome = match source.closures {
                     Some(threads) => {
-                        closure.ask_on_thread(source.engine, threads, at.query_time)?
+                        closure.call_on_thread(source.engine, threads, at.query_time)?
                     }
-                    None => closure.ask(&MetricsView::new(
+                    None => closure.call(&MetricsView::new(
                         source.engine,
                         source.store,
                         source.control,
                         at.query_time,
                     ))?,
                 };
-                Ok(Found {
-                    samples: if verdict.is_met {
-                        vec![bare_sample(at.now)]
+                Ok(ConditionResult {
+                    samples: if outcome.is_met {
+                        vec![unlabeled_sample(at.now)]
                     } else {
                         Vec::new()
                     },
                     has_value: false,
-                    no_data: !verdict.is_met
-                        && verdict.saw_no_data
+                    no_data: !outcome.is_met
+                        && outcome.has_no_data
                         && self.compiled.rule.no_data != NoData::Ok,
                 })
             }
         }
     }
 
-    /// An alert about the rule itself. There is no value that its own summary could state.
-    fn about_itself(&self, reason: &str, summary: &str, at: &RuleAt<'_>) -> Vec<Met> {
-        let mut sample = bare_sample(at.now);
+    /// Returns an alert about the rule itself, with the given summary, because the rule's own summary has no value to
+    /// state.
+    fn alert_about_rule(
+        &self,
+        reason: &str,
+        summary: &str,
+        at: &RuleContext<'_>,
+    ) -> Vec<ConditionMatch> {
+        let mut sample = unlabeled_sample(at.now);
         sample.point.value = f64::NAN;
-        let found = Found {
+        let result = ConditionResult {
             samples: vec![sample],
             has_value: false,
             no_data: true,
         };
-        let mut met = self.expand(&found, at, Some(&Label::new(REASON, reason)));
+        let mut met = self.expand(&result, at, Some(&Label::new(REASON_LABEL, reason)));
         for met in &mut met {
             met.annotations
                 .insert("summary".to_owned(), summary.to_owned());
@@ -179,19 +191,24 @@ impl AlertRunner {
     }
 
     /// Expands the templates for every element.
-    fn expand(&self, found: &Found, at: &RuleAt<'_>, reason: Option<&Label>) -> Vec<Met> {
-        let source = at.surroundings.source;
-        let answer = |text: &str| -> Result<Vec<VectorSample>, QueryError> {
+    fn expand(
+        &self,
+        result: &ConditionResult,
+        at: &RuleContext<'_>,
+        reason: Option<&Label>,
+    ) -> Vec<ConditionMatch> {
+        let source = at.context.source;
+        let run_query = |text: &str| -> Result<Vec<VectorSample>, QueryError> {
             let prepared = source.engine.prepare(text)?;
             let run = source.engine.run(source.store, &prepared);
             samples_of(run.with_control(source.control).at(at.now)?.value)
         };
         let shared = Shared {
-            external_labels: at.surroundings.external_labels,
-            external_url: &at.surroundings.options.external_url,
-            query: &answer,
+            external_labels: at.context.external_labels,
+            external_url: &at.context.options.external_url,
+            query: &run_query,
         };
-        // A plain text is the same for every element: one allocation for all of them.
+        // A text without placeholders is the same for every element and is allocated only once.
         let plain: Vec<Option<Label>> = self
             .compiled
             .labels
@@ -208,7 +225,7 @@ impl AlertRunner {
             labels.remove("__name__");
             for ((name, value), plain) in self.compiled.labels.iter().zip(&plain) {
                 labels.set(plain.clone().unwrap_or_else(|| {
-                    Label::new(Arc::clone(name), value.expand_or_say_why(&context))
+                    Label::new(Arc::clone(name), value.expand_or_error_text(&context))
                 }));
             }
             labels.set(self.alert_name.clone());
@@ -216,54 +233,59 @@ impl AlertRunner {
                 labels.set(reason.clone());
             }
             let annotations = self.compiled.annotations.iter();
-            Met {
+            ConditionMatch {
                 labels: labels.build(),
                 annotations: annotations
-                    .map(|(name, value)| (name.clone(), value.expand_or_say_why(&context)))
+                    .map(|(name, value)| (name.clone(), value.expand_or_error_text(&context)))
                     .collect(),
-                value: found.has_value.then_some(sample.point.value),
+                value: result.has_value.then_some(sample.point.value),
             }
         };
-        found.samples.iter().map(expand).collect()
+        result.samples.iter().map(expand).collect()
     }
 
-    /// What must be told to the router.
-    pub(super) fn tell(&mut self, at: &RuleAt<'_>, interval: i64, out: &mut Vec<Alert>) {
-        let options = at.surroundings.options;
-        let sending = Sending {
+    /// Adds the alerts that must be sent now.
+    pub(super) fn take_due_alerts(
+        &mut self,
+        at: &RuleContext<'_>,
+        interval: i64,
+        out: &mut Vec<Alert>,
+    ) {
+        let options = at.context.options;
+        let timing = SendTiming {
             now: at.now,
             resend_delay: duration::to_milliseconds(options.resend_delay),
             interval,
         };
         let url = self.generator_url(&options.external_url);
-        let external = at.surroundings.external_labels;
-        let evidence = at.surroundings.source.evidence;
-        let selectors = match (&self.compiled.condition, evidence) {
+        let external = at.context.external_labels;
+        let trace_lookup = at.context.source.trace_lookup;
+        let selectors = match (&self.compiled.condition, trace_lookup) {
             (CompiledCondition::Expr(prepared), Some(_)) => prepared.expr().selectors(),
             _ => Vec::new(),
         };
-        let mut looked_up = 0;
-        out.extend(self.state.tell(&sending).map(|alert| {
-            let mut told = outgoing(alert, external, &url);
-            if let Some(evidence) = evidence
+        let mut lookups = 0;
+        out.extend(self.state.take_due(&timing).map(|alert| {
+            let mut sent = to_alert(alert, external, &url);
+            if let Some(trace_lookup) = trace_lookup
                 && alert.resolved_at.is_none()
-                && looked_up < trace_link::MOST
+                && lookups < trace_link::MAX_TRACE_LOOKUPS
             {
-                looked_up += 1;
-                let times = alert.active_at.saturating_sub(LOOK_BACK)..=at.now;
+                lookups += 1;
+                let times = alert.active_at.saturating_sub(TRACE_LOOK_BACK_MS)..=at.now;
                 let trace = selectors.iter().find_map(|selector| {
-                    (evidence.find)(&selector.matchers, &alert.labels, &times)
+                    (trace_lookup.find)(&selector.matchers, &alert.labels, &times)
                 });
                 if let Some(trace) = trace {
-                    evidence.link.annotate(&mut told.annotations, trace);
+                    trace_lookup.link.annotate(&mut sent.annotations, trace);
                 }
             }
-            told
+            sent
         }));
     }
 }
 
-fn bare_sample(timestamp: i64) -> VectorSample {
+fn unlabeled_sample(timestamp: i64) -> VectorSample {
     VectorSample {
         labels: Labels::empty(),
         point: Point {
@@ -273,8 +295,8 @@ fn bare_sample(timestamp: i64) -> VectorSample {
     }
 }
 
-/// An alert as the router gets it: with the external labels that it does not have itself.
-pub(super) fn outgoing(alert: &Instance, external: &Labels, url: &str) -> Alert {
+/// Converts an alert for sending: adds the external labels that the alert does not set.
+pub(super) fn to_alert(alert: &AlertInstance, external: &Labels, url: &str) -> Alert {
     let labels = if external.is_empty() {
         alert.labels.clone()
     } else {
@@ -293,9 +315,9 @@ pub(super) fn outgoing(alert: &Instance, external: &Labels, url: &str) -> Alert 
     out
 }
 
-/// Without what must not leave the process in annotations, which labels and errors get into.
-fn redacted(mut results: Vec<Met>, at: &RuleAt<'_>) -> Vec<Met> {
-    if let Some(redaction) = at.surroundings.source.redaction {
+/// Redacts the annotations, which may contain values of labels and texts of errors.
+fn redacted(mut results: Vec<ConditionMatch>, at: &RuleContext<'_>) -> Vec<ConditionMatch> {
+    if let Some(redaction) = at.context.source.redaction {
         let annotations = results.iter_mut().flat_map(|met| &mut met.annotations);
         for (name, text) in annotations {
             if let Cow::Owned(shown) = redaction.shown_uncut(name, text) {

@@ -1,8 +1,8 @@
-//! Rules that come, change and go while others run.
+//! Loads, replaces, removes, enables and disables rules while other rules run.
 
 use std::collections::BTreeMap;
 
-use super::alert_runner::outgoing;
+use super::alert_runner::to_alert;
 use super::group::{Group, Runner};
 use super::{RuleGroups, Source};
 use crate::alerting::Alert;
@@ -11,28 +11,27 @@ use crate::alerting::rule::{AlertRule, Rule, RuleErrors, RuleGroup};
 use crate::query::engine::Engine;
 use crate::query::store::Retention;
 
-/// What rules are checked against when they are loaded.
+/// The context in which loaded rules are checked.
 #[derive(Clone, Copy, Debug)]
-struct Checks<'a> {
+struct LoadContext<'a> {
     engine: &'a Engine,
     retention: Option<&'a Retention>,
 }
 
-/// The file of rules that code adds.
-pub(crate) const CODE: &str = "code";
-/// Their group.
+/// The file name of the rules that are added from code.
+pub(crate) const CODE_FILE: &str = "code";
+/// The group name of the rules that are added from code.
 const CODE_GROUP: &str = "rules";
 
 impl RuleGroups {
-    /// Loads the groups of a file in place of those that the file had before: all of them, or, where anything is
-    /// wrong, none.
+    /// Replaces the groups of a file. On any problem, the file's previous groups stay loaded.
     ///
-    /// Rules that were there before, by group, name and labels, keep their alerts, as in Prometheus. Alerts whose
-    /// rule is gone are over, and come back to be told: Prometheus forgets them instead, so that they end four
-    /// intervals later, wherever they were sent. A rule that was switched on or off at run time stays so.
+    /// A rule with the same group, name and labels as before keeps its alerts, as in Prometheus. The firing alerts of
+    /// removed rules are returned as resolved. Prometheus drops them instead, so that their receivers consider them
+    /// resolved after four intervals. A rule that was enabled or disabled at run time stays so.
     ///
     /// # Errors
-    /// All that is wrong with the groups; nothing has changed then.
+    /// Returns all problems of the groups; the loaded rules are unchanged.
     pub fn load(
         &mut self,
         file: &str,
@@ -40,67 +39,66 @@ impl RuleGroups {
         source: &Source<'_>,
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
-        let checks = Checks {
+        let context = LoadContext {
             engine: source.engine,
             retention: Some(&source.store.retention()),
         };
-        self.replace(file, groups, checks, now)
+        self.replace_groups(file, groups, context, now)
     }
 
-    /// As [`load`](Self::load), for a store that keeps everything: that of rule tests.
+    /// Loads rules without a check of the retention, for the unbounded store of rule tests; see [`load`](Self::load).
     pub(crate) fn load_unbounded(
         &mut self,
         file: &str,
         groups: Vec<RuleGroup>,
         engine: &Engine,
     ) -> Result<Vec<Alert>, RuleErrors> {
-        let checks = Checks {
+        let context = LoadContext {
             engine,
             retention: None,
         };
-        self.replace(file, groups, checks, 0)
+        self.replace_groups(file, groups, context, 0)
     }
 
-    fn replace(
+    fn replace_groups(
         &mut self,
         file: &str,
         groups: Vec<RuleGroup>,
-        checks: Checks<'_>,
+        context: LoadContext<'_>,
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
         let compiler = Compiler {
             file,
-            engine: checks.engine,
-            retention: checks.retention,
+            engine: context.engine,
+            retention: context.retention,
         };
         let checked = compiler.compile(groups)?;
         let is_of_file = |group: &mut Group| group.file == file;
         let mut before: Vec<Group> = self.groups.extract_if(.., is_of_file).collect();
         for compiled in checked {
             let mut group = Group::new(file, compiled, &self.options);
-            group.switch(&self.switched);
+            group.apply_enabled(&self.enabled_overrides);
             if let Some(old) = before.iter_mut().find(|old| old.name() == group.name()) {
-                take_over(&mut group, old);
+                move_state(&mut group, old);
             }
-            // As in Prometheus, the first turn is the next one.
+            // As in Prometheus, the first evaluation is at the next slot.
             group.last_slot.get_or_insert(group.slot_before(now));
             self.groups.push(group);
         }
-        Ok(self.end(before, now))
+        Ok(self.resolve_groups(before, now))
     }
 
-    /// Removes the groups of a file. Alerts that fired are over, and come back to be told.
+    /// Removes the groups of a file. Their firing alerts are returned as resolved.
     pub fn unload(&mut self, file: &str, now: i64) -> Vec<Alert> {
         let is_of_file = |group: &mut Group| group.file == file;
         let before = self.groups.extract_if(.., is_of_file).collect();
-        self.end(before, now)
+        self.resolve_groups(before, now)
     }
 
-    /// Adds a rule, or replaces the one with this id that was added before; it belongs to the group `rules` of the
-    /// file `code`.
+    /// Adds a rule to the group `rules` of the file `code`, or replaces the rule with the same id in that group.
     ///
     /// # Errors
-    /// All that is wrong with the rule; nothing has changed then.
+    /// Returns all problems of the rule; the loaded rules are unchanged.
     pub fn add_rule(
         &mut self,
         rule: AlertRule,
@@ -108,94 +106,97 @@ impl RuleGroups {
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
         let id = rule.id.clone();
-        let switched = self.switched.remove(&id);
+        let enabled_override = self.enabled_overrides.remove(&id);
         let mut group = self.code_group();
-        group.rules.retain(|known| known.name() != rule.id);
+        group.rules.retain(|other| other.name() != rule.id);
         group.rules.push(rule.into());
-        let loaded = self.load(CODE, vec![group], source, now);
-        if let (Err(_), Some(enabled)) = (&loaded, switched) {
-            self.switched.insert(id, enabled);
+        let loaded = self.load(CODE_FILE, vec![group], source, now);
+        if let (Err(_), Some(enabled)) = (&loaded, enabled_override) {
+            self.enabled_overrides.insert(id, enabled);
         }
         loaded
     }
 
-    /// Removes every alert rule with this id. Alerts that fired are over, and come back to be told; `None` where
-    /// there was no such rule.
+    /// Removes every alert rule with this id. The firing alerts are returned as resolved; `None` if there was no such
+    /// rule.
     pub fn remove_rule(&mut self, id: &str, now: i64) -> Option<Vec<Alert>> {
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         for group in &mut self.groups {
-            let is_it = |runner: &mut Runner| matches!(runner, Runner::Alert(runner) if runner.compiled.rule.id == id);
-            gone.extend(group.rules.extract_if(.., is_it));
+            let has_id = |runner: &mut Runner| matches!(runner, Runner::Alert(runner) if runner.compiled.rule.id == id);
+            removed.extend(group.rules.extract_if(.., has_id));
             group
-                .written
+                .definition
                 .rules
                 .retain(|rule| !matches!(rule, Rule::Alert(rule) if rule.id == id));
         }
-        let was_there = !gone.is_empty();
-        self.switched.remove(id);
-        let alerts = self.end_rules(gone, now);
-        was_there.then_some(alerts)
+        let is_known = !removed.is_empty();
+        self.enabled_overrides.remove(id);
+        let alerts = self.resolve_rules(removed, now);
+        is_known.then_some(alerts)
     }
 
-    /// Switches every alert rule with this id on or off. Alerts of a rule that is switched off are over, and come
-    /// back to be told; `None` where there is no such rule.
+    /// Enables or disables every alert rule with this id. The firing alerts of a disabled rule are returned as
+    /// resolved; `None` if there is no such rule.
     pub fn set_enabled(&mut self, id: &str, enabled: bool, now: i64) -> Option<Vec<Alert>> {
         let mut alerts = Vec::new();
-        let mut was_there = false;
-        self.switched.insert(id.to_owned(), enabled);
+        let mut is_known = false;
+        self.enabled_overrides.insert(id.to_owned(), enabled);
         for group in &mut self.groups {
-            group.switch(&self.switched);
+            group.apply_enabled(&self.enabled_overrides);
             for runner in &mut group.rules {
                 if let Runner::Alert(runner) = runner
                     && runner.compiled.rule.id == id
                 {
-                    was_there = true;
+                    is_known = true;
                     if !enabled {
                         let url = runner.generator_url(&self.options.external_url);
-                        let ended = runner.state.end(now);
-                        let out = |alert| outgoing(alert, &self.external_labels, &url);
-                        alerts.extend(ended.iter().map(out));
-                        let written = std::mem::take(&mut runner.written);
-                        self.ended.extend(written.into_labels());
+                        let resolved = runner.state.resolve_all(now);
+                        let sent = |alert| to_alert(alert, &self.external_labels, &url);
+                        alerts.extend(resolved.iter().map(sent));
+                        let series = std::mem::take(&mut runner.series);
+                        self.ended_series.extend(series.into_labels());
                     }
                 }
             }
         }
-        if !was_there {
-            self.switched.remove(id);
+        if !is_known {
+            self.enabled_overrides.remove(id);
         }
-        was_there.then_some(alerts)
+        is_known.then_some(alerts)
     }
 
     fn code_group(&self) -> RuleGroup {
-        let group = self.groups.iter().find(|group| group.file == CODE);
-        group.map_or_else(|| RuleGroup::new(CODE_GROUP), |group| group.written.clone())
+        let group = self.groups.iter().find(|group| group.file == CODE_FILE);
+        group.map_or_else(
+            || RuleGroup::new(CODE_GROUP),
+            |group| group.definition.clone(),
+        )
     }
 
-    fn end(&mut self, groups: Vec<Group>, now: i64) -> Vec<Alert> {
+    fn resolve_groups(&mut self, groups: Vec<Group>, now: i64) -> Vec<Alert> {
         let rules = groups.into_iter().flat_map(|group| group.rules).collect();
-        self.end_rules(rules, now)
+        self.resolve_rules(rules, now)
     }
 
-    fn end_rules(&mut self, rules: Vec<Runner>, now: i64) -> Vec<Alert> {
+    fn resolve_rules(&mut self, rules: Vec<Runner>, now: i64) -> Vec<Alert> {
         let mut alerts = Vec::new();
         for runner in rules {
             match runner {
                 Runner::Alert(mut runner) => {
                     let url = runner.generator_url(&self.options.external_url);
-                    let ended = runner.state.end(now);
-                    let out = |alert| outgoing(alert, &self.external_labels, &url);
-                    alerts.extend(ended.iter().map(out));
-                    self.ended.extend(runner.written.into_labels());
+                    let resolved = runner.state.resolve_all(now);
+                    let sent = |alert| to_alert(alert, &self.external_labels, &url);
+                    alerts.extend(resolved.iter().map(sent));
+                    self.ended_series.extend(runner.series.into_labels());
                 }
-                Runner::Record(runner) => self.ended.extend(runner.written.into_labels()),
+                Runner::Record(runner) => self.ended_series.extend(runner.series.into_labels()),
             }
         }
         alerts
     }
 }
 
-/// Kind, name and labels of a rule: what tells it from others of its group.
+/// Returns the kind, name and labels of a rule, which identify it within its group.
 fn identity(runner: &Runner) -> (bool, &str, &BTreeMap<String, String>) {
     match runner {
         Runner::Alert(runner) => {
@@ -209,26 +210,26 @@ fn identity(runner: &Runner) -> (bool, &str, &BTreeMap<String, String>) {
     }
 }
 
-/// Takes the alerts and series of rules over that are still there; what remains in `old` is gone.
-fn take_over(new: &mut Group, old: &mut Group) {
+/// Moves the alerts and series of rules that still exist to the new group; the rules that remain in `old` are removed.
+fn move_state(new: &mut Group, old: &mut Group) {
     new.last_evaluation = old.last_evaluation;
     new.duration = old.duration;
     if new.interval == old.interval {
         new.last_slot = old.last_slot;
     }
     for runner in &mut new.rules {
-        let found = old
+        let previous = old
             .rules
             .iter_mut()
             .find(|o| identity(o) == identity(runner));
-        match (runner, found) {
+        match (runner, previous) {
             (Runner::Alert(new), Some(Runner::Alert(old))) if new.enabled => {
                 new.state = std::mem::take(&mut old.state);
-                new.written = std::mem::take(&mut old.written);
+                new.series = std::mem::take(&mut old.series);
                 new.health = old.health.clone();
             }
             (Runner::Record(new), Some(Runner::Record(old))) if new.enabled => {
-                new.written = std::mem::take(&mut old.written);
+                new.series = std::mem::take(&mut old.series);
                 new.health = old.health.clone();
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! A group that runs: its turns, and its rules one after the other.
+//! Schedules a rule group and evaluates its rules in order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::query::{Labels, Matcher};
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) file: String,
-    /// As it was written; switching rules on and off shows in it.
-    pub(super) written: RuleGroup,
+    /// The definition of the group, updated when rules are enabled or disabled.
+    pub(super) definition: RuleGroup,
     pub(super) rules: Vec<Runner>,
-    pub(super) long: Vec<Vec<Matcher>>,
+    pub(super) long_selectors: Vec<Vec<Matcher>>,
     /// Milliseconds.
     pub(super) interval: i64,
-    /// The turn that was taken last.
+    /// The slot of the last evaluation.
     pub(super) last_slot: Option<i64>,
     pub(super) last_evaluation: Option<i64>,
     pub(super) duration: Duration,
@@ -34,19 +34,19 @@ pub(super) enum Runner {
     Record(Box<RecordRunner>),
 }
 
-/// What a group is evaluated in.
+/// The inputs and options of a group's evaluation.
 #[derive(Clone, Copy)]
-pub(super) struct Surroundings<'a> {
+pub(super) struct EvaluationContext<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) options: &'a RuleOptions,
     pub(super) external_labels: &'a Labels,
 }
 
-/// What one rule is evaluated in, and when.
-pub(super) struct RuleAt<'a> {
-    pub(super) surroundings: &'a Surroundings<'a>,
+/// The inputs, options and time of a rule's evaluation.
+pub(super) struct RuleContext<'a> {
+    pub(super) context: &'a EvaluationContext<'a>,
     pub(super) now: i64,
-    /// `now`, less the group's query offset: samples are written for this time, too.
+    /// `now` minus the group's query offset; also the timestamp of the written samples.
     pub(super) query_time: i64,
     pub(super) limit: usize,
 }
@@ -61,8 +61,8 @@ impl Group {
         Self {
             file: file.to_owned(),
             rules: rules.collect(),
-            written: compiled.group,
-            long: compiled.long,
+            definition: compiled.group,
+            long_selectors: compiled.long_selectors,
             interval: duration::to_milliseconds(interval).max(1),
             last_slot: None,
             last_evaluation: None,
@@ -71,28 +71,28 @@ impl Group {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.written.name
+        &self.definition.name
     }
 
-    /// Switches rules on and off, by their ids.
-    pub(super) fn switch(&mut self, switched: &BTreeMap<String, bool>) {
-        for rule in &mut self.written.rules {
+    /// Enables and disables rules, by id.
+    pub(super) fn apply_enabled(&mut self, overrides: &BTreeMap<String, bool>) {
+        for rule in &mut self.definition.rules {
             if let Rule::Alert(rule) = rule
-                && let Some(enabled) = switched.get(&rule.id)
+                && let Some(enabled) = overrides.get(&rule.id)
             {
                 rule.enabled = *enabled;
             }
         }
         for runner in &mut self.rules {
             if let Runner::Alert(runner) = runner
-                && let Some(enabled) = switched.get(&runner.compiled.rule.id)
+                && let Some(enabled) = overrides.get(&runner.compiled.rule.id)
             {
                 runner.enabled = *enabled;
             }
         }
     }
 
-    /// The group's latest turn that is not after `now`.
+    /// Returns the group's latest slot that is not after `now`.
     pub(super) fn slot_before(&self, now: i64) -> i64 {
         let identity = Labels::from_pairs([("name", self.name()), ("file", &self.file)]);
         let offset = (fingerprint(&identity) % self.interval.unsigned_abs()).cast_signed();
@@ -100,42 +100,47 @@ impl Group {
         now.saturating_sub(since)
     }
 
-    /// The turn that has come and was not taken yet.
+    /// Returns the latest slot unless it was evaluated already.
     ///
-    /// A clock that was put back by less than two intervals is waited for; one that was put back further is
-    /// followed, for it may be hours.
+    /// After a clock step of less than two intervals backwards, evaluation pauses until the clock has caught up. After
+    /// a larger step it follows the clock, because the pause could take hours.
     pub(super) fn due(&self, now: i64) -> Option<i64> {
         let slot = self.slot_before(now);
-        let is_taken = |last: i64| {
+        let is_evaluated = |last: i64| {
             let ahead = last.saturating_sub(slot);
             (0..self.interval.saturating_mul(2)).contains(&ahead)
         };
-        (!self.last_slot.is_some_and(is_taken)).then_some(slot)
+        (!self.last_slot.is_some_and(is_evaluated)).then_some(slot)
     }
 
-    /// When the group is due next: at once where it has missed its latest turn.
+    /// Returns the time of the next evaluation, which is past if the latest slot was missed.
     pub(super) fn due_after(&self, now: i64) -> i64 {
         let next = self.last_slot.unwrap_or(now).saturating_add(self.interval);
         self.due(now).unwrap_or(next)
     }
 
-    pub(super) fn evaluate(&mut self, around: &Surroundings<'_>, now: i64, out: &mut Evaluation) {
+    pub(super) fn evaluate(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        now: i64,
+        out: &mut Evaluation,
+    ) {
         let clock = || {
-            around
+            context
                 .source
                 .control
                 .clock
                 .map_or(Duration::ZERO, |clock| clock())
         };
-        let offset = duration::to_milliseconds(self.written.query_offset);
-        let at = RuleAt {
-            surroundings: around,
+        let offset = duration::to_milliseconds(self.definition.query_offset);
+        let at = RuleContext {
+            context,
             now,
             query_time: now.saturating_sub(offset),
-            limit: self.written.limit.unwrap_or(around.options.limit),
+            limit: self.definition.limit.unwrap_or(context.options.limit),
         };
         let group_started = clock();
-        let control = around.source.control;
+        let control = context.source.control;
         for runner in &mut self.rules {
             if control.is_canceled() {
                 return;
@@ -154,16 +159,16 @@ impl Group {
             let outcome = outcome.map(|samples| out.samples += samples);
             let (name, health) = match runner {
                 Runner::Alert(runner) => {
-                    // What an error leaves standing is told again; see `OnError::KeepLast`.
-                    runner.tell(&at, self.interval, &mut out.alerts);
+                    // Alerts that keep their state in spite of an error are sent again; see `OnError::KeepLast`.
+                    runner.take_due_alerts(&at, self.interval, &mut out.alerts);
                     (&runner.compiled.rule.id, &mut runner.health)
                 }
                 Runner::Record(runner) => (&runner.compiled.rule.record, &mut runner.health),
             };
-            health.note(now, took, &outcome);
+            health.record(now, took, &outcome);
             if let Err(error) = outcome {
                 out.failures.push(RuleFailure {
-                    group: self.written.name.clone(),
+                    group: self.definition.name.clone(),
                     rule: name.clone(),
                     error,
                 });
@@ -187,7 +192,7 @@ pub(super) fn query(
         .map_err(|error| error.to_string())
 }
 
-/// A scalar is one sample without labels.
+/// Converts the result of a query into samples; a scalar becomes a sample without labels.
 pub(super) fn samples_of(value: Value) -> Result<Vec<VectorSample>, QueryError> {
     match value {
         Value::Vector(samples) => Ok(samples),

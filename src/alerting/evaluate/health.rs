@@ -1,22 +1,22 @@
-//! How a rule has fared.
+//! Records the outcomes of a rule's evaluations.
 
 use std::time::Duration;
 
-/// How a rule has fared.
+/// The outcomes of a rule's evaluations.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Health {
+pub(super) struct RuleHealth {
     pub(super) error: Option<String>,
     pub(super) evaluations: u64,
     pub(super) failures: u64,
     /// Milliseconds since the epoch.
     pub(super) last_evaluation: Option<i64>,
-    /// Zero where no clock was given.
+    /// Zero without a clock.
     pub(super) duration: Duration,
 }
 
-impl Health {
-    /// Takes note of an evaluation.
-    pub(super) fn note(&mut self, at: i64, duration: Duration, outcome: &Result<(), String>) {
+impl RuleHealth {
+    /// Records an evaluation.
+    pub(super) fn record(&mut self, at: i64, duration: Duration, outcome: &Result<(), String>) {
         self.evaluations += 1;
         self.last_evaluation = Some(at);
         self.duration = duration;
@@ -24,7 +24,7 @@ impl Health {
         self.failures += u64::from(outcome.is_err());
     }
 
-    /// As Prometheus's API names it.
+    /// Returns the health as Prometheus's API names it.
     pub(super) fn name(&self) -> &'static str {
         match (&self.error, self.evaluations) {
             (Some(_), _) => "err",

@@ -1,11 +1,12 @@
-//! Turns rules and the series store into alerts for the router, at the times at which rules are due.
+//! Evaluates rules over the series store at their intervals, and returns the alerts to be sent.
 //!
-//! [`RuleGroups`] holds every group, file by file. [`evaluate_due`](RuleGroups::evaluate_due) evaluates those whose
-//! time has come: rule by rule, what a recording rule gives is in the store before the next rule looks; alerts that
-//! must be told come back in the [`Evaluation`]. A rule that fails, by its expression, its closure or its limit, is
-//! an error of that rule, with the others untouched.
+//! [`RuleGroups`] holds all groups by file. [`evaluate_due`](RuleGroups::evaluate_due) evaluates the groups that are
+//! due. Within a group, the samples of a recording rule are in the store before the next rule is evaluated. The
+//! [`Evaluation`] contains the alerts that must be sent. A failing expression, closure or limit is an error of its rule
+//! and does not affect other rules.
 //!
-//! Nothing here reads a clock, waits or does I/O: the caller brings the time, and delivers the alerts.
+//! The caller passes the time, and sends the alerts. The module reads no clock and does no I/O. It blocks only on
+//! closures that run on threads of their own, until their timeout.
 
 mod alert_runner;
 mod change;
@@ -21,76 +22,76 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::change::CODE;
+pub(crate) use self::change::CODE_FILE;
 use self::group::Group;
 pub use self::{
     options::RuleOptions,
     status::{AlertStatus, GroupStatus, RuleStatus},
 };
 use super::rule::{AlertRule, RuleGroup, closure::ClosureThreads};
-use super::{Alert, AlertState, Evidence};
+use super::{Alert, AlertState, TraceLookup};
 use crate::privacy::Redaction;
 use crate::query::engine::{Control, Engine};
 use crate::query::store::SeriesStore;
 use crate::query::{Labels, Matcher};
 
-/// Every rule there is, with the state of its alerts.
+/// All rules and the states of their alerts.
 #[derive(Debug)]
 pub struct RuleGroups {
     options: RuleOptions,
     external_labels: Labels,
     groups: Vec<Group>,
-    /// Rules that were switched on or off at run time, by id.
-    switched: BTreeMap<String, bool>,
-    /// Series of rules that are gone: they end at the next evaluation.
-    ended: BTreeSet<Labels>,
+    /// Rules that were enabled or disabled at run time, by id.
+    enabled_overrides: BTreeMap<String, bool>,
+    /// Series of removed rules, which get a stale marker at the next evaluation.
+    ended_series: BTreeSet<Labels>,
 }
 
-/// What rules are evaluated over.
+/// The inputs of an evaluation: the query engine and the series store.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// The engine.
+    /// The query engine.
     pub engine: &'a Engine,
-    /// The store: read by expressions, written by recording rules and with `ALERTS`.
+    /// The series store; expressions read it, recording rules and alerts (`ALERTS`) write to it.
     pub store: &'a SeriesStore,
-    /// A clock for the queries' time limit and for the durations in the status, and a way to cancel.
+    /// A clock for the queries' time limit and for the durations in the status, and a cancellation flag.
     pub control: Control<'a>,
-    /// Where closures are asked; `None`: right here.
+    /// Runs closures on threads of their own; `None` runs closures on the calling thread.
     pub(crate) closures: Option<ClosureThreads<'a>>,
-    /// Where the traces behind alerts are found; `None`: nowhere.
-    pub(crate) evidence: Option<Evidence<'a>>,
-    /// What may leave of annotations; `None`: all of them.
+    /// Finds the traces behind alerts; `None` links to no traces.
+    pub(crate) trace_lookup: Option<TraceLookup<'a>>,
+    /// Redacts annotations; `None` redacts nothing.
     pub(crate) redaction: Option<&'a Redaction>,
 }
 
-/// What an evaluation gives.
+/// The outcome of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// What must be told to the router: new, resolved, or told again. In the order of their labels, rule by rule.
+    /// Alerts to send: new, resolved, or due to be sent again; in the order of their labels, rule by rule.
     pub alerts: Vec<Alert>,
-    /// The rules that failed.
+    /// Errors of the rules that failed.
     pub failures: Vec<RuleFailure>,
-    /// How many rules were evaluated.
+    /// Number of rules that were evaluated.
     pub rules: u64,
-    /// How many samples were written to the store, stale markers included.
+    /// Number of samples that were written to the store, including stale markers.
     pub samples: u64,
 }
 
-/// A rule that failed.
+/// The error of a rule that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleFailure {
-    /// Its group.
+    /// Name of the rule's group.
     pub group: String,
-    /// Its id or series name.
+    /// Id or series name of the rule.
     pub rule: String,
-    /// Why.
+    /// The error message.
     pub error: String,
 }
 
 impl<'a> Source<'a> {
-    /// Evaluates over this store, without a time limit.
+    /// Evaluates over the given store, without a time limit.
     #[must_use]
     pub fn new(engine: &'a Engine, store: &'a SeriesStore) -> Self {
         Self {
@@ -98,30 +99,30 @@ impl<'a> Source<'a> {
             store,
             control: Control::default(),
             closures: None,
-            evidence: None,
+            trace_lookup: None,
             redaction: None,
         }
     }
 
-    /// Asks closures on threads of their own.
+    /// Runs closures on threads of their own.
     pub(crate) fn with_closure_threads(mut self, threads: ClosureThreads<'a>) -> Self {
         self.closures = Some(threads);
         self
     }
 
-    /// Takes out of annotations what must not leave the process, as soon as they are made of labels.
+    /// Redacts annotations as soon as their templates are expanded.
     pub(crate) const fn with_redaction(mut self, redaction: &'a Redaction) -> Self {
         self.redaction = Some(redaction);
         self
     }
 
-    /// Has alerts name the traces behind them.
-    pub(crate) fn with_evidence(mut self, evidence: Evidence<'a>) -> Self {
-        self.evidence = Some(evidence);
+    /// Links alerts to the traces behind them.
+    pub(crate) fn with_trace_lookup(mut self, trace_lookup: TraceLookup<'a>) -> Self {
+        self.trace_lookup = Some(trace_lookup);
         self
     }
 
-    /// Sets a clock and a way to cancel.
+    /// Sets a clock and a cancellation flag.
     #[must_use]
     pub fn with_control(mut self, control: Control<'a>) -> Self {
         self.control = control;
@@ -130,7 +131,7 @@ impl<'a> Source<'a> {
 }
 
 impl RuleGroups {
-    /// No rules yet.
+    /// Creates an empty set of rules.
     #[must_use]
     pub fn new(options: RuleOptions) -> Self {
         let pairs = options.external_labels.iter();
@@ -138,8 +139,8 @@ impl RuleGroups {
             external_labels: Labels::from_pairs(pairs.map(|(k, v)| (k.as_str(), v.as_str()))),
             options,
             groups: Vec::new(),
-            switched: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            enabled_overrides: BTreeMap::new(),
+            ended_series: BTreeSet::new(),
         }
     }
 
@@ -149,10 +150,10 @@ impl RuleGroups {
         &self.options
     }
 
-    /// Returns when the next group is due, in milliseconds since the epoch; `None` where there is none.
+    /// Returns the time at which the next group is due, in milliseconds since the epoch; `None` without groups.
     ///
-    /// Each group has its own moment within its interval, by a hash of its name, as in Prometheus: not all rules
-    /// run at once.
+    /// The groups are spread over their interval by a hash of their names, as in Prometheus, so that not all rules run
+    /// at once.
     #[must_use]
     pub fn next_evaluation(&self, now: i64) -> Option<i64> {
         self.groups.iter().map(|group| group.due_after(now)).min()
@@ -160,72 +161,72 @@ impl RuleGroups {
 
     /// Evaluates every group that is due, at the time at which it was due.
     ///
-    /// A group that has missed several turns is evaluated once, for the latest.
+    /// A group that has missed several evaluations is evaluated only for the latest.
     pub fn evaluate_due(&mut self, source: &Source<'_>, now: i64) -> Evaluation {
         let mut evaluation = Evaluation::default();
-        evaluation.samples += self.end_series(source.store, now);
+        evaluation.samples += self.mark_ended_series_stale(source.store, now);
         for group in &mut self.groups {
             if let Some(slot) = group.due(now) {
                 group.last_slot = Some(slot);
-                let surroundings = group::Surroundings {
+                let context = group::EvaluationContext {
                     source,
                     options: &self.options,
                     external_labels: &self.external_labels,
                 };
-                group.evaluate(&surroundings, slot, &mut evaluation);
+                group.evaluate(&context, slot, &mut evaluation);
             }
         }
         evaluation
     }
 
-    /// Evaluates every group now, in order.
+    /// Evaluates every group at `now`, in order.
     pub fn evaluate_all(&mut self, source: &Source<'_>, now: i64) -> Evaluation {
         let mut evaluation = Evaluation::default();
-        evaluation.samples += self.end_series(source.store, now);
+        evaluation.samples += self.mark_ended_series_stale(source.store, now);
         for group in &mut self.groups {
             group.last_slot = Some(group.slot_before(now));
-            let surroundings = group::Surroundings {
+            let context = group::EvaluationContext {
                 source,
                 options: &self.options,
                 external_labels: &self.external_labels,
             };
-            group.evaluate(&surroundings, now, &mut evaluation);
+            group.evaluate(&context, now, &mut evaluation);
         }
         evaluation
     }
 
-    /// Sets the order in which groups are evaluated; equal ones keep theirs.
+    /// Sorts the groups for evaluation; the sort is stable.
     pub(crate) fn sort_groups(&mut self, order: impl Fn(&str) -> usize) {
         self.groups.sort_by_key(|group| order(group.name()));
     }
 
-    fn end_series(&mut self, store: &SeriesStore, now: i64) -> u64 {
-        let ended = std::mem::take(&mut self.ended);
-        series::end(store, &ended, now)
+    fn mark_ended_series_stale(&mut self, store: &SeriesStore, now: i64) -> u64 {
+        let ended = std::mem::take(&mut self.ended_series);
+        series::mark_stale(store, &ended, now)
     }
 
-    /// Returns the selectors whose series need the store's second tier; hand them to
-    /// [`SeriesStore::keep_long`] whenever rules have changed.
+    /// Returns the selectors whose samples must be kept in the store's coarse tier. Pass them to
+    /// [`SeriesStore::keep_long`] after every change of rules.
     #[must_use]
     pub fn long_selectors(&self) -> Vec<Vec<Matcher>> {
         let groups = self.groups.iter();
         groups
-            .flat_map(|group| group.long.iter().cloned())
+            .flat_map(|group| group.long_selectors.iter().cloned())
             .collect()
     }
 
-    /// Returns every group as it was written, with the name of its file.
+    /// Returns the definition of every group, with the name of its file.
     pub fn groups(&self) -> impl Iterator<Item = (&str, &RuleGroup)> {
         self.groups
             .iter()
-            .map(|group| (&*group.file, &group.written))
+            .map(|group| (&*group.file, &group.definition))
     }
 
-    /// Returns every alert rule: the router takes channels, aggregation and escalation from them.
+    /// Returns every alert rule; routing reads their channels, aggregation keys and escalations.
     pub fn alert_rules(&self) -> impl Iterator<Item = &AlertRule> {
         self.groups
             .iter()
-            .flat_map(|group| group.written.alert_rules())
+            .flat_map(|group| group.definition.alert_rules())
     }
 
     /// Returns the `data` of `/api/v1/rules`.
@@ -237,13 +238,13 @@ impl RuleGroups {
             .collect()
     }
 
-    /// Returns the alerts of `/api/v1/alerts`: those that are pending or firing.
+    /// Returns the alerts of `/api/v1/alerts`: the pending and firing alerts.
     #[must_use]
     pub fn alerts(&self) -> Vec<AlertStatus> {
         self.groups.iter().flat_map(Group::alerts).collect()
     }
 
-    /// Counts the alerts that are in a state.
+    /// Returns the number of alerts in a state.
     #[must_use]
     pub fn count(&self, state: AlertState) -> usize {
         self.groups.iter().map(|group| group.count(state)).sum()

@@ -1,25 +1,25 @@
-//! What holds for all rules.
+//! Defines the options that apply to all rules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What holds for all rules.
+/// Options that apply to all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleOptions {
-    /// Time between two evaluations of a group that names none. Default: 1 min, as Prometheus.
+    /// Time between two evaluations of a group that sets no interval. Default: 1 min, as in Prometheus.
     pub interval: Duration,
-    /// Time after which an alert is told again. Default: 1 min, as Prometheus.
+    /// Time after which an active alert is sent again. Default: 1 min, as in Prometheus.
     pub resend_delay: Duration,
-    /// Alerts or series that a rule may have where its group names no limit. Default: 20,000.
+    /// Maximum number of alerts or series per rule, for groups that set no limit. Default: 20,000.
     pub limit: usize,
-    /// A pending alert starts anew when the restart took longer. Default: 1 h, as Prometheus.
+    /// Maximum downtime after which a pending alert is restored. Default: 1 h, as in Prometheus.
     pub outage_tolerance: Duration,
-    /// A pending alert has at least this long to go after a restart. Default: 10 min, as Prometheus.
+    /// Minimum time that a restored pending alert stays pending. Default: 10 min, as in Prometheus.
     pub grace_period: Duration,
-    /// Labels that every alert gets when it is told, where it does not have them. Default: none.
+    /// Labels added to alerts that do not set them when they are sent. Default: none.
     pub external_labels: BTreeMap<String, String>,
-    /// Where this process is reached from outside, for links. Default: empty.
+    /// URL at which other machines reach this process, for links. Default: empty.
     pub external_url: String,
 }
 
@@ -38,28 +38,28 @@ impl Default for RuleOptions {
 }
 
 impl RuleOptions {
-    /// Sets the time between two evaluations of a group that names none.
+    /// Sets the time between two evaluations of a group that sets no interval.
     #[must_use]
     pub fn with_interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// Sets the time after which an alert is told again.
+    /// Sets the time after which an active alert is sent again.
     #[must_use]
     pub fn with_resend_delay(mut self, delay: Duration) -> Self {
         self.resend_delay = delay;
         self
     }
 
-    /// Sets how many alerts or series a rule may have where its group names no limit.
+    /// Sets the maximum number of alerts or series per rule, for groups that set no limit.
     #[must_use]
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Adds a label that every alert gets when it is told.
+    /// Adds a label to alerts that do not set it when they are sent.
     #[must_use]
     pub fn with_external_label(
         mut self,
@@ -70,7 +70,7 @@ impl RuleOptions {
         self
     }
 
-    /// Sets where this process is reached from outside.
+    /// Sets the URL at which other machines reach this process.
     #[must_use]
     pub fn with_external_url(mut self, url: impl Into<String>) -> Self {
         self.external_url = url.into();

@@ -1,8 +1,8 @@
-//! A recording rule that runs.
+//! Evaluates a recording rule.
 
-use super::group::{RuleAt, query};
-use super::health::Health;
-use super::series::Written;
+use super::group::{RuleContext, query};
+use super::health::RuleHealth;
+use super::series::WrittenSeries;
 use crate::alerting::rule::compile::CompiledRecord;
 use crate::query::{Label, Labels, LabelsBuilder};
 
@@ -10,8 +10,8 @@ use crate::query::{Label, Labels, LabelsBuilder};
 pub(super) struct RecordRunner {
     pub(super) compiled: CompiledRecord,
     pub(super) enabled: bool,
-    pub(super) written: Written,
-    pub(super) health: Health,
+    pub(super) series: WrittenSeries,
+    pub(super) health: RuleHealth,
 }
 
 impl RecordRunner {
@@ -19,20 +19,20 @@ impl RecordRunner {
         Self {
             enabled: compiled.rule.enabled,
             compiled,
-            written: Written::default(),
-            health: Health::default(),
+            series: WrittenSeries::default(),
+            health: RuleHealth::default(),
         }
     }
 
-    /// Evaluates the rule and writes its series; returns how many samples were taken.
-    pub(super) fn evaluate(&mut self, at: &RuleAt<'_>) -> Result<u64, String> {
-        let source = at.surroundings.source;
-        let found = query(source, &self.compiled.prepared, at.query_time)?;
-        let mut samples = Vec::with_capacity(found.len());
-        let mut seen = std::collections::HashSet::with_capacity(found.len());
-        for sample in found {
+    /// Evaluates the rule and writes its series; returns the number of samples that the store accepted.
+    pub(super) fn evaluate(&mut self, at: &RuleContext<'_>) -> Result<u64, String> {
+        let source = at.context.source;
+        let results = query(source, &self.compiled.prepared, at.query_time)?;
+        let mut samples = Vec::with_capacity(results.len());
+        let mut label_sets = std::collections::HashSet::with_capacity(results.len());
+        for sample in results {
             let labels = self.labels(&sample.labels);
-            if !seen.insert(labels.clone()) {
+            if !label_sets.insert(labels.clone()) {
                 return Err(format!(
                     "vector contains metrics with the same labelset after applying rule labels: {labels}"
                 ));
@@ -46,11 +46,11 @@ impl RecordRunner {
                 samples.len()
             ));
         }
-        Ok(self.written.write(source.store, at.query_time, &samples))
+        Ok(self.series.write(source.store, at.query_time, &samples))
     }
 
-    fn labels(&self, found: &Labels) -> Labels {
-        let mut builder = LabelsBuilder::from_labels(found);
+    fn labels(&self, result: &Labels) -> Labels {
+        let mut builder = LabelsBuilder::from_labels(result);
         builder.set(Label::new("__name__", self.compiled.rule.record.as_str()));
         for label in &self.compiled.labels {
             builder.set(label.clone());

@@ -1,18 +1,17 @@
-//! Writes the alerts down, and takes them up again after a restart.
+//! Saves the states of alerts and restores them after a restart.
 
 use super::RuleGroups;
 use super::alert_runner::AlertRunner;
 use super::group::{Group, Runner};
 use crate::alerting::Alert;
 use crate::alerting::rule::duration::to_milliseconds;
-use crate::alerting::state::{AlertState, RestoreOptions, SavedAlert, SavedState};
+use crate::alerting::state::{AlertState, RestoreOptions, SavedRuleAlert, SavedRuleAlerts};
 use crate::query::{Labels, LabelsBuilder};
 
 impl RuleGroups {
-    /// Writes every alert down; to be kept after each evaluation that changed something.
-    #[must_use]
-    pub fn save(&self, now: i64) -> SavedState {
-        let mut saved = SavedState {
+    /// Returns the states of all alerts, to be saved after each evaluation that changed them.
+    pub(crate) fn save(&self, now: i64) -> SavedRuleAlerts {
+        let mut saved = SavedRuleAlerts {
             saved_at: now,
             alerts: Vec::new(),
         };
@@ -28,36 +27,37 @@ impl RuleGroups {
         saved
     }
 
-    /// Takes alerts up again, after the rules were loaded and before the first evaluation.
+    /// Restores alerts, after the rules were loaded and before the first evaluation. Returns the firing alerts whose
+    /// rule no longer exists, as resolved.
     ///
-    /// What fired fires on: it ends when it is not met and the expression has had the time to see as far back as it
-    /// looks (two intervals at least, the grace period at most), for the store begins empty. What was pending goes
-    /// on where it was, as in Prometheus. Alerts that fired and whose rule is gone are over, and come back to be told.
-    pub fn restore(&mut self, saved: &SavedState, now: i64) -> Vec<Alert> {
+    /// Firing alerts keep firing. Because the store is empty after a restart, they are not resolved before the
+    /// expression's range has passed (at least two intervals, at most the grace period). Pending alerts continue as in
+    /// Prometheus.
+    pub(crate) fn restore(&mut self, saved: &SavedRuleAlerts, now: i64) -> Vec<Alert> {
         let grace = to_milliseconds(self.options.grace_period);
         let outage_tolerance = to_milliseconds(self.options.outage_tolerance);
         let mut orphans = Vec::new();
         for alert in &saved.alerts {
-            let Some((runner, interval)) = self.runner_of(alert) else {
+            let Some((runner, interval)) = self.find_runner(alert) else {
                 if alert.state == AlertState::Firing {
-                    orphans.push(self.orphan(alert, now));
+                    orphans.push(self.resolved_orphan(alert, now));
                 }
                 continue;
             };
-            let settle = runner.compiled.look_back.max(interval.saturating_mul(2));
+            let min_firing = runner.compiled.look_back.max(interval.saturating_mul(2));
             let options = RestoreOptions {
                 now,
                 saved_at: saved.saved_at,
                 outage_tolerance,
                 grace,
-                settle: settle.min(grace),
+                min_firing: min_firing.min(grace),
             };
             runner.state.restore(alert, &options);
         }
         orphans
     }
 
-    fn runner_of(&mut self, alert: &SavedAlert) -> Option<(&mut AlertRunner, i64)> {
+    fn find_runner(&mut self, alert: &SavedRuleAlert) -> Option<(&mut AlertRunner, i64)> {
         let in_group = |group: &&mut Group| group.name() == alert.group;
         self.groups.iter_mut().filter(in_group).find_map(|group| {
             let interval = group.interval;
@@ -74,7 +74,7 @@ impl RuleGroups {
         })
     }
 
-    fn orphan(&self, alert: &SavedAlert, now: i64) -> Alert {
+    fn resolved_orphan(&self, alert: &SavedRuleAlert, now: i64) -> Alert {
         let pairs = alert.labels.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let mut builder = LabelsBuilder::from_labels(&self.external_labels);
         for label in Labels::from_pairs(pairs).iter() {

@@ -1,4 +1,4 @@
-//! Rules and alerts in the shape of Prometheus's `/api/v1/rules` and `/api/v1/alerts`.
+//! Serializes rules and alerts for Prometheus's `/api/v1/rules` and `/api/v1/alerts`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::group::{Group, Runner};
 use super::options::RuleOptions;
 use crate::alerting::rule::compile::CompiledCondition;
-use crate::alerting::state::Instance;
+use crate::alerting::state::AlertInstance;
 use crate::alerting::template;
 use crate::alerting::{Alert, AlertState};
 use crate::query::Labels;
@@ -18,65 +18,65 @@ use crate::query::Labels;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct GroupStatus {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// The file it stands in.
+    /// File of the group.
     pub file: String,
-    /// Its rules.
+    /// The rules.
     pub rules: Vec<RuleStatus>,
-    /// Seconds between two evaluations.
+    /// Time between two evaluations, in seconds.
     pub interval: f64,
-    /// Alerts or series that a rule may have.
+    /// Maximum number of alerts or series per rule.
     pub limit: usize,
-    /// Seconds that the last evaluation took.
+    /// Duration of the last evaluation, in seconds.
     pub evaluation_time: f64,
-    /// When it was evaluated last, as RFC 3339; year 1 where it never was.
+    /// Time of the last evaluation, as RFC 3339; year 1 before the first evaluation.
     pub last_evaluation: String,
 }
 
-/// A rule in `/api/v1/rules`. Keys that the other kind has are left out.
+/// A rule in `/api/v1/rules`. Keys that do not apply to the kind of the rule are omitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RuleStatus {
-    /// The worst state of its alerts.
+    /// Highest state of the rule's alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<AlertState>,
-    /// Its id or series name.
+    /// Id or series name of the rule.
     pub name: String,
-    /// Its expression; what stands for a closure.
+    /// The expression; a comment for a closure.
     pub query: String,
-    /// Seconds of `for`.
+    /// `for`, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// Seconds of `keep_firing_for`.
+    /// `keep_firing_for`, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_firing_for: Option<f64>,
-    /// Its labels as they are written.
+    /// Labels of the definition, with unexpanded templates.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations as they are written.
+    /// Annotations of the definition, with unexpanded templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Its alerts that are pending or firing.
+    /// The pending and firing alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alerts: Option<Vec<AlertStatus>>,
     /// `ok`, `err` or `unknown`.
     pub health: &'static str,
-    /// Why the last evaluation failed.
+    /// Error of the last evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// Seconds that the last evaluation took.
+    /// Duration of the last evaluation, in seconds.
     pub evaluation_time: f64,
-    /// When it was evaluated last, as RFC 3339.
+    /// Time of the last evaluation, as RFC 3339.
     pub last_evaluation: String,
     /// `alerting` or `recording`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Whether it is evaluated. Ours.
+    /// Whether the rule is evaluated. Not in Prometheus.
     pub enabled: bool,
-    /// Evaluations since the start. Ours.
+    /// Number of evaluations since the start. Not in Prometheus.
     pub evaluations: u64,
-    /// Evaluations that failed. Ours.
+    /// Number of failed evaluations since the start. Not in Prometheus.
     pub failures: u64,
 }
 
@@ -85,23 +85,23 @@ pub struct RuleStatus {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AlertStatus {
-    /// Its labels.
+    /// Labels of the alert.
     pub labels: Labels,
-    /// What is said about it.
+    /// Annotations of the alert.
     pub annotations: BTreeMap<String, String>,
-    /// Where it stands.
+    /// State of the alert.
     pub state: AlertState,
-    /// When it was first met, as RFC 3339.
+    /// Time at which the condition was first met, as RFC 3339.
     pub active_at: String,
-    /// Since when it fires though it is not met, as RFC 3339.
+    /// Time since which the alert fires although its condition is not met, as RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_firing_since: Option<String>,
-    /// The value of its expression, with an exponent.
+    /// Value of the expression, in exponent notation.
     pub value: String,
 }
 
-impl From<&Instance> for AlertStatus {
-    fn from(alert: &Instance) -> Self {
+impl From<&AlertInstance> for AlertStatus {
+    fn from(alert: &AlertInstance) -> Self {
         Self {
             labels: alert.labels.clone(),
             annotations: alert.annotations.clone(),
@@ -114,7 +114,7 @@ impl From<&Instance> for AlertStatus {
 }
 
 impl From<&Alert> for AlertStatus {
-    /// An alert that fires without a rule.
+    /// Converts an alert that was raised without a rule.
     fn from(alert: &Alert) -> Self {
         Self {
             labels: alert.labels.clone(),
@@ -127,7 +127,7 @@ impl From<&Alert> for AlertStatus {
     }
 }
 
-/// As Go prints its times; the zero time where there is none.
+/// Formats a time as Go does; a missing time becomes Go's zero time.
 fn rfc3339(at: Option<i64>) -> String {
     at.and_then(|at| Timestamp::from_millisecond(at).ok())
         .map_or_else(
@@ -150,7 +150,7 @@ impl Group {
     pub(super) fn count(&self, state: AlertState) -> usize {
         let count = |runner: &Runner| match runner {
             Runner::Alert(runner) => {
-                let in_state = |alert: &&Instance| alert.state == state;
+                let in_state = |alert: &&AlertInstance| alert.state == state;
                 runner.state.alerts().filter(in_state).count()
             }
             Runner::Record(_) => 0,
@@ -160,11 +160,11 @@ impl Group {
 
     pub(super) fn status(&self, options: &RuleOptions) -> GroupStatus {
         GroupStatus {
-            name: self.written.name.clone(),
+            name: self.definition.name.clone(),
             file: self.file.clone(),
             rules: self.rules.iter().map(RuleStatus::from).collect(),
             interval: self.interval as f64 / 1000.0,
-            limit: self.written.limit.unwrap_or(options.limit),
+            limit: self.definition.limit.unwrap_or(options.limit),
             evaluation_time: self.duration.as_secs_f64(),
             last_evaluation: rfc3339(self.last_evaluation),
         }

@@ -1,8 +1,5 @@
-//! Groups over a store: what is told, written, kept and ended.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+//! Tests groups over a store: the alerts that are sent, and the series that are written, kept and ended.
+#![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 use std::time::Duration;
 
@@ -43,8 +40,8 @@ impl Bench {
             .evaluate_all(&Source::new(&self.engine, &self.store), now)
     }
 
-    /// What an expression gives, one line a sample.
-    fn ask(&self, expr: &str, now: i64) -> Vec<String> {
+    /// Returns the samples of an expression, formatted as lines.
+    fn query(&self, expr: &str, now: i64) -> Vec<String> {
         let result = self.engine.evaluate(&self.store, expr, now).unwrap();
         let crate::query::engine::Value::Vector(samples) = result.value else {
             panic!("no vector");
@@ -58,7 +55,7 @@ impl Bench {
     }
 }
 
-fn one(rule: AlertRule) -> Vec<RuleGroup> {
+fn single_rule_group(rule: AlertRule) -> Vec<RuleGroup> {
     vec![RuleGroup::new("g").rule(rule)]
 }
 
@@ -77,68 +74,68 @@ fn names(alerts: &[Alert], now: i64) -> Vec<String> {
 }
 
 #[test]
-fn an_alert_is_told_when_it_fires_and_when_it_is_over() {
+fn an_alert_is_sent_when_it_fires_and_when_it_is_resolved() {
     let rule = AlertRule::new("A")
         .expr("load > 0.5")
         .hold_for(Duration::from_mins(1));
-    let mut bench = Bench::new(one(rule));
+    let mut bench = Bench::new(single_rule_group(rule));
     bench.set("load", "x", 0, 0.9);
     assert_eq!(bench.evaluate(0).alerts, []);
     bench.set("load", "x", MINUTE, 0.9);
-    let told = bench.evaluate(MINUTE).alerts;
-    assert_eq!(names(&told, MINUTE), ["x firing"]);
-    assert_eq!((told[0].starts_at, told[0].ends_at), (MINUTE, 5 * MINUTE));
-    assert_eq!(told[0].value, Some(0.9));
+    let sent = bench.evaluate(MINUTE).alerts;
+    assert_eq!(names(&sent, MINUTE), ["x firing"]);
+    assert_eq!((sent[0].starts_at, sent[0].ends_at), (MINUTE, 5 * MINUTE));
+    assert_eq!(sent[0].value, Some(0.9));
     assert_eq!(
-        told[0].generator_url,
+        sent[0].generator_url,
         "/graph?g0.expr=load+%3E+0.5&g0.tab=1"
     );
     bench.set("load", "x", 2 * MINUTE, 0.1);
-    let told = bench.evaluate(2 * MINUTE).alerts;
-    assert_eq!(names(&told, 2 * MINUTE), ["x resolved"]);
-    assert_eq!((told[0].starts_at, told[0].ends_at), (MINUTE, 2 * MINUTE));
+    let sent = bench.evaluate(2 * MINUTE).alerts;
+    assert_eq!(names(&sent, 2 * MINUTE), ["x resolved"]);
+    assert_eq!((sent[0].starts_at, sent[0].ends_at), (MINUTE, 2 * MINUTE));
 }
 
 #[test]
-fn later_rules_see_what_earlier_ones_recorded_and_vanished_series_end() {
+fn a_rule_sees_series_recorded_by_earlier_rules_and_vanished_series_become_stale() {
     let group = RuleGroup::new("g")
         .rule(RecordingRule::new("model:load", "load * 2").label("from", "rule"))
         .rule(AlertRule::new("A").expr("model:load > 1"));
     let mut bench = Bench::new(vec![group]);
     bench.set("load", "x", 0, 0.9);
     assert_eq!(names(&bench.evaluate(0).alerts, 0), ["x firing"]);
-    let recorded = bench.ask("model:load", 0);
+    let recorded = bench.query("model:load", 0);
     assert_eq!(
         recorded,
         [r#"{__name__="model:load", from="rule", model="x"} 1.8"#]
     );
-    assert_eq!(bench.ask("ALERTS", 0).len(), 1);
+    assert_eq!(bench.query("ALERTS", 0).len(), 1);
     let id = bench
         .store
         .register(&Labels::from_pairs([("__name__", "load"), ("model", "x")]));
     bench.store.mark_stale(id, 1000);
     bench.evaluate(2000);
     assert_eq!(
-        bench.ask("{__name__=~\"model:load|ALERTS.*\"}", 2000),
+        bench.query("{__name__=~\"model:load|ALERTS.*\"}", 2000),
         [""; 0]
     );
 }
 
 #[test]
-fn a_closure_sees_sums_and_nothing_is_never_more_than_something() {
+fn a_closure_sees_sums_and_a_comparison_with_a_missing_series_is_false() {
     let rule = AlertRule::new("A").when(|metrics| metrics.value("daily") > metrics.value("limit"));
-    let mut bench = Bench::new(one(rule));
+    let mut bench = Bench::new(single_rule_group(rule));
     bench.set("daily", "x", 0, 60.0);
     bench.set("daily", "y", 0, 50.0);
     assert_eq!(bench.evaluate(0).alerts, []);
     bench.set("limit", "x", 1, 100.0);
-    let told = bench.evaluate(1).alerts;
-    assert_eq!(names(&told, 1), ["- firing"]);
-    assert_eq!(told[0].value, None);
+    let sent = bench.evaluate(1).alerts;
+    assert_eq!(names(&sent, 1), ["- firing"]);
+    assert_eq!(sent[0].value, None);
 }
 
 #[test]
-fn a_closure_that_panics_and_a_bad_query_are_their_rules_errors_alone() {
+fn a_panicking_closure_or_an_invalid_query_fails_only_its_own_rule() {
     let group = RuleGroup::new("g")
         .rule(AlertRule::new("panics").when(|_| panic!("at the disco")))
         .rule(AlertRule::new("asks").when(|metrics| metrics.value("up ==") > 0.0))
@@ -174,31 +171,31 @@ fn a_closure_that_panics_and_a_bad_query_are_their_rules_errors_alone() {
 }
 
 #[test]
-fn no_data_is_what_the_rule_says_it_is() {
+fn missing_data_is_handled_as_no_data_of_the_rule_sets() {
     let rule = |behaviour| AlertRule::new("A").expr("load > 0.5").no_data(behaviour);
     for (behaviour, expected) in [
         (NoData::Ok, "x resolved"),
         (NoData::Alert, "- firing, x resolved"),
         (NoData::KeepLast, "x firing"),
     ] {
-        let mut bench = Bench::new(one(rule(behaviour)));
+        let mut bench = Bench::new(single_rule_group(rule(behaviour)));
         bench.set("load", "x", 0, 0.9);
         bench.evaluate(0);
         let later = 10 * MINUTE;
-        let told = bench.evaluate(later).alerts;
-        assert_eq!(names(&told, later).join(", "), expected, "{behaviour:?}");
-        // Data that does not meet the condition is no lack of data.
+        let sent = bench.evaluate(later).alerts;
+        assert_eq!(names(&sent, later).join(", "), expected, "{behaviour:?}");
+        // Samples that do not meet the condition count as data.
         bench.set("load", "x", later + 1, 0.1);
         bench.evaluate(later + 1);
         assert_eq!(bench.rules.alerts(), [], "{behaviour:?}");
     }
     let reason = {
-        let mut bench = Bench::new(one(rule(NoData::Alert)));
+        let mut bench = Bench::new(single_rule_group(rule(NoData::Alert)));
         bench.evaluate(0).alerts[0].labels.to_string()
     };
     assert_eq!(reason, r#"{alert_reason="no_data", alertname="A"}"#);
-    let mut bench = Bench::new(one(
-        rule(NoData::Alert).annotation("summary", "{{ $value }}")
+    let mut bench = Bench::new(single_rule_group(
+        rule(NoData::Alert).annotation("summary", "{{ $value }}"),
     ));
     assert_eq!(
         bench.evaluate(0).alerts[0].annotations["summary"],
@@ -207,7 +204,7 @@ fn no_data_is_what_the_rule_says_it_is() {
 }
 
 #[test]
-fn an_error_is_what_the_rule_says_it_is() {
+fn a_failed_evaluation_is_handled_as_on_error_of_the_rule_sets() {
     for (behaviour, expected) in [
         (OnError::Ok, "x resolved"),
         (OnError::Alert, "- firing, x firing"),
@@ -216,7 +213,7 @@ fn an_error_is_what_the_rule_says_it_is() {
         let rule = AlertRule::new("A")
             .expr("load * on (model) rate_limit")
             .on_error(behaviour);
-        let mut bench = Bench::new(one(rule));
+        let mut bench = Bench::new(single_rule_group(rule));
         bench.set("load", "x", 0, 1.0);
         bench.set("rate_limit", "x", 0, 1.0);
         bench.evaluate(0);
@@ -234,7 +231,7 @@ fn an_error_is_what_the_rule_says_it_is() {
 }
 
 #[test]
-fn a_reload_keeps_the_alerts_of_rules_that_are_still_there() {
+fn a_reload_keeps_the_alerts_of_unchanged_rules_and_resolves_those_of_removed_rules() {
     let rule = |name: &str| {
         AlertRule::new(name)
             .expr("load")
@@ -245,9 +242,9 @@ fn a_reload_keeps_the_alerts_of_rules_that_are_still_there() {
     bench.set("load", "x", 0, 1.0);
     bench.evaluate(0);
     bench.evaluate(MINUTE);
-    let over = bench.load(group(&["A", "C"]), MINUTE + 1);
-    assert_eq!(names(&over, MINUTE + 1), ["x resolved"]);
-    assert_eq!(over[0].name(), "B");
+    let resolved = bench.load(group(&["A", "C"]), MINUTE + 1);
+    assert_eq!(names(&resolved, MINUTE + 1), ["x resolved"]);
+    assert_eq!(resolved[0].name(), "B");
     bench.evaluate(MINUTE + 2);
     let states: Vec<_> = bench
         .rules
@@ -262,15 +259,15 @@ fn a_reload_keeps_the_alerts_of_rules_that_are_still_there() {
         })
         .collect();
     assert_eq!(states, ["A firing", "C pending"]);
-    // The series of the rule that is gone have ended.
-    assert_eq!(bench.ask("ALERTS{alertname=\"B\"}", MINUTE + 2), [""; 0]);
+    // The series of the removed rule have ended.
+    assert_eq!(bench.query("ALERTS{alertname=\"B\"}", MINUTE + 2), [""; 0]);
 }
 
 #[test]
-fn what_is_wrong_changes_nothing() {
-    let mut bench = Bench::new(one(AlertRule::new("A").expr("load")));
+fn an_invalid_rule_leaves_the_loaded_rules_unchanged() {
+    let mut bench = Bench::new(single_rule_group(AlertRule::new("A").expr("load")));
     let source = Source::new(&bench.engine, &bench.store);
-    let bad = one(AlertRule::new("B").expr("rate(load[2d])"));
+    let bad = single_rule_group(AlertRule::new("B").expr("rate(load[2d])"));
     let error = bench
         .rules
         .load("f", bad, &source, 0)
@@ -295,7 +292,7 @@ fn what_is_wrong_changes_nothing() {
 }
 
 #[test]
-fn rules_come_go_and_are_switched_at_run_time() {
+fn rules_are_added_removed_enabled_and_disabled_at_run_time() {
     let mut bench = Bench::new(Vec::new());
     let source = Source::new(&bench.engine, &bench.store);
     bench
@@ -308,12 +305,12 @@ fn rules_come_go_and_are_switched_at_run_time() {
         .unwrap();
     bench.set("load", "x", 0, 1.0);
     assert_eq!(bench.evaluate(0).alerts.len(), 2);
-    let over = bench.rules.set_enabled("A", false, 1).unwrap();
-    assert_eq!(names(&over, 1), ["x resolved"]);
+    let resolved = bench.rules.set_enabled("A", false, 1).unwrap();
+    assert_eq!(names(&resolved, 1), ["x resolved"]);
     assert_eq!(bench.evaluate(2 * MINUTE).rules, 1);
     assert_eq!(bench.rules.set_enabled("A", true, 1), Some(Vec::new()));
-    let over = bench.rules.remove_rule("B", 1).unwrap();
-    assert_eq!(names(&over, 1), ["x resolved"]);
+    let resolved = bench.rules.remove_rule("B", 1).unwrap();
+    assert_eq!(names(&resolved, 1), ["x resolved"]);
     assert_eq!(bench.rules.remove_rule("B", 1), None);
     assert_eq!(bench.evaluate(3 * MINUTE).rules, 1);
     let source = Source::new(&bench.engine, &bench.store);
@@ -324,7 +321,7 @@ fn rules_come_go_and_are_switched_at_run_time() {
 }
 
 #[test]
-fn each_group_has_its_turns_and_missed_ones_are_taken_once() {
+fn each_group_is_evaluated_at_its_own_interval_and_once_after_missed_evaluations() {
     let group = |name: &str, seconds| {
         let rule = AlertRule::new(name).expr("load");
         RuleGroup::new(name)
@@ -348,21 +345,21 @@ fn each_group_has_its_turns_and_missed_ones_are_taken_once() {
 }
 
 #[test]
-fn a_rule_that_was_switched_off_stays_off_when_its_file_is_loaded_again() {
+fn a_disabled_rule_stays_disabled_after_a_reload() {
     let rule = || AlertRule::new("A").expr("load");
-    let mut bench = Bench::new(one(rule()));
+    let mut bench = Bench::new(single_rule_group(rule()));
     bench.rules.set_enabled("A", false, 0).unwrap();
     assert_eq!(bench.rules.set_enabled("B", false, 0), None);
-    bench.load(one(rule()), 1);
+    bench.load(single_rule_group(rule()), 1);
     assert_eq!(bench.evaluate(2).rules, 0);
     assert!(bench.rules.alert_rules().all(|rule| !rule.enabled));
     bench.rules.set_enabled("A", true, 3).unwrap();
-    bench.load(one(rule()), 4);
+    bench.load(single_rule_group(rule()), 4);
     assert_eq!(bench.evaluate(5).rules, 1);
 }
 
 #[test]
-fn a_clock_that_is_put_back_is_waited_for_or_followed() {
+fn evaluation_pauses_after_a_small_backward_clock_step_and_follows_a_large_step() {
     let group = RuleGroup::new("g").interval(Duration::from_secs(10));
     let mut bench = Bench::new(Vec::new());
     bench.load(
@@ -382,16 +379,16 @@ fn a_clock_that_is_put_back_is_waited_for_or_followed() {
 #[test]
 fn alerts_survive_a_restart() {
     let rule = || AlertRule::new("A").expr("rate(load[5m]) >= 0");
-    let mut before = Bench::new(one(rule()));
+    let mut before = Bench::new(single_rule_group(rule()));
     before.set("load", "x", 0, 1.0);
     before.set("load", "x", MINUTE, 1.0);
     before.evaluate(MINUTE);
     let saved = serde_json::to_string(&before.rules.save(MINUTE)).unwrap();
     let saved = serde_json::from_str(&saved).unwrap();
     let start = 60 * MINUTE;
-    let mut after = Bench::new(one(rule()));
+    let mut after = Bench::new(single_rule_group(rule()));
     assert_eq!(after.rules.restore(&saved, start), []);
-    // The store is empty, and yet nobody knows that it is over.
+    // The store is empty, but that does not mean that the condition has ended.
     assert_eq!(names(&after.evaluate(start).alerts, start), ["x firing"]);
     let settled = start + 5 * MINUTE;
     assert_eq!(
@@ -403,6 +400,17 @@ fn alerts_survive_a_restart() {
         names(&without.rules.restore(&saved, start), start),
         ["x resolved"]
     );
+}
+
+#[test]
+fn every_alert_of_a_storm_is_saved() {
+    const ALERTS: usize = 10_000;
+    let mut bench = Bench::new(single_rule_group(AlertRule::new("A").expr("load")));
+    for at in 0..ALERTS {
+        bench.set("load", &format!("model-{at}"), 0, 1.0);
+    }
+    bench.evaluate(0);
+    assert_eq!(bench.rules.save(0).alerts.len(), ALERTS);
 }
 
 #[test]
@@ -435,7 +443,7 @@ fn status_has_the_shape_of_prometheus() {
 }
 
 #[test]
-fn an_evaluation_that_is_cancelled_leaves_every_alert_as_it_was() {
+fn a_cancelled_evaluation_leaves_every_alert_unchanged() {
     let rule = |id: &str| {
         AlertRule::new(id)
             .expr("up == 0")

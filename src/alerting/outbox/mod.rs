@@ -4,14 +4,10 @@
 //! costs durability, not alerts: the store counts the failure, reports itself as degraded, and later writes the
 //! complete state again.
 
-mod backoff;
 mod open;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use self::open::StoreError;
-pub(crate) use self::{
-    backoff::Backoff,
-    store::{Store, Write},
-};
+pub(crate) use self::store::{Store, Write};

@@ -1,15 +1,16 @@
-//! What can be wrong with a routing configuration.
+//! Defines the errors of routing configurations.
 
-/// A routing configuration that cannot be used: where, which key, and what would be right.
+/// An invalid value in a routing configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {key}: {problem}")]
 #[non_exhaustive]
 pub struct RoutingError {
-    /// The route, by its place in the tree (`route`, `route.routes[2]`), the receiver, rule or time interval.
+    /// The location: a route by its position in the tree (`route`, `route.routes[2]`), a receiver, an inhibition rule
+    /// or a time interval.
     pub place: String,
-    /// The key of it.
+    /// The key whose value is invalid.
     pub key: &'static str,
-    /// What is wrong with its value, and what would be right.
+    /// The invalid value, and the values that are allowed.
     pub problem: String,
 }
 

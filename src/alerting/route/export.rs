@@ -1,7 +1,8 @@
-//! Writes the routing as a configuration file of Alertmanager, for the day when one process is not enough.
+//! Exports the routing as an Alertmanager configuration file.
 //!
-//! Alertmanager knows neither escalation nor fallback channels; receivers that have them keep their first channels,
-//! and a comment at the top says what was left out. Channels without a form in Alertmanager are left out too.
+//! Alertmanager supports neither escalation nor fallback channels: a receiver is exported with its first channels, and
+//! a comment at the top of the file lists the omitted parts. Channels without a counterpart in Alertmanager are
+//! omitted, too.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +10,26 @@ use serde::Serialize;
 
 use super::{GroupBy, NamedInterval, Route, Routing, matchers, parse_matchers, units};
 
-/// How a channel appears in Alertmanager's configuration.
+/// The form of a channel in Alertmanager's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExportedChannel {
-    /// As `webhook_configs`, one for each address. An address that holds a secret should be put in by hand: what is
-    /// given here is written out.
+    /// `webhook_configs`, one per URL. The file contains the URLs in clear text; replace a URL that holds a secret by a
+    /// placeholder before the export.
     Webhook {
-        /// Where it posts to.
+        /// URLs of the webhook.
         urls: Vec<String>,
-        /// Whether it is told that alerts are over.
+        /// Whether the webhook is notified that alerts are resolved.
         send_resolved: bool,
-        /// Alerts in one message at most; 0 for all.
+        /// Maximum number of alerts in a notification; 0 for no limit.
         max_alerts: usize,
     },
-    /// It has no form there.
+    /// The channel has no counterpart in Alertmanager.
     LeftOut,
 }
 
 #[derive(Serialize)]
-struct File<'r> {
+struct ExportedConfig<'r> {
     route: ExportedRoute<'r>,
     receivers: Vec<ExportedReceiver<'r>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -87,13 +88,13 @@ impl Routing {
     /// Writes the configuration as YAML that `amtool check-config` accepts.
     ///
     /// # Errors
-    /// When the YAML cannot be written, which no configuration that [`Router::new`](super::Router::new) accepts
-    /// makes happen.
+    /// When the YAML cannot be serialized, which does not happen for a configuration that
+    /// [`Router::new`](super::Router::new) accepts.
     pub fn to_alertmanager_yaml(
         &self,
         channels: &BTreeMap<String, ExportedChannel>,
     ) -> Result<String, serde_saphyr::ser::Error> {
-        let file = File {
+        let file = ExportedConfig {
             route: route(&self.route),
             receivers: self
                 .receivers
@@ -107,19 +108,19 @@ impl Routing {
                 .inhibit_rules
                 .iter()
                 .map(|rule| ExportedInhibition {
-                    source_matchers: canonical(&rule.source_matchers),
-                    target_matchers: canonical(&rule.target_matchers),
+                    source_matchers: quoted_matchers(&rule.source_matchers),
+                    target_matchers: quoted_matchers(&rule.target_matchers),
                     equal: &rule.equal,
                 })
                 .collect(),
             time_intervals: &self.time_intervals,
         };
-        let mut text = self.left_out(channels);
+        let mut text = self.omissions(channels);
         text.push_str(&serde_saphyr::to_string(&file)?);
         Ok(text)
     }
 
-    fn left_out(&self, channels: &BTreeMap<String, ExportedChannel>) -> String {
+    fn omissions(&self, channels: &BTreeMap<String, ExportedChannel>) -> String {
         let mut lines = vec!["# Written by llm-observatory.\n".to_owned()];
         for receiver in &self.receivers {
             let name = &receiver.name;
@@ -165,7 +166,7 @@ fn webhooks<'r>(
 fn route(spec: &Route) -> ExportedRoute<'_> {
     ExportedRoute {
         receiver: spec.receiver.as_deref(),
-        matchers: canonical(&spec.matchers),
+        matchers: quoted_matchers(&spec.matchers),
         group_by: spec.group_by.as_ref().map(|group_by| match group_by {
             GroupBy::All => vec!["..."],
             GroupBy::Labels(labels) => labels.iter().map(String::as_str).collect(),
@@ -180,13 +181,13 @@ fn route(spec: &Route) -> ExportedRoute<'_> {
     }
 }
 
-/// One matcher a line, quoted: what every version of Alertmanager reads.
-fn canonical(texts: &[String]) -> Vec<String> {
+/// Formats matchers separately and quoted, which every version of Alertmanager parses.
+fn quoted_matchers(texts: &[String]) -> Vec<String> {
     texts
         .iter()
         .flat_map(|text| match parse_matchers(text) {
             Ok(matchers) => matchers.iter().map(matchers::to_text).collect(),
-            // A text that cannot be read goes out as it is: the check there will name it.
+            // An invalid text is exported unchanged, so that Alertmanager's check reports it.
             Err(_) => vec![text.clone()],
         })
         .collect()
@@ -198,7 +199,7 @@ mod tests {
     use crate::alerting::{IntervalSpec, Receiver};
 
     #[test]
-    fn what_alertmanager_does_not_know_is_said_at_the_top() {
+    fn omitted_channels_are_listed_at_the_top_of_the_file() {
         let routing = Routing::to_receiver(Receiver::new("all", ["hook", "console"]))
             .with_time_interval(NamedInterval::new("always", vec![IntervalSpec::default()]));
         let hook = ExportedChannel::Webhook {

@@ -1,4 +1,4 @@
-//! Alerts that keep others back: while the whole cluster is down, nobody needs to hear of each model in it.
+//! Suppresses alerts while related alerts fire: while a cluster is down, alerts of each model in it are redundant.
 
 use std::collections::HashMap;
 
@@ -7,41 +7,42 @@ use serde::Deserialize;
 use super::{RoutingError, parse_matchers};
 use crate::query::{Labels, LabelsBuilder, Matcher};
 
-/// A rule by which firing alerts (sources) keep others (targets) back.
+/// A rule by which firing alerts (sources) suppress other alerts (targets).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct InhibitRule {
-    /// Which alerts keep others back, such as `severity="critical"`.
+    /// Matchers of the alerts that suppress others, such as `severity="critical"`.
     pub source_matchers: Vec<String>,
-    /// Which alerts are kept back.
+    /// Matchers of the alerts that are suppressed.
     pub target_matchers: Vec<String>,
-    /// Labels whose values both must share; a label that neither has is shared.
+    /// Labels whose values must be equal in source and target; a label that is absent in both is equal.
     pub equal: Vec<String>,
 }
 
-/// A rule that has been checked.
+/// An inhibition rule with parsed matchers.
 #[derive(Clone, Debug)]
-pub(crate) struct CompiledRule {
+pub(crate) struct CompiledInhibitRule {
     source: Vec<Matcher>,
     target: Vec<Matcher>,
     equal: Vec<String>,
 }
 
-/// The sources that fire now, by rule and by the values of the labels that must be equal.
+/// The alerts that currently fire and are sources, by rule and by the values of the rule's `equal` labels.
 ///
-/// Built once per round: 10,000 targets are then 10,000 look-ups, not 10,000 walks over all sources.
+/// The index is built once per tick, so that 10,000 targets cost 10,000 look-ups instead of 10,000 scans of all
+/// sources.
 #[derive(Debug, Default)]
-pub(crate) struct Sources {
-    /// For each rule: whether one of the sources does not match the target side.
-    by_rule: Vec<HashMap<Labels, OneSided>>,
+pub(crate) struct InhibitSources {
+    /// For each rule, the sources by the values of the `equal` labels.
+    by_rule: Vec<HashMap<Labels, HasSourceOnlyMatch>>,
 }
 
-/// Whether a source is there that matches the source side only.
-type OneSided = bool;
+/// Whether any of the sources matches only the source side of the rule, not its target side.
+type HasSourceOnlyMatch = bool;
 
 impl InhibitRule {
-    /// A rule from matchers; `equal` names the labels that both must share.
+    /// Creates a rule from a source matcher, a target matcher and the labels that must be equal in both.
     #[must_use]
     pub fn new(source: impl Into<String>, target: impl Into<String>, equal: &[&str]) -> Self {
         Self {
@@ -51,7 +52,7 @@ impl InhibitRule {
         }
     }
 
-    pub(super) fn compile(&self, at: usize) -> Result<CompiledRule, RoutingError> {
+    pub(super) fn compile(&self, at: usize) -> Result<CompiledInhibitRule, RoutingError> {
         let side = |key: &'static str, texts: &[String]| {
             let mut matchers = Vec::new();
             for text in texts {
@@ -61,7 +62,7 @@ impl InhibitRule {
             }
             Ok::<_, RoutingError>(matchers)
         };
-        Ok(CompiledRule {
+        Ok(CompiledInhibitRule {
             source: side("source_matchers", &self.source_matchers)?,
             target: side("target_matchers", &self.target_matchers)?,
             equal: self.equal.clone(),
@@ -69,8 +70,8 @@ impl InhibitRule {
     }
 }
 
-impl CompiledRule {
-    fn shared(&self, labels: &Labels) -> Labels {
+impl CompiledInhibitRule {
+    fn equal_labels(&self, labels: &Labels) -> Labels {
         let mut builder = LabelsBuilder::default();
         for name in &self.equal {
             if let Some(label) = labels.label(name) {
@@ -81,10 +82,10 @@ impl CompiledRule {
     }
 }
 
-impl Sources {
-    /// Takes in the label sets that fire now.
+impl InhibitSources {
+    /// Builds the index from the label sets that currently fire.
     pub(crate) fn new<'a>(
-        rules: &[CompiledRule],
+        rules: &[CompiledInhibitRule],
         firing: impl Iterator<Item = &'a Labels>,
     ) -> Self {
         let mut sources = Self {
@@ -95,31 +96,33 @@ impl Sources {
         }
         for labels in firing {
             for (rule, sources) in rules.iter().zip(&mut sources.by_rule) {
-                if are_met(&rule.source, labels) {
-                    let is_one_sided = !are_met(&rule.target, labels);
-                    *sources.entry(rule.shared(labels)).or_default() |= is_one_sided;
+                if matches_all(&rule.source, labels) {
+                    let is_source_only = !matches_all(&rule.target, labels);
+                    *sources.entry(rule.equal_labels(labels)).or_default() |= is_source_only;
                 }
             }
         }
         sources
     }
 
-    /// Whether a source keeps this label set back. Of two that match both sides, neither does it to the other, nor
-    /// one to itself; but one that matches both sides does it to those that are targets only.
-    pub(crate) fn inhibit(&self, rules: &[CompiledRule], labels: &Labels) -> bool {
+    /// Returns whether a source suppresses this label set.
+    ///
+    /// As in Alertmanager, an alert that matches both sides of a rule is not suppressed by itself or by another alert
+    /// that matches both sides. It suppresses alerts that match the target side only.
+    pub(crate) fn is_inhibited(&self, rules: &[CompiledInhibitRule], labels: &Labels) -> bool {
         rules.iter().zip(&self.by_rule).any(|(rule, sources)| {
             !sources.is_empty()
-                && are_met(&rule.target, labels)
-                && match sources.get(&rule.shared(labels)) {
-                    Some(is_one_sided) => *is_one_sided || !are_met(&rule.source, labels),
+                && matches_all(&rule.target, labels)
+                && match sources.get(&rule.equal_labels(labels)) {
+                    Some(is_source_only) => *is_source_only || !matches_all(&rule.source, labels),
                     None => false,
                 }
         })
     }
 }
 
-/// Whether the labels meet every matcher.
-pub(crate) fn are_met(matchers: &[Matcher], labels: &Labels) -> bool {
+/// Returns whether the labels satisfy every matcher.
+pub(crate) fn matches_all(matchers: &[Matcher], labels: &Labels) -> bool {
     matchers.iter().all(|matcher| matcher.is_met_by(labels))
 }
 
@@ -133,11 +136,11 @@ mod tests {
 
     fn inhibits(rule: &InhibitRule, sources: &[Labels], target: &Labels) -> bool {
         let rules = [rule.compile(0).unwrap()];
-        Sources::new(&rules, sources.iter()).inhibit(&rules, target)
+        InhibitSources::new(&rules, sources.iter()).is_inhibited(&rules, target)
     }
 
     #[test]
-    fn a_source_keeps_back_a_target_with_equal_labels() {
+    fn a_source_suppresses_a_target_with_equal_labels() {
         let rule = InhibitRule::new("severity=critical", "severity=warning", &["model_id"]);
         let sources = [labels("critical", "llama")];
         assert!(inhibits(&rule, &sources, &labels("warning", "llama")));
@@ -147,14 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_neither_has_is_equal() {
+    fn a_label_that_is_absent_in_both_counts_as_equal() {
         let rule = InhibitRule::new("severity=critical", "severity=warning", &["zone"]);
         let sources = [labels("critical", "llama")];
         assert!(inhibits(&rule, &sources, &labels("warning", "gpt")));
     }
 
     #[test]
-    fn an_alert_on_both_sides_is_kept_back_only_by_one_that_is_not() {
+    fn an_alert_that_matches_both_sides_is_suppressed_only_by_an_alert_that_matches_the_source_side_only()
+     {
         let rule = InhibitRule::new(
             "severity=~\"critical|warning\"",
             "severity=~\"warning|info\"",

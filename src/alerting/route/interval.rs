@@ -1,7 +1,8 @@
-//! Named times: "weekdays from nine to five in Berlin", to the letter of Alertmanager's `time_intervals`.
+//! Evaluates time intervals such as "weekdays from 09:00 to 17:00 in Berlin", with the semantics of Alertmanager's
+//! `time_intervals`.
 //!
-//! An interval holds at a moment when every one of its lists does, and a list holds when one of its ranges does; a
-//! list that is empty always holds. Without a location, times are UTC.
+//! An interval contains a time if each of its lists does, and a list contains a time if one of its ranges does; an
+//! empty list contains every time. Without a location, times are UTC.
 
 mod parse;
 #[cfg(test)]
@@ -12,29 +13,29 @@ use serde::{Deserialize, Serialize};
 
 use super::RoutingError;
 
-/// Times with a name, by which routes mute or activate.
+/// A named set of intervals, during which routes are muted or active.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NamedInterval {
-    /// What routes call them.
+    /// Name by which routes refer to the intervals.
     pub name: String,
-    /// Any of these.
+    /// The intervals; a time in any of them is contained.
     pub time_intervals: Vec<IntervalSpec>,
 }
 
-/// One interval as it is written: every list must hold, each by one of its ranges.
+/// An interval as written in the configuration; it contains a time if every list does, by one of its ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IntervalSpec {
-    /// Times of the day, the end excluded.
+    /// Times of day; the end is excluded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<TimeRange>,
-    /// Days such as `monday:friday`; the week begins on Sunday.
+    /// Weekdays such as `monday:friday`; the week begins on Sunday.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weekdays: Vec<String>,
-    /// Days such as `1:5` or, from the month's end, `-3:-1`.
+    /// Days such as `1:5` or, counted from the end of the month, `-3:-1`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub days_of_month: Vec<String>,
     /// Months such as `may:august` or `1:3`.
@@ -43,25 +44,25 @@ pub struct IntervalSpec {
     /// Years such as `2026:2028`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub years: Vec<String>,
-    /// A zone of the IANA database, such as `Europe/Berlin`, or `Local`. Default: UTC.
+    /// A time zone of the IANA database, such as `Europe/Berlin`, or `Local`. Default: UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
 }
 
-/// A time of the day, such as 09:00 to 17:00; the end may be 24:00.
+/// A range of times of day, such as 09:00 to 17:00; the end may be 24:00.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeRange {
     /// The first minute, as `HH:MM`.
     pub start_time: String,
-    /// The minute after the last one.
+    /// The minute after the last minute, as `HH:MM`.
     pub end_time: String,
 }
 
-/// An interval that has been checked.
+/// A validated interval.
 #[derive(Clone, Debug)]
-pub struct Interval {
-    /// Minutes since midnight, the end excluded.
+pub(crate) struct Interval {
+    /// Minutes since midnight; the end is excluded.
     minutes: Vec<(u16, u16)>,
     weekdays: Vec<(i16, i16)>,
     days: Vec<(i16, i16)>,
@@ -71,7 +72,7 @@ pub struct Interval {
 }
 
 impl NamedInterval {
-    /// Names some intervals.
+    /// Creates a named set of intervals.
     #[must_use]
     pub fn new(name: impl Into<String>, time_intervals: Vec<IntervalSpec>) -> Self {
         Self {
@@ -82,19 +83,18 @@ impl NamedInterval {
 }
 
 impl Interval {
-    /// Checks an interval.
+    /// Validates an interval.
     ///
     /// # Errors
-    /// When a range is not one, is empty, or names what does not exist; the error says which key of which interval.
-    pub fn new(name: &str, spec: &IntervalSpec) -> Result<Self, RoutingError> {
+    /// When a range is malformed or empty, or a name in it is unknown; the error names the interval and the key.
+    pub(crate) fn new(name: &str, spec: &IntervalSpec) -> Result<Self, RoutingError> {
         parse::interval(spec).map_err(|(key, problem)| {
             RoutingError::new(format!("time interval {name:?}"), key, problem)
         })
     }
 
-    /// Whether the moment lies within.
-    #[must_use]
-    pub fn contains(&self, now_ms: i64) -> bool {
+    /// Returns whether the interval contains the time `now_ms`, in milliseconds since the epoch.
+    pub(crate) fn contains(&self, now_ms: i64) -> bool {
         let Ok(moment) = Timestamp::from_millisecond(now_ms) else {
             return false;
         };
@@ -126,7 +126,8 @@ impl Interval {
     }
 }
 
-/// Days count from the month's end where they are negative, and never reach into the next month.
+/// Returns whether a day is in the ranges. Negative days count from the end of the month; a range is cut off at the end
+/// of the month.
 fn is_day_in(ranges: &[(i16, i16)], day: i16, days_in_month: i16) -> bool {
     let of_this_month = |day: i16| {
         if day < 0 {

@@ -1,39 +1,40 @@
-//! Turns `severity=~"page|ticket", team=ops` into [`Matcher`]s, in Alertmanager's classic and UTF-8 syntax.
+//! Parses matchers such as `severity=~"page|ticket", team=ops`, in Alertmanager's classic and UTF-8 syntax.
 //!
-//! Alertmanager reads a text both ways and, where the two disagree, believes the classic reading. So the classic
-//! parser comes first here, and the other one reads what that refuses: names that are quoted or not ASCII.
+//! Alertmanager parses a text with both syntaxes and prefers the classic result if they differ. This module therefore
+//! tries the classic parser first, and the UTF-8 parser for a text that the classic parser rejects: names that are
+//! quoted or not ASCII.
 
 use std::{iter::Peekable, str::CharIndices};
 
 use crate::query::{MatchOp, Matcher, PatternError};
 
-/// A text that is no list of matchers.
+/// An error in a list of matchers.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatcherError {
-    /// Neither syntax knows it.
+    /// The text is valid in neither syntax.
     #[error("{text:?} is not a matcher such as `severity=\"critical\"`: {problem}")]
     Syntax {
-        /// What was read.
+        /// The text.
         text: String,
-        /// What the parser met.
+        /// The syntax error.
         problem: String,
     },
     /// The value of `=~` or `!~` is not a regular expression.
-    #[error("the regular expression of label {name:?} is wrong")]
+    #[error("the regular expression of label {name:?} is invalid")]
     Pattern {
-        /// The label's name.
+        /// Name of the label.
         name: String,
-        /// What is wrong with it.
+        /// The error of the regular expression.
         #[source]
         source: PatternError,
     },
 }
 
-/// Name, operator, value: a matcher before its expression is compiled.
-type Parts = (String, MatchOp, String);
+/// The name, operator and value of a matcher whose regular expression is not compiled yet.
+type RawMatcher = (String, MatchOp, String);
 
-/// Reads one or several matchers, with or without braces.
+/// Parses one or several matchers, with or without braces.
 ///
 /// ```
 /// use llm_observatory::alerting::parse_matchers;
@@ -44,13 +45,13 @@ type Parts = (String, MatchOp, String);
 /// ```
 ///
 /// # Errors
-/// When neither syntax accepts the text, or a regular expression is wrong.
+/// When neither syntax accepts the text, or a regular expression is invalid.
 pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
-    let parts = match classic(text) {
-        Some(parts) => parts,
-        None => Utf8::new(text).parse()?,
+    let raw_matchers = match classic(text) {
+        Some(raw_matchers) => raw_matchers,
+        None => Utf8Parser::new(text).parse()?,
     };
-    parts
+    raw_matchers
         .into_iter()
         .map(|(name, op, value)| {
             Matcher::new(name.as_str(), op, value)
@@ -59,7 +60,7 @@ pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
         .collect()
 }
 
-/// Writes a matcher as Alertmanager does in a group key.
+/// Formats a matcher as Alertmanager does in a group key.
 pub(super) fn to_text(matcher: &Matcher) -> String {
     let is_plain = |c: char| !c.is_whitespace() && !is_reserved(c);
     let name = if matcher.name().chars().all(is_plain) {
@@ -75,13 +76,13 @@ pub(super) fn to_text(matcher: &Matcher) -> String {
     format!("{name}{}\"{value}\"", matcher.op())
 }
 
-/// Characters that stand in no unquoted name or value.
+/// Returns whether a character is not allowed in an unquoted name or value.
 fn is_reserved(c: char) -> bool {
     "{}!=~,\\\"'`".contains(c)
 }
 
-/// The syntax of Alertmanager up to 0.26.
-fn classic(text: &str) -> Option<Vec<Parts>> {
+/// Parses the syntax of Alertmanager up to 0.26.
+fn classic(text: &str) -> Option<Vec<RawMatcher>> {
     let text = text.strip_prefix('{').unwrap_or(text);
     let text = text.strip_suffix('}').unwrap_or(text);
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -102,10 +103,10 @@ fn classic(text: &str) -> Option<Vec<Parts>> {
     if !token.trim().is_empty() {
         tokens.push(token);
     }
-    tokens.iter().map(|token| classic_one(token)).collect()
+    tokens.iter().map(|token| classic_matcher(token)).collect()
 }
 
-fn classic_one(token: &str) -> Option<Parts> {
+fn classic_matcher(token: &str) -> Option<RawMatcher> {
     let token = token.trim();
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let name = &token[..token.find(|c| !is_name(c))?];
@@ -135,7 +136,7 @@ fn classic_value(raw: &str) -> Option<String> {
     let (mut value, mut chars) = (String::new(), inner.chars());
     while let Some(c) = chars.next() {
         match c {
-            // A quote that was cut off above may have been an escaped one.
+            // The closing quote that was stripped above may have been an escaped quote.
             '\\' => match chars.next() {
                 Some('n') => value.push('\n'),
                 Some(c @ ('"' | '\\')) => value.push(c),
@@ -150,13 +151,13 @@ fn classic_value(raw: &str) -> Option<String> {
     Some(value)
 }
 
-/// The syntax of Alertmanager since 0.27: names of any characters, quoted where they need it.
-struct Utf8<'t> {
+/// A parser of the syntax since Alertmanager 0.27: names of any characters, quoted where necessary.
+struct Utf8Parser<'t> {
     text: &'t str,
     chars: Peekable<CharIndices<'t>>,
 }
 
-impl<'t> Utf8<'t> {
+impl<'t> Utf8Parser<'t> {
     fn new(text: &'t str) -> Self {
         Self {
             text,
@@ -164,7 +165,7 @@ impl<'t> Utf8<'t> {
         }
     }
 
-    fn parse(mut self) -> Result<Vec<Parts>, MatcherError> {
+    fn parse(mut self) -> Result<Vec<RawMatcher>, MatcherError> {
         let mut matchers = Vec::new();
         self.skip_space();
         let is_braced = self.take('{');
@@ -182,7 +183,7 @@ impl<'t> Utf8<'t> {
         }
         self.skip_space();
         if self.take('}') != is_braced {
-            return Err(self.error("a brace has no partner"));
+            return Err(self.error("unmatched brace"));
         }
         self.skip_space();
         match self.peek() {
@@ -191,7 +192,7 @@ impl<'t> Utf8<'t> {
         }
     }
 
-    fn matcher(&mut self) -> Result<Parts, MatcherError> {
+    fn matcher(&mut self) -> Result<RawMatcher, MatcherError> {
         let name = self.word()?;
         if name.is_empty() {
             return Err(self.error("the label has no name"));
@@ -225,12 +226,12 @@ impl<'t> Utf8<'t> {
         Ok(word)
     }
 
-    /// The rest of a string literal of Go.
+    /// Parses the rest of a Go string literal, after its opening quote.
     fn quoted(&mut self) -> Result<String, MatcherError> {
         let mut word = String::new();
         loop {
             let Some((_, c)) = self.chars.next() else {
-                return Err(self.error("a quote has no partner"));
+                return Err(self.error("unterminated quote"));
             };
             match c {
                 '"' => return Ok(word),
@@ -244,7 +245,7 @@ impl<'t> Utf8<'t> {
                         Some('x') => self.code_point(2)?,
                         Some('u') => self.code_point(4)?,
                         Some('U') => self.code_point(8)?,
-                        _ => return Err(self.error("an escape is unknown")),
+                        _ => return Err(self.error("unknown escape sequence")),
                     });
                 }
                 c => word.push(c),
@@ -259,15 +260,15 @@ impl<'t> Utf8<'t> {
         u32::from_str_radix(&hex, 16)
             .ok()
             .and_then(char::from_u32)
-            .ok_or_else(|| self.error("an escape is no character"))
+            .ok_or_else(|| self.error("invalid escape sequence"))
     }
 
     fn peek(&mut self) -> Option<char> {
         self.chars.peek().map(|(_, c)| *c)
     }
 
-    fn take(&mut self, wanted: char) -> bool {
-        self.chars.next_if(|(_, c)| *c == wanted).is_some()
+    fn take(&mut self, expected: char) -> bool {
+        self.chars.next_if(|(_, c)| *c == expected).is_some()
     }
 
     fn skip_space(&mut self) {
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_classic_syntax_is_read() {
+    fn the_classic_syntax_is_parsed() {
         check("foo=bar", &[r#"foo="bar""#]);
         check(" foo = bar ", &[r#"foo="bar""#]);
         check(r#"{foo="bar",a!~"b|c"}"#, &[r#"foo="bar""#, r#"a!~"b|c""#]);
@@ -305,14 +306,14 @@ mod tests {
     }
 
     #[test]
-    fn names_outside_ascii_and_quoted_ones_are_read() {
+    fn quoted_and_non_ascii_names_are_parsed() {
         check(r#""model id"=~"a.*""#, &[r#""model id"=~"a.*""#]);
         check("modèle=llama", &[r#"modèle="llama""#]);
         check(r#"{"a\u00e9"="b\t", c!=d,}"#, &["aé=\"b\t\"", r#"c!="d""#]);
     }
 
     #[test]
-    fn what_neither_syntax_knows_is_refused() {
+    fn a_text_that_is_valid_in_neither_syntax_is_rejected() {
         for text in [
             "foo",
             "=bar",

@@ -1,10 +1,10 @@
-//! Turns an alert's labels into the receivers that hear of it, as Alertmanager's configuration does.
+//! Selects the receivers of an alert by its labels, with the configuration model of Alertmanager.
 //!
-//! [`Routing`] is plain data: a tree of routes, receivers, inhibition rules and named times. [`Router::new`] checks
-//! it against the channels there are and compiles it; every error names the route or the receiver and the key.
-//! Whoever does not want a tree says per rule which channels it goes to: [`SimpleRule`] compiles to the same routes.
+//! [`Routing`] is plain data: a tree of routes, receivers, inhibition rules and time intervals. [`Router::new`] checks
+//! it against the existing channels and compiles it; an error names the route or receiver and its key. Without a tree,
+//! each rule names its channels: [`SimpleRule`] compiles to the same routes.
 //!
-//! Nothing here knows what has been sent; that is `dispatch`.
+//! Sent notifications are tracked in `dispatch`, not here.
 
 mod error;
 mod export;
@@ -18,18 +18,19 @@ mod spec;
 mod units;
 
 pub(crate) use self::{
-    inhibit::{Sources, are_met},
-    router::{Destination, Node},
+    inhibit::{InhibitSources, matches_all},
+    router::{Destination, RouteNode},
+    silence::Silences,
 };
 
 pub use self::{
     error::RoutingError,
     export::ExportedChannel,
     inhibit::InhibitRule,
-    interval::{Interval, IntervalSpec, NamedInterval, TimeRange},
+    interval::{IntervalSpec, NamedInterval, TimeRange},
     matchers::{MatcherError, parse_matchers},
     router::Router,
-    silence::{Silence, SilenceError, SilenceRequest, SilenceState, Silences},
+    silence::{Silence, SilenceError, SilenceRequest, SilenceState},
     simple::SimpleRule,
     spec::{ChannelTraits, Escalation, EscalationStep, GroupBy, Receiver, Route, Routing},
 };

@@ -1,4 +1,4 @@
-//! The routing configuration, checked and compiled.
+//! Routes alerts by a validated and compiled routing configuration.
 
 mod build;
 #[cfg(test)]
@@ -10,31 +10,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{Routing, RoutingError};
 use super::{
-    inhibit::{CompiledRule, are_met},
+    inhibit::{CompiledInhibitRule, matches_all},
     interval::Interval,
     spec::Channels,
 };
 use crate::query::{Labels, LabelsBuilder, Matcher};
 
-/// A routing configuration that can be used: every name in it exists.
+/// A validated routing configuration: every name in it exists.
 #[derive(Clone, Debug)]
 pub struct Router {
-    /// The root comes first.
-    nodes: Vec<Node>,
+    /// The routes; the root is the first.
+    nodes: Vec<RouteNode>,
     receivers: Vec<CompiledReceiver>,
-    pub(crate) inhibit_rules: Vec<CompiledRule>,
+    pub(crate) inhibit_rules: Vec<CompiledInhibitRule>,
     intervals: BTreeMap<String, Vec<Interval>>,
     channels: Channels,
 }
 
-/// One route with everything it inherits.
+/// A route with all inherited settings.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    /// What Alertmanager calls it: the matchers from the root down.
+pub(crate) struct RouteNode {
+    /// The matchers from the root down to this route, as in Alertmanager's group keys.
     pub(crate) key: String,
     pub(crate) receiver: Arc<str>,
     matchers: Vec<Matcher>,
-    /// `None` for all labels.
+    /// `None` groups by all labels.
     group_by: Option<Vec<String>>,
     pub(crate) group_wait_ms: i64,
     pub(crate) group_interval_ms: i64,
@@ -45,7 +45,7 @@ pub(crate) struct Node {
     children: Vec<usize>,
 }
 
-/// A receiver with its channels' addresses.
+/// A receiver with the destinations of its channels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CompiledReceiver {
     name: Arc<str>,
@@ -54,14 +54,14 @@ pub(crate) struct CompiledReceiver {
     pub(crate) repeat: bool,
 }
 
-/// One step of an escalation.
+/// A step of an escalation.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledStep {
     pub(crate) delay_ms: i64,
     pub(crate) destinations: Vec<Destination>,
 }
 
-/// One address of a channel: what is delivered on its own, retried on its own, and logged on its own.
+/// A single address of a channel; each destination has its own deliveries, retries and log entries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "(String, u16)", into = "(String, u16)")]
 pub(crate) struct Destination {
@@ -83,22 +83,22 @@ impl From<Destination> for (String, u16) {
 }
 
 impl Router {
-    /// Checks a configuration against the channels there are.
+    /// Validates a configuration against the existing channels.
     ///
     /// # Errors
-    /// When a name is unknown, twice there or missing, or a matcher, a time or a duration is wrong.
+    /// When a name is unknown, duplicate or missing, or a matcher, time interval or duration is invalid.
     pub fn new(routing: &Routing, channels: Channels) -> Result<Self, RoutingError> {
         build::router(routing, channels)
     }
 
-    /// The routes that an alert with these labels takes.
+    /// Returns the indices of the routes that match an alert with these labels.
     pub(crate) fn routes_of(&self, labels: &Labels) -> Vec<usize> {
         let mut routes = Vec::new();
-        self.descend(0, labels, &mut routes);
+        self.collect_routes(0, labels, &mut routes);
         routes
     }
 
-    /// The names of the receivers that hear of an alert with these labels.
+    /// Returns the names of the receivers of an alert with these labels.
     #[must_use]
     pub fn receivers_of(&self, labels: &Labels) -> Vec<&str> {
         let routes = self.routes_of(labels);
@@ -108,11 +108,11 @@ impl Router {
             .collect()
     }
 
-    pub(crate) fn node(&self, at: usize) -> &Node {
+    pub(crate) fn node(&self, at: usize) -> &RouteNode {
         &self.nodes[at]
     }
 
-    /// The route with this key and receiver, if the configuration still has it.
+    /// Returns the index of the route with this key and receiver, if the configuration still contains it.
     pub(crate) fn find(&self, key: &str, receiver: &str) -> Option<usize> {
         self.nodes
             .iter()
@@ -129,13 +129,13 @@ impl Router {
         &self.channels
     }
 
-    /// The addresses of a channel.
+    /// Returns the destinations of a channel.
     pub(crate) fn destinations_of(&self, channel: &str) -> Vec<Destination> {
         build::destinations(&self.channels, channel)
     }
 
-    /// Whether the route's times let nothing out at `now`.
-    pub(crate) fn is_muted(&self, node: &Node, now: i64) -> bool {
+    /// Returns whether the route's time intervals suppress notifications at `now`.
+    pub(crate) fn is_muted(&self, node: &RouteNode, now: i64) -> bool {
         let holds = |name: &String| {
             let intervals = self.intervals.get(name);
             intervals.is_some_and(|all| all.iter().any(|interval| interval.contains(now)))
@@ -143,15 +143,16 @@ impl Router {
         (!node.active.is_empty() && !node.active.iter().any(holds)) || node.mute.iter().any(holds)
     }
 
-    /// An alert takes the deepest routes that match; returns whether this one did.
-    fn descend(&self, at: usize, labels: &Labels, routes: &mut Vec<usize>) -> bool {
+    /// Collects the deepest matching routes below a route; returns whether the route itself matches.
+    fn collect_routes(&self, at: usize, labels: &Labels, routes: &mut Vec<usize>) -> bool {
         let node = &self.nodes[at];
-        if !are_met(&node.matchers, labels) {
+        if !matches_all(&node.matchers, labels) {
             return false;
         }
         let before = routes.len();
         for child in &node.children {
-            if self.descend(*child, labels, routes) && !self.nodes[*child].continue_matching {
+            if self.collect_routes(*child, labels, routes) && !self.nodes[*child].continue_matching
+            {
                 break;
             }
         }
@@ -162,8 +163,8 @@ impl Router {
     }
 }
 
-impl Node {
-    /// The labels by which alerts are grouped.
+impl RouteNode {
+    /// Returns the labels by which the route groups an alert.
     pub(crate) fn group_labels(&self, labels: &Labels) -> Labels {
         let Some(names) = &self.group_by else {
             return labels.clone();
@@ -179,7 +180,7 @@ impl Node {
 }
 
 impl std::fmt::Display for Destination {
-    /// `webhook`, or `webhook/1` for the second address.
+    /// Formats the destination: `webhook`, or `webhook/1` for the second address.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.index {
             0 => f.write_str(&self.channel),

@@ -1,7 +1,7 @@
-//! Silences: who wants to hear nothing of which alerts, until when, and why.
+//! Defines silences, which suppress the notifications of matching alerts for a limited time.
 //!
-//! They behave as Alertmanager's: a silence that has begun keeps its matchers and its start; changing more than its
-//! end, comment or author ends it and begins another one. Ended silences stay to be looked at for five days.
+//! Silences behave as in Alertmanager: the matchers and the start of an active silence do not change. An update that
+//! changes them expires the silence and creates another. Expired silences are kept for five days.
 
 mod list;
 #[cfg(test)]
@@ -9,31 +9,31 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::list::Silences;
+pub(crate) use self::list::Silences;
 use super::MatcherError;
 
-/// Alertmanager: `--data.retention=120h`.
+/// Alertmanager's default: `--data.retention=120h`.
 pub(crate) const RETENTION_MS: i64 = 5 * 86_400_000;
-/// Silences that are kept at most; Alertmanager has no limit by default, memory here has.
+/// Maximum number of silences. Alertmanager has no limit by default; this limit bounds the memory.
 pub(crate) const MAX_SILENCES: usize = 10_000;
 
-/// What somebody wants silenced.
+/// A request to create or change a silence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SilenceRequest {
-    /// The silence to change; `None` for a new one.
+    /// Id of the silence to change; `None` for a new silence.
     #[serde(default)]
     pub id: Option<String>,
-    /// Which alerts: all of these hold, and one of them does not hold for an absent label.
+    /// Matchers, all of which must match. At least one of them must not match an absent label.
     pub matchers: Vec<String>,
-    /// From when on, in milliseconds since the epoch; the past means now.
+    /// Start, in milliseconds since the epoch; a time in the past means now.
     pub starts_at: i64,
-    /// Until when.
+    /// End, in milliseconds since the epoch.
     pub ends_at: i64,
-    /// Who wants it.
+    /// Name of the author.
     pub created_by: String,
-    /// Why.
+    /// Reason for the silence.
     pub comment: String,
 }
 
@@ -42,65 +42,65 @@ pub struct SilenceRequest {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Silence {
-    /// What it is called by.
+    /// Id of the silence.
     pub id: String,
-    /// Which alerts it keeps back.
+    /// Matchers of the alerts that are suppressed.
     pub matchers: Vec<String>,
-    /// From when on, in milliseconds since the epoch.
+    /// Start, in milliseconds since the epoch.
     pub starts_at: i64,
-    /// Until when.
+    /// End, in milliseconds since the epoch.
     pub ends_at: i64,
-    /// When it was last changed.
+    /// Time of the last change, in milliseconds since the epoch.
     pub updated_at: i64,
-    /// Who wants it.
+    /// Name of the author.
     pub created_by: String,
-    /// Why.
+    /// Reason for the silence.
     pub comment: String,
 }
 
-/// Where a silence stands.
+/// The state of a silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SilenceState {
-    /// It has not begun.
+    /// The silence has not started.
     Pending,
-    /// It keeps alerts back.
+    /// The silence suppresses alerts.
     Active,
-    /// It is over.
+    /// The silence has ended.
     Expired,
 }
 
-/// Why a silence was not created, changed or ended.
+/// An error of creating, changing or expiring a silence.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SilenceError {
-    /// There is none with this id.
+    /// The id is unknown.
     #[error("there is no silence {0:?}")]
     NotFound(String),
-    /// It is over already.
+    /// The silence has ended already.
     #[error("silence {0:?} has already expired")]
     Expired(String),
-    /// A matcher cannot be read.
-    #[error("matchers: the text is wrong")]
+    /// A matcher is invalid.
+    #[error("matchers: the text is invalid")]
     Matcher(#[from] MatcherError),
-    /// It would silence everything.
+    /// The matchers match every alert.
     #[error(
         "matchers: at least one must not match an absent label, or all alerts would be silenced"
     )]
     MatchesEverything,
-    /// A text that must be there is not.
+    /// A required text is empty.
     #[error("{0}: must not be empty")]
     Empty(&'static str),
-    /// The end is not after the start, or lies in the past.
+    /// The end is not after the start, or is in the past.
     #[error("ends_at: must lie after starts_at and in the future")]
     EndsTooEarly,
-    /// There are as many as memory allows.
+    /// The number of silences has reached the limit.
     #[error("there are {MAX_SILENCES} silences already; expire some")]
     TooMany,
 }
 
 impl SilenceRequest {
-    /// Wants the alerts that match kept back from now until `ends_at`.
+    /// Creates a request that silences matching alerts from now until `ends_at`, in milliseconds since the epoch.
     #[must_use]
     pub fn until(ends_at: i64, matcher: impl Into<String>) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl SilenceRequest {
         }
     }
 
-    /// Says who wants it, and why.
+    /// Sets the author and the reason.
     #[must_use]
     pub fn because(mut self, created_by: impl Into<String>, comment: impl Into<String>) -> Self {
         self.created_by = created_by.into();
@@ -120,7 +120,7 @@ impl SilenceRequest {
 }
 
 impl Silence {
-    /// Where it stands at `now`.
+    /// Returns the state at `now`.
     #[must_use]
     pub fn state_at(&self, now: i64) -> SilenceState {
         if now < self.starts_at {

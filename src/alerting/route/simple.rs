@@ -1,34 +1,35 @@
-//! The form for whoever wants no tree: each rule says which channels it goes to.
+//! Compiles the routing of rules that name their channels into routes of the tree.
 
 use std::time::Duration;
 
 use super::{Escalation, Receiver, Route, Routing};
 use crate::{alerting::alert::fingerprint, query::Labels};
 
-/// What a rule says about its own notifications.
+/// The routing of a rule that names its channels.
 ///
-/// Rules with the same aggregation key, channels, window and escalation become one group: one message for all of
-/// them. A rule without a key is a group by itself. Of two with one id, the later counts: an alert is known by it.
+/// Rules with the same aggregation key, channels, window and escalation form a group and share notifications. A rule
+/// without a key is a group by itself. Of two rules with the same id, the later is used, because alerts identify their
+/// rule by its id only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimpleRule {
-    /// The rule's id, which is the label `alertname` of its alerts.
+    /// Id of the rule; the label `alertname` of its alerts.
     pub rule: String,
-    /// The channels that are told at once.
+    /// Channels that are notified first.
     pub channels: Vec<String>,
-    /// Rules with the same key are told of together.
+    /// Rules with the same key share notifications. Default: none.
     pub aggregation_key: Option<String>,
-    /// Labels whose values tell groups apart. Default: none, one group.
+    /// Labels by whose values alerts are grouped. Default: none, a single group.
     pub group_by: Vec<String>,
-    /// Time between two messages about one group. The first message does not wait for it: it goes out after
-    /// Alertmanager's 30 s, or after the window where that is shorter. Default: 5 min.
+    /// Time between two notifications of a group. The first notification is sent after Alertmanager's `group_wait` of
+    /// 30 s, or after the window if that is shorter. Default: 5 min.
     pub aggregation_window: Duration,
-    /// Who is told when nobody acknowledges.
+    /// Further channels that are notified while an alert is not acknowledged. Default: none.
     pub escalation: Option<Escalation>,
 }
 
 impl SimpleRule {
-    /// A rule that goes to these channels.
+    /// Creates the routing of a rule to these channels.
     #[must_use]
     pub fn new<S: Into<String>>(
         rule: impl Into<String>,
@@ -44,7 +45,7 @@ impl SimpleRule {
         }
     }
 
-    /// Tells of this rule together with others that have the same key.
+    /// Sets the aggregation key and the window: rules with the same key share notifications.
     #[must_use]
     pub fn with_aggregation(mut self, key: impl Into<String>, window: Duration) -> Self {
         self.aggregation_key = Some(key.into());
@@ -52,7 +53,7 @@ impl SimpleRule {
         self
     }
 
-    /// Escalates when nobody acknowledges.
+    /// Sets the escalation.
     #[must_use]
     pub fn with_escalation(mut self, escalation: Escalation) -> Self {
         self.escalation = Some(escalation);
@@ -68,8 +69,8 @@ impl SimpleRule {
             && self.escalation == other.escalation
     }
 
-    /// A number for what rules must have in common, beside the key, to be told of together.
-    fn shape(&self) -> u64 {
+    /// Returns a hash of the settings that rules must share, besides the key, to share notifications.
+    fn settings_hash(&self) -> u64 {
         let lists = |lists: &[&[String]]| {
             let lists = lists.iter().map(|list| list.join("\u{1f}"));
             lists.collect::<Vec<_>>().join("\u{1e}")
@@ -90,20 +91,20 @@ impl SimpleRule {
         fingerprint(&Labels::from_pairs(labels)) & 0xffff_ffff
     }
 
-    /// The route and the receiver of rules that are told of together.
+    /// Returns the route and the receiver of rules that share notifications.
     fn compile(rules: &[&Self]) -> Option<(Route, Receiver)> {
         let first = rules.first()?;
-        // Nothing of it depends on which rules there are: one that comes or goes must not make a new group of those
-        // that stay, which would be told again.
+        // The names depend on no other rule: adding or removing a rule must not create a new group for the remaining
+        // rules, whose alerts would be sent again.
         let (name, key) = match &first.aggregation_key {
             Some(key) => {
-                let name = format!("{key}:{:08x}", first.shape());
+                let name = format!("{key}:{:08x}", first.settings_hash());
                 let route_key = format!("{{aggregation={name:?}}}");
                 (format!("aggregation:{name}"), Some(route_key))
             }
             None => (format!("rule:{}", first.rule), None),
         };
-        let names: Vec<String> = rules.iter().map(|rule| quote(&rule.rule)).collect();
+        let names: Vec<String> = rules.iter().map(|rule| escape_regex(&rule.rule)).collect();
         let matcher = format!("alertname=~\"{}\"", names.join("|"));
         let receiver = Receiver {
             name: name.clone(),
@@ -121,7 +122,7 @@ impl SimpleRule {
 }
 
 impl Routing {
-    /// Adds a route and a receiver for every rule that says where it goes; they come before the other routes.
+    /// Adds a route and a receiver for every rule, before the existing routes.
     #[must_use]
     pub fn with_rules(mut self, rules: &[SimpleRule]) -> Self {
         let mut groups: Vec<Vec<&SimpleRule>> = Vec::new();
@@ -147,8 +148,8 @@ impl Routing {
     }
 }
 
-/// Makes a text match itself in a regular expression inside quotes.
-fn quote(text: &str) -> String {
+/// Escapes a text so that it matches only itself in a quoted regular expression.
+fn escape_regex(text: &str) -> String {
     let mut quoted = String::new();
     for c in text.chars() {
         match c {
@@ -157,7 +158,7 @@ fn quote(text: &str) -> String {
             c if c.is_alphanumeric() || c == '_' || c.is_whitespace() => quoted.push(c),
             '\\' => quoted.push_str(r"\\\\"),
             c if c.is_ascii() => {
-                // The matcher's quotes take one backslash, the expression the other.
+                // The matcher's quotes consume a backslash, and the regular expression another.
                 quoted.push_str(r"\\");
                 quoted.push(c);
             }
@@ -173,7 +174,7 @@ mod tests {
     use crate::alerting::{ChannelTraits, Router};
 
     #[test]
-    fn rules_with_one_key_share_a_route_and_others_have_their_own() {
+    fn rules_with_the_same_key_share_a_route_and_other_rules_have_separate_routes() {
         let minute = Duration::from_mins(1);
         let routing = Routing::to_receiver(Receiver::new("default", ["console"])).with_rules(&[
             SimpleRule::new("slow.a", ["slack"]).with_aggregation("performance", minute),
@@ -188,9 +189,9 @@ mod tests {
             let labels = Labels::from_pairs([("alertname", name)]);
             router.receivers_of(&labels).join(" ")
         };
-        let together = receivers("slow.a");
-        assert!(together.starts_with("aggregation:performance:"));
-        assert_eq!(receivers("slow+b"), together);
+        let shared = receivers("slow.a");
+        assert!(shared.starts_with("aggregation:performance:"));
+        assert_eq!(receivers("slow+b"), shared);
         assert_eq!(receivers("slowxa"), "default");
         assert_eq!(receivers("down"), "rule:down");
         let node = router.node(1);
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_comes_or_goes_leaves_the_others_their_group() {
+    fn adding_or_removing_a_rule_keeps_the_group_of_the_other_rules() {
         let minute = Duration::from_mins(1);
         let rule = |id| SimpleRule::new(id, ["slack"]).with_aggregation("performance", minute);
         let keys = |rules: &[SimpleRule]| {
@@ -214,12 +215,13 @@ mod tests {
         let both = keys(&[rule("a"), rule("b")]);
         assert_eq!(keys(&[rule("b")]), both);
         assert_eq!(keys(&[rule("c"), rule("b"), rule("a")]), both);
-        let elsewhere = SimpleRule::new("a", ["slack"]).with_aggregation("performance", minute * 2);
-        assert_ne!(keys(&[elsewhere]), both);
+        let other_window =
+            SimpleRule::new("a", ["slack"]).with_aggregation("performance", minute * 2);
+        assert_ne!(keys(&[other_window]), both);
     }
 
     #[test]
-    fn of_two_rules_with_one_id_the_later_says_where_its_alerts_go() {
+    fn of_two_rules_with_the_same_id_the_later_is_used() {
         let routing = Routing::to_receiver(Receiver::new("default", ["slack"]));
         let routing = routing.with_rules(&[
             SimpleRule::new("a", ["slack"]),
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rules_id_matches_only_itself_whatever_it_contains() {
+    fn the_matcher_of_a_rule_id_matches_only_this_id() {
         for id in ["a.b", "a\\b", "a\"b", "a|b", "a(b", "a\nb", "é.ü"] {
             let (route, _) = SimpleRule::compile(&[&SimpleRule::new(id, ["x"])]).unwrap();
             let matchers = super::super::parse_matchers(&route.matchers[0]).unwrap();

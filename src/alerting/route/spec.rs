@@ -1,4 +1,4 @@
-//! The routing configuration as plain data, in Alertmanager's words.
+//! Defines the routing configuration as plain data, in Alertmanager's terms.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,114 +6,114 @@ use serde::{Deserialize, Deserializer};
 
 use super::{inhibit::InhibitRule, interval::NamedInterval, units};
 
-/// Where alerts go: a tree of routes, the receivers at its ends, and what keeps alerts back.
+/// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Routing {
-    /// The root: every alert enters here, so it has a receiver and no matchers.
+    /// The root route. Every alert enters it, so it needs a receiver and must not have matchers.
     pub route: Route,
-    /// Who can be told.
+    /// Receivers that routes refer to by name.
     pub receivers: Vec<Receiver>,
-    /// Which alerts keep which others back.
+    /// Inhibition rules.
     pub inhibit_rules: Vec<InhibitRule>,
-    /// Times that routes refer to by name.
+    /// Time intervals that routes refer to by name.
     pub time_intervals: Vec<NamedInterval>,
 }
 
-/// One route. What is `None` is its parent's; the root's defaults are Alertmanager's.
+/// A route. A setting that is `None` is inherited from the parent route; the root's defaults are Alertmanager's.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Route {
-    /// Who is told.
+    /// Name of the receiver.
     pub receiver: Option<String>,
-    /// Conditions that must all hold, such as `severity=~"error|critical"`.
+    /// Matchers that must all match, such as `severity=~"error|critical"`.
     pub matchers: Vec<String>,
-    /// Which labels make a group. Root's default: none, so that all alerts are one group.
+    /// Labels by which alerts are grouped. Default of the root: none, so that all alerts form a single group.
     pub group_by: Option<GroupBy>,
-    /// How long a new group waits for more alerts before it is first told. Default: 30 s.
+    /// Time for which a new group collects alerts before its first notification. Default: 30 s.
     #[serde(deserialize_with = "units::optional_duration")]
     pub group_wait: Option<Duration>,
-    /// Time between two messages about a group that changes. Default: 5 min.
+    /// Time between two notifications of a group that changes. Default: 5 min.
     #[serde(deserialize_with = "units::optional_duration")]
     pub group_interval: Option<Duration>,
-    /// Time after which an unchanged group is told again. Default: 4 h.
+    /// Time after which the notification of an unchanged group is repeated. Default: 4 h.
     #[serde(deserialize_with = "units::optional_duration")]
     pub repeat_interval: Option<Duration>,
-    /// Whether an alert that matches goes on to the next sibling. Not inherited.
+    /// Whether the next sibling route is tried after this route has matched. Not inherited.
     #[serde(rename = "continue")]
     pub continue_matching: bool,
-    /// Times at which nothing is sent. Not inherited.
+    /// Time intervals in which no notifications are sent. Not inherited.
     pub mute_time_intervals: Vec<String>,
-    /// The only times at which something is sent; none means always. Not inherited.
+    /// Time intervals outside of which no notifications are sent; an empty list means always active. Not inherited.
     pub active_time_intervals: Vec<String>,
-    /// Routes that are tried before this one.
+    /// Child routes, which are tried before this route's own receiver.
     pub routes: Vec<Route>,
-    /// What groups of this route are known by, where that is not its matchers.
+    /// Part of the group key in place of the matchers.
     #[serde(skip)]
     pub(crate) key: Option<String>,
 }
 
-/// Which labels make a group.
+/// The labels by which alerts are grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupBy {
-    /// Alerts with the same values of these are one group.
+    /// Alerts with equal values of these labels form a group.
     Labels(Vec<String>),
     /// `...`: every label set is a group of its own.
     All,
 }
 
-/// A named set of channels, and who is told next when nobody answers.
+/// A named set of channels, with an optional escalation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Receiver {
-    /// What routes call it.
+    /// Name by which routes refer to the receiver.
     pub name: String,
-    /// The channels that are told at once.
+    /// Channels that are notified first.
     pub channels: Vec<String>,
-    /// What happens when nobody acknowledges.
+    /// Further channels that are notified while an alert is not acknowledged. Default: none.
     pub escalation: Option<Escalation>,
 }
 
-/// Who is told when nobody acknowledges.
+/// Steps in which further channels are notified while an alert is not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Escalation {
-    /// Time from the first message to the first step, and from step to step. Default: 15 min.
+    /// Time from the first notification to the first step, and between steps. Default: 15 min.
     #[serde(deserialize_with = "units::duration")]
     pub delay: Duration,
     /// The steps, in order.
     pub steps: Vec<EscalationStep>,
-    /// Whether the first step follows the last one. Default: no, the last step ends it.
+    /// Whether the steps start again after the last. Default: false.
     pub repeat: bool,
 }
 
-/// One step of an escalation.
+/// A step of an escalation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EscalationStep {
-    /// The channels that are told, beside all that were told before.
+    /// Channels that are notified, in addition to the channels of the previous steps.
     pub channels: Vec<String>,
-    /// Time since the step before. Default: the escalation's delay.
+    /// Time since the previous step. Default: the delay of the escalation.
     #[serde(deserialize_with = "units::optional_duration")]
     pub delay: Option<Duration>,
 }
 
-/// What routing has to know of a channel.
+/// The properties of a channel that affect routing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelTraits {
-    /// How many independent addresses it has (a webhook's URLs); each has a delivery of its own.
+    /// Number of independent addresses, such as the URLs of a webhook; each has its own deliveries. Default: 1.
     pub destinations: u16,
-    /// Whether it is told that alerts are over. Default: yes.
+    /// Whether the channel is notified that alerts are resolved. Default: true.
     pub send_resolved: bool,
-    /// Whether it is told that somebody has acknowledged (`PagerDuty` wants to know). Default: no.
+    /// Whether the channel is notified of acknowledgements, as `PagerDuty` is. Default: false.
     pub send_acknowledged: bool,
-    /// The channel that is told what this one could not deliver.
+    /// Channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
 }
 
@@ -141,7 +141,7 @@ impl Default for ChannelTraits {
 impl<'de> Deserialize<'de> for GroupBy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let labels = Vec::<String>::deserialize(deserializer)?;
-        // `...` beside labels stays a label here, so that the validation can name its route.
+        // `...` next to labels is kept as a label, so that the validation can report the route.
         Ok(if labels == ["..."] {
             Self::All
         } else {
@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for GroupBy {
 }
 
 impl Routing {
-    /// One receiver for everything: what holds where nothing is configured.
+    /// Routes every alert to the same receiver, which is the default without a configuration.
     #[must_use]
     pub fn to_receiver(receiver: Receiver) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl Routing {
         self
     }
 
-    /// Adds named times.
+    /// Adds a named time interval.
     #[must_use]
     pub fn with_time_interval(mut self, interval: NamedInterval) -> Self {
         self.time_intervals.push(interval);
@@ -191,7 +191,7 @@ impl Routing {
 }
 
 impl Route {
-    /// A route to a receiver.
+    /// Creates a route to a receiver.
     #[must_use]
     pub fn to(receiver: impl Into<String>) -> Self {
         Self {
@@ -207,7 +207,7 @@ impl Route {
         self
     }
 
-    /// Groups by these labels.
+    /// Sets the labels by which alerts are grouped.
     #[must_use]
     pub fn with_group_by<S: Into<String>>(mut self, labels: impl IntoIterator<Item = S>) -> Self {
         self.group_by = Some(GroupBy::Labels(
@@ -216,7 +216,7 @@ impl Route {
         self
     }
 
-    /// Sets how long a new group waits, how long a changed one does, and how long an unchanged one.
+    /// Sets `group_wait`, `group_interval` and `repeat_interval`.
     #[must_use]
     pub fn with_timing(mut self, wait: Duration, interval: Duration, repeat: Duration) -> Self {
         self.group_wait = Some(wait);
@@ -225,21 +225,21 @@ impl Route {
         self
     }
 
-    /// Lets alerts that match go on to the next sibling.
+    /// Also tries the next sibling route after this route has matched.
     #[must_use]
     pub fn and_continue(mut self) -> Self {
         self.continue_matching = true;
         self
     }
 
-    /// Adds a route below.
+    /// Adds a child route.
     #[must_use]
     pub fn with_route(mut self, route: Self) -> Self {
         self.routes.push(route);
         self
     }
 
-    /// Sends nothing at these times.
+    /// Suppresses notifications in this time interval.
     #[must_use]
     pub fn muted_at(mut self, interval: impl Into<String>) -> Self {
         self.mute_time_intervals.push(interval.into());
@@ -248,7 +248,7 @@ impl Route {
 }
 
 impl Receiver {
-    /// A receiver that tells these channels.
+    /// Creates a receiver that notifies these channels.
     #[must_use]
     pub fn new<S: Into<String>>(
         name: impl Into<String>,
@@ -261,7 +261,7 @@ impl Receiver {
         }
     }
 
-    /// Escalates when nobody acknowledges.
+    /// Sets the escalation.
     #[must_use]
     pub fn with_escalation(mut self, escalation: Escalation) -> Self {
         self.escalation = Some(escalation);
@@ -270,7 +270,7 @@ impl Receiver {
 }
 
 impl Escalation {
-    /// Steps to these channels, one after the other.
+    /// Creates an escalation without steps, with this delay between steps.
     #[must_use]
     pub fn after(delay: Duration) -> Self {
         Self {
@@ -279,7 +279,7 @@ impl Escalation {
         }
     }
 
-    /// Adds a step to these channels.
+    /// Adds a step that notifies these channels.
     #[must_use]
     pub fn with_step<S: Into<String>>(mut self, channels: impl IntoIterator<Item = S>) -> Self {
         self.steps.push(EscalationStep {
@@ -289,7 +289,7 @@ impl Escalation {
         self
     }
 
-    /// Starts again at the first step after the last one.
+    /// Starts again at the first step after the last.
     #[must_use]
     pub fn repeating(mut self) -> Self {
         self.repeat = true;
@@ -298,28 +298,28 @@ impl Escalation {
 }
 
 impl ChannelTraits {
-    /// Sets how many independent addresses the channel has.
+    /// Sets the number of independent addresses.
     #[must_use]
     pub fn with_destinations(mut self, destinations: u16) -> Self {
         self.destinations = destinations;
         self
     }
 
-    /// Sets whether the channel is told that alerts are over.
+    /// Sets whether the channel is notified that alerts are resolved.
     #[must_use]
     pub fn with_send_resolved(mut self, send: bool) -> Self {
         self.send_resolved = send;
         self
     }
 
-    /// Tells the channel that somebody has acknowledged, too.
+    /// Notifies the channel of acknowledgements.
     #[must_use]
     pub fn with_acknowledgements(mut self) -> Self {
         self.send_acknowledged = true;
         self
     }
 
-    /// Names the channel that is told what this one could not deliver.
+    /// Sets the channel that receives the notifications which this channel could not deliver.
     #[must_use]
     pub fn with_fallback(mut self, channel: impl Into<String>) -> Self {
         self.fallback = Some(channel.into());
@@ -327,5 +327,5 @@ impl ChannelTraits {
     }
 }
 
-/// Channels by their names.
+/// Channels, by name.
 pub(crate) type Channels = BTreeMap<String, ChannelTraits>;

@@ -1,10 +1,10 @@
-//! Durations of a routing file: `30s`, `1h30m`, as Prometheus and Alertmanager write them.
+//! Parses and formats the durations of routing configurations: `30s`, `1h30m`, as in Prometheus and Alertmanager.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-/// Milliseconds per unit, from the longest on; a unit stands at most once and in this order.
+/// Milliseconds per unit, in the order in which the units may appear; a unit appears at most once.
 const UNITS: [(&str, u64); 7] = [
     ("y", 365 * 86_400_000),
     ("w", 7 * 86_400_000),
@@ -15,12 +15,12 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Milliseconds of a duration, at most `i64::MAX`.
+/// Returns the milliseconds of a duration, at most `i64::MAX`.
 pub(crate) fn to_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Writes a duration so that Alertmanager reads it.
+/// Formats a duration in Alertmanager's syntax.
 pub(super) fn to_text(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
@@ -28,7 +28,7 @@ pub(super) fn to_text(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (unit, ms) in UNITS {
-        // Years and weeks are allowed, but nobody reads `1w3d` faster than `10d`.
+        // Years and weeks are valid, but `10d` is easier to read than `1w3d`.
         if unit == "y" || unit == "w" || rest < ms {
             continue;
         }
@@ -39,7 +39,7 @@ pub(super) fn to_text(duration: Duration) -> String {
     text
 }
 
-/// Reads a duration; `None` where the text is none.
+/// Parses a duration; `None` for an invalid text.
 pub(super) fn from_text(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -70,17 +70,17 @@ fn deserialize_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
     let text = String::deserialize(deserializer)?;
     from_text(&text).ok_or_else(|| {
         D::Error::custom(format!(
-            "duration is {text:?}, but must be one such as `30s` or `5m`"
+            "duration is {text:?}, but must be a duration such as `30s` or `5m`"
         ))
     })
 }
 
-/// For `#[serde(deserialize_with)]`.
+/// Deserializes a duration; for `#[serde(deserialize_with)]`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserialize_one(deserializer)
 }
 
-/// For `#[serde(deserialize_with)]`: a key that is there has a value.
+/// Deserializes a duration that is optional in its struct; for `#[serde(deserialize_with)]`.
 pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_reads_as_it_is_written() {
+    fn a_formatted_duration_parses_to_the_same_duration() {
         for (text, ms) in [
             ("0s", 0),
             ("30s", 30_000),
@@ -103,8 +103,8 @@ mod tests {
             assert_eq!(from_text(text), Some(Duration::from_millis(ms)), "{text}");
             assert_eq!(to_text(Duration::from_millis(ms)), text);
         }
-        for wrong in ["", "5", "m5", "1m1h", "1h1h", "-1s", "1.5h", "5 m"] {
-            assert_eq!(from_text(wrong), None, "{wrong}");
+        for invalid in ["", "5", "m5", "1m1h", "1h1h", "-1s", "1.5h", "5 m"] {
+            assert_eq!(from_text(invalid), None, "{invalid}");
         }
     }
 }

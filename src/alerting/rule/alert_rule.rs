@@ -1,4 +1,4 @@
-//! An alert rule as a user writes it.
+//! Defines alert rules.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use super::behaviour::{NoData, OnError};
 use super::closure::{MetricsView, WhenClosure};
 use crate::alerting::{Escalation, Severity, SimpleRule};
 
-/// When an alert rule is met.
+/// The condition under which a rule's alerts are pending or firing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// A `PromQL` expression: every element of its result is an alert.
+    /// A `PromQL` expression; every element of its result is an alert.
     Expr(String),
-    /// A closure: one alert while it says `true`.
+    /// A closure; there is a single alert, which is active while the closure returns `true`.
     When(WhenClosure),
 }
 
-/// Says when something is wrong, and what is then said to whom.
+/// Defines an alert: its condition, its labels and annotations, and the channels that are notified.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,42 +34,42 @@ pub enum Condition {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlertRule {
-    /// Identifies the rule, and is the label `alertname` of its alerts.
+    /// Identifies the rule; the label `alertname` of its alerts.
     pub id: String,
-    /// What a person calls it; the annotation `summary` where none is given. Default: none.
+    /// Display name; the annotation `summary` unless the rule sets one. Default: none.
     pub name: Option<String>,
-    /// What it is about; the annotation `description` where none is given. Default: none.
+    /// Description for people; the annotation `description` unless the rule sets one. Default: none.
     pub description: Option<String>,
-    /// When it is met. A rule without one is refused.
+    /// The condition. A rule without a condition is rejected. Default: none.
     pub condition: Option<Condition>,
-    /// Time for which it must be met before it fires. Default: 0, it fires at once.
+    /// Time for which the condition must be met before an alert fires, `for` in Prometheus. Default: 0.
     pub hold_for: Duration,
-    /// Time for which it goes on firing after it was last met. Default: 0.
+    /// Time for which an alert keeps firing after its condition was last met. Default: 0.
     pub keep_firing_for: Duration,
-    /// Labels of its alerts, templates; `severity` is one of them.
+    /// Labels added to the alerts, as templates; `severity` is one of them.
     pub labels: BTreeMap<String, String>,
-    /// What is said about its alerts, templates.
+    /// Annotations of the alerts, as templates.
     pub annotations: BTreeMap<String, String>,
-    /// Names of the channels that are told. Default: none, the router's default.
+    /// Names of the channels that are notified. Default: none, which leaves the choice to the routing tree.
     pub channels: Vec<String>,
-    /// Alerts of rules with one key are told together. Default: none, the rule's id.
+    /// Alerts of rules with the same key share notifications. Default: none, which uses the rule's id.
     pub aggregation_key: Option<String>,
-    /// Labels whose values tell groups of its alerts apart. Default: none, one group.
+    /// Labels by whose values the rule's alerts are grouped into notifications. Default: none, a single group.
     pub group_by: Vec<String>,
-    /// Whom its alerts reach when nobody acknowledges them. Default: nobody.
+    /// Further channels that are notified while an alert is not acknowledged. Default: none.
     pub escalation: Option<Escalation>,
-    /// What it does when none of its series has a sample. Default: nothing is wrong.
+    /// Behaviour when none of the rule's series has a sample. Default: [`NoData::Ok`].
     pub no_data: NoData,
-    /// What it does when it fails. Default: its alerts stay as they are.
+    /// Behaviour when the evaluation fails. Default: [`OnError::KeepLast`].
     pub on_error: OnError,
-    /// Whether it is evaluated. Default: true.
+    /// Whether the rule is evaluated. Default: true.
     pub enabled: bool,
-    /// Where it stands in its file.
+    /// Line of the rule in its file.
     pub(crate) line: Option<u64>,
 }
 
 impl AlertRule {
-    /// A rule without a condition.
+    /// Creates a rule without a condition.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self {
@@ -92,14 +92,14 @@ impl AlertRule {
         }
     }
 
-    /// Sets what a person calls it.
+    /// Sets the display name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Sets what it is about.
+    /// Sets the description.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -112,16 +112,17 @@ impl AlertRule {
         self.label("severity", severity.as_str())
     }
 
-    /// Takes a `PromQL` expression for the condition: every element of its result is an alert.
+    /// Sets a `PromQL` expression as the condition; every element of its result is an alert.
     #[must_use]
     pub fn expr(mut self, expr: impl Into<String>) -> Self {
         self.condition = Some(Condition::Expr(expr.into()));
         self
     }
 
-    /// Takes a closure for the condition, which runs on the observatory's own thread at every evaluation.
+    /// Sets a closure as the condition. The closure runs on a thread of the observatory at every evaluation.
     ///
-    /// A panic in it is this rule's error and nothing else's. It should not wait: the other rules of its group do.
+    /// A panic in the closure is an error of this rule only. The closure should not block: the other rules of the group
+    /// wait for it.
     #[must_use]
     pub fn when(
         mut self,
@@ -131,97 +132,97 @@ impl AlertRule {
         self
     }
 
-    /// Sets the time for which it must be met before it fires.
+    /// Sets the time for which the condition must be met before an alert fires.
     #[must_use]
     pub fn hold_for(mut self, duration: Duration) -> Self {
         self.hold_for = duration;
         self
     }
 
-    /// Sets the time for which it goes on firing after it was last met.
+    /// Sets the time for which an alert keeps firing after its condition was last met.
     #[must_use]
     pub fn keep_firing_for(mut self, duration: Duration) -> Self {
         self.keep_firing_for = duration;
         self
     }
 
-    /// Adds a label to its alerts; the value is a template.
+    /// Adds a label to the alerts; the value is a template.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
         self
     }
 
-    /// Adds something that is said about its alerts; the value is a template.
+    /// Adds an annotation to the alerts; the value is a template.
     #[must_use]
     pub fn annotation(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.annotations.insert(name.into(), value.into());
         self
     }
 
-    /// Sets the annotation `runbook_url`: where it stands what to do.
+    /// Sets the annotation `runbook_url`, the address of the instructions for this alert.
     #[must_use]
     pub fn runbook_url(self, url: impl Into<String>) -> Self {
         self.annotation("runbook_url", url)
     }
 
-    /// Sets the channels that are told.
+    /// Sets the channels that are notified.
     #[must_use]
     pub fn channels<C: Into<String>>(mut self, channels: impl IntoIterator<Item = C>) -> Self {
         self.channels = channels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Has its alerts told together with those of other rules with this key.
+    /// Sets the aggregation key: alerts of rules with the same key share notifications.
     #[must_use]
     pub fn aggregation_key(mut self, key: impl Into<String>) -> Self {
         self.aggregation_key = Some(key.into());
         self
     }
 
-    /// Sets the labels whose values tell groups of its alerts apart.
+    /// Sets the labels by whose values the alerts are grouped into notifications.
     #[must_use]
     pub fn group_by<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.group_by = labels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets whom its alerts reach when nobody acknowledges them.
+    /// Sets the further channels that are notified while an alert is not acknowledged.
     #[must_use]
     pub fn escalation(mut self, escalation: Escalation) -> Self {
         self.escalation = Some(escalation);
         self
     }
 
-    /// Sets what it does when none of its series has a sample.
+    /// Sets the behaviour when none of the rule's series has a sample.
     #[must_use]
     pub fn no_data(mut self, behaviour: NoData) -> Self {
         self.no_data = behaviour;
         self
     }
 
-    /// Sets what it does when it fails.
+    /// Sets the behaviour when the evaluation fails.
     #[must_use]
     pub fn on_error(mut self, behaviour: OnError) -> Self {
         self.on_error = behaviour;
         self
     }
 
-    /// Has it known but not evaluated.
+    /// Disables the rule: it is loaded and listed, but not evaluated.
     #[must_use]
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
     }
 
-    /// The label `severity`, where it names one.
+    /// Returns the label `severity`, or `None` if its value is not a [`Severity`].
     #[must_use]
     pub fn severity_label(&self) -> Option<Severity> {
         self.labels.get("severity")?.parse().ok()
     }
 
-    /// What routing has to know of it, with the configured aggregation window; `None` where it names no channel, so
-    /// that the routing tree decides.
+    /// Returns the routing of the rule's alerts, with the given aggregation window; `None` if the rule names no
+    /// channel, so that the routing tree applies.
     #[must_use]
     pub fn routing(&self, window: Duration) -> Option<SimpleRule> {
         if self.channels.is_empty() {
@@ -235,7 +236,7 @@ impl AlertRule {
         Some(simple)
     }
 
-    /// Its annotations, with name and description standing in for those that are missing.
+    /// Returns the annotations, with name and description in place of a missing `summary` and `description`.
     #[must_use]
     pub fn all_annotations(&self) -> BTreeMap<String, String> {
         let mut annotations = self.annotations.clone();

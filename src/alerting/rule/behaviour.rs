@@ -1,30 +1,31 @@
-//! What a rule does when it cannot tell.
+//! Defines the behaviour of an alert rule without data or with an error.
 
-/// What an alert rule does when none of its series has a sample.
+/// The behaviour of an alert rule when none of its series has a sample.
 ///
-/// Prometheus knows no such thing: a comparison over nothing is nothing, which is [`Ok`](Self::Ok).
+/// Prometheus has no such option: a comparison without samples has no result, as with [`Ok`](Self::Ok).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NoData {
-    /// Nothing is wrong, as in Prometheus.
+    /// The condition counts as not met, as in Prometheus.
     #[default]
     Ok,
-    /// That is wrong itself: an alert with the label `alert_reason="no_data"`, after the rule's `for`.
+    /// An alert with the label `alert_reason="no_data"` fires after the rule's `for`.
     Alert,
-    /// What was pending or firing stays so.
+    /// Pending and firing alerts keep their state.
     KeepLast,
 }
 
-/// What an alert rule does when its expression fails or its closure panics.
+/// The behaviour of an alert rule when its expression fails or its closure panics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnError {
-    /// Nothing is wrong: what fires resolves.
+    /// The condition counts as not met: firing alerts are resolved.
     Ok,
-    /// That is wrong itself: an alert with the label `alert_reason="error"`, after the rule's `for`. What was
-    /// pending or firing stays so.
+    /// An alert with the label `alert_reason="error"` fires after the rule's `for`. Pending and firing alerts keep
+    /// their state.
     Alert,
-    /// What was pending or firing stays so and is told again, for a rule that fails says nothing about the world.
+    /// Pending and firing alerts keep their state, and firing alerts are sent again: a failed evaluation is no evidence
+    /// that the condition ended.
     ///
-    /// Prometheus stays silent instead, so that its Alertmanager takes the alert for resolved four intervals later.
+    /// Prometheus sends nothing in this case, so its Alertmanager resolves the alert after four intervals.
     #[default]
     KeepLast,
 }

@@ -1,4 +1,4 @@
-//! Conditions in Rust, and what they see.
+//! Evaluates conditions that are written as Rust closures.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,46 +12,46 @@ use crate::query::store::SeriesStore;
 
 type Function = dyn Fn(&MetricsView<'_>) -> bool + Send + Sync;
 
-/// A condition in Rust; see [`AlertRule::when`](super::AlertRule::when).
+/// A condition written as a Rust closure; see [`AlertRule::when`](super::AlertRule::when).
 #[derive(Clone)]
 pub struct WhenClosure {
     function: Arc<Function>,
-    /// Whether a thread is still in it.
+    /// Whether a thread is still running the closure.
     is_running: Arc<AtomicBool>,
 }
 
-/// Where closures are asked: each on a thread of its own, so that one that does not return is its own rule's error
-/// and holds up nothing else.
+/// Runs every closure on a thread of its own, so that a closure which does not return is an error of its rule and does
+/// not block other rules.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClosureThreads<'a> {
     pub(crate) store: &'a Arc<SeriesStore>,
-    /// Time that is waited for an answer.
-    pub(crate) patience: Duration,
+    /// Time after which a running closure is reported as an error.
+    pub(crate) timeout: Duration,
 }
 
-/// The current values of the observatory's series, for a condition in Rust.
+/// The current values of the observatory's series, as a closure sees them.
 pub struct MetricsView<'a> {
     engine: &'a Engine,
     store: &'a SeriesStore,
     control: Control<'a>,
     now: i64,
-    seen: RefCell<Seen>,
+    queries: RefCell<QueryOutcomes>,
 }
 
-/// What a closure asked for.
+/// The outcomes of the queries that a closure made.
 #[derive(Debug, Default)]
-struct Seen {
+struct QueryOutcomes {
     error: Option<QueryError>,
-    found: bool,
-    missed: bool,
+    has_result: bool,
+    has_missing: bool,
 }
 
-/// What a closure said.
+/// The outcome of a closure.
 #[derive(Debug)]
-pub(crate) struct Verdict {
+pub(crate) struct ClosureResult {
     pub(crate) is_met: bool,
-    /// It asked for something and found none of it.
-    pub(crate) saw_no_data: bool,
+    /// Whether the closure made queries and none of them had a result.
+    pub(crate) has_no_data: bool,
 }
 
 impl WhenClosure {
@@ -64,58 +64,58 @@ impl WhenClosure {
         }
     }
 
-    /// Asks the closure on a thread of its own. One that has not returned in time is an error, and is not asked
-    /// again until it has.
-    pub(crate) fn ask_on_thread(
+    /// Runs the closure on a thread of its own. A closure that does not return in time is an error, and is not started
+    /// again until it has returned.
+    pub(crate) fn call_on_thread(
         &self,
         engine: &Engine,
         threads: ClosureThreads<'_>,
         now: i64,
-    ) -> Result<Verdict, String> {
+    ) -> Result<ClosureResult, String> {
         if self.is_running.swap(true, Ordering::AcqRel) {
             return Err("the closure has not returned from an earlier evaluation".to_owned());
         }
         let (closure, engine) = (self.clone(), engine.clone());
         let store = Arc::clone(threads.store);
-        let (answer, answered) = mpsc::sync_channel(1);
+        let (sender, receiver) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("obs-closure".to_owned());
         let started = thread.spawn(move || {
             crate::runtime::own_thread::mark();
             let view = MetricsView::new(&engine, &store, Control::default(), now);
-            let verdict = closure.ask(&view);
+            let result = closure.call(&view);
             closure.is_running.store(false, Ordering::Release);
-            // Nobody may be waiting any more.
-            let _ = answer.send(verdict);
+            // The receiver is gone if the timeout has passed.
+            let _ = sender.send(result);
         });
         if let Err(error) = started {
             self.is_running.store(false, Ordering::Release);
             return Err(format!("the closure's thread cannot be started: {error}"));
         }
-        answered.recv_timeout(threads.patience).unwrap_or_else(|_| {
-            let patience = threads.patience;
-            Err(format!("the closure has not returned within {patience:?}"))
+        receiver.recv_timeout(threads.timeout).unwrap_or_else(|_| {
+            let timeout = threads.timeout;
+            Err(format!("the closure has not returned within {timeout:?}"))
         })
     }
 
-    /// Asks the closure. A panic, and a query that failed, are errors.
-    pub(crate) fn ask(&self, view: &MetricsView<'_>) -> Result<Verdict, String> {
-        // What a panic can leave half done is the closure's own: the view is dropped.
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.function)(view)));
+    /// Runs the closure. A panic or a failed query is an error.
+    pub(crate) fn call(&self, view: &MetricsView<'_>) -> Result<ClosureResult, String> {
+        // A panic can leave only the closure's own state inconsistent: the view is dropped.
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.function)(view)));
         let is_met =
-            answer.map_err(|panic| format!("the closure panicked: {}", text_of(&*panic)))?;
-        let seen = view.seen.take();
-        match seen.error {
+            outcome.map_err(|panic| format!("the closure panicked: {}", panic_message(&*panic)))?;
+        let queries = view.queries.take();
+        match queries.error {
             Some(error) => Err(error.to_string()),
-            None => Ok(Verdict {
+            None => Ok(ClosureResult {
                 is_met,
-                saw_no_data: seen.missed && !seen.found,
+                has_no_data: queries.has_missing && !queries.has_result,
             }),
         }
     }
 }
 
-/// The text of a panic, where it has one.
-pub(crate) fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
+/// Returns the message of a panic, or `no text`.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&str>() {
         text
     } else if let Some(text) = panic.downcast_ref::<String>() {
@@ -137,12 +137,12 @@ impl<'a> MetricsView<'a> {
             store,
             control,
             now,
-            seen: RefCell::default(),
+            queries: RefCell::default(),
         }
     }
 
-    /// The sum of the current samples of a series name, a selector or any other expression; NaN where there is
-    /// none.
+    /// Returns the sum of the current samples of a series name, a selector or any other expression; NaN without
+    /// samples.
     ///
     /// Every comparison with NaN is false, so a condition over a series that does not exist is not met:
     /// `metrics.value("daily_tokens") > metrics.value("token_limit")` needs both.
@@ -151,31 +151,31 @@ impl<'a> MetricsView<'a> {
         self.get(selector).unwrap_or(f64::NAN)
     }
 
-    /// The sum of the current samples of a series name, a selector or any other expression; `None` where there is
-    /// none. Mind that `None` is less than every `Some`; [`value`](Self::value) has no such trap.
+    /// Returns the sum of the current samples of a series name, a selector or any other expression; `None` without
+    /// samples. Note that `None < Some(_)` holds; comparisons of [`value`](Self::value) do not have this pitfall.
     ///
-    /// An expression that fails is the rule's error.
+    /// A failing expression is an error of the rule.
     #[must_use]
     pub fn get(&self, selector: &str) -> Option<f64> {
         let value = self.query(selector);
-        let mut seen = self.seen.borrow_mut();
+        let mut queries = self.queries.borrow_mut();
         match value {
             Ok(Some(value)) => {
-                seen.found = true;
+                queries.has_result = true;
                 Some(value)
             }
             Ok(None) => {
-                seen.missed = true;
+                queries.has_missing = true;
                 None
             }
             Err(error) => {
-                seen.error.get_or_insert(error);
+                queries.error.get_or_insert(error);
                 None
             }
         }
     }
 
-    /// The time of the evaluation, in milliseconds since the epoch.
+    /// Returns the time of the evaluation, in milliseconds since the epoch.
     #[must_use]
     pub fn now(&self) -> i64 {
         self.now
@@ -196,7 +196,7 @@ impl<'a> MetricsView<'a> {
 }
 
 impl PartialEq for WhenClosure {
-    /// Whether both are the same closure.
+    /// Compares closures by identity.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.function, &other.function)
     }

@@ -1,4 +1,4 @@
-//! Turns rules as they are written into rules that can be evaluated: every expression and template is read here.
+//! Compiles rules: parses every expression and template, and reports all invalid values.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::query::engine::{Engine, Prepared};
 use crate::query::store::{Retention, check_ranges};
 use crate::query::{Label, Matcher};
 
-/// A group whose rules have been read.
+/// A rule group with parsed rules.
 #[derive(Debug)]
 pub(crate) struct CompiledGroup {
     pub(crate) group: RuleGroup,
     pub(crate) rules: Vec<CompiledRule>,
-    /// Selectors that need the store's second tier.
-    pub(crate) long: Vec<Vec<Matcher>>,
+    /// Selectors whose samples must be kept in the store's coarse tier.
+    pub(crate) long_selectors: Vec<Vec<Matcher>>,
 }
 
 #[derive(Debug)]
@@ -37,9 +37,10 @@ pub(crate) struct CompiledAlert {
     pub(crate) condition: CompiledCondition,
     pub(crate) labels: Vec<(Arc<str>, Template)>,
     pub(crate) annotations: Vec<(String, Template)>,
-    /// Empty unless the rule wants to know whether there is data.
+    /// Queries that have a result while the rule's series have samples; empty for [`NoData::Ok`], which needs no such
+    /// check.
     pub(crate) presence: Vec<Prepared>,
-    /// Milliseconds that the expression looks back.
+    /// Range of the expression into the past, in milliseconds.
     pub(crate) look_back: i64,
 }
 
@@ -56,26 +57,26 @@ pub(crate) struct CompiledRecord {
     pub(crate) labels: Vec<Label>,
 }
 
-/// What rules are read with.
+/// The context in which rules are compiled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compiler<'a> {
     pub(crate) file: &'a str,
     pub(crate) engine: &'a Engine,
-    /// `None`: samples are kept as long as it takes.
+    /// The retention against which ranges are checked; `None` accepts every range.
     pub(crate) retention: Option<&'a Retention>,
 }
 
-/// Problems as they are found, and where the reading stands.
-struct Findings<'a> {
-    compiler: Compiler<'a>,
+/// Compiles the rules of one group and collects the problems.
+struct GroupCompiler<'a> {
+    context: Compiler<'a>,
     group: &'a str,
     rule: Option<(&'a str, Option<u64>)>,
-    long: Vec<Vec<Matcher>>,
+    long_selectors: Vec<Vec<Matcher>>,
     problems: Vec<RuleProblem>,
 }
 
 impl Compiler<'_> {
-    /// Reads all groups of a file; all or nothing.
+    /// Compiles all groups of a file. A single problem rejects all of them.
     pub(crate) fn compile(self, groups: Vec<RuleGroup>) -> Result<Vec<CompiledGroup>, RuleErrors> {
         let mut problems = Vec::new();
         let mut names = HashSet::new();
@@ -98,25 +99,25 @@ impl Compiler<'_> {
     }
 
     fn group(self, mut group: RuleGroup) -> (CompiledGroup, Vec<RuleProblem>) {
-        let written = std::mem::take(&mut group.rules);
-        let mut findings = Findings {
-            compiler: self,
+        let definitions = std::mem::take(&mut group.rules);
+        let mut compiler = GroupCompiler {
+            context: self,
             group: &group.name,
             rule: None,
-            long: Vec::new(),
+            long_selectors: Vec::new(),
             problems: Vec::new(),
         };
-        findings.label_names("labels", &group.labels);
+        compiler.label_names("labels", &group.labels);
         if group
             .interval
             .is_some_and(|interval| interval.as_millis() == 0)
         {
-            let problem = "is 0s, but must be a millisecond at least: leave it out for the default";
-            findings.value("interval", problem.to_owned());
+            let problem = "is 0s, but must be at least 1ms: remove it for the default";
+            compiler.invalid_value("interval", problem.to_owned());
         }
-        let mut seen = HashSet::new();
-        let mut rules = Vec::with_capacity(written.len());
-        for mut rule in written.clone() {
+        let mut identities = HashSet::new();
+        let mut rules = Vec::with_capacity(definitions.len());
+        for mut rule in definitions.clone() {
             let own = match &mut rule {
                 Rule::Alert(rule) => &mut rule.labels,
                 Rule::Record(rule) => &mut rule.labels,
@@ -126,55 +127,55 @@ impl Compiler<'_> {
             }
             rules.push(rule);
         }
-        let mut done = Vec::with_capacity(rules.len());
+        let mut compiled_rules = Vec::with_capacity(rules.len());
         for rule in &rules {
-            findings.rule = Some((rule.name(), rule.line()));
+            compiler.rule = Some((rule.name(), rule.line()));
             let is_alert = matches!(rule, Rule::Alert(_));
-            if !seen.insert((is_alert, rule.name(), rule.labels())) {
-                findings.add(RuleFault::RepeatedRule);
+            if !identities.insert((is_alert, rule.name(), rule.labels())) {
+                compiler.add(RuleFault::RepeatedRule);
             }
-            done.extend(match rule {
-                Rule::Alert(rule) => findings
+            compiled_rules.extend(match rule {
+                Rule::Alert(rule) => compiler
                     .alert(rule)
                     .map(|rule| CompiledRule::Alert(Box::new(rule))),
-                Rule::Record(rule) => findings
+                Rule::Record(rule) => compiler
                     .record(rule)
                     .map(|rule| CompiledRule::Record(Box::new(rule))),
             });
         }
-        let (long, problems) = (findings.long, findings.problems);
-        group.rules = written;
+        let (long_selectors, problems) = (compiler.long_selectors, compiler.problems);
+        group.rules = definitions;
         let compiled = CompiledGroup {
             group,
-            rules: done,
-            long,
+            rules: compiled_rules,
+            long_selectors,
         };
         (compiled, problems)
     }
 }
 
-impl Findings<'_> {
+impl GroupCompiler<'_> {
     fn add(&mut self, fault: RuleFault) {
-        let mut problem = RuleProblem::new(self.compiler.file, fault).in_group(self.group);
+        let mut problem = RuleProblem::new(self.context.file, fault).in_group(self.group);
         if let Some((rule, line)) = self.rule {
             problem = problem.in_rule(rule, line);
         }
         self.problems.push(problem);
     }
 
-    fn value(&mut self, key: &str, problem: String) {
+    fn invalid_value(&mut self, key: &str, problem: String) {
         let key = key.to_owned();
         self.add(RuleFault::Value { key, problem });
     }
 
     fn alert(&mut self, rule: &AlertRule) -> Option<CompiledAlert> {
         if rule.id.is_empty() {
-            self.value("alert", "is empty, but must name the alert".to_owned());
+            self.invalid_value("alert", "is empty, but must name the alert".to_owned());
         }
         self.label_names("labels", &rule.labels);
         let annotations = rule.all_annotations();
         for name in annotations.keys().filter(|name| !is_label_name(name)) {
-            self.bad_name("annotations", name);
+            self.invalid_name("annotations", name);
         }
         let labels = self.templates("labels", &rule.id, &rule.labels);
         let annotations = self.templates("annotations", &rule.id, &annotations);
@@ -190,7 +191,7 @@ impl Findings<'_> {
         if let CompiledCondition::Expr(prepared) = &condition {
             back = look_back(prepared.expr());
             if rule.no_data != NoData::Ok {
-                presence = presence_queries(self.compiler.engine, prepared.expr());
+                presence = presence_queries(self.context.engine, prepared.expr());
             }
         }
         Some(CompiledAlert {
@@ -206,8 +207,8 @@ impl Findings<'_> {
     fn record(&mut self, rule: &RecordingRule) -> Option<CompiledRecord> {
         if !is_metric_name(&rule.record) {
             let name = &rule.record;
-            let right = "must be letters, digits, `_` and `:`, not beginning with a digit";
-            self.value("record", format!("is {name:?}, but {right}"));
+            let valid = "must be letters, digits, `_` and `:`, not beginning with a digit";
+            self.invalid_value("record", format!("is {name:?}, but {valid}"));
         }
         self.label_names("labels", &rule.labels);
         let prepared = self.expr(&rule.expr)?;
@@ -225,7 +226,7 @@ impl Findings<'_> {
             self.add(RuleFault::NoCondition);
             return None;
         }
-        let prepared = match self.compiler.engine.prepare(text) {
+        let prepared = match self.context.engine.prepare(text) {
             Ok(prepared) => prepared,
             Err(error) => {
                 let expr = expr();
@@ -233,15 +234,15 @@ impl Findings<'_> {
                 return None;
             }
         };
-        let given = prepared.expr().value_type();
-        if matches!(given, ValueType::Matrix | ValueType::String) {
-            let (expr, given) = (expr(), given.to_string());
-            self.add(RuleFault::ExprType { expr, given });
+        let result_type = prepared.expr().value_type();
+        if matches!(result_type, ValueType::Matrix | ValueType::String) {
+            let (expr, result_type) = (expr(), result_type.to_string());
+            self.add(RuleFault::ExprType { expr, result_type });
             return None;
         }
-        if let Some(retention) = self.compiler.retention {
+        if let Some(retention) = self.context.retention {
             match check_ranges(prepared.expr(), retention) {
-                Ok(long) => self.long.extend(long),
+                Ok(long_selectors) => self.long_selectors.extend(long_selectors),
                 Err(error) => {
                     let expr = expr();
                     self.add(RuleFault::Retention { expr, error });
@@ -275,14 +276,14 @@ impl Findings<'_> {
     fn label_names(&mut self, key: &str, labels: &BTreeMap<String, String>) {
         for name in labels.keys() {
             if !is_label_name(name) || name == "__name__" {
-                self.bad_name(key, name);
+                self.invalid_name(key, name);
             }
         }
     }
 
-    fn bad_name(&mut self, key: &str, name: &str) {
-        let right =
+    fn invalid_name(&mut self, key: &str, name: &str) {
+        let valid =
             "a name is letters, digits and `_`, does not begin with a digit and is not `__name__`";
-        self.value(key, format!("have a key {name:?}, but {right}"));
+        self.invalid_value(key, format!("have a key {name:?}, but {valid}"));
     }
 }

@@ -1,7 +1,8 @@
-//! The rules that every service starts with, each an expression over the observatory's own series.
+//! Provides the default rules: alert rules over the observatory's own series.
 //!
-//! A ratio says nothing without traffic: each has a minimum of events, a `for`, a runbook and a summary that states
-//! the value. A rule over a series that does not exist yet (health, exporters, notifications) is silent until it does.
+//! Each rule over a ratio requires a minimum number of events, because a ratio over a few requests is not meaningful.
+//! Each rule has a runbook and a summary that states the value. A rule over a series that does not exist (health,
+//! exporters, notifications) does not fire.
 
 use std::time::Duration;
 
@@ -9,25 +10,25 @@ use super::alert_rule::AlertRule;
 use super::group::RuleGroup;
 use crate::alerting::{Escalation, Severity};
 
-/// What the default rules are made of.
+/// Options of the default rules.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DefaultRules {
-    /// Goes before the names of the seed's metrics. Default: `llm_router_`.
+    /// Prefix of the metric names. Default: `llm_router_`.
     pub prefix: String,
-    /// The runbook's address; each rule adds `#` and its id. Default: the crate's documentation.
+    /// URL of the runbook, to which each rule adds `#` and its id. Default: the crate's documentation.
     pub runbook: String,
     /// Time between two evaluations. Default: 15 s.
     pub interval: Duration,
-    /// Time after which an alert that nobody acknowledges goes further. Default: 15 min.
+    /// Time after which an unacknowledged alert is escalated, for the rules with an escalation. Default: 15 min.
     pub escalation_delay: Duration,
-    /// The channels it then goes to. Default: `pagerduty`, `email`, `webhook`.
+    /// Channels that are notified on escalation. Default: `pagerduty`, `email`, `webhook`.
     pub escalation_channels: Vec<String>,
-    /// Time to the first token that is too long, for one in twenty. Default: 5 s.
+    /// Limit of the 95th percentile of the time to first token. Default: 5 s.
     pub first_token: Duration,
-    /// US dollars that may be spent in an hour. Default: none, no rule.
+    /// Limit of the cost per hour, in US dollars. Default: none, which omits the rule.
     pub hourly_cost_usd: Option<f64>,
-    /// US dollars that may be spent in a day. Default: none, no rule. Needs a retention of a day.
+    /// Limit of the cost per day, in US dollars; requires a retention of one day. Default: none, which omits the rule.
     pub daily_cost_usd: Option<f64>,
 }
 
@@ -50,7 +51,7 @@ impl Default for DefaultRules {
 }
 
 impl DefaultRules {
-    /// The rules over series with this prefix.
+    /// Creates options for series with this prefix.
     #[must_use]
     pub fn new(prefix: impl Into<String>) -> Self {
         Self {
@@ -59,14 +60,14 @@ impl DefaultRules {
         }
     }
 
-    /// Sets the runbook's address.
+    /// Sets the URL of the runbook.
     #[must_use]
     pub fn with_runbook(mut self, url: impl Into<String>) -> Self {
         self.runbook = url.into();
         self
     }
 
-    /// Sets when and to which channels an alert that nobody acknowledges goes further.
+    /// Sets the time after which an unacknowledged alert is escalated, and the channels that are then notified.
     #[must_use]
     pub fn with_escalation<C: Into<String>>(
         mut self,
@@ -78,28 +79,28 @@ impl DefaultRules {
         self
     }
 
-    /// Sets the time to the first token that is too long.
+    /// Sets the limit of the 95th percentile of the time to first token.
     #[must_use]
     pub fn with_first_token(mut self, limit: Duration) -> Self {
         self.first_token = limit;
         self
     }
 
-    /// Sets what may be spent in an hour.
+    /// Sets the limit of the cost per hour, in US dollars.
     #[must_use]
     pub fn with_hourly_cost_usd(mut self, limit: f64) -> Self {
         self.hourly_cost_usd = Some(limit);
         self
     }
 
-    /// Sets what may be spent in a day; the store must keep a day of samples.
+    /// Sets the limit of the cost per day, in US dollars; the store must keep samples for one day.
     #[must_use]
     pub fn with_daily_cost_usd(mut self, limit: f64) -> Self {
         self.daily_cost_usd = Some(limit);
         self
     }
 
-    /// Finishes a rule. In its texts, `P_` stands for the prefix.
+    /// Creates a rule, with `P_` in its expression replaced by the prefix.
     pub(crate) fn rule(
         &self,
         id: &str,
@@ -127,17 +128,18 @@ impl DefaultRules {
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) const FIVE_MINUTES: Duration = Duration::from_mins(5);
 
-/// Gives the rules that every service starts with, in two groups: the seed's five, and ours.
+/// Returns the default rules in two groups: rules over the application's metrics, as in the JavaScript system that this
+/// crate replaces, and rules over the observatory's own.
 #[must_use]
 pub fn default_rules(options: &DefaultRules) -> Vec<RuleGroup> {
     let group = |name| RuleGroup::new(name).interval(options.interval);
     vec![
-        group("observatory_defaults").rules(seed_rules(options)),
-        group("observatory_own").rules(own_rules(options)),
+        group("observatory_defaults").rules(application_rules(options)),
+        group("observatory_own").rules(observatory_rules(options)),
     ]
 }
 
-fn seed_rules(options: &DefaultRules) -> Vec<AlertRule> {
+fn application_rules(options: &DefaultRules) -> Vec<AlertRule> {
     use Severity::{Critical, Warning};
     vec![
         options
@@ -190,7 +192,7 @@ fn seed_rules(options: &DefaultRules) -> Vec<AlertRule> {
     ]
 }
 
-/// Failures of a model's inferences; the threshold differs between presets.
+/// Returns the rule about failed inferences of a model; presets set different thresholds.
 pub(crate) fn inference_failures(options: &DefaultRules, share: f64) -> AlertRule {
     let expr = format!(
         r#"sum by (model_id) (rate(P_model_inference_total{{status=~"error|timeout"}}[5m])) / sum by (model_id) (rate(P_model_inference_total{{status!="cancelled"}}[5m])) > {share} and sum by (model_id) (increase(P_model_inference_total{{status!="cancelled"}}[5m])) >= 20"#
@@ -212,7 +214,7 @@ pub(crate) fn inference_failures(options: &DefaultRules, share: f64) -> AlertRul
         .escalation(options.escalation())
 }
 
-fn own_rules(options: &DefaultRules) -> Vec<AlertRule> {
+fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
     use Severity::{Critical, Warning};
     let first_token = format!(
         "histogram_quantile(0.95, sum by (model_id, le) (rate(P_time_to_first_token_seconds_bucket[5m]))) > {} and sum by (model_id) (increase(P_time_to_first_token_seconds_count[5m])) >= 20",

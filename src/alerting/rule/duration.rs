@@ -1,25 +1,17 @@
-//! Durations as rule files write them: `5m`, `1h30m`, `0`.
+//! Parses and formats the durations of rule files: `5m`, `1h30m`, `0`.
 
 use std::time::Duration;
 
 use crate::query::engine::syntax;
 
-/// Reads a duration as Prometheus does; a bare number is none, but for `0`.
+/// Parses a duration as Prometheus does; `0` is the only number that is accepted without a unit.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("is {text:?}, but must be a duration such as `30s`, `5m` or `1h30m`");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    match syntax::duration(text) {
-        Some(Ok(milliseconds)) => Ok(from_milliseconds(milliseconds)),
-        Some(Err(_)) | None => Err(wrong()),
-    }
+    let invalid = || format!("is {text:?}, but must be a duration such as `30s`, `5m` or `1h30m`");
+    let milliseconds = syntax::parse_duration(text).map_err(|_| invalid())?;
+    Ok(from_milliseconds(milliseconds))
 }
 
-/// Writes a duration as Prometheus does: the shortest text that reads back the same.
+/// Formats a duration as Prometheus does: the shortest text that parses to the same duration.
 pub(crate) fn format(duration: Duration) -> String {
     syntax::format_duration(to_milliseconds(duration))
 }
@@ -37,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_prometheus_reads_them() {
+    fn durations_are_parsed_as_in_prometheus() {
         for (text, seconds) in [
             ("0", 0),
             ("0s", 0),
@@ -53,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_prometheus_writes_them() {
+    fn durations_are_formatted_as_in_prometheus() {
         for (milliseconds, text) in [
             (0, "0s"),
             (5_400_000, "1h30m"),

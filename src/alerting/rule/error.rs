@@ -1,108 +1,108 @@
-//! Why rules are refused, with the place and what would be right.
+//! Defines the errors of rules that cannot be loaded.
 
 use std::fmt;
 
 use crate::query::engine::ParseError;
 use crate::query::store::RetentionError;
 
-/// Everything that is wrong with the rules of one file, or of one call.
+/// All problems of the rules in a file, or of the rules passed in a call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", Lines(.problems))]
 #[non_exhaustive]
 pub struct RuleErrors {
-    /// What is wrong, in the order of the file; at least one.
+    /// The problems, in the order of the file; at least one.
     pub problems: Vec<RuleProblem>,
 }
 
-/// One thing that is wrong, and where.
+/// A problem and its location.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}{fault}", Place(self))]
 #[non_exhaustive]
 pub struct RuleProblem {
-    /// The file, or `code`.
+    /// Path of the file, or `code` for rules that code adds.
     pub file: String,
-    /// The line, where it is known.
+    /// Line in the file, if known.
     pub line: Option<u64>,
-    /// The group, where the problem lies in one.
+    /// Name of the group, for a problem inside a group.
     pub group: Option<String>,
-    /// The rule, where the problem lies in one.
+    /// Name of the rule, for a problem inside a rule.
     pub rule: Option<String>,
-    /// What is wrong.
+    /// The kind of problem.
     pub fault: RuleFault,
 }
 
-/// What is wrong with a rule, a group or a file.
+/// The kind of a problem in a rule, a group or a file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleFault {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Read(String),
-    /// The file is not YAML, or not of Prometheus's shape.
+    /// The file is not YAML, or does not have the structure of a Prometheus rule file.
     #[error("{0}")]
     Format(String),
     /// A group has no name.
     #[error("the group has no name: set `name`")]
     UnnamedGroup,
-    /// Two groups of a file have one name.
-    #[error("the group's name is repeated in the file: give each group a name of its own")]
+    /// Two groups of a file have the same name.
+    #[error("the group's name is repeated in the file: give each group a unique name")]
     RepeatedGroup,
-    /// Two rules of a group have one name and the same labels.
+    /// Two rules of a group have the same name and the same labels.
     #[error(
         "the rule is repeated in its group, with the same labels: remove it or change its name"
     )]
     RepeatedRule,
-    /// A rule is both, or none.
-    #[error("a rule has either `alert` or `record`")]
+    /// A rule has both `alert` and `record`, or neither.
+    #[error("a rule must have either `alert` or `record`")]
     Kind,
-    /// A rule says not when it is met.
+    /// A rule has no condition.
     #[error("the rule has no condition: set `expr`")]
     NoCondition,
-    /// A key has a value that it cannot have.
+    /// The value of a key is invalid.
     #[error("`{key}` {problem}")]
     Value {
         /// The key.
         key: String,
-        /// Its value and what it must be.
+        /// The value, and the values that are allowed.
         problem: String,
     },
-    /// A recording rule has a key of alert rules.
+    /// A recording rule has a key that only alert rules have.
     #[error("a recording rule has no `{0}`: remove it")]
     AlertOnly(&'static str),
-    /// The expression is none.
+    /// The expression is not valid `PromQL`.
     #[error("`expr` is {expr:?}: {error}")]
     Expr {
         /// The expression.
         expr: String,
-        /// What is wrong, with the place.
+        /// The syntax error, with its position.
         error: ParseError,
     },
-    /// The expression gives no vector and no scalar.
+    /// The expression returns neither a vector nor a scalar.
     #[error(
-        "`expr` is {expr:?}, which gives a {given}, but must give an instant vector or a scalar"
+        "`expr` is {expr:?}, which gives a {result_type}, but must give an instant vector or a scalar"
     )]
     ExprType {
         /// The expression.
         expr: String,
-        /// What it gives.
-        given: String,
+        /// The type of its result.
+        result_type: String,
     },
-    /// The expression looks back further than samples are kept.
+    /// The expression reads samples that are older than the retention.
     #[error("`expr` is {expr:?}: {error}")]
     Retention {
         /// The expression.
         expr: String,
-        /// What it needs and what is kept.
+        /// The required and the configured retention.
         error: RetentionError,
     },
-    /// A template is none.
-    #[error("`{key}` is {text:?}, which is no template: {error}")]
+    /// The template cannot be parsed.
+    #[error("`{key}` is {text:?}, which is not a valid template: {error}")]
     Template {
-        /// `labels.x` or `annotations.x`.
+        /// `labels.NAME` or `annotations.NAME`.
         key: String,
         /// The template.
         text: String,
-        /// What is wrong, as Go words it.
+        /// The error, in the wording of Go's `text/template`.
         error: String,
     },
 }

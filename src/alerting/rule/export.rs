@@ -1,4 +1,4 @@
-//! Writes rules as a file that Prometheus loads.
+//! Writes rules as a Prometheus rule file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,23 +6,23 @@ use std::fmt::Write as _;
 use super::alert_rule::{AlertRule, Condition};
 use super::duration;
 use super::group::{Rule, RuleGroup};
+use crate::alerting::template::quoted;
 use crate::query::engine::syntax::{ParseLimits, parse};
 
-/// A rule file, and what it cannot hold.
+/// A rule file, and the rules that it cannot contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportedRules {
-    /// The file: YAML in Prometheus's format.
+    /// The rule file: YAML in Prometheus's format.
     pub yaml: String,
-    /// Rules that are not in it, each with the reason.
+    /// Rules that the file does not contain, each with the reason.
     pub left_out: Vec<String>,
 }
 
 /// Writes groups as a rule file that Prometheus loads.
 ///
-/// A closure has no place in such a file, and a rule that is switched off must not be evaluated there either: both
-/// are left out, and named in [`ExportedRules::left_out`] and in a comment. What Prometheus has no key for, such as
-/// channels, stands in comments.
+/// Rules with a closure as their condition and disabled rules are omitted, and listed in [`ExportedRules::left_out`]
+/// and in comments of the file. Settings without a Prometheus key, such as channels, become comments.
 #[must_use]
 pub fn export_rules<'a>(groups: impl IntoIterator<Item = &'a RuleGroup>) -> ExportedRules {
     let mut exported = ExportedRules::default();
@@ -56,14 +56,14 @@ fn write_group(out: &mut String, group: &RuleGroup, left_out: &mut Vec<String>) 
     if let Some(limit) = group.limit {
         let _ = writeln!(out, "  limit: {limit}");
     }
-    // Prometheus 2 knows no labels of groups: each rule gets them.
+    // Prometheus 2 does not support labels of groups, so each rule gets them.
     let mut rules = String::new();
     for rule in &group.rules {
         let mut labels = group.labels.clone();
         labels.extend(rule.labels().clone());
         match rule {
             Rule::Alert(rule) if !rule.enabled => {
-                left_out.push(format!("alert {}: it is switched off", rule.id));
+                left_out.push(format!("alert {}: the rule is disabled", rule.id));
             }
             Rule::Alert(rule) => match &rule.condition {
                 Some(Condition::Expr(expr)) => write_alert(&mut rules, rule, expr, &labels),
@@ -73,7 +73,7 @@ fn write_group(out: &mut String, group: &RuleGroup, left_out: &mut Vec<String>) 
                 None => left_out.push(format!("alert {}: it has no condition", rule.id)),
             },
             Rule::Record(rule) if !rule.enabled => {
-                left_out.push(format!("record {}: it is switched off", rule.record));
+                left_out.push(format!("record {}: the rule is disabled", rule.record));
             }
             Rule::Record(rule) => {
                 let _ = writeln!(rules, "  - record: {}", quoted(&rule.record));
@@ -108,7 +108,7 @@ fn write_alert(out: &mut String, rule: &AlertRule, expr: &str, labels: &BTreeMap
     write_map(out, "annotations", &rule.all_annotations());
 }
 
-/// Over several lines where it is long, as `promtool` formats it.
+/// Writes a long expression over several lines, as `promtool` formats it.
 fn write_expr(out: &mut String, expr: &str) {
     let pretty = parse(expr, &ParseLimits::default()).map(|expr| expr.pretty());
     match pretty {
@@ -116,7 +116,7 @@ fn write_expr(out: &mut String, expr: &str) {
             out.push_str("    expr: |-\n");
             write_block(out, &pretty);
         }
-        // The first line of a block decides its indentation; it must not be indented itself.
+        // YAML derives a block's indentation from its first line; an indented first line needs an explicit indicator.
         Ok(pretty) if pretty.contains('\n') => {
             out.push_str("    expr: |2-\n");
             write_block(out, &pretty);
@@ -141,27 +141,6 @@ fn write_map(out: &mut String, key: &str, map: &BTreeMap<String, String>) {
     for (key, value) in map {
         let _ = writeln!(out, "      {key}: {}", quoted(value));
     }
-}
-
-/// A double-quoted scalar of YAML: with JSON's escapes, and one for every other character that YAML takes for
-/// unprintable.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn one_line(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! Reads rule files in Prometheus's format, as strictly as Prometheus does.
+//! Parses rule files in Prometheus's format, with Prometheus's strictness.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::error::{RuleErrors, RuleFault, RuleProblem};
 use super::group::{RecordingRule, Rule, RuleGroup};
 use crate::query::engine::Engine;
 
-/// Bytes that a rule file may have.
+/// Maximum size of a rule file.
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 type Strings = BTreeMap<String, Option<String>>;
@@ -49,10 +49,10 @@ struct RuleText {
     annotations: Option<Strings>,
 }
 
-/// Reads a rule file from the disk; see [`parse_rule_file`].
+/// Reads a rule file from disk; see [`parse_rule_file`].
 ///
 /// # Errors
-/// When the file cannot be read, and all that is wrong with it.
+/// Returns all problems of the file, or a single problem if the file cannot be read.
 pub fn load_rule_file(path: &Path) -> Result<Vec<RuleGroup>, RuleErrors> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
@@ -60,19 +60,19 @@ pub fn load_rule_file(path: &Path) -> Result<Vec<RuleGroup>, RuleErrors> {
     parse_rule_file(&file, &text)
 }
 
-/// Reads the text of a rule file in Prometheus's format; `file` is what errors call it.
+/// Parses the text of a rule file in Prometheus's format; errors name the file as `file`.
 ///
-/// Stricter than Prometheus where a rule could never work: an expression that gives neither a vector nor a scalar,
-/// and a rule that stands in its group twice, are refused. Names are those that Prometheus 2 takes, too.
+/// Rejects two things that Prometheus accepts and that cannot work: an expression that returns neither a vector nor a
+/// scalar, and a rule that is repeated in its group. Names must be valid in Prometheus 2, too.
 ///
 /// # Errors
-/// All that is wrong with the file, with the places.
+/// Returns all problems of the file with their locations.
 pub fn parse_rule_file(file: &str, text: &str) -> Result<Vec<RuleGroup>, RuleErrors> {
     if text.len() > MAX_FILE_BYTES {
         let message = format!("has {} bytes, the limit is {MAX_FILE_BYTES}", text.len());
         return Err(only(file, RuleFault::Read(message)));
     }
-    // An empty file has no groups; the parser wants a document.
+    // An empty file has no groups; the YAML parser requires a document.
     let has_content =
         |line: &str| !line.trim_start().is_empty() && !line.trim_start().starts_with('#');
     if !text.lines().any(has_content) {
@@ -201,7 +201,7 @@ impl Reader<'_> {
     }
 }
 
-/// A key without a value has the empty one, as in Go.
+/// Converts a map; a key without a value gets the empty string, as in Go.
 fn strings(text: Option<Strings>) -> BTreeMap<String, String> {
     let pairs = text.unwrap_or_default().into_iter();
     pairs.map(|(k, v)| (k, v.unwrap_or_default())).collect()

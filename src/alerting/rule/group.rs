@@ -1,55 +1,57 @@
-//! Rules that are evaluated together, one after the other.
+//! Defines recording rules and rule groups.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::alert_rule::AlertRule;
 
-/// Keeps the result of an expression as a series of its own.
+/// Stores the result of an expression as a new series.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RecordingRule {
-    /// The series' name.
+    /// Name of the series.
     pub record: String,
     /// The `PromQL` expression.
     pub expr: String,
-    /// Labels that the series get.
+    /// Labels added to the series.
     pub labels: BTreeMap<String, String>,
-    /// Whether it is evaluated. Default: true.
+    /// Whether the rule is evaluated. Default: true.
     pub enabled: bool,
-    /// Where it stands in its file.
+    /// Line of the rule in its file.
     pub(crate) line: Option<u64>,
 }
 
-/// A rule of either kind.
+/// An alert rule or a recording rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
-    /// One that says when something is wrong.
+    /// An alert rule.
     Alert(Box<AlertRule>),
-    /// One that keeps the result of an expression.
+    /// A recording rule.
     Record(RecordingRule),
 }
 
-/// Rules that are evaluated together, one after the other, so that later ones see what earlier ones recorded.
+/// A group of rules that are evaluated in order, so that a rule sees the series of the recording rules before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RuleGroup {
-    /// Identifies the group within its file.
+    /// Name of the group, unique within its file.
     pub name: String,
-    /// Time between two evaluations. Default: `None`, the observatory's (1 min, as Prometheus).
+    /// Time between two evaluations. Default: `None`, which uses the interval of
+    /// [`RuleOptions`](crate::alerting::RuleOptions) (1 min, as in Prometheus).
     pub interval: Option<Duration>,
-    /// Alerts or series that one rule may have. Default: `None`, the observatory's (20,000).
+    /// Maximum number of alerts or series per rule. Default: `None`, which uses the limit of
+    /// [`RuleOptions`](crate::alerting::RuleOptions) (20,000).
     pub limit: Option<usize>,
-    /// How far in the past its expressions are evaluated. Default: 0.
+    /// Offset into the past at which the expressions are evaluated. Default: 0.
     pub query_offset: Duration,
-    /// Labels that all its rules get where they do not set them.
+    /// Labels added to every rule that does not set them.
     pub labels: BTreeMap<String, String>,
-    /// The rules.
+    /// The rules, in the order of evaluation.
     pub rules: Vec<Rule>,
 }
 
 impl RecordingRule {
-    /// Keeps the result of `expr` under the name `record`.
+    /// Creates a rule that stores the result of `expr` under the name `record`.
     #[must_use]
     pub fn new(record: impl Into<String>, expr: impl Into<String>) -> Self {
         Self {
@@ -70,7 +72,7 @@ impl RecordingRule {
 }
 
 impl Rule {
-    /// The id of an alert rule, the series' name of a recording rule.
+    /// Returns the id of an alert rule or the series name of a recording rule.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -79,7 +81,7 @@ impl Rule {
         }
     }
 
-    /// The labels as they are written.
+    /// Returns the labels of the definition, with unexpanded templates.
     #[must_use]
     pub fn labels(&self) -> &BTreeMap<String, String> {
         match self {
@@ -109,7 +111,7 @@ impl From<RecordingRule> for Rule {
 }
 
 impl RuleGroup {
-    /// A group without rules.
+    /// Creates a group without rules.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -125,21 +127,21 @@ impl RuleGroup {
         self
     }
 
-    /// Sets how many alerts or series one rule may have.
+    /// Sets the maximum number of alerts or series per rule.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Sets how far in the past its expressions are evaluated.
+    /// Sets the offset into the past at which the expressions are evaluated.
     #[must_use]
     pub fn query_offset(mut self, offset: Duration) -> Self {
         self.query_offset = offset;
         self
     }
 
-    /// Adds a label to all its rules that do not set it.
+    /// Adds a label to every rule that does not set it.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
@@ -153,14 +155,14 @@ impl RuleGroup {
         self
     }
 
-    /// Adds rules.
+    /// Adds several rules.
     #[must_use]
     pub fn rules<R: Into<Rule>>(mut self, rules: impl IntoIterator<Item = R>) -> Self {
         self.rules.extend(rules.into_iter().map(Into::into));
         self
     }
 
-    /// Its alert rules.
+    /// Returns the alert rules of the group.
     pub fn alert_rules(&self) -> impl Iterator<Item = &AlertRule> {
         self.rules.iter().filter_map(|rule| match rule {
             Rule::Alert(rule) => Some(&**rule),

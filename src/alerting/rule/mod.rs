@@ -1,9 +1,9 @@
-//! Turns what a user writes, in code or in a file, into rules that are known to be sound.
+//! Defines rules, reads and writes Prometheus's rule files, and checks rules before they are evaluated.
 //!
 //! A rule is plain data ([`AlertRule`], [`RecordingRule`], [`RuleGroup`]). [`parse_rule_file`] reads Prometheus's
-//! format and [`export_rules`] writes it, so that the same rules run on either. Nothing is evaluated before
-//! `compile` has read every expression and every template: a rule that is wrong is refused when it is loaded, with
-//! file, group, rule and what would be right, and never at three in the morning.
+//! format and [`export_rules`] writes it, so the same rules run in Prometheus. `compile` parses every expression and
+//! every template when rules are loaded: an invalid rule is rejected at that point, with its file, group and name and a
+//! description of a valid value, and never fails to parse during an evaluation.
 
 mod alert_rule;
 mod behaviour;

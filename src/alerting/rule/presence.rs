@@ -1,9 +1,9 @@
-//! Which series an expression looks at, and how far back.
+//! Determines the series that an expression reads, and the age of the oldest sample that it needs.
 
 use crate::query::engine::syntax::{Expr, ExprKind, Selector, format_duration};
 use crate::query::engine::{Engine, Prepared};
 
-/// Calls `each` with every selector and the milliseconds that it looks back, subqueries around it included.
+/// Calls `each` with every selector and the milliseconds into the past that it reads, including enclosing subqueries.
 fn selectors(expr: &Expr, back: i64, each: &mut dyn FnMut(&Selector, i64)) {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => {}
@@ -31,16 +31,17 @@ fn selectors(expr: &Expr, back: i64, each: &mut dyn FnMut(&Selector, i64)) {
     }
 }
 
-/// The milliseconds that an expression looks back at most.
+/// Returns the milliseconds into the past that an expression reads.
 pub(super) fn look_back(expr: &Expr) -> i64 {
     let mut longest = 0;
     selectors(expr, 0, &mut |_, back| longest = longest.max(back));
     longest
 }
 
-/// Queries of which one has a result while any series of the expression has a sample.
+/// Returns one query per selector; a query has a result while a series of its selector has a sample.
 ///
-/// The expression itself cannot tell: `up == 0` has no result when all is well, and none when nothing is scraped.
+/// The expression itself does not distinguish missing data: `up == 0` has no result if every target is up, and no
+/// result if no target is scraped.
 pub(super) fn presence_queries(engine: &Engine, expr: &Expr) -> Vec<Prepared> {
     let mut queries = Vec::new();
     selectors(expr, 0, &mut |selector, back| {
@@ -49,7 +50,8 @@ pub(super) fn presence_queries(engine: &Engine, expr: &Expr) -> Vec<Prepared> {
         } else {
             selector.to_string()
         };
-        // What was read once reads back; if a limit of length forbids it, the others still tell.
+        // The text of a parsed selector parses again, unless it exceeds the maximum length; the other queries suffice
+        // then.
         queries.extend(engine.prepare(&text));
     });
     queries

@@ -1,4 +1,4 @@
-//! Multi-window, multi-burn-rate alerts on an error budget, as the Google SRE workbook and sloth write them.
+//! Generates multi-window, multi-burn-rate alerts on an error budget, as the Google SRE workbook and sloth do.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use super::duration;
 use super::group::RuleGroup;
 use crate::alerting::Severity;
 
-/// How fast a budget burns, over which windows, before somebody is told.
+/// A rate at which an error budget burns, and the windows over which it is measured.
 ///
-/// An alert needs both windows: the long one says that it matters, the short one that it still goes on.
+/// An alert fires only if both windows exceed the rate: the long window shows that the loss is significant, the short
+/// window that it continues.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BurnRate {
@@ -17,26 +18,26 @@ pub struct BurnRate {
     pub short: Duration,
     /// The long window.
     pub long: Duration,
-    /// How many times faster than the budget allows.
+    /// Multiple of the rate that uses up the budget exactly at the end of its period.
     pub factor: f64,
-    /// How bad that is.
+    /// Severity of the alert.
     pub severity: Severity,
 }
 
 impl BurnRate {
-    /// 2 % of a 30-day budget in an hour: page.
+    /// 2 % of a 30-day budget in one hour: page.
     pub const PAGE_QUICK: Self = Self::new(5, 60, 14.4, Severity::Critical);
-    /// 5 % in six hours: page.
+    /// 5 % of a 30-day budget in six hours: page.
     pub const PAGE_SLOW: Self = Self::new(30, 6 * 60, 6.0, Severity::Critical);
-    /// 10 % in a day: ticket. Needs a retention of a day.
+    /// 10 % of a 30-day budget in one day: ticket. Requires a retention of one day.
     pub const TICKET_QUICK: Self = Self::new(2 * 60, 24 * 60, 3.0, Severity::Warning);
-    /// 10 % in three days: ticket. Needs a retention of three days.
+    /// 10 % of a 30-day budget in three days: ticket. Requires a retention of three days.
     pub const TICKET_SLOW: Self = Self::new(6 * 60, 3 * 24 * 60, 1.0, Severity::Warning);
 
-    /// The two that fit into the store's default retention of six hours.
+    /// The two paging rates, which fit into the store's default retention of six hours.
     pub const DEFAULT: [Self; 2] = [Self::PAGE_QUICK, Self::PAGE_SLOW];
-    /// All four of the workbook: raise `query.retention.coarse_time` to three days, or export the rules to a
-    /// Prometheus; loading them otherwise is an error.
+    /// All four rates of the workbook. Set `query.retention.coarse_time` to three days, or export the rules to a
+    /// Prometheus; otherwise loading them is an error.
     pub const ALL: [Self; 4] = [
         Self::PAGE_QUICK,
         Self::PAGE_SLOW,
@@ -44,7 +45,7 @@ impl BurnRate {
         Self::TICKET_SLOW,
     ];
 
-    /// Windows of so many minutes.
+    /// Creates a burn rate from two windows in minutes.
     #[must_use]
     pub const fn new(short: u64, long: u64, factor: f64, severity: Severity) -> Self {
         Self {
@@ -60,30 +61,30 @@ impl BurnRate {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Slo {
-    /// Names the objective; the label `slo`.
+    /// Name of the objective; the label `slo` of its alerts.
     pub name: String,
-    /// A selector of the events that went wrong.
+    /// Selector of the failed events.
     pub bad: String,
-    /// A selector of all events.
+    /// Selector of all events.
     pub total: String,
-    /// The share of events that must go well, between 0 and 1, both excluded.
+    /// Share of events that must succeed, between 0 and 1, both excluded.
     pub objective: f64,
-    /// Labels by which it holds for each one on its own. Default: none, for all together.
+    /// Labels by whose values the objective is evaluated separately. Default: none, a single total.
     pub by: Vec<String>,
-    /// Events in the long window below which nothing is said. Default: 20.
+    /// Minimum number of events in the long window for an alert. Default: 20.
     pub min_events: f64,
-    /// When somebody is told. Default: the two that fit into six hours.
+    /// Burn rates that cause an alert. Default: [`BurnRate::DEFAULT`].
     pub burn_rates: Vec<BurnRate>,
-    /// Who is told. Default: none, the router's default.
+    /// Names of the channels that are notified. Default: none, which leaves the choice to the routing tree.
     pub channels: Vec<String>,
-    /// Where it stands what to do. Default: none.
+    /// URL of the runbook. Default: none.
     pub runbook_url: Option<String>,
 }
 
 impl Slo {
-    /// An objective for the share of `total` that is not `bad`; both are selectors of counters.
+    /// Creates an objective for the share of `total` that is not `bad`; both are selectors of counters.
     ///
-    /// `None` unless `objective` lies between 0 and 1, both excluded: an objective of 1 has no budget to burn.
+    /// Returns `None` unless `objective` lies between 0 and 1, both excluded: an objective of 1 has no error budget.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -104,35 +105,35 @@ impl Slo {
         })
     }
 
-    /// Has it hold for each value of these labels on its own.
+    /// Sets the labels by whose values the objective is evaluated separately.
     #[must_use]
     pub fn by<L: Into<String>>(mut self, labels: impl IntoIterator<Item = L>) -> Self {
         self.by = labels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets when somebody is told.
+    /// Sets the burn rates that cause an alert.
     #[must_use]
     pub fn burn_rates(mut self, rates: impl IntoIterator<Item = BurnRate>) -> Self {
         self.burn_rates = rates.into_iter().collect();
         self
     }
 
-    /// Sets who is told.
+    /// Sets the channels that are notified.
     #[must_use]
     pub fn channels<C: Into<String>>(mut self, channels: impl IntoIterator<Item = C>) -> Self {
         self.channels = channels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets where it stands what to do.
+    /// Sets the URL of the runbook.
     #[must_use]
     pub fn runbook_url(mut self, url: impl Into<String>) -> Self {
         self.runbook_url = Some(url.into());
         self
     }
 
-    /// The share of bad events over a window.
+    /// Returns the expression of the share of bad events over a window.
     fn error_ratio(&self, window: Duration) -> String {
         let sum = |selector: &str| {
             format!(
@@ -153,7 +154,7 @@ impl Slo {
     }
 
     fn rule(&self, at: usize, rate: &BurnRate) -> AlertRule {
-        // Written from the objective, so that 99.9 % gives 0.001 and not what floats make of it.
+        // The expression contains the subtraction, because `1 - 0.999` in floating point is not `0.001`.
         let budget = format!("(1 - {})", self.objective);
         let threshold = format!("({} * {budget})", rate.factor);
         let (short, long) = (self.error_ratio(rate.short), self.error_ratio(rate.long));
@@ -164,7 +165,7 @@ impl Slo {
             duration::format(rate.long),
             self.min_events
         );
-        // The long window stands first: its value is the one that the summary states.
+        // The value of `and` is its left operand: the long window comes first, because the summary states its value.
         let expr = format!("(({long}) > {threshold}) and (({short}) > {threshold}) and ({events})");
         let window = duration::format(rate.long);
         let summary = format!(
@@ -191,10 +192,10 @@ impl Slo {
     }
 }
 
-/// Gives the rules of an objective: one alert for each burn rate, in a group of their own.
+/// Returns the rules of an objective: a group with one alert rule per burn rate.
 ///
-/// Windows beyond the store's retention are refused when the group is loaded. The store keeps six hours by default
-/// ([`Retention`](crate::query::store::Retention)), into which the two paging rates fit.
+/// Windows longer than the store's retention are rejected when the group is loaded. The store keeps six hours by
+/// default ([`Retention`](crate::query::store::Retention)), into which the two paging rates fit.
 #[must_use]
 pub fn slo_rules(slo: &Slo) -> RuleGroup {
     let rates = slo.burn_rates.iter().enumerate();

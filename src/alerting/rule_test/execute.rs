@@ -1,4 +1,4 @@
-//! Runs the tests of one file.
+//! Executes the tests of a file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use crate::query::Labels;
 use crate::query::engine::{Engine, EngineOptions, Value, format_number};
 use crate::query::store::{Retention, SeriesStore};
 
-/// What is said about one alert: its labels and annotations.
-type Said = (BTreeMap<String, String>, BTreeMap<String, String>);
+/// The labels and annotations of an alert.
+type AlertContent = (BTreeMap<String, String>, BTreeMap<String, String>);
 
 pub(super) fn run(file: &TestFile, engine: &EngineOptions) -> Vec<String> {
     let mut engine = engine.clone();
@@ -21,23 +21,23 @@ pub(super) fn run(file: &TestFile, engine: &EngineOptions) -> Vec<String> {
     let engine = Engine::new(engine);
     let tests = file.tests.iter();
     tests
-        .flat_map(|test| Run::new(file, test, &engine).map_or_else(|e| vec![e], Run::run))
+        .flat_map(|test| TestRun::new(file, test, &engine).map_or_else(|e| vec![e], TestRun::run))
         .collect()
 }
 
-/// One test group as it runs.
-struct Run<'a> {
+/// A test group during its execution.
+struct TestRun<'a> {
     file: &'a TestFile,
     test: &'a TestGroup,
     engine: &'a Engine,
     rules: RuleGroups,
     store: SeriesStore,
-    /// Samples in the order of their times, and how many were fed.
-    input: Vec<(i64, Labels, f64)>,
-    fed: usize,
+    /// Samples in the order of their times, and the number of samples that were appended to the store.
+    samples: Vec<(i64, Labels, f64)>,
+    appended: usize,
 }
 
-impl<'a> Run<'a> {
+impl<'a> TestRun<'a> {
     fn new(file: &'a TestFile, test: &'a TestGroup, engine: &'a Engine) -> Result<Self, String> {
         let mut options = RuleOptions::default()
             .with_limit(usize::MAX)
@@ -63,17 +63,17 @@ impl<'a> Run<'a> {
         } else {
             test.interval.0
         };
-        let mut input = Vec::new();
-        for given in &test.input_series {
-            let labels = series::labels(&given.series).map_err(|e| format!("    {e}"))?;
+        let mut samples = Vec::new();
+        for input in &test.input_series {
+            let labels = series::labels(&input.series).map_err(|e| format!("    {e}"))?;
             let values =
-                series::values(&given.values).map_err(|e| format!("    {}: {e}", given.series))?;
+                series::values(&input.values).map_err(|e| format!("    {}: {e}", input.series))?;
             for (at, value) in values.into_iter().enumerate() {
                 let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_mul(step);
-                input.extend(value.map(|value| (at, labels.clone(), value)));
+                samples.extend(value.map(|value| (at, labels.clone(), value)));
             }
         }
-        input.sort_by_key(|sample| sample.0);
+        samples.sort_by_key(|sample| sample.0);
         let retention = Retention::default()
             .with_time(Duration::from_hours(24 * 365 * 100))
             .with_bytes(1 << 30)
@@ -84,8 +84,8 @@ impl<'a> Run<'a> {
             engine,
             rules,
             store: SeriesStore::new(retention),
-            input,
-            fed: 0,
+            samples,
+            appended: 0,
         })
     }
 
@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
             .unwrap_or_default();
         let mut now = 0;
         while now <= last.0 {
-            self.feed(now);
+            self.append_until(now);
             let source = Source::new(self.engine, &self.store);
             let evaluation = self.rules.evaluate_all(&source, now);
             if !evaluation.failures.is_empty() {
@@ -140,12 +140,12 @@ impl<'a> Run<'a> {
         failures
     }
 
-    fn feed(&mut self, until: i64) {
-        while let Some((at, labels, value)) = self.input.get(self.fed)
+    fn append_until(&mut self, until: i64) {
+        while let Some((at, labels, value)) = self.samples.get(self.appended)
             && *at <= until
         {
             self.store.append(labels, *at, *value);
-            self.fed += 1;
+            self.appended += 1;
         }
     }
 
@@ -158,18 +158,18 @@ impl<'a> Run<'a> {
     }
 
     fn check_alerts(&self, test: &AlertTest) -> Option<String> {
-        let found = self.rules.alerts();
-        let firing = found.into_iter().filter(|alert| {
+        let firing = self.rules.alerts().into_iter().filter(|alert| {
             alert.state == AlertState::Firing
                 && alert.labels.get("alertname") == Some(&test.alertname)
         });
-        let mut got: Vec<Said> = firing.map(|a| (map_of(&a.labels), a.annotations)).collect();
+        let mut got: Vec<AlertContent> =
+            firing.map(|a| (map_of(&a.labels), a.annotations)).collect();
         let expected = test.exp_alerts.iter().flatten().map(|alert| {
             let mut labels = alert.exp_labels.clone().unwrap_or_default();
             labels.insert("alertname".to_owned(), test.alertname.clone());
             (labels, alert.exp_annotations.clone().unwrap_or_default())
         });
-        let mut expected: Vec<Said> = expected.collect();
+        let mut expected: Vec<AlertContent> = expected.collect();
         got.sort_unstable();
         expected.sort_unstable();
         if got == expected {
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
     fn check_expr(&self, test: &ExprTest) -> Option<String> {
         let at = duration_text(test.eval_time);
         let head = format!("{}    expr: {:?}, time: {at},", self.name_line(), test.expr);
-        let mut got = match self.ask(test) {
+        let mut got = match self.query(test) {
             Ok(got) => got,
             Err(error) => return Some(format!("{head} err: {error}")),
         };
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
             || self.file.fuzzy_compare && (got.next_up() == expected || got.next_down() == expected)
     }
 
-    fn ask(&self, test: &ExprTest) -> Result<Vec<(Labels, f64)>, String> {
+    fn query(&self, test: &ExprTest) -> Result<Vec<(Labels, f64)>, String> {
         let result = self
             .engine
             .evaluate(&self.store, &test.expr, test.eval_time.0);
@@ -264,24 +264,24 @@ fn map_of(labels: &Labels) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What is only expected and what only came; what is in both is counted.
-fn difference(expected: &[Said], got: &[Said]) -> String {
+/// Lists the missing and the unexpected alerts, and counts the equal ones.
+fn difference(expected: &[AlertContent], got: &[AlertContent]) -> String {
     let mut out = String::new();
-    let mut rest: Vec<&Said> = got.iter().collect();
+    let mut unexpected: Vec<&AlertContent> = got.iter().collect();
     let mut missing = Vec::new();
-    for said in expected {
-        match rest.iter().position(|other| *other == said) {
+    for alert in expected {
+        match unexpected.iter().position(|other| *other == alert) {
             Some(at) => {
-                rest.remove(at);
+                unexpected.remove(at);
             }
-            None => missing.push(said),
+            None => missing.push(alert),
         }
     }
     let same = expected.len() - missing.len();
     if same > 0 {
         let _ = writeln!(out, "        as expected: {same}");
     }
-    for (word, list) in [("exp", missing), ("got", rest)] {
+    for (word, list) in [("exp", missing), ("got", unexpected)] {
         if list.is_empty() {
             let _ = writeln!(out, "        {word}: nothing else");
         }

@@ -1,12 +1,11 @@
-//! The format of a test file, as strict as promtool's.
+//! Parses test files, with promtool's strictness.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::glob;
-use crate::alerting::rule::duration;
+use crate::alerting::{glob, rule::duration};
 
 /// A test file.
 #[derive(Deserialize)]
@@ -18,7 +17,7 @@ pub(super) struct TestFile {
     pub(super) evaluation_interval: Milliseconds,
     #[serde(default)]
     pub(super) group_eval_order: Vec<String>,
-    /// Prometheus 3: values that are neighbours among the floats count as equal.
+    /// Prometheus 3: adjacent floating-point values count as equal.
     #[serde(default)]
     pub(super) fuzzy_compare: bool,
     #[serde(default)]
@@ -27,7 +26,7 @@ pub(super) struct TestFile {
     pub(super) rule_paths: Vec<PathBuf>,
 }
 
-/// Input series and what is expected of them.
+/// Input series and the results that are expected of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TestGroup {
@@ -96,7 +95,7 @@ pub(super) struct ExpectedSample {
     pub(super) value: f64,
 }
 
-/// A duration of a test file.
+/// A duration in a test file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Milliseconds(pub(super) i64);
 
@@ -108,7 +107,7 @@ impl<'de> Deserialize<'de> for Milliseconds {
     }
 }
 
-/// Reads a test file and finds its rule files.
+/// Reads a test file and expands the patterns of its rule files.
 pub(super) fn load(path: &Path, warnings: &mut Vec<String>) -> Result<TestFile, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("  {}: {error}", path.display()))?;

@@ -1,14 +1,14 @@
-//! Runs rule tests in promtool's format, without a Prometheus: files in, a verdict and readable differences out.
+//! Runs rule tests in promtool's format, without a Prometheus process, and reports the differences.
 //!
-//! A test feeds input series to a store of its own, evaluates the rules at every `evaluation_interval` from time 0
-//! on, and compares what fires and what expressions give with what is expected. Verdicts and exit codes are those of
-//! `promtool test rules`; the engine's semantics are Prometheus 3's unless [`RuleTests::with_engine`] says otherwise.
+//! A test appends its input series to a store of its own, evaluates the rules at every `evaluation_interval` from time
+//! 0 on, and compares firing alerts and results of expressions with the expected values. Results and exit codes are
+//! those of `promtool test rules`. The semantics are those of Prometheus 3 unless [`RuleTests::with_engine`] sets
+//! others.
 //!
-//! Native histograms in `input_series` are refused by name: the engine does not have them.
+//! Native histograms in `input_series` are rejected, because the engine does not support them.
 
 mod execute;
 mod file;
-mod glob;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -18,47 +18,47 @@ use std::path::{Path, PathBuf};
 
 use crate::query::engine::EngineOptions;
 
-/// How rule tests are run.
+/// Runs rule tests with configurable semantics.
 #[derive(Clone, Debug, Default)]
 pub struct RuleTests {
     engine: EngineOptions,
 }
 
-/// What came of the tests of some files.
+/// The results of the tests in several files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The files, in the order in which they were given.
+    /// The results, in the order in which the files were passed.
     pub files: Vec<FileReport>,
 }
 
-/// What came of the tests of a file.
+/// The results of the tests in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileReport {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is not as expected; empty where all is.
+    /// Differences from the expected results; empty if all tests passed.
     pub failures: Vec<String>,
-    /// What is no failure and yet not right: a pattern that matches no rule file.
+    /// Problems that do not make a test fail: a pattern that matches no rule file.
     pub warnings: Vec<String>,
 }
 
-/// Runs the tests of these files.
+/// Runs the tests in the given files.
 #[must_use]
 pub fn run<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> Report {
     RuleTests::default().run(files)
 }
 
 impl RuleTests {
-    /// Sets the engine's semantics; subqueries without a step take the file's evaluation interval in any case.
+    /// Sets the engine's semantics. Subqueries without a step use the file's evaluation interval in any case.
     #[must_use]
     pub fn with_engine(mut self, engine: EngineOptions) -> Self {
         self.engine = engine;
         self
     }
 
-    /// Runs the tests of these files.
+    /// Runs the tests in the given files.
     #[must_use]
     pub fn run<P: AsRef<Path>>(&self, files: impl IntoIterator<Item = P>) -> Report {
         let files = files.into_iter();
@@ -82,13 +82,13 @@ impl RuleTests {
 }
 
 impl Report {
-    /// Whether every file passed.
+    /// Returns whether every file passed.
     #[must_use]
     pub fn is_passed(&self) -> bool {
         self.files.iter().all(|file| file.failures.is_empty())
     }
 
-    /// promtool's exit code: 0 where every file passed, else 1.
+    /// Returns promtool's exit code: 0 if every file passed, otherwise 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.is_passed())

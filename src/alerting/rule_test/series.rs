@@ -1,40 +1,40 @@
-//! Input series: `up{job="a"}` and `0+1x5 _ stale 7`.
+//! Parses input series: `up{job="a"}` and `0+1x5 _ stale 7`.
 
 use crate::query::Labels;
 use crate::query::MatchOp;
 use crate::query::engine::syntax::{ExprKind, ParseLimits, TimeShift, parse};
 use crate::query::store::STALE_MARKER_BITS;
 
-/// Values that one item may stand for.
+/// Maximum number of repetitions in a single item.
 const MAX_REPEAT: usize = 1_000_000;
 
-/// Reads the labels of a series.
+/// Parses the labels of a series.
 pub(super) fn labels(text: &str) -> Result<Labels, String> {
     let text = text.trim();
     if text == "{}" {
         return Ok(Labels::empty());
     }
-    let wrong = || format!("{text:?} is no series: write name{{label=\"value\"}}");
+    let invalid = || format!("{text:?} is not a series: write name{{label=\"value\"}}");
     let expr =
-        parse(text, &ParseLimits::default()).map_err(|error| format!("{}: {error}", wrong()))?;
+        parse(text, &ParseLimits::default()).map_err(|error| format!("{}: {error}", invalid()))?;
     let ExprKind::Selector(selector) = expr.kind else {
-        return Err(wrong());
+        return Err(invalid());
     };
     let is_plain = |matcher: &crate::query::Matcher| matcher.op() == MatchOp::Equal;
     if selector.shift != TimeShift::default() || !selector.matchers.iter().all(is_plain) {
-        return Err(wrong());
+        return Err(invalid());
     }
     let pairs = selector.matchers.iter().map(|m| (m.name(), m.value()));
     Ok(Labels::from_pairs(pairs))
 }
 
-/// Reads the values of a series; `None` where there is no sample.
+/// Parses the values of a series; `None` stands for a missing sample.
 pub(super) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
     let mut values = Vec::new();
     for word in text.split_whitespace() {
         item(word, &mut values).ok_or_else(|| {
-            let right = "write `1`, `_`, `stale`, `1x4`, `1+2x4`, `1-2x4` or `_x4`";
-            format!("{word:?} is no value of a series: {right}")
+            let valid = "write `1`, `_`, `stale`, `1x4`, `1+2x4`, `1-2x4` or `_x4`";
+            format!("{word:?} is not a value of a series: {valid}")
         })?;
     }
     Ok(values)
@@ -69,7 +69,7 @@ fn item(word: &str, out: &mut Vec<Option<f64>>) -> Option<()> {
         None => (value, 0.0),
     };
     let mut next = number(first)?;
-    // One value for the start, then as many as it says; summed up, as Prometheus does.
+    // The start value plus `times` further values, added up step by step as in Prometheus.
     for _ in 0..=times {
         out.push(Some(next));
         next += step;

@@ -1,8 +1,5 @@
-//! The notation of series; verdicts are compared with promtool's in `tests/alerting`.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+//! Tests the notation of series; `tests/alerting` compares results with promtool's.
+#![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 use super::series::{labels, values};
 
@@ -36,7 +33,7 @@ fn values_expand_as_promtool_expands_them() {
 }
 
 #[test]
-fn what_is_no_value_is_refused() {
+fn an_invalid_value_is_rejected() {
     for text in [
         "one",
         "1x",
@@ -55,7 +52,7 @@ fn what_is_no_value_is_refused() {
 }
 
 #[test]
-fn series_are_names_with_labels() {
+fn a_series_is_parsed_into_its_name_and_labels() {
     let text = |series: &str| labels(series).unwrap().to_string();
     assert_eq!(text("up"), r#"{__name__="up"}"#);
     assert_eq!(text(r#" up{b="1",a=""} "#), r#"{__name__="up", b="1"}"#);

@@ -11,12 +11,13 @@ use std::{
 use super::{Context, change::rules_by_file, signals::Signals};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
-    ExportedChannel, HttpClient, HttpClientError, NotificationOptions, Notifications, OpenError,
-    Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
-    Source, TimeSource, TraceLink,
+    ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
+    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TemplateFiles,
+    TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
+use crate::net::{ClientError, OutgoingClient};
 
 /// The file name of the default rules in status and errors.
 const DEFAULTS: &str = "defaults";
@@ -51,7 +52,7 @@ pub enum AlertingError {
     Open(#[from] OpenError),
     /// The HTTP client cannot be created.
     #[error(transparent)]
-    Client(#[from] HttpClientError),
+    Client(#[from] ClientError),
 }
 
 /// A rule names a channel that is not configured.
@@ -118,7 +119,8 @@ impl Assembled {
         let mut known: BTreeSet<String> = channels.keys().cloned().collect();
         known.extend(alerting.channels.keys().cloned());
         if is_on {
-            let client = HttpClient::new(&alerting.http)?;
+            let client = OutgoingClient::new(&alerting.http)?;
+            let files = TemplateFiles::load(&alerting.template_files)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.kind.missing().filter(|_| channel.enabled) {
                     diagnostics.notice(format!(
@@ -129,6 +131,7 @@ impl Assembled {
                         name,
                         client: &client,
                         service: parts.service,
+                        template_files: &files,
                     };
                     match channel.kind.receivers(&context)? {
                         Built::Notifiers(notifiers) => {

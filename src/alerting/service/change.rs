@@ -7,7 +7,7 @@ use std::{path::Path, sync::MutexGuard};
 
 use super::{Alerts, AlertsError, lock};
 use crate::alerting::{
-    Alert, AlertRule, CODE, Router, RuleGroup, RuleGroups, Source, load_rule_file,
+    Alert, AlertRule, CODE_FILE, Router, RuleGroup, RuleGroups, Source, load_rule_file,
 };
 
 impl Alerts {
@@ -26,8 +26,9 @@ impl Alerts {
         alerting.routes.check(&rule)?;
         let _routing_lock = lock(&alerting.routing);
         let mut rules = alerting.rules();
-        let others = rules_by_file(&rules).filter(|(file, old)| *file != CODE || old.id != rule.id);
-        let all: Vec<_> = others.chain([(CODE, &rule)]).collect();
+        let others =
+            rules_by_file(&rules).filter(|(file, old)| *file != CODE_FILE || old.id != rule.id);
+        let all: Vec<_> = others.chain([(CODE_FILE, &rule)]).collect();
         let router = self.router(&all)?;
         let resolved = rules.add_rule(rule, &self.source(), self.now().as_i64())?;
         self.apply(rules, resolved, router);
@@ -90,7 +91,7 @@ impl Alerts {
     /// All faults of the groups; the rules are then unchanged. The name `code` is reserved for the rules of
     /// [`Alerts::add_rule`].
     pub fn load_groups(&self, name: &str, groups: Vec<RuleGroup>) -> Result<(), AlertsError> {
-        if name == CODE {
+        if name == CODE_FILE {
             return Err(AlertsError::ReservedName(name.to_owned()));
         }
         self.load(name, groups)

@@ -30,12 +30,12 @@ pub(crate) use self::{
 };
 use crate::{
     alerting::{
-        Alert, ClosureThreads, Evaluation, Evidence, Notifications, RuleGroups, Runner, SavedAlert,
-        SavedState, Source, TraceLink,
+        Alert, ClosureThreads, Evaluation, Notifications, RuleGroups, Runner, SavedRuleAlert,
+        SavedRuleAlerts, Source, TraceLink, TraceLookup,
     },
-    metrics::collect::Queries,
+    metrics::collect::{Queries, exemplars},
     privacy::Redaction,
-    query::{engine::Control, exemplars},
+    query::engine::Control,
     runtime::{report_once::ReportOnce, unix_ms::UnixMs},
 };
 
@@ -80,7 +80,7 @@ pub(crate) struct Alerting {
 #[derive(Default)]
 struct LastSave {
     at: UnixMs,
-    alerts: Vec<SavedAlert>,
+    alerts: Vec<SavedRuleAlert>,
 }
 
 impl Alerting {
@@ -98,7 +98,7 @@ impl Alerting {
         } = assembled;
         let saved = notifications
             .saved_state(SAVED_RULES)
-            .and_then(|bytes| serde_json::from_slice::<SavedState>(&bytes).ok());
+            .and_then(|bytes| serde_json::from_slice::<SavedRuleAlerts>(&bytes).ok());
         if let Some(saved) = saved {
             let resolved = rules.restore(&saved, context.queries.now().as_i64());
             notifications.put(resolved);
@@ -177,16 +177,16 @@ impl Alerting {
             cancel: Some(is_cancelled),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
-            exemplars::behind(&gatherer.registry, selector, labels, times)
+            exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)
         };
         let source = Source::new(&queries.engine, &queries.store)
             .with_control(control)
             .with_closure_threads(ClosureThreads {
                 store: &queries.store,
-                patience: MAX_CLOSURE_TIME,
+                timeout: MAX_CLOSURE_TIME,
             })
             .with_redaction(redaction)
-            .with_evidence(Evidence {
+            .with_trace_lookup(TraceLookup {
                 find: &find,
                 link: &self.link,
             });

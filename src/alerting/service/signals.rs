@@ -1,20 +1,15 @@
 //! Passes the alert signals of events from the threads of the application to the working thread.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    mpsc::{Receiver, SyncSender, sync_channel},
 };
 
 use super::lock;
 use crate::{
     alerting::Severity,
     metrics::MetricsSink,
-    observation::{
-        AlertSignal, Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink,
-    },
+    observation::{AlertSignal, Dropped, Observation, Sink, forward_sink},
     privacy::Redaction,
 };
 
@@ -140,44 +135,12 @@ impl Signals {
 }
 
 impl Sink for ObservatorySink {
-    #[inline]
-    fn open(&self, labels: &mut Labels) -> Handle {
-        self.metrics.open(labels)
-    }
-
-    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
-        self.metrics.relabel(handle, later)
-    }
-
-    fn chunk(&self, handle: Handle, gap: Duration) {
-        self.metrics.chunk(handle, gap);
-    }
-
-    #[inline]
-    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
-        self.metrics.close(handle, end, failure);
-    }
+    forward_sink!(self => self.metrics);
 
     fn record(&self, observation: &Observation<'_>) {
         self.metrics.record(observation);
         if let Observation::Alert(signal) = observation {
             self.signal(signal);
         }
-    }
-
-    fn abandon(&self, handle: Handle) {
-        self.metrics.abandon(handle);
-    }
-
-    fn request_began(&self, request: InFlight<'_>) -> Handle {
-        self.metrics.request_began(request)
-    }
-
-    fn request_ended(&self, request: Handle) {
-        self.metrics.request_ended(request);
-    }
-
-    fn dropped(&self, reason: Dropped, what: &str) {
-        self.metrics.dropped(reason, what);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     alerting::Runner,
-    runtime::own_thread::{End, Executor},
+    runtime::own_thread::{Executor, ShutdownDeadline},
 };
 
 /// The maximum number of threads for disk, DNS and console: a blocked thread must not delay the other work.
@@ -21,7 +21,7 @@ impl Notifying {
     pub(crate) const NAME: &str = "obs-notify";
 
     pub(super) fn start(runner: Runner) -> io::Result<Self> {
-        let work = |mut end: End| {
+        let work = |mut end: ShutdownDeadline| {
             runner.run(async move {
                 // A dropped sender is a shutdown signal without a deadline.
                 let signal = end.wait_for(Option::is_some).await;

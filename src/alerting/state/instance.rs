@@ -1,26 +1,26 @@
-//! One alert of a rule.
+//! Tracks the state of a single alert.
 
 use std::collections::BTreeMap;
 
-use super::{Met, RESOLVED_RETENTION, Timing};
+use super::{ConditionMatch, RESOLVED_RETENTION_MS, RuleTiming};
 use crate::query::{Label, Labels, LabelsBuilder};
 
-/// Where an alert stands.
+/// The state of an alert.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// It is not met.
+    /// The condition is not met.
     Inactive,
-    /// It is met, but not for long enough.
+    /// The condition is met, but not yet for the duration of the rule's `for`.
     Pending,
-    /// It is met, or was until a moment ago.
+    /// The condition is met, or was met within `keep_firing_for`.
     Firing,
 }
 
 impl AlertState {
-    /// Its name in the label `alertstate`.
+    /// Returns the name of the state, as in the label `alertstate`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,9 +31,9 @@ impl AlertState {
     }
 }
 
-/// One alert of a rule; times are milliseconds since the epoch.
+/// An alert of a rule; times are milliseconds since the epoch.
 #[derive(Debug)]
-pub(crate) struct Instance {
+pub(crate) struct AlertInstance {
     pub(crate) labels: Labels,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) value: Option<f64>,
@@ -44,30 +44,31 @@ pub(crate) struct Instance {
     pub(crate) keep_firing_since: Option<i64>,
     pub(crate) last_sent_at: Option<i64>,
     pub(crate) valid_until: i64,
-    /// Restored as firing, it does not end before the series store has had time to fill.
+    /// Time before which an alert restored as firing is not resolved, because the series store is still filling.
     pub(crate) held_until: Option<i64>,
-    /// The labels of its two series, and the state that the first was made for.
+    /// The state, and the labels of the `ALERTS` series for this state and of `ALERTS_FOR_STATE`.
     series: Option<(AlertState, Labels, Labels)>,
 }
 
-/// When alerts are told again; milliseconds.
+/// The time and the intervals that determine which alerts are sent; in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sending {
+pub(crate) struct SendTiming {
     pub(crate) now: i64,
     pub(crate) resend_delay: i64,
     pub(crate) interval: i64,
 }
 
-impl Sending {
-    /// Prometheus: what is told holds good for four intervals, so that two may fail.
+impl SendTiming {
+    /// Returns the expiry of an alert that is sent now: after four intervals, as in Prometheus, so that two consecutive
+    /// sends may fail.
     pub(crate) fn valid_until(&self) -> i64 {
         self.now
             .saturating_add(self.resend_delay.max(self.interval).saturating_mul(4))
     }
 }
 
-impl Instance {
-    pub(super) fn pending(met: Met, now: i64) -> Self {
+impl AlertInstance {
+    pub(super) fn pending(met: ConditionMatch, now: i64) -> Self {
         Self {
             labels: met.labels,
             annotations: met.annotations,
@@ -84,14 +85,15 @@ impl Instance {
         }
     }
 
-    /// Fires once it has been met for long enough; waits again when that has become longer.
-    pub(super) fn ripen(&mut self, timing: &Timing) {
-        let is_ripe = timing.now.saturating_sub(self.active_at) >= timing.hold_for;
-        if self.state == AlertState::Pending && is_ripe {
+    /// Starts to fire once the condition has been met for `for`; becomes pending again if a reload has made `for`
+    /// longer.
+    pub(super) fn update_hold(&mut self, timing: &RuleTiming) {
+        let is_held_long_enough = timing.now.saturating_sub(self.active_at) >= timing.hold_for;
+        if self.state == AlertState::Pending && is_held_long_enough {
             self.state = AlertState::Firing;
             self.fired_at = Some(timing.now);
         }
-        if self.state == AlertState::Firing && !is_ripe {
+        if self.state == AlertState::Firing && !is_held_long_enough {
             self.state = AlertState::Pending;
             self.fired_at = None;
             self.last_sent_at = None;
@@ -100,11 +102,11 @@ impl Instance {
         }
     }
 
-    /// Takes that it was not met; returns whether it is remembered any longer.
-    pub(super) fn was_not_met(&mut self, timing: &Timing) -> bool {
+    /// Applies an evaluation in which the condition was not met; returns whether the alert is kept.
+    pub(super) fn advance_unmet(&mut self, timing: &RuleTiming) -> bool {
         match self.state {
             AlertState::Pending => return false,
-            AlertState::Inactive => return !self.is_forgotten(timing.now),
+            AlertState::Inactive => return !self.is_past_retention(timing.now),
             AlertState::Firing => {}
         }
         let is_held = self.held_until.is_some_and(|until| timing.now < until);
@@ -114,7 +116,7 @@ impl Instance {
             is_kept = timing.now.saturating_sub(since) < timing.keep_firing_for;
         }
         if is_kept {
-            self.ripen(timing);
+            self.update_hold(timing);
         } else {
             self.resolve(timing.now);
         }
@@ -127,24 +129,24 @@ impl Instance {
         self.held_until = None;
     }
 
-    pub(super) fn is_forgotten(&self, now: i64) -> bool {
+    pub(super) fn is_past_retention(&self, now: i64) -> bool {
         self.resolved_at
-            .is_some_and(|at| now.saturating_sub(at) > RESOLVED_RETENTION)
+            .is_some_and(|at| now.saturating_sub(at) > RESOLVED_RETENTION_MS)
     }
 
-    pub(super) fn needs_sending(&self, sending: &Sending) -> bool {
+    pub(super) fn needs_sending(&self, timing: &SendTiming) -> bool {
         if self.state == AlertState::Pending {
             return false;
         }
         let Some(last) = self.last_sent_at else {
             return true;
         };
-        // A resolve goes out at once.
+        // A resolved alert is sent immediately.
         self.resolved_at.is_some_and(|at| at > last)
-            || last.saturating_add(sending.resend_delay) < sending.now
+            || last.saturating_add(timing.resend_delay) < timing.now
     }
 
-    /// Adds `ALERTS` and `ALERTS_FOR_STATE`, which only an active alert has.
+    /// Adds the series `ALERTS` and `ALERTS_FOR_STATE`, which exist for active alerts only.
     pub(super) fn series(&mut self, out: &mut Vec<(Labels, f64)>) {
         if self.state == AlertState::Inactive {
             self.series = None;
@@ -165,7 +167,7 @@ impl Instance {
             (alerts, for_state)
         };
         out.push((alerts, 1.0));
-        // Whole seconds, as Prometheus.
+        // Whole seconds, as in Prometheus.
         out.push((for_state, self.active_at.div_euclid(1000) as f64));
     }
 }

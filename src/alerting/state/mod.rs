@@ -1,8 +1,9 @@
-//! Turns "met" and "not met" into pending, firing and resolved, as Prometheus does.
+//! Tracks the states pending, firing and resolved of a rule's alerts, as Prometheus does.
 //!
-//! Everything here is pure: results and the time go in, states and what is to be said come out. The transitions are
-//! those of Prometheus's `AlertingRule.Eval` (3.12), `needsSending` and `RestoreForState`. Two differ: an alert that
-//! fired before a restart fires after it, and what cannot be told (no data, an error) may keep its state.
+//! The module is pure: it takes query results and the time, and returns states and the alerts to be sent. The
+//! transitions are those of Prometheus's `AlertingRule.Eval` (3.12), `needsSending` and `RestoreForState`, with two
+//! differences: an alert that was firing before a restart fires after it, and an alert whose rule has no data or fails
+//! may keep its state.
 
 mod instance;
 mod restore;
@@ -13,75 +14,75 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::instance::AlertState;
-pub(crate) use self::instance::{Instance, Sending};
+pub(crate) use self::instance::{AlertInstance, SendTiming};
 pub(crate) use self::restore::RestoreOptions;
-pub use self::saved::{SavedAlert, SavedState};
+pub(crate) use self::saved::{SavedRuleAlert, SavedRuleAlerts};
 use crate::query::Labels;
 
-/// Prometheus: a resolved alert is kept and told again for this long, in milliseconds.
-pub(crate) const RESOLVED_RETENTION: i64 = 15 * 60 * 1000;
+/// Milliseconds for which a resolved alert is kept and sent again, as in Prometheus.
+pub(crate) const RESOLVED_RETENTION_MS: i64 = 15 * 60 * 1000;
 
-/// The alerts of one rule.
+/// The alerts of a rule.
 #[derive(Debug, Default)]
 pub(crate) struct RuleState {
-    alerts: BTreeMap<Labels, Instance>,
-    /// What was pending before a restart, until it is met again or the time for that is over.
-    remembered: BTreeMap<Labels, restore::Remembered>,
+    alerts: BTreeMap<Labels, AlertInstance>,
+    /// Alerts that were pending before a restart, until their condition is met again or their restore deadline passes.
+    pending_restores: BTreeMap<Labels, restore::PendingRestore>,
 }
 
 /// A label set for which the rule's condition is met.
 #[derive(Debug)]
-pub(crate) struct Met {
+pub(crate) struct ConditionMatch {
     pub(crate) labels: Labels,
     pub(crate) annotations: BTreeMap<String, String>,
-    /// `None` where the condition has no value.
+    /// `None` if the condition has no value.
     pub(crate) value: Option<f64>,
 }
 
-/// What a rule asks of time; milliseconds.
+/// The time, durations and limit of a rule's evaluation; in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
+pub(crate) struct RuleTiming {
     pub(crate) now: i64,
     pub(crate) hold_for: i64,
     pub(crate) keep_firing_for: i64,
-    /// Active alerts that there may be.
+    /// Maximum number of active alerts.
     pub(crate) limit: usize,
 }
 
-/// What happens to the alerts that are not met.
+/// The treatment of alerts whose condition is not met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unmet {
-    /// They end.
-    End,
-    /// Nobody can tell: they stay as they are.
-    Stay,
+    /// Firing alerts are resolved and pending alerts are dropped.
+    Resolve,
+    /// Alerts keep their state, because the condition could not be evaluated.
+    Keep,
 }
 
-/// Why an evaluation came to nothing.
+/// An error of the results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StateError {
     /// Two results have the same labels.
     #[error("vector contains metrics with the same labelset after applying alert labels: {0}")]
     Duplicate(Labels),
-    /// There are more alerts than there may be. They are all forgotten.
+    /// The number of active alerts exceeds the limit. All alerts of the rule are dropped.
     #[error("exceeded limit of {limit} with {count} alerts")]
     Limit {
         /// The limit.
         limit: usize,
-        /// How many there are.
+        /// The number of active alerts.
         count: usize,
     },
 }
 
 impl RuleState {
-    /// Takes the results of one evaluation.
+    /// Applies the results of an evaluation.
     ///
-    /// On [`StateError::Duplicate`] nothing has changed; on [`StateError::Limit`] there are no alerts any more.
+    /// On [`StateError::Duplicate`] the alerts are unchanged; on [`StateError::Limit`] all alerts have been dropped.
     pub(crate) fn advance(
         &mut self,
-        results: Vec<Met>,
+        results: Vec<ConditionMatch>,
         unmet: Unmet,
-        timing: &Timing,
+        timing: &RuleTiming,
     ) -> Result<(), StateError> {
         let mut met = BTreeSet::new();
         for result in &results {
@@ -90,7 +91,7 @@ impl RuleState {
             }
         }
         for result in results {
-            let remembered = self.remembered.remove(&result.labels);
+            let restore = self.pending_restores.remove(&result.labels);
             match self.alerts.get_mut(&result.labels) {
                 Some(alert) if alert.state != AlertState::Inactive => {
                     alert.value = result.value;
@@ -98,26 +99,27 @@ impl RuleState {
                 }
                 _ => {
                     let labels = result.labels.clone();
-                    let mut alert = Instance::pending(result, timing.now);
-                    if let Some(remembered) = remembered {
-                        alert.active_at = remembered.active_at(timing);
+                    let mut alert = AlertInstance::pending(result, timing.now);
+                    if let Some(restore) = restore {
+                        alert.active_at = restore.active_at(timing);
                     }
                     self.alerts.insert(labels, alert);
                 }
             }
         }
-        self.remembered.retain(|_, r| timing.now < r.until);
+        self.pending_restores
+            .retain(|_, restore| timing.now < restore.deadline);
         let mut count = 0;
         self.alerts.retain(|labels, alert| {
             let is_kept = if met.contains(labels) {
                 alert.keep_firing_since = None;
                 alert.held_until = None;
-                alert.ripen(timing);
+                alert.update_hold(timing);
                 true
-            } else if unmet == Unmet::Stay {
-                alert.state != AlertState::Inactive || !alert.is_forgotten(timing.now)
+            } else if unmet == Unmet::Keep {
+                alert.state != AlertState::Inactive || !alert.is_past_retention(timing.now)
             } else {
-                alert.was_not_met(timing)
+                alert.advance_unmet(timing)
             };
             count += usize::from(is_kept && alert.state != AlertState::Inactive);
             is_kept
@@ -130,41 +132,41 @@ impl RuleState {
         Ok(())
     }
 
-    /// Every alert, those that are over included.
-    pub(crate) fn alerts(&self) -> impl Iterator<Item = &Instance> {
+    /// Returns all alerts, including resolved alerts.
+    pub(crate) fn alerts(&self) -> impl Iterator<Item = &AlertInstance> {
         self.alerts.values()
     }
 
-    /// The alerts that are pending or firing.
-    pub(crate) fn active(&self) -> impl Iterator<Item = &Instance> {
-        let is_active = |alert: &&Instance| alert.state != AlertState::Inactive;
+    /// Returns the pending and firing alerts.
+    pub(crate) fn active(&self) -> impl Iterator<Item = &AlertInstance> {
+        let is_active = |alert: &&AlertInstance| alert.state != AlertState::Inactive;
         self.alerts.values().filter(is_active)
     }
 
-    /// The worst state of any alert.
+    /// Returns the highest state of any alert.
     pub(crate) fn worst(&self) -> AlertState {
         let states = self.alerts.values().map(|alert| alert.state);
         states.max().unwrap_or(AlertState::Inactive)
     }
 
-    /// Has each alert that must be told (again) told.
-    pub(crate) fn tell<'a>(
+    /// Returns the alerts that must be sent now, and marks them as sent.
+    pub(crate) fn take_due<'a>(
         &'a mut self,
-        sending: &'a Sending,
-    ) -> impl Iterator<Item = &'a Instance> {
+        timing: &'a SendTiming,
+    ) -> impl Iterator<Item = &'a AlertInstance> {
         self.alerts.values_mut().filter_map(|alert| {
-            if !alert.needs_sending(sending) {
+            if !alert.needs_sending(timing) {
                 return None;
             }
-            alert.last_sent_at = Some(sending.now);
-            alert.valid_until = sending.valid_until();
+            alert.last_sent_at = Some(timing.now);
+            alert.valid_until = timing.valid_until();
             Some(&*alert)
         })
     }
 
-    /// Ends every alert: its rule is gone. Those that fired must be told.
-    pub(crate) fn end(&mut self, now: i64) -> Vec<Instance> {
-        self.remembered.clear();
+    /// Removes all alerts, because their rule was removed; returns the firing alerts as resolved.
+    pub(crate) fn resolve_all(&mut self, now: i64) -> Vec<AlertInstance> {
+        self.pending_restores.clear();
         let alerts = std::mem::take(&mut self.alerts).into_values();
         alerts
             .filter(|alert| alert.state == AlertState::Firing)
@@ -175,7 +177,7 @@ impl RuleState {
             .collect()
     }
 
-    /// Names and values of `ALERTS` and `ALERTS_FOR_STATE`.
+    /// Adds the series `ALERTS` and `ALERTS_FOR_STATE`.
     pub(crate) fn series(&mut self, out: &mut Vec<(Labels, f64)>) {
         for alert in self.alerts.values_mut() {
             alert.series(out);

@@ -1,42 +1,42 @@
-//! Takes alerts up again after a restart.
+//! Restores the states of alerts after a restart.
 //!
-//! Prometheus reads `ALERTS_FOR_STATE` from its disk, lets two evaluations pass, and shifts the start of what is met
-//! again, so that `for` neither starts anew nor ends while nobody looked. We do the same from what was saved.
-//! What fired fires on, so that its end is told; and since the series store begins empty, it cannot end before the
-//! expression has had the time to see as far back as it looks.
+//! Prometheus reads `ALERTS_FOR_STATE` from disk after two evaluations, and shifts the start of an alert whose
+//! condition is met again, so that `for` neither restarts nor elapses during the downtime. This module does the same
+//! with saved states. Firing alerts keep firing, so that their receivers are notified when they are resolved. Because
+//! the series store is empty after a restart, they are not resolved before the range of the expression has passed.
 
 use std::collections::BTreeMap;
 
-use super::{AlertState, Instance, Met, RuleState, SavedAlert, Timing};
+use super::{AlertInstance, AlertState, ConditionMatch, RuleState, RuleTiming, SavedRuleAlert};
 use crate::query::Labels;
 
-/// How alerts are taken up again; milliseconds.
+/// The times that determine how alerts are restored; in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RestoreOptions {
     pub(crate) now: i64,
-    /// When the alerts were saved.
+    /// Time at which the alerts were saved.
     pub(crate) saved_at: i64,
-    /// What was pending longer ago than this starts anew.
+    /// Maximum downtime after which a pending alert is restored.
     pub(crate) outage_tolerance: i64,
-    /// What was pending has at least this long to go. Rules with a shorter `for` start anew.
+    /// Minimum time that a restored alert stays pending. Alerts of rules with a shorter `for` start again.
     pub(crate) grace: i64,
-    /// For how long nothing ends that is not met.
-    pub(crate) settle: i64,
+    /// Time after the restart in which firing alerts are not resolved.
+    pub(crate) min_firing: i64,
 }
 
 /// An alert that was pending before a restart.
 #[derive(Debug)]
-pub(super) struct Remembered {
-    alert: SavedAlert,
+pub(super) struct PendingRestore {
+    alert: SavedRuleAlert,
     saved_at: i64,
     grace: i64,
-    pub(super) until: i64,
+    pub(super) deadline: i64,
 }
 
-impl Remembered {
-    /// The start of an alert that is met again now.
-    pub(super) fn active_at(&self, timing: &Timing) -> i64 {
-        // So short a wait may as well start anew.
+impl PendingRestore {
+    /// Returns the start of an alert whose condition is met again now.
+    pub(super) fn active_at(&self, timing: &RuleTiming) -> i64 {
+        // Starting again delays the alert by less than the grace period.
         if timing.hold_for < self.grace {
             return timing.now;
         }
@@ -50,69 +50,70 @@ impl Remembered {
                 .saturating_add(self.grace)
                 .saturating_sub(timing.hold_for)
         } else {
-            // The time while nobody looked does not count.
-            let down = timing.now.saturating_sub(self.saved_at);
-            self.alert.active_at.saturating_add(down)
+            // The downtime does not count towards `for`.
+            let downtime = timing.now.saturating_sub(self.saved_at);
+            self.alert.active_at.saturating_add(downtime)
         }
     }
 
-    /// As it is written down again before it was met: the time since it was saved first does not count.
-    fn again(&self, now: i64) -> SavedAlert {
+    /// Returns the state to save again while the condition has not been met since the restart. The time since the first
+    /// save does not count towards `for`.
+    fn to_saved(&self, now: i64) -> SavedRuleAlert {
         let mut alert = self.alert.clone();
-        let unseen = now.saturating_sub(self.saved_at);
-        alert.active_at = alert.active_at.saturating_add(unseen);
+        let elapsed = now.saturating_sub(self.saved_at);
+        alert.active_at = alert.active_at.saturating_add(elapsed);
         alert
     }
 }
 
 impl RuleState {
-    /// Takes one alert up again; one that is known already stays as it is.
-    pub(crate) fn restore(&mut self, saved: &SavedAlert, options: &RestoreOptions) {
+    /// Restores an alert, unless an alert with its labels exists already.
+    pub(crate) fn restore(&mut self, saved: &SavedRuleAlert, options: &RestoreOptions) {
         let pairs = saved.labels.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let labels = Labels::from_pairs(pairs);
         if self.alerts.contains_key(&labels) {
             return;
         }
-        let until = options.now.saturating_add(options.settle);
+        let deadline = options.now.saturating_add(options.min_firing);
         if saved.state == AlertState::Pending {
             let age = options.now.saturating_sub(options.saved_at);
             if age <= options.outage_tolerance {
-                let remembered = Remembered {
+                let pending_restores = PendingRestore {
                     alert: saved.clone(),
                     saved_at: options.saved_at,
                     grace: options.grace,
-                    until,
+                    deadline,
                 };
-                self.remembered.insert(labels, remembered);
+                self.pending_restores.insert(labels, pending_restores);
             }
             return;
         }
-        let met = Met {
+        let met = ConditionMatch {
             labels: labels.clone(),
             annotations: saved.annotations.clone(),
             value: saved.value,
         };
-        let mut alert = Instance::pending(met, saved.active_at);
+        let mut alert = AlertInstance::pending(met, saved.active_at);
         alert.state = saved.state;
         alert.fired_at = saved.fired_at;
         alert.resolved_at = saved.resolved_at;
         alert.keep_firing_since = saved.keep_firing_since;
         if saved.state == AlertState::Firing {
-            alert.held_until = Some(until);
+            alert.held_until = Some(deadline);
         }
         self.alerts.insert(labels, alert);
     }
 
-    /// Writes every alert down, those included that were pending before a restart and are still waited for.
+    /// Returns the states of all alerts, including the pending alerts whose restore deadline has not passed.
     pub(crate) fn save(
         &self,
         group: &str,
         rule: &str,
         rule_labels: &BTreeMap<String, String>,
         now: i64,
-    ) -> Vec<SavedAlert> {
+    ) -> Vec<SavedRuleAlert> {
         let text = |text: &str| text.to_owned();
-        let saved = |alert: &Instance| SavedAlert {
+        let saved = |alert: &AlertInstance| SavedRuleAlert {
             group: text(group),
             rule: text(rule),
             rule_labels: rule_labels.clone(),
@@ -129,8 +130,11 @@ impl RuleState {
             keep_firing_since: alert.keep_firing_since,
             value: alert.value,
         };
-        let waited_for = self.remembered.values().filter(|one| now < one.until);
-        let waited_for = waited_for.map(|one| one.again(now));
-        self.alerts.values().map(saved).chain(waited_for).collect()
+        let pending = self
+            .pending_restores
+            .values()
+            .filter(|pending| now < pending.deadline);
+        let pending = pending.map(|pending| pending.to_saved(now));
+        self.alerts.values().map(saved).chain(pending).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts as plain data, for whoever keeps them across a restart.
+//! Defines the serialized states of alerts, which outlive a restart.
 
 use std::collections::BTreeMap;
 
@@ -6,46 +6,44 @@ use serde::{Deserialize, Serialize};
 
 use super::AlertState;
 
-/// The alerts of all rules at one moment.
+/// The alerts of all rules at a point in time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SavedState {
-    /// When they were saved, in milliseconds since the epoch.
-    pub saved_at: i64,
-    /// The alerts, those that are over and still told included.
-    pub alerts: Vec<SavedAlert>,
+pub(crate) struct SavedRuleAlerts {
+    /// Time of the save, in milliseconds since the epoch.
+    pub(crate) saved_at: i64,
+    /// The alerts, including resolved alerts that are still sent.
+    pub(crate) alerts: Vec<SavedRuleAlert>,
 }
 
-/// One alert at one moment; times are milliseconds since the epoch.
+/// The state of an alert; times are milliseconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SavedAlert {
-    /// The group of its rule.
-    pub group: String,
-    /// The id of its rule.
-    pub rule: String,
-    /// The labels of its rule as they are written: two rules may have one id.
-    pub rule_labels: BTreeMap<String, String>,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// What was said about it last.
-    pub annotations: BTreeMap<String, String>,
-    /// Where it stood.
-    pub state: AlertState,
-    /// When it was first met.
-    pub active_at: i64,
-    /// When it began to fire.
-    pub fired_at: Option<i64>,
-    /// When it was over.
-    pub resolved_at: Option<i64>,
-    /// Since when it fires though it is not met.
-    pub keep_firing_since: Option<i64>,
-    /// The value that its expression had last.
+pub(crate) struct SavedRuleAlert {
+    /// Name of the rule's group.
+    pub(crate) group: String,
+    /// Id of the rule.
+    pub(crate) rule: String,
+    /// Labels of the rule's definition, because two rules may have the same id.
+    pub(crate) rule_labels: BTreeMap<String, String>,
+    /// Labels of the alert.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Last annotations of the alert.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// State of the alert.
+    pub(crate) state: AlertState,
+    /// Time at which the condition was first met.
+    pub(crate) active_at: i64,
+    /// Time at which the alert started to fire.
+    pub(crate) fired_at: Option<i64>,
+    /// Time at which the alert was resolved.
+    pub(crate) resolved_at: Option<i64>,
+    /// Time since which the alert fires although its condition is not met.
+    pub(crate) keep_firing_since: Option<i64>,
+    /// Last value of the expression.
     #[serde(with = "value")]
-    pub value: Option<f64>,
+    pub(crate) value: Option<f64>,
 }
 
-/// Values as texts: JSON has no NaN and no infinity.
+/// Serializes values as text, because JSON has neither NaN nor infinity.
 mod value {
     use serde::{Deserialize, Deserializer, Serializer};
 

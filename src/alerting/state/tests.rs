@@ -1,16 +1,13 @@
-//! The table of transitions, from both sides of every limit.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
-)]
+//! Tests the table of transitions, on both sides of every limit.
+#![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 use super::*;
 
 const SECOND: i64 = 1000;
 const MINUTE: i64 = 60 * SECOND;
 
-fn timing(now: i64) -> Timing {
-    Timing {
+fn timing(now: i64) -> RuleTiming {
+    RuleTiming {
         now,
         hold_for: MINUTE,
         keep_firing_for: 0,
@@ -22,26 +19,29 @@ fn labels(name: &str) -> Labels {
     Labels::from_pairs([("alertname", "A"), ("model", name)])
 }
 
-fn met(names: &[&str]) -> Vec<Met> {
-    let one = |name: &&str| Met {
+fn met(names: &[&str]) -> Vec<ConditionMatch> {
+    let matched = |name: &&str| ConditionMatch {
         labels: labels(name),
         annotations: BTreeMap::new(),
         value: Some(1.0),
     };
-    names.iter().map(one).collect()
+    names.iter().map(matched).collect()
 }
 
 fn state_of(state: &RuleState, name: &str) -> Option<AlertState> {
     state.alerts.get(&labels(name)).map(|alert| alert.state)
 }
 
-/// Evaluates at the given times (in seconds), and says what the alert `a` was each time.
-fn history(steps: &[(i64, bool)], change: impl Fn(Timing) -> Timing) -> Vec<Option<AlertState>> {
+/// Evaluates at the given times (in seconds); returns the state of the alert `a` after each evaluation.
+fn history(
+    steps: &[(i64, bool)],
+    change: impl Fn(RuleTiming) -> RuleTiming,
+) -> Vec<Option<AlertState>> {
     let mut state = RuleState::default();
     let step = |&(at, is_met): &(i64, bool)| {
         let results = met(if is_met { &["a"] } else { &[] });
         state
-            .advance(results, Unmet::End, &change(timing(at * SECOND)))
+            .advance(results, Unmet::Resolve, &change(timing(at * SECOND)))
             .unwrap();
         state_of(&state, "a")
     };
@@ -51,16 +51,16 @@ fn history(steps: &[(i64, bool)], change: impl Fn(Timing) -> Timing) -> Vec<Opti
 use AlertState::{Firing, Inactive, Pending};
 
 #[test]
-fn an_alert_fires_when_it_was_met_for_as_long_as_for_says() {
+fn an_alert_fires_once_its_condition_was_met_for_the_duration_of_for() {
     let steps = [(0, true), (59, true), (60, true)];
     let expected = [Some(Pending), Some(Pending), Some(Firing)];
     assert_eq!(history(&steps, |t| t), expected);
-    let at_once = history(&[(0, true)], |t| Timing { hold_for: 0, ..t });
+    let at_once = history(&[(0, true)], |t| RuleTiming { hold_for: 0, ..t });
     assert_eq!(at_once, [Some(Firing)]);
 }
 
 #[test]
-fn a_pending_alert_that_is_not_met_is_gone_and_starts_anew() {
+fn a_pending_alert_is_dropped_when_not_met_and_starts_again() {
     let steps = [(0, true), (30, false), (40, true), (99, true), (100, true)];
     let expected = [
         Some(Pending),
@@ -93,7 +93,7 @@ fn a_resolved_alert_is_kept_for_fifteen_minutes() {
 
 #[test]
 fn keep_firing_for_holds_and_is_reset_when_met_again() {
-    let keep = |t| Timing {
+    let keep = |t| RuleTiming {
         hold_for: 0,
         keep_firing_for: 30 * SECOND,
         ..t
@@ -114,20 +114,20 @@ fn keep_firing_for_holds_and_is_reset_when_met_again() {
 }
 
 #[test]
-fn a_longer_for_takes_a_firing_alert_back() {
+fn a_longer_for_makes_a_firing_alert_pending() {
     let mut state = RuleState::default();
-    let short = Timing {
+    let short = RuleTiming {
         hold_for: 0,
         ..timing(0)
     };
-    state.advance(met(&["a"]), Unmet::End, &short).unwrap();
+    state.advance(met(&["a"]), Unmet::Resolve, &short).unwrap();
     assert_eq!(state_of(&state, "a"), Some(Firing));
     state
-        .advance(met(&["a"]), Unmet::End, &timing(30 * SECOND))
+        .advance(met(&["a"]), Unmet::Resolve, &timing(30 * SECOND))
         .unwrap();
     assert_eq!(state_of(&state, "a"), Some(Pending));
     state
-        .advance(met(&["a"]), Unmet::End, &timing(MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &timing(MINUTE))
         .unwrap();
     assert_eq!(state_of(&state, "a"), Some(Firing));
 }
@@ -135,42 +135,44 @@ fn a_longer_for_takes_a_firing_alert_back() {
 #[test]
 fn two_results_with_the_same_labels_are_an_error_that_changes_nothing() {
     let mut state = RuleState::default();
-    state.advance(met(&["a"]), Unmet::End, &timing(0)).unwrap();
+    state
+        .advance(met(&["a"]), Unmet::Resolve, &timing(0))
+        .unwrap();
     let error = state
-        .advance(met(&["b", "b"]), Unmet::End, &timing(1))
+        .advance(met(&["b", "b"]), Unmet::Resolve, &timing(1))
         .unwrap_err();
     assert_eq!(error, StateError::Duplicate(labels("b")));
     assert_eq!(state_of(&state, "a"), Some(Pending));
 }
 
 #[test]
-fn over_the_limit_all_alerts_are_cleared() {
-    let limited = |now| Timing {
+fn all_alerts_are_dropped_above_the_limit() {
+    let limited = |now| RuleTiming {
         limit: 2,
         ..timing(now)
     };
     let mut state = RuleState::default();
     state
-        .advance(met(&["a", "b"]), Unmet::End, &limited(0))
+        .advance(met(&["a", "b"]), Unmet::Resolve, &limited(0))
         .unwrap();
     let error = state
-        .advance(met(&["a", "b", "c"]), Unmet::End, &limited(1))
+        .advance(met(&["a", "b", "c"]), Unmet::Resolve, &limited(1))
         .unwrap_err();
     assert_eq!(error.to_string(), "exceeded limit of 2 with 3 alerts");
     assert_eq!(state.alerts().count(), 0);
 }
 
 #[test]
-fn what_cannot_be_told_stays() {
+fn alerts_keep_their_state_when_the_condition_cannot_be_evaluated() {
     let mut state = RuleState::default();
     state
-        .advance(met(&["a", "b"]), Unmet::End, &timing(0))
+        .advance(met(&["a", "b"]), Unmet::Resolve, &timing(0))
         .unwrap();
     state
-        .advance(met(&["a"]), Unmet::End, &timing(MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &timing(MINUTE))
         .unwrap();
     state
-        .advance(met(&["c"]), Unmet::Stay, &timing(2 * MINUTE))
+        .advance(met(&["c"]), Unmet::Keep, &timing(2 * MINUTE))
         .unwrap();
     assert_eq!(state_of(&state, "a"), Some(Firing));
     assert_eq!(state_of(&state, "b"), None);
@@ -178,43 +180,45 @@ fn what_cannot_be_told_stays() {
 }
 
 #[test]
-fn alerts_are_told_at_once_then_after_the_resend_delay_and_when_resolved() {
+fn alerts_are_sent_at_once_then_after_the_resend_delay_and_when_resolved() {
     let mut state = RuleState::default();
-    let at_once = |now| Timing {
+    let at_once = |now| RuleTiming {
         hold_for: 0,
         ..timing(now)
     };
-    let mut told = |is_met, now: i64| {
+    let mut sent = |is_met, now: i64| {
         let results = met(if is_met { &["a"] } else { &[] });
-        state.advance(results, Unmet::End, &at_once(now)).unwrap();
-        let sending = Sending {
+        state
+            .advance(results, Unmet::Resolve, &at_once(now))
+            .unwrap();
+        let timing = SendTiming {
             now,
             resend_delay: MINUTE,
             interval: 15 * SECOND,
         };
         state
-            .tell(&sending)
+            .take_due(&timing)
             .map(|a| (a.state, a.valid_until))
             .next()
     };
-    assert_eq!(told(true, 0), Some((Firing, 4 * MINUTE)));
-    assert_eq!(told(true, 15 * SECOND), None);
-    assert_eq!(told(true, MINUTE), None);
+    assert_eq!(sent(true, 0), Some((Firing, 4 * MINUTE)));
+    assert_eq!(sent(true, 15 * SECOND), None);
+    assert_eq!(sent(true, MINUTE), None);
     assert_eq!(
-        told(true, 75 * SECOND),
+        sent(true, 75 * SECOND),
         Some((Firing, 75 * SECOND + 4 * MINUTE))
     );
-    assert!(matches!(told(false, 90 * SECOND), Some((Inactive, _))));
-    assert_eq!(told(false, 105 * SECOND), None);
-    assert!(matches!(told(false, 165 * SECOND), Some((Inactive, _))));
-    assert!(matches!(told(true, 170 * SECOND), Some((Firing, _))));
+    assert!(matches!(sent(false, 90 * SECOND), Some((Inactive, _))));
+    assert_eq!(sent(false, 105 * SECOND), None);
+    assert!(matches!(sent(false, 165 * SECOND), Some((Inactive, _))));
+    assert!(matches!(sent(true, 170 * SECOND), Some((Firing, _))));
 }
 
 #[test]
-fn series_carry_the_state_and_the_start() {
+fn series_have_the_state_and_the_start_of_the_alert() {
     let mut state = RuleState::default();
     state
-        .advance(met(&["a"]), Unmet::End, &timing(5500))
+        .advance(met(&["a"]), Unmet::Resolve, &timing(5500))
         .unwrap();
     let mut series = Vec::new();
     state.series(&mut series);
@@ -234,11 +238,11 @@ fn series_carry_the_state_and_the_start() {
     );
 }
 
-fn saved(state: &RuleState) -> Vec<SavedAlert> {
+fn saved(state: &RuleState) -> Vec<SavedRuleAlert> {
     saved_at(state, 0)
 }
 
-fn saved_at(state: &RuleState, now: i64) -> Vec<SavedAlert> {
+fn saved_at(state: &RuleState, now: i64) -> Vec<SavedRuleAlert> {
     state.save("g", "A", &BTreeMap::new(), now)
 }
 
@@ -248,44 +252,48 @@ fn restore_options(now: i64, saved_at: i64) -> RestoreOptions {
         saved_at,
         outage_tolerance: 60 * MINUTE,
         grace: 10 * MINUTE,
-        settle: 5 * MINUTE,
+        min_firing: 5 * MINUTE,
     }
 }
 
 #[test]
-fn a_firing_alert_is_firing_after_a_restart_and_ends_only_once_the_store_is_full() {
+fn a_firing_alert_survives_a_restart_and_is_resolved_only_after_the_minimum_firing_time() {
     let mut before = RuleState::default();
-    before.advance(met(&["a"]), Unmet::End, &timing(0)).unwrap();
     before
-        .advance(met(&["a"]), Unmet::End, &timing(MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &timing(0))
+        .unwrap();
+    before
+        .advance(met(&["a"]), Unmet::Resolve, &timing(MINUTE))
         .unwrap();
     let mut after = RuleState::default();
     let start = 200 * MINUTE;
     let json = serde_json::to_string(&saved(&before)).unwrap();
-    let read: Vec<SavedAlert> = serde_json::from_str(&json).unwrap();
+    let read: Vec<SavedRuleAlert> = serde_json::from_str(&json).unwrap();
     for alert in &read {
         after.restore(alert, &restore_options(start, MINUTE));
     }
     after
-        .advance(met(&[]), Unmet::End, &timing(start + MINUTE))
+        .advance(met(&[]), Unmet::Resolve, &timing(start + MINUTE))
         .unwrap();
     assert_eq!(state_of(&after, "a"), Some(Firing));
     after
-        .advance(met(&[]), Unmet::End, &timing(start + 5 * MINUTE))
+        .advance(met(&[]), Unmet::Resolve, &timing(start + 5 * MINUTE))
         .unwrap();
     assert_eq!(state_of(&after, "a"), Some(Inactive));
 }
 
 #[test]
-fn what_was_pending_outlives_two_restarts_in_quick_succession() {
-    let hour = |now| Timing {
+fn a_pending_alert_survives_two_restarts_in_quick_succession() {
+    let hour = |now| RuleTiming {
         hold_for: 60 * MINUTE,
         ..timing(now)
     };
     let mut first = RuleState::default();
-    first.advance(met(&["a"]), Unmet::End, &hour(0)).unwrap();
     first
-        .advance(met(&["a"]), Unmet::End, &hour(40 * MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &hour(0))
+        .unwrap();
+    first
+        .advance(met(&["a"]), Unmet::Resolve, &hour(40 * MINUTE))
         .unwrap();
     let restarted = |before: &RuleState, saved_at_ms: i64, now: i64| {
         let mut after = RuleState::default();
@@ -295,32 +303,35 @@ fn what_was_pending_outlives_two_restarts_in_quick_succession() {
         after
     };
     let second = restarted(&first, 40 * MINUTE, 42 * MINUTE);
-    // It saves, and ends, before its first evaluation.
+    // The second process saves and exits before its first evaluation.
     let mut third = restarted(&second, 43 * MINUTE, 44 * MINUTE);
     third
-        .advance(met(&["a"]), Unmet::End, &hour(45 * MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &hour(45 * MINUTE))
         .unwrap();
-    // Four minutes went by in which nobody looked: twenty are to go, as before.
+    // The four minutes of downtime do not count: twenty minutes remain, as before.
     third
-        .advance(met(&["a"]), Unmet::End, &hour(64 * MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &hour(64 * MINUTE))
         .unwrap();
     assert_eq!(state_of(&third, "a"), Some(Pending));
     third
-        .advance(met(&["a"]), Unmet::End, &hour(65 * MINUTE))
+        .advance(met(&["a"]), Unmet::Resolve, &hour(65 * MINUTE))
         .unwrap();
     assert_eq!(state_of(&third, "a"), Some(Firing));
 }
 
-/// Saved after `spent` of `for: 1h`, up again after `down`, met at once: when it fires, counted from then.
+/// Saves after `spent` of `for: 1h`, restarts after `down`, and meets the condition at once; returns the time from the
+/// restart until the alert fires.
 fn fires_after(spent: i64, down: i64) -> i64 {
-    let hour = |now| Timing {
+    let hour = |now| RuleTiming {
         hold_for: 60 * MINUTE,
         ..timing(now)
     };
     let mut before = RuleState::default();
-    before.advance(met(&["a"]), Unmet::End, &hour(0)).unwrap();
     before
-        .advance(met(&["a"]), Unmet::End, &hour(spent))
+        .advance(met(&["a"]), Unmet::Resolve, &hour(0))
+        .unwrap();
+    before
+        .advance(met(&["a"]), Unmet::Resolve, &hour(spent))
         .unwrap();
     let mut after = RuleState::default();
     let start = spent + down;
@@ -329,7 +340,9 @@ fn fires_after(spent: i64, down: i64) -> i64 {
     }
     let mut now = start;
     loop {
-        after.advance(met(&["a"]), Unmet::End, &hour(now)).unwrap();
+        after
+            .advance(met(&["a"]), Unmet::Resolve, &hour(now))
+            .unwrap();
         if state_of(&after, "a") == Some(Firing) {
             return now - start;
         }
@@ -338,12 +351,12 @@ fn fires_after(spent: i64, down: i64) -> i64 {
 }
 
 #[test]
-fn for_goes_on_after_a_restart_as_in_prometheus() {
-    // The time while nobody looked does not count.
+fn for_continues_after_a_restart_as_in_prometheus() {
+    // The downtime does not count.
     assert_eq!(fires_after(20 * MINUTE, 30 * MINUTE), 40 * MINUTE);
-    // There are ten minutes at least.
+    // At least ten minutes remain.
     assert_eq!(fires_after(55 * MINUTE, 30 * MINUTE), 10 * MINUTE);
-    // Too long ago: it starts anew.
+    // The downtime exceeds the tolerance: the alert starts again.
     assert_eq!(fires_after(20 * MINUTE, 61 * MINUTE), 60 * MINUTE);
     assert_eq!(fires_after(20 * MINUTE, 60 * MINUTE), 40 * MINUTE);
 }

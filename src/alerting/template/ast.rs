@@ -1,13 +1,13 @@
-//! The tree of a template.
+//! Defines the syntax tree of a template.
 
 use std::collections::HashMap;
 
 use super::functions::Function;
 
-/// A template with those that it defines.
+/// A template and the templates that its text defines.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// Its name in errors.
+    /// The template's name in errors.
     pub(super) name: String,
     /// The text that places refer to.
     pub(super) text: String,
@@ -20,7 +20,7 @@ pub(super) struct Tree {
 pub(super) struct Place {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Where Go says that it is: of `$x.a`, the field.
+    /// The position that Go reports: of `$x.a`, the position of the field.
     pub(super) at: usize,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Branch {
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) variables: Vec<String>,
-    /// `=` rather than `:=`.
+    /// Whether the pipe has `=` and not `:=`.
     pub(super) assigns: bool,
     pub(super) commands: Vec<Command>,
 }
@@ -59,7 +59,7 @@ pub(super) struct Pipe {
 /// A function and its arguments, or one operand.
 #[derive(Debug)]
 pub(super) struct Command {
-    /// At least one.
+    /// At least one operand.
     pub(super) operands: Vec<Operand>,
     pub(super) place: Place,
 }
@@ -87,17 +87,17 @@ pub(super) enum OperandKind {
     Pipe(Pipe),
 }
 
-/// A constant: Go decides its type where it is used.
+/// A number as written. Go gives a constant its type where the constant is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Number {
     pub(super) integer: Option<i64>,
     pub(super) float: f64,
-    /// It is written as an integer.
+    /// Whether the number is written as an integer.
     pub(super) is_integer: bool,
 }
 
 impl Pipe {
-    /// Where its first command stands.
+    /// The place of the first command.
     pub(super) fn place(&self) -> Place {
         self.commands.first().map_or(Place::default(), |c| c.place)
     }

@@ -1,22 +1,25 @@
-//! Go's `len`, `index` and `slice`.
+//! Implements Go's `len`, `index` and `slice`.
 
-use super::value::Value;
+use super::value::{List, Value};
 
 /// The entry of a map; a missing one has the zero value of the map's type.
 pub(super) fn entry(map: &Value, key: &str) -> Value {
     match map {
         Value::Labels(labels) => Value::text(labels.get(key).unwrap_or("")),
-        Value::Map(map) => map.get(key).cloned().unwrap_or(Value::Nil),
+        Value::Kv(pairs) => Value::text(pairs.get(key).map_or("", String::as_str)),
+        Value::Map(map) => map.entries.get(key).cloned().unwrap_or(Value::Nil),
         _ => Value::Nil,
     }
 }
 
 pub(super) fn length(value: &Value) -> Result<Value, String> {
     let length = match value {
-        Value::Text(text) => text.len(),
+        Value::Text(text) | Value::Safe(text) | Value::Json(text) => text.len(),
         Value::Labels(labels) => labels.iter().count(),
-        Value::Map(map) => map.len(),
+        Value::Kv(pairs) => pairs.len(),
+        Value::Map(map) => map.entries.len(),
         Value::Samples(samples) => samples.len(),
+        Value::List(list) => list.items.len(),
         Value::Nil => return Err("len of nil pointer".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),
     };
@@ -28,7 +31,7 @@ pub(super) fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
     for key in keys {
         value = match &value {
             Value::Nil => return Err("index of nil pointer".to_owned()),
-            Value::Labels(_) | Value::Map(_) => match key {
+            Value::Labels(_) | Value::Kv(_) | Value::Map(_) => match key {
                 Value::Text(key) => entry(&value, key),
                 Value::Nil => return Err("value is nil; should be string".to_owned()),
                 other => {
@@ -40,7 +43,11 @@ pub(super) fn index(value: &Value, keys: &[Value]) -> Result<Value, String> {
                 let at = position(key, samples.len(), false)?;
                 Value::Sample(std::sync::Arc::clone(&samples[at]))
             }
-            Value::Text(text) => {
+            Value::List(list) => {
+                let at = position(key, list.items.len(), false)?;
+                list.items[at].clone()
+            }
+            Value::Text(text) | Value::Safe(text) | Value::Json(text) => {
                 let at = position(key, text.len(), false)?;
                 Value::Int(i64::from(text.as_bytes()[at]))
             }
@@ -60,8 +67,8 @@ fn position(key: &Value, length: usize, end_allowed: bool) -> Result<usize, Stri
         }
     };
     let limit = length + usize::from(end_allowed);
-    let found = usize::try_from(at).ok().filter(|at| *at < limit);
-    found.ok_or_else(|| format!("index out of range: {at}"))
+    let position = usize::try_from(at).ok().filter(|at| *at < limit);
+    position.ok_or_else(|| format!("index out of range: {at}"))
 }
 
 pub(super) fn slice(value: &Value, bounds: &[Value]) -> Result<Value, String> {
@@ -69,11 +76,12 @@ pub(super) fn slice(value: &Value, bounds: &[Value]) -> Result<Value, String> {
         return Err(format!("too many slice indexes: {}", bounds.len()));
     }
     let length = match value {
-        Value::Text(_) if bounds.len() == 3 => {
+        Value::Text(_) | Value::Safe(_) | Value::Json(_) if bounds.len() == 3 => {
             return Err("cannot 3-index slice a string".to_owned());
         }
-        Value::Text(text) => text.len(),
+        Value::Text(text) | Value::Safe(text) | Value::Json(text) => text.len(),
         Value::Samples(samples) => samples.len(),
+        Value::List(list) => list.items.len(),
         Value::Nil => return Err("slice of untyped nil".to_owned()),
         other => return Err(format!("can't slice item of type {}", other.type_name())),
     };
@@ -87,8 +95,12 @@ pub(super) fn slice(value: &Value, bounds: &[Value]) -> Result<Value, String> {
     }
     Ok(match value {
         Value::Samples(samples) => Value::Samples(samples[start..end].into()),
+        Value::List(list) => Value::List(List {
+            kind: list.kind,
+            items: list.items[start..end].into(),
+        }),
         // Go cuts bytes; half a character shows as the replacement character.
-        Value::Text(text) => {
+        Value::Text(text) | Value::Safe(text) | Value::Json(text) => {
             Value::text(String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned())
         }
         _ => Value::Nil,

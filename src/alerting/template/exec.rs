@@ -1,45 +1,89 @@
-//! Walks the tree of a template and writes its text, as Go's `text/template` executes it.
+//! Executes a template: walks its tree and writes its text, as Go's `text/template` does.
 
+mod operand;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Place, Tree};
+use super::escape::{self, Escape};
 use super::functions::Call;
-use super::value::Value;
-use super::{Context, MAX_OUTPUT_BYTES, TemplateError, builtins, format, functions, time};
+use super::library::{Library, is_empty};
+use super::value::{ListKind, Value};
+use super::{Context, TemplateError, format, functions, json};
 
-/// Units of work that one expansion may take: a node is one, as are sixteen bytes of text.
-const MAX_WORK: usize = 200_000;
-/// Templates that may be open inside each other.
-const MAX_CALLS: usize = 100;
+/// Depth of nested calls of templates.
+const MAX_CALL_DEPTH: usize = 100;
+/// Depth of nested branches, loops and calls together: each takes room on the stack.
+const MAX_DEPTH: usize = 250;
+/// Bytes of text that count as one unit of work.
+const BYTES_PER_UNIT: usize = 16;
+/// Units of work to read an alert of a list.
+const WORK_UNITS_PER_ALERT: usize = 4;
 
-pub(super) fn expand(tree: &Tree, context: &Context<'_>) -> Result<String, TemplateError> {
+/// Limits of one execution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Units of work: a node is one unit, as are [`BYTES_PER_UNIT`] bytes of text.
+    pub(super) work_units: usize,
+    /// Bytes of the output, and of every text in between.
+    pub(super) output_bytes: usize,
+}
+
+/// The inputs of an execution besides the template and its dot.
+pub(super) struct Inputs<'a> {
+    /// The element of a rule's template.
+    pub(super) rule: Option<&'a Context<'a>>,
+    /// Templates that the text may call beside its own, the first library first.
+    pub(super) libraries: &'a [&'a Library],
+    /// The time that `since` counts to, in milliseconds since the epoch.
+    pub(super) now_ms: i64,
+    /// How actions write their values.
+    pub(super) escape: Escape,
+    /// The text of a value that is nil.
+    pub(super) nil_text: &'static str,
+    pub(super) limits: Limits,
+}
+
+/// Executes a template with this dot.
+pub(super) fn execute(
+    tree: &Tree,
+    dot: &Value,
+    inputs: &Inputs<'_>,
+) -> Result<String, TemplateError> {
     let mut exec = Exec {
+        root: tree,
         tree,
-        context,
-        running: &tree.name,
+        inputs,
+        template: &tree.name,
         out: String::new(),
-        variables: vec![("$".to_owned(), Value::Root)],
-        work: 0,
+        variables: vec![("$".to_owned(), dot.clone())],
+        work_units: 0,
         calls: 0,
+        depth: 0,
     };
-    exec.list(&Value::Root, &tree.main)?;
+    exec.list(dot, &tree.main)?;
     Ok(exec.out)
 }
 
 struct Exec<'a> {
+    /// The tree of the executed template: its own definitions come before those of the libraries.
+    root: &'a Tree,
+    /// The tree of the current node.
     tree: &'a Tree,
-    context: &'a Context<'a>,
-    /// The template that is being walked.
-    running: &'a str,
+    inputs: &'a Inputs<'a>,
+    /// The name of the current template.
+    template: &'a str,
     out: String,
     variables: Vec<(String, Value)>,
-    work: usize,
+    work_units: usize,
     calls: usize,
+    depth: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Flow {
-    On,
+    Next,
     Break,
     Continue,
 }
@@ -61,35 +105,62 @@ impl<'a> Exec<'a> {
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
         TemplateError(format!(
             "template: {}:{line}:{column}: executing {:?} at <{context}>: {message}",
-            self.tree.name, self.running
+            self.tree.name, self.template
         ))
     }
 
-    fn spend(&mut self, place: Place, work: usize) -> Outcome<()> {
-        self.work = self.work.saturating_add(work);
-        if self.work > MAX_WORK {
+    fn spend(&mut self, place: Place, work_units: usize) -> Outcome<()> {
+        self.work_units = self.work_units.saturating_add(work_units);
+        if self.work_units > self.inputs.limits.work_units {
             return Err(self.fail(place, "the template takes too long"));
         }
         Ok(())
     }
 
     fn write(&mut self, place: Place, text: &str) -> Outcome<()> {
-        if self.out.len() + text.len() > MAX_OUTPUT_BYTES {
-            let message = format!("the text is longer than {MAX_OUTPUT_BYTES} bytes");
+        let max_bytes = self.inputs.limits.output_bytes;
+        if self.out.len() + text.len() > max_bytes {
+            let message = format!("the text is longer than {max_bytes} bytes");
             return Err(self.fail(place, message));
         }
         self.out.push_str(text);
         Ok(())
     }
 
+    /// Writes the value of an action.
+    fn write_value(&mut self, place: Place, value: &Value) -> Outcome<()> {
+        let text: Cow<'_, str> = match (self.inputs.escape, value) {
+            (_, Value::Safe(text)) => Cow::Borrowed(text),
+            (Escape::Json, Value::Json(text)) => Cow::Borrowed(text),
+            (Escape::Json, value) => json::encode(value).into(),
+            (Escape::Plain, Value::Text(text)) => Cow::Borrowed(text),
+            (Escape::Plain, value) => format::printed(value, self.inputs.nil_text).into(),
+            (Escape::Slack, value) => {
+                escape::slack(&format::printed(value, self.inputs.nil_text)).into()
+            }
+            #[cfg(any(test, feature = "email"))]
+            (Escape::Html, value) => {
+                escape::html(&format::printed(value, self.inputs.nil_text)).into()
+            }
+        };
+        self.spend(place, text.len() / BYTES_PER_UNIT)?;
+        self.write(place, &text)
+    }
+
     fn list(&mut self, dot: &Value, nodes: &'a [Node]) -> Outcome<Flow> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.fail(Place::default(), "exceeded maximum depth of nested actions"));
+        }
+        self.depth += 1;
+        let mut flow = Flow::Next;
         for node in nodes {
-            let flow = self.node(dot, node)?;
-            if flow != Flow::On {
-                return Ok(flow);
+            flow = self.node(dot, node)?;
+            if flow != Flow::Next {
+                break;
             }
         }
-        Ok(Flow::On)
+        self.depth -= 1;
+        Ok(flow)
     }
 
     fn node(&mut self, dot: &Value, node: &'a Node) -> Outcome<Flow> {
@@ -99,7 +170,7 @@ impl<'a> Exec<'a> {
             Node::Action(pipe) => {
                 let value = self.pipe(dot, pipe)?;
                 if pipe.variables.is_empty() {
-                    self.write(pipe.place(), &format::printed(&value))?;
+                    self.write_value(pipe.place(), &value)?;
                 }
             }
             Node::If(branch) | Node::With(branch) => {
@@ -127,26 +198,44 @@ impl<'a> Exec<'a> {
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }
-        Ok(Flow::On)
+        Ok(Flow::Next)
     }
 
     fn call(&mut self, name: &'a str, data: &Value, place: Place) -> Outcome<()> {
-        let Some(nodes) = self.tree.defined.get(name) else {
+        let Some((tree, nodes)) = self.find(name) else {
             let context = format!("{{{{template {name:?}}}}}");
             let message = format!("template {name:?} not defined");
             return Err(self.fail_in(place, &context, &message));
         };
-        if self.calls >= MAX_CALLS {
+        if self.calls >= MAX_CALL_DEPTH {
             return Err(self.fail(place, "exceeded maximum template depth"));
         }
         self.calls += 1;
-        let outer = std::mem::replace(&mut self.variables, vec![("$".to_owned(), data.clone())]);
-        let running = std::mem::replace(&mut self.running, name);
+        let variables = vec![("$".to_owned(), data.clone())];
+        let variables = std::mem::replace(&mut self.variables, variables);
+        let (caller, caller_tree) = (self.template, self.tree);
+        (self.template, self.tree) = (name, tree);
         self.list(data, nodes)?;
-        self.running = running;
-        self.variables = outer;
+        (self.template, self.tree) = (caller, caller_tree);
+        self.variables = variables;
         self.calls -= 1;
         Ok(())
+    }
+
+    /// Finds a template by name: a definition of the executed text comes before the definitions of the libraries, so
+    /// that a text can replace a part of a default template. An empty definition replaces nothing, as in Go.
+    fn find(&self, name: &str) -> Option<(&'a Tree, &'a [Node])> {
+        let own = self.root.defined.get(name);
+        let own = own.map(|nodes| (self.root, nodes.as_slice()));
+        let libraries = self.inputs.libraries.iter();
+        let mut entries = own
+            .into_iter()
+            .chain(libraries.filter_map(|library| library.get(name)));
+        let first = entries.next()?;
+        if is_empty(first.1) {
+            return entries.find(|(_, nodes)| !is_empty(nodes)).or(Some(first));
+        }
+        Some(first)
     }
 
     fn range(&mut self, dot: &Value, branch: &'a Branch) -> Outcome<Flow> {
@@ -157,7 +246,18 @@ impl<'a> Exec<'a> {
                 .iter()
                 .map(|l| (Value::text(l.name()), Value::text(l.value())))
                 .collect(),
+            Value::Kv(pairs) => pairs
+                .iter()
+                .map(|(name, value)| (Value::text(&**name), Value::text(&**value)))
+                .collect(),
+            Value::List(list) => list
+                .items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| (Value::size(index), item.clone()))
+                .collect(),
             Value::Map(map) => map
+                .entries
                 .iter()
                 .map(|(key, value)| (Value::text(&**key), value.clone()))
                 .collect(),
@@ -167,21 +267,22 @@ impl<'a> Exec<'a> {
                 .map(|(at, sample)| (Value::size(at), Value::Sample(Arc::clone(sample))))
                 .collect(),
             other => {
-                let message = format!("range can't iterate over {}", format::printed(other));
+                let message = format!("range can't iterate over {}", format::plain(other));
                 return Err(self.fail(branch.pipe.place(), message));
             }
         };
         if items.is_empty() {
             return self.list(dot, &branch.otherwise);
         }
+        self.spend(branch.pipe.place(), items.len())?;
         let known = self.variables.len();
         for (key, item) in items {
             match branch.pipe.variables.as_slice() {
                 [] => {}
-                [one] => self.bind(one, item.clone(), &branch.pipe)?,
-                [index, one, ..] => {
+                [element] => self.bind(element, item.clone(), &branch.pipe)?,
+                [index, element, ..] => {
                     self.bind(index, key, &branch.pipe)?;
-                    self.bind(one, item.clone(), &branch.pipe)?;
+                    self.bind(element, item.clone(), &branch.pipe)?;
                 }
             }
             let flow = self.list(&item, &branch.then)?;
@@ -190,7 +291,7 @@ impl<'a> Exec<'a> {
                 break;
             }
         }
-        Ok(Flow::On)
+        Ok(Flow::Next)
     }
 
     fn bind(&mut self, name: &str, value: Value, pipe: &Pipe) -> Outcome<()> {
@@ -214,7 +315,7 @@ impl<'a> Exec<'a> {
         Ok(value)
     }
 
-    /// The value of a pipe; its variables are the caller's matter.
+    /// Evaluates a pipe. The caller assigns the variables of the pipe.
     fn pipe_value(&mut self, dot: &Value, pipe: &'a Pipe) -> Outcome<Value> {
         let mut value = None;
         for command in &pipe.commands {
@@ -242,21 +343,26 @@ impl<'a> Exec<'a> {
         if rest.is_empty() && last.is_none() {
             return self.operand(dot, first);
         }
-        let message = match &first.kind {
-            OperandKind::Field(names)
-            | OperandKind::Variable(_, names)
-            | OperandKind::Chain(_, names)
-                if !names.is_empty() =>
-            {
-                let name = names.last().map_or("", String::as_str);
-                format!("{name} is not a method but has arguments")
-            }
-            _ => format!(
+        let (names, receiver) = match &first.kind {
+            OperandKind::Field(names) => (names, dot.clone()),
+            OperandKind::Variable(name, names) => (names, self.variable(name)),
+            OperandKind::Chain(inner, names) => (names, self.operand(dot, inner)?),
+            _ => (&NO_NAMES, Value::Nil),
+        };
+        let Some((method, names)) = names.split_last() else {
+            let message = format!(
                 "can't give argument to non-function {}",
                 self.slice(first.place)
-            ),
+            );
+            return Err(self.fail(first.place, message));
         };
-        Err(self.fail(first.place, message))
+        let receiver = self.fields(receiver, names, first.place)?;
+        let mut args = Vec::with_capacity(rest.len() + 1);
+        for operand in rest {
+            args.push(self.operand(dot, operand)?);
+        }
+        args.extend(last);
+        self.method(&receiver, method, &args, first.place)
     }
 
     fn function(
@@ -269,11 +375,11 @@ impl<'a> Exec<'a> {
         let operands = &command.operands[1..];
         let given = operands.len() + usize::from(last.is_some());
         if given < function.min_args || function.max_args.is_some_and(|max| given > max) {
-            let wanted = match function.max_args {
+            let expected = match function.max_args {
                 Some(max) => format!("want {max} got {given}"),
                 None => format!("want at least {} got {given}", function.min_args),
             };
-            let message = format!("wrong number of args for {}: {wanted}", function.name);
+            let message = format!("wrong number of args for {}: {expected}", function.name);
             return Err(self.fail(command.operands[0].place, message));
         }
         if matches!(function.call, Call::And | Call::Or) {
@@ -284,7 +390,7 @@ impl<'a> Exec<'a> {
             args.push((self.operand(dot, operand)?, operand.place));
         }
         if let Some(last) = last {
-            // Go is still at the operand that it has evaluated last.
+            // Go reports the place of the operand that it has evaluated last.
             let place = command
                 .operands
                 .last()
@@ -297,18 +403,17 @@ impl<'a> Exec<'a> {
             }
         }
         let args: Vec<Value> = args.into_iter().map(|(value, _)| value).collect();
-        self.spend(command.place, function.work())?;
-        let value = functions::call(function, &args, self.context).map_err(|message| {
+        let work_units: usize = args.iter().map(work_of).sum();
+        self.spend(command.place, function.work() + work_units)?;
+        let value = functions::call(function, &args, self.inputs).map_err(|message| {
             let message = format!("error calling {}: {message}", function.name);
             self.fail(command.place, message)
         })?;
-        if let Value::Text(text) = &value {
-            self.spend(command.place, text.len() / 16)?;
-        }
+        self.spend(command.place, work_of(&value))?;
         Ok(value)
     }
 
-    /// `and` and `or` look at no more arguments than they need.
+    /// Evaluates `and` and `or`, which stop at the argument that decides the result.
     fn logic(
         &mut self,
         dot: &Value,
@@ -325,80 +430,21 @@ impl<'a> Exec<'a> {
         }
         Ok(last.unwrap_or(value))
     }
+}
 
-    fn operand(&mut self, dot: &Value, operand: &'a Operand) -> Outcome<Value> {
-        let place = operand.place;
-        match &operand.kind {
-            OperandKind::Dot => Ok(dot.clone()),
-            OperandKind::Nil => Ok(Value::Nil),
-            OperandKind::Bool(value) => Ok(Value::Bool(*value)),
-            OperandKind::Number(number) => Ok(match number.integer {
-                Some(integer) if number.is_integer => Value::Int(integer),
-                _ => Value::Float(number.float),
-            }),
-            OperandKind::Text(text) => Ok(Value::text(&**text)),
-            OperandKind::Field(names) => self.fields(dot.clone(), names, place),
-            OperandKind::Variable(name, names) => {
-                let known = self.variables.iter().rev().find(|(known, _)| known == name);
-                let value = known.map_or(Value::Nil, |(_, value)| value.clone());
-                self.fields(value, names, place)
-            }
-            OperandKind::Chain(inner, names) => {
-                let value = self.operand(dot, inner)?;
-                self.fields(value, names, place)
-            }
-            OperandKind::Pipe(pipe) => self.pipe(dot, pipe),
-            OperandKind::Function(function) => {
-                // As an argument a function stands alone: `printf "%s" externalURL`.
-                if function.min_args > 0 {
-                    let message = format!(
-                        "wrong number of args for {}: want {} got 0",
-                        function.name, function.min_args
-                    );
-                    return Err(self.fail(place, message));
-                }
-                functions::call(function, &[], self.context)
-                    .map_err(|e| self.fail(place, format!("error calling {}: {e}", function.name)))
-            }
+/// The names of an operand that has no fields.
+static NO_NAMES: Vec<String> = Vec::new();
+
+/// Units of work to read or to make a value, by its size.
+fn work_of(value: &Value) -> usize {
+    match value {
+        Value::List(list) if list.kind == ListKind::Alerts => {
+            list.items.len().saturating_mul(WORK_UNITS_PER_ALERT)
         }
-    }
-
-    fn fields(&mut self, value: Value, names: &[String], place: Place) -> Outcome<Value> {
-        let mut value = value;
-        for name in names {
-            value = self.field(&value, name, place)?;
-        }
-        Ok(value)
-    }
-
-    fn field(&self, value: &Value, name: &str, place: Place) -> Outcome<Value> {
-        let shared = self.context.shared;
-        let found = match value {
-            Value::Root => match name {
-                "Labels" => Some(Value::Labels(self.context.labels.clone())),
-                "ExternalLabels" => Some(Value::Labels(shared.external_labels.clone())),
-                "ExternalURL" => Some(Value::text(shared.external_url)),
-                "Value" => Some(Value::Float(self.context.value)),
-                _ => None,
-            },
-            Value::Sample(sample) => match name {
-                "Labels" => Some(Value::Labels(sample.labels.clone())),
-                "Value" => Some(Value::Float(sample.point.value)),
-                _ => None,
-            },
-            // Of a map of strings, what is missing is empty; of a map of anything, it is nothing.
-            Value::Labels(_) | Value::Map(_) => Some(builtins::entry(value, name)),
-            Value::Time(milliseconds) => time::method(*milliseconds, name),
-            Value::Nil => Some(Value::Nil),
-            Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::Text(_)
-            | Value::Samples(_) => None,
-        };
-        found.ok_or_else(|| {
-            let message = format!("can't evaluate field {name} in type {}", value.type_name());
-            self.fail(place, message)
-        })
+        Value::List(list) => list.items.len(),
+        Value::Kv(pairs) => pairs.len(),
+        value => value
+            .as_text()
+            .map_or(0, |text| text.len() / BYTES_PER_UNIT),
     }
 }

@@ -1,12 +1,12 @@
 //! Writes floats as Go's `strconv` does.
 
-/// The decimal digits of a finite value, without trailing zeros, and how many stand before the point.
+/// The decimal digits of a finite value without trailing zeros, and the number of digits before the point.
 struct Digits {
     digits: String,
     point: i32,
 }
 
-/// `precision` counts digits after the first; `None`: as few as read back the same.
+/// Returns the digits. `precision` counts digits after the first; `None` gives the shortest digits that parse to the value.
 fn digits(value: f64, precision: Option<usize>) -> Digits {
     let text = match precision {
         Some(precision) => format!("{:.*e}", precision, value.abs()),
@@ -73,7 +73,7 @@ pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     let Digits { digits, point } = digits(value, precision.map(|precision| precision - 1));
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     let limit = match precision.map(|p| i32::try_from(p).unwrap_or(i32::MAX)) {
-        // Go: the shortest text counts as one of six digits here.
+        // Go counts the shortest text as a text of six digits here.
         None => 6,
         Some(precision) if precision > count && count >= point => count,
         Some(precision) => precision,

@@ -1,21 +1,25 @@
-//! Numbers for people, as Prometheus writes them.
+//! Writes numbers for people, as Prometheus does.
 
+use super::format;
 use super::format::significant;
+use super::time::{self, Time};
 use super::value::Value;
-use super::{format, time};
 
 const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
 const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
 const BINARY: [&str; 8] = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
 
-/// Takes a number, or a text that is one.
+/// Returns the number of a value: a number, a text that holds a number, or a duration in seconds.
 pub(super) fn float(value: &Value) -> Result<f64, String> {
     match value {
         Value::Float(value) => Ok(*value),
         Value::Int(value) => Ok(*value as f64),
-        Value::Text(text) => format::parse_float(text)
-            .ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
-        other => Err(format!("can't convert {} to float", other.type_name())),
+        Value::Duration(nanoseconds) => Ok(*nanoseconds as f64 / 1e9),
+        other => match other.as_text() {
+            Some(text) => format::parse_float(text)
+                .ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
+            None => Err(format!("can't convert {} to float", other.type_name())),
+        },
     }
 }
 
@@ -104,5 +108,5 @@ pub(super) fn timestamp(value: f64) -> Result<String, String> {
     if !value.is_finite() {
         return Ok(significant(value, 4));
     }
-    time::from_seconds(value).map(time::printed)
+    time::from_seconds(value).map(|milliseconds| Time::utc(milliseconds).printed())
 }

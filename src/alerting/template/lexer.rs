@@ -1,4 +1,4 @@
-//! Turns the text of a template into tokens, as Go's `text/template/parse` does.
+//! Splits the text of a template into tokens, as Go's `text/template/parse` does.
 
 use super::TemplateError;
 use super::ast::Place;
@@ -10,7 +10,7 @@ pub(super) enum Token {
     Open,
     Close,
     Space,
-    /// A word that is no field and no variable.
+    /// A word that is neither a field nor a variable.
     Word(String),
     /// `.name`, without the dot.
     Field(String),
@@ -69,7 +69,7 @@ impl Lexer<'_> {
         error_at(self.name, self.text, self.at, message.as_ref())
     }
 
-    /// Takes the next `length` bytes as a token.
+    /// Makes a token of the next `length` bytes.
     fn push(&mut self, token: Token, length: usize) {
         let start = self.at;
         self.at += length;
@@ -117,7 +117,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Skips a comment, and says whether the text after it is trimmed.
+    /// Skips a comment. Returns whether the text after the comment is trimmed.
     fn comment(&mut self) -> Result<bool, TemplateError> {
         let Some(length) = self.rest().find("*/") else {
             return Err(self.error("unclosed comment"));
@@ -135,7 +135,7 @@ impl Lexer<'_> {
         Ok(trims)
     }
 
-    /// Reads up to the closing delimiter, and says whether the text after it is trimmed.
+    /// Reads up to the closing delimiter. Returns whether the text after the delimiter is trimmed.
     fn action(&mut self) -> Result<bool, TemplateError> {
         self.open_parens = 0;
         loop {
@@ -199,7 +199,7 @@ impl Lexer<'_> {
     }
 
     fn quoted(&mut self) -> Result<(), TemplateError> {
-        match syntax::string(self.rest()) {
+        match syntax::parse_string(self.rest()) {
             Ok((value, length)) => {
                 self.push(Token::Quoted(value), length);
                 Ok(())
@@ -209,7 +209,8 @@ impl Lexer<'_> {
     }
 
     fn char(&mut self) -> Result<(), TemplateError> {
-        let (value, length) = syntax::string(self.rest()).map_err(|message| self.error(message))?;
+        let (value, length) =
+            syntax::parse_string(self.rest()).map_err(|message| self.error(message))?;
         let mut chars = value.chars();
         match (chars.next(), chars.next()) {
             (Some(c), None) => {
@@ -266,14 +267,14 @@ impl Lexer<'_> {
         self.push(Token::Number(text), length);
     }
 
-    /// Names end where something else may begin.
+    /// Checks that the character after a name may stand there.
     fn expect_terminator(&self) -> Result<(), TemplateError> {
         let rest = self.rest();
         let is_end =
             |c: char| BLANKS.contains(&c) || matches!(c, '.' | ',' | '|' | ':' | '(' | ')');
         match rest.chars().next() {
             None => Ok(()),
-            // Go takes `$x=1` for an assignment.
+            // Go reads `$x=1` as an assignment.
             Some(c) if is_end(c) || c == '=' || rest.starts_with(CLOSE) => Ok(()),
             Some(c) => Err(self.error(format!("bad character U+{:04X} {c:?}", u32::from(c)))),
         }

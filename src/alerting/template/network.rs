@@ -1,8 +1,8 @@
-//! Takes hosts, ports and URLs apart, as Go's `net` does.
+//! Splits hosts, ports and URLs, as Go's `net` does.
 
 use std::net::IpAddr;
 
-/// Host and port; `None` where there is no port, or more than one reading.
+/// Splits host and port. Returns `None` without a port, or if the text is ambiguous.
 fn split(host_port: &str) -> Option<(&str, &str)> {
     let (host, port) = host_port.rsplit_once(':')?;
     if let Some(inner) = host.strip_prefix('[') {
@@ -16,7 +16,7 @@ pub(super) fn strip_port(host_port: &str) -> &str {
     split(host_port).map_or(host_port, |(host, _)| host)
 }
 
-/// `a.example.org:80` → `a:80`; an address stays.
+/// Removes the domain: `a.example.org:80` becomes `a:80`. An IP address stays as it is.
 pub(super) fn strip_domain(host_port: &str) -> String {
     let (host, port) = split(host_port).unwrap_or((host_port, ""));
     if host.parse::<IpAddr>().is_ok() {

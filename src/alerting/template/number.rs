@@ -1,4 +1,4 @@
-//! Constants of templates.
+//! Parses the number constants of templates.
 
 use super::ast::Number;
 

@@ -1,21 +1,23 @@
-//! Turns tokens into a tree, with the checks that Go makes before anything is executed.
+//! Parses tokens into a tree, with the checks that Go makes before it executes a template.
 
 use std::collections::HashMap;
 
 use super::TemplateError;
 use super::ast::{Branch, Command, Node, Operand, OperandKind, Pipe, Place, Tree};
-use super::functions;
+use super::functions::{self, Dialect};
 use super::lexer::{self, Token};
+use super::library::is_empty;
 use super::number;
 
-/// Actions and parentheses inside each other.
-const MAX_NESTING: usize = 100;
+/// Depth of nested actions and parentheses.
+const MAX_NESTING_DEPTH: usize = 100;
 
-pub(super) fn parse(name: String, text: String) -> Result<Tree, TemplateError> {
+pub(super) fn parse(name: String, text: String, dialect: Dialect) -> Result<Tree, TemplateError> {
     let tokens = lexer::tokens(&name, &text)?;
     let mut parser = Parser {
         name: &name,
         text: &text,
+        dialect,
         tokens,
         at: 0,
         variables: vec!["$".to_owned()],
@@ -39,6 +41,7 @@ pub(super) fn parse(name: String, text: String) -> Result<Tree, TemplateError> {
 struct Parser<'a> {
     name: &'a str,
     text: &'a str,
+    dialect: Dialect,
     tokens: Vec<(Token, Place)>,
     at: usize,
     variables: Vec<String>,
@@ -47,7 +50,7 @@ struct Parser<'a> {
     defined: HashMap<String, Vec<Node>>,
 }
 
-/// What a list of nodes ends with.
+/// The end of a list of nodes.
 #[derive(PartialEq)]
 enum End {
     Text,
@@ -85,16 +88,16 @@ impl Parser<'_> {
 
     fn unexpected(&self, context: &str) -> TemplateError {
         let place = self.place();
-        let found = match self.peek() {
+        let token = match self.peek() {
             Token::End => "EOF".to_owned(),
             _ => format!("{:?}", self.text.get(place.start..place.end).unwrap_or("")),
         };
-        self.error(&format!("unexpected {found} in {context}"))
+        self.error(&format!("unexpected {token} in {context}"))
     }
 
     fn enter(&mut self) -> Result<(), TemplateError> {
         self.nesting += 1;
-        if self.nesting > MAX_NESTING {
+        if self.nesting > MAX_NESTING_DEPTH {
             return Err(self.error("template is nested too deeply"));
         }
         Ok(())
@@ -169,7 +172,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `{{if a}}…{{else if b}}…{{else}}…{{end}}`, and the same of `with` and `range`.
+    /// Parses `{{if a}}…{{else if b}}…{{else}}…{{end}}`, and the same with `with` and `range`.
     fn branch(&mut self, context: &'static str) -> Result<Branch, TemplateError> {
         self.enter()?;
         self.next();
@@ -196,7 +199,7 @@ impl Parser<'_> {
     fn otherwise(&mut self, context: &'static str) -> Result<Vec<Node>, TemplateError> {
         self.skip_spaces();
         if let Token::Word(word) = self.peek().clone() {
-            // `{{else if}}` needs no `{{end}}` of its own; Go 1.23 does the same for `with`.
+            // One `{{end}}` closes a chain of `{{else if}}`; since Go 1.23 also one of `{{else with}}`.
             return match (context, word.as_str()) {
                 ("if", "if") => Ok(vec![Node::If(self.branch("if")?)]),
                 ("with", "with") => Ok(vec![Node::With(self.branch("with")?)]),
@@ -248,7 +251,7 @@ impl Parser<'_> {
         Ok(Node::Call { name, data, place })
     }
 
-    /// A template of its own: it sees no variables and no loop of the one around it.
+    /// Parses the body of a definition: the variables and loops around the definition are not visible in it.
     fn body(&mut self, name: String) -> Result<(), TemplateError> {
         let outer = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let loops = std::mem::take(&mut self.loops);
@@ -258,7 +261,17 @@ impl Parser<'_> {
         }
         self.variables = outer;
         self.loops = loops;
-        self.defined.insert(name, nodes);
+        match self.defined.get(&name) {
+            Some(known) if !is_empty(known) => {
+                if !is_empty(&nodes) {
+                    let message = format!("template: multiple definition of template {name:?}");
+                    return Err(self.error(&message));
+                }
+            }
+            _ => {
+                self.defined.insert(name, nodes);
+            }
+        }
         Ok(())
     }
 
@@ -297,8 +310,8 @@ impl Parser<'_> {
         if commands.is_empty() {
             return Err(self.error(&format!("missing value for {context}")));
         }
-        // Known from here on: `{{$x := $x}}` refers to an outer one. Go takes `{{$x = 1}}` for known as well, and
-        // finds out only when it executes it.
+        // The variables are known from here on: in `{{$x := $x}}` the right side is an outer `$x`. Go accepts an unknown
+        // variable in `{{$x = 1}}` as well, and fails only when it executes the action.
         self.variables.extend(variables.iter().cloned());
         self.nesting -= 1;
         Ok(Pipe {
@@ -308,7 +321,7 @@ impl Parser<'_> {
         })
     }
 
-    /// `$x :=`, `$x =` and, of a range, `$i, $x :=`.
+    /// Parses `$x :=`, `$x =` and, in a range, `$i, $x :=`.
     fn declarations(&mut self, context: &str) -> Result<(Vec<String>, bool), TemplateError> {
         let start = self.at;
         let mut names = Vec::new();
@@ -376,7 +389,7 @@ impl Parser<'_> {
         Ok(Command { operands, place })
     }
 
-    /// A term with the fields that follow it without a space; `None` where none stands.
+    /// Parses a term with the fields that follow without a space. Returns `None` if the next token begins no term.
     fn operand(&mut self) -> Result<Option<Operand>, TemplateError> {
         let mut place = self.place();
         let kind = match self.peek().clone() {
@@ -384,7 +397,7 @@ impl Parser<'_> {
                 "true" | "false" => OperandKind::Bool(word == "true"),
                 "nil" => OperandKind::Nil,
                 _ => OperandKind::Function(
-                    functions::find(&word)
+                    functions::find(&word, self.dialect)
                         .ok_or_else(|| self.error(&format!("function {word:?} not defined")))?,
                 ),
             },
@@ -403,7 +416,7 @@ impl Parser<'_> {
             Token::LeftParen => {
                 self.next();
                 let pipe = self.pipe("parenthesized pipeline", &Token::RightParen)?;
-                // `pipe` has taken the right parenthesis; step back onto it, as the other kinds stand on theirs.
+                // `pipe` has consumed the right parenthesis; the other kinds of terms are still to be consumed here.
                 self.at -= 1;
                 OperandKind::Pipe(pipe)
             }

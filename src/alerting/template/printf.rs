@@ -1,18 +1,17 @@
-//! Go's `fmt.Sprintf`, for the values that templates have.
+//! Implements Go's `fmt.Sprintf` for the values of templates.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::escape::quoted;
 use super::float;
 use super::format::plain as plain_text;
-use super::value::Value;
+use super::value::{ListKind, Value};
+use super::{members, time};
 
 /// Go: a width or precision beyond this is too large.
 const MAX_WIDTH: usize = 1_000_000;
-/// Characters after which the rest is not written: the caller refuses the text anyway.
-const ENOUGH: usize = super::MAX_OUTPUT_BYTES + 1;
-
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -26,27 +25,29 @@ struct Flags {
     zero: bool,
     width: Option<usize>,
     precision: Option<usize>,
+    /// Characters after which padding stops: the caller refuses a text that is as long.
+    max_chars: usize,
 }
 
-pub(super) fn printf(format: &str, args: &[Value]) -> String {
+/// `fmt.Sprintf`. A result of more than `max_bytes` is incomplete.
+pub(super) fn printf(format: &str, args: &[Value], max_bytes: usize) -> String {
+    let max_chars = max_bytes.saturating_add(1);
     let mut out = String::new();
     let mut chars = format.chars().peekable();
     let mut args = args.iter();
     while let Some(c) = chars.next() {
-        if out.len() > ENOUGH {
+        if out.len() > max_chars {
             return out;
         }
         if c != '%' {
             out.push(c);
             continue;
         }
-        let flags = match flags(&mut chars, &mut args) {
-            Ok(flags) => flags,
-            Err(problem) => {
-                out.push_str(problem);
-                Flags::default()
-            }
-        };
+        let mut flags = flags(&mut chars, &mut args).unwrap_or_else(|problem| {
+            out.push_str(problem);
+            Flags::default()
+        });
+        flags.max_chars = max_chars;
         match chars.next() {
             None => out.push_str("%!(NOVERB)"),
             Some('%') => out.push('%'),
@@ -141,7 +142,27 @@ fn formatted(verb: char, value: &Value, flags: &Flags) -> String {
         ('t' | 'v', Value::Bool(value)) => padded(if *value { "true" } else { "false" }, flags),
         (_, Value::Int(value)) => integer(verb, *value, flags),
         (_, Value::Float(value)) => real(verb, *value, flags),
-        (_, Value::Text(text)) => string(verb, text, flags),
+        (_, Value::Text(text) | Value::Safe(text) | Value::Json(text)) => string(verb, text, flags),
+        ('v' | 's' | 'q' | 'x' | 'X', Value::Kv(pairs)) => {
+            string(verb, &members::kv_text(pairs), flags)
+        }
+        ('v' | 's' | 'q' | 'x' | 'X', Value::List(list)) if list.kind == ListKind::Pairs => {
+            string(verb, &members::pairs_text(list), flags)
+        }
+        ('s' | 'v' | 'q', Value::Time(time)) => string(verb, &time.printed(), flags),
+        ('s' | 'v' | 'q', Value::Duration(nanoseconds)) => {
+            string(verb, &time::printed_duration(*nanoseconds), flags)
+        }
+        (_, Value::Duration(nanoseconds)) => integer(verb, *nanoseconds, flags),
+        (_, Value::List(list)) => {
+            let items = list.items.iter().map(|item| formatted(verb, item, flags));
+            format!("[{}]", items.collect::<Vec<_>>().join(" "))
+        }
+        (_, Value::Object(object)) => {
+            let fields = object.fields.iter();
+            let fields = fields.map(|field| formatted(verb, &field.value, flags));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(" "))
+        }
         (_, Value::Labels(labels)) => {
             let item = |text: &str| formatted(verb, &Value::text(text), flags);
             let pairs = labels
@@ -152,6 +173,7 @@ fn formatted(verb: char, value: &Value, flags: &Flags) -> String {
         (_, Value::Map(map)) => {
             let key = |text: &str| formatted(verb, &Value::text(text), flags);
             let pairs = map
+                .entries
                 .iter()
                 .map(|(k, v)| format!("{}:{}", key(k), formatted(verb, v, flags)));
             format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
@@ -168,7 +190,11 @@ fn bad_verb(verb: char, value: &Value) -> String {
 
 fn padded(text: &str, flags: &Flags) -> String {
     let length = text.chars().count();
-    let missing = flags.width.unwrap_or(0).min(ENOUGH).saturating_sub(length);
+    let missing = flags
+        .width
+        .unwrap_or(0)
+        .min(flags.max_chars)
+        .saturating_sub(length);
     if missing == 0 {
         return text.to_owned();
     }
@@ -186,7 +212,11 @@ fn padded_number(sign: &str, digits: &str, flags: &Flags) -> String {
         return padded(&format!("{sign}{digits}"), flags);
     }
     let length = sign.len() + digits.chars().count();
-    let missing = flags.width.unwrap_or(0).min(ENOUGH).saturating_sub(length);
+    let missing = flags
+        .width
+        .unwrap_or(0)
+        .min(flags.max_chars)
+        .saturating_sub(length);
     format!("{sign}{}{digits}", "0".repeat(missing))
 }
 
@@ -223,9 +253,9 @@ fn integer(verb: char, value: i64, flags: &Flags) -> String {
     };
     let sign = format!("{}{prefix}", sign_of(value < 0, flags));
     match flags.precision {
-        // A precision is a number of digits, and does away with the padding by zeros.
+        // A precision is a number of digits; with a precision, Go pads with spaces.
         Some(precision) => {
-            let digits = format!("{digits:0>width$}", width = precision.min(ENOUGH));
+            let digits = format!("{digits:0>width$}", width = precision.min(flags.max_chars));
             padded(
                 &format!("{sign}{digits}"),
                 &Flags {
@@ -252,7 +282,7 @@ fn real(verb: char, value: f64, flags: &Flags) -> String {
         _ => digits,
     };
     if value.is_nan() || value.is_infinite() {
-        // Go pads these with spaces, and writes the plus of an infinity only when asked to, or plainly.
+        // Go pads NaN and infinities with spaces.
         let sign = if value.is_nan() {
             ""
         } else {
@@ -301,33 +331,5 @@ fn hex(text: &str, upper: bool) -> String {
             write!(out, "{byte:02x}")
         };
     }
-    out
-}
-
-/// Go's `strconv.Quote`.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0c' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\x0b' => out.push_str("\\v"),
-            c if u32::from(c) < 0x20 || c == '\x7f' => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
     out
 }

@@ -1,4 +1,4 @@
-//! What needs no other program to be known; the rest is compared with promtool in `tests/alerting`.
+//! Tests the engine without other programs. `tests/alerting` compares it with promtool and Alertmanager.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"

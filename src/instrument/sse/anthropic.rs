@@ -1,6 +1,6 @@
-//! The streams of Anthropic's messages API.
+//! Reads the streams of Anthropic's messages API.
 //!
-//! A delta holds several tokens, so where no usage comes (it does, at the end) the count is estimated from the text.
+//! A delta holds several tokens. If the stream ends without its usage, the count is estimated from the text.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::{
     observation::Tokens,
 };
 
-/// Anthropic's messages API: its streams, and the usage of an answer that comes at once.
+/// Anthropic's messages API: streams, and the usage of a complete answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Anthropic;
 
@@ -50,7 +50,7 @@ struct UsageCounts {
 }
 
 impl UsageCounts {
-    /// Anthropic counts cached tokens apart from the others; ours are all of them.
+    /// Returns the token counts. Anthropic's input count excludes cached tokens; [`Tokens`] includes them.
     fn tokens(&self) -> Tokens {
         let cached = self.cache_read_input_tokens.count();
         let beside = cached
@@ -79,7 +79,7 @@ impl Protocol for Anthropic {
                 };
                 progress.answered_by(message.model.word());
                 if let Some(usage) = &message.usage {
-                    // Its output count is that of a beginning; the last one says all.
+                    // The output count of the start is partial; the last event has the total.
                     let mut tokens = usage.tokens();
                     tokens.output = None;
                     progress.used(tokens);
@@ -90,7 +90,7 @@ impl Protocol for Anthropic {
                 if let Some(usage) = &event.usage {
                     progress.used(usage.tokens());
                 }
-                // It says why the message stops.
+                // The event holds the stop reason, so the answer is complete.
                 progress.finished();
             }
             "message_stop" => progress.over(),
@@ -98,7 +98,7 @@ impl Protocol for Anthropic {
                 let class = event.error.as_ref().map(|error| error.error_type.word());
                 progress.failed(class.unwrap_or_default());
             }
-            // content_block_start, content_block_stop, ping, and what may come.
+            // content_block_start, content_block_stop, ping, and future events.
             _ => {}
         }
     }

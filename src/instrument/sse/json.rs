@@ -1,4 +1,4 @@
-//! What is read of providers' JSON: counts, short words, and how much there is of a text. Tolerant of any type.
+//! Reads counts, short words and text lengths from providers' JSON, and accepts values of any type.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// Longer ones are no words.
-const MOST_WORD_BYTES: usize = 128;
+/// Max bytes of a word.
+const MAX_WORD_BYTES: usize = 128;
 
-/// Keys whose text frames content.
+/// Keys whose text is no content.
 const FRAMING: [&str; 6] = ["role", "type", "id", "call_id", "index", "signature"];
 
-/// What any JSON value is to us: a count, a word, and the bytes of all its texts, beside those that frame them.
+/// A JSON value of any type: the count, the word, and the bytes of all texts without those of framing keys.
 ///
-/// A provider that writes a number where a text belongs, or null, or a list, loses that field and no more.
+/// A value of an unexpected type is ignored; the other fields of the object are still read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Loose {
     count: Option<u64>,
@@ -24,17 +24,17 @@ pub(super) struct Loose {
 }
 
 impl Loose {
-    /// A count, whatever number it is written as.
+    /// Returns the count of a number.
     pub(super) const fn count(&self) -> Option<u64> {
         self.count
     }
 
-    /// A short text: a type, a model's name, an error's code. Empty for anything else.
+    /// Returns a short text: a type, a model's name, an error's code; empty for other values.
     pub(super) fn word(&self) -> &str {
         &self.word
     }
 
-    /// Bytes of text: no content where it is 0.
+    /// Returns the bytes of text; 0 for a value without content.
     pub(super) const fn text_bytes(&self) -> usize {
         self.text_bytes
     }
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for LooseVisitor {
 
     fn visit_f64<E>(self, number: f64) -> Result<Loose, E> {
         Ok(Loose {
-            // `as` saturates, and the Layer does not believe a count beyond 2^40.
+            // `as` saturates, and the Layer drops a count above 2^40.
             count: (number >= 0.0).then_some(number as u64),
             ..Loose::default()
         })
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for LooseVisitor {
     fn visit_str<E>(self, text: &str) -> Result<Loose, E> {
         Ok(Loose {
             count: None,
-            word: if text.len() <= MOST_WORD_BYTES {
+            word: if text.len() <= MAX_WORD_BYTES {
                 text.to_owned()
             } else {
                 String::new()

@@ -1,4 +1,4 @@
-//! Providers' event streams, read as they pass: counts, usage, ends and errors, never content.
+//! Reads providers' event streams: token counts, end markers and errors, never content.
 
 mod anthropic;
 mod json;
@@ -11,23 +11,23 @@ use self::parser::Parser;
 pub use self::{anthropic::Anthropic, openai::OpenAi};
 use super::stream::{Progress, ReadChunk};
 
-/// What the events of a provider's stream mean.
+/// The protocol of a provider's event stream.
 pub trait Protocol {
-    /// An event came; `data` is what stood behind `data:`, valid JSON or not.
+    /// Reads an event. `data` is the text after `data:`, which may be invalid JSON.
     fn event(&mut self, data: &[u8], progress: &mut Progress);
 }
 
-/// Reads server-sent events from chunks of bytes, which may be cut anywhere.
+/// Reads server-sent events from chunks of bytes with arbitrary boundaries.
 ///
-/// An event is held until it is whole, and at most 4 MiB of it; a larger one passes uncounted. A stream that ends
-/// before its protocol says so was `truncated`, which is an error.
+/// `Sse` buffers an incomplete event up to 4 MiB; a larger event passes uncounted. A stream that ends before the end marker
+/// of its protocol counts as an error of class `truncated`.
 pub struct Sse<P> {
     parser: Parser,
     protocol: P,
 }
 
 impl Sse<OpenAi> {
-    /// The streams of `OpenAI`'s API and of everything compatible: chat completions, completions, responses.
+    /// Returns a reader for `OpenAI`'s API and compatible APIs: chat completions, completions, responses.
     #[must_use]
     pub fn openai() -> Self {
         Self::new(OpenAi)
@@ -35,7 +35,7 @@ impl Sse<OpenAi> {
 }
 
 impl Sse<Anthropic> {
-    /// The streams of Anthropic's messages API.
+    /// Returns a reader for Anthropic's messages API.
     #[must_use]
     pub fn anthropic() -> Self {
         Self::new(Anthropic)
@@ -43,7 +43,7 @@ impl Sse<Anthropic> {
 }
 
 impl<P: Protocol> Sse<P> {
-    /// Streams with a protocol of your own.
+    /// Returns a reader for another protocol.
     #[must_use]
     pub fn new(protocol: P) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl<P: Protocol, C: AsRef<[u8]> + ?Sized> ReadChunk<C> for Sse<P> {
         parser.push(chunk.as_ref(), |data| protocol.event(data, progress));
     }
 
-    /// Only the protocol knows whether that was all.
+    /// Reads the last event; the protocol decides whether the answer is complete.
     fn end(&mut self, progress: &mut Progress) {
         let Self { parser, protocol } = self;
         parser.finish(|data| protocol.event(data, progress));
@@ -67,7 +67,7 @@ impl<P: Protocol, C: AsRef<[u8]> + ?Sized> ReadChunk<C> for Sse<P> {
 }
 
 impl<P> fmt::Debug for Sse<P> {
-    /// Without what is buffered: that is content.
+    /// Omits the buffer, which holds content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sse").finish_non_exhaustive()
     }

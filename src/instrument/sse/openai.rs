@@ -1,6 +1,6 @@
-//! The streams of `OpenAI`'s API, and of everything compatible: chat completions, completions, responses.
+//! Reads the streams of `OpenAI`'s API and compatible APIs: chat completions, completions, responses.
 //!
-//! A delta with content is one token: engines send them one by one, and `usage`, where it comes, is believed first.
+//! A delta with content counts as a token, because engines send token by token. `usage` takes precedence over the count.
 
 use serde::Deserialize;
 
@@ -10,11 +10,11 @@ use crate::{
     observation::Tokens,
 };
 
-/// `OpenAI`'s API and everything compatible: its streams, and the usage of an answer that comes at once.
+/// `OpenAI`'s API and compatible APIs: streams, and the usage of a complete answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenAi;
 
-/// A chunk of chat completions or completions, an event of responses, or an answer that came at once.
+/// A chunk of chat completions or completions, an event of responses, or a complete answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Event {
@@ -24,7 +24,7 @@ struct Event {
     choices: Option<Vec<Choice>>,
     usage: Option<UsageCounts>,
     error: Option<Failure>,
-    // Of responses.
+    // Fields of responses.
     delta: Loose,
     response: Option<Response>,
     code: Loose,
@@ -33,9 +33,9 @@ struct Event {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Choice {
-    /// Chat completions.
+    /// Field of chat completions.
     delta: Loose,
-    /// Completions.
+    /// Field of completions.
     text: Loose,
     finish_reason: Loose,
 }
@@ -54,7 +54,7 @@ struct UsageCounts {
     prompt_tokens: Loose,
     completion_tokens: Loose,
     prompt_tokens_details: Option<Details>,
-    // Of responses.
+    // Fields of responses.
     input_tokens: Loose,
     output_tokens: Loose,
     input_tokens_details: Option<Details>,
@@ -66,7 +66,7 @@ struct Details {
     cached_tokens: Loose,
 }
 
-/// An error: its type or code, or, in the streams of some, nothing but a message.
+/// An error: type or code, or, in the streams of a few engines, only a message.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Failure {
@@ -134,7 +134,7 @@ impl Protocol for OpenAi {
     }
 }
 
-/// An event of the responses API, which has a type.
+/// Reads an event of the responses API.
 fn responses_event(event: &Event, progress: &mut Progress) {
     let event_type = event.kind.word();
     if let Some(response) = &event.response {
@@ -144,7 +144,7 @@ fn responses_event(event: &Event, progress: &mut Progress) {
         }
     }
     match event_type {
-        // An answer that was cut at its limit is whole, as far as it goes.
+        // An answer that was truncated at its token limit is complete.
         "response.completed" | "response.incomplete" => progress.over(),
         "response.failed" => {
             let error = event

@@ -1,30 +1,30 @@
-//! Cuts bytes into server-sent events, as the HTML standard describes them, wherever chunks begin and end.
+//! Parses server-sent events by the HTML standard, from chunks with arbitrary boundaries.
 
-/// Bytes of one event that are held at most. The last event of `OpenAI`'s responses repeats the whole answer.
-const MOST_BYTES: usize = 4 << 20;
-/// A buffer that grew beyond this is given back after its event.
-const KEPT_BYTES: usize = 64 << 10;
+/// Max buffered bytes of an event. The last event of `OpenAI`'s responses repeats the complete answer.
+const MAX_EVENT_BYTES: usize = 4 << 20;
+/// Max capacity of a buffer that the next event reuses.
+const MAX_REUSED_BYTES: usize = 64 << 10;
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
-/// Collects bytes until an event is whole.
+/// Buffers bytes until an event is complete.
 #[derive(Default)]
 pub(super) struct Parser {
-    /// A line whose end has not come.
+    /// The incomplete line.
     line: Vec<u8>,
-    /// The data of an event whose end has not come.
+    /// The data of the incomplete event.
     data: Vec<u8>,
     has_data: bool,
-    /// The event is larger than what is held: the rest of it passes.
+    /// The event exceeds the limit; its rest is skipped.
     is_oversized: bool,
-    /// The chunk before ended in the middle of a CR LF.
+    /// The previous chunk ended between CR and LF.
     is_after_cr: bool,
-    /// Bytes of the byte order mark that have come; all of them once the stream has begun otherwise.
+    /// Matched bytes of the byte order mark; the full length once the stream has started without a mark.
     mark: usize,
 }
 
 impl Parser {
-    /// Takes a chunk; `on_event` gets the data of each event that it completes.
+    /// Reads a chunk; calls `on_event` with the data of each completed event.
     pub(super) fn push(&mut self, chunk: &[u8], mut on_event: impl FnMut(&[u8])) {
         let mut rest = self.without_mark(chunk);
         if self.is_after_cr && !rest.is_empty() {
@@ -46,13 +46,14 @@ impl Parser {
         self.hold(rest);
     }
 
-    /// The stream is at its end. Strictly, an event without the blank line after it is none; providers differ.
+    /// Handles the end of the stream. The standard drops an event without a blank line after it; this parser reads it,
+    /// because providers omit the blank line.
     pub(super) fn finish(&mut self, mut on_event: impl FnMut(&[u8])) {
         self.end_line(&[], &mut on_event);
         self.end_event(&mut on_event);
     }
 
-    /// The chunk without the byte order mark that a stream may begin with.
+    /// Returns the chunk without the byte order mark at the start of a stream.
     fn without_mark<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
         let mut rest = chunk;
         while let Some(expected) = BYTE_ORDER_MARK.get(self.mark)
@@ -62,7 +63,7 @@ impl Parser {
                 self.mark += 1;
                 rest = after;
             } else {
-                // It was none: what looked like one is the beginning of a line.
+                // Not a byte order mark: the matched bytes belong to the first line.
                 self.line.extend(BYTE_ORDER_MARK.iter().take(self.mark));
                 self.mark = BYTE_ORDER_MARK.len();
             }
@@ -70,23 +71,23 @@ impl Parser {
         rest
     }
 
-    /// Holds the beginning of a line.
+    /// Buffers the start of a line.
     fn hold(&mut self, part: &[u8]) {
         if self.is_oversized {
             return;
         }
-        if self.data.len() + self.line.len() + part.len() > MOST_BYTES {
+        if self.data.len() + self.line.len() + part.len() > MAX_EVENT_BYTES {
             self.is_oversized = true;
             self.line = Vec::new();
             self.data = Vec::new();
-            // Not empty, so that the end of this line is not taken for a blank one.
+            // Not empty, so that the end of this line is not read as a blank line.
             self.line.push(b':');
             return;
         }
         self.line.extend_from_slice(part);
     }
 
-    /// A line ends; `tail` is what came of it in this chunk.
+    /// Ends a line; `tail` is the part of the line in this chunk.
     fn end_line(&mut self, tail: &[u8], on_event: &mut impl FnMut(&[u8])) {
         if self.line.is_empty() {
             return self.take_line(tail, on_event);
@@ -95,7 +96,7 @@ impl Parser {
         let mut line = std::mem::take(&mut self.line);
         self.take_line(&line, on_event);
         line.clear();
-        if line.capacity() <= KEPT_BYTES {
+        if line.capacity() <= MAX_REUSED_BYTES {
             self.line = line;
         }
     }
@@ -107,13 +108,13 @@ impl Parser {
         let value = match line.strip_prefix(b"data") {
             Some([]) => &[],
             Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
-            // A comment, the event's name, its id: JSON tells what it is.
+            // A comment, the event's name or its id; the JSON data has a type.
             _ => return,
         };
         if self.is_oversized {
             return;
         }
-        if self.data.len() + value.len() > MOST_BYTES {
+        if self.data.len() + value.len() > MAX_EVENT_BYTES {
             self.is_oversized = true;
             self.data = Vec::new();
             return;
@@ -132,7 +133,7 @@ impl Parser {
         self.has_data = false;
         self.is_oversized = false;
         self.data.clear();
-        if self.data.capacity() > KEPT_BYTES {
+        if self.data.capacity() > MAX_REUSED_BYTES {
             self.data = Vec::new();
         }
     }
@@ -183,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_event_beyond_the_limit_passes_and_the_next_one_counts() {
-        let huge = vec![b'x'; MOST_BYTES + 1];
+        let huge = vec![b'x'; MAX_EVENT_BYTES + 1];
         let chunks: [&[u8]; 5] = [
             b"data: ",
             &huge,
@@ -200,6 +201,6 @@ mod tests {
         for _ in 0..100 {
             parser.push(&huge, |_| ());
         }
-        assert!(parser.line.capacity() + parser.data.capacity() <= 2 * MOST_BYTES);
+        assert!(parser.line.capacity() + parser.data.capacity() <= 2 * MAX_EVENT_BYTES);
     }
 }

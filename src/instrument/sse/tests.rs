@@ -1,4 +1,4 @@
-//! Golden streams, cut at every byte, and bytes that nobody meant.
+//! Reads golden streams, split at every byte, and random bytes.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ const RESPONSES_FAILED: &str = include_str!("golden/openai_responses_failed.txt"
 const MESSAGES: &str = include_str!("golden/anthropic_messages.txt");
 const MESSAGES_OVERLOADED: &str = include_str!("golden/anthropic_overloaded.txt");
 
-/// What is known at the end: tokens, model, failure, whether it was whole.
+/// The state at the end of a stream: tokens, model, failure, completeness.
 type Read = (Tokens, Option<String>, Option<String>, bool);
 
 fn read<P: Protocol>(mut sse: Sse<P>, chunks: &[&[u8]]) -> Read {

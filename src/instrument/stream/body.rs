@@ -1,4 +1,4 @@
-//! A watched body: the same as a watched stream, frame by frame.
+//! Implements `http_body::Body` for a measured stream, frame by frame.
 
 use std::{
     pin::Pin,
@@ -28,21 +28,21 @@ where
             return Poll::Ready(None);
         };
         let frame = {
-            let _entered = this.watched.enter();
+            let _entered = this.measured.enter();
             ready!(inner.as_mut().poll_frame(context))
         };
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    this.watched.read(this.reader, data);
+                    this.measured.read(this.reader, data);
                 }
-                // Whoever sends it asks no further then.
+                // The sender of a body does not poll after the end of the stream.
                 if inner.is_end_stream() {
-                    this.watched.end(this.reader);
+                    this.measured.end(this.reader);
                 }
             }
-            Some(Err(error)) => this.watched.fail(this.classify.class(error)),
-            None => this.watched.end(this.reader),
+            Some(Err(error)) => this.measured.fail(this.classify.class(error)),
+            None => this.measured.end(this.reader),
         }
         if !matches!(frame, Some(Ok(_))) {
             this.inner.set(None);

@@ -1,7 +1,7 @@
-//! Watches an answer as it comes: time to first token, gaps, counts, how it ended.
+//! Measures a streamed answer: time to first token, time between chunks, token counts, outcome.
 //!
-//! Each poll that brings content is one `token` event. The stream ends exactly once: with its last item, with its
-//! first error, with what its protocol says is the end, or, dropped before that, as cancelled with the tokens so far.
+//! Each poll with content emits a `token` event. The inference ends once: at the last item, at the first error, at the end
+//! marker of the protocol, or as cancelled when the stream is dropped before.
 
 #[cfg(feature = "http")]
 mod body;
@@ -21,15 +21,15 @@ use super::{
     monitored::{Classify, Unclassified},
 };
 
-/// Tells content from framing in the chunks of a stream.
+/// Counts the tokens in the chunks of a stream.
 ///
-/// Implemented for closures that say how many tokens a chunk has, 0 for framing, and by [`Sse`](super::Sse) for the
-/// bytes of providers' event streams.
+/// Implemented for closures that return the number of tokens in a chunk (0 for a chunk without content), and by
+/// [`Sse`](super::Sse) for the bytes of providers' event streams.
 pub trait ReadChunk<C: ?Sized> {
-    /// A chunk came. What it holds is told to `progress`; nothing of it may be kept.
+    /// Reads a chunk and updates `progress`. An implementation must not store content.
     fn read(&mut self, chunk: &C, progress: &mut Progress);
 
-    /// The stream is at its end. Unless its protocol knows better, that is what was to come.
+    /// Handles the end of the stream. By default, the answer is complete; a protocol with an end marker overrides this.
     fn end(&mut self, progress: &mut Progress) {
         progress.finished();
     }
@@ -42,23 +42,23 @@ impl<C: ?Sized, F: FnMut(&C) -> u64> ReadChunk<C> for F {
 }
 
 pin_project! {
-    /// A stream, or a body, of an answer that is watched as it passes; made by
+    /// The measured stream or body of an answer; created by
     /// [`ActiveInference::stream`](super::ActiveInference::stream).
     ///
-    /// It is a [`Stream`] where it was made of one whose items are results, and an `http_body::Body` where it was made
-    /// of a body (feature `http`). Chunks pass unchanged.
+    /// `TokenStream` implements [`Stream`] for a stream of results, and `http_body::Body` for a body (feature `http`).
+    /// Chunks pass unchanged.
     ///
-    /// Gaps are the time between two polls that brought content, so where chunks wait for a slow reader, that is
-    /// measured too, as it is what the reader sees.
+    /// The time between chunks is the time between two polls with content. It includes the time that a chunk waits for a
+    /// slow reader.
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
     pub struct TokenStream<S, R, C = Unclassified> {
-        // Gone once it ended: what it holds, an engine's slot, say, is then free.
+        // `None` once the stream ended, to release its resources, for example a slot of an engine.
         #[pin]
         inner: Option<S>,
         reader: R,
         classify: C,
-        watched: Watched,
+        measured: MeasuredInference,
     }
 }
 
@@ -68,7 +68,7 @@ impl<S, R> TokenStream<S, R> {
             inner: Some(inner),
             reader,
             classify: Unclassified,
-            watched: Watched {
+            measured: MeasuredInference {
                 inference: Some(inference),
                 progress: Progress::default(),
             },
@@ -77,19 +77,19 @@ impl<S, R> TokenStream<S, R> {
 }
 
 impl<S, R, C> TokenStream<S, R, C> {
-    /// Tells classes of errors apart.
+    /// Sets the classifier of errors.
     pub fn classify<N>(self, classify: N) -> TokenStream<S, R, N> {
         TokenStream {
             inner: self.inner,
             reader: self.reader,
             classify,
-            watched: self.watched,
+            measured: self.measured,
         }
     }
 
-    /// What came so far.
+    /// Returns the counts so far.
     pub const fn progress(&self) -> &Progress {
-        &self.watched.progress
+        &self.measured.progress
     }
 }
 
@@ -107,13 +107,13 @@ where
             return Poll::Ready(None);
         };
         let item = {
-            let _entered = this.watched.enter();
+            let _entered = this.measured.enter();
             ready!(inner.poll_next(context))
         };
         match &item {
-            Some(Ok(chunk)) => this.watched.read(this.reader, chunk),
-            Some(Err(error)) => this.watched.fail(this.classify.class(error)),
-            None => this.watched.end(this.reader),
+            Some(Ok(chunk)) => this.measured.read(this.reader, chunk),
+            Some(Err(error)) => this.measured.fail(this.classify.class(error)),
+            None => this.measured.end(this.reader),
         }
         if !matches!(item, Some(Ok(_))) {
             this.inner.set(None);
@@ -126,15 +126,15 @@ where
     }
 }
 
-/// An inference and what came of it so far; ends it when dropped.
+/// An inference with its counts so far; dropping it ends the inference.
 #[derive(Debug)]
-struct Watched {
-    /// `None` once it ended.
+struct MeasuredInference {
+    /// `None` once the inference ended.
     inference: Option<ActiveInference>,
     progress: Progress,
 }
 
-impl Watched {
+impl MeasuredInference {
     fn enter(&self) -> Option<tracing::span::Entered<'_>> {
         Some(self.inference.as_ref()?.span().enter())
     }
@@ -144,11 +144,11 @@ impl Watched {
             return;
         }
         reader.read(chunk, &mut self.progress);
-        self.look();
+        self.report();
     }
 
-    /// Tells what is new.
-    fn look(&mut self) {
+    /// Reports new tokens, and ends the inference at the end marker of the protocol.
+    fn report(&mut self) {
         let fresh = self.progress.take_fresh();
         if let Some(inference) = &self.inference {
             inference.tokens(fresh);
@@ -163,7 +163,7 @@ impl Watched {
             return;
         }
         reader.end(&mut self.progress);
-        self.look();
+        self.report();
         self.settle(Ending::Failed("truncated"));
     }
 
@@ -171,7 +171,7 @@ impl Watched {
         self.settle(Ending::Failed(class.unwrap_or("error")));
     }
 
-    /// Ends the inference, if that has not been done.
+    /// Ends the inference, unless it has ended.
     fn settle(&mut self, ending: Ending) {
         let Some(inference) = self.inference.take() else {
             return;
@@ -184,26 +184,26 @@ impl Watched {
             return inference.fail(error_type);
         }
         match ending {
-            // Everything had come: whether somebody listened to the very end does not matter.
+            // The answer was complete, even if the reader dropped the stream before its end.
             _ if self.progress.is_finished() => inference.succeed(),
             Ending::Failed(error_type) => inference.fail(error_type),
-            // Nobody waited any more: it was cancelled.
+            // The reader dropped the stream: the span closes without a status and counts as cancelled.
             Ending::Dropped => {}
         }
     }
 }
 
-impl Drop for Watched {
+impl Drop for MeasuredInference {
     fn drop(&mut self) {
         self.settle(Ending::Dropped);
     }
 }
 
-/// How a stream came to its end.
+/// The end of a stream.
 #[derive(Clone, Copy)]
 enum Ending {
-    /// With an error of this class, unless everything had come.
+    /// An error of this class, unless the answer was complete.
     Failed(&'static str),
-    /// Nobody polled it any more, or its protocol said that it is over.
+    /// The reader dropped the stream, or the protocol marked the end.
     Dropped,
 }

@@ -1,20 +1,19 @@
-//! What came of an answer so far: counts, never content.
+//! Counts the tokens of a streamed answer. It stores counts, never content.
 
 use crate::observation::{TokenSource, Tokens};
 
-/// Bytes of text that are taken for one token, where nothing better is known: the rule of thumb of `OpenAI`'s
-/// documentation, 4 characters of English.
+/// Bytes of text per estimated token: `OpenAI`'s documentation says 4 characters of English.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Longest name of a model or of an error's class that is taken from a provider.
-const MOST_NAME_BYTES: usize = 96;
+/// Max bytes of a provider's model name or error class.
+const MAX_NAME_BYTES: usize = 96;
 
-/// What came of an answer so far. A [`ReadChunk`](super::ReadChunk) tells it what each chunk holds.
+/// The counts of a streamed answer so far, which a [`ReadChunk`](super::ReadChunk) updates with each chunk.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     counted: u64,
     text_bytes: u64,
     reported: Tokens,
-    /// Tokens since the last look.
+    /// Tokens since the last call of `take_fresh`.
     fresh: u64,
     model: Option<Box<str>>,
     failure: Option<Box<str>>,
@@ -23,46 +22,43 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// So many content tokens came.
+    /// Adds `count` content tokens.
     pub fn tokens(&mut self, count: u64) {
         self.counted = self.counted.saturating_add(count);
         self.fresh = self.fresh.saturating_add(count);
     }
 
-    /// So many bytes of text came, and nobody knows how many tokens they are.
+    /// Adds `bytes` of text with an unknown number of tokens; the count is estimated.
     pub fn text(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         self.text_bytes = self.text_bytes.saturating_add(bytes);
         self.fresh = self.fresh.saturating_add(bytes.div_ceil(BYTES_PER_TOKEN));
     }
 
-    /// The provider said what was used, so far or altogether. What it does not say stays as it was.
+    /// Records the provider's token counts. Counts that are unknown in `tokens` keep their values.
     pub fn used(&mut self, tokens: Tokens) {
-        let reported = &mut self.reported;
-        reported.input = tokens.input.or(reported.input);
-        reported.output = tokens.output.or(reported.output);
-        reported.cached = tokens.cached.or(reported.cached);
+        self.reported.update(&tokens);
     }
 
-    /// The provider said which model answers.
+    /// Records the model of the provider's answer.
     pub fn answered_by(&mut self, model: &str) {
         if self.model.is_none() && is_name(model) {
             self.model = Some(model.into());
         }
     }
 
-    /// The answer is whole; figures may follow.
+    /// Marks the answer as complete; token counts may follow.
     pub fn finished(&mut self) {
         self.is_finished = true;
     }
 
-    /// The answer is whole and nothing follows: it ended now, whether or not its connection lives on.
+    /// Marks the answer as complete and the stream as ended, even if the connection stays open.
     pub fn over(&mut self) {
         self.is_finished = true;
         self.is_over = true;
     }
 
-    /// The provider said that it failed. What is no class, a message, say, is a `provider_error`.
+    /// Marks the answer as failed. A text that is no class, for example a message, becomes `provider_error`.
     pub fn failed(&mut self, error_type: &str) {
         let class = if is_name(error_type) {
             error_type
@@ -73,11 +69,11 @@ impl Progress {
         self.is_over = true;
     }
 
-    /// The tokens: what the provider said, else what was counted, else what is estimated from the length.
+    /// Returns the tokens: the provider's counts, else the counted tokens, else an estimate from the length.
     #[must_use]
     pub fn usage_so_far(&self) -> Tokens {
         let has_content = self.counted > 0 || self.text_bytes > 0;
-        // A provider that says 0 of an answer that came has not counted.
+        // A count of 0 for an answer with content means that the provider did not count.
         let reported = self
             .reported
             .output
@@ -91,14 +87,14 @@ impl Progress {
             None if has_content || self.is_finished => (Some(self.counted), TokenSource::Counted),
             None => (None, TokenSource::Counted),
         };
-        let mut tokens = Tokens::unknown().with_source(source);
-        tokens.input = self.reported.input;
-        tokens.cached = self.reported.cached;
-        tokens.output = output;
-        tokens
+        Tokens {
+            output,
+            source,
+            ..self.reported
+        }
     }
 
-    /// Whether the whole answer has come.
+    /// Returns whether the answer is complete.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.is_finished
@@ -121,10 +117,10 @@ impl Progress {
     }
 }
 
-/// Whether a text of a provider's is short and plain enough for a label.
+/// Returns whether a provider's text is short and plain enough for a label.
 fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
-    !text.is_empty() && text.len() <= MOST_NAME_BYTES && text.bytes().all(is_plain)
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -132,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_provider_is_believed_before_the_count_and_the_count_before_an_estimate() {
+    fn the_provider_takes_precedence_over_the_count_and_the_count_over_an_estimate() {
         let mut progress = Progress::default();
         assert_eq!(progress.usage_so_far().output, None);
         progress.text(9);
@@ -157,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_provider_calls_an_error_becomes_a_label_only_if_it_is_a_name() {
-        for (said, class) in [
+    fn a_providers_error_becomes_a_label_only_if_it_is_a_name() {
+        for (text, class) in [
             ("rate_limit_exceeded", "rate_limit_exceeded"),
             ("You have no quota left, sorry", "provider_error"),
             ("", "provider_error"),
         ] {
             let mut progress = Progress::default();
-            progress.failed(said);
+            progress.failed(text);
             progress.failed("another");
             assert_eq!(progress.failure(), Some(class));
         }

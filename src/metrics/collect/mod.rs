@@ -1,5 +1,10 @@
-//! Copies the registry into a series store, and answers `PromQL` queries about it.
+//! Copies the registry's series into the series store, and evaluates `PromQL` queries about them.
+//!
+//! `collector` appends a sample of each series to the store at each tick, `queries` holds the store and the engine, and
+//! `exemplars` finds the exemplars of the series that a query selects.
 
+mod collector;
+pub(crate) mod exemplars;
 mod queries;
 
 pub(crate) use self::queries::Queries;

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
+use super::collector::Collector;
 use crate::{
     metrics::{Gatherer, QueryConfig, catalog},
     query::{
-        collector::Collector,
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },

@@ -1,17 +1,17 @@
-//! Text that leaves in chunks, so that a large registry is never one string.
+//! Writes text in chunks, so that the exposition of a large registry needs little memory.
 
 use std::ops::ControlFlow;
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Collects text and hands it on when there is enough.
+/// Collects text and passes it on in chunks.
 pub(crate) struct Chunks<'a> {
     buffer: String,
     take: &'a mut dyn FnMut(String) -> ControlFlow<()>,
 }
 
 impl<'a> Chunks<'a> {
-    /// `take` gets each chunk, and breaks where nobody reads any more.
+    /// Returns an empty buffer. `take` receives each chunk and returns `Break` if the reader is gone.
     pub(crate) fn new(take: &'a mut dyn FnMut(String) -> ControlFlow<()>) -> Self {
         Self {
             buffer: String::with_capacity(CHUNK_BYTES / 16),
@@ -19,13 +19,13 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// The text so far; write to it, then [`pass`](Chunks::pass).
+    /// Returns the buffer; the caller appends text and calls [`pass`](Chunks::pass).
     #[inline]
     pub(crate) fn text(&mut self) -> &mut String {
         &mut self.buffer
     }
 
-    /// Hands on what there is, if it is enough.
+    /// Passes the buffer on if it holds a chunk.
     #[inline]
     pub(crate) fn pass(&mut self) -> ControlFlow<()> {
         if self.buffer.len() < CHUNK_BYTES {
@@ -35,12 +35,12 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// Hands on what there is.
+    /// Passes the rest of the buffer on.
     pub(crate) fn finish(&mut self) -> ControlFlow<()> {
         if self.buffer.is_empty() {
             return ControlFlow::Continue(());
         }
-        // A little more than a chunk, so that the line that fills it does not move it.
+        // Slightly larger than a chunk, so that the last line does not reallocate the buffer.
         let next = String::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 16);
         (self.take)(std::mem::replace(&mut self.buffer, next))
     }

@@ -1,11 +1,11 @@
-//! JSON in the shape of `prom2json`.
+//! Writes JSON in the shape of `prom2json`.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use serde::Serialize;
 
 use super::{Chunks, Moment, is_shown, number::write_f64};
-use crate::metrics::registry::{Family, Histogram, Registry, Tables, identity};
+use crate::metrics::registry::{Family, Histogram, LabelSet, Registry, Tables};
 
 #[derive(Serialize)]
 struct FamilyJson<'f> {
@@ -37,7 +37,7 @@ enum ValueJson {
     },
 }
 
-/// An array of families, one chunk at least for each.
+/// Writes an array of families.
 pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) -> ControlFlow<()> {
     let mut separator = "[\n";
     for family in registry.families() {
@@ -55,7 +55,7 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
         };
         out.text()
             .push_str(std::mem::replace(&mut separator, ",\n"));
-        // Strings and maps of strings: there is nothing that could fail.
+        // The serialization of strings and maps cannot fail.
         out.text()
             .push_str(&serde_json::to_string(&family).unwrap_or_default());
         out.pass()?;
@@ -65,9 +65,10 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
 }
 
 fn metrics(registry: &Registry, family: &Family, moment: &Moment) -> Vec<MetricJson> {
-    let metric = |labels: &str, value| MetricJson {
-        labels: identity::pairs(labels)
-            .map(|(key, value)| (key.to_owned(), value.into_owned()))
+    let metric = |labels: &LabelSet, value| MetricJson {
+        labels: labels
+            .pairs()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
         value,
     };

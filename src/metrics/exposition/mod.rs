@@ -1,4 +1,4 @@
-//! The registry in the formats that others read.
+//! Writes the registry in exposition formats: Prometheus text, `OpenMetrics`, JSON, OTLP.
 
 mod chunks;
 mod json;
@@ -8,7 +8,7 @@ mod otlp;
 pub(crate) mod protobuf;
 mod text;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 pub(crate) use self::chunks::Chunks;
 use super::registry::{Counter, Gauge, Histogram, Registry, Series};
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Its media type.
+    /// Returns the media type.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -40,22 +40,22 @@ impl Format {
     }
 }
 
-/// Attributes of the resource that is observed, by name.
+/// Attributes of the observed resource: names and values.
 pub(crate) type ResourceAttributes = std::sync::Arc<[(String, String)]>;
 
-/// When and for whom something is written.
+/// The times and the resource of an exposition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Moment {
-    /// Monotonic time, for series that expire; `None` shows them all.
+    /// Monotonic time, for the expiry of idle series; `None` shows all series.
     pub(crate) now: Option<Duration>,
     /// Wall clock now and at the start of the process, for OTLP.
     pub(crate) wall: Duration,
     pub(crate) start: Duration,
-    /// Who sends, for OTLP.
-    pub(crate) resource: ResourceAttributes,
+    /// Attributes of the OTLP resource: names and values.
+    pub(crate) resource: Arc<[(String, String)]>,
 }
 
-/// Writes everything in `format`, chunk by chunk.
+/// Writes the registry in `format`, chunk by chunk.
 pub(crate) fn write(
     registry: &Registry,
     format: Format,
@@ -70,7 +70,7 @@ pub(crate) fn write(
     }
 }
 
-/// Everything in one string.
+/// Returns the registry in `format`.
 pub(crate) fn to_string(registry: &Registry, format: Format, moment: &Moment) -> String {
     let mut whole = String::new();
     let mut take = |chunk: String| {
@@ -83,20 +83,19 @@ pub(crate) fn to_string(registry: &Registry, format: Format, moment: &Moment) ->
 }
 
 impl Registry {
-    /// Every series, idle ones too, in `format`. Gauges that the observatory derives from others are as of its
-    /// last tick.
+    /// Returns all series, idle series included, in `format`. Derived gauges have the values of the last tick.
     #[must_use]
     pub fn render(&self, format: Format) -> String {
         to_string(self, format, &Moment::default())
     }
 }
 
-/// What idle expiry needs to know of a series.
+/// The properties of a series that the idle expiry uses.
 pub(crate) trait Fingerprint {
-    /// A number that changes whenever the series does.
+    /// Returns a number that changes with each change of the series.
     fn fingerprint(&self) -> u64;
 
-    /// Whether it goes on saying something though it does not change.
+    /// Returns whether the series stays meaningful without a change.
     fn is_lasting(&self) -> bool {
         false
     }
@@ -125,7 +124,7 @@ impl Fingerprint for Histogram {
     }
 }
 
-/// Whether a series is written at `moment`. Only those with labels expire: the others are not many.
+/// Returns whether a series is shown at `moment`. Only series with labels expire: series without labels are few.
 pub(crate) fn is_shown<T: Fingerprint>(
     registry: &Registry,
     series: &Series<T>,
@@ -135,7 +134,7 @@ pub(crate) fn is_shown<T: Fingerprint>(
         return true;
     };
     let id = std::ptr::from_ref(series).addr();
-    // Asked first in any case: it notes the change.
+    // `is_shown` records a change, so it runs for every series with labels.
     let is_fresh = series.labels.is_empty() || expiry.is_shown(id, series.cell.fingerprint(), now);
     is_fresh || series.cell.is_lasting()
 }

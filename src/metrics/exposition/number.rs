@@ -1,8 +1,8 @@
-//! Numbers as Prometheus and `OpenMetrics` write them.
+//! Writes numbers in the formats of Prometheus and `OpenMetrics`.
 
 /// Writes a sample's value: `42`, `0.25`, `NaN`, `+Inf`.
 pub(crate) fn write_f64(out: &mut String, value: f64) {
-    /// Whole numbers up to here are exact, and are written without a fraction or an exponent.
+    /// Max integer that an `f64` represents exactly; written without a fraction or an exponent.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {
         out.push_str(itoa::Buffer::new().format(value as i64));
@@ -13,22 +13,23 @@ pub(crate) fn write_f64(out: &mut String, value: f64) {
     }
 }
 
-/// Writes a whole number.
+/// Writes an integer.
 pub(crate) fn write_u64(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-/// A bound as `OpenMetrics` asks for `le` and `quantile`: Go's `%g` with at least one digit behind the point,
-/// so `1.0`, `0.005`, `1e+06`, `+Inf`. Prometheus 2 stores what it gets, 3 normalises to this.
+/// Returns a bound in the format that `OpenMetrics` requires for `le` and `quantile`: Go's `%g` with at least one digit
+/// after the decimal point: `1.0`, `0.005`, `1e+06`, `+Inf`. Prometheus 2 stores any format, Prometheus 3 normalizes to
+/// this format.
 pub(crate) fn open_metrics(value: f64) -> String {
     if !value.is_finite() {
         return not_finite(value).to_owned();
     }
-    // Rust prints the shortest digits that read back the same, as Go does; only the layout differs.
+    // Rust and Go both print the shortest digits that parse to the same value; only the layout differs.
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    // `strconv.FormatFloat(value, 'g', -1, 64)` takes an exponent below −4 and from 6 on.
+    // `strconv.FormatFloat(value, 'g', -1, 64)` uses an exponent below −4 and from 6 on.
     if (-4..6).contains(&exponent) {
         let plain = format!("{value}");
         return if plain.contains('.') {

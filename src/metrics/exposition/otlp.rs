@@ -1,14 +1,14 @@
-//! OTLP metrics as JSON: an `ExportMetricsServiceRequest` by the rules of OTLP/JSON (64-bit integers and
-//! numbers that JSON lacks are strings, ids are hex).
+//! Writes OTLP metrics as JSON: an `ExportMetricsServiceRequest` by the rules of OTLP/JSON. 64-bit integers and
+//! non-finite numbers are strings; ids are hexadecimal.
 
 use std::{ops::ControlFlow, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::{Chunks, Moment, is_shown};
-use crate::metrics::registry::{Exemplar, Family, Histogram, Registry, Series, Tables, identity};
+use crate::metrics::registry::{Exemplar, Family, Histogram, LabelSet, Registry, Series, Tables};
 
-/// Cumulative: since the start of the process.
+/// `AGGREGATION_TEMPORALITY_CUMULATIVE`: values since the start of the process.
 const CUMULATIVE: u8 = 2;
 
 pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) -> ControlFlow<()> {
@@ -36,7 +36,7 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
     ControlFlow::Continue(())
 }
 
-/// `None` where no series is shown.
+/// Returns a metric; `None` if no series is shown.
 fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value> {
     let (data, points) = match &family.series {
         Tables::Counter(table) => {
@@ -103,9 +103,10 @@ fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value
     Some(metric)
 }
 
-fn point(labels: &str, moment: &Moment) -> Value {
-    let attributes: Vec<Value> = identity::pairs(labels)
-        .map(|(key, value)| attribute(key, &value))
+fn point(labels: &LabelSet, moment: &Moment) -> Value {
+    let attributes: Vec<Value> = labels
+        .pairs()
+        .map(|(key, value)| attribute(key, value))
         .collect();
     json!({
         "attributes": attributes,
@@ -163,7 +164,7 @@ fn nanoseconds(since_epoch: Duration) -> String {
     since_epoch.as_nanos().to_string()
 }
 
-/// JSON has no NaN and no infinities; protobuf's JSON writes them as strings.
+/// Returns a number; NaN and infinities, which JSON lacks, as the strings of protobuf's JSON mapping.
 fn double(value: f64) -> Value {
     match value {
         value if value.is_nan() => "NaN".into(),
@@ -173,7 +174,7 @@ fn double(value: f64) -> Value {
     }
 }
 
-/// Units of OpenTelemetry are UCUM's.
+/// Returns the UCUM code of a unit, as OpenTelemetry requires.
 pub(super) fn ucum(unit: &str) -> &str {
     match unit {
         "seconds" => "s",

@@ -1,4 +1,4 @@
-//! OTLP metrics as protobuf messages, to be pushed: what `otlp` writes as JSON.
+//! Builds OTLP metrics as protobuf messages, for the push to a Collector; `otlp` writes the same data as JSON.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use opentelemetry_proto::tonic::{
 
 use super::{Fingerprint, Moment, is_shown, otlp::ucum};
 use crate::metrics::registry::{
-    Exemplar as Own, Family, Histogram, Registry, Series, Tables, identity,
+    Exemplar as Own, Family, Histogram, LabelSet, Registry, Series, Tables,
 };
 
-/// Everything that is shown at `moment`.
+/// Returns a request with all series that are shown at `moment`.
 pub(crate) fn request(registry: &Registry, moment: &Moment) -> ExportMetricsServiceRequest {
     let resource = moment.resource.iter();
     let scope = ScopeMetrics {
@@ -46,7 +46,7 @@ pub(crate) fn request(registry: &Registry, moment: &Moment) -> ExportMetricsServ
     }
 }
 
-/// `None` where no series is shown.
+/// Returns a metric; `None` if no series is shown.
 fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Metric> {
     let cumulative = AggregationTemporality::Cumulative.into();
     let (data, is_empty) = match &family.series {
@@ -155,9 +155,10 @@ fn exemplar_of(own: &Own) -> Exemplar {
     }
 }
 
-fn attributes(labels: &str) -> Vec<KeyValue> {
-    identity::pairs(labels)
-        .map(|(key, value)| attribute(key, &value))
+fn attributes(labels: &LabelSet) -> Vec<KeyValue> {
+    labels
+        .pairs()
+        .map(|(key, value)| attribute(key, value))
         .collect()
 }
 

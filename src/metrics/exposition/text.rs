@@ -1,4 +1,4 @@
-//! Prometheus text 0.0.4 and `OpenMetrics` 1.0.
+//! Writes Prometheus text 0.0.4 and `OpenMetrics` 1.0.
 
 use std::ops::ControlFlow;
 
@@ -39,7 +39,7 @@ fn write_family(
     moment: &Moment,
     out: &mut Chunks<'_>,
 ) -> ControlFlow<()> {
-    // What is said about a metric waits for the first series that is shown: a family without one is left out.
+    // Writes help and type with the first shown series, and omits a family without shown series.
     let mut is_introduced = false;
     let mut introduce = |out: &mut Chunks<'_>| {
         if !std::mem::replace(&mut is_introduced, true) {
@@ -98,7 +98,7 @@ fn write_family(
     ControlFlow::Continue(())
 }
 
-/// `# HELP`, `# TYPE`, and in `OpenMetrics` `# UNIT`.
+/// Writes `# HELP`, `# TYPE`, and in `OpenMetrics` `# UNIT`.
 fn write_about(registry: &Registry, family: &Family, style: Style, out: &mut String) {
     let about = family.about();
     let mut kind = family.kind().as_str();
@@ -131,8 +131,8 @@ fn write_about(registry: &Registry, family: &Family, style: Style, out: &mut Str
     }
 }
 
-/// `OpenMetrics` names a counter without its `_total`. `None` where a metric of that name exists: it is written as a
-/// metric of unknown type then, for two families of one name are not allowed.
+/// Returns a counter's name without `_total`, as `OpenMetrics` requires; `None` if another metric has that name. The
+/// counter is then written with the type `unknown`, because `OpenMetrics` forbids two families of the same name.
 fn stem<'f>(registry: &Registry, family: &'f Family) -> Option<&'f str> {
     let stem = family.name.strip_suffix("_total")?;
     registry.family(stem).is_none().then_some(stem)
@@ -149,7 +149,7 @@ fn write_help(out: &mut String, help: &str, style: Style) {
     }
 }
 
-/// `name{labels} `
+/// Writes `name{labels} `.
 #[inline]
 fn write_name(out: &mut String, name: &str, labels: &str) {
     out.push_str(name);

@@ -1,4 +1,4 @@
-//! Options of metrics: how they are kept, exposed and queried.
+//! Options of metrics: retention, exposition and queries.
 
 mod prometheus;
 mod query;

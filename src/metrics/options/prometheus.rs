@@ -8,27 +8,27 @@ use std::{
 
 use crate::metrics::{BucketsFor, RegistryOptions, Side, SinkOptions};
 
-/// Metrics, and where they are served.
+/// Options of the metrics and of the server that exposes them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PrometheusConfig {
-    /// Whether the server runs. Default: true, where the feature `server` is compiled in.
+    /// Whether the server runs. Default: true if the feature `server` is compiled in.
     pub enabled: bool,
-    /// Address of the server; port 0 takes any that is free. Default: `127.0.0.1:9090`.
+    /// Address of the server; port 0 selects a free port. Default: `127.0.0.1:9090`.
     pub listen: SocketAddr,
     /// Path of the metrics. Default: `/metrics`.
     pub endpoint: String,
-    /// Goes before the names of the seed's metrics. Default: `llm_router_`.
+    /// Prefix of the prefixed metrics of the catalog. Default: `llm_router_`.
     pub prefix: String,
-    /// Labels that every series gets. Default: none.
+    /// Labels that every series gets. Default: no labels.
     pub labels: BTreeMap<String, String>,
-    /// Series a metric may have; those beyond fold into an overflow series. Default: 2,000.
+    /// Max series of a metric; further series fold into an overflow series. Default: 2,000.
     pub series_limit: usize,
-    /// A series that did not change for this long is not shown until it does. Default: never.
+    /// Time without a change after which a series is hidden until its next change. Default: never.
     pub idle_timeout: Option<Duration>,
-    /// Buckets of histograms, by full name, prefix or suffix; the first that matches counts. Default: none.
+    /// Buckets of histograms, by full name, prefix or suffix; the first match applies. Default: the buckets of the catalog.
     pub buckets: Vec<(BucketsFor, Vec<f64>)>,
-    /// Which side of the `GenAI` conventions' metrics the service has; `None` turns them off. Default: client.
+    /// Side of the `GenAI` conventions' metrics; `None` turns these metrics off. Default: client.
     pub gen_ai: Option<Side>,
 }
 

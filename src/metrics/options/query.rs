@@ -1,33 +1,33 @@
-//! What is kept of every series, and what a query may use.
+//! The retention of the series store, and the limits of a query.
 
 use std::time::Duration;
 
-/// What is kept of every series, and what a query may use.
+/// The retention of the series store, and the limits of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryConfig {
-    /// Whether every series is copied at each tick, so that it can be asked. Default: true, where the feature
+    /// Whether the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
     /// `alerting` is compiled in.
     pub enabled: bool,
-    /// How long and how much is kept.
+    /// The retention of the series store.
     pub retention: RetentionConfig,
-    /// Time that one query may take. Default: 10 s.
+    /// Max duration of a query. Default: 10 s.
     pub timeout: Duration,
-    /// Samples that one query may read and produce. Default: 50,000,000, as Prometheus's `query.max-samples`.
+    /// Max samples that a query may read and produce. Default: 50,000,000, as Prometheus's `query.max-samples`.
     pub max_samples: u64,
-    /// How old a sample may be and still stand for "now". Default: 5 min, as Prometheus's `query.lookback-delta`.
+    /// Max age of the sample that an instant selector uses. Default: 5 min, as Prometheus's `query.lookback-delta`.
     pub lookback: Duration,
 }
 
-/// How long and how much is kept.
+/// The retention of the series store, by time and by memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetentionConfig {
-    /// Age at which samples go. Default: 1 h.
+    /// Max age of samples. Default: 1 h.
     pub time: Duration,
-    /// Memory at which the oldest samples go. Default: 64 MiB.
+    /// Max memory; the store then removes the oldest samples. Default: 64 MiB.
     pub bytes: usize,
-    /// Age at which the samples go that rules with long windows need, one a minute. Default: 6 h.
+    /// Max age of the samples per minute, which rules with long windows need. Default: 6 h.
     pub coarse_time: Duration,
 }
 

@@ -8,8 +8,9 @@ use crate::{
     settings::{ConfigError, check, check_compiled_in, is_metric_name_part},
 };
 
-/// Ticks that the store must hold at least for `rate()` to have a result.
+/// Min retention in ticks, so that `rate()` has a result.
 const MIN_TICKS: u32 = 10;
+/// Min memory of the series store, in bytes.
 const MIN_BYTES: usize = 1 << 20;
 
 const NAME: &str = "made of letters, digits and underscores, and not beginning with a digit; for example `my_service_`";
@@ -76,7 +77,7 @@ impl PrometheusConfig {
 }
 
 impl QueryConfig {
-    /// Checks every value, if series are kept.
+    /// Checks every value, if the series store is on.
     ///
     /// # Errors
     ///

@@ -1,40 +1,39 @@
-//! The bounds of a histogram's buckets, and the search for a value's bucket.
+//! The bucket bounds of a histogram, and the search for the bucket of a value.
 
-/// Signs and exponents of an `f64`: twelve bits.
+/// Number of sign and exponent values of an `f64`: 12 bits.
 const LEADING: usize = 1 << 12;
-/// Bucket numbers fit a byte.
-const PLACES: usize = 1 << 8;
-/// At least one place is left for `+Inf`.
-const MOST: usize = PLACES - 2;
+/// Length of the table of bounds: bucket numbers fit a byte.
+const SLOTS: usize = 1 << 8;
+/// Max buckets; the table needs a slot for `+Inf`.
+const MAX_BUCKETS: usize = SLOTS - 2;
 
-/// Why a list of bounds cannot be used.
+/// An invalid list of bucket bounds.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BucketsError {
-    /// There is none.
+    /// The list is empty.
     #[error("a histogram needs at least one bucket")]
     Empty,
-    /// There are too many.
-    #[error("{0} buckets are too many: at most {MOST} are possible")]
+    /// The list is too long.
+    #[error("{0} buckets are too many: at most {MAX_BUCKETS} are possible")]
     TooMany(usize),
-    /// They do not ascend, or are not finite.
+    /// A bound is not finite, or not above the bound before it.
     #[error("bucket {value} at place {place} must be a finite number above the one before it")]
     NotAscending {
-        /// Which one, from 0.
+        /// Index of the bound, from 0.
         place: usize,
-        /// Its value.
+        /// Value of the bound.
         value: f64,
     },
 }
 
-/// Whether bounds can be used; gives back those that are written (`+Inf` is implied; users of Prometheus clients
-/// write it all the same).
+/// Validates bounds and returns them without `+Inf`, which is implied but which users of Prometheus clients write.
 pub(crate) fn check(upper: &[f64]) -> Result<&[f64], BucketsError> {
     let upper = upper.strip_suffix(&[f64::INFINITY]).unwrap_or(upper);
     if upper.is_empty() {
         return Err(BucketsError::Empty);
     }
-    if upper.len() > MOST {
+    if upper.len() > MAX_BUCKETS {
         return Err(BucketsError::TooMany(upper.len()));
     }
     let mut before = f64::NEG_INFINITY;
@@ -49,14 +48,14 @@ pub(crate) fn check(upper: &[f64]) -> Result<&[f64], BucketsError> {
 
 /// Ascending upper bounds; the bucket `+Inf` is implied.
 ///
-/// A search touches two tables that a twelve-bit and an eight-bit number cannot leave, so nothing is checked.
+/// A search indexes two tables by a 12-bit and an 8-bit number, so it needs no bounds check.
 pub(crate) struct Bounds {
-    /// By the sign and exponent of a value: the first bucket that can hold it (0 for negative ones). The search
-    /// begins there, and walks over one or two bounds instead of all.
+    /// The first possible bucket of a value, by its sign and exponent; 0 for negative values. The search starts there and
+    /// compares one or two bounds.
     first: [u8; LEADING],
-    /// `+Inf` behind the last bound, up to the end: the walk stops there.
-    upper: [f64; PLACES],
-    /// `le` of every bucket as `OpenMetrics` writes it.
+    /// The bounds, then `+Inf` up to the end, where the search stops.
+    upper: [f64; SLOTS],
+    /// The label `le` of each bucket, as in `OpenMetrics`.
     le: Box<[String]>,
 }
 
@@ -69,7 +68,7 @@ impl Bounds {
             let bucket = upper.iter().take_while(|bound| least > **bound).count();
             *place = u8::try_from(bucket).unwrap_or(u8::MAX);
         }
-        let mut places = [f64::INFINITY; PLACES];
+        let mut places = [f64::INFINITY; SLOTS];
         for (place, bound) in places.iter_mut().zip(upper) {
             *place = *bound;
         }
@@ -84,23 +83,23 @@ impl Bounds {
         })
     }
 
-    /// Bounds of the catalog, which a test holds to be valid.
+    /// Returns the bounds of a catalog metric; a test validates the catalog.
     pub(crate) fn known(upper: &[f64]) -> Self {
         Self::new(upper).unwrap_or_else(|_| Self {
             first: [0; LEADING],
-            upper: [f64::INFINITY; PLACES],
+            upper: [f64::INFINITY; SLOTS],
             le: Box::new([]),
         })
     }
 
-    /// The number of the first bucket whose bound is not below `value`; `value` is not NaN.
+    /// Returns the number of the first bucket whose bound is not below `value`, which must not be NaN.
     #[inline]
     pub(crate) fn bucket(&self, value: f64) -> usize {
-        // Sign and exponent; a negative value's lead into the table's second half, which is all 0.
+        // Sign and exponent; negative values index the second half of the table, which is 0.
         let leading = (value.to_bits() >> 52) as usize;
         let first = usize::from(self.first[leading]);
-        // Mostly it is this one; beside a loop that turns at least once, that is cheaper to find out.
-        if value > self.upper[first % PLACES] {
+        // The common case; this branch is cheaper than a loop that runs at least once.
+        if value > self.upper[first % SLOTS] {
             self.bucket_behind(first, value)
         } else {
             first
@@ -110,7 +109,7 @@ impl Bounds {
     #[inline]
     fn bucket_behind(&self, first: usize, value: f64) -> usize {
         let mut bucket = first + 1;
-        while value > self.upper[bucket % PLACES] {
+        while value > self.upper[bucket % SLOTS] {
             bucket += 1;
         }
         bucket
@@ -153,14 +152,17 @@ mod tests {
 
     #[test]
     fn as_many_bounds_as_are_possible_leave_room_for_what_is_above_them() {
-        let upper: Vec<f64> = (0..MOST as u32).map(f64::from).collect();
+        let upper: Vec<f64> = (0..MAX_BUCKETS as u32).map(f64::from).collect();
         let bounds = Bounds::new(&upper).unwrap();
-        assert_eq!(bounds.bucket(253.0), MOST - 1);
+        assert_eq!(bounds.bucket(253.0), MAX_BUCKETS - 1);
         for above in [253.5, f64::MAX, f64::INFINITY] {
-            assert_eq!(bounds.bucket(above), MOST);
+            assert_eq!(bounds.bucket(above), MAX_BUCKETS);
         }
         assert_eq!(bounds.bucket(f64::NEG_INFINITY), 0);
-        assert_eq!((bounds.upper(), bounds.len()), (&upper[..], MOST + 1));
+        assert_eq!(
+            (bounds.upper(), bounds.len()),
+            (&upper[..], MAX_BUCKETS + 1)
+        );
     }
 
     #[test]

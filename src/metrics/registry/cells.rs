@@ -1,4 +1,4 @@
-//! The values of counters, gauges and histograms: atomics, exact under threads, never a lock.
+//! The values of counters, gauges and histograms: atomics that are exact under concurrent writes, without a lock.
 
 use std::{
     ops::Deref,
@@ -14,16 +14,17 @@ use super::{
     bounds::Bounds,
     diagnostics::Diagnostics,
     exemplar::{Exemplar, Exemplars},
+    label_set::LabelSet,
     striped::{Part, Striped, add, add_f64},
 };
 use crate::observation::{Dropped, TraceReference};
 
-/// Only rises. Whole increments stay exact beyond 2⁵³; fractions are kept apart.
+/// A value that only rises. The integer part is exact beyond 2⁵³; the fraction is stored apart.
 pub(crate) struct Counter {
     cells: Striped<CounterPart>,
-    /// It shows a count that somebody else keeps, and that did not begin at zero with us.
+    /// Whether the counter copies an external count, which did not start at 0 with this counter.
     is_raised: AtomicBool,
-    /// Of one place.
+    /// A single slot.
     exemplar: OnceLock<Box<Exemplars>>,
 }
 
@@ -87,22 +88,21 @@ impl Counter {
         Ok(())
     }
 
-    /// Raises the counter to `value` where it is below: for a count that somebody else keeps.
+    /// Raises the counter to `value` if it is lower; copies an external count.
     pub(crate) fn raise_to(&self, value: u64) {
         self.is_raised.store(true, Relaxed);
-        let elsewhere: u64 = self
+        let stripes: u64 = self
             .cells
             .parts()
             .skip(1)
             .map(|part| part.whole.load(Relaxed))
             .sum();
         if let Some(part) = self.cells.parts().next() {
-            part.whole
-                .fetch_max(value.saturating_sub(elsewhere), Relaxed);
+            part.whole.fetch_max(value.saturating_sub(stripes), Relaxed);
         }
     }
 
-    /// As [`Counter::raise_to`], with fractions.
+    /// Raises the counter to `value`, which may have a fraction, if it is lower.
     #[cfg(feature = "health")]
     pub(crate) fn raise_to_f64(&self, value: f64) {
         self.is_raised.store(true, Relaxed);
@@ -112,7 +112,7 @@ impl Counter {
         }
     }
 
-    /// Keeps the trace that made it rise by one, unless another one is just being stored.
+    /// Stores the trace of an increment by 1, unless another thread is storing an exemplar.
     pub(crate) fn exemplify(&self, trace: &TraceReference) {
         let of_one = || Box::new(Exemplars::new(1));
         let exemplar = Exemplar {
@@ -122,12 +122,12 @@ impl Counter {
         self.exemplar.get_or_init(of_one).offer(0, exemplar);
     }
 
-    /// The newest trace that made it rise.
+    /// Returns the exemplar.
     pub(crate) fn exemplar(&self) -> Option<Exemplar> {
         self.exemplar.get()?.all().into_iter().flatten().next()
     }
 
-    /// Whether it began at zero when it was made: not so where somebody else keeps the count.
+    /// Returns whether the counter started at 0; an external count did not.
     #[cfg(feature = "alerting")]
     pub(crate) fn began_at_zero(&self) -> bool {
         !self.is_raised.load(Relaxed)
@@ -148,7 +148,7 @@ impl Counter {
     }
 }
 
-/// A counter's value, exact where it is whole.
+/// A counter's value: the exact integer part and the fraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct CounterValue {
     pub(crate) whole: u64,
@@ -161,7 +161,7 @@ impl CounterValue {
     }
 }
 
-/// Rises and falls.
+/// A value that rises and falls.
 pub(crate) struct Gauge(Striped<GaugePart>);
 
 struct GaugePart(AtomicU64);
@@ -179,14 +179,14 @@ impl Default for Gauge {
 }
 
 impl Gauge {
-    /// Adds a number. One that is not finite would stay in the sum for ever, so it is left out.
+    /// Adds a number. Ignores an infinite number or NaN, which would stay in the sum.
     pub(crate) fn add(&self, value: f64) {
         if value.is_finite() {
             self.add_finite(value);
         }
     }
 
-    /// Adds a number that is known to be finite.
+    /// Adds a finite number.
     #[inline]
     pub(crate) fn add_finite(&self, value: f64) {
         match self.0.only() {
@@ -207,24 +207,23 @@ impl Gauge {
     pub(crate) fn set(&self, value: f64) {
         let mut parts = self.0.parts();
         let base = parts.next();
-        // Where `add`s made stripes, the base takes what they leave. A gauge is either set or added to; who
-        // does both at the same time cannot say which value it should have.
-        let elsewhere: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
+        // Stores the difference to the sum of the stripes in the base. Concurrent calls of `set` and `add` have no
+        // defined result.
+        let stripes: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
         if let Some(base) = base {
-            base.0.store((value - elsewhere).to_bits(), Relaxed);
+            base.0.store((value - stripes).to_bits(), Relaxed);
         }
     }
 
-    /// Takes one away, never below 0.
+    /// Subtracts 1, but stays at or above 0.
     pub(crate) fn lower(&self) {
         let mut parts = self.0.parts();
         let Some(base) = parts.next() else { return };
-        let elsewhere: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
+        let stripes: f64 = parts.map(|part| f64::from_bits(part.0.load(Relaxed))).sum();
         let lowered = |bits| {
-            (f64::from_bits(bits) + elsewhere >= 1.0)
-                .then(|| (f64::from_bits(bits) - 1.0).to_bits())
+            (f64::from_bits(bits) + stripes >= 1.0).then(|| (f64::from_bits(bits) - 1.0).to_bits())
         };
-        // An error says that it stands at 0.
+        // `Err` means that the value is below 1.
         let _ = base.0.fetch_update(Relaxed, Relaxed, lowered);
     }
 
@@ -239,21 +238,21 @@ impl Gauge {
 /// A distribution over fixed buckets.
 pub(crate) struct Histogram {
     bounds: Arc<Bounds>,
-    /// Counts the values that cannot be used, whoever records them.
+    /// Counts dropped values.
     diagnostics: Arc<Diagnostics>,
     cells: Striped<HistogramPart>,
     exemplars: OnceLock<Box<Exemplars>>,
 }
 
 struct HistogramPart {
-    /// Bits of the sum of all observations.
+    /// Bits of the sum of all values.
     sum: AtomicU64,
-    /// Observations in each bucket, `+Inf` last.
+    /// Number of values in each bucket, `+Inf` last.
     buckets: Box<[AtomicU64]>,
 }
 
-/// Words behind a stripe's buckets, so that the next allocation lies on lines of its own.
-const SLACK: usize = 16;
+/// Extra words after a stripe's buckets, so that the next allocation starts on another cache line.
+const PADDING_WORDS: usize = 16;
 
 impl HistogramPart {
     fn with_buckets(buckets: usize) -> Self {
@@ -263,12 +262,12 @@ impl HistogramPart {
         }
     }
 
-    /// False if another thread was there at the same time; it is added all the same.
+    /// Returns `false` if another thread wrote at the same time; the value is added in both cases.
     #[inline]
     fn add(&self, bucket: usize, value: f64, count: u64) -> bool {
-        // It exists; `get` instead of a panic's code.
+        // The bucket exists; `get` avoids the code of a panic.
         if let Some(cell) = self.buckets.get(bucket) {
-            // Who meets another thread here meets it at the sum, too.
+            // The update of the sum detects contention.
             cell.fetch_add(count, Relaxed);
         }
         add_f64(&self.sum, value * count as f64)
@@ -277,7 +276,7 @@ impl HistogramPart {
 
 impl Part for HistogramPart {
     fn empty(&self) -> Self {
-        Self::with_buckets(self.buckets.len() + SLACK)
+        Self::with_buckets(self.buckets.len() + PADDING_WORDS)
     }
 }
 
@@ -292,7 +291,7 @@ impl Histogram {
         }
     }
 
-    /// Records a value. One that is not finite is dropped and counted: it would spoil the sum for ever.
+    /// Records a value. Drops and counts an infinite value or NaN, which would stay in the sum.
     pub(crate) fn record(&self, value: f64) {
         self.record_many(value, 1);
     }
@@ -305,7 +304,7 @@ impl Histogram {
         }
     }
 
-    /// Records a value that is known to be finite: a duration, a count, a share.
+    /// Records a finite value: a duration, a count, a ratio.
     #[inline]
     pub(crate) fn record_finite(&self, value: f64) {
         self.add(value, 1);
@@ -329,7 +328,7 @@ impl Histogram {
         self.cells.mine().add(bucket, value, count);
     }
 
-    /// Keeps the trace that a recorded value came from, unless another one is just being stored.
+    /// Stores the trace of a recorded value, unless another thread is storing an exemplar.
     pub(crate) fn exemplify(&self, exemplar: Exemplar) {
         if exemplar.value.is_finite() {
             let exemplars = self
@@ -343,7 +342,7 @@ impl Histogram {
         &self.bounds
     }
 
-    /// Observations in each bucket (not cumulative), `+Inf` last.
+    /// Returns the number of values in each bucket (not cumulative), `+Inf` last.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = u64> {
         (0..self.bounds.len()).map(|bucket| {
             let parts = self
@@ -368,10 +367,9 @@ impl Histogram {
     }
 }
 
-/// A cell with the labels that make it a series.
+/// A series: labels and value.
 pub(crate) struct Series<T> {
-    /// `a="b",c="d"`: sorted, escaped, as they are written.
-    pub(crate) labels: Box<str>,
+    pub(crate) labels: LabelSet,
     pub(crate) cell: T,
 }
 

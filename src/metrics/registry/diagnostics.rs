@@ -1,7 +1,7 @@
-//! What the observatory has to say about itself: counts of what it could not use, and a few sentences.
+//! Counts dropped observations and stores notices for the log.
 //!
-//! A sink must not log (its event would come back to it), so a sentence is kept here until the observatory's
-//! own thread takes it. Each is kept once, and not more than a few.
+//! A sink must not log, because the Layer would pass the log event to the sink again. A sink stores a notice instead,
+//! and the observatory's thread logs it. Each notice is stored once, up to a limit.
 
 use std::{
     collections::BTreeSet,
@@ -15,28 +15,28 @@ use std::{
 use super::cells::{Counter, Series};
 use crate::observation::Dropped;
 
-/// Sentences kept over the life of a process; a new one each second would be noise.
-const MOST_NOTICES: usize = 100;
-/// A field's name or value in a sentence is cut here.
-const LONGEST_DETAIL: usize = 64;
+/// Max notices over the life of a process.
+const MAX_NOTICES: usize = 100;
+/// Max bytes of a field's name or value in a notice.
+const MAX_DETAIL_BYTES: usize = 64;
 
-/// Counts and sentences about the observatory itself.
+/// The counters of dropped observations, and the notices for the log.
 #[derive(Default)]
 pub(crate) struct Diagnostics {
     dropped: [OnceLock<Arc<Series<Counter>>>; Dropped::ALL.len()],
-    /// Reasons that a sentence was said about, a bit each.
+    /// Reasons with a notice, a bit for each reason.
     reported: AtomicU32,
     notices: Mutex<Notices>,
 }
 
 #[derive(Default)]
 struct Notices {
-    said: BTreeSet<String>,
-    waiting: Vec<String>,
+    known: BTreeSet<String>,
+    pending: Vec<String>,
 }
 
 impl Diagnostics {
-    /// The series in which a reason is counted.
+    /// Sets the counter of a reason.
     pub(super) fn count_in(&self, reason: Dropped, series: Arc<Series<Counter>>) {
         if let Some(place) = self.dropped.get(reason as usize) {
             place.get_or_init(|| series);
@@ -49,7 +49,7 @@ impl Diagnostics {
         }
     }
 
-    /// Counts, and says so once for each reason.
+    /// Counts a dropped observation, and stores a notice for the first of each reason.
     pub(crate) fn dropped_with(&self, reason: Dropped, what: &str) {
         self.dropped(reason);
         let is_first = self
@@ -58,9 +58,9 @@ impl Diagnostics {
             & 1 << reason as u32
             == 0;
         if is_first {
-            let what = &what[..what.floor_char_boundary(what.len().min(LONGEST_DETAIL))];
+            let what = &what[..what.floor_char_boundary(what.len().min(MAX_DETAIL_BYTES))];
             self.notice(format!(
-                "{}: {what:?} (said once; counted in observatory_dropped_observations_total)",
+                "{}: {what:?} (logged once; counted in observatory_dropped_observations_total)",
                 advice(reason)
             ));
         }
@@ -68,25 +68,25 @@ impl Diagnostics {
 
     pub(crate) fn kind_conflict(&self, name: &str, other: &str) {
         self.dropped(Dropped::KindConflict);
-        self.notice(format!("metric {name} is already in use as {other}: what is recorded to it as anything else is dropped; give one of them another name"));
+        self.notice(format!("metric {name} is in use as {other}: recordings of another kind are dropped; rename one of the two metrics"));
     }
 
-    /// Keeps a sentence, once, for the observatory's own thread to log.
-    pub(crate) fn notice(&self, sentence: String) {
+    /// Stores a notice, once, for the observatory's thread to log.
+    pub(crate) fn notice(&self, notice: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.said.len() < MOST_NOTICES && notices.said.insert(sentence.clone()) {
-            notices.waiting.push(sentence);
+        if notices.known.len() < MAX_NOTICES && notices.known.insert(notice.clone()) {
+            notices.pending.push(notice);
         }
     }
 
-    /// Sentences nobody has seen yet.
+    /// Removes and returns the pending notices.
     pub(crate) fn take_notices(&self) -> Vec<String> {
         std::mem::take(
             &mut self
                 .notices
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .waiting,
+                .pending,
         )
     }
 }
@@ -99,22 +99,24 @@ impl fmt::Debug for Diagnostics {
 
 const fn advice(reason: Dropped) -> &'static str {
     match reason {
-        Dropped::Negative => "a count, size or duration must not be below 0",
+        Dropped::Negative => "a count, size or duration must not be negative",
         Dropped::OutOfRange => "a score must lie between 0 and 1, a count or size below 2^40",
         Dropped::NotANumber => "a value must be a finite number",
         Dropped::NotNumeric => "a field that must hold a number holds text",
         Dropped::Truncated => "a label value was cut at 512 bytes",
         Dropped::UnknownStatus => {
-            "a status that is none of success, error, timeout, cancelled was counted as other"
+            "a status other than success, error, timeout, cancelled counts as other"
         }
-        Dropped::UnknownKind => "observatory.kind names no kind of the documentation's table",
-        Dropped::KindConflict => "a metric's name is in use for another kind",
-        Dropped::TooManyMetrics => "there are too many metrics; is a name made of an id?",
+        Dropped::UnknownKind => {
+            "observatory.kind has a value outside the table of the documentation"
+        }
+        Dropped::KindConflict => "another kind of metric uses the name",
+        Dropped::TooManyMetrics => "there are too many metrics; does a metric name contain an id?",
         Dropped::TooManyOpenSpans => "too many spans are open at once",
         Dropped::PanickingField => "the Debug or Display of a field panicked",
         Dropped::Content => {
-            "a prompt, an answer or a header is no label of a metric or an alert: it was left out"
+            "a label with the content of a prompt, an answer or a header was left out"
         }
-        Dropped::TooManyAlerts => "alerts are raised faster than they are taken in",
+        Dropped::TooManyAlerts => "the application raises alerts faster than they are processed",
     }
 }

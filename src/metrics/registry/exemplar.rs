@@ -1,5 +1,4 @@
-//! Exemplars: for each bucket of a histogram, and for a counter, the newest observation that belonged to a sampled
-//! trace.
+//! Stores exemplars: the newest observation of a sampled trace, for each bucket of a histogram and for a counter.
 
 use std::{
     fmt::Write as _,
@@ -9,7 +8,7 @@ use std::{
 
 use crate::observation::TraceReference;
 
-/// An observation, and the trace it belongs to.
+/// An observed value with its trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Exemplar {
     pub(crate) trace: TraceReference,
@@ -17,7 +16,7 @@ pub(crate) struct Exemplar {
 }
 
 impl Exemplar {
-    /// Seconds since the Unix epoch.
+    /// Returns the time in seconds since the Unix epoch.
     pub(crate) fn seconds(&self) -> f64 {
         self.trace
             .time
@@ -25,7 +24,7 @@ impl Exemplar {
             .map_or(0.0, |since| since.as_secs_f64())
     }
 
-    /// As `OpenMetrics` writes its label set.
+    /// Writes the label set as in `OpenMetrics`.
     pub(crate) fn write_labels(&self, out: &mut String) {
         // Writing to a string cannot fail.
         let _ = write!(
@@ -36,7 +35,7 @@ impl Exemplar {
     }
 }
 
-/// One place for each bucket; a counter has one.
+/// A slot for each bucket; a counter has a single slot.
 pub(crate) struct Exemplars(Mutex<Box<[Option<Exemplar>]>>);
 
 impl Exemplars {
@@ -44,7 +43,7 @@ impl Exemplars {
         Self(Mutex::new(vec![None; buckets].into()))
     }
 
-    /// Keeps the exemplar, unless somebody else is at it: one of many is enough, and nobody waits.
+    /// Stores the exemplar, unless another thread holds the lock: the caller never waits.
     pub(crate) fn offer(&self, bucket: usize, exemplar: Exemplar) {
         if let Ok(mut places) = self.0.try_lock()
             && let Some(place) = places.get_mut(bucket)

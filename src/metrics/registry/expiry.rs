@@ -1,8 +1,8 @@
-//! Hides series that did not change for a while from exposition, until they change again.
+//! Hides idle series from exposition until their next change.
 //!
-//! A hidden series keeps its value and its place: a handle that somebody cached goes on counting into it, and
-//! its next change brings it back with the value it always had. (A recorder that removes series orphans such
-//! handles, and later increments vanish.) Memory is bounded by the series limits, not by this.
+//! A hidden series keeps its value. A cached handle continues to count into the series, and the next change shows it with
+//! its full value. If the registry removed the series instead, increments of cached handles would be lost. The series
+//! limits bound the memory, not the expiry.
 
 use std::{
     collections::HashMap,
@@ -10,18 +10,18 @@ use std::{
     time::Duration,
 };
 
-/// A series as the sweep sees it: its address, which never changes, as it is never removed.
+/// The identity of a series: its address, which is stable because the registry never removes a series.
 pub(crate) type SeriesId = usize;
 
-/// What was seen of each series, and when it last changed.
+/// The last change of each series.
 pub(crate) struct Expiry {
     timeout: Duration,
-    seen: Mutex<HashMap<SeriesId, Seen>>,
+    changes: Mutex<HashMap<SeriesId, LastChange>>,
 }
 
-struct Seen {
+struct LastChange {
     fingerprint: u64,
-    /// Monotonic time of the last change that was noticed.
+    /// Monotonic time of the last observed change.
     changed: Duration,
 }
 
@@ -29,19 +29,19 @@ impl Expiry {
     pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
-            seen: Mutex::default(),
+            changes: Mutex::default(),
         }
     }
 
-    /// Whether a series is to be shown at `now`, given a number that changes whenever the series does.
+    /// Returns whether a series is shown at `now`. `fingerprint` changes with each change of the series.
     pub(crate) fn is_shown(&self, series: SeriesId, fingerprint: u64, now: Duration) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = seen.entry(series).or_insert(Seen {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = changes.entry(series).or_insert(LastChange {
             fingerprint,
             changed: now,
         });
         if entry.fingerprint != fingerprint {
-            *entry = Seen {
+            *entry = LastChange {
                 fingerprint,
                 changed: now,
             };

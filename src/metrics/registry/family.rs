@@ -1,4 +1,4 @@
-//! A metric and its series, under its limit.
+//! A metric with its series and its series limit.
 
 use std::{
     borrow::Borrow,
@@ -13,14 +13,15 @@ use super::{
     bounds::Bounds,
     cells::{Counter, Gauge, Histogram, Series},
     diagnostics::Diagnostics,
-    identity,
+    identity::Canonical,
+    label_set::LabelSet,
 };
 use crate::metrics::catalog::MetricKind;
 
-/// Overflow series a metric may have beyond its limit; then one takes all.
-const OVERFLOW_SERIES: usize = 64;
+/// Max overflow series of a metric beyond its limit; a last series takes the rest.
+const MAX_OVERFLOW_SERIES: usize = 64;
 
-/// One metric: what it is, and its series.
+/// A metric: description and series.
 pub(crate) struct Family {
     pub(crate) name: Box<str>,
     about: RwLock<About>,
@@ -28,21 +29,21 @@ pub(crate) struct Family {
     limit: Limit,
 }
 
-/// How many series a metric may have, and what becomes of the others.
+/// The series limit of a metric, and the labels of its overflow series.
 #[derive(Clone)]
 pub(crate) struct Limit {
     pub(crate) series: usize,
-    /// Labels that every series gets, overflow series too.
+    /// Labels that every series gets, overflow series included.
     pub(crate) everywhere: Arc<BTreeMap<String, String>>,
     /// The labels of the last overflow series.
-    pub(crate) last: Arc<str>,
+    pub(crate) last: Arc<LabelSet>,
 }
 
-/// What is said about a metric.
+/// The description of a metric.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {
     pub(crate) help: Option<Arc<str>>,
-    /// A unit that the name ends with, as `OpenMetrics` asks.
+    /// The unit that the name ends with, as `OpenMetrics` requires.
     pub(crate) unit: Option<&'static str>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) enum Tables {
     Histogram(Table<Histogram>, Arc<Bounds>, Arc<Diagnostics>),
 }
 
-/// Whether a series is the one that was asked for, or one that stands for many.
+/// A series, and whether it is an overflow series.
 pub(crate) struct Resolved<T> {
     pub(crate) series: Arc<Series<T>>,
     pub(crate) is_overflow: bool,
@@ -96,16 +97,16 @@ impl Family {
         }
     }
 
-    /// The counter with these canonical labels; `None` if this metric is no counter.
-    pub(crate) fn counter(&self, labels: &str) -> Option<Resolved<Counter>> {
+    /// Returns the counter with these canonical labels; `None` if this metric is no counter.
+    pub(crate) fn counter(&self, labels: Canonical<'_>) -> Option<Resolved<Counter>> {
         let Tables::Counter(table) = &self.series else {
             return None;
         };
         Some(table.resolve(labels, &self.limit, Counter::default))
     }
 
-    /// The gauge with these canonical labels; `None` if this metric is no gauge.
-    pub(crate) fn gauge(&self, labels: &str) -> Option<Resolved<Gauge>> {
+    /// Returns the gauge with these canonical labels; `None` if this metric is no gauge.
+    pub(crate) fn gauge(&self, labels: Canonical<'_>) -> Option<Resolved<Gauge>> {
         let Tables::Gauge(table) = &self.series else {
             return None;
         };
@@ -113,7 +114,7 @@ impl Family {
     }
 
     /// The histogram with these canonical labels; `None` if this metric is no histogram.
-    pub(crate) fn histogram(&self, labels: &str) -> Option<Resolved<Histogram>> {
+    pub(crate) fn histogram(&self, labels: Canonical<'_>) -> Option<Resolved<Histogram>> {
         let Tables::Histogram(table, bounds, diagnostics) = &self.series else {
             return None;
         };
@@ -123,10 +124,10 @@ impl Family {
     }
 }
 
-/// Series found by their labels. Append-only: a handle that somebody holds is never orphaned.
+/// The series of a metric, by labels. The table is append-only, so that a handle stays valid.
 pub(crate) struct Table<T> {
     known: RwLock<HashSet<ByLabels<T>, RandomState>>,
-    /// In the order in which they are written, as of the last time somebody asked.
+    /// The series sorted by labels, as of the last call of [`Table::sorted`].
     sorted: Mutex<Arc<[Arc<Series<T>>]>>,
 }
 
@@ -147,41 +148,44 @@ impl<T> Table<T> {
             .len()
     }
 
-    /// All series, sorted by their labels. Nobody who records waits while they are sorted or written.
+    /// Returns all series, sorted by labels. Recording does not wait for the sort.
     pub(crate) fn sorted(&self) -> Arc<[Arc<Series<T>>]> {
         let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.len() != sorted.len() {
             let mut all: Vec<_> = known.iter().map(|series| Arc::clone(&series.0)).collect();
             drop(known);
-            all.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+            all.sort_unstable_by(|a, b| (*a.labels).cmp(&*b.labels));
             *sorted = all.into();
         }
         Arc::clone(&sorted)
     }
 
-    fn resolve(&self, labels: &str, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
-        if let Some(series) = self.get(labels) {
+    fn resolve(&self, labels: Canonical<'_>, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
+        if let Some(series) = self.get(labels.text()) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        if let Some(series) = self.insert(labels, limit.series, &make) {
+        let set = || labels.to_set();
+        if let Some(series) = self.insert(labels.text(), set, limit.series, &make) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
-        let folded = identity::folded(labels, &limit.everywhere);
+        let folded = labels.folded(&limit.everywhere);
+        let overflow_limit = limit.series + MAX_OVERFLOW_SERIES;
+        let last = || LabelSet::clone(&limit.last);
         let series = self
             .get(&folded)
-            .or_else(|| self.insert(&folded, limit.series + OVERFLOW_SERIES, &make))
-            // Even the keys vary, or bounded labels are not: the one series that there is always room for.
-            .or_else(|| self.insert(&limit.last, usize::MAX, &make))
+            .or_else(|| self.insert(&folded, || folded.clone(), overflow_limit, &make))
+            // The keys vary, or the values of bounded labels: the last overflow series, which is always allowed.
+            .or_else(|| self.insert(&limit.last, last, usize::MAX, &make))
             .unwrap_or_else(|| {
                 Arc::new(Series {
-                    labels: folded.into(),
+                    labels: folded.clone(),
                     cell: make(),
                 })
             });
@@ -196,17 +200,24 @@ impl<T> Table<T> {
         known.get(labels).map(|series| Arc::clone(&series.0))
     }
 
-    fn insert(&self, labels: &str, limit: usize, make: impl Fn() -> T) -> Option<Arc<Series<T>>> {
+    /// Returns the series with these labels, after adding it unless the table is full.
+    fn insert(
+        &self,
+        text: &str,
+        labels: impl FnOnce() -> LabelSet,
+        limit: usize,
+        make: impl Fn() -> T,
+    ) -> Option<Arc<Series<T>>> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been first.
-        if let Some(series) = known.get(labels) {
+        // Another thread may have inserted the series.
+        if let Some(series) = known.get(text) {
             return Some(Arc::clone(&series.0));
         }
         if known.len() >= limit {
             return None;
         }
         let series = Arc::new(Series {
-            labels: labels.into(),
+            labels: labels(),
             cell: make(),
         });
         known.insert(ByLabels(Arc::clone(&series)));
@@ -214,7 +225,7 @@ impl<T> Table<T> {
     }
 }
 
-/// A series that is found by its labels.
+/// A series, hashed and compared by its labels.
 struct ByLabels<T>(Arc<Series<T>>);
 
 impl<T> Borrow<str> for ByLabels<T> {
@@ -225,13 +236,13 @@ impl<T> Borrow<str> for ByLabels<T> {
 
 impl<T> Hash for ByLabels<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.labels.hash(state);
+        (*self.0.labels).hash(state);
     }
 }
 
 impl<T> PartialEq for ByLabels<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.labels == other.0.labels
+        *self.0.labels == *other.0.labels
     }
 }
 

@@ -1,24 +1,25 @@
-//! The identity of a series: its name and its labels in one canonical spelling.
+//! The identity of a series: name and labels in canonical form.
 //!
-//! Names and keys are sanitised to Prometheus's classic character set, keys are sorted, empty values are
-//! dropped (to Prometheus they are the same as absent), values are escaped. What comes out is at once the
-//! key under which a series is found and the text that is written. `OpenMetrics` and text have the same.
+//! Names and keys are sanitized to Prometheus's classic character set, keys are sorted, empty values are dropped (Prometheus
+//! treats them as absent), and values are escaped. The canonical text is both the look-up key of a series and the text
+//! that the exposition writes.
 
-use std::{borrow::Cow, cell::Cell, collections::BTreeMap, fmt::Write as _};
+use std::{borrow::Cow, cell::Cell, collections::BTreeMap};
 
 use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metric_name};
 
+use super::label_set::LabelSet;
 use crate::observation::{Label, OVERFLOW};
 
-/// Label pairs that are sorted on the stack; more go to the heap.
+/// Max label pairs that are sorted on the stack; more pairs go to the heap.
 const ON_STACK: usize = 24;
-/// A label value is cut at this many bytes.
+/// Max bytes of a label value; a longer value is truncated.
 pub(super) const MAX_VALUE_BYTES: usize = 16 * 1024;
 
-/// Names that histograms write themselves.
+/// The label that histograms add.
 const RESERVED: &str = "le";
 
-/// The canonical name of a metric.
+/// Returns the canonical name of a metric.
 pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     let is_clean = name
         .bytes()
@@ -34,7 +35,7 @@ pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical name of a counter: it ends in `_total`.
+/// Returns the canonical name of a counter, which ends in `_total`.
 pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     let name = metric_name(name);
     if name.ends_with("_total") {
@@ -44,7 +45,7 @@ pub(crate) fn counter_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a label's values are few by nature, so that an overflow series keeps them.
+/// Returns whether a label has few values, so that an overflow series keeps them.
 fn is_bounded(key: &str) -> bool {
     const ALSO: [&str; 8] = [
         "type",
@@ -62,11 +63,47 @@ fn is_bounded(key: &str) -> bool {
             .any(|label| label.is_bounded() && label.name() == key)
 }
 
-/// Calls `use_text` with the canonical text of these labels, without allocating where they are few and clean.
-/// Where a key comes twice, the later one counts.
-pub(crate) fn with_label_text<'a, R>(
+/// The canonical form of a list of labels, borrowed for the time of a look-up.
+#[derive(Clone, Copy)]
+pub(crate) struct Canonical<'a> {
+    text: &'a str,
+    /// Sorted by key. Of equal keys the last pair counts; a pair with an empty value is no label.
+    sorted: &'a [(&'a str, &'a str)],
+}
+
+impl Canonical<'_> {
+    /// Returns the canonical text, which identifies the series within its metric.
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
+    /// Copies the labels for a new series.
+    pub(crate) fn to_set(self) -> LabelSet {
+        LabelSet::new(self.text, counted(self.sorted))
+    }
+
+    /// Copies the labels with each unbounded value replaced by [`OVERFLOW`]. Labels that every series gets keep
+    /// their values.
+    pub(crate) fn folded(&self, everywhere: &BTreeMap<String, String>) -> LabelSet {
+        let pairs = || {
+            counted(self.sorted).map(|(key, value)| {
+                let is_kept = is_bounded(key) || everywhere.contains_key(key);
+                (key, if is_kept { value } else { OVERFLOW })
+            })
+        };
+        let mut text = String::with_capacity(self.text.len());
+        for (key, value) in pairs() {
+            write_pair(&mut text, key, value);
+        }
+        LabelSet::new(&text, pairs())
+    }
+}
+
+/// Calls `with` with the canonical form of these labels, without allocating where they are few and clean.
+/// Where a key comes twice, the later pair counts.
+pub(crate) fn with_canonical<'a, R>(
     labels: impl Iterator<Item = (&'a str, &'a str)>,
-    use_text: impl FnOnce(&str) -> R,
+    with: impl FnOnce(Canonical<'_>) -> R,
 ) -> R {
     let mut on_stack = [("", ""); ON_STACK];
     let mut on_heap = Vec::new();
@@ -91,7 +128,7 @@ pub(crate) fn with_label_text<'a, R>(
         &mut on_heap[..]
     };
     if is_clean {
-        return write_and_use(pairs, use_text);
+        return write_and_use(pairs, with);
     }
     let keys: Vec<String> = pairs.iter().map(|(key, _)| clean_key(key)).collect();
     let mut pairs: Vec<(&str, &str)> = keys
@@ -99,37 +136,7 @@ pub(crate) fn with_label_text<'a, R>(
         .zip(&*pairs)
         .map(|(key, (_, value))| (key.as_str(), *value))
         .collect();
-    write_and_use(&mut pairs, use_text)
-}
-
-/// The same labels with every unbounded value replaced by [`OVERFLOW`]; those that every series gets stay too.
-pub(crate) fn folded(text: &str, everywhere: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (key, value) in pairs(text) {
-        let value = if is_bounded(key) || everywhere.contains_key(key) {
-            value
-        } else {
-            Cow::Borrowed(OVERFLOW)
-        };
-        write_pair(&mut out, key, &value);
-    }
-    out
-}
-
-/// Reads the pairs of a canonical text back, unescaped.
-pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (key, after) = rest.trim_start_matches(',').split_once("=\"")?;
-        let mut is_escaped = false;
-        let end = after.bytes().position(|byte| {
-            let ends = byte == b'"' && !is_escaped;
-            is_escaped = byte == b'\\' && !is_escaped;
-            ends
-        })?;
-        rest = &after[end + 1..];
-        Some((key, unescape(&after[..end])))
-    })
+    write_and_use(&mut pairs, with)
 }
 
 fn is_clean_key(key: &str) -> bool {
@@ -145,7 +152,7 @@ fn is_clean_key(key: &str) -> bool {
 
 fn clean_key(key: &str) -> String {
     let key = sanitize_label_key(key);
-    // `__` is Prometheus's own, `le` the histograms'.
+    // Prometheus reserves `__`, histograms reserve `le`.
     let key = match key.trim_start_matches('_') {
         bare if key.starts_with("__") => format!("_{bare}"),
         _ => key,
@@ -157,21 +164,33 @@ fn clean_key(key: &str) -> String {
     }
 }
 
-fn write_and_use<R>(pairs: &mut [(&str, &str)], use_text: impl FnOnce(&str) -> R) -> R {
+/// Returns the pairs of a sorted list that are labels, their values cut at the limit.
+fn counted<'a>(sorted: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    sorted
+        .iter()
+        .enumerate()
+        .filter(|(place, (key, value))| {
+            let is_last_of_its_key = sorted.get(place + 1).is_none_or(|(next, _)| next != key);
+            is_last_of_its_key && !value.is_empty()
+        })
+        .map(|(_, (key, value))| (*key, &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]))
+}
+
+fn write_and_use<R>(pairs: &mut [(&str, &str)], with: impl FnOnce(Canonical<'_>) -> R) -> R {
     thread_local! { static BUFFER: Cell<String> = const { Cell::new(String::new()) } }
-    // Stable, so that the later of two equal keys is the last of its run.
+    // Stable, so that the later of two equal keys stays last.
     pairs.sort_by_key(|(key, _)| *key);
-    // Taken out, not borrowed: what `use_text` does may come here again.
-    // A destructor of another thread-local may run after this one is gone.
+    // Taken out of the cell, because `with` may call this function again. `try_with`, because the destructor of
+    // another thread-local may run after this thread-local is destroyed.
     let mut text = BUFFER.try_with(Cell::take).unwrap_or_default();
     text.clear();
-    for (place, (key, value)) in pairs.iter().enumerate() {
-        let is_last_of_its_key = pairs.get(place + 1).is_none_or(|(next, _)| next != key);
-        if is_last_of_its_key && !value.is_empty() {
-            write_pair(&mut text, key, value);
-        }
+    for (key, value) in counted(pairs) {
+        write_pair(&mut text, key, value);
     }
-    let result = use_text(&text);
+    let result = with(Canonical {
+        text: &text,
+        sorted: pairs,
+    });
     if text.capacity() <= MAX_VALUE_BYTES {
         let _ = BUFFER.try_with(|buffer| buffer.set(text));
     }
@@ -184,11 +203,11 @@ fn write_pair(out: &mut String, key: &str, value: &str) {
     }
     out.push_str(key);
     out.push_str("=\"");
-    escape(out, &value[..value.floor_char_boundary(MAX_VALUE_BYTES)]);
+    escape(out, value);
     out.push('"');
 }
 
-/// Escapes backslash, quote and line feed, as the exposition formats ask.
+/// Escapes backslash, quote and line feed, as the exposition formats require.
 pub(crate) fn escape(out: &mut String, value: &str) {
     let mut rest = value;
     while let Some(at) = rest.find(['\\', '"', '\n']) {
@@ -203,33 +222,55 @@ pub(crate) fn escape(out: &mut String, value: &str) {
     out.push_str(rest);
 }
 
-fn unescape(value: &str) -> Cow<'_, str> {
-    if !value.contains('\\') {
-        return Cow::Borrowed(value);
-    }
-    let mut out = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        let plain = match character {
-            '\\' => match characters.next() {
-                Some('n') => '\n',
-                Some(escaped) => escaped,
-                None => '\\',
-            },
-            plain => plain,
-        };
-        let _ = out.write_char(plain);
-    }
-    Cow::Owned(out)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use proptest::prelude::*;
 
+    fn set(labels: &[(&str, &str)]) -> LabelSet {
+        with_canonical(labels.iter().copied(), |labels| labels.to_set())
+    }
+
     fn text(labels: &[(&str, &str)]) -> String {
-        with_label_text(labels.iter().copied(), str::to_owned)
+        set(labels).to_string()
+    }
+
+    /// Reads the pairs of a canonical text back, unescaped.
+    fn pairs(text: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let (key, after) = rest.trim_start_matches(',').split_once("=\"")?;
+            let mut is_escaped = false;
+            let end = after.bytes().position(|byte| {
+                let ends = byte == b'"' && !is_escaped;
+                is_escaped = byte == b'\\' && !is_escaped;
+                ends
+            })?;
+            rest = &after[end + 1..];
+            Some((key, unescape(&after[..end])))
+        })
+    }
+
+    fn unescape(value: &str) -> Cow<'_, str> {
+        if !value.contains('\\') {
+            return Cow::Borrowed(value);
+        }
+        let mut out = String::with_capacity(value.len());
+        let mut characters = value.chars();
+        while let Some(character) = characters.next() {
+            let plain = match character {
+                '\\' => match characters.next() {
+                    Some('n') => '\n',
+                    Some(escaped) => escaped,
+                    None => '\\',
+                },
+                plain => plain,
+            };
+            let _ = out.write_char(plain);
+        }
+        Cow::Owned(out)
     }
 
     #[test]
@@ -262,22 +303,28 @@ mod tests {
         let labels: Vec<(String, String)> = (0..60)
             .map(|i| (format!("k{i:02}"), i.to_string()))
             .collect();
-        let text = with_label_text(
-            labels
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-            str::to_owned,
-        );
-        assert_eq!(pairs(&text).count(), 60);
+        let labels: Vec<(&str, &str)> = labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(pairs(&set(&labels)).count(), 60);
+        assert_eq!(set(&labels).pairs().count(), 60);
     }
 
     #[test]
     fn folding_keeps_what_is_bounded_and_what_every_series_has() {
-        let labels = text(&[("model_id", "x"), ("region", "eu"), ("status", "error")]);
+        let labels = [("model_id", "x"), ("region", "eu"), ("status", "error")];
         let everywhere = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
+        let folded = with_canonical(labels.into_iter(), |labels| labels.folded(&everywhere));
+        assert_eq!(&*folded, r#"model_id="_other",region="eu",status="error""#);
+        let pairs: Vec<_> = folded.pairs().collect();
         assert_eq!(
-            folded(&labels, &everywhere),
-            r#"model_id="_other",region="eu",status="error""#
+            pairs,
+            [
+                ("model_id", "_other"),
+                ("region", "eu"),
+                ("status", "error")
+            ]
         );
     }
 
@@ -285,11 +332,13 @@ mod tests {
         #[test]
         fn values_come_back_unharmed(values in proptest::collection::vec("(?s).{0,40}|[\"\\\\\n]{1,9}", 1..6)) {
             let labels: Vec<(String, &str)> = values.iter().enumerate().map(|(i, value)| (format!("k{i}"), value.as_str())).collect();
-            let text = with_label_text(labels.iter().map(|(key, value)| (key.as_str(), *value)), str::to_owned);
-            let back: Vec<(String, String)> = pairs(&text).map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+            let set = with_canonical(labels.iter().map(|(key, value)| (key.as_str(), *value)), |labels| labels.to_set());
+            let back: Vec<(String, String)> = pairs(&set).map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
+            let kept: Vec<(String, String)> = set.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
             let expected: Vec<(String, String)> = labels.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.clone(), (*value).to_owned())).collect();
-            prop_assert_eq!(back, expected);
-            prop_assert!(!text.contains('\n'));
+            prop_assert_eq!(&back, &expected);
+            prop_assert_eq!(&kept, &expected);
+            prop_assert!(!set.contains('\n'));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The one registry: every series of the process, the observatory's, the application's, its libraries'.
+//! The registry of all series of the process: of the observatory, of the application and of its libraries.
 //!
-//! It implements [`metrics::Recorder`], so `metrics::counter!` anywhere in the process lands here. Recording
-//! touches atomics only; a lock is taken to find a series, not to write to it. Series are never removed, so
-//! a handle that somebody keeps is good for ever; their number is bounded per metric.
+//! The registry implements [`metrics::Recorder`], so `metrics::counter!` in any crate records into it. A recording writes
+//! atomics; only the look-up of a series takes a lock. The registry never removes a series, so a handle stays valid; each
+//! metric has a limit of series.
 
 mod bounds;
 mod cells;
@@ -11,6 +11,7 @@ mod exemplar;
 mod expiry;
 mod family;
 pub(crate) mod identity;
+mod label_set;
 mod recorder;
 mod striped;
 
@@ -29,32 +30,34 @@ pub(crate) use self::{
     diagnostics::Diagnostics,
     exemplar::Exemplar,
     family::{About, Family, Tables},
+    label_set::LabelSet,
 };
 use self::{
     expiry::Expiry,
     family::{Limit, Resolved},
+    identity::Canonical,
 };
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::observation::{Dropped, OVERFLOW};
 
-/// Metrics there can be; a name made of an id must not fill the memory.
-const METRICS_LIMIT: usize = 2_000;
-/// Series that any limit allows at most.
+/// Max metrics. The limit bounds the memory if the application puts an id into a metric name.
+const MAX_METRICS: usize = 2_000;
+/// Upper bound of the configured series limit.
 pub(crate) const MAX_SERIES: usize = 1_000_000;
 
-/// How a registry is made.
+/// Options of a registry.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RegistryOptions {
-    /// Goes before the names of the catalog that take one. Default: `llm_router_`.
+    /// Prefix of the prefixed names of the catalog. Default: `llm_router_`.
     pub prefix: String,
-    /// Series a metric may have; those beyond fold into an overflow series. Default: 2,000.
+    /// Max series of a metric; further series fold into an overflow series. Default: 2,000.
     pub series_limit: usize,
-    /// Labels that every series gets. A series' own label of that name stands over it. Default: none.
+    /// Labels that every series gets; a label of the series with the same name takes precedence. Default: no labels.
     pub labels: BTreeMap<String, String>,
-    /// Buckets of the application's histograms, by full name, prefix or suffix; the first that matches counts.
+    /// Buckets of histograms, by full name, prefix or suffix; the first match applies.
     pub buckets: Vec<(BucketsFor, Vec<f64>)>,
-    /// A series that did not change for this long is not shown until it does. Default: never.
+    /// Time without a change after which a series is hidden until its next change. Default: never.
     pub idle_timeout: Option<Duration>,
 }
 
@@ -62,7 +65,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             prefix: "llm_router_".to_owned(),
-            series_limit: crate::interner::DEFAULT_LIMIT,
+            series_limit: crate::observation::interner::DEFAULT_LIMIT,
             labels: BTreeMap::new(),
             buckets: Vec::new(),
             idle_timeout: None,
@@ -71,14 +74,14 @@ impl Default for RegistryOptions {
 }
 
 impl RegistryOptions {
-    /// Sets what goes before the names of the catalog that take it.
+    /// Sets the prefix of the prefixed names of the catalog.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// Sets how many series a metric may have, up to a million.
+    /// Sets the max series of a metric, up to 1,000,000.
     #[must_use]
     pub const fn with_series_limit(mut self, limit: usize) -> Self {
         self.series_limit = limit;
@@ -92,14 +95,14 @@ impl RegistryOptions {
         self
     }
 
-    /// Adds buckets for some histograms; the first that match count.
+    /// Adds buckets for the matching histograms; the first match applies.
     #[must_use]
     pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
         self.buckets.push((which, upper.into()));
         self
     }
 
-    /// Sets after which time without a change a series is not shown until its next.
+    /// Sets the time without a change after which a series is hidden until its next change.
     #[must_use]
     pub const fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
@@ -107,15 +110,15 @@ impl RegistryOptions {
     }
 }
 
-/// Which histograms some buckets are for.
+/// Selects the histograms that buckets apply to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BucketsFor {
-    /// The one with this name.
+    /// The histogram with this full name.
     Name(String),
-    /// Those whose names begin so.
+    /// The histograms whose names start with this text.
     Prefix(String),
-    /// Those whose names end so.
+    /// The histograms whose names end with this text.
     Suffix(String),
 }
 
@@ -129,7 +132,7 @@ impl BucketsFor {
     }
 }
 
-/// Every series of the process. Cheap to clone; clones are the same registry.
+/// The registry of all series of the process. Clones share the same series.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -138,21 +141,21 @@ struct Inner {
     buckets: Vec<(BucketsFor, Arc<Bounds>)>,
     default_bounds: Arc<Bounds>,
     everywhere: Arc<BTreeMap<String, String>>,
-    /// The labels of the series that takes what no other can.
-    last: Arc<str>,
+    /// Labels of the last overflow series.
+    last: Arc<LabelSet>,
     families: RwLock<BTreeMap<Box<str>, Arc<Family>>>,
-    /// Descriptions of metrics that have no series yet.
+    /// Descriptions of metrics without series.
     described: Mutex<HashMap<String, About>>,
     diagnostics: Arc<Diagnostics>,
     expiry: Option<Expiry>,
 }
 
 impl Registry {
-    /// An empty registry.
+    /// Returns an empty registry.
     ///
     /// # Errors
     ///
-    /// If configured buckets do not ascend, are not finite, are none or more than 254.
+    /// Returns an error if configured buckets are not ascending and finite, or if a list has no bucket or more than 254.
     pub fn new(options: RegistryOptions) -> Result<Self, BucketsError> {
         let buckets = options
             .buckets
@@ -180,7 +183,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// The prefix of the catalog's names.
+    /// Returns the prefix of the catalog's names.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.0.options.prefix
@@ -194,7 +197,7 @@ impl Registry {
         self.0.expiry.as_ref()
     }
 
-    /// Every metric, by name.
+    /// Returns every metric, sorted by name.
     pub(crate) fn families(&self) -> Vec<Arc<Family>> {
         self.0
             .families
@@ -205,13 +208,13 @@ impl Registry {
             .collect()
     }
 
-    /// The number of series of all metrics.
+    /// Returns the number of series of all metrics.
     #[cfg(feature = "server")]
     pub(crate) fn series_count(&self) -> usize {
         self.families().iter().map(|family| family.len()).sum()
     }
 
-    /// The sum of all series of a counter.
+    /// Returns the sum of all series of a counter.
     pub(crate) fn counter_total(&self, name: &str) -> u64 {
         let family = self.family(name);
         family.map_or(0, |family| match &family.series {
@@ -223,7 +226,7 @@ impl Registry {
         })
     }
 
-    /// The metric with this full name.
+    /// Returns the metric with this full name.
     pub(crate) fn family(&self, name: &str) -> Option<Arc<Family>> {
         self.0
             .families
@@ -233,17 +236,17 @@ impl Registry {
             .cloned()
     }
 
-    /// A counter of the catalog.
+    /// Returns a counter of the catalog.
     pub(crate) fn counter(&self, metric: &Metric, labels: &[(&str, &str)]) -> Arc<Series<Counter>> {
         self.of_catalog(metric, labels, Family::counter, Counter::default)
     }
 
-    /// A gauge of the catalog.
+    /// Returns a gauge of the catalog.
     pub(crate) fn gauge(&self, metric: &Metric, labels: &[(&str, &str)]) -> Arc<Series<Gauge>> {
         self.of_catalog(metric, labels, Family::gauge, Gauge::default)
     }
 
-    /// A histogram of the catalog.
+    /// Returns a histogram of the catalog.
     pub(crate) fn histogram(
         &self,
         metric: &Metric,
@@ -257,9 +260,9 @@ impl Registry {
         })
     }
 
-    /// A series was refused because `metric` has reached its limit.
+    /// Counts a series beyond the limit of `metric`.
     pub(crate) fn count_overflow(&self, metric: &str) {
-        // The observatory's own metrics have room for every metric there can be, so this does not come back here.
+        // This counter never overflows: metrics of the observatory have a limit of `MAX_METRICS` series.
         self.counter(&catalog::SERIES_OVERFLOWED, &[("metric", metric)])
             .add(1);
     }
@@ -268,7 +271,7 @@ impl Registry {
         &self,
         metric: &Metric,
         labels: &[(&str, &str)],
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
         orphan: impl FnOnce() -> T,
     ) -> Arc<Series<T>> {
         let name = metric.full_name(&self.0.options.prefix);
@@ -276,7 +279,7 @@ impl Registry {
             .family_or_new(&name, metric.kind, Some(metric))
             .and_then(|family| {
                 let resolved =
-                    self.with_labels(labels.iter().copied(), |text| find(&family, text))?;
+                    self.with_labels(labels.iter().copied(), |labels| find(&family, labels))?;
                 Some((family, resolved))
             });
         match resolved {
@@ -286,19 +289,20 @@ impl Registry {
                 }
                 resolved.series
             }
-            // The application took the name for another kind of metric: recorded into nothing, and counted.
+            // The application uses the name for another kind of metric: the series is not exposed, and counted as
+            // dropped.
             None => Arc::new(Series {
-                labels: "".into(),
+                labels: LabelSet::empty(),
                 cell: orphan(),
             }),
         }
     }
 
-    /// Calls `find` with the canonical text of `labels` and the labels that every series gets.
+    /// Calls `find` with the canonical form of `labels` and the labels that every series gets.
     fn with_labels<'a, R>(
         &'a self,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
-        find: impl FnOnce(&str) -> R,
+        find: impl FnOnce(Canonical<'_>) -> R,
     ) -> R {
         let everywhere = self
             .0
@@ -311,11 +315,11 @@ impl Registry {
                 self.0.diagnostics.dropped(Dropped::Truncated);
             }
         });
-        identity::with_label_text(everywhere.chain(labels), find)
+        identity::with_canonical(everywhere.chain(labels), find)
     }
 
-    /// The metric with this canonical name; made if it is new. `None` if the name is taken for another kind, or
-    /// there are too many metrics.
+    /// Returns the metric with this canonical name, and creates a new metric. `None` if another kind of metric uses the
+    /// name, or if there are too many metrics.
     fn family_or_new(
         &self,
         name: &str,
@@ -333,7 +337,7 @@ impl Registry {
         if let Some(family) = families.get(name) {
             return self.checked(Arc::clone(family), kind);
         }
-        if families.len() >= METRICS_LIMIT - CATALOG.len() && known.is_none() {
+        if families.len() >= MAX_METRICS - CATALOG.len() && known.is_none() {
             self.0.diagnostics.dropped(Dropped::TooManyMetrics);
             return None;
         }
@@ -383,7 +387,7 @@ impl Registry {
             })
         };
         let series = if is_own(name) {
-            METRICS_LIMIT
+            MAX_METRICS
         } else {
             self.0.options.series_limit.min(MAX_SERIES)
         };
@@ -404,7 +408,7 @@ impl Registry {
         }
     }
 
-    /// Says what a metric is; before its first series, or after.
+    /// Sets the help text of a metric, before or after its first series.
     fn describe(&self, name: &str, help: &str) {
         let about = About {
             help: Some(help.into()),
@@ -418,7 +422,7 @@ impl Registry {
                 .described
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            if described.len() < METRICS_LIMIT {
+            if described.len() < MAX_METRICS {
                 described.insert(name.to_owned(), about);
             }
         }
@@ -433,22 +437,21 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// `overflow="_other"` beside what every series gets.
-fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<str> {
+/// Returns the label `overflow="_other"` and the labels that every series gets.
+fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<LabelSet> {
     let everywhere = everywhere
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
-    identity::with_label_text(everywhere.chain([("overflow", OVERFLOW)]), |text| {
-        Arc::from(text)
-    })
+    let labels = everywhere.chain([("overflow", OVERFLOW)]);
+    Arc::new(identity::with_canonical(labels, |labels| labels.to_set()))
 }
 
-/// Whether a metric is the observatory's about itself; those have labels that are bounded by construction.
+/// Returns whether a metric describes the observatory itself; its labels are bounded.
 fn is_own(name: &str) -> bool {
     name.starts_with("observatory_")
 }
 
-/// A metric that would write samples under the same name: a histogram `x` and a counter `x_count`, say.
+/// Returns a metric with a sample of the same name: for example the histogram `x` for a counter `x_count`.
 fn clash(
     families: &BTreeMap<Box<str>, Arc<Family>>,
     name: &str,
@@ -470,7 +473,7 @@ fn clash(
         .map(|family| format!("histogram {}", family.name))
 }
 
-/// The unit that a name says it is in. `OpenMetrics` wants a unit to be the name's suffix, so the name decides.
+/// Returns the unit in a name. `OpenMetrics` requires the unit as the suffix of the name.
 fn unit_of(name: &str) -> Option<&'static str> {
     const UNITS: [&str; 5] = ["seconds", "bytes", "ratio", "celsius", "joules"];
     let name = name.strip_suffix("_total").unwrap_or(name);

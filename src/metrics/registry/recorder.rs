@@ -1,36 +1,40 @@
-//! The registry as a [`metrics::Recorder`].
+//! Implements [`metrics::Recorder`] for the registry.
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 
-use super::{Family, Registry, family::Resolved, identity};
+use super::{
+    Family, Registry,
+    family::Resolved,
+    identity::{self, Canonical},
+};
 use crate::metrics::catalog::MetricKind;
 
 impl Registry {
-    /// The series of a key; `None` if its name is taken for another kind.
+    /// Returns the series of a key; `None` if another kind of metric uses the name.
     fn of_key<T>(
         &self,
         key: &Key,
         kind: MetricKind,
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
     ) -> Option<Resolved<T>> {
         let labels = key.labels().map(|label| (label.key(), label.value()));
         self.of_application(key.name(), kind, labels, find)
     }
 
-    /// A series of the application's own, under the name it chose.
+    /// Returns a series of the application, under the application's name.
     pub(crate) fn of_application<'a, T>(
         &'a self,
         name: &str,
         kind: MetricKind,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
-        find: impl Fn(&Family, &str) -> Option<Resolved<T>>,
+        find: impl Fn(&Family, Canonical<'_>) -> Option<Resolved<T>>,
     ) -> Option<Resolved<T>> {
         let name = match kind {
             MetricKind::Counter => identity::counter_name(name),
             MetricKind::Gauge | MetricKind::Histogram => identity::metric_name(name),
         };
         let family = self.family_or_new(&name, kind, None)?;
-        let resolved = self.with_labels(labels, |text| find(&family, text))?;
+        let resolved = self.with_labels(labels, |labels| find(&family, labels))?;
         if resolved.is_overflow {
             self.count_overflow(&family.name);
         }

@@ -1,9 +1,9 @@
-//! Atomics that split into per-thread stripes where threads contend for them, and only there.
+//! Atomics that split into stripes per thread under contention.
 //!
-//! Two threads on one cache line pay six times what one pays. But a stripe per thread in every series
-//! would cost a hundred times its memory, and nearly all series are written by one thread at a time. So a
-//! cell starts as one; the failed compare-and-swaps, which are what contention is, are counted; after
-//! [`PATIENCE`] of them the cell gets stripes, and each thread writes to its own from then on.
+//! Two threads that write to the same cache line pay six times the cost of a single thread. Stripes in every series
+//! would take a hundred times the memory, and nearly all series have a single writer at a time. A cell therefore starts
+//! with a single part and counts failed compare-and-swaps; after [`MAX_MISSES`] failures it creates stripes, and each
+//! thread writes to its own stripe.
 
 use std::{
     cell::Cell,
@@ -13,28 +13,28 @@ use std::{
     },
 };
 
-/// Failed swaps before a cell gets stripes.
-const PATIENCE: u32 = 64;
-/// More threads than this share stripes, two by two.
+/// Failed compare-and-swaps before a cell creates stripes.
+const MAX_MISSES: u32 = 64;
+/// Number of stripes; more threads share stripes.
 const STRIPES: usize = 8;
 
-/// A value in one or more parts whose sum is what counts.
+/// A value whose parts add up.
 pub(crate) struct Striped<T> {
     base: T,
     misses: AtomicU32,
     stripes: OnceLock<Box<Stripes<T>>>,
 }
 
-/// One for each thread, made when it first writes.
+/// A part for each thread, created with the thread's first write.
 type Stripes<T> = [OnceLock<Box<Aligned<T>>>; STRIPES];
 
-/// Keeps a stripe off its neighbours' cache lines (two lines: the prefetcher takes pairs).
+/// Aligns a stripe to two cache lines, because the prefetcher loads pairs of lines.
 #[repr(align(128))]
 struct Aligned<T>(T);
 
-/// What can be made anew at 0 for another stripe.
+/// A part of a striped value.
 pub(crate) trait Part {
-    /// An empty part of the same shape.
+    /// Returns a part of the same shape with the value 0.
     fn empty(&self) -> Self;
 }
 
@@ -47,7 +47,7 @@ impl<T: Part> Striped<T> {
         }
     }
 
-    /// The only part, as long as nobody contends for it.
+    /// Returns the single part of a cell without stripes.
     #[inline]
     pub(crate) fn only(&self) -> Option<&T> {
         match self.stripes.get() {
@@ -56,7 +56,7 @@ impl<T: Part> Striped<T> {
         }
     }
 
-    /// The part that this thread writes to.
+    /// Returns the part of the current thread.
     #[inline]
     pub(crate) fn mine(&self) -> &T {
         match self.stripes.get() {
@@ -65,7 +65,7 @@ impl<T: Part> Striped<T> {
         }
     }
 
-    /// All parts.
+    /// Returns all parts.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &T> {
         let stripes = self
             .stripes
@@ -75,11 +75,11 @@ impl<T: Part> Striped<T> {
         std::iter::once(&self.base).chain(stripes.filter_map(OnceLock::get).map(|stripe| &stripe.0))
     }
 
-    /// A swap failed: somebody else writes here too.
+    /// Counts a failed compare-and-swap, and creates stripes after too many.
     #[cold]
     #[inline(never)]
     pub(crate) fn missed(&self) {
-        if self.misses.fetch_add(1, Relaxed) == PATIENCE {
+        if self.misses.fetch_add(1, Relaxed) == MAX_MISSES {
             self.stripes
                 .get_or_init(|| Box::new([const { OnceLock::new() }; STRIPES]));
         }
@@ -93,7 +93,7 @@ impl<T: Part> Striped<T> {
     }
 }
 
-/// Numbers threads in the order in which they first ask.
+/// Returns the number of the current thread, in the order of the first calls.
 #[inline]
 fn number_of_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -106,7 +106,7 @@ fn number_of_thread() -> usize {
     })
 }
 
-/// Adds to an integer. False if somebody else was there at the same time; it is added all the same.
+/// Adds to an integer. Returns `false` if another thread wrote at the same time; the value is added in both cases.
 #[inline]
 pub(crate) fn add(cell: &AtomicU64, value: u64) -> bool {
     let before = cell.load(Relaxed);
@@ -120,7 +120,8 @@ pub(crate) fn add(cell: &AtomicU64, value: u64) -> bool {
     false
 }
 
-/// Adds to the bits of an `f64`. False if somebody else was there at the same time; it is added all the same.
+/// Adds to the bits of an `f64`. Returns `false` if another thread wrote at the same time; the value is added in both
+/// cases.
 #[inline]
 pub(crate) fn add_f64(cell: &AtomicU64, value: f64) -> bool {
     let mut before = cell.load(Relaxed);
@@ -148,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_splits_after_its_patience_and_keeps_its_sum() {
+    fn a_cell_splits_after_too_many_misses_and_keeps_its_sum() {
         let cell = Striped::new(AtomicU64::new(0));
-        for turn in 0..=u64::from(PATIENCE) {
+        for turn in 0..=u64::from(MAX_MISSES) {
             assert_eq!(cell.parts().count(), 1, "after {turn} misses");
             add(cell.mine(), 1);
             cell.missed();
@@ -163,7 +164,7 @@ mod tests {
         assert!(cell.parts().count() > 1);
         assert_eq!(
             cell.parts().map(|part| part.load(Relaxed)).sum::<u64>(),
-            u64::from(PATIENCE) + 21
+            u64::from(MAX_MISSES) + 21
         );
     }
 }

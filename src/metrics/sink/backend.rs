@@ -1,4 +1,4 @@
-//! What a sink writes series to: our registry, or whatever recorder the application has.
+//! The storage of a sink's series: the registry, or the `metrics` recorder of the application.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::{
     observation::{CustomKind, CustomMetric, Dropped, TraceReference},
 };
 
-/// Labels on their way to a series.
+/// Label names and values of a series.
 pub(crate) type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-/// Hands out series.
+/// Provides series.
 pub(crate) trait Backend: Send + Sync {
     type Counter: Count;
     type Gauge: Level;
@@ -23,13 +23,13 @@ pub(crate) trait Backend: Send + Sync {
     fn gauge(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Gauge;
     fn histogram(&self, metric: &'static Metric, labels: Pairs<'_>) -> Self::Histogram;
 
-    /// A metric of the application's own.
+    /// Records into a metric of the application.
     fn custom(&self, metric: &CustomMetric<'_>);
 
-    /// A label set was folded into the overflow set of these metrics.
+    /// Counts a label set that was folded into the overflow series of these metrics.
     fn overflowed(&self, metrics: &[Metric]);
 
-    /// Something could not be used.
+    /// Reports a dropped observation or part of an observation.
     fn dropped(&self, reason: Dropped, what: &str);
 }
 
@@ -37,23 +37,23 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) trait Count: Send + Sync {
     fn add(&self, value: u64);
 
-    /// Keeps the trace that it rose by, where that is possible.
+    /// Stores the trace of an increment as an exemplar, if the backend has exemplars.
     fn exemplify(&self, _trace: &TraceReference) {}
 }
 
-/// A gauge. What is added is finite.
+/// A gauge. Added values must be finite.
 pub(crate) trait Level: Send + Sync {
     fn add(&self, value: f64);
     fn set(&self, value: f64);
-    /// Takes one away, not below 0 where the value can be read.
+    /// Subtracts 1, and stays at 0 if the backend can read the value.
     fn lower(&self);
 }
 
-/// A histogram. What is recorded is finite.
+/// A histogram. Recorded values must be finite.
 pub(crate) trait Distribution: Send + Sync {
     fn record(&self, value: f64);
 
-    /// Keeps the trace that a recorded value came from, where that is possible.
+    /// Stores the trace of a recorded value as an exemplar, if the backend has exemplars.
     fn exemplify(&self, _value: f64, _trace: &TraceReference) {}
 }
 
@@ -93,7 +93,7 @@ impl Backend for Registry {
                 match metric.kind {
                     CustomKind::Gauge => found.series.set(metric.value),
                     _ if metric.value.is_finite() => found.series.add(metric.value),
-                    // Added once, it would stay in the sum for ever.
+                    // An infinite or NaN addend would stay in the sum.
                     _ => self.diagnostics().dropped(Dropped::NotANumber),
                 }
             }

@@ -1,7 +1,7 @@
-//! The application's own `metrics` recorder, whatever it is.
+//! A backend that writes to the `metrics` recorder of the application.
 //!
-//! Each recording registers its key anew, as the macros of `metrics` do. A handle kept here could be
-//! orphaned by a recorder that evicts idle series, or be a dead one from before the recorder was installed.
+//! Each recording registers its key, as the macros of `metrics` do. A stored handle could refer to a series that the
+//! recorder has evicted, or to the no-op recorder from before the installation.
 
 use std::{
     collections::HashSet,
@@ -22,19 +22,19 @@ static METADATA: Metadata<'static> =
 /// Writes to the `metrics` recorder of the application.
 #[derive(Clone)]
 pub(crate) struct Facade {
-    target: Target,
+    target: RecorderHandle,
     prefix: Arc<str>,
     described: Arc<Mutex<HashSet<&'static str>>>,
 }
 
 #[derive(Clone)]
-enum Target {
-    /// Whichever recorder is global when something is recorded.
+enum RecorderHandle {
+    /// The recorder that is global at the time of a recording.
     Global,
     Own(Arc<dyn Recorder + Send + Sync>),
 }
 
-impl Target {
+impl RecorderHandle {
     fn with(&self, record: impl FnOnce(&dyn Recorder)) {
         match self {
             Self::Global => metrics::with_recorder(record),
@@ -43,16 +43,16 @@ impl Target {
     }
 }
 
-/// A series of the recorder, found again at each use.
-pub(crate) struct Found {
-    target: Target,
+/// A series of the recorder; each recording looks it up.
+pub(crate) struct RecorderSeries {
+    target: RecorderHandle,
     key: Key,
 }
 
 impl Facade {
     pub(crate) fn global(prefix: &str) -> Self {
         Self {
-            target: Target::Global,
+            target: RecorderHandle::Global,
             prefix: prefix.into(),
             described: Arc::default(),
         }
@@ -60,13 +60,13 @@ impl Facade {
 
     pub(crate) fn of(recorder: Arc<dyn Recorder + Send + Sync>, prefix: &str) -> Self {
         Self {
-            target: Target::Own(recorder),
+            target: RecorderHandle::Own(recorder),
             prefix: prefix.into(),
             described: Arc::default(),
         }
     }
 
-    fn find(&self, metric: &'static Metric, labels: Pairs<'_>) -> Found {
+    fn find(&self, metric: &'static Metric, labels: Pairs<'_>) -> RecorderSeries {
         let name = metric.full_name(&self.prefix);
         if self
             .described
@@ -81,7 +81,7 @@ impl Facade {
                 MetricKind::Histogram => recorder.describe_histogram(name, None, help),
             });
         }
-        Found {
+        RecorderSeries {
             target: self.target.clone(),
             key: key(name, labels),
         }
@@ -99,27 +99,27 @@ fn key(name: String, labels: Pairs<'_>) -> Key {
 }
 
 impl Backend for Facade {
-    type Counter = Found;
-    type Gauge = Found;
-    type Histogram = Found;
+    type Counter = RecorderSeries;
+    type Gauge = RecorderSeries;
+    type Histogram = RecorderSeries;
 
-    fn counter(&self, metric: &'static Metric, labels: Pairs<'_>) -> Found {
-        let found = self.find(metric, labels);
-        // Registered at 0, so that `rate()` sees the first event.
-        Count::add(&found, 0);
-        found
+    fn counter(&self, metric: &'static Metric, labels: Pairs<'_>) -> RecorderSeries {
+        let series = self.find(metric, labels);
+        // Registers the counter at 0, so that `rate()` sees the first event.
+        Count::add(&series, 0);
+        series
     }
 
-    fn gauge(&self, metric: &'static Metric, labels: Pairs<'_>) -> Found {
+    fn gauge(&self, metric: &'static Metric, labels: Pairs<'_>) -> RecorderSeries {
         self.find(metric, labels)
     }
 
-    fn histogram(&self, metric: &'static Metric, labels: Pairs<'_>) -> Found {
+    fn histogram(&self, metric: &'static Metric, labels: Pairs<'_>) -> RecorderSeries {
         self.find(metric, labels)
     }
 
     fn custom(&self, metric: &CustomMetric<'_>) {
-        let found = Found {
+        let series = RecorderSeries {
             target: self.target.clone(),
             key: key(metric.name.to_owned(), metric.labels),
         };
@@ -128,19 +128,19 @@ impl Backend for Facade {
                 value if !value.is_finite() => self.dropped(Dropped::NotANumber, metric.name),
                 value if value < 0.0 => self.dropped(Dropped::Negative, metric.name),
                 value => {
-                    // The facade counts in whole numbers.
+                    // Counters of the `metrics` crate are integers.
                     if value.fract() != 0.0 {
                         self.dropped(Dropped::Truncated, metric.name);
                     }
-                    Count::add(&found, value as u64);
+                    Count::add(&series, value as u64);
                 }
             },
             CustomKind::UpDownCounter if !metric.value.is_finite() => {
                 self.dropped(Dropped::NotANumber, metric.name);
             }
-            CustomKind::UpDownCounter => Level::add(&found, metric.value),
-            CustomKind::Gauge => found.set(metric.value),
-            CustomKind::Histogram => found.record(metric.value),
+            CustomKind::UpDownCounter => Level::add(&series, metric.value),
+            CustomKind::Gauge => series.set(metric.value),
+            CustomKind::Histogram => series.record(metric.value),
         }
     }
 
@@ -168,7 +168,7 @@ impl Backend for Facade {
     }
 }
 
-impl Count for Found {
+impl Count for RecorderSeries {
     fn add(&self, value: u64) {
         self.target.with(|recorder| {
             recorder
@@ -178,7 +178,7 @@ impl Count for Found {
     }
 }
 
-impl Level for Found {
+impl Level for RecorderSeries {
     fn add(&self, value: f64) {
         self.target.with(|recorder| {
             recorder
@@ -197,7 +197,7 @@ impl Level for Found {
     }
 }
 
-impl Distribution for Found {
+impl Distribution for RecorderSeries {
     fn record(&self, value: f64) {
         self.target.with(|recorder| {
             recorder

@@ -1,8 +1,7 @@
-//! The series of HTTP requests, served and sent, and of the remote procedures in them.
+//! Series of served and sent HTTP requests and of gRPC calls.
 //!
-//! Beside the seed's metrics stand those of the semantic conventions (HTTP stable, RPC release candidate): a
-//! request is one observation in `http.server.request.duration` or, where it is gRPC, in
-//! `rpc.server.call.duration`, never in both.
+//! Each request feeds the prefixed metrics and the metrics of the semantic conventions (HTTP stable, RPC release
+//! candidate). A gRPC call counts in `rpc.server.call.duration`, any other request in `http.server.request.duration`.
 
 use std::sync::OnceLock;
 
@@ -18,11 +17,11 @@ use crate::{
     },
 };
 
-/// Served HTTP requests of one method, route and status code.
+/// The series of served HTTP requests with the same method, route and status code.
 pub(super) struct HttpSeries<B: Backend> {
     requests: B::Counter,
     duration: B::Histogram,
-    /// The conventions' duration of what did not fail; that of what did stands beside its error type.
+    /// The conventions' duration of requests without a failure; failed requests have series by error type.
     pub(super) conventions: B::Histogram,
     request_size: OnceLock<B::Histogram>,
     response_size: OnceLock<B::Histogram>,
@@ -71,9 +70,9 @@ impl<B: Backend> HttpSeries<B> {
     }
 }
 
-/// HTTP requests to one peer, of one method and status code.
+/// The series of HTTP requests to a server with the same method and status code.
 pub(super) struct HttpClientSeries<B: Backend> {
-    /// Of what did not fail.
+    /// Duration of requests without a failure.
     pub(super) duration: B::Histogram,
     request_size: OnceLock<B::Histogram>,
     response_size: OnceLock<B::Histogram>,
@@ -119,7 +118,7 @@ impl<B: Backend> HttpClientSeries<B> {
     }
 }
 
-/// Messages of one remote procedure, once there were any.
+/// Message counters of a remote procedure; created with the first message.
 struct Messages<B: Backend>([OnceLock<B::Counter>; 2]);
 
 impl<B: Backend> Default for Messages<B> {
@@ -145,7 +144,7 @@ impl<B: Backend> Messages<B> {
     }
 }
 
-/// HTTP requests under way.
+/// The gauge of HTTP requests in flight.
 pub(super) struct InFlightSeries<B: Backend> {
     pub(super) level: B::Gauge,
 }
@@ -169,7 +168,7 @@ impl<B: Backend> OperationSeries<B> for InFlightSeries<B> {
     }
 }
 
-/// The labels of a request under way: a scheme where it is served here, else the peer.
+/// Returns the labels of a request in flight: the scheme of a served request, the server of a sent request.
 pub(super) fn in_flight_labels(request: InFlight<'_>) -> Labels {
     let mut labels = Labels::new();
     labels.set(Label::Method, known_method(request.method));
@@ -180,7 +179,7 @@ pub(super) fn in_flight_labels(request: InFlight<'_>) -> Labels {
     labels
 }
 
-/// The conventions' histogram for served requests with these labels.
+/// Returns the conventions' histogram of served requests with these labels.
 pub(super) fn server_duration<B: Backend>(backend: &B, labels: &Labels) -> B::Histogram {
     let metric = match labels.get(Label::RpcMethod) {
         Some(_) => &catalog::RPC_SERVER_DURATION,
@@ -189,7 +188,7 @@ pub(super) fn server_duration<B: Backend>(backend: &B, labels: &Labels) -> B::Hi
     backend.histogram(metric, &conventions_labels(labels))
 }
 
-/// The conventions' histogram for sent requests with these labels.
+/// Returns the conventions' histogram of sent requests with these labels.
 pub(super) fn client_duration<B: Backend>(backend: &B, labels: &Labels) -> B::Histogram {
     let metric = match labels.get(Label::RpcMethod) {
         Some(_) => &catalog::RPC_CLIENT_DURATION,
@@ -198,7 +197,8 @@ pub(super) fn client_duration<B: Backend>(backend: &B, labels: &Labels) -> B::Hi
     backend.histogram(metric, &conventions_labels(labels))
 }
 
-/// The labels of a request. Only what HTTP defines gets through: method and status code are bounded labels.
+/// Returns the labels of a served request. Method and status code take only values that HTTP defines, because both
+/// labels are bounded.
 pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
     let mut labels = Labels::new();
     labels.set(Label::Method, known_method(request.method));
@@ -215,7 +215,7 @@ pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
         .or(request.status_code.filter(|code| (100..600).contains(code)));
     match (code, request.outcome) {
         (Some(code), _) => labels.set(Label::StatusCode, itoa::Buffer::new().format(code)),
-        // nginx's code for a client that left.
+        // nginx's status code for a client that closed the connection.
         (None, Outcome::Cancelled) => labels.set(Label::StatusCode, "499"),
         (None, Outcome::Timeout) => labels.set(Label::StatusCode, "504"),
         (None, Outcome::Error) => labels.set(Label::StatusCode, "500"),
@@ -226,7 +226,7 @@ pub(super) fn http_labels(request: &HttpRequest<'_>) -> Labels {
     labels
 }
 
-/// The class of a served request's failure; `None` if it did not fail.
+/// Returns the error type of a failed served request; `None` for a request without a failure.
 pub(super) fn failure<'a>(request: &HttpRequest<'a>, labels: &'a Labels) -> Option<&'a str> {
     let code = labels.value(Label::StatusCode);
     if !code.starts_with('5') && !request.outcome.is_failure() {
@@ -239,11 +239,11 @@ pub(super) fn failure<'a>(request: &HttpRequest<'a>, labels: &'a Labels) -> Opti
     })
 }
 
-/// The labels of a request that was sent.
+/// Returns the labels of a sent request.
 pub(super) fn http_client_labels(request: &HttpClientRequest<'_>) -> Labels {
     let mut labels = Labels::new();
     labels.set(Label::Method, known_method(request.method));
-    // gRPC answers 200, whatever it says; without an answer there is no code.
+    // gRPC responses always have the HTTP status 200; a request without a response has no code.
     let code = request.status_code.filter(|_| request.rpc.is_none());
     if let Some(code) = code.filter(|code| (100..600).contains(code)) {
         labels.set(Label::StatusCode, itoa::Buffer::new().format(code));
@@ -254,8 +254,8 @@ pub(super) fn http_client_labels(request: &HttpClientRequest<'_>) -> Labels {
     labels
 }
 
-/// The class of a sent request's failure; `None` if it did not fail. To a client, what the server refused is an
-/// error too.
+/// Returns the error type of a failed sent request; `None` for a request without a failure. A 4xx response is a failure
+/// of the client's request.
 pub(super) fn client_failure<'a>(
     request: &HttpClientRequest<'a>,
     labels: &'a Labels,
@@ -276,10 +276,10 @@ pub(super) fn client_failure<'a>(
     })
 }
 
-/// What the conventions call a method that the server does not know.
+/// The conventions' value for a method that the server does not know.
 const UNKNOWN_METHOD: &str = "_OTHER";
 
-/// What the server said; what follows from how the call ended, where it said nothing.
+/// Returns the server's status, or the status that matches the outcome if the server sent no status.
 fn rpc_status(rpc: &Rpc<'_>, outcome: Outcome) -> RpcStatus {
     rpc.status.unwrap_or(match outcome {
         Outcome::Success | Outcome::Other => RpcStatus::Ok,
@@ -304,13 +304,13 @@ const fn scheme(scheme: &str) -> &'static str {
     }
 }
 
-/// The seed's three labels.
+/// Returns the labels of the prefixed metrics.
 fn seed_labels(labels: &Labels) -> [(&str, &str); 3] {
     [Label::Method, Label::Route, Label::StatusCode]
         .map(|label| (label.name(), labels.value(label)))
 }
 
-/// The attributes of the semantic conventions, for HTTP or for RPC; a registry drops those that are empty.
+/// Returns the attributes of the semantic conventions for HTTP or for RPC; a backend ignores empty values.
 fn conventions_labels(labels: &Labels) -> Vec<(&'static str, &str)> {
     let value = |label| labels.value(label);
     let error_type = ("error_type", value(Label::ErrorType));
@@ -324,7 +324,7 @@ fn conventions_labels(labels: &Labels) -> Vec<(&'static str, &str)> {
             error_type,
         ];
     }
-    // The conventions leave the route out where there is none.
+    // The conventions omit the route of an unmatched request.
     let route = Some(value(Label::Route)).filter(|route| *route != "unmatched");
     vec![
         ("http_request_method", value(Label::Method)),

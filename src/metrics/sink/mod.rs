@@ -1,8 +1,8 @@
-//! Observations become series.
+//! Sinks that turn observations into series.
 //!
-//! One rule for which series an observation feeds, two places where they can be: [`MetricsSink`] writes to our
-//! [`Registry`], [`FacadeSink`] to whatever `metrics` recorder the application has. The series of a label set
-//! are found once and kept; from then on an observation is one look-up and a few additions.
+//! [`MetricsSink`] writes to the [`Registry`], [`FacadeSink`] to the `metrics` recorder of the application; both feed the
+//! same series. A sink finds the series of a label set once and stores them, so a later observation costs a look-up and
+//! a few additions.
 
 mod backend;
 mod facade;
@@ -12,30 +12,30 @@ mod operations;
 mod origin;
 mod series;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use self::{backend::Backend as _, facade::Facade, series::SeriesSink};
+use self::{facade::Facade, series::SeriesSink};
 use super::registry::Registry;
-use crate::observation::{Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink};
+use crate::observation::{Observation, Sink, forward_sink, interner::DEFAULT_LIMIT};
 
-/// Which of the `GenAI` conventions' metrics a service has.
+/// The side of the `GenAI` semantic conventions that a service records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Side {
-    /// It calls models that others serve: `gen_ai.client.*`.
+    /// The service calls remote models: `gen_ai.client.*`.
     #[default]
     Client,
-    /// It serves models: `gen_ai.server.*`.
+    /// The service serves models: `gen_ai.server.*`.
     Server,
 }
 
-/// Which series observations become.
+/// Options of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SinkOptions {
-    /// The conventions' series, on one side; `None` for none. Default: client.
+    /// The side of the `GenAI` metrics; `None` turns these metrics off. Default: client.
     pub gen_ai: Option<Side>,
-    /// Label sets remembered for each kind of observation. Default: 2,000.
+    /// Max label sets for each kind of observation. Default: 2,000.
     pub series_limit: usize,
 }
 
@@ -43,20 +43,20 @@ impl Default for SinkOptions {
     fn default() -> Self {
         Self {
             gen_ai: Some(Side::Client),
-            series_limit: crate::interner::DEFAULT_LIMIT,
+            series_limit: DEFAULT_LIMIT,
         }
     }
 }
 
 impl SinkOptions {
-    /// Sets the side of the conventions' series; `None` for none.
+    /// Sets the side of the `GenAI` metrics; `None` turns these metrics off.
     #[must_use]
     pub const fn with_gen_ai(mut self, side: Option<Side>) -> Self {
         self.gen_ai = side;
         self
     }
 
-    /// Sets how many label sets are remembered for each kind of observation, up to a million.
+    /// Sets the max label sets for each kind of observation, up to 1,000,000.
     #[must_use]
     pub const fn with_series_limit(mut self, limit: usize) -> Self {
         self.series_limit = limit;
@@ -64,32 +64,31 @@ impl SinkOptions {
     }
 }
 
-/// A sink that writes to our [`Registry`].
+/// A sink that writes to a [`Registry`].
 pub struct MetricsSink(SeriesSink<Registry>);
 
 impl MetricsSink {
-    /// A sink into `registry`.
+    /// Returns a sink that writes to `registry`.
     #[must_use]
     pub fn new(registry: Registry, options: SinkOptions) -> Self {
         Self(SeriesSink::new(registry, options))
     }
 }
 
-/// A sink that writes to the `metrics` recorder of the application, `metrics-exporter-prometheus`, say.
+/// A sink that writes to the `metrics` recorder of the application, for example `metrics-exporter-prometheus`.
 ///
-/// Each recording looks its series up in that recorder, as the macros of `metrics` do, so it costs what they
-/// cost. A recorder that wants to know buckets beforehand finds them in
-/// [`histograms`](super::catalog::histograms).
+/// Each recording looks up its series in that recorder and costs the same as a macro of `metrics`. A recorder that
+/// needs the buckets in advance finds the buckets in [`histograms`](super::catalog::histograms).
 pub struct FacadeSink(SeriesSink<Facade>);
 
 impl FacadeSink {
-    /// A sink into the global recorder, whichever it is when something is recorded.
+    /// Returns a sink that writes to the recorder that is global at the time of each recording.
     #[must_use]
     pub fn global(prefix: &str, options: SinkOptions) -> Self {
         Self(SeriesSink::new(Facade::global(prefix), options))
     }
 
-    /// A sink into one recorder.
+    /// Returns a sink that writes to `recorder`.
     #[must_use]
     pub fn new(
         recorder: Arc<dyn metrics::Recorder + Send + Sync>,
@@ -100,46 +99,14 @@ impl FacadeSink {
     }
 }
 
-macro_rules! delegate {
+macro_rules! sinks {
     ($($sink:ty),*) => {
         $(
             impl Sink for $sink {
-                #[inline]
-                fn open(&self, labels: &mut Labels) -> Handle {
-                    self.0.open(labels)
-                }
-
-                fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
-                    self.0.relabel(handle, later)
-                }
-
-                fn chunk(&self, handle: Handle, gap: Duration) {
-                    self.0.chunk(handle, gap);
-                }
-
-                #[inline]
-                fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
-                    self.0.close(handle, end, failure);
-                }
+                forward_sink!(self => self.0);
 
                 fn record(&self, observation: &Observation<'_>) {
                     self.0.record(observation);
-                }
-
-                fn abandon(&self, handle: Handle) {
-                    self.0.abandon(handle);
-                }
-
-                fn request_began(&self, request: InFlight<'_>) -> Handle {
-                    self.0.request_began(request)
-                }
-
-                fn request_ended(&self, handle: Handle) {
-                    self.0.request_ended(handle);
-                }
-
-                fn dropped(&self, reason: Dropped, what: &str) {
-                    self.0.backend().dropped(reason, what);
                 }
             }
 
@@ -152,7 +119,7 @@ macro_rules! delegate {
     };
 }
 
-delegate!(MetricsSink, FacadeSink);
+sinks!(MetricsSink, FacadeSink);
 
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,20 @@
-//! Series that exist from their first use on, and what it takes to make one.
+//! Creates series on their first use.
 
 use std::sync::OnceLock;
 
 use super::{Side, backend::Backend, series::SeriesSink};
 use crate::observation::Labels;
 
-/// Whose series they are and where others come from: what it takes to make one that is not there yet.
+/// The sink and the label set of an inference, from which a missing series is created.
 ///
-/// It fits two registers, so handing it on costs nothing.
+/// An `Origin` fits two registers, so passing it costs nothing.
 pub(super) struct Origin<'s, B: Backend> {
     sink: &'s SeriesSink<B>,
-    /// Of the label set, among those of inferences.
+    /// Number of the label set among the label sets of inferences.
     number: u32,
 }
 
-// Derived, they would ask the same of the backend.
+// A derive would require `B: Clone`.
 impl<B: Backend> Clone for Origin<'_, B> {
     fn clone(&self) -> Self {
         *self
@@ -43,8 +43,8 @@ impl<'s, B: Backend> Origin<'s, B> {
     }
 }
 
-/// A series that exists from its first use on. `find` takes what it needs from `origin`, and should hold no more
-/// than a number: what a closure holds is gathered before it is known whether it is needed.
+/// Returns a series, and creates it with `find` on its first use. `find` should read all data from `origin`: the captures
+/// of a closure are built even if the series exists.
 #[inline]
 pub(super) fn made<'p, 's, T, B: Backend>(
     place: &'p OnceLock<T>,

@@ -1,4 +1,4 @@
-//! One call of another server: its span, and what is known of it until it ends.
+//! The span of one outgoing HTTP request, and the state that is recorded in it when the response ends.
 
 use std::fmt::Display;
 
@@ -6,22 +6,22 @@ use bytes::Buf;
 use http::{HeaderMap, StatusCode};
 use tracing::{Span, field::Empty, info_span, record_all};
 
-use crate::middleware::{body::Watch, context};
+use crate::middleware::{body::BodyObserver, context};
 
-/// A call under way. Dropped before its end, it was given up.
+/// A request in progress. A call that is dropped before its end is recorded as cancelled.
 #[derive(Debug)]
 pub struct ClientCall {
     span: Span,
     request_bytes: Option<u64>,
     response_bytes: u64,
     status_code: Option<u16>,
-    end: End,
+    completion: Completion,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Completion {
     Open,
-    Whole,
+    Complete,
     Failed(&'static str),
 }
 
@@ -29,13 +29,14 @@ enum End {
 pub(super) struct Outgoing<'a> {
     pub(super) peer: &'a str,
     pub(super) method: &'a str,
-    /// Without credentials and query: either may hold secrets.
+    /// The address without credentials and query, which may hold secrets.
     pub(super) url: &'a (dyn Display + Sync),
     pub(super) bytes: Option<u64>,
 }
 
 impl ClientCall {
-    /// Opens the span of a call of a peer, and puts its context into the headers; `None` where nobody wants it.
+    /// Opens the span of an outgoing request, and injects its context into the headers; returns `None` if the span is
+    /// disabled.
     pub(super) fn begin(request: &Outgoing<'_>, headers: &mut HeaderMap) -> Option<Self> {
         let Outgoing {
             peer,
@@ -63,7 +64,7 @@ impl ClientCall {
             request_bytes,
             response_bytes: 0,
             status_code: None,
-            end: End::Open,
+            completion: Completion::Open,
         })
     }
 
@@ -71,27 +72,27 @@ impl ClientCall {
         &self.span
     }
 
-    /// The head of the answer is there.
-    pub(super) fn answered(&mut self, status: StatusCode) {
+    /// Handles the head of the response.
+    pub(super) fn on_response(&mut self, status: StatusCode) {
         self.status_code = Some(status.as_u16());
     }
 
-    /// There is no answer, for a reason of this class.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    /// Records that the request failed without a response, with this error class.
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
-    /// All of the answer is there.
+    /// Records that the response is complete.
     pub(super) fn complete(mut self) {
-        self.end = End::Whole;
+        self.completion = Completion::Complete;
     }
 
-    fn settle(&self) {
+    fn record_end(&self) {
         let status_code = self.status_code;
         let response_size = status_code.map(|_| self.response_bytes);
         let code = status_code.unwrap_or(0);
-        match self.end {
-            End::Whole if code >= 500 => {
+        match self.completion {
+            Completion::Complete if code >= 500 => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -101,7 +102,7 @@ impl ClientCall {
                     status = "error",
                 );
             }
-            End::Whole => {
+            Completion::Complete => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -110,7 +111,7 @@ impl ClientCall {
                     status = "success",
                 );
             }
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -124,7 +125,7 @@ impl ClientCall {
                     },
                 );
             }
-            End::Open => {
+            Completion::Open => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -136,7 +137,7 @@ impl ClientCall {
         }
     }
 
-    /// Bytes of the request's body, where they were known.
+    /// Returns the size of the request body in bytes, if it was known in advance.
     #[must_use]
     pub const fn request_bytes(&self) -> Option<u64> {
         self.request_bytes
@@ -145,31 +146,31 @@ impl ClientCall {
 
 impl Drop for ClientCall {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: Buf> Watch<D> for ClientCall {
+impl<D: Buf> BodyObserver<D> for ClientCall {
     fn span(&self) -> &Span {
         &self.span
     }
 
     fn set_polling(&mut self, _: bool) {}
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         false
     }
 
-    fn trailers(&mut self, _: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
         true
     }
 
-    fn whole(self) {
+    fn on_end(self) {
         self.complete();
     }
 
-    fn failed(self, class: &'static str) {
-        self.broke(class);
+    fn on_error(self, class: &'static str) {
+        self.fail(class);
     }
 }

@@ -1,4 +1,4 @@
-//! A layer for HTTP clients that are tower services: hyper-util's, say.
+//! The tower layer that monitors HTTP clients that are tower services, for example hyper-util's client.
 
 use std::{
     fmt,
@@ -14,9 +14,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{ClientCall, call::Outgoing};
-use crate::middleware::{body::MonitoredBody, class};
+use crate::middleware::{body::MonitoredBody, error_class};
 
-/// Watches the HTTP requests that a client sends to one server.
+/// Monitors the HTTP requests that a client sends to one server.
 #[derive(Clone, Debug)]
 #[must_use = "put it on a client"]
 pub struct HttpClientLayer {
@@ -24,7 +24,8 @@ pub struct HttpClientLayer {
 }
 
 impl HttpClientLayer {
-    /// Watches calls of this server: a name of yours, `openai`, from a small fixed set.
+    /// Monitors requests to `peer`: a name that you choose, such as `openai`, from a small fixed set, since it becomes
+    /// a label.
     pub fn new(peer: impl Into<Arc<str>>) -> Self {
         Self { peer: peer.into() }
     }
@@ -41,7 +42,7 @@ impl<S> Layer<S> for HttpClientLayer {
     }
 }
 
-/// A client whose requests are watched; made by [`HttpClientLayer`].
+/// A client whose requests are monitored; created by [`HttpClientLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpClient<S> {
     inner: S,
@@ -64,14 +65,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // Counted as it passes it would be a body of another type, and clients take one type only.
+        // Counting the bytes in transit would change the type of the body, and clients accept a single type.
         let size = request.body().size_hint().exact();
         let method = request.method().clone();
         let uri = request.uri().clone();
         let outgoing = Outgoing {
             peer: &self.peer,
             method: method.as_str(),
-            url: &Target(&uri),
+            url: &SanitizedUrl(&uri),
             bytes: size,
         };
         let call = ClientCall::begin(&outgoing, request.headers_mut());
@@ -84,7 +85,7 @@ where
 }
 
 pin_project! {
-    /// The answer of a server, on its way.
+    /// Resolves to the response of a monitored request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct HttpClientFuture<F> {
@@ -110,10 +111,10 @@ where
         };
         let call = this.call.take();
         Poll::Ready(match answer {
-            Ok(response) => Ok(watched(response, call)),
+            Ok(response) => Ok(monitor_response(response, call)),
             Err(error) => {
                 if let Some(call) = call {
-                    call.broke(class::of(&error));
+                    call.fail(error_class::classify(&error));
                 }
                 Err(error)
             }
@@ -121,15 +122,15 @@ where
     }
 }
 
-/// The answer with a body that is watched to its end.
-pub(super) fn watched<B: Body>(
+/// Wraps the body of a response, so that the call ends with the last byte.
+pub(super) fn monitor_response<B: Body>(
     response: Response<B>,
     call: Option<ClientCall>,
 ) -> Response<MonitoredBody<B, ClientCall>> {
     let status = response.status();
     response.map(|body| {
         let call = call.and_then(|mut call| {
-            call.answered(status);
+            call.on_response(status);
             if !body.is_end_stream() {
                 return Some(call);
             }
@@ -140,10 +141,10 @@ pub(super) fn watched<B: Body>(
     })
 }
 
-/// Where a request goes to.
-struct Target<'a>(&'a Uri);
+/// Displays the address of a request without credentials and query, which may hold secrets.
+struct SanitizedUrl<'a>(&'a Uri);
 
-impl fmt::Display for Target<'_> {
+impl fmt::Display for SanitizedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(uri) = self;
         if let Some(host) = uri.host() {
@@ -165,7 +166,10 @@ mod tests {
         let uri: Uri = "https://ann:s3cret@[::1]:8443/v1/chat?key=s3cret"
             .parse()
             .unwrap();
-        assert_eq!(Target(&uri).to_string(), "https://[::1]:8443/v1/chat");
-        assert_eq!(Target(&Uri::from_static("/v1?key=a")).to_string(), "/v1");
+        assert_eq!(SanitizedUrl(&uri).to_string(), "https://[::1]:8443/v1/chat");
+        assert_eq!(
+            SanitizedUrl(&Uri::from_static("/v1?key=a")).to_string(),
+            "/v1"
+        );
     }
 }

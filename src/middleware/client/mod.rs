@@ -1,9 +1,9 @@
-//! HTTP that is sent: a tower layer, and a `reqwest::Client` that is watched.
+//! Middleware for HTTP clients: a tower layer, and a monitored `reqwest::Client`.
 //!
-//! What is measured is the upstream server, by the name that you give it, never by its URL:
-//! `http_client_request_duration_seconds{server_address="openai",…}`, with what is in flight and the sizes of bodies
-//! beside it. An answer ends with the last byte of its body; one that is dropped before was `cancelled`. A transport
-//! that failed and a 5xx count in `errors_total{component="http_client"}`.
+//! Metrics identify the upstream server by the name that you give it, never by its URL:
+//! `http_client_request_duration_seconds{server_address="openai",…}`, together with the requests in flight and the
+//! sizes of bodies. A response ends with the last byte of its body; a response that is dropped earlier is `cancelled`.
+//! Failed transports and 5xx responses count in `errors_total{component="http_client"}`.
 //!
 //! ```no_run
 //! use llm_observatory::middleware::client::MonitoredClient;

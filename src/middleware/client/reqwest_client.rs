@@ -1,6 +1,6 @@
-//! `reqwest`: a client whose requests are watched, and whose answers are reqwest's own.
+//! Wraps a `reqwest::Client` so that its requests are monitored. Responses keep reqwest's own type.
 //!
-//! None of its TLS features is asked for: whether and how it speaks TLS is the application's to say.
+//! The dependency enables none of reqwest's TLS features: the application selects the TLS backend.
 
 use std::{fmt, sync::Arc};
 
@@ -8,13 +8,13 @@ use reqwest::{
     Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
 };
 
-use super::{ClientCall, call::Outgoing, layer::watched};
-use crate::middleware::class;
+use super::{ClientCall, call::Outgoing, layer::monitor_response};
+use crate::middleware::error_class;
 
-/// A `reqwest::Client` for one server, watched.
+/// A `reqwest::Client` for one server, whose requests are monitored.
 ///
-/// It gives and takes what `reqwest` does: requests are built as ever and only sent
-/// by [`send`](Self::send). Redirects are followed inside, and are one request.
+/// Requests are built with reqwest's own `RequestBuilder` and sent with [`send`](Self::send). A request with its
+/// redirects counts as one request.
 #[derive(Clone, Debug)]
 pub struct MonitoredClient {
     client: Client,
@@ -22,7 +22,8 @@ pub struct MonitoredClient {
 }
 
 impl MonitoredClient {
-    /// Watches calls of this server: a name of yours, `openai`, from a small fixed set.
+    /// Monitors requests to `peer`: a name that you choose, such as `openai`, from a small fixed set, since it becomes
+    /// a label.
     pub fn new(client: Client, peer: impl Into<Arc<str>>) -> Self {
         Self {
             client,
@@ -40,17 +41,17 @@ impl MonitoredClient {
         self.client.post(url)
     }
 
-    /// The client itself, for requests of other methods, and for those that are not to be watched.
+    /// Returns the wrapped client, for requests with other methods, and for requests that must not be monitored.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Sends a request that was built by any client, with that client.
+    /// Sends a request with the client that built it.
     ///
     /// # Errors
     ///
-    /// Those of `reqwest`.
+    /// Returns the errors of `reqwest`.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
         let (client, request) = request.build_split();
         self.send_with(&client, request?).await
@@ -60,7 +61,7 @@ impl MonitoredClient {
     ///
     /// # Errors
     ///
-    /// Those of `reqwest`.
+    /// Returns the errors of `reqwest`.
     pub async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
         self.send_with(&self.client, request).await
     }
@@ -70,7 +71,7 @@ impl MonitoredClient {
         client: &Client,
         mut request: Request,
     ) -> Result<Response, reqwest::Error> {
-        // A body that streams has no size that is known beforehand.
+        // The size of a streaming body is not known in advance.
         let size = match request.body() {
             None => Some(0),
             Some(body) => body.as_bytes().map(|bytes| bytes.len() as u64),
@@ -80,7 +81,7 @@ impl MonitoredClient {
         let outgoing = Outgoing {
             peer: &self.peer,
             method: method.as_str(),
-            url: &Target(&url),
+            url: &SanitizedUrl(&url),
             bytes: size,
         };
         let Some(call) = ClientCall::begin(&outgoing, request.headers_mut()) else {
@@ -88,22 +89,22 @@ impl MonitoredClient {
         };
         let sending = client.execute(request);
         match tracing::Instrument::instrument(sending, call.span().clone()).await {
-            Ok(response) => Ok(rebuilt(response, call)),
+            Ok(response) => Ok(monitor_reqwest_response(response, call)),
             Err(error) => {
-                call.broke(class::of(&error));
+                call.fail(error_class::classify(&error));
                 Err(error)
             }
         }
     }
 }
 
-/// The same answer, with a body that is watched to its end.
-fn rebuilt(response: Response, call: ClientCall) -> Response {
-    // On the way through http's type the URL is lost; this is how `reqwest` takes it back.
+/// Wraps the body of a response, so that the call ends with the last byte.
+fn monitor_reqwest_response(response: Response, call: ClientCall) -> Response {
+    // The conversion to `http::Response` drops the URL; this extension restores it.
     let url = http::Response::builder()
         .url(response.url().clone())
         .body(());
-    let mut response = watched(http::Response::<Body>::from(response), Some(call));
+    let mut response = monitor_response(http::Response::<Body>::from(response), Some(call));
     if let Ok(url) = url {
         let (parts, ()) = url.into_parts();
         response.extensions_mut().extend(parts.extensions);
@@ -111,10 +112,10 @@ fn rebuilt(response: Response, call: ClientCall) -> Response {
     Response::from(response.map(Body::wrap))
 }
 
-/// Where a request goes to.
-struct Target<'a>(&'a Url);
+/// Displays the address of a request without credentials and query, which may hold secrets.
+struct SanitizedUrl<'a>(&'a Url);
 
-impl fmt::Display for Target<'_> {
+impl fmt::Display for SanitizedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(url) = self;
         write!(

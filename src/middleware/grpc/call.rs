@@ -1,18 +1,18 @@
-//! One call: its span, and what is known of it until it ends.
+//! The span of one gRPC call, and the state that is recorded in it when the call ends.
 
 use http::{HeaderMap, Response, StatusCode};
 use tracing::{Span, field::Empty, info_span, record_all};
 
 use super::frames::{Frames, Messages};
 use crate::{
-    middleware::{body::Watch, context},
+    middleware::{body::BodyObserver, context},
     observation::RpcStatus,
 };
 
-/// What the conventions call a method that the server does not know.
+/// The semantic conventions' value for a method that the server does not implement.
 const UNKNOWN_METHOD: &str = "_OTHER";
 
-/// A call under way. Dropped before its end, its caller left.
+/// A call in progress. A call that is dropped before its end is recorded as cancelled by the caller.
 #[derive(Debug)]
 pub struct Call {
     span: Span,
@@ -22,13 +22,13 @@ pub struct Call {
     response_messages: u64,
     frames: Frames,
     status: Option<RpcStatus>,
-    /// Somebody works on it: then its method is one that there is.
+    /// Whether the service was pending, which shows that it implements the method.
     was_pending: bool,
     is_polling: bool,
-    end: End,
+    completion: Completion,
 }
 
-/// Served here, or called elsewhere.
+/// The side of a call that this process is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Server,
@@ -36,13 +36,13 @@ enum Side {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+enum Completion {
     Open,
-    Whole,
+    Complete,
     Failed(&'static str),
 }
 
-/// The fields of a call's span, on both sides.
+/// Opens the span of a call, with the fields of both sides.
 macro_rules! call_span {
     ($kind:literal, $method:expr, $($peer:tt)*) => {
         info_span!(
@@ -65,7 +65,7 @@ macro_rules! call_span {
 }
 
 impl Call {
-    /// Opens the span of a call that is served; `None` where nobody wants it.
+    /// Opens the span of an incoming call; returns `None` if the span is disabled.
     pub(super) fn serve(path: &str, scheme: Option<&str>, headers: &HeaderMap) -> Option<Self> {
         let method = method(path);
         let scheme = scheme.unwrap_or("http");
@@ -74,7 +74,8 @@ impl Call {
         Self::new(span, Side::Server)
     }
 
-    /// Opens the span of a call of `peer`, and puts its context into the headers; `None` where nobody wants it.
+    /// Opens the span of an outgoing call to `peer`, and injects its context into the headers; returns `None` if the
+    /// span is disabled.
     pub(super) fn send(peer: &str, path: &str, headers: &mut HeaderMap) -> Option<Self> {
         let method = method(path);
         let span = call_span!("client", method, peer.service = peer,);
@@ -93,7 +94,7 @@ impl Call {
             status: None,
             was_pending: false,
             is_polling: false,
-            end: End::Open,
+            completion: Completion::Open,
         })
     }
 
@@ -101,67 +102,73 @@ impl Call {
         &self.span
     }
 
-    /// What counts the messages of the request.
+    /// Returns the counter of the request's messages.
     pub(super) fn request_counter(&self) -> Messages {
         self.request.clone()
     }
 
-    pub(super) const fn polling(&mut self, is_polling: bool) {
+    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
         self.is_polling = is_polling;
     }
 
-    pub(super) const fn pending(&mut self) {
+    pub(super) const fn mark_pending(&mut self) {
         self.was_pending = true;
     }
 
-    /// The head of the answer is there; `None` where that was all.
-    pub(super) fn answered<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
+    /// Handles the head of the response; returns `None` if the call ends with it.
+    pub(super) fn on_response<B: http_body::Body>(
+        mut self,
+        response: &Response<B>,
+    ) -> Option<Self> {
         if response.status() != StatusCode::OK {
-            self.status = Some(of_http(response.status()));
+            self.status = Some(status_from_http(response.status()));
         }
-        let said = status_of(response.headers());
-        self.status = said.or(self.status);
-        if self.side == Side::Server && said == Some(RpcStatus::Unimplemented) {
+        let header_status = status_of(response.headers());
+        self.status = header_status.or(self.status);
+        if self.side == Side::Server && header_status == Some(RpcStatus::Unimplemented) {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
-        // The status among the headers: there is nothing to come.
-        if said.is_some() || response.body().is_end_stream() {
-            self.end = End::Whole;
+        // A status in the headers is a trailers-only response: no body follows.
+        if header_status.is_some() || response.body().is_end_stream() {
+            self.completion = Completion::Complete;
             return None;
         }
         self.was_pending = true;
         Some(self)
     }
 
-    /// There is no answer, for a reason of this class.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    /// Records that the call failed without a response, with this error class.
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
-    fn settle(&self) {
+    fn record_end(&self) {
         let has_panicked = self.is_polling || std::thread::panicking();
-        if self.side == Side::Server && matches!(self.end, End::Open) && !self.was_pending {
+        if self.side == Side::Server
+            && matches!(self.completion, Completion::Open)
+            && !self.was_pending
+        {
             self.span.record("rpc.method", UNKNOWN_METHOD);
         }
-        let (status, error_type, outcome) = match self.end {
-            // A stream that ends without a status is broken, says gRPC.
-            End::Whole => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
-            End::Failed("timeout") => (
+        let (status, error_type, outcome) = match self.completion {
+            // gRPC: a stream that ends without a status has failed with `UNKNOWN`.
+            Completion::Complete => (self.status.unwrap_or(RpcStatus::Unknown), None, None),
+            Completion::Failed("timeout") => (
                 RpcStatus::DeadlineExceeded,
                 Some("timeout"),
                 Some("timeout"),
             ),
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 let status = match self.side {
                     Side::Server => RpcStatus::Unknown,
                     Side::Client => RpcStatus::Unavailable,
                 };
                 (self.status.unwrap_or(status), Some(class), Some("error"))
             }
-            End::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
-            End::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
+            Completion::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
+            Completion::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
         };
-        // To a caller, what is the server's fault is a failure of the call, as a 5xx is.
+        // For the client, a fault of the server is a failed call, as a 5xx response is.
         let is_faulty = self.side == Side::Client && status.http_status() >= 500;
         let faulty = is_faulty.then_some("error");
         let (received, sent) = match self.side {
@@ -184,11 +191,11 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: AsRef<[u8]>> Watch<D> for Call {
+impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
     fn span(&self) -> &Span {
         &self.span
     }
@@ -197,28 +204,28 @@ impl<D: AsRef<[u8]>> Watch<D> for Call {
         self.is_polling = is_polling;
     }
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         let bytes = data.as_ref();
         self.response_bytes += bytes.len() as u64;
         self.response_messages += self.frames.count(bytes);
         false
     }
 
-    fn trailers(&mut self, trailers: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, trailers: &HeaderMap) -> bool {
         self.status = status_of(trailers).or(self.status);
         true
     }
 
-    fn whole(mut self) {
-        self.end = End::Whole;
+    fn on_end(mut self) {
+        self.completion = Completion::Complete;
     }
 
-    fn failed(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    fn on_error(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 }
 
-/// `package.Service/Method` of a path that has this form.
+/// Returns `package.Service/Method` if the path has this form, or else `_OTHER`.
 fn method(path: &str) -> &str {
     let method = path.strip_prefix('/').unwrap_or(path);
     match method.split_once('/') {
@@ -234,8 +241,8 @@ fn status_of(headers: &HeaderMap) -> Option<RpcStatus> {
     Some(RpcStatus::parse(status).unwrap_or(RpcStatus::Unknown))
 }
 
-/// What gRPC's `http-grpc-status-mapping` makes of an answer that is none of gRPC's.
-const fn of_http(status: StatusCode) -> RpcStatus {
+/// Maps the HTTP status of a response without a gRPC status, by gRPC's `http-grpc-status-mapping`.
+const fn status_from_http(status: StatusCode) -> RpcStatus {
     match status.as_u16() {
         400 => RpcStatus::Internal,
         401 => RpcStatus::Unauthenticated,

@@ -1,4 +1,4 @@
-//! The layer for a client.
+//! The tower layer that monitors the calls of a tonic client.
 
 use std::{
     sync::Arc,
@@ -13,7 +13,7 @@ use tower_service::Service;
 use super::{Call, GrpcFuture};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
-/// Watches the gRPC calls of one server; for the channel that a tonic client is made of.
+/// Monitors the gRPC calls to one server. Apply this layer to the channel of a tonic client.
 #[derive(Clone, Debug)]
 #[must_use = "put it on a channel"]
 pub struct GrpcClientLayer {
@@ -21,7 +21,7 @@ pub struct GrpcClientLayer {
 }
 
 impl GrpcClientLayer {
-    /// Watches calls of this server: a name of yours, from a small fixed set.
+    /// Monitors calls to `peer`: a name that you choose from a small fixed set, since it becomes a label.
     pub fn new(peer: impl Into<Arc<str>>) -> Self {
         Self { peer: peer.into() }
     }
@@ -38,7 +38,7 @@ impl<S> Layer<S> for GrpcClientLayer {
     }
 }
 
-/// A channel whose calls are watched; made by [`GrpcClientLayer`].
+/// A channel whose calls are monitored; created by [`GrpcClientLayer`].
 #[derive(Clone, Debug)]
 pub struct GrpcClient<S> {
     inner: S,

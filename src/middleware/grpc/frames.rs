@@ -1,26 +1,27 @@
-//! Counts gRPC's messages in bytes that pass, wherever they are cut. Content is skipped, never looked at.
+//! Counts the gRPC messages of a body from the length prefixes of its frames, wherever the body is split into chunks.
+//! The content of messages is skipped.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use crate::middleware::body::Count;
+use crate::middleware::body::BodyCounter;
 
-/// A flag that says whether it is compressed, and its length.
+/// The length of a message's prefix: the compression flag and the length of the message.
 const HEADER_BYTES: usize = 5;
 
-/// Where in the stream of messages the bytes are.
+/// The position of a parser in a stream of length-prefixed messages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frames {
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
-    /// Bytes of the current message that have not come.
+    /// Bytes of the current message that have not arrived.
     missing: u64,
 }
 
 impl Frames {
-    /// Takes bytes; how many messages began in them, as far as their header is whole.
+    /// Parses the next bytes; returns the number of prefixes that were completed in them.
     pub(super) fn count(&mut self, mut bytes: &[u8]) -> u64 {
         let mut messages = 0;
         loop {
@@ -47,7 +48,7 @@ impl Frames {
     }
 }
 
-/// Counts what a request's body holds.
+/// Counts the bytes and messages of a request body. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Messages {
     counts: Arc<Counts>,
@@ -61,21 +62,21 @@ struct Counts {
 }
 
 impl Messages {
-    /// Bytes so far.
+    /// Bytes that were counted.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.counts.bytes.load(Relaxed)
     }
 
-    /// Messages so far.
+    /// Messages that were counted.
     #[must_use]
     pub fn messages(&self) -> u64 {
         self.counts.messages.load(Relaxed)
     }
 }
 
-impl<D: AsRef<[u8]>> Count<D> for Messages {
-    fn data(&mut self, data: &D) {
+impl<D: AsRef<[u8]>> BodyCounter<D> for Messages {
+    fn on_data(&mut self, data: &D) {
         let bytes = data.as_ref();
         let messages = self.frames.count(bytes);
         self.counts.bytes.fetch_add(bytes.len() as u64, Relaxed);

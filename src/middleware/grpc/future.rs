@@ -1,4 +1,4 @@
-//! The answer, on its way.
+//! The future of the response to a monitored call.
 
 use std::{
     pin::Pin,
@@ -10,10 +10,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::Call;
-use crate::middleware::{body::MonitoredBody, class};
+use crate::middleware::{body::MonitoredBody, error_class};
 
 pin_project! {
-    /// The answer to a call that is watched.
+    /// Resolves to the response of a monitored call.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct GrpcFuture<F> {
@@ -45,25 +45,25 @@ where
                 .poll(context)
                 .map_ok(|response| response.map(|body| MonitoredBody::new(body, None)));
         };
-        call.polling(true);
+        call.mark_polling(true);
         let polled = {
             let _entered = call.span().enter();
             this.inner.poll(context)
         };
-        call.polling(false);
+        call.mark_polling(false);
         let Poll::Ready(answer) = polled else {
-            call.pending();
+            call.mark_pending();
             return Poll::Pending;
         };
         let call = this.call.take();
         Poll::Ready(match answer {
             Ok(response) => {
-                let call = call.and_then(|call| call.answered(&response));
+                let call = call.and_then(|call| call.on_response(&response));
                 Ok(response.map(|body| MonitoredBody::new(body, call)))
             }
             Err(error) => {
                 if let Some(call) = call {
-                    call.broke(class::of(&error));
+                    call.fail(error_class::classify(&error));
                 }
                 Err(error)
             }

@@ -1,4 +1,4 @@
-//! gRPC, served and called, with tonic: unary and streaming both ways.
+//! Middleware for tonic servers and clients, for unary and streaming calls.
 //!
 //! ```no_run
 //! use llm_observatory::middleware::grpc::{GrpcClientLayer, GrpcMonitorLayer};
@@ -12,13 +12,14 @@
 //! # }
 //! ```
 //!
-//! A call is an HTTP request whose route is its method and whose status code is the one that says the same as its
-//! gRPC status (`google/rpc/code.proto`), so rules and panels for HTTP hold for it too; beside that stand the
-//! conventions' `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds` with gRPC's own status, and
-//! `grpc_messages_total`. The status is that of the trailers. A call whose client leaves is `CANCELLED`.
+//! A call is recorded as an HTTP request: its route is the gRPC method, and its status code is the HTTP code that
+//! `google/rpc/code.proto` gives for the gRPC status. Rules and panels for HTTP therefore cover gRPC calls. The metrics
+//! of the semantic conventions, `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, carry the
+//! gRPC status itself, and `grpc_messages_total` counts messages. The status is taken from the trailers. A call whose
+//! client disconnects is recorded as `CANCELLED`.
 //!
-//! A method that the server does not have, `UNIMPLEMENTED` without any message, is `_OTHER`, its route `unmatched`:
-//! anyone can think of names.
+//! A method that the server does not implement (`UNIMPLEMENTED` without any message) is recorded as `_OTHER` with the
+//! route `unmatched`, since a client can send any number of invented method names.
 
 mod call;
 mod client;

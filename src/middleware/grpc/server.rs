@@ -1,4 +1,4 @@
-//! The layer for a server.
+//! The tower layer that monitors the calls to a tonic server.
 
 use std::task::{Context, Poll};
 
@@ -10,7 +10,7 @@ use tower_service::Service;
 use super::{Call, GrpcFuture, Messages};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
-/// Watches the gRPC calls that a server answers; for `tonic::transport::Server::layer`.
+/// Monitors the gRPC calls that a server handles, for `tonic::transport::Server::layer`.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "put it on a server"]
 pub struct GrpcMonitorLayer {
@@ -18,7 +18,7 @@ pub struct GrpcMonitorLayer {
 }
 
 impl GrpcMonitorLayer {
-    /// Watches every call.
+    /// Monitors every call.
     pub const fn new() -> Self {
         Self { _private: () }
     }
@@ -32,7 +32,7 @@ impl<S> Layer<S> for GrpcMonitorLayer {
     }
 }
 
-/// A server whose calls are watched; made by [`GrpcMonitorLayer`].
+/// A service whose calls are monitored; created by [`GrpcMonitorLayer`].
 #[derive(Clone, Debug)]
 pub struct GrpcMonitor<S> {
     inner: S,

@@ -1,4 +1,4 @@
-//! Counts the bytes of a request's body, while its span is elsewhere.
+//! Counts the bytes of a request body.
 
 use std::sync::{
     Arc,
@@ -7,22 +7,22 @@ use std::sync::{
 
 use bytes::Buf;
 
-use crate::middleware::body::Count;
+use crate::middleware::body::BodyCounter;
 
-/// Counts what a request's body holds.
+/// Counts the bytes of a request body. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes(Arc<AtomicU64>);
 
 impl Bytes {
-    /// So many so far.
+    /// Returns the bytes that were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-impl<D: Buf> Count<D> for Bytes {
-    fn data(&mut self, data: &D) {
+impl<D: Buf> BodyCounter<D> for Bytes {
+    fn on_data(&mut self, data: &D) {
         self.0.fetch_add(data.remaining() as u64, Relaxed);
     }
 }

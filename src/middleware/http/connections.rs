@@ -1,4 +1,4 @@
-//! Connections: how many are open, by a wrapper around what makes a service for each.
+//! Counts open connections by wrapping the make-service of a server.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::instrument::ConnectionGuard;
 
-/// Counts open connections, around a make-service: what gives each connection a service of its own.
+/// Counts open connections. Wraps a make-service: the service that creates a service for each connection.
 ///
 /// ```no_run
 /// use axum::{Router, ServiceExt as _, routing::get};
@@ -30,7 +30,7 @@ pub struct MonitorConnections<M> {
 }
 
 impl<M> MonitorConnections<M> {
-    /// Counts the connections that `make` is asked for, as this type: `http`, say.
+    /// Counts the connections that `make` creates services for, under this connection type, for example `http`.
     pub const fn new(make: M, connection_type: &'static str) -> Self {
         Self {
             make,
@@ -57,7 +57,7 @@ impl<M: Service<T>, T> Service<T> for MonitorConnections<M> {
 }
 
 pin_project! {
-    /// The service of one connection, on its way.
+    /// Resolves to the service of one connection.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct ConnectedFuture<F> {
@@ -78,7 +78,7 @@ impl<F: Future<Output = Result<S, E>>, S, E> Future for ConnectedFuture<F> {
     }
 }
 
-/// The service of one connection; the connection counts as open while it, or a clone of it, lives.
+/// The service of one connection. The connection counts as open until the last clone of this service is dropped.
 #[derive(Clone, Debug)]
 pub struct Connected<S> {
     inner: S,

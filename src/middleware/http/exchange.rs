@@ -1,4 +1,4 @@
-//! One exchange: its span, and what is known of it until it ends.
+//! The span of one HTTP request, and the state that is recorded in it when the response ends.
 
 use std::sync::Arc;
 
@@ -13,47 +13,48 @@ use tracing::{
 };
 
 use super::{Bytes, headers::Captured, layer::Shared};
-use crate::middleware::{body::Watch, context};
+use crate::middleware::{body::BodyObserver, context};
 
-/// nginx's code for a client that left before it was answered.
+/// nginx's status code for a client that disconnected before the response was complete.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// An exchange under way. Dropped before its end, its client left.
+/// A request and its response, in progress. An exchange that is dropped before its end is recorded as cancelled by the
+/// client.
 #[derive(Debug)]
 pub struct Exchange {
     span: Span,
     request_bytes: Option<Bytes>,
     response_bytes: u64,
-    /// Bytes after which nobody asks for more.
+    /// The length of the response body, after which the server polls the body no more.
     expected_bytes: Option<u64>,
     status_code: Option<u16>,
     is_head: bool,
     is_polling: bool,
-    end: End,
-    /// Headers are captured.
+    completion: Completion,
+    /// The options of header capture; `None` if headers are not captured.
     capturing: Option<Arc<Shared>>,
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug)]
-enum End {
-    /// Not yet: dropped now, its client left.
+enum Completion {
+    /// Not ended. If the exchange is dropped in this state, the client disconnected.
     Open,
-    /// With the last byte.
-    Whole,
-    /// With an error of this class.
+    /// Ended with the last byte.
+    Complete,
+    /// Ended with an error of this class.
     Failed(&'static str),
 }
 
 impl Exchange {
-    /// Opens the span of a request; `None` where nobody wants it.
+    /// Opens the span of a request; returns `None` if the span is disabled.
     pub(super) fn begin(
         request: &request::Parts,
         has_no_body: bool,
         shared: &Arc<Shared>,
     ) -> Option<Self> {
         let options = &shared.options;
-        let is_sampled = shared.sampler.takes_next(options.sampling);
+        let is_sampled = shared.sampler.samples_next(options.sampling);
         let method = request.method.as_str();
         let route = request
             .extensions
@@ -66,7 +67,7 @@ impl Exchange {
             error.r#type = Empty,
             http.request.method = method,
             http.route = route,
-            // Behind the route, which is what sampling rules go by where there is one.
+            // After the route: sampling rules match the first of the two fields that exists.
             url.path = request.uri.path(),
             url.scheme = request.uri.scheme_str().unwrap_or("http"),
             http.request.body.size = Empty,
@@ -83,7 +84,7 @@ impl Exchange {
         context::extract(&span, &request.headers, is_sampled);
         let capturing = (options.captures_headers && is_sampled).then(|| shared.clone());
         if let Some(shared) = &capturing {
-            let headers = printed(shared, &request.headers);
+            let headers = captured(shared, &request.headers);
             span.record("http.request.headers", display(headers));
         }
         Some(Self {
@@ -94,12 +95,12 @@ impl Exchange {
             status_code: None,
             is_head: request.method == Method::HEAD,
             is_polling: false,
-            end: End::Open,
+            completion: Completion::Open,
             capturing,
         })
     }
 
-    /// What counts the request's body; `None` where it has none.
+    /// Returns the counter of the request body; `None` if the request has no body.
     pub(super) fn request_counter(&self) -> Option<Bytes> {
         self.request_bytes.clone()
     }
@@ -108,41 +109,41 @@ impl Exchange {
         &self.span
     }
 
-    pub(super) const fn polling(&mut self, is_polling: bool) {
+    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
         self.is_polling = is_polling;
     }
 
-    /// The head of the answer is there; `None` where that was all.
-    pub(super) fn answered<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    /// Handles the head of the response; returns `None` if the response ends with it.
+    pub(super) fn on_response<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         let status = response.status();
         self.status_code = Some(status.as_u16());
         if let Some(shared) = &self.capturing {
-            let headers = printed(shared, response.headers());
+            let headers = captured(shared, response.headers());
             self.span.record("http.response.headers", display(headers));
         }
         let body = response.body();
-        // A server that knows the length sends so much, and does not ask whether that was all.
+        // A server that knows the length of the body does not poll for its end.
         self.expected_bytes = content_length(response.headers()).or(body.size_hint().exact());
         let is_empty = body.is_end_stream() || self.expected_bytes == Some(0);
         if is_empty || self.is_head || has_no_body(status) {
-            self.end = End::Whole;
+            self.completion = Completion::Complete;
             return None;
         }
         Some(self)
     }
 
-    /// The service failed before it had an answer.
-    pub(super) fn broke(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    /// Records that the service failed without a response, with this error class.
+    pub(super) fn fail(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 
-    /// Records how it went. Its span closes next.
-    fn settle(&self) {
+    /// Records the end of the exchange in its span, which closes next.
+    fn record_end(&self) {
         let request_size = self.request_bytes.as_ref().map_or(0, Bytes::count);
         let response_size = self.response_bytes;
         let has_panicked = self.is_polling || std::thread::panicking();
-        match self.end {
-            End::Whole => {
+        match self.completion {
+            Completion::Complete => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -151,14 +152,14 @@ impl Exchange {
                     http.response.status_code = self.status_code,
                 );
             }
-            End::Failed(class) => {
+            Completion::Failed(class) => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
                     error.r#type = class,
                     http.request.body.size = request_size,
                     http.response.body.size = response_size,
-                    // Without an answer, the status says what kind of failure it was.
+                    // Without a response, `status` carries the kind of the failure.
                     http.response.status_code = self.status_code,
                     status = if class == "timeout" {
                         "timeout"
@@ -167,8 +168,8 @@ impl Exchange {
                     },
                 );
             }
-            // The Layer saw the panic go through the span.
-            End::Open if has_panicked => {
+            // The Layer detects the panic itself when the span closes during unwinding.
+            Completion::Open if has_panicked => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -178,7 +179,7 @@ impl Exchange {
                     status = "error",
                 );
             }
-            End::Open => {
+            Completion::Open => {
                 record_all!(
                     self.span,
                     observatory.ended = true,
@@ -194,11 +195,11 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.settle();
+        self.record_end();
     }
 }
 
-impl<D: Buf> Watch<D> for Exchange {
+impl<D: Buf> BodyObserver<D> for Exchange {
     fn span(&self) -> &Span {
         &self.span
     }
@@ -207,26 +208,26 @@ impl<D: Buf> Watch<D> for Exchange {
         self.is_polling = is_polling;
     }
 
-    fn data(&mut self, data: &D) -> bool {
+    fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         self.expected_bytes
             .is_some_and(|expected| self.response_bytes >= expected)
     }
 
-    fn trailers(&mut self, _: &HeaderMap) -> bool {
+    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
         true
     }
 
-    fn whole(mut self) {
-        self.end = End::Whole;
+    fn on_end(mut self) {
+        self.completion = Completion::Complete;
     }
 
-    fn failed(mut self, class: &'static str) {
-        self.end = End::Failed(class);
+    fn on_error(mut self, class: &'static str) {
+        self.completion = Completion::Failed(class);
     }
 }
 
-fn printed<'h>(shared: &'h Shared, headers: &'h HeaderMap) -> Captured<'h> {
+fn captured<'h>(shared: &'h Shared, headers: &'h HeaderMap) -> Captured<'h> {
     Captured {
         headers,
         redacted: &shared.options.redacted_headers,
@@ -242,7 +243,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// Statuses whose body, if there is one, is not sent.
+/// Whether responses with this status never have a body.
 fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

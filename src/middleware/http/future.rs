@@ -1,4 +1,4 @@
-//! The future: the answer, on its way.
+//! The future of the response to a monitored request.
 
 use std::{
     pin::Pin,
@@ -10,16 +10,16 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::Exchange;
-use crate::middleware::{body::MonitoredBody, class};
+use crate::middleware::{body::MonitoredBody, error_class};
 
 pin_project! {
-    /// The answer to a request that is watched.
+    /// Resolves to the response of a monitored request.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct HttpFuture<F> {
         #[pin]
         inner: F,
-        // Dropped after the handler, which may still have something to say.
+        // Declared after `inner`, so that it is dropped after the handler, which may still record fields of the span.
         exchange: Option<Exchange>,
     }
 }
@@ -46,22 +46,22 @@ where
                 .poll(context)
                 .map_ok(|response| response.map(|body| MonitoredBody::new(body, None)));
         };
-        exchange.polling(true);
+        exchange.mark_polling(true);
         let polled = {
             let _entered = exchange.span().enter();
             this.inner.poll(context)
         };
-        exchange.polling(false);
+        exchange.mark_polling(false);
         let answer = ready!(polled);
         let exchange = this.exchange.take();
         Poll::Ready(match answer {
             Ok(response) => {
-                let exchange = exchange.and_then(|exchange| exchange.answered(&response));
+                let exchange = exchange.and_then(|exchange| exchange.on_response(&response));
                 Ok(response.map(|body| MonitoredBody::new(body, exchange)))
             }
             Err(error) => {
                 if let Some(exchange) = exchange {
-                    exchange.broke(class::of(&error));
+                    exchange.fail(error_class::classify(&error));
                 }
                 Err(error)
             }

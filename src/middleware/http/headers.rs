@@ -1,14 +1,14 @@
-//! Headers as a field of a span: bounded, and without secrets.
+//! Formats headers as a span field: limited in size, with secrets masked.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers that are printed at most, and bytes of each value.
-const MOST_HEADERS: usize = 64;
-const MOST_VALUE_BYTES: usize = 256;
+/// The maximum number of captured headers, and the maximum length of each value in bytes.
+const MAX_HEADERS: usize = 64;
+const MAX_VALUE_BYTES: usize = 256;
 
-/// Headers that print as `name: value` lines.
+/// Displays headers as `name: value` lines.
 pub(super) struct Captured<'h> {
     pub(super) headers: &'h HeaderMap,
     pub(super) redacted: &'h [HeaderName],
@@ -16,13 +16,13 @@ pub(super) struct Captured<'h> {
 
 impl fmt::Display for Captured<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.headers.iter().take(MOST_HEADERS) {
+        for (name, value) in self.headers.iter().take(MAX_HEADERS) {
             if is_secret(name, value) || self.redacted.contains(name) {
                 writeln!(f, "{name}: ***")?;
                 continue;
             }
             let bytes = value.as_bytes();
-            let cut = bytes.get(..MOST_VALUE_BYTES).unwrap_or(bytes);
+            let cut = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
             writeln!(f, "{name}: {}", cut.escape_ascii())?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The layer.
+//! The tower layer that monitors HTTP requests.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use tower_layer::Layer;
 
 use super::{HttpMonitor, HttpOptions, options::Sampler};
 
-/// Watches the HTTP requests that a service serves.
+/// Monitors the HTTP requests that a service handles.
 ///
-/// Put it on an axum `Router` with `.layer(…)`, after its routes; or on any tower service for `http` requests. It asks
-/// only that the service takes a body of any type, as axum does.
+/// Apply it to an axum `Router` with `.layer(…)`, after the routes are added, or to any tower service for `http`
+/// requests. The service must accept a request body of any type, as axum does.
 #[derive(Clone, Debug)]
 #[must_use = "put it on a router or a service"]
 pub struct HttpMonitorLayer {
     shared: Arc<Shared>,
 }
 
-/// What all services of a layer share.
+/// The state that all services of a layer share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) options: HttpOptions,
@@ -24,12 +24,12 @@ pub(super) struct Shared {
 }
 
 impl HttpMonitorLayer {
-    /// Watches every request.
+    /// Monitors every request.
     pub fn new() -> Self {
         Self::with_options(HttpOptions::default())
     }
 
-    /// Watches as the options say.
+    /// Monitors requests with these options.
     pub fn with_options(options: HttpOptions) -> Self {
         let sampler = Sampler::default();
         Self {

@@ -1,4 +1,4 @@
-//! HTTP that is served: a layer for axum and everything tower.
+//! Middleware for HTTP servers: a layer for axum routers and other tower services.
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
@@ -9,12 +9,14 @@
 //!     .layer(HttpMonitorLayer::new());
 //! ```
 //!
-//! The route is axum's matched path, which is there for a layer put on the router itself, as above; around a service
-//! that knows no routes, every request is `unmatched`. Never is it the raw path: 100,000 of them are one series.
+//! The route is axum's matched path, which a layer sees if it is applied to the router itself, as above. Around a
+//! service without routes, every request has the route `unmatched`. The raw path is never used as the route: 100,000
+//! distinct paths would otherwise be 100,000 series.
 //!
-//! Duration and sizes are those of the whole exchange, to the last byte of the response body. A client that leaves
-//! before is `499`, nginx's code for it, with the bytes that were sent; a handler that panics is `500` with the error
-//! type `panic`; a body that fails keeps the status code that went out before it, and counts as an error.
+//! Duration and sizes cover the whole exchange, up to the last byte of the response body. A client that disconnects
+//! earlier is recorded with the status code `499`, as nginx does, and with the bytes that were sent. A handler that
+//! panics is recorded with `500` and the error type `panic`. A response body that fails keeps the status code that was
+//! already sent, and counts as an error.
 
 mod bytes;
 mod connections;

@@ -1,4 +1,4 @@
-//! What the HTTP middleware does with which requests.
+//! Options of the HTTP middleware: excluded paths, sampling, and captured headers.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,9 +9,9 @@ use http::HeaderName;
 pub struct Sampling(f64);
 
 impl Sampling {
-    /// Every request.
+    /// Selects every request.
     pub const ALL: Self = Self(1.0);
-    /// No request.
+    /// Selects no request.
     pub const NONE: Self = Self(0.0);
 
     /// Returns `None` unless `share` lies in `0.0..=1.0`.
@@ -20,9 +20,9 @@ impl Sampling {
         (0.0..=1.0).contains(&share).then_some(Self(share))
     }
 
-    /// Whether the request with this number is one of them. Numbers in a row are spread as dice would.
-    fn takes(self, number: u64) -> bool {
-        // splitmix64, and 53 bits of it as a number from 0 to 1.
+    /// Whether the request with this sequence number is selected. Consecutive numbers are selected independently.
+    fn selects(self, number: u64) -> bool {
+        // The upper 53 bits of splitmix64, as a fraction of 2^53.
         let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -31,7 +31,7 @@ impl Sampling {
     }
 }
 
-/// What the HTTP middleware does with which requests.
+/// Options of the HTTP middleware.
 ///
 /// ```
 /// use llm_observatory::middleware::http::{HttpOptions, Sampling};
@@ -44,14 +44,16 @@ impl Sampling {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// Paths that are neither counted nor traced: `/health`, or `/internal/*` for all below. Default: none.
+    /// Paths that are neither counted nor traced: `/health`, or `/internal/*` for all paths below `/internal`.
+    /// Default: none.
     pub excluded_paths: Vec<String>,
-    /// Share of requests that are traced and whose headers are captured. All are counted. Default: all.
+    /// Share of requests that are traced and whose headers are captured. Every request is counted. Default: all.
     pub sampling: Sampling,
-    /// Whether headers become fields of the span; never labels. Default: no.
+    /// Whether headers are captured as fields of the span. Headers are never labels. Default: false.
     pub captures_headers: bool,
-    /// Headers whose value is never captured, beside those that are known to carry secrets (`authorization`, `cookie`,
-    /// `x-api-key`, whatever has `token`, `secret`, `password` or `key` in its name). Default: none.
+    /// Headers whose values are never captured, in addition to the headers that are known to carry secrets
+    /// (`authorization`, `cookie`, `x-api-key`, and every name that contains `token`, `secret`, `password` or `key`).
+    /// Default: none.
     pub redacted_headers: Vec<HeaderName>,
 }
 
@@ -67,7 +69,7 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
-    /// Leaves a path out: `/health`, or `/internal/*` for all below.
+    /// Excludes a path: `/health`, or `/internal/*` for all paths below `/internal`.
     #[must_use]
     pub fn with_excluded_path(mut self, path: impl Into<String>) -> Self {
         self.excluded_paths.push(path.into());
@@ -81,14 +83,14 @@ impl HttpOptions {
         self
     }
 
-    /// Makes headers fields of the span, as far as they carry no secret.
+    /// Captures headers as fields of the span, with secrets masked.
     #[must_use]
     pub const fn with_captured_headers(mut self) -> Self {
         self.captures_headers = true;
         self
     }
 
-    /// Keeps the value of one more header out.
+    /// Excludes the value of a header from capture.
     #[must_use]
     pub fn with_redacted_header(mut self, name: HeaderName) -> Self {
         self.redacted_headers.push(name);
@@ -107,7 +109,7 @@ impl HttpOptions {
     }
 }
 
-/// Decides about requests, one after the other.
+/// Draws a sampling decision for each request.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
     requests: AtomicU64,
@@ -115,12 +117,12 @@ pub(super) struct Sampler {
 
 impl Sampler {
     /// Whether the next request is sampled.
-    pub(super) fn takes_next(&self, sampling: Sampling) -> bool {
-        // Without a share to take there is nothing to count.
+    pub(super) fn samples_next(&self, sampling: Sampling) -> bool {
+        // If every request is sampled, the sequence number is not needed.
         if sampling == Sampling::ALL {
             return true;
         }
-        sampling.takes(self.requests.fetch_add(1, Relaxed))
+        sampling.selects(self.requests.fetch_add(1, Relaxed))
     }
 }
 
@@ -146,7 +148,9 @@ mod tests {
         for share in [0.0, 0.1, 0.5, 1.0] {
             let sampler = Sampler::default();
             let sampling = Sampling::new(share).unwrap();
-            let taken = (0..10_000).filter(|_| sampler.takes_next(sampling)).count() as f64;
+            let taken = (0..10_000)
+                .filter(|_| sampler.samples_next(sampling))
+                .count() as f64;
             assert!(
                 (taken - share * 10_000.0).abs() < 200.0,
                 "{taken} of {share}"

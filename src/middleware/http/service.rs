@@ -1,4 +1,4 @@
-//! The service: one span for each request.
+//! The tower service that opens a span for each request.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::{Bytes, Exchange, HttpFuture, layer::Shared};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
-/// A service whose requests are watched; made by [`HttpMonitorLayer`](super::HttpMonitorLayer).
+/// A service whose requests are monitored; created by [`HttpMonitorLayer`](super::HttpMonitorLayer).
 #[derive(Clone, Debug)]
 pub struct HttpMonitor<S> {
     pub(super) inner: S,
@@ -44,7 +44,7 @@ where
         let counter = exchange.as_ref().and_then(Exchange::request_counter);
         let body = CountedBody::new(body, counter);
         let request = Request::from_parts(parts, body);
-        // What the service does before its future is polled belongs to the request, too.
+        // The span also covers the work that the service does in `call`, before its future is polled.
         let future = match &exchange {
             Some(exchange) => exchange.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),

@@ -12,7 +12,7 @@ use super::mark;
 /// A thread of the observatory, which [`Joinable::join`] waits for until a deadline.
 pub(crate) struct Joinable {
     thread: JoinHandle<()>,
-    /// Disconnects when the thread ends, however it ends.
+    /// Disconnects when the thread ends, whether it returns or panics.
     done: Receiver<()>,
 }
 
@@ -32,13 +32,13 @@ impl Joinable {
 
     /// Waits for the end of the thread until `deadline`, then detaches it.
     pub(crate) fn join(self, deadline: Instant) {
-        // The last clone of an observatory may be dropped on one of its own threads.
+        // The last clone of an observatory may be dropped on one of its own threads, which cannot join itself.
         if self.thread.thread().id() == std::thread::current().id() {
             return;
         }
         let timeout = deadline.saturating_duration_since(Instant::now());
         if self.done.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected) {
-            // A panic ended the thread, which is an end as well.
+            // The error is the panic of the thread; the thread has ended in this case too.
             let _ = self.thread.join();
         }
     }

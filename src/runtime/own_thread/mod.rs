@@ -33,18 +33,18 @@ pub(crate) struct Executor {
     end: tokio::sync::watch::Sender<Option<std::time::Instant>>,
 }
 
-/// Receives the deadline of the shutdown, once it has begun.
+/// Receives the deadline of the shutdown, once the shutdown has begun.
 #[cfg(any(feature = "alerting", feature = "otlp"))]
-pub(crate) type End = tokio::sync::watch::Receiver<Option<std::time::Instant>>;
+pub(crate) type ShutdownDeadline = tokio::sync::watch::Receiver<Option<std::time::Instant>>;
 
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 impl Executor {
-    /// Starts a thread with this name, of which Linux shows fifteen characters. Up to `waiting` threads next to it run
-    /// blocking calls: name resolution, disks, a console.
+    /// Starts a thread with this name, of which Linux shows fifteen characters. Up to `max_blocking_threads` threads beside it
+    /// run blocking calls: name resolution, disks, a console.
     pub(crate) fn start<W>(
         name: &str,
-        waiting: usize,
-        work: impl FnOnce(End) -> W + Send + 'static,
+        max_blocking_threads: usize,
+        work: impl FnOnce(ShutdownDeadline) -> W + Send + 'static,
     ) -> std::io::Result<Self>
     where
         W: Future<Output = ()>,
@@ -52,13 +52,13 @@ impl Executor {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(waiting)
+            .max_blocking_threads(max_blocking_threads)
             .thread_name("obs-wait")
             .on_thread_start(mark)
             .build()?;
-        let (end, is_ended) = tokio::sync::watch::channel(None);
+        let (end, receiver) = tokio::sync::watch::channel(None);
         let thread = Joinable::spawn(name, move || {
-            runtime.block_on(work(is_ended));
+            runtime.block_on(work(receiver));
             runtime.shutdown_background();
         })?;
         Ok(Self { thread, end })
@@ -70,9 +70,9 @@ impl Executor {
         let _ = self.end.send(Some(deadline));
     }
 
-    /// Sends the deadline of the shutdown, and waits for the end of the thread until `moment` after it.
-    pub(crate) fn stop(self, deadline: std::time::Instant, moment: std::time::Duration) {
+    /// Sends the deadline of the shutdown, and waits for the end of the thread until `grace` after the deadline.
+    pub(crate) fn stop(self, deadline: std::time::Instant, grace: std::time::Duration) {
         self.announce_end(deadline);
-        self.thread.join(deadline + moment);
+        self.thread.join(deadline + grace);
     }
 }

@@ -1,4 +1,4 @@
-//! Work that is begun and ended as often as somebody asks for it.
+//! Threads that can be stopped and started again, and that keep their state in between.
 
 use std::{
     io,
@@ -6,80 +6,82 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{End, Executor};
+use super::{Executor, ShutdownDeadline};
 
-/// What a thread gets beyond its deadline, to count what is left.
-const TO_COUNT: Duration = Duration::from_millis(200);
+/// The time that a thread gets after its deadline to count the remaining items as dropped.
+const COUNTING_GRACE: Duration = Duration::from_millis(200);
 
-/// Work that a thread of its own does with `P` from a start to a stop; the next start goes on with the same.
+/// A task that owns the state `P` and runs on its own thread between a start and a stop. The next start continues with
+/// the same state.
 pub(crate) struct Restartable<P> {
     name: &'static str,
-    /// As for [`Executor::start`].
-    waiting: usize,
-    /// What it works with, while it does not.
-    parts: Arc<Mutex<Option<P>>>,
+    /// The maximum number of blocking threads, as for [`Executor::start`].
+    max_blocking_threads: usize,
+    /// The state of the task while the task is stopped.
+    state: Arc<Mutex<Option<P>>>,
     running: Mutex<Option<Executor>>,
 }
 
 impl<P: Send + 'static> Restartable<P> {
-    /// Linux shows fifteen characters of the name.
-    pub(crate) fn new(name: &'static str, waiting: usize, parts: P) -> Self {
+    /// Creates a stopped task. Linux shows fifteen characters of the thread's name.
+    pub(crate) fn new(name: &'static str, max_blocking_threads: usize, state: P) -> Self {
         Self {
             name,
-            waiting,
-            parts: Arc::new(Mutex::new(Some(parts))),
+            max_blocking_threads,
+            state: Arc::new(Mutex::new(Some(state))),
             running: Mutex::new(None),
         }
     }
 
-    /// Starts the thread, unless it runs. `opens` is called when nothing more can be in the way but the system.
+    /// Starts the thread, unless it runs. `opens` is called right before the thread is spawned, when only the system
+    /// can still refuse it.
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give, or the last one is held up still, or panicked.
+    /// Returns an error if the system cannot start a thread, or if the previous thread has not ended or has panicked.
     pub(crate) fn start<W: Future<Output = P>>(
         &self,
         opens: impl FnOnce(),
-        work: impl FnOnce(P, End) -> W + Send + 'static,
+        work: impl FnOnce(P, ShutdownDeadline) -> W + Send + 'static,
     ) -> io::Result<()> {
         let mut running = lock(&self.running);
         if running.is_some() {
             return Ok(());
         }
-        if lock(&self.parts).is_none() {
+        if lock(&self.state).is_none() {
             return Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
-                "the last one has not come to its end",
+                "the previous thread has not ended",
             ));
         }
         opens();
-        let parts = Arc::clone(&self.parts);
+        let state = Arc::clone(&self.state);
         *running = Some(Executor::start(
             self.name,
-            self.waiting,
+            self.max_blocking_threads,
             |end| async move {
-                let Some(own) = lock(&parts).take() else {
+                let Some(owned) = lock(&state).take() else {
                     return;
                 };
-                let own = work(own, end).await;
-                *lock(&parts) = Some(own);
+                let owned = work(owned, end).await;
+                *lock(&state) = Some(owned);
             },
         )?);
         Ok(())
     }
 
-    /// Says until when to work, without waiting for it.
+    /// Sends the deadline of the shutdown, without waiting for the end of the thread.
     pub(crate) fn announce_end(&self, deadline: Instant) {
         if let Some(executor) = &*lock(&self.running) {
             executor.announce_end(deadline);
         }
     }
 
-    /// Lets it work until `deadline`, and waits for it.
+    /// Sends the deadline of the shutdown, and waits for the end of the thread.
     pub(crate) fn stop(&self, deadline: Instant) {
         let executor = lock(&self.running).take();
         if let Some(executor) = executor {
-            executor.stop(deadline, TO_COUNT);
+            executor.stop(deadline, COUNTING_GRACE);
         }
     }
 }
@@ -93,23 +95,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_on_with_what_it_had_and_not_beside_one_that_is_held_up() {
+    fn a_restart_continues_with_the_state_unless_the_previous_thread_still_runs() {
         let work = Restartable::new("obs-test", 1, 0);
         for turn in 1..=2 {
-            let counts = |count: u32, mut end: End| async move {
-                // The end is announced, or this waits for good.
+            let counts = |count: u32, mut end: ShutdownDeadline| async move {
+                // Without the shutdown signal, this would wait for ever.
                 let _ = end.wait_for(Option::is_some).await;
                 count + 1
             };
             work.start(|| (), counts).unwrap();
             work.stop(Instant::now() + Duration::from_secs(5));
-            assert_eq!(*lock(&work.parts), Some(turn));
+            assert_eq!(*lock(&work.state), Some(turn));
         }
-        let (held, holds) = std::sync::mpsc::channel::<()>();
+        let (release, is_released) = std::sync::mpsc::channel::<()>();
         work.start(
             || (),
             |count, _| async move {
-                let _ = holds.recv();
+                let _ = is_released.recv();
                 count
             },
         )
@@ -117,6 +119,6 @@ mod tests {
         work.stop(Instant::now());
         let refused = work.start(|| panic!("it opens"), |count, _| async move { count });
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        drop(held);
+        drop(release);
     }
 }

@@ -1,4 +1,4 @@
-//! Alerts: who was told, acknowledgement, rules on and off, tests of channels, exports.
+//! Endpoints for alerts: groups, history, acknowledgement, rule switches, channel tests, and exports.
 
 use std::collections::HashMap;
 
@@ -11,72 +11,73 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{bad, json as answer, on_pool, refuse, yaml};
+use super::{bad_request, error_response, json as answer, on_blocking_thread, yaml};
 use crate::{
     alerting::{AcknowledgeTarget, HistoryQuery, parse_matchers},
-    server::endpoints::Answers,
+    server::endpoints::ServerState,
 };
 
-/// Records of the history in one answer, where nobody says.
-const PAGE: usize = 100;
+/// The default number of records in one response of the history.
+const DEFAULT_LIMIT: usize = 100;
 
-/// The groups that have alerts.
-pub(super) async fn groups(State(answers): State<Answers>) -> Response {
-    on_pool(&answers, |alerts| {
+/// Lists the groups that have alerts.
+pub(super) async fn groups(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| {
         answer(&json!({ "status": alerts.status(), "groups": alerts.groups() }))
     })
     .await
 }
 
-/// `?since=&until=&rule=&severity=&active=&match=&limit=`; times in milliseconds since the epoch.
+/// Lists the history: `?since=&until=&rule=&severity=&active=&match=&limit=`, with times in milliseconds since the
+/// epoch.
 pub(super) async fn history(
-    State(answers): State<Answers>,
-    Query(asked): Query<HashMap<String, String>>,
+    State(state): State<ServerState>,
+    Query(params): Query<HashMap<String, String>>,
 ) -> Response {
-    match history_query(&asked) {
+    match history_query(&params) {
         Ok(query) => {
-            on_pool(&answers, move |alerts| {
+            on_blocking_thread(&state, move |alerts| {
                 let records = alerts.history(&query);
                 answer(&records.iter().map(|record| &**record).collect::<Vec<_>>())
             })
             .await
         }
-        Err(error) => bad(error),
+        Err(error) => bad_request(error),
     }
 }
 
-fn history_query(asked: &HashMap<String, String>) -> Result<HistoryQuery, String> {
+fn history_query(params: &HashMap<String, String>) -> Result<HistoryQuery, String> {
     fn read<T: std::str::FromStr>(
-        asked: &HashMap<String, String>,
+        params: &HashMap<String, String>,
         key: &str,
         expected: &str,
     ) -> Result<Option<T>, String> {
-        let Some(text) = asked.get(key).filter(|text| !text.is_empty()) else {
+        let Some(text) = params.get(key).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let fault = |_| format!("{key} is {text:?}, but must be {expected}");
         text.parse().map(Some).map_err(fault)
     }
-    let matchers = match asked.get("match").filter(|text| !text.is_empty()) {
+    let matchers = match params.get("match").filter(|text| !text.is_empty()) {
         Some(text) => {
             parse_matchers(text).map_err(|error| format!("match is {text:?}: {error}"))?
         }
         None => Vec::new(),
     };
     Ok(HistoryQuery {
-        since: read(asked, "since", "milliseconds since the epoch")?,
-        until: read(asked, "until", "milliseconds since the epoch")?,
-        rule: asked.get("rule").filter(|rule| !rule.is_empty()).cloned(),
-        severity: read(asked, "severity", "info, warning, error or critical")?,
+        since: read(params, "since", "milliseconds since the epoch")?,
+        until: read(params, "until", "milliseconds since the epoch")?,
+        rule: params.get("rule").filter(|rule| !rule.is_empty()).cloned(),
+        severity: read(params, "severity", "info, warning, error or critical")?,
         matchers,
-        is_active: read(asked, "active", "true or false")?,
-        limit: read(asked, "limit", "a whole number; 0 is no limit")?.unwrap_or(PAGE),
+        is_active: read(params, "active", "true or false")?,
+        limit: read(params, "limit", "a whole number; 0 is no limit")?.unwrap_or(DEFAULT_LIMIT),
     })
 }
 
-/// The history in numbers.
-pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
-    on_pool(&answers, |alerts| answer(&alerts.statistics())).await
+/// Summarises the history in numbers.
+pub(super) async fn statistics(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| answer(&alerts.statistics())).await
 }
 
 #[derive(Deserialize)]
@@ -84,7 +85,7 @@ pub(super) async fn statistics(State(answers): State<Answers>) -> Response {
 pub(super) struct Acknowledgement {
     group: Option<String>,
     dedup_key: Option<String>,
-    /// In Alertmanager's syntax: `alertname="high_error_rate"`.
+    /// Matchers in Alertmanager's syntax: `alertname="high_error_rate"`.
     matchers: Option<String>,
     by: String,
     #[serde(default)]
@@ -93,7 +94,7 @@ pub(super) struct Acknowledgement {
 
 /// Acknowledges a group, by its key or its dedup key, or every alert that matches.
 pub(super) async fn acknowledge(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     body: Result<Json<Acknowledgement>, JsonRejection>,
 ) -> Response {
     let Acknowledgement {
@@ -104,21 +105,21 @@ pub(super) async fn acknowledge(
         comment,
     } = match body {
         Ok(Json(body)) => body,
-        Err(error) => return bad(error),
+        Err(error) => return bad_request(error),
     };
     let target = match (group, dedup_key, matchers) {
         (Some(key), None, None) => AcknowledgeTarget::Group(key),
         (None, Some(key), None) => AcknowledgeTarget::DedupKey(key),
         (None, None, Some(text)) => match parse_matchers(&text) {
             Ok(matchers) => AcknowledgeTarget::Alerts(matchers),
-            Err(error) => return bad(format_args!("matchers is {text:?}: {error}")),
+            Err(error) => return bad_request(format_args!("matchers is {text:?}: {error}")),
         },
-        _ => return bad("exactly one of group, dedup_key and matchers must be given"),
+        _ => return bad_request("exactly one of group, dedup_key and matchers must be given"),
     };
-    on_pool(&answers, move |alerts| {
+    on_blocking_thread(&state, move |alerts| {
         match alerts.acknowledge(&target, &by, &comment) {
             Ok(groups) => answer(&json!({ "groups": groups })),
-            Err(error) => bad(error),
+            Err(error) => bad_request(error),
         }
     })
     .await
@@ -126,35 +127,35 @@ pub(super) async fn acknowledge(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Switch {
+pub(super) struct RuleSwitch {
     enabled: bool,
 }
 
-/// Switches a rule on or off.
+/// Enables or disables a rule.
 pub(super) async fn switch(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     Path(id): Path<String>,
-    body: Result<Json<Switch>, JsonRejection>,
+    body: Result<Json<RuleSwitch>, JsonRejection>,
 ) -> Response {
-    let Json(Switch { enabled }) = match body {
+    let Json(RuleSwitch { enabled }) = match body {
         Ok(body) => body,
-        Err(error) => return bad(error),
+        Err(error) => return bad_request(error),
     };
-    on_pool(&answers, move |alerts| {
+    on_blocking_thread(&state, move |alerts| {
         match alerts.set_enabled(&id, enabled) {
             Ok(()) => answer(&json!({ "rule": id, "enabled": enabled })),
-            Err(error) => refuse(StatusCode::NOT_FOUND, error),
+            Err(error) => error_response(StatusCode::NOT_FOUND, error),
         }
     })
     .await
 }
 
-/// Sends a test to every address of a channel.
+/// Sends a test notification to every destination of a channel.
 pub(super) async fn test_channel(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     Path(name): Path<String>,
 ) -> Response {
-    match answers.sources.alerts.clone().send_test(&name).await {
+    match state.sources.alerts.clone().send_test(&name).await {
         Ok(results) => {
             let results = results.into_iter().map(|result| match result.outcome {
                 Ok(receipt) => json!({
@@ -166,20 +167,20 @@ pub(super) async fn test_channel(
             });
             answer(&results.collect::<Vec<_>>())
         }
-        Err(error) => refuse(StatusCode::NOT_FOUND, error),
+        Err(error) => error_response(StatusCode::NOT_FOUND, error),
     }
 }
 
-/// All rules as a rule file of Prometheus.
-pub(super) async fn export_rules(State(answers): State<Answers>) -> Response {
-    on_pool(&answers, |alerts| yaml(alerts.export_rules().yaml)).await
+/// Exports all rules as a Prometheus rule file.
+pub(super) async fn export_rules(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| yaml(alerts.export_rules().yaml)).await
 }
 
-/// The routes as a configuration of Alertmanager.
-pub(super) async fn export_routing(State(answers): State<Answers>) -> Response {
-    on_pool(&answers, |alerts| match alerts.export_routing() {
+/// Exports the routes as an Alertmanager configuration.
+pub(super) async fn export_routing(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| match alerts.export_routing() {
         Ok(text) => yaml(text),
-        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Who may change something.
+//! Authorises the requests that change something.
 
 use axum::{
     extract::{Request, State},
@@ -7,32 +7,32 @@ use axum::{
     response::Response,
 };
 
-use super::refuse;
-use crate::server::endpoints::Answers;
+use super::error_response;
+use crate::server::endpoints::ServerState;
 
-/// Lets through whoever may; says to others what they lack.
+/// Passes authorised requests on; answers the others with the requirement that they do not meet.
 pub(super) async fn guard(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     request: Request,
     next: Next,
 ) -> Response {
     if request.method() == Method::GET {
         return next.run(request).await;
     }
-    let token = answers.sources.options.api_token.as_ref();
-    // Of a server of the application's nothing is known: it may listen anywhere.
-    let is_loopback = answers
+    let token = state.sources.options.api_token.as_ref();
+    // The address of an application's own server is unknown; it may not be a loopback address.
+    let is_loopback = state
         .address
         .is_some_and(|address| address.ip().is_loopback());
     match token {
         Some(token) if !has_token(request.headers(), token.expose()) => {
-            return refuse(
+            return error_response(
                 StatusCode::UNAUTHORIZED,
                 "this needs the header `authorization: Bearer …` with the configured token",
             );
         }
         None if !is_loopback => {
-            return refuse(
+            return error_response(
                 StatusCode::FORBIDDEN,
                 "the server listens beyond this machine, so this needs a token: set OBSERVATORY_TOKEN",
             );
@@ -44,9 +44,9 @@ pub(super) async fn guard(
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.starts_with("application/json"));
-    // A page of another origin can post a form, but neither JSON nor a DELETE without being allowed to.
+    // A page of another origin can post a form, but needs a CORS preflight for JSON and for DELETE.
     if request.method() == Method::POST && !is_json {
-        return refuse(
+        return error_response(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "this needs the header `content-type: application/json`",
         );
@@ -54,7 +54,7 @@ pub(super) async fn guard(
     next.run(request).await
 }
 
-/// Compares all of it, however early it differs: how long that takes tells nothing.
+/// Compares the token in constant time, so that the response time does not reveal how many bytes are equal.
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)

@@ -1,8 +1,8 @@
-//! `/api/observatory/…`: what Prometheus's API has no words for.
+//! Endpoints below `/api/observatory` for functions that Prometheus's API does not have.
 //!
-//! Questions are open to whoever reaches the server, as `/metrics` is. What changes something needs the token that
-//! is configured; without one it is taken on a loopback address only. Its body must be JSON by its content type,
-//! which a page of another origin cannot send unasked.
+//! Reading is open to every client that reaches the server, as `/metrics` is. Requests that change something need the
+//! configured token. Without a configured token, they are accepted only on a loopback address. Their body must have a
+//! JSON content type, which a page of another origin cannot send without a CORS preflight.
 
 mod alerts;
 mod guard;
@@ -16,11 +16,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::endpoints::Answers;
+use super::endpoints::ServerState;
 use crate::alerting::Alerts;
 
-/// The routes below `/api/observatory`.
-pub(super) fn router(answers: &Answers) -> Router<Answers> {
+/// Returns the routes below `/api/observatory`.
+pub(super) fn router(state: &ServerState) -> Router<ServerState> {
     let changes = Router::new()
         .route(
             "/api/observatory/alerts/acknowledge",
@@ -34,7 +34,7 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
         .route("/api/observatory/silences", post(silences::set))
         .route("/api/observatory/silences/{id}", delete(silences::expire))
         .layer(axum::middleware::from_fn_with_state(
-            answers.clone(),
+            state.clone(),
             guard::guard,
         ));
     Router::new()
@@ -53,18 +53,18 @@ pub(super) fn router(answers: &Answers) -> Router<Answers> {
         .merge(changes)
 }
 
-/// Lets `work` run on a thread of the pool: it may wait for an evaluation of rules, which nobody else has to.
-async fn on_pool(
-    answers: &Answers,
+/// Runs `work` on a blocking thread, since it may wait for an evaluation of rules.
+async fn on_blocking_thread(
+    state: &ServerState,
     work: impl FnOnce(Alerts) -> Response + Send + 'static,
 ) -> Response {
-    let alerts = answers.sources.alerts.clone();
+    let alerts = state.sources.alerts.clone();
     let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
-    worked.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error))
+    worked.unwrap_or_else(|error| error_response(StatusCode::INTERNAL_SERVER_ERROR, error))
 }
 
 fn json(value: &impl Serialize) -> Response {
-    // Strings, numbers, lists and maps of them: there is nothing that could fail.
+    // Strings, numbers, lists and maps always serialise.
     let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
@@ -77,8 +77,8 @@ fn yaml(text: String) -> Response {
     ([(header::CONTENT_TYPE, "application/yaml")], text).into_response()
 }
 
-/// A refusal, in the shape of Prometheus's errors.
-fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
+/// Returns an error in the format of Prometheus's API.
+fn error_response(status: StatusCode, error: impl std::fmt::Display) -> Response {
     let body = serde_json::json!({ "status": "error", "error": error.to_string() });
     (
         status,
@@ -88,6 +88,6 @@ fn refuse(status: StatusCode, error: impl std::fmt::Display) -> Response {
         .into_response()
 }
 
-fn bad(error: impl std::fmt::Display) -> Response {
-    refuse(StatusCode::BAD_REQUEST, error)
+fn bad_request(error: impl std::fmt::Display) -> Response {
+    error_response(StatusCode::BAD_REQUEST, error)
 }

@@ -1,4 +1,4 @@
-//! Silences: list, set, expire.
+//! Endpoints that list, create, change and expire silences.
 
 use axum::{
     Json,
@@ -8,48 +8,48 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{bad, json as answer, on_pool, refuse};
+use super::{bad_request, error_response, json as answer, on_blocking_thread};
 use crate::{
     alerting::{SilenceError, SilenceRequest},
-    server::endpoints::Answers,
+    server::endpoints::ServerState,
 };
 
-/// All silences, the active ones first.
-pub(super) async fn list(State(answers): State<Answers>) -> Response {
-    on_pool(&answers, |alerts| answer(&alerts.silences())).await
+/// Lists all silences, the active ones first.
+pub(super) async fn list(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| answer(&alerts.silences())).await
 }
 
-/// Creates a silence, or changes the one whose `id` is given.
+/// Creates a silence, or changes the silence with the given `id`.
 pub(super) async fn set(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     body: Result<Json<SilenceRequest>, JsonRejection>,
 ) -> Response {
     let request = match body {
         Ok(Json(request)) => request,
-        Err(error) => return bad(error),
+        Err(error) => return bad_request(error),
     };
-    on_pool(&answers, move |alerts| match alerts.silence(request) {
+    on_blocking_thread(&state, move |alerts| match alerts.silence(request) {
         Ok(id) => answer(&json!({ "silenceID": id })),
-        Err(error) => refused(&error),
+        Err(error) => silence_error_response(&error),
     })
     .await
 }
 
-/// Ends a silence.
-pub(super) async fn expire(State(answers): State<Answers>, Path(id): Path<String>) -> Response {
-    on_pool(&answers, move |alerts| match alerts.expire_silence(&id) {
+/// Expires a silence.
+pub(super) async fn expire(State(state): State<ServerState>, Path(id): Path<String>) -> Response {
+    on_blocking_thread(&state, move |alerts| match alerts.expire_silence(&id) {
         Ok(()) => answer(&json!({ "silenceID": id })),
-        Err(error) => refused(&error),
+        Err(error) => silence_error_response(&error),
     })
     .await
 }
 
-fn refused(error: &SilenceError) -> Response {
+fn silence_error_response(error: &SilenceError) -> Response {
     let status = match error {
         SilenceError::NotFound(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::BAD_REQUEST,
     };
-    // The cause has the place in the matcher.
+    // The cause holds the position of the error in the matcher.
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    refuse(status, format_args!("{error}{}", cause.unwrap_or_default()))
+    error_response(status, format_args!("{error}{}", cause.unwrap_or_default()))
 }

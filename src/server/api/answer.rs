@@ -1,4 +1,4 @@
-//! The envelope of every answer: `{"status":"success","data":…}` or `{"status":"error",…}`.
+//! The JSON envelope of every response: `{"status":"success","data":…}` or `{"status":"error",…}`.
 
 use std::io::Write as _;
 
@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::{query::engine::QueryError, server::negotiate};
 
-/// Below this many bytes compression gains nothing: they fit one packet.
-const WORTH_COMPRESSING: usize = 1_400;
+/// The minimum size of a compressed response. Smaller responses fit one packet, so compression gains nothing.
+const MIN_COMPRESSED_BYTES: usize = 1_400;
 
-/// What goes wrong, as Prometheus's API says it.
+/// An error, with the type and the status code that Prometheus's API gives it.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -28,7 +28,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "bad_data", message)
     }
 
-    /// `invalid parameter "time": …`
+    /// Returns the error `invalid parameter "time": …`.
     pub(super) fn parameter(name: &str, message: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter {name:?}: {message}"))
     }
@@ -56,14 +56,14 @@ impl From<QueryError> for ApiError {
         let status = match kind {
             "bad_data" => StatusCode::BAD_REQUEST,
             "execution" => StatusCode::UNPROCESSABLE_ENTITY,
-            // `timeout`, `canceled`
+            // `timeout` and `canceled`.
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, kind, error.to_string())
     }
 }
 
-/// An answer on its way.
+/// A serialised response.
 #[derive(Debug)]
 pub(super) struct Encoded {
     body: Vec<u8>,
@@ -81,13 +81,17 @@ struct Success<'a, T> {
 }
 
 impl Encoded {
-    /// A success with this data.
+    /// Serialises `data` as a success.
     pub(super) fn success(data: impl Serialize) -> Self {
-        Self::with_notes(data, &[], &[])
+        Self::with_annotations(data, &[], &[])
     }
 
-    /// A success with this data, and what there is to say about it.
-    pub(super) fn with_notes(data: impl Serialize, warnings: &[String], infos: &[String]) -> Self {
+    /// Serialises `data` as a success with warnings and infos.
+    pub(super) fn with_annotations(
+        data: impl Serialize,
+        warnings: &[String],
+        infos: &[String],
+    ) -> Self {
         let envelope = Success {
             status: "success",
             data,
@@ -95,18 +99,18 @@ impl Encoded {
             infos,
         };
         Self {
-            // Strings, numbers, lists and maps of them: there is nothing that could fail.
+            // Strings, numbers, lists and maps always serialise.
             body: serde_json::to_vec(&envelope).unwrap_or_default(),
             is_compressed: false,
         }
     }
 
-    pub(super) fn compressed(self, is_wanted: bool) -> Self {
-        if !is_wanted || self.body.len() < WORTH_COMPRESSING {
+    pub(super) fn compressed(self, is_requested: bool) -> Self {
+        if !is_requested || self.body.len() < MIN_COMPRESSED_BYTES {
             return self;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        // Writing to a vector cannot fail; if it did, plain is as good.
+        // Writing to a vector cannot fail. If it did, the uncompressed body would be sent.
         match encoder
             .write_all(&self.body)
             .and_then(|()| encoder.finish())
@@ -131,7 +135,7 @@ impl Encoded {
     }
 }
 
-/// The answer to a question that has none.
+/// Returns the response for an error.
 pub(super) fn error(error: &ApiError) -> Response {
     let envelope = serde_json::json!({
         "status": "error",
@@ -141,11 +145,11 @@ pub(super) fn error(error: &ApiError) -> Response {
     json(error.status, envelope.to_string().into_bytes())
 }
 
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(negotiate::takes_gzip)
+        .is_some_and(negotiate::accepts_gzip)
 }
 
 fn json(status: StatusCode, body: Vec<u8>) -> Response {

@@ -1,4 +1,4 @@
-//! `query_exemplars`: the traces behind counters and the buckets of histograms.
+//! Answers `query_exemplars`: the trace ids that are attached to counters and histogram buckets.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
@@ -8,41 +8,43 @@ use super::{
     params::Params,
 };
 use crate::{
-    metrics::registry::{Exemplar, Registry},
+    metrics::{
+        collect::exemplars::{self, TimeRange},
+        registry::{Exemplar, Registry},
+    },
     query::{
         Labels, Matcher,
         engine::{format_number, syntax::parse},
-        exemplars::{self, Times},
     },
-    server::endpoints::Answers,
+    server::endpoints::ServerState,
 };
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OfSeries {
+struct SeriesExemplars {
     series_labels: Labels,
-    exemplars: Vec<Found>,
+    exemplars: Vec<ExemplarJson>,
 }
 
 #[derive(Serialize)]
-struct Found {
-    labels: Ids,
+struct ExemplarJson {
+    labels: TraceIds,
     value: String,
     timestamp: f64,
 }
 
 #[derive(Serialize)]
-struct Ids {
+struct TraceIds {
     trace_id: String,
     span_id: String,
 }
 
 pub(in crate::server) async fn query(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let start = params.time("start")?.unwrap_or(i64::MIN / 2);
         let end = params.time("end")?.unwrap_or(i64::MAX / 2);
         if end < start {
@@ -57,7 +59,7 @@ pub(in crate::server) async fn query(
             .iter()
             .map(|selector| selector.matchers.as_slice())
             .collect();
-        Ok(Encoded::success(found(
+        Ok(Encoded::success(series_exemplars(
             &sources.gatherer.registry,
             &wanted,
             &(start..=end),
@@ -66,11 +68,15 @@ pub(in crate::server) async fn query(
     .await
 }
 
-fn found(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<OfSeries> {
-    let mut all: Vec<OfSeries> = exemplars::of(registry, wanted, times)
+fn series_exemplars(
+    registry: &Registry,
+    wanted: &[&[Matcher]],
+    times: &TimeRange,
+) -> Vec<SeriesExemplars> {
+    let mut all: Vec<SeriesExemplars> = exemplars::matching(registry, wanted, times)
         .into_iter()
-        .map(|found| OfSeries {
-            exemplars: vec![shown(&found.exemplar)],
+        .map(|found| SeriesExemplars {
+            exemplars: vec![exemplar_json(&found.exemplar)],
             series_labels: found.labels,
         })
         .collect();
@@ -78,9 +84,9 @@ fn found(registry: &Registry, wanted: &[&[Matcher]], times: &Times) -> Vec<OfSer
     all
 }
 
-fn shown(exemplar: &Exemplar) -> Found {
-    Found {
-        labels: Ids {
+fn exemplar_json(exemplar: &Exemplar) -> ExemplarJson {
+    ExemplarJson {
+        labels: TraceIds {
             trace_id: format!("{:032x}", exemplar.trace.trace_id),
             span_id: format!("{:016x}", exemplar.trace.span_id),
         },

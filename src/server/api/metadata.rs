@@ -1,4 +1,4 @@
-//! `metadata`, `status/buildinfo`: what the metrics are, and who answers.
+//! Answers `metadata` and `status/buildinfo`: the types of metrics, and the version of the server.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{answer::Encoded, params::Params};
-use crate::server::endpoints::Answers;
+use crate::server::endpoints::ServerState;
 
-/// The Prometheus whose language and API these are. Clients take it to know what they can ask.
-const PROMETHEUS: &str = "3.5.0";
+/// The version of Prometheus whose language and API this server implements. Clients derive the supported functions from
+/// it.
+const PROMETHEUS_VERSION: &str = "3.5.0";
 
 #[derive(Serialize)]
 struct Metadata {
@@ -20,13 +21,13 @@ struct Metadata {
     unit: &'static str,
 }
 
-/// Type, help and unit of every metric, or of the one asked for.
+/// Lists type, help and unit of every metric, or of the requested metric.
 pub(in crate::server) async fn metadata(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let limit = params.limit()?;
         let wanted = params.get("metric");
         let all = sources.gatherer.registry.families();
@@ -50,11 +51,11 @@ pub(in crate::server) async fn metadata(
     .await
 }
 
-/// The version of Prometheus that this behaves as, and ours.
-pub(in crate::server) async fn build_info(State(_): State<Answers>) -> Response {
+/// Returns the implemented version of Prometheus, and the version of llm-observatory.
+pub(in crate::server) async fn build_info(State(_): State<ServerState>) -> Response {
     let ours = concat!("llm-observatory ", env!("CARGO_PKG_VERSION"));
     Encoded::success(json!({
-        "version": PROMETHEUS,
+        "version": PROMETHEUS_VERSION,
         "revision": ours,
         "branch": "",
         "buildUser": "",

@@ -1,8 +1,8 @@
-//! Prometheus's HTTP API over the observatory's own series: what Grafana and promtool ask.
+//! Implements Prometheus's HTTP API over the observatory's own series, for Grafana, promtool and other clients.
 //!
-//! Paths, parameters, shapes and status codes are those of Prometheus 3. A question runs on a thread of the
-//! server's pool, two at a time, so that scrapes and probes are answered meanwhile; when its client leaves it is
-//! cancelled.
+//! Paths, parameters, response formats and status codes are those of Prometheus 3. Queries run on blocking threads, at
+//! most two at a time, so that scrapes and probes are answered meanwhile. A query is cancelled when its client
+//! disconnects.
 
 mod answer;
 mod exemplars;
@@ -21,14 +21,14 @@ use axum::{Router, http::HeaderMap, response::Response, routing::get};
 use tokio::sync::Semaphore;
 
 use self::answer::{ApiError, Encoded};
-use super::endpoints::Answers;
+use super::endpoints::ServerState;
 use crate::server::Sources;
 
-/// Questions that run at once; the pool's other threads are for scrapes.
-const AT_ONCE: usize = 2;
+/// The maximum number of concurrent queries. The other blocking threads are reserved for scrapes.
+const MAX_CONCURRENT_QUERIES: usize = 2;
 
-/// The routes below `/api/v1`.
-pub(super) fn router() -> Router<Answers> {
+/// Returns the routes below `/api/v1`.
+pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
@@ -49,17 +49,17 @@ pub(super) fn router() -> Router<Answers> {
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
 }
 
-/// Places for questions that run.
+/// Limits the number of concurrent queries.
 #[derive(Clone)]
-pub(super) struct Questions(Arc<Semaphore>);
+pub(super) struct QueryLimit(Arc<Semaphore>);
 
-impl Default for Questions {
+impl Default for QueryLimit {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)))
     }
 }
 
-/// Sets its flag when it is dropped: the client that waited is gone, or has its answer.
+/// Cancels a query when it is dropped, because the client disconnected or the query has ended.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {
@@ -68,17 +68,17 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Lets `work` run on a thread of the pool, and answers with what it returns.
+/// Runs `work` on a blocking thread, and returns its result as the response.
 async fn answer(
-    answers: &Answers,
+    state: &ServerState,
     headers: &HeaderMap,
     work: impl FnOnce(&Sources, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
 ) -> Response {
-    let is_gzip = answer::takes_gzip(headers);
-    let sources = Arc::clone(&answers.sources);
+    let is_gzip = answer::accepts_gzip(headers);
+    let sources = Arc::clone(&state.sources);
     let timeout = sources.options.query_timeout;
-    let places = Arc::clone(&answers.questions.0);
-    let Ok(Ok(place)) = tokio::time::timeout(timeout, places.acquire_owned()).await else {
+    let permits = Arc::clone(&state.query_limit.0);
+    let Ok(Ok(permit)) = tokio::time::timeout(timeout, permits.acquire_owned()).await else {
         return answer::error(&ApiError::timeout("query timed out in query queue"));
     };
     let cancel = Arc::new(AtomicBool::new(false));
@@ -86,7 +86,7 @@ async fn answer(
     let task = tokio::task::spawn_blocking(move || {
         let answered = work(&sources, &cancel).map(|encoded| encoded.compressed(is_gzip));
         crate::system::account_own_cpu(&sources.gatherer.registry);
-        drop(place);
+        drop(permit);
         answered
     });
     let answered = task

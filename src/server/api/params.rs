@@ -1,4 +1,4 @@
-//! Parameters of a question, from the path's query and from a form in the body.
+//! Parses the parameters of a request, from the URL's query and from a form in the body.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::query::{
     engine::syntax::{ExprKind, ParseLimits, TimeShift, parse, parse_duration},
 };
 
-/// Prometheus's words for "as early as there is anything" and "as late".
-const EARLIEST: &str = "-292273086-05-16T16:47:06Z";
-const LATEST: &str = "292277025-08-18T07:12:54.999999999Z";
-/// Times and durations beyond this many milliseconds are not taken: Go's do not go there either.
-const FARTHEST: f64 = 9.2e15;
+/// Prometheus's names for the minimum and the maximum time.
+const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
+const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
+/// The maximum magnitude of times and durations in milliseconds, as in Go.
+const MAX_MILLISECONDS: f64 = 9.2e15;
 
-/// All parameters, in their order; one name may come several times.
+/// All parameters in their order. A name may occur several times.
 #[derive(Debug, Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
                 "error parsing form values: {error}"
             )))
         })?;
-        // As Go's `Form`: the body's values come first.
+        // As in Go's `Form`, the values of the body come first.
         let mut all = read(&body);
         all.extend(of_path);
         Ok(Self(all))
@@ -54,7 +54,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 }
 
 impl Params {
-    /// The first value of this name; one that is set to nothing is as good as unset.
+    /// Returns the first value of a parameter. An empty value counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).find(|value| !value.is_empty())
     }
@@ -67,19 +67,19 @@ impl Params {
         of_name.map(|(_, value)| value.as_str())
     }
 
-    /// The query; Prometheus finds an absent one as wrong as an empty one.
+    /// Returns the query. As in Prometheus, an absent query is the empty query, which is an error.
     pub(super) fn query(&self) -> &str {
         self.get("query").unwrap_or_default()
     }
 
-    /// A time in milliseconds since the epoch, from seconds or RFC 3339.
+    /// Parses a time in seconds or RFC 3339; returns milliseconds since the epoch.
     pub(super) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
         let time = match text {
-            EARLIEST => Some(i64::MIN / 2),
-            LATEST => Some(i64::MAX / 2),
+            MIN_TIME => Some(i64::MIN / 2),
+            MAX_TIME => Some(i64::MAX / 2),
             text => seconds(text).or_else(|| {
                 let time: jiff::Timestamp = text.parse().ok()?;
                 Some(time.as_millisecond())
@@ -94,13 +94,13 @@ impl Params {
         time.map(Some).ok_or_else(fault)
     }
 
-    /// A time that must be there.
-    pub(super) fn time_needed(&self, name: &str) -> Result<i64, ApiError> {
+    /// Parses a time that is required.
+    pub(super) fn required_time(&self, name: &str) -> Result<i64, ApiError> {
         let missing = || ApiError::parameter(name, "cannot parse \"\" to a valid timestamp");
         self.time(name)?.ok_or_else(missing)
     }
 
-    /// A duration in milliseconds, from seconds or `1h30m`.
+    /// Parses a duration in seconds or in the form `1h30m`; returns milliseconds.
     pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
@@ -115,14 +115,15 @@ impl Params {
         duration.map(Some).ok_or_else(fault)
     }
 
-    /// A time that a question may take: `timeout`, but no longer than `longest`.
-    pub(super) fn timeout(&self, longest: Duration) -> Result<Duration, ApiError> {
-        let asked = self.duration("timeout")?;
-        let asked = asked.map(|asked| Duration::from_millis(asked.max(0).unsigned_abs()));
-        Ok(asked.map_or(longest, |asked| asked.min(longest)))
+    /// Returns the time limit of the query: `timeout`, but at most `max`.
+    pub(super) fn timeout(&self, max: Duration) -> Result<Duration, ApiError> {
+        let requested = self.duration("timeout")?;
+        let requested =
+            requested.map(|timeout| Duration::from_millis(timeout.max(0).unsigned_abs()));
+        Ok(requested.map_or(max, |timeout| timeout.min(max)))
     }
 
-    /// `limit`: how much is answered at most; 0 is no limit.
+    /// Returns the maximum number of results, from `limit`; 0 means no limit.
     pub(super) fn limit(&self) -> Result<usize, ApiError> {
         let Some(text) = self.get("limit") else {
             return Ok(usize::MAX);
@@ -137,13 +138,13 @@ impl Params {
         }
     }
 
-    /// `match[]`: sets of conditions, any of which is enough.
+    /// Parses the series selectors of `match[]`. A series must match at least one of them.
     pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
         self.all("match[]").map(matchers).collect()
     }
 }
 
-/// A selector, and nothing but one.
+/// Parses a series selector.
 fn matchers(text: &str) -> Result<Vec<Matcher>, ApiError> {
     let expr = parse(text, &ParseLimits::default())
         .map_err(|error| ApiError::parameter("match[]", error))?;
@@ -158,10 +159,10 @@ fn matchers(text: &str) -> Result<Vec<Matcher>, ApiError> {
     }
 }
 
-/// Milliseconds from seconds.
+/// Converts seconds to milliseconds.
 fn seconds(text: &str) -> Option<i64> {
     let milliseconds = text.parse::<f64>().ok()? * 1e3;
-    (milliseconds.abs() <= FARTHEST).then(|| milliseconds.round() as i64)
+    (milliseconds.abs() <= MAX_MILLISECONDS).then(|| milliseconds.round() as i64)
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_names_the_parameter_and_its_value() {
-        let error = params(&[("start", "tomorrow")]).time_needed("start");
+        let error = params(&[("start", "tomorrow")]).required_time("start");
         let error = format!("{:?}", error.unwrap_err());
         assert!(
             error.contains("start") && error.contains("tomorrow"),
@@ -217,10 +218,10 @@ mod tests {
 
     #[test]
     fn a_timeout_can_only_be_shortened() {
-        let longest = Duration::from_secs(10);
-        let timeout = |text| params(&[("timeout", text)]).timeout(longest).unwrap();
+        let max = Duration::from_secs(10);
+        let timeout = |text| params(&[("timeout", text)]).timeout(max).unwrap();
         assert_eq!(timeout("2s"), Duration::from_secs(2));
-        assert_eq!(timeout("1h"), longest);
-        assert_eq!(timeout(""), longest);
+        assert_eq!(timeout("1h"), max);
+        assert_eq!(timeout(""), max);
     }
 }

@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `format_query`.
+//! Answers `query`, `query_range` and `format_query`.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::{
     query::engine::{Engine, QueryResult, Range, Value, syntax::parse},
-    server::{Sources, endpoints::Answers},
+    server::{Sources, endpoints::ServerState},
 };
 
-/// Steps of one range query at the most, as Prometheus says it.
+/// Prometheus's error for a range query with too many steps.
 const TOO_MANY_STEPS: &str = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
 
 pub(in crate::server) async fn instant(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, cancel| {
+    super::answer(&state, &headers, move |sources, cancel| {
         let now = sources.queries.now().as_i64();
         let time = params.time("time")?.unwrap_or(now);
         let engine = engine(sources, &params)?;
@@ -34,12 +34,12 @@ pub(in crate::server) async fn instant(
 }
 
 pub(in crate::server) async fn range(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, cancel| {
-        let range = asked_range(&params, sources.queries.engine.options().max_steps)?;
+    super::answer(&state, &headers, move |sources, cancel| {
+        let range = requested_range(&params, sources.queries.engine.options().max_steps)?;
         let engine = engine(sources, &params)?;
         let limit = params.limit()?;
         let result = sources
@@ -50,15 +50,18 @@ pub(in crate::server) async fn range(
     .await
 }
 
-pub(in crate::server) async fn format(State(answers): State<Answers>, params: Params) -> Response {
-    let limits = &answers.sources.queries.engine.options().parse;
+pub(in crate::server) async fn format(
+    State(state): State<ServerState>,
+    params: Params,
+) -> Response {
+    let limits = &state.sources.queries.engine.options().parse;
     match parse(params.query(), limits) {
         Ok(expr) => Encoded::success(expr.pretty()).into_response(),
         Err(error) => answer::error(&ApiError::parameter("query", error)),
     }
 }
 
-/// The engine with what this question asks to be different.
+/// Returns the engine with the limits that the request asks for.
 fn engine(sources: &Sources, params: &Params) -> Result<Engine, ApiError> {
     let options = sources.queries.engine.options().clone();
     let timeout = params.timeout(options.timeout)?;
@@ -70,9 +73,9 @@ fn engine(sources: &Sources, params: &Params) -> Result<Engine, ApiError> {
     Ok(Engine::new(options))
 }
 
-fn asked_range(params: &Params, max_steps: i64) -> Result<Range, ApiError> {
-    let start = params.time_needed("start")?;
-    let end = params.time_needed("end")?;
+fn requested_range(params: &Params, max_steps: i64) -> Result<Range, ApiError> {
+    let start = params.required_time("start")?;
+    let end = params.required_time("end")?;
     if end < start {
         return Err(ApiError::parameter(
             "end",
@@ -105,7 +108,7 @@ fn encode(mut result: QueryResult, limit: usize) -> Encoded {
             .warnings
             .push("results truncated due to limit".to_owned());
     }
-    Encoded::with_notes(&result.value, &result.warnings, &result.infos)
+    Encoded::with_annotations(&result.value, &result.warnings, &result.infos)
 }
 
 pub(super) fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {

@@ -1,4 +1,4 @@
-//! `rules`, `alerts`: what is watched, and what fires.
+//! Answers `rules` and `alerts`: the rules, and the alerts that are pending or firing.
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     alerting::{AlertStatus, GroupStatus},
-    server::endpoints::Answers,
+    server::endpoints::ServerState,
 };
 
 #[derive(Serialize)]
@@ -22,13 +22,13 @@ struct Active {
     alerts: Vec<AlertStatus>,
 }
 
-/// Every rule, or those of `type`, `rule_name[]`, `rule_group[]` and `file[]`.
+/// Lists the rules; `type`, `rule_name[]`, `rule_group[]` and `file[]` filter the list.
 pub(in crate::server) async fn rules(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let kind = match params.get("type").map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("alert") => Some("alerting"),
@@ -65,12 +65,12 @@ pub(in crate::server) async fn rules(
     .await
 }
 
-/// The alerts that are pending or firing.
+/// Lists the alerts that are pending or firing.
 pub(in crate::server) async fn alerts(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         let alerts = sources.alerts.active();
         Ok(Encoded::success(Active { alerts }))
     })

@@ -1,4 +1,4 @@
-//! `series`, `labels`, `label/<name>/values`: what there is to be asked.
+//! Answers `series`, `labels` and `label/<name>/values`: the stored series and their labels.
 
 use std::collections::BTreeSet;
 
@@ -15,32 +15,35 @@ use super::{
 };
 use crate::{
     query::Labels,
-    server::{Sources, endpoints::Answers},
+    server::{Sources, endpoints::ServerState},
 };
 
-/// Every label set that meets any of `match[]`, of the series with samples in the asked time.
+/// Lists every label set that matches any `match[]`, of the series with samples in the requested time range.
 pub(in crate::server) async fn series(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         if params.get("match[]").is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        encode(found(sources, &params)?.into_iter().collect(), &params)
+        encode(
+            matching_series(sources, &params)?.into_iter().collect(),
+            &params,
+        )
     })
     .await
 }
 
-/// The names of all labels.
+/// Lists the names of all labels.
 pub(in crate::server) async fn names(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
-        let found = found(sources, &params)?;
+    super::answer(&state, &headers, move |sources, _| {
+        let found = matching_series(sources, &params)?;
         let names: BTreeSet<String> = found
             .iter()
             .flat_map(Labels::iter)
@@ -51,18 +54,18 @@ pub(in crate::server) async fn names(
     .await
 }
 
-/// The values of one label.
+/// Lists the values of one label.
 pub(in crate::server) async fn values(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     Path(name): Path<String>,
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&answers, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |sources, _| {
         if name.is_empty() {
             return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
         }
-        let found = found(sources, &params)?;
+        let found = matching_series(sources, &params)?;
         let values: BTreeSet<String> = found
             .iter()
             .filter_map(|labels| labels.get(&name))
@@ -73,8 +76,8 @@ pub(in crate::server) async fn values(
     .await
 }
 
-/// The series that meet any of `match[]` (all where there is none), with samples from `start` to `end`.
-fn found(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
+/// Returns the series with samples from `start` to `end` that match any `match[]`; without `match[]`, all series.
+fn matching_series(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels>, ApiError> {
     let start = params.time("start")?.unwrap_or(i64::MIN / 2);
     let end = params.time("end")?.unwrap_or(i64::MAX / 2);
     if end < start {
@@ -96,5 +99,5 @@ fn encode<T: serde::Serialize>(mut list: Vec<T>, params: &Params) -> Result<Enco
     let is_cut = cut(&mut list, params.limit()?);
     let warning = "results truncated due to limit".to_owned();
     let warnings = if is_cut { vec![warning] } else { Vec::new() };
-    Ok(Encoded::with_notes(list, &warnings, &[]))
+    Ok(Encoded::with_annotations(list, &warnings, &[]))
 }

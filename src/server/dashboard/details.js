@@ -1,21 +1,21 @@
-// The span that is selected: when and how long, why it failed, its attributes, its events.
+// Shows the selected span: start and duration, errors, attributes, events.
 
 import { element, foreign } from "./elements.js";
 import { count, duration, iso, moment, share } from "./format.js";
 import { ownTime } from "./tree.js";
 
-/** Events that are drawn unasked. */
-const FEW = 50;
-/** Characters from which on a text has a room of its own. */
-const LONG = 600;
-/** What each event has and seldom says anything: behind the others. */
-const PLACES = ["code.file.path", "code.module.name", "code.line.number", "target", "thread.id", "thread.name"];
+/** The number of events that are shown before the reader asks for more. */
+const SHOWN_EVENTS = 50;
+/** The length in characters from which a text gets a scrollable box. */
+const LONG_TEXT_CHARS = 600;
+/** Attributes that every event has and that are rarely of interest; they are listed last. */
+const SOURCE_ATTRIBUTES = ["code.file.path", "code.module.name", "code.line.number", "target", "thread.id", "thread.name"];
 
 export class Details {
   root = element("section", { class: "details", "aria-labelledby": "span-name", tabindex: "0" });
   #shown;
 
-  /** Shows a span; one that is shown already and has not changed is left alone, wherever its reader is. */
+  /** Shows a span. An unchanged span is not redrawn, which keeps the focus and the scroll position. */
   show(node, tree) {
     const state = `${node.id} ${node.isOpen ? node.duration : ""}`;
     if (this.#shown === `${tree.begin} ${state}`) return;
@@ -74,13 +74,13 @@ function attributesOf(node) {
 function eventsOf(node) {
   const { events, eventsLeftOut } = node;
   if (events.length === 0 && !eventsLeftOut) return [];
-  const list = element("ol", { class: "happened" }, ...events.slice(0, FEW).map(eventOf));
+  const list = element("ol", { class: "happened" }, ...events.slice(0, SHOWN_EVENTS).map(eventOf));
   const parts = [element("h4", { text: count(events.length, "event") }), list];
-  if (events.length > FEW) {
+  if (events.length > SHOWN_EVENTS) {
     const more = element("button", { type: "button", text: `Show all ${count(events.length, "event")}` });
     more.addEventListener("click", () => {
-      list.append(...events.slice(FEW).map(eventOf));
-      list.children[FEW].querySelector("summary, .event").focus();
+      list.append(...events.slice(SHOWN_EVENTS).map(eventOf));
+      list.children[SHOWN_EVENTS].querySelector("summary, .event").focus();
       more.remove();
     });
     parts.push(more);
@@ -89,8 +89,8 @@ function eventsOf(node) {
 }
 
 function eventOf(event) {
-  const said = event.attributes.filter(([key]) => !PLACES.includes(key));
-  const short = said.map(([key, value]) => `${key}=${value}`).join("  ");
+  const visible = event.attributes.filter(([key]) => !SOURCE_ATTRIBUTES.includes(key));
+  const short = visible.map(([key, value]) => `${key}=${value}`).join("  ");
   return element(
     "li",
     {},
@@ -109,9 +109,9 @@ function eventOf(event) {
   );
 }
 
-/** What the code says of itself comes last. */
+/** Lists the attributes of the source location last. */
 function sorted(attributes) {
-  const isPlace = ([key]) => PLACES.includes(key);
+  const isPlace = ([key]) => SOURCE_ATTRIBUTES.includes(key);
   return [...attributes.filter((pair) => !isPlace(pair)), ...attributes.filter(isPlace)];
 }
 
@@ -119,9 +119,9 @@ function pairOf([key, value]) {
   return [element("dt", {}, foreign("bdi", key)), foreign("dd", value, room(value))];
 }
 
-/** Long text scrolls in a room of its own, which the keyboard must reach, too. */
+/** Puts a long text into a scrollable box, which is focusable for the keyboard. */
 function room(text) {
-  const isLong = text.length > LONG || text.split("\n").length > 10;
+  const isLong = text.length > LONG_TEXT_CHARS || text.split("\n").length > 10;
   return isLong ? { tabindex: "0", "data-is-long": true } : {};
 }
 

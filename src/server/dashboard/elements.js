@@ -1,8 +1,8 @@
-// Makes elements. Text comes in as text only: from here, there is no way from a string to markup.
+// Creates elements. Text is only ever set as text content; no function here converts a string to markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element with these attributes (`text` is its text, `on…` a listener), around these nodes or texts. */
+/** Creates an element with attributes (`text` is its text content, `on…` a listener) and children. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -15,12 +15,12 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Text in which what is not seen is: characters that turn the direction of others, and those that control. */
+/** Makes invisible characters visible: controls, and characters that change the direction of text. */
 export function plain(text) {
   return String(text).replace(/[\u202a-\u202e\u2066-\u2069]|(?![\t\n])\p{Cc}/gu, "\ufffd");
 }
 
-/** A drawing of one path that takes the size of its place. */
+/** Creates an SVG with a single path that fills its container. */
 export function path(width, height) {
   const drawing = document.createElementNS(SVG, "svg");
   drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -31,25 +31,25 @@ export function path(width, height) {
   return { drawing, drawn };
 }
 
-/** Text from elsewhere, in a direction of its own: what is right to left does not turn what stands around it. */
+/** Isolates the direction of untrusted text, so that right-to-left text does not reorder the text around it. */
 export function foreign(name, text, attributes = {}) {
   return element(name, { dir: "auto", ...attributes, text });
 }
 
-/** Writes only what differs: what is the same costs no layout. */
+/** Sets a property only if it changes, which avoids a layout. */
 export function write(node, text) {
   const shown = plain(text);
   if (node.textContent !== shown) node.textContent = shown;
 }
 
-/** An address that a link may have: of http or https, whatever the configuration says. */
+/** Returns an address if it is http or https, whatever the configuration contains. */
 export function outside(url) {
   if (typeof url !== "string" || !URL.canParse(url)) return undefined;
   const parsed = new URL(url);
   return ["http:", "https:"].includes(parsed.protocol) ? parsed : undefined;
 }
 
-/** A link to a trace in the tracing UI, if there is an address. */
+/** Creates a link to the trace in the trace viewer, if there is an address. */
 export function linkOutside(url, attributes = {}, text = undefined) {
   const address = outside(url);
   if (!address) return undefined;

@@ -1,4 +1,4 @@
-// Times and numbers as people read them.
+// Formats times and numbers for readers.
 
 const UNITS = [
   [1e9, "ns", "nanoseconds"],
@@ -7,7 +7,7 @@ const UNITS = [
   [1, "s", "seconds"],
 ];
 
-/** A duration in seconds: `340 ms`, `1.24 s`, `2 min 5 s`. Three digits; none of them is noise. */
+/** Formats a duration in seconds with three significant digits: `340 ms`, `1.24 s`, `2 min 5 s`. */
 export function duration(seconds, isSpoken = false) {
   const unit = (short, long) => (isSpoken ? long : short);
   if (!(seconds > 0)) return `0 ${unit("s", "seconds")}`;
@@ -25,13 +25,13 @@ export function duration(seconds, isSpoken = false) {
   return two(minutes, unit("min", "minutes"), rest, unit("s", "seconds"));
 }
 
-/** How long ago: `just now`, `12 s ago`. What seems to be in the future is now: it is a matter of clocks. */
+/** Formats an age: `just now`, `12 s ago`. A time in the future counts as now, since clocks differ. */
 export function ago(milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   return seconds < 1 ? "just now" : `${duration(seconds)} ago`;
 }
 
-/** A moment in the reader's time zone, to the millisecond; its date, too, where that is not today's. */
+/** Formats a time in the reader's time zone, to the millisecond; includes the date unless it is today. */
 export function moment(milliseconds) {
   const date = new Date(milliseconds);
   const time = `${timeOfDay(milliseconds)}.${String(date.getMilliseconds()).padStart(3, "0")}`;
@@ -39,30 +39,30 @@ export function moment(milliseconds) {
   return isToday ? time : `${date.toLocaleDateString()} ${time}`;
 }
 
-/** The time of day alone. */
+/** Formats the time of day. */
 export function timeOfDay(milliseconds) {
   return new Date(milliseconds).toLocaleTimeString(undefined, { hour12: false });
 }
 
-/** As machines read it, or nothing where it is no moment at all. */
+/** Formats a time for the `datetime` attribute; returns nothing for an invalid time. */
 export function iso(milliseconds) {
   const date = new Date(milliseconds);
   return Number.isNaN(date.valueOf()) ? "" : date.toISOString();
 }
 
-/** `1 span`, `1,000 spans`. */
+/** Formats a count with its noun: `1 span`, `1,000 spans`. */
 export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
-/** A share: `34 %`, `0.2 %`. */
+/** Formats a ratio: `34 %`, `0.2 %`. */
 export function share(part) {
   const percent = part * 100;
   if (percent > 0 && percent < 0.1) return "< 0.1 %";
   return `${percent.toFixed(percent > 0 && percent < 1 ? 1 : 0)} %`;
 }
 
-/** Where the marks of an axis of this length go: round numbers, about so many parts. */
+/** Returns the ticks of an axis of this length: round numbers, in about the given number of intervals. */
 export function ticks(length, parts) {
   const rough = length / parts;
   const power = 10 ** Math.floor(Math.log10(rough));

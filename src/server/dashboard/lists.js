@@ -1,5 +1,5 @@
-// The lists: a tab for each view, a row for each trace. Rows are kept and written anew, so that what has the focus
-// keeps it.
+// Shows the lists of traces: a tab for each view, a row for each trace. Updates reuse the rows, so that the focused
+// element keeps the focus.
 
 import { element, foreign, linkOutside, write } from "./elements.js";
 import { ago, count, duration, iso, moment, share } from "./format.js";
@@ -13,8 +13,8 @@ const MEANING = {
   failed: "Traces in which a span failed, the latest first",
   open: "Spans that are open now, the oldest first",
 };
-/** For this long nothing moves under a hand that is at the list. */
-const HAND = 3000;
+/** The time in milliseconds after the last pointer movement during which the list does not move. */
+const HOLD_MS = 3000;
 
 export class Lists {
   #tabs = new Map();
@@ -23,7 +23,7 @@ export class Lists {
   #panel = document.getElementById("panel");
   #nothing = document.getElementById("nothing");
   #filter = document.getElementById("filter");
-  #touched = -HAND;
+  #touched = -HOLD_MS;
   #offset = 0;
   #view = "recent";
   #shown;
@@ -31,7 +31,7 @@ export class Lists {
   #selected;
   #current;
 
-  /** `find` is told of each id that is put into the filter. */
+  /** `find` is called with each id that is entered into the filter. */
   constructor(find) {
     const tabs = VIEWS.map((view) => this.#tab(view));
     document.getElementById("tabs").append(...tabs);
@@ -50,10 +50,10 @@ export class Lists {
     });
   }
 
-  /** Takes what the server says; `isHeld` keeps it back until `release`. Returns how many are new in what is held. */
+  /** Takes a response; if `isHeld`, holds it until `release`. Returns the number of new traces that are held. */
   take(answer, isHeld) {
     this.#offset = answer.now - Date.now();
-    const isUnderHand = performance.now() - this.#touched < HAND;
+    const isUnderHand = performance.now() - this.#touched < HOLD_MS;
     if (this.#shown && (isHeld || isUnderHand)) {
       this.#waiting = answer;
       return isHeld ? this.#newcomers() : 0;
@@ -62,31 +62,31 @@ export class Lists {
     return 0;
   }
 
-  /** Shows what was held back. */
+  /** Shows a stored response. */
   release() {
     if (this.#waiting) this.#show(this.#waiting);
   }
 
-  /** Marks the row of the trace that is read. */
+  /** Marks the row of the trace that is shown. */
   select(traceId) {
     this.#selected = traceId;
     for (const row of this.#rows.values()) this.#mark(row);
   }
 
-  /** Puts the focus back to where the reader was. */
+  /** Returns the focus to the row that was focused last. */
   focus() {
     const row = this.#rows.get(this.#selected) ?? this.#rows.get(this.#current) ?? [...this.#rows.values()][0];
     (row?.link ?? this.#tabs.get(this.#view)).focus();
   }
 
-  /** What is known of a trace from the lists. */
+  /** Returns the summary of a trace from the lists. */
   summary(traceId) {
     const answer = this.#waiting ?? this.#shown;
     const lists = [answer?.recent, answer?.failed, answer?.slowest].filter(Boolean);
     return lists.flat().find((trace) => trace.traceId === traceId);
   }
 
-  /** Time passes. */
+  /** Updates the ages. */
   tick() {
     for (const row of this.#rows.values()) if (row.item.startedAt !== undefined) write(row.when, this.#ago(row.item));
   }
@@ -117,7 +117,7 @@ export class Lists {
     let at = this.#list.firstChild;
     for (const item of items) {
       let key = keyOf(item);
-      // A trace may be there in two parts: the first was kept because it failed, the second came after.
+      // A trace may be listed twice: kept once because it failed, and again when later spans arrived.
       while (rows.has(key)) key += "'";
       const row = this.#rows.get(key) ?? this.#row(key);
       rows.set(key, row);
@@ -129,7 +129,7 @@ export class Lists {
     this.#rows = rows;
     if (!rows.has(this.#current)) this.#current = rows.keys().next().value;
     for (const row of rows.values()) this.#mark(row);
-    // A row that moves loses the focus.
+    // A row loses the focus when it is moved in the document.
     if (focused?.isConnected && !focused.contains(document.activeElement)) {
       focused.querySelector("a")?.focus({ preventScroll: true });
     }
@@ -254,7 +254,7 @@ function secondsOf(item) {
   return item.ageSeconds ?? item.durationSeconds;
 }
 
-/** What is said where there is nothing, and what to do about it. */
+/** Returns the text for an empty list, with advice. */
 function nothing(answer, view, wanted) {
   const code = (text) => element("code", { text });
   const title = (text) => element("h2", { text });

@@ -1,9 +1,11 @@
-//! `/dashboard`: static pages that read the API as anybody else does. Live traces, for now.
+//! Serves `/dashboard`: static pages that read the API as any other client does. The only page so far shows live
+//! traces.
 //!
-//! What a page shows is untrusted text: names and attributes of spans. So its policy allows scripts and styles from
-//! here only, none within the page, and no way from a string to markup; the pages have none.
+//! The pages display untrusted text: names and attributes of spans. The content security policy therefore allows only
+//! scripts and styles from this server, forbids inline scripts and styles, and forbids the conversion of strings to
+//! markup.
 //!
-//! Addresses are relative, so that the pages work below any prefix that an application nests them under.
+//! All addresses are relative, so that the pages work below any prefix that an application nests them under.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -15,9 +17,9 @@ use axum::{
     routing::get,
 };
 
-use super::endpoints::{Answers, escape, last_part};
+use super::endpoints::{ServerState, escape, last_part};
 
-/// What pages consist of beside their own text: name, type, text.
+/// The assets of the pages: name, content type, text.
 const ASSETS: &[(&str, &str, &str)] = &[
     ("dashboard.css", CSS, include_str!("dashboard.css")),
     ("details.css", CSS, include_str!("details.css")),
@@ -36,7 +38,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PAGE: &str = "text/html; charset=utf-8";
 
-/// No inline script or style, nothing from elsewhere, no frame around it, and no string that becomes markup.
+/// The content security policy: no inline script or style, no foreign resource, no frame, no string as markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
@@ -44,19 +46,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// The path of the page of live traces.
 pub(super) const TRACES: &str = "/dashboard/traces";
 
-pub(super) fn router() -> Router<Answers> {
+pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route(TRACES, get(traces))
         .route("/dashboard/assets/{name}", get(asset))
 }
 
-/// Live traces.
+/// Serves the page of live traces.
 async fn traces(
-    State(answers): State<Answers>,
+    State(state): State<ServerState>,
     nested: Result<NestedPath, NestedPathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let service = escape(&answers.sources.service);
+    let service = escape(&state.sources.service);
     let index = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
     let page = include_str!("traces.html")
         .replace("{index}", &escape(&index))
@@ -68,17 +70,17 @@ async fn asset(Path(wanted): Path<String>, headers: HeaderMap) -> Response {
     let found = ASSETS.iter().find(|(name, ..)| *name == wanted);
     match found {
         Some((_, kind, text)) => document(kind, text, &headers),
-        None => (StatusCode::NOT_FOUND, "no page has such a part\n").into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such asset\n").into_response(),
     }
 }
 
-/// A part of a page. A browser keeps it and asks each time whether it is still the same: its name is the same in the
-/// next version, its text may not be.
-fn document(kind: &'static str, text: &str, asked: &HeaderMap) -> Response {
+/// Returns an asset with an entity tag and `no-cache`: the browser keeps the asset but revalidates it on every use,
+/// since its name stays the same when the next version of the crate changes its text.
+fn document(kind: &'static str, text: &str, headers: &HeaderMap) -> Response {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let tag = format!("\"{:016x}\"", hasher.finish());
-    let known = asked.get(header::IF_NONE_MATCH);
+    let known = headers.get(header::IF_NONE_MATCH);
     let is_known = known.is_some_and(|known| {
         let known = known.to_str().unwrap_or_default();
         known.split(',').any(|known| known.trim() == tag)

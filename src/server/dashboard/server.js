@@ -1,14 +1,14 @@
-// Asks the server: with a deadline, and with words for each way in which it can fail.
+// Fetches from the server, with a timeout and an error message for each kind of failure.
 
 const API = new URL("../../api/observatory/traces", import.meta.url);
-const WITHIN = 10_000;
-/** Time between two looks, in milliseconds; up to five times that while the server is gone. */
-const PAUSE = 2000;
+const TIMEOUT_MS = 10_000;
+/** The polling interval in milliseconds; up to five times as long while the server is unreachable. */
+const POLL_INTERVAL_MS = 2000;
 
-/** Traces of each list. */
+/** The maximum number of traces in each list. */
 export const LIMIT = 50;
 
-/** What the server said instead of an answer; `status` is 0 where it said nothing. */
+/** An error response of the server; `status` is 0 if there was no response. */
 export class Refusal extends Error {
   constructor(status, message, body = {}) {
     super(message);
@@ -17,12 +17,12 @@ export class Refusal extends Error {
   }
 }
 
-/** Every list. */
+/** Fetches all lists. */
 export function lists() {
   return ask(`${API}?limit=${LIMIT}`);
 }
 
-/** The spans of a trace. */
+/** Fetches the spans of a trace. */
 export function trace(id) {
   return ask(`${API}/${id}`);
 }
@@ -30,7 +30,7 @@ export function trace(id) {
 async function ask(url) {
   let answer;
   try {
-    answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(WITHIN) });
+    answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   } catch (error) {
     const isLate = error.name === "TimeoutError";
     throw new Refusal(0, isLate ? "The server takes too long to answer." : "The server does not answer.");
@@ -43,7 +43,7 @@ async function ask(url) {
   return body;
 }
 
-/** Asks again and again, while somebody looks. */
+/** Polls while the page is visible. */
 export class Pulse {
   #beat;
   #timer;
@@ -56,7 +56,7 @@ export class Pulse {
     document.addEventListener("visibilitychange", () => this.now());
   }
 
-  /** At once, and from then on every few seconds. */
+  /** Polls now, and then at the interval. */
   async now() {
     clearTimeout(this.#timer);
     if (this.#isBeating || this.isPaused || document.hidden) return;
@@ -67,7 +67,7 @@ export class Pulse {
     } finally {
       this.#isBeating = false;
       this.#failures = isWell ? 0 : this.#failures + 1;
-      this.#timer = setTimeout(() => this.now(), Math.min(PAUSE * 1.5 ** this.#failures, 5 * PAUSE));
+      this.#timer = setTimeout(() => this.now(), Math.min(POLL_INTERVAL_MS * 1.5 ** this.#failures, 5 * POLL_INTERVAL_MS));
     }
   }
 

@@ -1,4 +1,4 @@
-// One trace: what is to be said of it, its waterfall, and the span that is selected.
+// Shows one trace: its summary, its waterfall, and the selected span.
 
 import { Details } from "./details.js";
 import { element, foreign, linkOutside } from "./elements.js";
@@ -19,7 +19,7 @@ export class TracePane {
   #selected;
   #missed;
 
-  /** `close` ends the reading; `choose` is told of the span that is selected. */
+  /** `close` is called when the reader closes the trace; `choose` is called with the selected span. */
   constructor(close, choose) {
     this.#close = close;
     this.#waterfall = new Waterfall((node) => {
@@ -30,22 +30,22 @@ export class TracePane {
     this.#root.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** The id of the trace that is read. */
+  /** Returns the id of the trace. */
   get id() {
     return this.#id;
   }
 
-  /** Spans of it that have ended, shown or left out. */
+  /** Returns the number of its ended spans, including those that are not shown. */
   get ended() {
     return this.#tree && this.#tree.ended + this.#tree.leftOut;
   }
 
-  /** Whether more of it is to come. */
+  /** Whether more spans are expected. */
   get isUnderWay() {
     return this.#tree === undefined || this.#tree.open > 0;
   }
 
-  /** Begins with a trace, of which nothing is known yet. */
+  /** Opens a trace before its spans have been fetched. */
   open(id) {
     this.#id = id;
     this.#answer = undefined;
@@ -55,7 +55,7 @@ export class TracePane {
     this.#write([element("h2", { id: "trace-name", text: "Loading …" })], []);
   }
 
-  /** Shows what the server says of it. */
+  /** Shows a response. */
   show(answer, spanId) {
     const isSame = this.#tree !== undefined;
     this.#answer = answer;
@@ -71,15 +71,15 @@ export class TracePane {
     if (!isSame) this.focus();
   }
 
-  /** Selects another span of it. */
+  /** Selects another span. */
   pick(spanId) {
     const node = this.#tree?.order.find((one) => one.id === spanId);
     if (node && node !== this.#selected) this.#waterfall.pick(node);
   }
 
-  /** The server does not have it, or says nothing; `url` may still lead to it. */
+  /** Shows that the server does not have the trace, or does not respond; `url` may still lead to it. */
   miss(refusal) {
-    // What is read stays readable, and what is said already is not said again.
+    // Spans that are shown stay, and a message that is shown is not announced again.
     if (this.#tree || this.#missed === refusal.message) return;
     this.#missed = refusal.message;
     const is404 = refusal.status === 404;
@@ -96,7 +96,7 @@ export class TracePane {
     );
   }
 
-  /** Ends the reading. */
+  /** Closes the trace. */
   hide() {
     this.#id = undefined;
     this.#tree = undefined;
@@ -167,7 +167,7 @@ export class TracePane {
     try {
       await navigator.clipboard.writeText(this.#id);
     } catch {
-      // Browsers have no clipboard for pages over plain HTTP, other than those of this machine.
+      // Browsers provide the clipboard only over HTTPS and on localhost.
       getSelection().selectAllChildren(code);
       isCopied = document.execCommand("copy");
     }

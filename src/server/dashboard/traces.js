@@ -1,4 +1,4 @@
-// The page of live traces: what is asked of the server and when, which trace is read, and what the address says.
+// The page of live traces: polls the server, opens and closes traces, and keeps the URL up to date.
 
 import { write } from "./elements.js";
 import { count, timeOfDay } from "./format.js";
@@ -15,10 +15,10 @@ const lists = new Lists((id) => (location.hash = id));
 const pane = new TracePane(close, (id, span) => history.replaceState(null, "", `#${id}/${span}`));
 const pulse = new server.Pulse(beat);
 
-/** When the server answered last. */
+/** The time of the last response. */
 let updatedAt;
 
-/** The trace, and the span of it, that the address names. */
+/** Returns the trace and the span that the URL names. */
 function address() {
   const found = location.hash.toLowerCase().match(/^#([0-9a-f]{32})(?:\/([0-9a-f]{16}))?$/);
   return found ? { id: found[1], span: found[2] } : {};
@@ -45,7 +45,7 @@ async function beat() {
   return true;
 }
 
-/** Looks again at the trace that is read, where there is more of it than is shown. */
+/** Fetches the shown trace again if it has more spans than are shown. */
 async function follow() {
   const { id, ended, isUnderWay } = pane;
   if (id === undefined) return;

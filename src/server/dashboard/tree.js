@@ -1,9 +1,9 @@
-// Turns the spans of a trace into a tree on one axis of time, whatever their ids and clocks say.
+// Builds a tree on one time axis from the spans of a trace. Handles missing parents, cycles, and differing clocks.
 
-/** Milliseconds by which a child may begin before its parent: less is the rounding of a double. */
-const ROUNDING = 0.002;
+/** The time in milliseconds by which a child may start before its parent because of floating-point rounding. */
+const ROUNDING_MS = 0.002;
 
-/** Spans in the order in which they are drawn, and where their axis begins and how long it is. */
+/** Returns the spans in drawing order, and the start and the length of the time axis. */
 export function treeOf(answer) {
   const nodes = nodesOf(answer);
   const byId = new Map();
@@ -26,7 +26,7 @@ export function treeOf(answer) {
   return {
     order,
     begin,
-    // A trace of no length at all is drawn as if it took a microsecond.
+    // A trace with length zero is drawn with the length of a microsecond.
     length: Math.max(end - begin, 0.001),
     root: order.find((node) => node.parentId === null || node.parentIsRemote) ?? order[0],
     leftOut: answer.leftOut ?? 0,
@@ -36,7 +36,7 @@ export function treeOf(answer) {
   };
 }
 
-/** Those of the tree that are shown, if these are closed. */
+/** Returns the visible nodes, given the collapsed ones. */
 export function shown(tree, closed) {
   const rows = [];
   for (let index = 0; index < tree.order.length; index += 1) {
@@ -47,7 +47,7 @@ export function shown(tree, closed) {
   return rows;
 }
 
-/** The part of a span, in milliseconds, in which none of its children ran. */
+/** Returns the time in milliseconds during which a span ran and none of its children did. */
 export function ownTime(node) {
   const end = node.start + node.duration;
   let [own, at] = [0, node.start];
@@ -59,17 +59,17 @@ export function ownTime(node) {
   return own + Math.max(0, end - at);
 }
 
-/** The span that a reader wants to see first: the innermost that failed, or where all began. */
+/** Returns the span to select first: the innermost failed span, or else the root. */
 export function firstToSee(tree) {
   const innermost = (node) => node.error !== null && !node.children.some((child) => child.error !== null);
   return tree.order.find(innermost) ?? tree.root;
 }
 
-/** Milliseconds by which a span began before its parent. When an open one began is known less exactly. */
+/** Returns the milliseconds by which a span started before its parent. The start of an open span is less exact. */
 function skewOf({ start, parent, isOpen }) {
   if (!parent || isOpen || parent.isOpen) return 0;
   const skew = parent.start - start;
-  return skew > ROUNDING ? skew : 0;
+  return skew > ROUNDING_MS ? skew : 0;
 }
 
 function nodesOf({ spans, open = [], now }) {
@@ -82,7 +82,7 @@ function nodesOf({ spans, open = [], now }) {
     isOpen: false,
   }));
   for (const span of open) {
-    // It ended between two looks at it.
+    // The span ended between the two reads of the server.
     if (ended.has(span.spanId)) continue;
     nodes.push({
       id: span.spanId,
@@ -102,7 +102,7 @@ function nodesOf({ spans, open = [], now }) {
   return nodes.sort((one, other) => one.start - other.start);
 }
 
-/** Depth first. Without recursion: a trace may be as deep as it has spans. */
+/** Traverses depth first, without recursion, since a trace can be as deep as its number of spans. */
 function orderOf(nodes) {
   const order = [];
   const seen = new Set();
@@ -117,7 +117,7 @@ function orderOf(nodes) {
     }
   };
   for (const node of nodes) if (!node.parent) walk(node);
-  // Spans that are one another's ancestors have no first one: the earliest is taken for it.
+  // In a cycle of parents, the earliest span becomes the root.
   for (const node of nodes) {
     if (seen.has(node)) continue;
     const circle = node.parent;

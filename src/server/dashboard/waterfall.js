@@ -1,19 +1,19 @@
-// Draws the spans of a trace below one another on one axis of time. Only the rows in sight are elements, so that a
-// thousand spans cost as much as forty.
+// Draws the spans of a trace as rows on one time axis. Only visible rows have elements, so a thousand spans cost as
+// much as forty.
 
 import { element, path } from "./elements.js";
 import { duration, ticks } from "./format.js";
 import { shown } from "./tree.js";
 
-/** Rows above and below those in sight. */
-const MARGIN = 8;
-/** Parts of a bar in which one mark is drawn at most, however many events there are. */
-const MARKS = 400;
-/** Where on the axis a label no longer fits behind its line, and the pixels that two labels need between two lines. */
-const LAST = 0.88;
-const ROOM = 130;
-/** Steps to the right, at most: deeper than that, a row tells its level to screen readers only. */
-const DEEPEST = 9;
+/** The number of rows above and below the visible rows that have elements. */
+const MARGIN_ROWS = 8;
+/** The number of segments of a bar. A segment shows at most one mark, however many events it contains. */
+const MAX_MARKS = 400;
+/** The position on the axis from which a label stands before its line, and the pixels that two labels need. */
+const LAST_LABEL_POSITION = 0.88;
+const TWO_LABELS_PX = 130;
+/** The maximum indentation. Deeper levels are announced only to screen readers. */
+const MAX_INDENT = 9;
 
 export class Waterfall {
   #axis = element("div", { class: "axis", "aria-hidden": "true" }, element("span"), element("span"), element("div", { class: "scale" }));
@@ -27,7 +27,7 @@ export class Waterfall {
   #frame;
   #choose;
 
-  /** `choose` is told of the span that is selected. */
+  /** `choose` is called with the selected span. */
   constructor(choose) {
     this.root = element("div", { class: "waterfall" }, this.#axis, this.#tree);
     this.#choose = choose;
@@ -37,7 +37,7 @@ export class Waterfall {
     new ResizeObserver(() => this.#resize()).observe(this.root);
   }
 
-  /** Shows a trace; one that is shown already keeps what is closed, selected and in sight. */
+  /** Shows a trace. A trace that is already shown keeps its collapsed rows, selection and scroll position. */
   show(trace, name, selected, isSame) {
     if (!isSame) {
       this.#closed.clear();
@@ -51,7 +51,7 @@ export class Waterfall {
     if (!isSame) this.#reveal(selected);
   }
 
-  /** Selects a span that the address names, though it may be below one that is closed. */
+  /** Selects the span that the URL names, and expands its ancestors. */
   pick(node) {
     for (let above = node.parent; above; above = above.parent) this.#closed.delete(above.id);
     this.#reshape();
@@ -93,9 +93,9 @@ export class Waterfall {
     scale.replaceChildren(
       ...marks.map((mark) => {
         const at = mark / this.#trace.length;
-        // The last one stands before its line; where there is no room for two, its line says enough.
-        const isLast = at > LAST;
-        const isRoomy = !isLast || step * scale.clientWidth > ROOM;
+        // The last label stands before its line, if there is room for two labels.
+        const isLast = at > LAST_LABEL_POSITION;
+        const isRoomy = !isLast || step * scale.clientWidth > TWO_LABELS_PX;
         const tick = element("span", { text: isRoomy ? duration(mark / 1000) : "", class: isLast ? "last" : "" });
         tick.style.left = `${at * 100}%`;
         return tick;
@@ -114,8 +114,8 @@ export class Waterfall {
 
   #draw() {
     const { scrollTop, clientHeight } = this.root;
-    const first = Math.max(0, Math.floor(scrollTop / this.#height) - MARGIN);
-    const last = Math.min(this.#rows.length, Math.ceil((scrollTop + clientHeight) / this.#height) + MARGIN);
+    const first = Math.max(0, Math.floor(scrollTop / this.#height) - MARGIN_ROWS);
+    const last = Math.min(this.#rows.length, Math.ceil((scrollTop + clientHeight) / this.#height) + MARGIN_ROWS);
     for (const [node, row] of this.#pool) {
       if (node.row >= first && node.row < last) continue;
       row.root.remove();
@@ -140,7 +140,7 @@ export class Waterfall {
     const hasChildren = node.children.length > 0;
     const isClosed = this.#closed.has(node.id);
     const name = element("span", { class: "label" });
-    name.style.setProperty("--depth", Math.min(node.depth, DEEPEST));
+    name.style.setProperty("--depth", Math.min(node.depth, MAX_INDENT));
     name.append(
       element("span", { class: "toggle", "aria-hidden": "true", text: hasChildren ? (isClosed ? "▸" : "▾") : "" }),
       element("bdi", { text: node.name || "(no name)" }),
@@ -170,17 +170,17 @@ export class Waterfall {
     return row;
   }
 
-  /** One path for all events of a span: streams of tokens have hundreds. */
+  /** Draws all events of a span in one path, since a token stream has hundreds. */
   #marks(node) {
     if (node.events.length === 0) return undefined;
     const { drawing, drawn } = path(1000, 10);
     const places = new Set();
     for (const event of node.events) {
       const at = (node.start - this.#trace.begin + event.afterSeconds * 1000) / this.#trace.length;
-      places.add(Math.round(Math.max(0, Math.min(at, 1)) * MARKS));
+      places.add(Math.round(Math.max(0, Math.min(at, 1)) * MAX_MARKS));
     }
     drawing.setAttribute("class", "events");
-    drawn.setAttribute("d", [...places].map((place) => `M${(place / MARKS) * 1000} 0v10`).join(""));
+    drawn.setAttribute("d", [...places].map((place) => `M${(place / MAX_MARKS) * 1000} 0v10`).join(""));
     return drawing;
   }
 
@@ -207,7 +207,7 @@ export class Waterfall {
     if (event.target.closest(".toggle") && row.node.children.length > 0) {
       const isClosed = !this.#closed.has(row.node.id);
       this.#toggle(row.node, isClosed);
-      // What is hidden cannot be what is selected.
+      // A hidden row cannot stay selected.
       if (isClosed && this.#rows[this.#selected.row] !== this.#selected) this.#select(row.node);
       return;
     }
@@ -254,7 +254,7 @@ function badges(node, isClosed) {
   return found;
 }
 
-/** What a bar shows, in words. */
+/** Describes a bar in words. */
 function unseen(node, trace) {
   const after = node.start - trace.begin;
   const begins = after > 0 ? `begins after ${duration(after / 1000, true)}` : "begins with the trace";

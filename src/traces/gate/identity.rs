@@ -1,4 +1,7 @@
-//! What a span is called elsewhere: the ids that headers, log lines and exemplars carry.
+//! Gives each span the ids that headers, log lines and exemplars carry.
+//!
+//! All spans of an unsampled trace share one identity, made on the first request for it. A sampled span has ids of its
+//! own from its first enter on, in the [`SpanTable`].
 
 use opentelemetry::{
     SpanId, TraceFlags, TraceId,
@@ -7,92 +10,75 @@ use opentelemetry::{
 use tracing::span::Id;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use super::sampled::Sampled;
+use super::span_table::{SampledIds, SpanTable};
 use crate::traces::sampling::{HeadSampler, random};
 
-/// In the extensions of the first span of an unsampled trace, once somebody asked: all spans in it go by it. Those of a
-/// sampled one have a name of their own from their first enter on, which stands with the gate ([`Sampled`]) or, where
-/// that has no place for it, here.
+/// The identity of an unsampled trace, in the extensions of the outermost span of the trace in this process.
 pub(super) struct Identity(pub(super) SpanContext);
 
-/// The ids that a log line inside a span names; `None` for a span that is sampled and has none yet, since nobody has
-/// entered it.
+/// The ids that a log line inside a span names; `None` for a sampled span that has not been entered yet.
 pub(in crate::traces) fn ids_of<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
-    recorded: &Sampled,
+    spans: &SpanTable,
     sampler: &HeadSampler,
 ) -> Option<SpanContext> {
-    if let Some(name) = name_of(&span.id(), recorded) {
-        return Some(name);
+    let own = sampled_ids_of(&span.id(), spans);
+    if own.is_some() || spans.is_sampled(span.id().into_u64()) {
+        return own;
     }
-    if recorded.contains(span.id().into_u64()) {
-        // Where there was no place for its name.
-        let extensions = span.extensions();
-        return extensions.get().map(|Identity(own)| own.clone());
-    }
-    unsampled(span, sampler, recorded)
+    unsampled(span, sampler, spans)
 }
 
 /// The ids of a sampled span that has been entered.
-pub(in crate::traces) fn name_of(id: &Id, recorded: &Sampled) -> Option<SpanContext> {
-    let name = recorded.name_of(id.into_u64())?;
-    Some(SpanContext::new(
-        TraceId::from(name.trace_id),
-        SpanId::from(name.span_id),
-        TraceFlags::SAMPLED,
-        false,
-        TraceState::default(),
-    ))
+pub(in crate::traces) fn sampled_ids_of(id: &Id, spans: &SpanTable) -> Option<SpanContext> {
+    let SampledIds { trace_id, span_id } = spans.ids_of(id.into_u64())?;
+    let flags = TraceFlags::SAMPLED;
+    Some(span_context(trace_id, span_id, flags))
 }
 
-/// What an unsampled span goes by, as far as anybody has asked: the identity of the nearest one around it that has one.
+/// The identity of the unsampled trace that a span belongs to, if it has been made.
 pub(super) fn known<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
-    recorded: &Sampled,
+    spans: &SpanTable,
 ) -> Option<SpanContext> {
-    unsampled_scope(span, recorded).find_map(|span| {
+    unsampled_scope(span, spans).find_map(|span| {
         let extensions = span.extensions();
         extensions.get().map(|Identity(own)| own.clone())
     })
 }
 
-/// The identity of the unsampled trace that a span belongs to; made when it is asked for first, and then the same.
+/// The identity of the unsampled trace that a span belongs to, made on the first call.
 pub(super) fn unsampled<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
     sampler: &HeadSampler,
-    recorded: &Sampled,
+    spans: &SpanTable,
 ) -> Option<SpanContext> {
-    if let Some(known) = known(span, recorded) {
+    if let Some(known) = known(span, spans) {
         return Some(known);
     }
-    let outermost = unsampled_scope(span, recorded).last()?;
-    let fresh = SpanContext::new(
-        TraceId::from(sampler.trace_id(false)),
-        SpanId::from(random().max(1)),
-        TraceFlags::default(),
-        false,
-        TraceState::default(),
-    );
+    let outermost = unsampled_scope(span, spans).last()?;
     let mut extensions = outermost.extensions_mut();
-    // Somebody else may have been first.
-    if let Some(Identity(context)) = extensions.get_mut::<Identity>() {
+    // Another thread may have been first.
+    if let Some(Identity(context)) = extensions.get_mut() {
         return Some(context.clone());
     }
+    let span_id = random().max(1);
+    let fresh = span_context(sampler.trace_id(false), span_id, TraceFlags::default());
     extensions.insert(Identity(fresh.clone()));
     Some(fresh)
 }
 
-/// A span and those around it, up to one that is recorded.
-fn unsampled_scope<'a, R: LookupSpan<'a>>(
+/// A span and the spans around it, up to a sampled span.
+pub(super) fn unsampled_scope<'a, R: LookupSpan<'a>>(
     span: &SpanRef<'a, R>,
-    recorded: &Sampled,
+    spans: &SpanTable,
 ) -> impl Iterator<Item = SpanRef<'a, R>> {
-    let is_recorded = |span: &SpanRef<'a, R>| recorded.contains(span.id().into_u64());
-    span.scope().take_while(move |span| !is_recorded(span))
+    let is_sampled = |span: &SpanRef<'a, R>| spans.is_sampled(span.id().into_u64());
+    span.scope().take_while(move |span| !is_sampled(span))
 }
 
-/// What goes on under a parent elsewhere that is not kept here, whatever that one says.
-pub(super) fn not_kept(parent: &SpanContext) -> SpanContext {
+/// The identity of spans below a remote parent that are not sampled here, whatever the flag of the parent is.
+pub(super) fn unsampled_below(parent: &SpanContext) -> SpanContext {
     SpanContext::new(
         parent.trace_id(),
         parent.span_id(),
@@ -100,4 +86,9 @@ pub(super) fn not_kept(parent: &SpanContext) -> SpanContext {
         false,
         parent.trace_state().clone(),
     )
+}
+
+fn span_context(trace_id: u128, span_id: u64, flags: TraceFlags) -> SpanContext {
+    let (trace_id, span_id) = (TraceId::from(trace_id), SpanId::from(span_id));
+    SpanContext::new(trace_id, span_id, flags, false, TraceState::default())
 }

@@ -1,32 +1,26 @@
-//! Lets the spans of sampled traces through to tracing-opentelemetry's layer, and no others.
+//! Lets the spans of sampled traces through to tracing-opentelemetry's layer, and keeps other spans from it.
 //!
-//! That layer costs the same whether a span is sampled or not, so it must not see those that are not. A per-layer
-//! filter cannot do it: it sees neither explicit parents nor OpenTelemetry's context. So this wraps it, decides at the
-//! first span of a trace, and has children follow. Only ids of spans that are let through are kept, in a lock-free set;
-//! a span that is not there is unsampled, and leaves nothing behind.
+//! That layer spends as much on an unsampled span as on a sampled one. A per-layer filter cannot spare it the work,
+//! because a filter sees neither explicit parents nor the OpenTelemetry context. So the gate wraps the layer, decides at
+//! the first span of a trace, and decides on children as on their parent. A [`SpanTable`] holds the spans that were let
+//! through; an unsampled span that is not in the table leaves no state behind.
 //!
-//! - A span's parent is OpenTelemetry's current context where there is one, as it is for that layer; else the span
-//!   around it. What began elsewhere goes by its flag.
-//! - A span whose callsite says `otel.kind`, or names an HTTP or RPC request, stands at the process's edge: foreign code
-//!   calls `set_parent` on it when it exists already, or asks for its context to send it on. It is let through wherever
-//!   the trace around it is not sampled, and decided at its first enter, child or event: by the parent that was set, else
-//!   by what was drawn when it was made.
-//! - An unsampled trace has one id, made when somebody asks. An unsampled span that is entered where a sampled one is
-//!   current takes its place there.
-//! - Where foreign code asks tracing-opentelemetry about an unsampled span, it is answered there and then ([`asked`]).
+//! - The parent of a span is the active span of the current OpenTelemetry context, if there is one, as for that layer;
+//!   else the current `tracing` span. The flag of a remote parent decides.
+//! - A span whose parent may be set after its creation is let through undecided ([`deferred_decision`]).
+//! - An unsampled trace has one id ([`identity`]). If an unsampled span is entered while a sampled span is current, its
+//!   context replaces the sampled one ([`unsampled_context`]).
+//! - Queries of other code about unsampled spans are answered with that id ([`context_queries`]).
 
-mod asked;
-mod attached;
-mod edge;
-mod foreign;
+mod context_queries;
+mod deferred_decision;
 mod identity;
-mod ids;
 mod lookup;
-mod naming;
 mod outcome;
-mod sampled;
+mod panicking_values;
 mod sampler;
-mod verdict;
+mod span_table;
+mod unsampled_context;
 
 use std::{
     any::TypeId,
@@ -52,42 +46,34 @@ use tracing_subscriber::{
 };
 
 pub(super) use self::{
-    asked::about_recorded,
-    identity::{ids_of, name_of},
+    context_queries::internal,
+    identity::{ids_of, sampled_ids_of},
     lookup::{context_of, open_spans},
-    sampled::Sampled,
     sampler::{GateIds, GateSampler},
-    verdict::NOT_KEPT,
+    span_table::SpanTable,
 };
 use self::{
-    asked::{Asked, Callsites, Desk},
-    edge::{is_edge, made_under},
+    context_queries::{QueriedSubscriber, QueryLayer},
+    deferred_decision::{Callsites, context_of_creation, is_boundary},
     identity::Identity,
-    ids::Ids,
     lookup::Lookup,
-    outcome::says_ended,
-    sampled::Naming,
+    outcome::is_end,
     sampler::is_sampled,
+    span_table::{Decision, SampledIds},
 };
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::{
-    lookup::{made_in, propagators_of},
-    sampler::not_kept,
+    lookup::{context_of_creation as context_around, with_propagators},
+    sampler::never_sampled,
 };
 use super::sampling::HeadSampler;
 use crate::{
     observation::TraceReference, runtime::clock::Clock, runtime::own_thread, traces::Propagator,
 };
 
-/// What the ids of a span that was entered for the first time are.
-pub(crate) struct Entered {
-    pub(crate) trace_id: u128,
-    pub(crate) span_id: u64,
-}
-
-/// The parent that OpenTelemetry's current context names.
-enum Current {
-    None,
+/// The parent in the current OpenTelemetry context.
+enum ContextParent {
+    Absent,
     Sampled,
     Unsampled(SpanContext),
 }
@@ -95,62 +81,54 @@ enum Current {
 /// The gate in front of tracing-opentelemetry's layer.
 pub(crate) struct Gate<S> {
     inner: OpenTelemetryLayer<S, SdkTracer>,
+    /// Takes the queries of other code.
+    queried: QueryLayer<S>,
     sampler: Arc<HeadSampler>,
     clock: Clock,
+    /// The reading of the clock that times for the sampler count from.
     origin: u64,
-    /// Spans that are recorded.
-    sampled: Arc<Sampled>,
-    /// Spans at the edge that are not decided yet.
-    undecided: Ids,
-    /// Those that turned out unsampled.
-    edges: Ids,
-    dispatch: OnceLock<WeakDispatch>,
-    /// First spans that are not decided yet, and were not drawn.
-    refused: Ids,
-    /// Held while one is decided.
-    deciding: Mutex<()>,
-    /// Where questions about spans go ([`asked`]).
-    desk: Desk<S>,
-    tracer: SdkTracer,
+    /// The spans that `inner` has seen.
+    spans: Arc<SpanTable>,
     callsites: Callsites,
+    /// Held while a deferred span is decided.
+    deciding: Mutex<()>,
+    dispatch: OnceLock<WeakDispatch>,
     lookup: Lookup,
-    /// Told of each field whose value panicked when it was printed.
-    harmed: Box<dyn Fn(&str) + Send + Sync>,
+    on_panicking_field: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(super) fn new(
         tracer: SdkTracer,
         sampler: Arc<HeadSampler>,
-        recorded: Arc<Sampled>,
+        spans: Arc<SpanTable>,
         clock: Clock,
     ) -> Self {
         Self {
             inner: OpenTelemetryLayer::new(tracer.clone()),
+            queried: OpenTelemetryLayer::new(tracer),
             sampler,
             origin: clock.raw(),
             clock,
-            sampled: recorded,
-            undecided: Ids::new(),
-            edges: Ids::new(),
-            dispatch: OnceLock::new(),
-            refused: Ids::new(),
-            deciding: Mutex::default(),
-            desk: OpenTelemetryLayer::new(tracer.clone()),
-            tracer,
+            spans,
             callsites: Callsites::new(),
+            deciding: Mutex::default(),
+            dispatch: OnceLock::new(),
             lookup: Lookup::of::<S>(),
-            harmed: Box::new(|_| ()),
+            on_panicking_field: Box::new(|_| ()),
         }
     }
 
-    /// Sets who is told of a field whose value panics when it is printed.
-    pub(crate) fn with_harmed(mut self, harmed: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        self.harmed = Box::new(harmed);
+    /// Sets the function that is called with the name of each field whose value panics when it is printed.
+    pub(crate) fn with_on_panicking_field(
+        mut self,
+        on_panicking_field: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_panicking_field = Box::new(on_panicking_field);
         self
     }
 
-    /// Sets the formats of headers that requests carry traces in.
+    /// Sets the header formats of requests.
     pub(super) fn with_propagators(mut self, propagators: &[Propagator]) -> Self {
         self.lookup.propagators = propagators.into();
         self
@@ -164,43 +142,36 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         self.dispatch.get()?.upgrade()
     }
 
-    /// The sampled trace that an event belongs to.
+    /// The context of a span that `inner` has seen; starts the span.
+    fn started(&self, id: &Id) -> Option<OtelContext> {
+        let dispatch = self.dispatch()?;
+        internal(|| get_otel_context(id, &dispatch))
+    }
+
+    /// The identity of an unsampled span.
+    fn identity(&self, span: &SpanRef<'_, S>) -> Option<SpanContext> {
+        identity::unsampled(span, &self.sampler, &self.spans)
+    }
+
+    /// The sampled span that an event belongs to.
     #[cold]
     pub(crate) fn trace_of(
         &self,
         event: &Event<'_>,
         context: &Context<'_, S>,
     ) -> Option<TraceReference> {
-        let span = context.event_span(event)?;
-        self.sampled.contains(span.id().into_u64()).then_some(())?;
-        let own = Self::context_of(&self.dispatch()?, &span.id())?;
-        own.is_sampled().then(|| TraceReference {
-            trace_id: u128::from_be_bytes(own.trace_id().to_bytes()),
-            span_id: u64::from_be_bytes(own.span_id().to_bytes()),
+        let id = context.event_span(event)?.id();
+        self.spans.is_sampled(id.into_u64()).then_some(())?;
+        let started = self.started(&id)?;
+        let own = SampledIds::of(started.span().span_context())?;
+        Some(TraceReference {
+            trace_id: own.trace_id,
+            span_id: own.span_id,
             time: self.clock.wall(),
         })
     }
 
-    /// Whether the inner layer knows this span.
-    #[inline]
-    fn is_through(&self, id: &Id) -> bool {
-        let id = id.into_u64();
-        self.sampled.contains(id) || self.edges.contains(id) || self.undecided.contains(id)
-    }
-
-    #[inline]
-    fn decide_if_waiting(&self, id: &Id) {
-        if !self.undecided.is_empty() {
-            self.decide(id);
-        }
-    }
-
-    /// What an unsampled span goes by.
-    fn identity(&self, span: &SpanRef<'_, S>) -> Option<SpanContext> {
-        identity::unsampled(span, &self.sampler, &self.sampled)
-    }
-
-    // Parts of the one who calls them, who is out of line already: see `layer::traced`.
+    // The caller, `layer::traced`, is out of line already.
     #[inline]
     pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
     where
@@ -209,193 +180,188 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if own_thread::is_marked() {
             return;
         }
-        let number = id.into_u64();
+        let metadata = attributes.metadata();
+        let mut current = None;
         if attributes.is_contextual() {
-            match OtelContext::map_current(|current| self.current(current)) {
-                Current::None => {}
-                Current::Sampled => return self.let_through(attributes, id, context),
-                Current::Unsampled(parent) => {
-                    return self.unsampled_below(&parent, attributes, id, context);
+            match OtelContext::map_current(|current| self.context_parent(current)) {
+                ContextParent::Absent => {}
+                ContextParent::Sampled => return self.let_through(attributes, id, context),
+                ContextParent::Unsampled(parent) => {
+                    return self.new_below_unsampled(&parent, attributes, id, context);
                 }
             }
+            current = context.current_span().id().cloned();
         }
-        let current = if attributes.is_contextual() {
-            context.current_span().id().cloned()
-        } else {
-            None
-        };
         if let Some(parent) = attributes.parent().or(current.as_ref()) {
-            self.decide_if_waiting(parent);
-            if self.sampled.contains(parent.into_u64()) {
+            self.decide_if_deferred(parent);
+            if self.spans.is_sampled(parent.into_u64()) {
                 self.let_through(attributes, id, context);
-            } else if is_edge(attributes.metadata()) {
-                self.let_edge_through(attributes, id, context);
-            } else {
-                self.passed_by(number);
+            } else if is_boundary(metadata) {
+                self.defer_in_unsampled(attributes, id, context);
             }
             return;
         }
-        let is_kept = self.sampler.begins(attributes, || self.now());
-        if is_edge(attributes.metadata()) || self.callsites.contains(attributes.metadata()) {
-            self.leave_undecided(made_under(attributes), is_kept, attributes, id, context);
-        } else if is_kept {
+        let is_drawn = self.sampler.draw(attributes, || self.now());
+        if is_boundary(metadata) || self.callsites.defers(metadata) {
+            let under = context_of_creation(attributes);
+            self.defer(under, is_drawn, attributes, id, context);
+        } else if is_drawn {
             self.let_through(attributes, id, context);
-        } else {
-            self.passed_by(number);
         }
     }
 
-    /// What OpenTelemetry's current context says of spans that are made in it.
     #[inline]
-    fn current(&self, current: &OtelContext) -> Current {
+    fn context_parent(&self, current: &OtelContext) -> ContextParent {
         if !current.has_active_span() {
-            return Current::None;
+            return ContextParent::Absent;
         }
         let span = current.span();
         let parent = span.span_context();
         if !parent.is_valid() {
-            Current::None
+            ContextParent::Absent
         } else if is_sampled(&self.sampler, parent, current) {
-            Current::Sampled
+            ContextParent::Sampled
         } else {
-            Current::Unsampled(parent.clone())
+            ContextParent::Unsampled(parent.clone())
         }
     }
 
     fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
-        self.sampled.insert(id.into_u64(), || self.clock.raw());
-        self.make(attributes, id, context);
+        let now = || self.clock.raw();
+        self.spans.insert(id.into_u64(), Decision::Sampled, now);
+        self.forward_new_span(attributes, id, context);
     }
 
-    /// The parent of this span, which OpenTelemetry's current context names, is not sampled.
+    /// Handles a new span whose parent, of the current OpenTelemetry context, is not sampled.
     #[cold]
-    fn unsampled_below(
+    fn new_below_unsampled(
         &self,
         parent: &SpanContext,
         attributes: &Attributes<'_>,
         id: &Id,
         context: &Context<'_, S>,
     ) {
-        if is_edge(attributes.metadata()) {
-            return self.leave_undecided(made_under(attributes), false, attributes, id, context);
+        if is_boundary(attributes.metadata()) {
+            let under = context_of_creation(attributes);
+            return self.defer(under, false, attributes, id, context);
         }
-        self.passed_by(id.into_u64());
-        // What is around it, if anything, may be of another trace: of a worker that serves many.
+        // The `tracing` span around may belong to another trace, such as a worker that handles many messages.
         let Some(span) = context.span(id) else { return };
-        let known = span
-            .parent()
-            .and_then(|span| identity::known(&span, &self.sampled));
-        if known.is_none_or(|known| known.trace_id() != parent.trace_id()) {
-            let own = identity::not_kept(parent);
-            span.extensions_mut().replace(Identity(own));
+        let around = span.parent();
+        let known = around.and_then(|span| identity::known(&span, &self.spans));
+        if known.is_some_and(|known| known.trace_id() == parent.trace_id()) {
+            return;
         }
+        if self.callsites.defers(attributes.metadata()) {
+            let under = context_of_creation(attributes);
+            return self.defer(under, false, attributes, id, context);
+        }
+        let own = identity::unsampled_below(parent);
+        span.extensions_mut().replace(Identity(own));
     }
 
     #[inline]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
-        if self.is_through(id) {
-            self.fill(id, values, context);
-            if self.sampled.contains(id.into_u64()) && says_ended(values) {
-                self.ended(id);
+        if self.spans.contains(id.into_u64()) {
+            self.forward_record(id, values, context);
+            if is_end(values) {
+                self.decide_if_deferred(id);
+                self.end_early(id);
             }
         }
     }
 
     pub(crate) fn on_follows_from(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
-        self.decide_if_waiting(follows);
-        if self.is_through(id) && self.is_through(follows) {
+        self.decide_if_deferred(follows);
+        let is_seen = |id: &Id| self.spans.contains(id.into_u64());
+        if is_seen(id) && is_seen(follows) {
             return self.inner.on_follows_from(id, follows, context.clone());
         }
-        self.decide_if_waiting(id);
-        if !self.sampled.contains(id.into_u64()) {
+        self.decide_if_deferred(id);
+        if !self.spans.is_sampled(id.into_u64()) {
             return;
         }
-        // A link towards an unsampled span names its trace.
+        // A link to an unsampled span names its trace.
         let linked = context.span(follows).and_then(|span| self.identity(&span));
-        let own = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
-        if let (Some(linked), Some(own)) = (linked, own) {
+        if let (Some(linked), Some(own)) = (linked, self.started(id)) {
             own.span().add_link(linked, Vec::new());
         }
     }
 
     #[inline]
     pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
-        let is_decided = self.undecided.is_empty();
-        if is_decided && self.sampled.is_empty() {
+        if self.spans.is_empty() {
             return;
         }
-        // Whoever is inside an unsampled span has that as OpenTelemetry's context. To look there is cheaper than to look
-        // for the span, which the inner layer does.
-        let is_within = is_decided && event.is_contextual() && is_inside_a_sampled_one();
-        // A span keeps so many events and no more: tokens would take the place of what went wrong after them.
-        if (is_within || self.is_of_a_sampled_one(event, context))
-            && event.metadata().name() != "token"
-        {
-            self.tell(event, context);
+        let has_deferred = self.spans.has_deferred();
+        // The OpenTelemetry context is that of the current span, and cheaper to read than the span.
+        let is_inside = !has_deferred && event.is_contextual() && is_sampled_current();
+        // A span keeps a limited number of events: those of tokens would displace those of a failure after them.
+        if (is_inside || self.is_of_sampled(event, context)) && event.metadata().name() != "token" {
+            self.forward_event(event, context);
         }
     }
 
-    fn is_of_a_sampled_one(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
-        let current = if event.is_contextual() {
-            context.current_span().id().cloned()
-        } else {
-            None
-        };
+    fn is_of_sampled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
+        let is_contextual = event.is_contextual();
+        let current = is_contextual.then(|| context.current_span().id().cloned());
+        let current = current.flatten();
         event.parent().or(current.as_ref()).is_some_and(|id| {
-            self.decide_if_waiting(id);
-            self.sampled.contains(id.into_u64())
+            self.decide_if_deferred(id);
+            self.spans.is_sampled(id.into_u64())
         })
     }
 
-    /// The ids of a sampled span that is entered for the first time.
+    /// Returns the ids of a sampled span at its first enter.
     #[inline]
-    pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<Entered> {
-        self.decide_if_waiting(id);
+    pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<SampledIds> {
+        self.decide_if_deferred(id);
         let number = id.into_u64();
-        let naming = self.sampled.naming(number);
-        let is_through = match naming {
-            Naming::Absent => self.edges.contains(number) || self.undecided.contains(number),
-            Naming::Known | Naming::Open(_) | Naming::Elsewhere => true,
-        };
-        if is_through {
-            self.inner.on_enter(id, context.clone());
-            return self.entered(naming, id, context);
-        }
-        if is_inside_a_sampled_one() {
-            self.take_its_place(id, context);
-        } else {
-            attached::enter_again(number);
+        match self.spans.lacks_ids(number) {
+            Some(lacks_ids) => {
+                self.inner.on_enter(id, context.clone());
+                return lacks_ids.then(|| self.on_first_enter(id, context))?;
+            }
+            None if is_sampled_current() => {
+                if let Some(own) = context.span(id).and_then(|span| self.identity(&span)) {
+                    unsampled_context::attach(number, own);
+                }
+            }
+            None => unsampled_context::enter(number),
         }
         None
     }
 
-    #[cold]
-    fn take_its_place(&self, id: &Id, context: &Context<'_, S>) {
-        let unsampled = context.span(id).and_then(|span| self.identity(&span));
-        if let Some(unsampled) = unsampled {
-            attached::attach(id.into_u64(), unsampled);
+    /// Sets the ids of a span, which `inner` has just made current. Not earlier: reading the ids starts the span, and a
+    /// parent that is set after that has no effect.
+    fn on_first_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<SampledIds> {
+        let own = OtelContext::map_current(|current| current.span().span_context().clone());
+        let ids = SampledIds::of(&own);
+        if let Some(ids) = ids {
+            self.spans.set_ids(id.into_u64(), ids);
+        } else if let Some(span) = context.span(id).filter(|_| own.is_valid()) {
+            // An unsampled parent was set after the span was let through.
+            span.extensions_mut().replace(Identity(own));
+            self.spans.decide(id.into_u64(), false);
         }
+        ids
     }
 
     #[inline]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
-        if self.is_through(id) {
+        if self.spans.contains(id.into_u64()) {
             if std::thread::panicking() {
-                self.panicked(id);
+                self.record_panic(id);
             }
             return self.inner.on_exit(id, context.clone());
         }
-        attached::detach(id.into_u64());
+        unsampled_context::exit(id.into_u64());
     }
 
     #[inline]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
-        self.decide_if_waiting(id);
-        let number = id.into_u64();
-        if self.sampled.remove(number) {
-            return self.inner.on_close(id.clone(), context.clone());
-        }
-        if self.edges.remove(number) {
+        self.decide_if_deferred(id);
+        if self.spans.remove(id.into_u64()) {
             self.inner.on_close(id.clone(), context.clone());
         }
     }
@@ -422,38 +388,28 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if id == TypeId::of::<Lookup>() {
             return Some(std::ptr::from_ref(&self.lookup).cast());
         }
-        if id == TypeId::of::<Asked<S>>() {
-            let dispatch = self.dispatch()?;
-            let subscriber: &S = dispatch.downcast_ref()?;
-            // The one who asks holds the subscriber, too.
-            return Some(std::ptr::from_ref(subscriber).cast());
-        }
         if id == TypeId::of::<OpenTelemetryLayer<S, SdkTracer>>() {
             return Some(std::ptr::from_ref(&self.inner).cast());
         }
-        // SAFETY: they only compare type ids and hand out pointers into themselves, which live as long as `self`.
-        let found = unsafe {
-            match self.dispatch() {
-                Some(_) => self.desk.downcast_raw(id),
-                None => self.inner.downcast_raw(id),
-            }
-        }?;
-        self.is_asked(id == TypeId::of::<Desk<S>>());
+        let dispatch = self.dispatch()?;
+        if id == TypeId::of::<QueriedSubscriber<S>>() {
+            let subscriber: &S = dispatch.downcast_ref()?;
+            // The caller holds the dispatch, too.
+            return Some(std::ptr::from_ref(subscriber).cast());
+        }
+        // SAFETY: the layer compares type ids and returns pointers into itself, which live as long as `self`.
+        let found = unsafe { self.queried.downcast_raw(id) }?;
+        self.note_query(id == TypeId::of::<QueryLayer<S>>());
         Some(found)
     }
 }
 
-/// Whether OpenTelemetry's current span is sampled.
+/// Whether the active span of the current OpenTelemetry context is sampled.
 #[inline]
-fn is_inside_a_sampled_one() -> bool {
+fn is_sampled_current() -> bool {
     OtelContext::map_current(|current| {
         current.has_active_span() && current.span().span_context().is_sampled()
     })
-}
-
-/// The context of a span that the inner layer has seen; starts it.
-fn seen(id: &Id, dispatch: &Dispatch) -> Option<OtelContext> {
-    about_recorded(|| get_otel_context(id, dispatch))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! How a recorded span came to its end, where tracing-opentelemetry cannot know.
+//! Records the end of a sampled span where tracing-opentelemetry cannot know it: a panic, and an early end.
 
 use std::fmt;
 
 use opentelemetry::{
-    KeyValue,
+    Context as OtelContext, KeyValue,
     trace::{Status, TraceContextExt as _},
 };
 use tracing::{
@@ -13,39 +13,42 @@ use tracing::{
 };
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Gate, seen};
+use super::Gate;
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
-    /// A panic goes through a span: it failed, whatever it has said of itself.
+    /// Marks a span as failed because a panic unwinds through it, whatever status the span has.
     #[cold]
-    pub(super) fn panicked(&self, id: &Id) {
-        if !self.sampled.contains(id.into_u64()) {
-            return;
-        }
-        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
-        if let Some(context) = context {
-            let span = context.span();
-            span.set_attribute(KeyValue::new("error.type", "panic"));
-            span.set_status(Status::error("panic"));
+    pub(super) fn record_panic(&self, id: &Id) {
+        if self.spans.is_sampled(id.into_u64())
+            && let Some(context) = self.started(id)
+        {
+            set_panicked(&context);
         }
     }
 
-    /// What a span watched is over, though something holds it open: it ends here and now.
+    /// Ends a span while it is still open: the work that it measures is done.
     #[cold]
-    pub(super) fn ended(&self, id: &Id) {
-        // Its owner is dropped by the panic that is to be told: afterwards nothing more can be said of it.
-        if std::thread::panicking() {
-            self.panicked(id);
-        }
-        let context = self.dispatch().and_then(|dispatch| seen(id, &dispatch));
-        if let Some(context) = context {
+    pub(super) fn end_early(&self, id: &Id) {
+        if self.spans.is_sampled(id.into_u64())
+            && let Some(context) = self.started(id)
+        {
+            // A panic may drop the owner of the span. After the end, nothing can be added.
+            if std::thread::panicking() {
+                set_panicked(&context);
+            }
             context.span().end();
         }
     }
 }
 
-/// Whether `observatory.ended = true` is among the values.
-pub(super) fn says_ended(values: &Record<'_>) -> bool {
+fn set_panicked(context: &OtelContext) {
+    let span = context.span();
+    span.set_attribute(KeyValue::new("error.type", "panic"));
+    span.set_status(Status::error("panic"));
+}
+
+/// Whether the values include `observatory.ended = true`.
+pub(super) fn is_end(values: &Record<'_>) -> bool {
     struct Ended(bool);
     impl Visit for Ended {
         fn record_bool(&mut self, field: &Field, value: bool) {

@@ -1,6 +1,6 @@
-//! What the SDK is told about spans that the gate lets through.
+//! Tells the SDK which of the spans that the gate lets through are sampled.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use opentelemetry::{
     Context, KeyValue,
@@ -8,21 +8,21 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{IdGenerator, SamplingDecision, SamplingResult, ShouldSample};
 
-use super::verdict;
-use crate::traces::sampling::{Elsewhere, HeadSampler, random};
+use super::deferred_decision::{is_drawn, start_trace};
+use crate::traces::sampling::{HeadSampler, RemoteDecision, random};
 
-/// In a context: what is below it is not kept, whatever a parent elsewhere says.
+/// A context value: spans below are not sampled, whatever the flag of a remote parent is.
 #[derive(Clone, Copy, Debug)]
-struct Thinned;
+struct NeverSampled;
 
-/// The same context, for a trace that is not to be kept here.
+/// The same context, for a trace that is not sampled by this process.
 #[cfg(any(feature = "http", feature = "grpc"))]
-pub(in crate::traces) fn not_kept(context: &Context) -> Context {
-    context.with_value(Thinned)
+pub(in crate::traces) fn never_sampled(context: &Context) -> Context {
+    context.with_value(NeverSampled)
 }
 
-/// A parent's flag counts; a trace that begins here is kept, because the gate let it through, unless the span says that
-/// it is not.
+/// Samples by the flag of the parent. A trace that starts here is sampled, because the gate has let its first span
+/// through, unless the head sampler did not draw it.
 #[derive(Clone, Debug)]
 pub(in crate::traces) struct GateSampler(pub(in crate::traces) Arc<HeadSampler>);
 
@@ -33,77 +33,72 @@ impl ShouldSample for GateSampler {
         _: TraceId,
         _: &str,
         _: &SpanKind,
-        attributes: &[KeyValue],
+        _: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        if let Some(result) = parent.and_then(as_its_parent) {
+        if let Some(result) = parent.and_then(below_sampled) {
             return result;
         }
         let span = parent
             .filter(|context| context.has_active_span())
             .map(|context| context.span().span_context().clone())
             .filter(SpanContext::is_valid);
-        let is_thinned = parent.is_some_and(|context| context.get::<Thinned>().is_some());
-        let is_kept = !is_thinned
-            && match &span {
-                Some(span) => parent.is_some_and(|under| is_sampled(&self.0, span, under)),
-                None => verdict::is_kept(attributes),
-            };
-        let told = parent.and_then(|context| self.0.told(context));
-        SamplingResult {
-            decision: if told.map_or(is_kept, |told| told && !is_thinned) {
-                SamplingDecision::RecordAndSample
-            } else {
-                SamplingDecision::Drop
-            },
-            attributes: Vec::new(),
-            trace_state: span.map_or_else(Default::default, |span| span.trace_state().clone()),
-        }
+        let is_allowed = parent.is_none_or(|context| context.get::<NeverSampled>().is_none());
+        let is_sampled = match (&span, parent) {
+            (Some(span), Some(context)) => is_sampled(&self.0, span, context),
+            _ => is_drawn(),
+        };
+        let remote = parent.and_then(|context| self.0.remote_decision(context));
+        let decision = if is_allowed && remote.unwrap_or(is_sampled) {
+            SamplingDecision::RecordAndSample
+        } else {
+            SamplingDecision::Drop
+        };
+        result(decision, span.as_ref())
     }
 }
 
-/// What is below a span of this process that is recorded is recorded, too, unless it is to be thinned.
+/// The result for a child of a sampled span of this process.
 #[inline]
-fn as_its_parent(under: &Context) -> Option<SamplingResult> {
+fn below_sampled(under: &Context) -> Option<SamplingResult> {
     let span = under.span();
     let parent = span.span_context();
-    let is_recorded = parent.is_sampled()
+    let is_sampled = parent.is_sampled()
         && !parent.is_remote()
         && parent.is_valid()
-        && under.get::<Thinned>().is_none();
-    is_recorded.then(|| SamplingResult {
-        decision: SamplingDecision::RecordAndSample,
-        attributes: Vec::new(),
-        trace_state: parent.trace_state().clone(),
-    })
+        && under.get::<NeverSampled>().is_none();
+    is_sampled.then(|| result(SamplingDecision::RecordAndSample, Some(parent)))
 }
 
-/// Whether the children of a span are sampled, which is the one in `under`. What began elsewhere is the sampler's to
-/// judge.
+fn result(decision: SamplingDecision, parent: Option<&SpanContext>) -> SamplingResult {
+    let trace_state = parent.map(|parent| parent.trace_state().clone());
+    SamplingResult {
+        decision,
+        attributes: Vec::new(),
+        trace_state: trace_state.unwrap_or_default(),
+    }
+}
+
+/// Whether the children of `parent`, the active span of `under`, are sampled. The head sampler decides on remote
+/// parents.
 pub(super) fn is_sampled(sampler: &HeadSampler, parent: &SpanContext, under: &Context) -> bool {
     if !parent.is_remote() {
         return parent.is_sampled();
     }
     let trace_id = u128::from_be_bytes(parent.trace_id().to_bytes());
-    sampler.continues(trace_id, Elsewhere::continues(under, parent))
+    sampler.continues(trace_id, RemoteDecision::of_parent(under, parent))
 }
 
-/// Ids of which others that draw by trace id say the same.
-#[derive(Clone)]
+/// Generates trace ids on which services that sample by trace id decide alike.
+#[derive(Clone, Debug)]
 pub(in crate::traces) struct GateIds(pub(in crate::traces) Arc<HeadSampler>);
 
 impl IdGenerator for GateIds {
     fn new_trace_id(&self) -> TraceId {
-        TraceId::from(self.0.trace_id(!verdict::begin()))
+        TraceId::from(self.0.trace_id(start_trace()))
     }
 
     fn new_span_id(&self) -> SpanId {
         SpanId::from(random().max(1))
-    }
-}
-
-impl fmt::Debug for GateIds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GateIds")
     }
 }

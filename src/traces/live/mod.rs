@@ -1,7 +1,7 @@
-//! The traces of the last minutes, in bounded memory: what ended last, what was slowest, what failed, what is open.
+//! Keeps the traces of the last minutes in bounded memory: recent, slow and failed traces, and open spans.
 //!
-//! Spans come here redacted, and before tail sampling: what is looked at here is every trace that head sampling keeps.
-//! Open spans are not stored at all; the gate knows them.
+//! The spans are redacted and come before tail sampling, so every trace that head sampling samples is listed. Open spans
+//! are read from the gate.
 
 mod report;
 mod store;
@@ -17,18 +17,18 @@ use opentelemetry_sdk::trace::SpanData;
 pub use self::report::{EventRecord, OpenSpan, SpanRecord, TraceSummary};
 use self::store::Store;
 use super::gate;
-use crate::{layer::Registered, traces::LiveConfig};
+use crate::{runtime::Registered, traces::LiveConfig};
 
-/// The traces of the last minutes. Cheap to clone.
+/// The sampled traces of the last minutes. Cheap to clone.
 ///
-/// Only traces that head sampling keeps are there. Where traces are off, or this is, there are none.
+/// The lists are empty if traces or live traces are disabled.
 #[derive(Clone, Debug)]
 pub struct LiveTraces {
     live: Option<Arc<Live>>,
     subscriber: Registered,
 }
 
-/// What the exporting thread fills and others read.
+/// The store that the exporting thread fills and other threads read.
 #[derive(Debug)]
 pub(super) struct Live(Mutex<Store>);
 
@@ -54,58 +54,58 @@ impl LiveTraces {
         Self { live, subscriber }
     }
 
-    /// Whether traces are kept here at all.
+    /// Whether live traces are enabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.live.is_some()
     }
 
-    /// Those of which a span ended last, the latest first.
+    /// Traces by the end of their last span, the latest first.
     #[must_use]
-    pub fn recent(&self, most: usize) -> Vec<TraceSummary> {
-        self.with_roots(self.read(|store| store.recent(most)))
+    pub fn recent(&self, max: usize) -> Vec<TraceSummary> {
+        self.with_roots(self.read(|store| store.recent(max)))
     }
 
-    /// The slowest, in this order.
+    /// The slowest traces, the slowest first.
     #[must_use]
-    pub fn slowest(&self, most: usize) -> Vec<TraceSummary> {
-        let mut slowest = self.with_roots(self.read(|store| store.slowest(most)));
+    pub fn slowest(&self, max: usize) -> Vec<TraceSummary> {
+        let mut slowest = self.with_roots(self.read(|store| store.slowest(max)));
         slowest.sort_by_key(|trace| std::cmp::Reverse(trace.duration));
         slowest
     }
 
-    /// Those in which a span failed, the latest first.
+    /// Traces with a failed span, the latest first.
     #[must_use]
-    pub fn failed(&self, most: usize) -> Vec<TraceSummary> {
-        self.with_roots(self.read(|store| store.failed(most)))
+    pub fn failed(&self, max: usize) -> Vec<TraceSummary> {
+        self.with_roots(self.read(|store| store.failed(max)))
     }
 
-    /// The spans of a trace, in the order in which they began; empty for one that is not there.
+    /// The ended spans of a trace in the order of their start; empty if the trace is not in the store.
     #[must_use]
     pub fn spans(&self, trace_id: u128) -> Vec<SpanRecord> {
         let mut spans = self.read(|store| store.spans(trace_id));
         spans.sort_by_key(|span| span.start_time);
-        // Written out without the lock.
+        // The conversion does not hold the lock.
         spans.iter().map(|span| SpanRecord::of(span)).collect()
     }
 
-    /// Spans of a trace that are not shown, for want of room.
+    /// The number of spans of a trace that were left out to bound memory.
     #[must_use]
     pub fn left_out(&self, trace_id: u128) -> usize {
         self.read(|store| store.left_out(trace_id))
     }
 
-    /// Spans that are open, the oldest first.
+    /// Sampled spans that are open, the oldest first.
     #[must_use]
-    pub fn open(&self, most: usize) -> Vec<OpenSpan> {
+    pub fn open(&self, max: usize) -> Vec<OpenSpan> {
         let subscriber = self.live.as_ref().and_then(|_| self.subscriber.get());
         let mut open = subscriber.map_or_else(Vec::new, |dispatch| gate::open_spans(&dispatch));
         open.sort_by_key(|span| std::cmp::Reverse(span.age));
-        open.truncate(most);
+        open.truncate(max);
         open
     }
 
-    /// Those that are under way go by the span that is open the longest: what has ended of them is a part of it.
+    /// Gives an incomplete trace the name and the age of its oldest open span.
     fn with_roots(&self, mut traces: Vec<TraceSummary>) -> Vec<TraceSummary> {
         if traces.iter().all(|trace| trace.is_complete) {
             return traces;
@@ -125,12 +125,12 @@ impl LiveTraces {
         traces
     }
 
-    fn read<T: Default>(&self, ask: impl FnOnce(&mut Store) -> T) -> T {
+    fn read<T: Default>(&self, read: impl FnOnce(&mut Store) -> T) -> T {
         let Some(live) = &self.live else {
             return T::default();
         };
         let mut store = live.store();
         store.forget(Instant::now());
-        ask(&mut store)
+        read(&mut store)
     }
 }

@@ -1,4 +1,4 @@
-//! What is told of traces: plain data, and JSON.
+//! Defines the public view of traces and spans, as plain data and as JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,31 +9,31 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde::{Serialize, Serializer};
 
-use super::store::Held;
+use super::store::StoredTrace;
 
-/// A trace, in short. As JSON: ids in hexadecimal, times in milliseconds since the epoch, durations in seconds.
+/// A summary of a trace. In JSON, ids are hexadecimal, times are milliseconds since the epoch, and durations are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TraceSummary {
-    /// Its id.
+    /// The trace id.
     #[serde(serialize_with = "hexadecimal_32")]
     pub trace_id: u128,
-    /// Name of the span that it began with here; while that one is open, its name in the code.
+    /// The name of the local root span; while that span is open, its name in the code.
     pub name: String,
-    /// When it began.
+    /// The start time.
     #[serde(rename = "startedAt", serialize_with = "milliseconds")]
     pub start: SystemTime,
-    /// How long the span took that it began with here, or how long it has been open.
+    /// The duration of the local root span, or its age while it is open.
     #[serde(rename = "durationSeconds", serialize_with = "seconds")]
     pub duration: Duration,
-    /// Spans that have ended.
+    /// The number of spans that have ended.
     pub spans: usize,
-    /// Those of them that failed.
+    /// The number of ended spans that failed.
     pub failed: usize,
-    /// Those of them that are not shown, for want of room.
+    /// The number of ended spans that were left out to bound memory.
     pub left_out: usize,
-    /// Whether the span has ended that it began with here.
+    /// Whether the local root span has ended.
     pub is_complete: bool,
 }
 
@@ -42,47 +42,47 @@ pub struct TraceSummary {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SpanRecord {
-    /// Its id.
+    /// The span id.
     #[serde(serialize_with = "hexadecimal_16")]
     pub span_id: u64,
-    /// The span around it, here or elsewhere.
+    /// The id of the parent, of this process or remote.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub parent_id: Option<u64>,
-    /// Whether the span around it is in another process.
+    /// Whether the parent is in another process.
     pub parent_is_remote: bool,
-    /// Its name.
+    /// The name of the span.
     pub name: String,
     /// `client`, `server`, `producer`, `consumer` or `internal`.
     pub kind: &'static str,
-    /// When it began; in JSON with the fraction of the millisecond.
+    /// The start time; in JSON with a fraction of the millisecond.
     #[serde(rename = "startedAt", serialize_with = "milliseconds_and_fraction")]
     pub start: SystemTime,
-    /// How long it took.
+    /// The duration.
     #[serde(rename = "durationSeconds", serialize_with = "seconds")]
     pub duration: Duration,
-    /// What is said of its failure, where it failed.
+    /// The description of the failure, if the span failed.
     pub error: Option<String>,
-    /// Its attributes, redacted.
+    /// The redacted attributes.
     pub attributes: Vec<(String, String)>,
-    /// Attributes above the limit of a span, which nobody has.
+    /// The number of attributes beyond the limit, which are lost.
     pub attributes_left_out: u32,
-    /// What happened in it.
+    /// The events.
     pub events: Vec<EventRecord>,
-    /// Events above the limit of a span, which nobody has.
+    /// The number of events beyond the limit, which are lost.
     pub events_left_out: u32,
 }
 
-/// Something that happened in a span.
+/// An event of a span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct EventRecord {
-    /// Its name, or the message.
+    /// The name or the message.
     pub name: String,
-    /// Time since the span began.
+    /// The time since the start of the span.
     #[serde(rename = "afterSeconds", serialize_with = "seconds")]
     pub after: Duration,
-    /// Its attributes, redacted.
+    /// The redacted attributes.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -93,24 +93,24 @@ pub struct EventRecord {
 pub struct OpenSpan {
     /// Its name in the code.
     pub name: &'static str,
-    /// Where in the code it is from.
+    /// The target of the span in the code.
     pub target: &'static str,
-    /// The trace's id; `None` until somebody has entered it.
+    /// The trace id; `None` until the first enter of the span.
     #[serde(serialize_with = "maybe_hexadecimal_32")]
     pub trace_id: Option<u128>,
-    /// Its id; `None` until somebody has entered it.
+    /// The span id; `None` until the first enter of the span.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub span_id: Option<u64>,
-    /// The span around it, where that one is open, too.
+    /// The id of the parent span, if that is open, too.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub parent_id: Option<u64>,
-    /// How long it has been open.
+    /// The time since the start of the span.
     #[serde(rename = "ageSeconds", serialize_with = "seconds")]
     pub age: Duration,
 }
 
 impl TraceSummary {
-    pub(super) fn of(trace: &Held) -> Self {
+    pub(super) fn of(trace: &StoredTrace) -> Self {
         let first = trace.spans.iter().min_by_key(|span| span.start_time);
         let shown = trace.root.as_ref().or(first);
         Self {
@@ -168,7 +168,7 @@ fn attributes(attributes: &[KeyValue]) -> Vec<(String, String)> {
         .collect()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
 fn hexadecimal_16<S: Serializer>(id: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{id:016x}"))
 }
@@ -177,7 +177,7 @@ fn hexadecimal_32<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(&format_args!("{id:032x}"))
 }
 
-#[expect(clippy::ref_option, reason = "as serde wants it")]
+#[expect(clippy::ref_option, reason = "required by serde")]
 fn maybe_hexadecimal<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
     match id {
         Some(id) => hexadecimal_16(id, serializer),
@@ -185,7 +185,7 @@ fn maybe_hexadecimal<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S
     }
 }
 
-#[expect(clippy::ref_option, reason = "as serde wants it")]
+#[expect(clippy::ref_option, reason = "required by serde")]
 fn maybe_hexadecimal_32<S: Serializer>(
     id: &Option<u128>,
     serializer: S,
@@ -201,7 +201,7 @@ fn milliseconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok
     serializer.serialize_u64(since.unwrap_or_default().as_millis() as u64)
 }
 
-/// A double keeps quarters of a microsecond of the times of today.
+/// A double resolves quarters of a microsecond at the current time.
 fn milliseconds_and_fraction<S: Serializer>(
     time: &SystemTime,
     serializer: S,

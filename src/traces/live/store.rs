@@ -1,6 +1,8 @@
-//! Traces in bounded memory. Those that must make room go to the failed or the slow ones first; each of these has a
-//! quarter of the room, and gives up the oldest and the fastest. One of which a late span comes is taken out of there: a
-//! trace is in one place.
+//! Stores traces in bounded memory, in three groups: recent, failed and slow.
+//!
+//! A trace that leaves the recent group moves to the failed group or to the slow group. Each of these has a quarter of the
+//! memory, and evicts its oldest and its fastest trace. A late span moves its trace back to the recent group, so a trace is
+//! always in one group.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,27 +16,27 @@ use opentelemetry_sdk::trace::SpanData;
 use super::TraceSummary;
 use crate::traces::size::bytes_of;
 
-/// Bytes of the bookkeeping for a trace.
-const TRACE: usize = 256;
+/// Bytes of bookkeeping for each trace.
+const TRACE_OVERHEAD_BYTES: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Store {
     window: Duration,
-    most_bytes: usize,
-    /// By the order in which they came here, as are the failed ones.
-    recent: BTreeMap<u64, Held>,
-    by_id: HashMap<u128, Shelf>,
-    failed: BTreeMap<u64, Held>,
-    slow: BTreeMap<(Duration, u64), Held>,
+    max_bytes: usize,
+    /// By the time of arrival, like `failed`.
+    recent: BTreeMap<u64, StoredTrace>,
+    by_id: HashMap<u128, Group>,
+    failed: BTreeMap<u64, StoredTrace>,
+    slow: BTreeMap<(Duration, u64), StoredTrace>,
     next: u64,
     recent_bytes: usize,
     failed_bytes: usize,
     slow_bytes: usize,
 }
 
-/// Where a trace is.
+/// The group and the key of a trace.
 #[derive(Clone, Copy, Debug)]
-enum Shelf {
+enum Group {
     Recent(u64),
     Failed(u64),
     Slow(Duration, u64),
@@ -42,13 +44,13 @@ enum Shelf {
 
 /// A trace.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct StoredTrace {
     pub(super) trace_id: u128,
     pub(super) spans: Vec<Arc<SpanData>>,
-    /// Spans that there was no room for.
+    /// Spans that were left out to bound memory.
     pub(super) left_out: usize,
     pub(super) failed: usize,
-    /// The span that the trace began with here, once it has ended.
+    /// The local root span, once it has ended.
     pub(super) root: Option<Arc<SpanData>>,
     bytes: usize,
     place: u64,
@@ -56,10 +58,10 @@ pub(super) struct Held {
 }
 
 impl Store {
-    pub(super) fn new(window: Duration, most_bytes: usize) -> Self {
+    pub(super) fn new(window: Duration, max_bytes: usize) -> Self {
         Self {
             window,
-            most_bytes,
+            max_bytes,
             recent: BTreeMap::new(),
             by_id: HashMap::new(),
             failed: BTreeMap::new(),
@@ -74,19 +76,19 @@ impl Store {
     pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         let place = match self.by_id.get(&trace_id) {
-            Some(Shelf::Recent(place)) => *place,
+            Some(Group::Recent(place)) => *place,
             Some(kept) => self.take_back(*kept, trace_id),
             None => self.place(trace_id),
         };
         let trace = self.recent.entry(place).or_insert_with(|| {
-            self.recent_bytes += TRACE;
-            Held {
+            self.recent_bytes += TRACE_OVERHEAD_BYTES;
+            StoredTrace {
                 trace_id,
                 spans: Vec::new(),
                 left_out: 0,
                 failed: 0,
                 root: None,
-                bytes: TRACE,
+                bytes: TRACE_OVERHEAD_BYTES,
                 place,
                 last: now,
             }
@@ -95,11 +97,11 @@ impl Store {
         trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
         let bytes = bytes_of(&span);
         let is_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
-        // No trace takes more than what the failed or the slow ones may have.
-        let most = self.most_bytes / 4;
-        // The root comes last, and says what the trace is called and how long it took: others make room for it.
+        // A trace must fit into the failed group or the slow group.
+        let max = self.max_bytes / 4;
+        // The root ends last, and has the name and the duration of the trace: other spans make room for it.
         while is_root
-            && trace.bytes + bytes > most
+            && trace.bytes + bytes > max
             && let Some(other) = trace.spans.pop()
         {
             let freed = bytes_of(&other);
@@ -107,7 +109,7 @@ impl Store {
             self.recent_bytes -= freed;
             trace.left_out += 1;
         }
-        if trace.bytes + bytes > most {
+        if trace.bytes + bytes > max {
             trace.left_out += 1;
         } else {
             trace.bytes += bytes;
@@ -120,20 +122,20 @@ impl Store {
         self.make_room();
     }
 
-    /// A place behind all others.
+    /// A new place, after all others.
     fn place(&mut self, trace_id: u128) -> u64 {
         let place = self.next;
         self.next += 1;
-        self.by_id.insert(trace_id, Shelf::Recent(place));
+        self.by_id.insert(trace_id, Group::Recent(place));
         place
     }
 
-    /// Puts a trace among the recent ones again, as the latest of them.
-    fn take_back(&mut self, from: Shelf, trace_id: u128) -> u64 {
+    /// Moves a trace back to the recent group, as its latest.
+    fn take_back(&mut self, from: Group, trace_id: u128) -> u64 {
         let (held, bytes) = match from {
-            Shelf::Recent(place) => return place,
-            Shelf::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
-            Shelf::Slow(duration, place) => {
+            Group::Recent(place) => return place,
+            Group::Failed(place) => (self.failed.remove(&place), &mut self.failed_bytes),
+            Group::Slow(duration, place) => {
                 (self.slow.remove(&(duration, place)), &mut self.slow_bytes)
             }
         };
@@ -149,11 +151,11 @@ impl Store {
         place
     }
 
-    /// Drops what is too old to be shown.
+    /// Removes traces that are older than the window.
     pub(super) fn forget(&mut self, now: Instant) {
         let window = self.window;
         let by_id = &mut self.by_id;
-        let mut stays = |trace: &Held, bytes: &mut usize| {
+        let mut stays = |trace: &StoredTrace, bytes: &mut usize| {
             let is_new = now.saturating_duration_since(trace.last) <= window;
             if !is_new {
                 *bytes -= trace.bytes;
@@ -169,17 +171,17 @@ impl Store {
         self.slow.retain(|_, trace| stays(trace, bytes));
     }
 
-    pub(super) fn recent(&self, most: usize) -> Vec<TraceSummary> {
-        summaries(self.all(), most, |trace| (trace.last, trace.place))
+    pub(super) fn recent(&self, max: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), max, |trace| (trace.last, trace.place))
     }
 
-    pub(super) fn slowest(&self, most: usize) -> Vec<TraceSummary> {
-        summaries(self.all(), most, Held::duration)
+    pub(super) fn slowest(&self, max: usize) -> Vec<TraceSummary> {
+        summaries(self.all(), max, StoredTrace::duration)
     }
 
-    pub(super) fn failed(&self, most: usize) -> Vec<TraceSummary> {
+    pub(super) fn failed(&self, max: usize) -> Vec<TraceSummary> {
         let failed = self.all().filter(|trace| trace.failed > 0);
-        summaries(failed, most, |trace| (trace.last, trace.place))
+        summaries(failed, max, |trace| (trace.last, trace.place))
     }
 
     pub(super) fn spans(&self, trace_id: u128) -> Vec<Arc<SpanData>> {
@@ -187,13 +189,13 @@ impl Store {
         of_trace.flat_map(|trace| trace.spans.clone()).collect()
     }
 
-    /// Spans of a trace that there was no room for.
+    /// Spans of a trace that were left out.
     pub(super) fn left_out(&self, trace_id: u128) -> usize {
         let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
         of_trace.map(|trace| trace.left_out).sum()
     }
 
-    fn all(&self) -> impl Iterator<Item = &Held> {
+    fn all(&self) -> impl Iterator<Item = &StoredTrace> {
         let kept = self.failed.values().chain(self.slow.values());
         self.recent.values().chain(kept)
     }
@@ -203,7 +205,7 @@ impl Store {
     }
 
     fn make_room(&mut self) {
-        while self.bytes() > self.most_bytes {
+        while self.bytes() > self.max_bytes {
             let Some((_, trace)) = self.recent.pop_first() else {
                 return;
             };
@@ -212,20 +214,20 @@ impl Store {
             if trace.failed > 0 {
                 self.failed_bytes += trace.bytes;
                 self.failed.insert(place, trace);
-                self.by_id.insert(id, Shelf::Failed(place));
+                self.by_id.insert(id, Group::Failed(place));
             } else {
                 let duration = trace.duration();
                 self.slow_bytes += trace.bytes;
                 self.slow.insert((duration, place), trace);
-                self.by_id.insert(id, Shelf::Slow(duration, place));
+                self.by_id.insert(id, Group::Slow(duration, place));
             }
-            while self.failed_bytes > self.most_bytes / 4
+            while self.failed_bytes > self.max_bytes / 4
                 && let Some((_, oldest)) = self.failed.pop_first()
             {
                 self.failed_bytes -= oldest.bytes;
                 self.by_id.remove(&oldest.trace_id);
             }
-            while self.slow_bytes > self.most_bytes / 4
+            while self.slow_bytes > self.max_bytes / 4
                 && let Some((_, fastest)) = self.slow.pop_first()
             {
                 self.slow_bytes -= fastest.bytes;
@@ -235,8 +237,8 @@ impl Store {
     }
 }
 
-impl Held {
-    /// How long its first span took, or all of them together where that one has not ended.
+impl StoredTrace {
+    /// The duration of the root span; before its end, the time from the first start to the last end.
     pub(super) fn duration(&self) -> Duration {
         let starts = self.spans.iter().map(|span| span.start_time);
         let ends = self.spans.iter().map(|span| span.end_time);
@@ -251,19 +253,15 @@ impl Held {
     }
 }
 
-/// The greatest first.
+/// Summaries in descending order of `key`.
 fn summaries<'t, K: Ord>(
-    traces: impl Iterator<Item = &'t Held>,
-    most: usize,
-    key: impl Fn(&Held) -> K,
+    traces: impl Iterator<Item = &'t StoredTrace>,
+    max: usize,
+    key: impl Fn(&StoredTrace) -> K,
 ) -> Vec<TraceSummary> {
-    let mut traces: Vec<&Held> = traces.collect();
+    let mut traces: Vec<&StoredTrace> = traces.collect();
     traces.sort_by_cached_key(|trace| std::cmp::Reverse(key(trace)));
-    traces
-        .into_iter()
-        .take(most)
-        .map(TraceSummary::of)
-        .collect()
+    traces.into_iter().take(max).map(TraceSummary::of).collect()
 }
 
 #[cfg(test)]
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_told_by_end_by_duration_and_by_failure() {
+    fn traces_are_listed_by_end_by_duration_and_by_failure() {
         let (mut store, now) = (Store::new(Duration::from_mins(1), 1 << 20), Instant::now());
         let second = Duration::from_secs(1);
         add(&mut store, lasting(span(1, 1, 0), 3.0), now);
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_and_what_was_slow_outlives_the_others() {
+    fn failed_and_slow_traces_outlive_the_others() {
         let (mut store, now) = (
             Store::new(Duration::from_hours(1), 64 << 10),
             Instant::now(),
@@ -326,7 +324,7 @@ mod tests {
         assert_eq!(ids(&store.recent(1)), [4_999]);
         assert!(store.bytes() <= 64 << 10);
         assert_eq!(store.all().count(), store.by_id.len());
-        // What comes late finds them there.
+        // Late spans move their traces back.
         let late = now + Duration::from_secs(1);
         add(&mut store, span(1, 2, 1), late);
         add(&mut store, span(2, 2, 1), late);
@@ -341,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_is_too_large_has_its_root_all_the_same() {
+    fn a_trace_that_is_too_large_keeps_its_root() {
         let (mut store, now) = (Store::new(Duration::from_mins(2), 8_000), Instant::now());
         for id in 2..50 {
             add(&mut store, span(1, id, 1), now);
@@ -356,7 +354,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn memory_is_bounded_whatever_comes(
+        fn memory_is_bounded(
             offered in prop::collection::vec((0_u128..40, 0_u64..3, any::<bool>(), 0_u64..90), 0..400),
             bytes in 2_000_usize..40_000,
         ) {

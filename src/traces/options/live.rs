@@ -1,17 +1,18 @@
-//! Traces that can be looked at in the process itself.
+//! Defines the options of live traces.
 
 use std::time::Duration;
 
-/// Traces that can be looked at in the process itself: [`Observatory::traces`](crate::Observatory::traces), and
+/// The options of live traces, which are kept in the process: [`Observatory::traces`](crate::Observatory::traces), and
 /// `/api/observatory/traces`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LiveConfig {
-    /// Whether any are kept. Default: true, where traces are on.
+    /// Whether traces are kept in the process. Default: true if traces are enabled.
     pub enabled: bool,
-    /// Age at which they go. Default: 15 min.
+    /// The maximum age of a trace. Default: 15 min.
     pub window: Duration,
-    /// Memory for them; above it the oldest go first, but failed and slow ones after the others. Default: 8 MiB.
+    /// The memory limit in bytes. The oldest traces are evicted first, failed and slow traces after the others. Default:
+    /// 8 MiB.
     pub bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Log records that are exported.
+//! Defines the options of exported log records.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use tracing::Level;
 
 use super::{BatchConfig, OtlpConfig};
 
-/// Events exported as log records by OTLP, beside the lines on standard error. They go by the ids and the redaction of
-/// traces, so they need traces to be on.
+/// The options for the export of events as log records by OTLP, beside the lines on standard error. Log records use
+/// the ids and the redaction of traces, so traces must be enabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogsConfig {
-    /// Whether they are exported. Default: false (`OTEL_LOGS_EXPORTER=otlp` turns it on).
+    /// Whether events are exported. Default: false (`OTEL_LOGS_EXPORTER=otlp` turns it on).
     pub enabled: bool,
-    /// Events of this level and of more severe ones, whatever the log on standard error shows of them (`log_filter`,
-    /// `RUST_LOG`); with a subscriber of your own, as far as its filters let them through. Default: INFO.
+    /// The most verbose level that is exported, independent of the log on standard error (`log_filter`, `RUST_LOG`). In
+    /// a subscriber of your own, its filters apply before. Default: INFO.
     pub level: Level,
-    /// How they are gathered. Default: as spans, but 1 s instead of 5 s.
+    /// The batching. Default: as for spans, with a delay of 1 s in place of 5 s.
     pub batch: BatchConfig,
-    /// Where to, and how. Default: as for traces, with the path `/v1/logs` over HTTP.
+    /// The options of OTLP. Default: as for traces, with the path `/v1/logs` over HTTP.
     pub otlp: OtlpConfig,
 }
 

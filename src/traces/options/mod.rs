@@ -1,6 +1,5 @@
-//! Traces: which are kept, what of them may leave the process, and where they go.
+//! Defines the options of traces: sampling, redaction, batching, exporters, propagation.
 
-mod exporter;
 mod live;
 mod logs;
 mod otlp;
@@ -14,40 +13,36 @@ use std::time::Duration;
 
 pub(crate) use self::otlp::Signal;
 pub use self::{
-    exporter::{
-        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
-        ZipkinConfig,
-    },
     live::LiveConfig,
     logs::LogsConfig,
     push::PushConfig,
     sampling::{SamplingConfig, SamplingRule},
     tail::TailConfig,
 };
+use super::exporter::{ConsoleFormat, JaegerConfig, OtlpConfig, TraceExporter, ZipkinConfig};
 use crate::{privacy::RedactionConfig, settings::Variable};
 
-/// Traces: which are kept, what of them may leave the process, and where they go.
+/// The options of traces: sampling, redaction, batching, exporters, propagation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TracesConfig {
-    /// Whether spans become traces; off is free. Default: false; the presets turn it on where the feature `otlp` is
-    /// compiled in.
+    /// Whether traces are enabled. Default: false; the presets enable them if the feature `otlp` is compiled in.
     pub enabled: bool,
-    /// Where traces go; each exporter has a queue of its own. Default: OTLP.
+    /// The exporters, each with a queue of its own. Default: OTLP.
     pub exporters: Vec<TraceExporter>,
-    /// Which traces are kept.
+    /// Head sampling.
     pub sampling: SamplingConfig,
-    /// Which of the traces that sampling keeps are exported, once it is known how they went. Default: all.
+    /// Tail sampling, at the end of a trace. Default: all sampled traces are exported.
     pub tail: Option<TailConfig>,
-    /// Which traces can be looked at in the process itself.
+    /// Live traces, which are kept in the process.
     pub live: LiveConfig,
-    /// Events exported as log records.
+    /// The export of events as log records.
     pub logs: LogsConfig,
-    /// How spans are gathered before they are sent.
+    /// The batching of spans.
     pub batch: BatchConfig,
-    /// What a span may hold.
+    /// The limits of a span.
     pub limits: SpanLimits,
-    /// What may leave the process, of spans, log lines and alerts: it holds good where traces are off, too.
+    /// The redaction of spans, log lines and alerts, with traces or without.
     pub redaction: RedactionConfig,
     /// The exporter `otlp`.
     pub otlp: OtlpConfig,
@@ -57,42 +52,42 @@ pub struct TracesConfig {
     pub zipkin: ZipkinConfig,
     /// The exporter `console`. Default: pretty.
     pub console: ConsoleFormat,
-    /// Headers that carry a trace from one service to the next. Default: W3C trace context and baggage.
+    /// The formats of the headers that carry a trace. Default: W3C Trace Context and Baggage.
     pub propagators: Vec<Propagator>,
     /// Names of baggage entries that every span gets as attributes. Default: none.
     pub baggage_attributes: Vec<String>,
 }
 
-/// How spans are gathered before they are sent: `OTEL_BSP_*`.
+/// The batching of spans or log records: `OTEL_BSP_*` for spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchConfig {
-    /// Spans that wait for one exporter at most; those beyond are dropped and counted. Default: 2,048.
+    /// The maximum number of spans that wait for an exporter; further spans are dropped and counted. Default: 2,048.
     pub queue_size: usize,
-    /// Spans that are sent at once at most. Default: 512.
+    /// The maximum number of spans in a batch. Default: 512.
     pub batch_size: usize,
-    /// Time that a span waits for others at most. Default: 5 s.
+    /// The maximum time that a span waits for a batch to fill. Default: 5 s.
     pub delay: Duration,
-    /// Time that a batch may take, with every retry; 0 is without an end. Default: 30 s; an exporter's own timeout
-    /// counts where it is shorter.
+    /// The time limit of a batch, retries included; 0 is no limit. Default: 30 s. A shorter timeout of the exporter
+    /// takes precedence.
     pub timeout: Duration,
 }
 
-/// What a span may hold; what is beyond is dropped, and the span says how much.
+/// The limits of a span. Items beyond a limit are dropped, and the span has their number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SpanLimits {
-    /// Attributes of a span. Default: 128.
+    /// The maximum number of attributes of a span. Default: 128.
     pub attributes: u32,
-    /// Events of a span. Default: 128.
+    /// The maximum number of events of a span. Default: 128.
     pub events: u32,
-    /// Attributes of an event. Default: 128.
+    /// The maximum number of attributes of an event. Default: 128.
     pub event_attributes: u32,
-    /// Links of a span. Default: 128.
+    /// The maximum number of links of a span. Default: 128.
     pub links: u32,
-    /// Attributes of a link. Default: 128.
+    /// The maximum number of attributes of a link. Default: 128.
     pub link_attributes: u32,
-    /// Characters of an attribute's value; longer ones are cut. Default: none.
+    /// The maximum number of characters of an attribute value; longer values are cut. Default: no limit.
     pub value_length: Option<usize>,
 }
 
@@ -106,9 +101,9 @@ pub enum Propagator {
     Baggage,
     /// B3 in one header: `b3`.
     B3,
-    /// B3 in several headers: `x-b3-traceid` and its like.
+    /// B3 in several headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
     B3Multi,
-    /// Jaeger's: `uber-trace-id`, `uberctx-*`.
+    /// Jaeger: `uber-trace-id`, `uberctx-*`.
     Jaeger,
 }
 
@@ -122,7 +117,7 @@ impl Propagator {
         Self::Jaeger,
     ];
 
-    /// Its name in `OTEL_PROPAGATORS`.
+    /// The name in `OTEL_PROPAGATORS`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -173,10 +168,10 @@ impl BatchConfig {
     }
 }
 
-/// The shortest of these times, of which 0 is one without an end.
+/// The shortest of these time limits; 0 is no limit.
 #[cfg(feature = "otlp")]
 pub(crate) fn shortest<const N: usize>(timeouts: [Duration; N]) -> Duration {
-    /// Longer than any process runs, and short enough to be added to any time.
+    /// Longer than the life of a process, and short enough to be added to any time.
     const ENDLESS: Duration = Duration::from_hours(24 * 365 * 100);
     let some = timeouts.into_iter().filter(|timeout| !timeout.is_zero());
     some.min().unwrap_or(ENDLESS).min(ENDLESS)

@@ -1,7 +1,6 @@
-//! The signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
+//! Defines the signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
 
-use super::OtlpProtocol;
-use crate::net::Endpoint;
+use crate::{net::Endpoint, traces::OtlpProtocol};
 
 /// What is sent by OTLP: each has a key of its own, a path, and variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ impl Signal {
         }
     }
 
-    /// Where its [`OtlpConfig`](super::OtlpConfig) stands in the configuration.
+    /// The key of the [`OtlpConfig`](super::OtlpConfig) of this signal in the configuration.
     pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Traces => "traces.otlp",
@@ -41,8 +40,8 @@ impl Signal {
         }
     }
 
-    /// Where it goes where nothing is said.
-    pub(super) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
+    /// The default endpoint.
+    pub(in crate::traces) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
         let (authority, path) = match protocol {
             OtlpProtocol::HttpProtobuf => ("localhost:4318", self.path()),
             OtlpProtocol::Grpc => ("localhost:4317", ""),
@@ -50,8 +49,8 @@ impl Signal {
         Endpoint::insecure(authority, path)
     }
 
-    /// The address that is said for it; what would be right where that is none.
-    pub(super) fn endpoint(
+    /// The configured endpoint; for an invalid endpoint, the expected form.
+    pub(in crate::traces) fn endpoint(
         self,
         protocol: OtlpProtocol,
         text: &str,

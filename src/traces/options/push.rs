@@ -1,4 +1,4 @@
-//! Metrics that are pushed.
+//! Defines the options of pushed metrics.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::Signal;
 use super::shortest;
 use crate::settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in};
 
-/// Metrics pushed to a Collector by OTLP, beside being scraped.
+/// The options for metrics that are pushed to a Collector by OTLP. They can be scraped, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushConfig {
-    /// Whether they are pushed. Default: false (`OTEL_METRICS_EXPORTER=otlp` turns it on).
+    /// Whether metrics are pushed. Default: false (`OTEL_METRICS_EXPORTER=otlp` turns it on).
     pub enabled: bool,
-    /// Time between two pushes. The last one comes with the shutdown. Default: 60 s.
+    /// The time between two pushes. The last push is part of the shutdown. Default: 60 s.
     pub interval: Duration,
-    /// Time that a push may take, with every retry; 0 is without an end. Default: 30 s; the timeout in `otlp` counts
-    /// where it is shorter.
+    /// The time limit of a push, retries included; 0 is no limit. Default: 30 s. A shorter timeout in `otlp` takes
+    /// precedence.
     pub timeout: Duration,
-    /// Where to, and how. Default: as for traces, with the path `/v1/metrics` over HTTP.
+    /// The options of OTLP. Default: as for traces, with the path `/v1/metrics` over HTTP.
     pub otlp: OtlpConfig,
 }
 
@@ -35,7 +35,7 @@ impl Default for PushConfig {
 }
 
 impl PushConfig {
-    /// Time that one push may take: the next is not held up by it.
+    /// The time limit of a push, which ends before the next push.
     #[cfg(feature = "otlp")]
     pub(crate) fn time_of_one(&self) -> Duration {
         shortest([self.timeout, self.otlp.timeout]).min(self.interval)

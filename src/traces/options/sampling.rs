@@ -1,33 +1,33 @@
-//! Which traces are kept.
+//! Defines the options of head sampling.
 
-/// Which traces are kept, decided where a trace begins.
+/// The options of head sampling, which decides at the first span of a trace.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SamplingConfig {
-    /// Share of the traces that begin here, 0 to 1. Default: 1.
+    /// The sampled ratio of the traces that start in this process, 0 to 1. Default: 1.
     pub ratio: f64,
-    /// Whether a trace that began elsewhere is kept if it was kept there. Default: true.
+    /// Whether the flag of a remote parent decides on its trace. Default: true.
     pub respects_parent: bool,
-    /// Shares for some traces; the first that matches counts instead of `ratio`. Default: none.
+    /// Rules with a ratio for some traces. The first rule that matches replaces `ratio`. Default: no rules.
     pub rules: Vec<SamplingRule>,
-    /// Traces that begin here and are kept, per second at most. Default: no limit.
+    /// The maximum number of sampled traces per second that start in this process. Default: no limit.
     pub traces_per_second: Option<f64>,
 }
 
-/// The share of the traces that is kept where a trace's first span is of this kind.
+/// A rule: the sampled ratio of the traces whose first span matches the patterns.
 ///
-/// It is read when the span is created: a model or route that is recorded later comes too late. A pattern is a whole
-/// value, or the beginning of one where it ends in `*`.
+/// The fields are read at the creation of the span; a model or route that is recorded later does not match. A pattern
+/// is a whole value, or a prefix if it ends in `*`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SamplingRule {
-    /// Pattern of the span's name. `None`: any.
+    /// The pattern of the name of the span. `None` matches any name.
     pub span: Option<String>,
-    /// Pattern of its `http.route`, `route` or `url.path`. `None`: any.
+    /// The pattern of `http.route`, `route` or `url.path`. `None` matches any route.
     pub route: Option<String>,
-    /// Pattern of its `model_id` or `gen_ai.request.model`. `None`: any.
+    /// The pattern of `model_id` or `gen_ai.request.model`. `None` matches any model.
     pub model: Option<String>,
-    /// The share that is kept, 0 to 1.
+    /// The sampled ratio, 0 to 1.
     pub ratio: f64,
 }
 
@@ -41,21 +41,21 @@ impl SamplingRule {
         }
     }
 
-    /// Only for traces that begin with a span of such a name.
+    /// Restricts the rule to first spans with this name.
     #[must_use]
     pub fn with_span(mut self, pattern: impl Into<String>) -> Self {
         self.span = Some(pattern.into());
         self
     }
 
-    /// Only for traces that begin at such a route.
+    /// Restricts the rule to first spans with this route.
     #[must_use]
     pub fn with_route(mut self, pattern: impl Into<String>) -> Self {
         self.route = Some(pattern.into());
         self
     }
 
-    /// Only for traces that begin with such a model.
+    /// Restricts the rule to first spans with this model.
     #[must_use]
     pub fn with_model(mut self, pattern: impl Into<String>) -> Self {
         self.model = Some(pattern.into());

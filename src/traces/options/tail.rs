@@ -1,54 +1,55 @@
-//! Which traces are kept once it is known how they went.
+//! Defines the options of tail sampling.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::TracesConfig;
 use crate::settings::{Variable, ratio};
 
-/// Which of the traces that head sampling keeps are exported, decided when their first span here has ended: what
-/// failed, was slow, cost much or has a chosen attribute, and a share of the rest.
+/// The options of tail sampling, which decides at the end of the local root span whether a sampled trace is exported:
+/// failed, slow and expensive traces, traces with a chosen attribute, and a ratio of the rest.
 ///
-/// A trace that calls the service again is decided again, unless it is kept.
+/// A trace that enters this process again is decided again, unless it is kept already.
 ///
-/// What is sampled out is counted in `observatory_spans_total{result="sampled_out"}`. Metrics do not depend on it.
-/// A service that is called in the same trace decides for itself; the share of the rest is drawn by the trace's id, so
-/// services with the same share keep the same ones of those.
+/// Spans that are not kept are counted in `observatory_spans_total{result="sampled_out"}`. Metrics do not depend on
+/// tail sampling. Each service decides on its own; the ratio of the rest is decided by trace id, so services with the
+/// same ratio keep the same traces of the rest.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TailConfig {
-    /// Share of the traces that nothing else keeps, 0 to 1. Default: 0.1.
+    /// The ratio of the traces that no other option keeps, 0 to 1. Default: 0.1.
     pub ratio: f64,
-    /// Whether traces with a span that failed are kept. Default: true.
+    /// Whether traces with a failed span are kept. Default: true.
     pub keeps_errors: bool,
-    /// Time from which a span of a kind makes its trace slow, by the kind's name (`inference`, `http_request`,
+    /// The duration from which a span makes its trace slow, by the name of the span kind (`inference`, `http_request`,
     /// `db_query`, …). Default: `inference` 10 s, `http_request` 5 s, `db_query`, `cache` and `queue` 1 s.
     pub slow: BTreeMap<String, Duration>,
-    /// Time from which a trace is slow, whatever its spans are. Default: none.
+    /// The duration from which a span of any kind makes its trace slow. Default: no limit.
     pub slower_than: Option<Duration>,
-    /// Cost from which a trace is kept: what its spans say in `cost_usd`, `gen_ai.usage.cost` or `llm.cost.total`,
-    /// together. Default: none.
+    /// The cost in US dollars from which a trace is kept: the sum of `cost_usd`, `gen_ai.usage.cost` or `llm.cost.total`
+    /// of its spans. Default: no limit.
     pub cost_usd: Option<f64>,
-    /// Attributes that keep a trace, and the pattern of their values: a whole value, or the beginning of one where it
-    /// ends in `*`. Values are seen as they would be exported. Default: none.
+    /// Attributes that keep a trace, each with the pattern of its value: a whole value, or a prefix if it ends in `*`.
+    /// The values are compared after redaction. Default: no attributes.
     pub attributes: Vec<(String, String)>,
-    /// Time that a trace waits for its first span to end at most; then it is decided by what there is. Default: 2 min.
+    /// The maximum time that a trace waits for the end of its local root span. After it, the spans so far decide.
+    /// Default: 2 min.
     pub wait: Duration,
-    /// Memory for spans that wait; above it the oldest traces are decided by what there is, and spans of those that
-    /// nothing keeps are dropped and counted (`tail_overflow`). Default: 32 MiB.
+    /// The memory limit of waiting spans in bytes. Above it, the oldest traces are decided by their spans so far; spans
+    /// that no option keeps are dropped and counted (`tail_overflow`). Default: 32 MiB.
     pub bytes: usize,
-    /// Decisions that are remembered for spans that come late; one takes about 64 bytes. Default: 32,768.
+    /// The number of decisions that are remembered for late spans, at about 64 bytes each. Default: 32,768.
     pub decisions: usize,
 }
 
 impl TailConfig {
-    /// Sets the share of the traces that nothing else keeps, 0 to 1.
+    /// Sets the ratio of the traces that no other option keeps, 0 to 1.
     #[must_use]
     pub fn with_ratio(mut self, ratio: f64) -> Self {
         self.ratio = ratio;
         self
     }
 
-    /// Sets the time from which a span of a kind makes its trace slow.
+    /// Sets the duration from which a span of a kind makes its trace slow.
     #[must_use]
     pub fn with_slow(mut self, kind: impl Into<String>, threshold: Duration) -> Self {
         self.slow.insert(kind.into(), threshold);
@@ -62,14 +63,14 @@ impl TailConfig {
         self
     }
 
-    /// Adds an attribute that keeps a trace, and the pattern of its value.
+    /// Adds an attribute that keeps a trace, with the pattern of its value.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, pattern: impl Into<String>) -> Self {
         self.attributes.push((name.into(), pattern.into()));
         self
     }
 
-    /// Sets the time that a trace waits at most, and the memory for spans that wait.
+    /// Sets the maximum time that a trace waits, and the memory limit of waiting spans.
     #[must_use]
     pub fn with_bounds(mut self, wait: Duration, bytes: usize) -> Self {
         self.wait = wait;

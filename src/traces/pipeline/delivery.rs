@@ -1,7 +1,7 @@
-//! Gives a queue's items to their receiver, batch by batch, until the queue is closed and empty.
+//! Sends the items of a queue to a receiver in batches, until the queue is closed and empty.
 //!
-//! The same for spans and for log records: when a batch is sent, how long it may take, what is said about failures, and
-//! that nothing which happens to one batch is the end of the next.
+//! Spans and log records share the rules: the time of a batch, its timeout, and the warnings about failures. The failure
+//! of a batch, a panic included, does not affect the next batch.
 
 use std::{
     future::poll_fn,
@@ -13,102 +13,103 @@ use std::{
 
 use super::queue::Queue;
 use crate::{
-    runtime::own_thread::End,
+    runtime::own_thread::ShutdownDeadline,
     traces::BatchConfig,
-    traces::exporter::{ExportError, patience::Patience, retry::Sent},
+    traces::exporter::{ExportError, deadline::Deadline, retry::Sent},
 };
 
-/// Time between two sentences about one receiver.
-const QUIET: Duration = Duration::from_mins(1);
+/// The minimum time between two warnings about a receiver.
+const MIN_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Where batches go, and who counts what becomes of them.
+/// The receiver of batches, which counts the results.
 pub(in crate::traces) trait Receiver {
     type Item;
 
-    /// Time that a batch may take, with every retry.
+    /// The time limit of a batch, retries included.
     fn timeout(&self) -> Duration;
 
-    /// Sends a batch, again where that helps, as long as there is time; says in `sent` what became of it so far.
+    /// Sends a batch, with retries until the time limit. Updates `sent` after each attempt.
     fn deliver(
         &self,
         batch: Vec<Self::Item>,
-        patience: &mut Patience,
+        deadline: &mut Deadline,
         sent: &mut Sent,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Counts a batch of which some failed, or all, for this reason if the receiver gave one.
+    /// Counts a batch, of which `failed` items were refused or not sent. `error` is the reason, if the receiver gave one.
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>);
 
-    /// Counts items that there was no time for.
-    fn too_late(&self, count: usize);
+    /// Counts items that were not sent before the deadline of the shutdown.
+    fn drop_at_shutdown(&self, count: usize);
 
-    /// Says that so many were not taken, and why, unless the receiver gave no reason.
-    fn complain(&self, failed: usize, error: Option<&ExportError>);
+    /// Warns that `failed` items were not accepted.
+    fn warn(&self, failed: usize, error: Option<&ExportError>);
 }
 
-/// What was said about failures, and when.
+/// Limits the warnings about failures to one per minute.
 #[derive(Default)]
 pub(crate) struct Complaint {
     last: Option<Instant>,
     failed_since: usize,
 }
 
-/// Until the queue is closed and empty.
+/// Sends batches until the queue is closed and empty.
 pub(in crate::traces) async fn deliver_all<R: Receiver>(
     queue: &Queue<R::Item>,
     batch: &BatchConfig,
     receiver: &R,
-    end: End,
+    end: ShutdownDeadline,
 ) {
     let mut complaint = Complaint::default();
-    let mut patience = Patience::new(end);
+    let mut deadline = Deadline::new(end);
     let mut not_before: Option<Instant> = None;
-    // The receiver wants to be left alone for longer than there is time.
+    // The receiver asked for a pause beyond the deadline of the shutdown.
     let mut is_given_up = false;
     loop {
         if let Some(until) = not_before.take() {
-            is_given_up = !patience.lasts_until(until).await;
+            is_given_up = !deadline.lasts_until(until).await;
         }
-        let is_ending = patience.is_ending();
+        let is_ending = deadline.is_shutting_down();
         let items = tokio::select! {
             items = queue.next(batch.batch_size, batch.delay) => items,
-            // From now on nobody waits for a batch to fill.
-            () = patience.announced(), if !is_ending => continue,
+            // After the shutdown signal, batches are not filled any more.
+            () = deadline.signalled(), if !is_ending => continue,
         };
         let Some(items) = items else { return };
         let count = items.len();
         if count == 0 {
             continue;
         }
-        if is_given_up || patience.is_over() {
-            receiver.too_late(count);
+        if is_given_up || deadline.has_passed() {
+            receiver.drop_at_shutdown(count);
             continue;
         }
         let start = Instant::now();
-        patience.begin(receiver.timeout());
+        deadline.begin(receiver.timeout());
         let mut sent = Sent::default();
-        let delivered = unharmed(receiver.deliver(items, &mut patience, &mut sent)).await;
-        let failed = count.saturating_sub(sent.taken);
+        let delivered = unharmed(receiver.deliver(items, &mut deadline, &mut sent)).await;
+        let failed = count.saturating_sub(sent.accepted);
         let error = delivered.err().or(sent.error);
-        receiver.sent(count, failed, start.elapsed(), error.as_ref());
-        // OTLP: "the client MUST then throttle itself". What there is no room for meanwhile is dropped and counted.
+        let end = Instant::now();
+        receiver.sent(count, failed, end - start, error.as_ref());
+        // OTLP: "the client MUST then throttle itself". Items beyond the capacity of the queue are dropped and counted.
         let pause = error.as_ref().and_then(ExportError::pause);
-        not_before = pause.and_then(|pause| Instant::now().checked_add(pause));
+        not_before = pause.and_then(|pause| end.checked_add(pause));
         if failed > 0
-            && let Some(failed) = complaint.about(failed, Instant::now())
+            && let Some(failed) = complaint.about(failed, end)
         {
-            say(|| receiver.complain(failed, error.as_ref()));
+            say(|| receiver.warn(failed, error.as_ref()));
         }
     }
 }
 
-/// Says something by the application's subscriber, whose layers may panic: that ends nothing of ours.
+/// Emits a log line through the application's subscriber, and catches a panic of its layers.
 pub(crate) fn say(sentence: impl FnOnce()) {
-    // The panic hook has told it.
+    // The panic hook has reported the panic.
     drop(catch_unwind(AssertUnwindSafe(sentence)));
 }
 
-/// A panic on the way of one batch is that batch's failure.
+/// Runs the sending of a batch, and turns a panic into an error of that batch.
 pub(crate) async fn unharmed<T>(sending: impl Future<Output = T>) -> Result<T, ExportError> {
     let mut sending = pin!(sending);
     poll_fn(|context| {
@@ -122,10 +123,13 @@ pub(crate) async fn unharmed<T>(sending: impl Future<Output = T>) -> Result<T, E
 }
 
 impl Complaint {
-    /// The failures to be told now, one sentence a minute at most.
+    /// Adds failures, and returns the number to warn of now, if a warning is due.
     pub(crate) fn about(&mut self, failed: usize, now: Instant) -> Option<usize> {
         self.failed_since += failed;
-        if self.last.is_some_and(|last| now < last + QUIET) {
+        if self
+            .last
+            .is_some_and(|last| now < last + MIN_WARNING_INTERVAL)
+        {
             return None;
         }
         self.last = Some(now);
@@ -139,10 +143,10 @@ mod tests {
 
     use super::*;
 
-    /// Does with each batch what its number says.
+    /// Fails or accepts each batch as its number says.
     #[derive(Default)]
     struct Scripted {
-        said: Mutex<Vec<String>>,
+        lines: Mutex<Vec<String>>,
     }
 
     impl Receiver for Scripted {
@@ -152,37 +156,37 @@ mod tests {
             Duration::from_secs(10)
         }
 
-        async fn deliver(&self, batch: Vec<u32>, _: &mut Patience, sent: &mut Sent) {
+        async fn deliver(&self, batch: Vec<u32>, _: &mut Deadline, sent: &mut Sent) {
             match batch[0] {
                 0 => panic!("as told"),
                 1 => {
-                    sent.error = Some(ExportError::Later {
+                    sent.error = Some(ExportError::Retryable {
                         status: "429".to_owned(),
                         after: Some(Duration::from_mins(1)),
                     });
                 }
-                taken => sent.taken = taken as usize,
+                taken => sent.accepted = taken as usize,
             }
         }
 
         fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
             let line = format!("{failed} of {count} failed");
-            self.said.lock().unwrap().push(line);
+            self.lines.lock().unwrap().push(line);
         }
 
-        fn too_late(&self, count: usize) {
+        fn drop_at_shutdown(&self, count: usize) {
             let line = format!("{count} too late");
-            self.said.lock().unwrap().push(line);
+            self.lines.lock().unwrap().push(line);
         }
 
-        fn complain(&self, failed: usize, error: Option<&ExportError>) {
+        fn warn(&self, failed: usize, error: Option<&ExportError>) {
             let line = format!("{failed}: {error:?}");
-            self.said.lock().unwrap().push(line);
+            self.lines.lock().unwrap().push(line);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_happens_to_one_batch_is_not_the_end_of_the_next() {
+    async fn a_failed_batch_does_not_affect_the_next() {
         let queue = Queue::new(8, 1);
         for item in [0, 1, 7] {
             queue.put(item).unwrap();
@@ -201,7 +205,7 @@ mod tests {
             "it was throttled"
         );
         assert_eq!(
-            *receiver.said.lock().unwrap(),
+            *receiver.lines.lock().unwrap(),
             [
                 "1 of 1 failed",
                 "1: Some(Io(\"the exporter panicked\"))",
@@ -212,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_once_a_minute_and_none_is_left_out() {
+    fn warnings_come_once_a_minute_and_count_all_failures() {
         let mut complaint = Complaint::default();
         let start = Instant::now();
         assert_eq!(complaint.about(3, start), Some(3));
-        assert_eq!(complaint.about(2, start + QUIET / 2), None);
-        assert_eq!(complaint.about(5, start + QUIET), Some(7));
+        assert_eq!(complaint.about(2, start + MIN_WARNING_INTERVAL / 2), None);
+        assert_eq!(complaint.about(5, start + MIN_WARNING_INTERVAL), Some(7));
     }
 }

@@ -1,4 +1,4 @@
-//! Takes spans that ended on the application's threads; the SDK's end of the pipeline.
+//! Receives ended spans from the SDK on the application's threads.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -13,11 +13,11 @@ use opentelemetry_sdk::{
 
 use super::{Refused, Stream};
 
-/// Gives spans that ended to the pipeline. It never waits: what there is no room for is dropped and counted.
+/// Puts ended spans into the queue of the pipeline. It never waits: if the queue is full, a span is dropped and counted.
 #[derive(Debug)]
 pub(in crate::traces) struct Intake {
     stream: Arc<Stream>,
-    /// Baggage entries that every span gets as attributes.
+    /// The names of baggage entries that every span gets as attributes.
     baggage: Vec<String>,
 }
 
@@ -40,13 +40,13 @@ impl SpanProcessor for Intake {
         if !span.span_context.is_sampled() {
             return;
         }
-        self.stream.taken.fetch_add(1, Ordering::AcqRel);
+        self.stream.accepted.fetch_add(1, Ordering::AcqRel);
         if let Err(refused) = self.stream.queue.put(span) {
             self.stream.dropped(refused);
         }
     }
 
-    /// The observatory flushes, within its own deadline.
+    /// Does nothing: the observatory flushes, within its own deadline.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
@@ -58,7 +58,7 @@ impl SpanProcessor for Intake {
 }
 
 impl Stream {
-    /// One span less for everybody.
+    /// Counts a dropped span for every exporter.
     fn dropped(&self, refused: Refused) {
         for account in &self.accounts {
             account.dropped(refused.into(), 1);

@@ -1,4 +1,4 @@
-//! Brings spans that ended to the exporters: in batches, within deadlines, and counted.
+//! Sends ended spans to the exporters in batches, within deadlines, and counts them.
 //!
 //! ```text
 //! application's threads    the thread `obs-traces`
@@ -6,8 +6,9 @@
 //!                                                       └─► queue ─► worker ─► exporter
 //! ```
 //!
-//! The thread has a current-thread runtime of its own, so it needs none of the application's, cannot be blocked by it
-//! and cannot deadlock with it at the end. One exporter that hangs leaves the others alone: only its own queue fills.
+//! The thread has a current-thread runtime of its own, so it needs no runtime of the application, is not blocked by one,
+//! and cannot deadlock with one at the shutdown. An exporter that hangs does not affect other exporters: only its own
+//! queue fills.
 
 mod delivery;
 mod intake;
@@ -36,21 +37,20 @@ use super::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
-    gate::NOT_KEPT,
     live::Live,
     numbers, redaction,
     tail::{Decided, TailSampler},
 };
 use crate::{
     privacy::Redaction,
-    runtime::own_thread::{End, Restartable},
+    runtime::own_thread::{Restartable, ShutdownDeadline},
     traces::BatchConfig,
 };
 
-/// Attributes by which we tell ourselves something.
-const MARKS: [&str; 2] = ["observatory.ended", NOT_KEPT];
+/// The attribute that ends a span early; the gate has read it.
+const ENDED: &str = "observatory.ended";
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters.
 const NAME: &str = "obs-traces";
 
 impl From<Refused> for DropReason {
@@ -62,11 +62,11 @@ impl From<Refused> for DropReason {
     }
 }
 
-/// Spans on their way, and who counts what becomes of them.
+/// The queue of ended spans, and the accounts of all exporters.
 pub(super) struct Stream {
     queue: Queue<SpanData>,
-    /// Spans that ended, those included that there was no room for.
-    taken: Arc<AtomicU64>,
+    /// The number of ended spans, dropped spans included.
+    accepted: Arc<AtomicU64>,
     accounts: Vec<Arc<Account>>,
 }
 
@@ -76,13 +76,13 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// The way from spans that ended to the exporters.
+/// The pipeline from ended spans to the exporters.
 pub(super) struct Pipeline {
     pub(super) stream: Arc<Stream>,
     work: Restartable<Parts>,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Parts {
     workers: Vec<Worker>,
     filters: Filters,
@@ -90,7 +90,7 @@ struct Parts {
     complaint: Complaint,
 }
 
-/// What spans pass before the exporters.
+/// The steps between the queue and the exporters.
 pub(super) struct Filters {
     pub(super) redaction: Arc<Redaction>,
     pub(super) failures: Failures,
@@ -99,7 +99,7 @@ pub(super) struct Filters {
     pub(super) tail: Option<TailSampler>,
 }
 
-/// Of every exporter, with who counts what there is no room for.
+/// The queue of each exporter, and the account for spans that it refuses.
 type Queues = Vec<(Arc<Queue<Arc<SpanData>>>, Arc<Account>)>;
 
 impl Pipeline {
@@ -108,15 +108,15 @@ impl Pipeline {
         filters: Filters,
         batch: &BatchConfig,
     ) -> Self {
-        let taken = Arc::default();
+        let accepted = Arc::default();
         let mut accounts = Vec::new();
         let mut workers = Vec::new();
         for (exporter, account) in exporters {
-            let account = Arc::new(account.of(&taken));
+            let account = Arc::new(account.of(&accepted));
             accounts.push(Arc::clone(&account));
             workers.push(Worker::new(exporter, account, batch));
         }
-        // Names that are looked up cannot be given up: one exporter must not take the threads of all.
+        // Name resolution cannot be cancelled: a hanging exporter must not occupy the blocking threads of all.
         let waiting = 4 * workers.len() + 2;
         let queue = Queue::of(batch);
         let parts = Parts {
@@ -128,14 +128,14 @@ impl Pipeline {
         Self {
             stream: Arc::new(Stream {
                 queue,
-                taken,
+                accepted,
                 accounts,
             }),
             work: Restartable::new(NAME, waiting, parts),
         }
     }
 
-    /// Starts the thread, unless it runs.
+    /// Starts the thread if it does not run.
     pub(super) fn start(&self) -> io::Result<()> {
         let stream = Arc::clone(&self.stream);
         let opens = || self.stream.queue.open();
@@ -147,27 +147,27 @@ impl Pipeline {
             .inspect_err(|_| self.stream.queue.close())
     }
 
-    /// Sends what there is until `deadline`, without waiting for it.
+    /// Tells the thread to send the remaining spans until `deadline`, and does not wait for it.
     pub(super) fn announce_end(&self, deadline: Instant) {
-        // First: who finds the queue closed asks until when there is time.
+        // First: a worker that finds its queue closed reads the deadline.
         self.work.announce_end(deadline);
         self.stream.queue.close();
     }
 
-    /// Sends what there is until `deadline`; what is left then is dropped and counted.
+    /// Sends the remaining spans and waits until `deadline` at most. Spans that are left are counted as dropped.
     pub(super) fn stop(&self, deadline: Instant) {
         self.announce_end(deadline);
         self.work.stop(deadline);
         drop(self.stream.queue.take(usize::MAX));
-        // Wherever they are: in a queue, in a batch under way, with a thread that does not come back.
+        // Spans in a queue, in a batch that is being sent, and in a thread that does not return.
         for account in &self.stream.accounts {
-            account.left();
+            account.drop_rest();
         }
     }
 }
 
-/// Until the stream is closed and everything has been sent, or the deadline has passed.
-async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
+/// Runs until the stream is closed and all spans are sent, or the deadline has passed.
+async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
     let Parts {
         workers,
         mut filters,
@@ -185,7 +185,7 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
         .into_iter()
         .map(|worker| tokio::spawn(worker.run(ends.clone())))
         .collect();
-    // Workers wait for full batches; here spans only pass through.
+    // The workers wait for full batches, so this loop need not.
     let delay = batch.delay.min(std::time::Duration::from_millis(500));
     while let Some(spans) = stream.queue.next(batch.batch_size, delay).await {
         let spans = stream.filtered(spans, &mut filters, &mut complaint);
@@ -204,7 +204,7 @@ async fn run(stream: &Stream, parts: Parts, ends: End) -> Parts {
     }
     let mut workers = Vec::new();
     for task in tasks {
-        // One that panicked has ended.
+        // A worker that panicked is not restarted.
         workers.extend(task.await);
     }
     Parts {
@@ -221,7 +221,7 @@ impl Stream {
         self.accounts.iter().map(|account| &**account)
     }
 
-    /// Those that go on.
+    /// Applies the filters, and returns the spans for the exporters.
     fn filtered(
         &self,
         mut spans: Vec<SpanData>,
@@ -230,17 +230,15 @@ impl Stream {
     ) -> Vec<Arc<SpanData>> {
         let mut panics = 0;
         spans.retain_mut(|span| {
-            // Whatever a span holds, the next one is sent.
+            // A panic on a span does not affect the next span.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
-                // Marks for ourselves; nobody else's business.
-                span.attributes
-                    .retain(|pair| !MARKS.contains(&pair.key.as_str()));
+                span.attributes.retain(|pair| pair.key.as_str() != ENDED);
                 numbers::restore(span);
                 filters.failures.apply(span);
                 if let Some(conventions) = &filters.conventions {
                     conventions.apply(span);
                 }
-                // Last: nothing is added behind it.
+                // Last: no text is added after redaction.
                 redaction::apply(&filters.redaction, span);
             }));
             if redacted.is_err() {
@@ -252,7 +250,7 @@ impl Stream {
         let spans: Vec<Arc<SpanData>> = spans.into_iter().map(Arc::new).collect();
         let now = Instant::now();
         if let Some(live) = &filters.live {
-            // They are missed in the lists only.
+            // After a panic, the spans are missing in the live traces only.
             let added = catch_unwind(AssertUnwindSafe(|| live.add(&spans, now)));
             panics += usize::from(added.is_err());
         }
@@ -260,7 +258,7 @@ impl Stream {
             None => spans,
             Some(tail) => {
                 let mut decided = Decided::default();
-                // What it loses is counted at the end, with all that is left.
+                // Spans that a panic loses are counted as dropped at the shutdown.
                 let offered = catch_unwind(AssertUnwindSafe(|| {
                     for span in spans {
                         tail.offer(span, now, &mut decided);
@@ -281,7 +279,7 @@ impl Stream {
         going_on
     }
 
-    /// Those that are kept; the others are counted.
+    /// Counts the other spans, and returns the kept spans.
     fn counted(&self, decided: Decided) -> Vec<Arc<SpanData>> {
         for account in &self.accounts {
             account.sampled_out(decided.sampled_out);
@@ -290,7 +288,7 @@ impl Stream {
         decided.kept
     }
 
-    /// A span that could not be redacted is not sent to anybody.
+    /// Counts a span that could not be redacted, and is not exported, as failed.
     fn lost(&self) {
         for account in &self.accounts {
             account.failed(1);
@@ -298,7 +296,7 @@ impl Stream {
     }
 }
 
-/// Gives spans to every worker, no more at once than one of them takes.
+/// Gives spans to every worker, in pieces of one batch.
 async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize) {
     for piece in spans.chunks(batch_size) {
         for (queue, account) in queues {
@@ -308,13 +306,13 @@ async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize)
                 }
             }
         }
-        // Workers are on this thread, too.
+        // The workers run on this thread, too.
         tokio::task::yield_now().await;
     }
 }
 
-/// Gives traces that tail sampling has kept to every worker: whole, as long as there is room for the first span. They
-/// have waited in bounded memory, so each is no more than that holds.
+/// Gives traces that the tail sampler has kept to every worker. A trace stays whole if there is room for its first span;
+/// its size is bounded by the memory of the tail sampler.
 async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &Queues) {
     for trace in
         spans.chunk_by(|one, next| one.span_context.trace_id() == next.span_context.trace_id())
@@ -328,8 +326,8 @@ async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &Queues) {
     }
 }
 
-/// As [`hand_out`], at the end: nothing comes any more that would have to wait, so there is time to wait for room.
-async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End) {
+/// As [`hand_out`], at the shutdown: no more spans come, so the function waits for room in the queues.
+async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: ShutdownDeadline) {
     let spans: Arc<[_]> = spans.into();
     let mut feeding = JoinSet::new();
     for (queue, _) in queues {
@@ -343,13 +341,13 @@ async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: End
             }
         });
     }
-    // Nobody to say until when: there is no time.
+    // Without a deadline, there is no time left.
     let end = match ends.wait_for(Option::is_some).await {
         Ok(end) => *end,
         Err(_) => None,
     };
-    let end = end.unwrap_or_else(Instant::now);
-    // What there is no time for is counted with all that is left.
+    let Some(end) = end else { return };
+    // Spans that are left are counted as dropped by `stop`.
     tokio::select! {
         () = tokio::time::sleep_until(end.into()) => {}
         () = async { while feeding.join_next().await.is_some() {} } => {}

@@ -1,4 +1,4 @@
-//! A bounded queue of spans: who puts one in never waits, and who takes them waits for enough of them, or long enough.
+//! Implements a bounded queue: producers never wait, and the consumer waits for a full batch or a delay.
 
 use std::{
     collections::VecDeque,
@@ -14,11 +14,12 @@ use crate::traces::BatchConfig;
 #[derive(Debug)]
 pub(in crate::traces) struct Queue<T> {
     state: Mutex<State<T>>,
-    most: usize,
-    /// As many as are worth waking somebody up for.
-    enough: usize,
-    bell: Notify,
-    /// Rung when there is room again.
+    capacity: usize,
+    /// The number of items at which the consumer is woken.
+    wake_at: usize,
+    /// Notified when a batch is full or the queue is closed.
+    ready: Notify,
+    /// Notified when items are taken out.
     room: Notify,
 }
 
@@ -28,7 +29,7 @@ struct State<T> {
     is_closed: bool,
 }
 
-/// Why something was not taken in.
+/// The reason for refusing an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::traces) enum Refused {
     Full,
@@ -36,99 +37,99 @@ pub(in crate::traces) enum Refused {
 }
 
 impl<T> Queue<T> {
-    /// For batches as they are configured.
+    /// A queue for batches of this configuration.
     pub(in crate::traces) fn of(batch: &BatchConfig) -> Self {
-        // Without a delay whatever comes is sent at once.
-        let enough = if batch.delay.is_zero() {
+        // Without a delay, every item is sent at once.
+        let wake_at = if batch.delay.is_zero() {
             1
         } else {
             batch.batch_size
         };
-        Self::new(batch.queue_size, enough)
+        Self::new(batch.queue_size, wake_at)
     }
 
-    pub(in crate::traces) fn new(most: usize, enough: usize) -> Self {
+    pub(in crate::traces) fn new(capacity: usize, wake_at: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 is_closed: false,
             }),
-            most,
-            enough: enough.min(most),
-            bell: Notify::new(),
+            capacity,
+            wake_at: wake_at.min(capacity),
+            ready: Notify::new(),
             room: Notify::new(),
         }
     }
 
     pub(in crate::traces) fn put(&self, item: T) -> Result<(), Refused> {
         let waiting = self.admit(|waiting| waiting.push_back(item))?;
-        if waiting == self.enough {
-            self.bell.notify_one();
+        if waiting == self.wake_at {
+            self.ready.notify_one();
         }
         Ok(())
     }
 
-    /// All of them, where there is room for the first; else none.
+    /// Puts all items into the queue if there is room for the first, else no item.
     pub(super) fn put_together(&self, items: impl IntoIterator<Item = T>) -> Result<(), Refused> {
         let waiting = self.admit(|waiting| waiting.extend(items))?;
-        // Whoever waits looks for himself how many there are.
-        if waiting >= self.enough {
-            self.bell.notify_one();
+        // The consumer checks the number of items itself.
+        if waiting >= self.wake_at {
+            self.ready.notify_one();
         }
         Ok(())
     }
 
-    /// Says how many wait with what was added.
+    /// Adds items and returns the length of the queue.
     #[inline]
     fn admit(&self, add: impl FnOnce(&mut VecDeque<T>)) -> Result<usize, Refused> {
         let mut state = self.state();
         if state.is_closed {
             return Err(Refused::Closed);
         }
-        if state.waiting.len() >= self.most {
+        if state.waiting.len() >= self.capacity {
             return Err(Refused::Full);
         }
         add(&mut state.waiting);
         Ok(state.waiting.len())
     }
 
-    /// Until something is taken out.
+    /// Waits until the queue has room.
     pub(super) async fn has_room(&self) {
         loop {
             let room = self.room.notified();
-            if self.state().waiting.len() < self.most {
+            if self.state().waiting.len() < self.capacity {
                 return;
             }
             room.await;
         }
     }
 
-    /// Takes in again.
+    /// Accepts items again.
     pub(in crate::traces) fn open(&self) {
         self.state().is_closed = false;
     }
 
-    /// Nothing more is taken in. What is there can still be taken out.
+    /// Refuses further items. Items in the queue can still be taken.
     pub(in crate::traces) fn close(&self) {
         self.state().is_closed = true;
-        self.bell.notify_one();
+        self.ready.notify_one();
     }
 
-    /// Some that wait, in their order.
-    pub(in crate::traces) fn take(&self, most: usize) -> Vec<T> {
+    /// Takes up to `max` items in their order.
+    pub(in crate::traces) fn take(&self, max: usize) -> Vec<T> {
         let taken = {
             let mut state = self.state();
-            let count = most.min(state.waiting.len());
+            let count = max.min(state.waiting.len());
             state.waiting.drain(..count).collect()
         };
         self.room.notify_one();
         taken
     }
 
-    /// The next batch: a full one, or what is there `delay` from now; without a delay, as soon as there is one. `None`:
-    /// closed and empty.
-    pub(in crate::traces) async fn next(&self, most: usize, delay: Duration) -> Option<Vec<T>> {
-        // A delay beyond what a clock can tell is one that never ends.
+    /// Waits for the next batch: up to `max` items as soon as the batch is full, or all items after `delay`. Returns `None`
+    /// if the queue is closed and empty.
+    pub(in crate::traces) async fn next(&self, max: usize, delay: Duration) -> Option<Vec<T>> {
+        // A delay beyond the range of the clock never ends.
         let due = (!delay.is_zero())
             .then(|| Instant::now().checked_add(delay))
             .flatten();
@@ -140,12 +141,12 @@ impl<T> Queue<T> {
             if is_closed && waiting == 0 {
                 return None;
             }
-            if is_closed || waiting >= most.min(self.enough) {
-                return Some(self.take(most));
+            if is_closed || waiting >= max.min(self.wake_at) {
+                return Some(self.take(max));
             }
             tokio::select! {
-                () = self.bell.notified() => {}
-                () = sleep_until(due) => return Some(self.take(most)),
+                () = self.ready.notified() => {}
+                () = sleep_until(due) => return Some(self.take(max)),
             }
         }
     }
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_delay_what_comes_is_sent_at_once_and_nobody_asks_before_it_comes() {
+    async fn without_a_delay_an_item_is_taken_at_once_and_an_empty_queue_waits() {
         let queue = Queue::of(&BatchConfig {
             delay: Duration::ZERO,
             ..BatchConfig::default()
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_belongs_together_comes_in_whole_or_not_at_all() {
+    async fn items_that_belong_together_are_accepted_or_refused_together() {
         let queue = Queue::new(2, 2);
         queue.put_together(1..=5).unwrap();
         assert_eq!(queue.put_together(6..=7), Err(Refused::Full));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delay_that_no_clock_can_tell_waits_for_a_full_batch() {
+    async fn a_delay_beyond_the_clock_waits_for_a_full_batch() {
         let queue = Queue::new(4, 2);
         queue.put(1).unwrap();
         queue.put(2).unwrap();

@@ -1,4 +1,4 @@
-//! Sends one exporter's spans, and counts what became of them.
+//! Sends the spans of one exporter, and counts the results.
 
 use std::{
     sync::Arc,
@@ -12,19 +12,19 @@ use super::{
     queue::Queue,
 };
 use crate::{
-    runtime::own_thread::End,
+    runtime::own_thread::ShutdownDeadline,
     traces::{BatchConfig, shortest},
     traces::{
         account::{Account, DropReason},
         exporter::{
             ExportError, Exporter,
-            patience::Patience,
+            deadline::Deadline,
             retry::{self, Sent},
         },
     },
 };
 
-/// One exporter, its queue, and its account.
+/// An exporter with its queue and its counters.
 pub(super) struct Worker {
     pub(super) queue: Arc<Queue<Arc<SpanData>>>,
     exporter: Exporter,
@@ -42,8 +42,8 @@ impl Worker {
         }
     }
 
-    /// Until its queue is closed and empty.
-    pub(super) async fn run(self, ends: End) -> Self {
+    /// Runs until the queue is closed and empty.
+    pub(super) async fn run(self, ends: ShutdownDeadline) -> Self {
         deliver_all(&self.queue, &self.batch, &self, ends).await;
         self
     }
@@ -53,12 +53,12 @@ impl Receiver for Worker {
     type Item = Arc<SpanData>;
 
     fn timeout(&self) -> Duration {
-        shortest([self.batch.timeout, self.exporter.timeout()])
+        shortest([self.batch.timeout, self.exporter.export.timeout()])
     }
 
-    async fn deliver(&self, spans: Vec<Arc<SpanData>>, patience: &mut Patience, sent: &mut Sent) {
+    async fn deliver(&self, spans: Vec<Arc<SpanData>>, deadline: &mut Deadline, sent: &mut Sent) {
         let spans = spans.into_iter().map(Arc::unwrap_or_clone).collect();
-        retry::send(&self.exporter, spans, patience, sent).await;
+        retry::send(&*self.exporter.export, spans, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>) {
@@ -72,12 +72,12 @@ impl Receiver for Worker {
         }
     }
 
-    fn too_late(&self, count: usize) {
+    fn drop_at_shutdown(&self, count: usize) {
         self.account.dropped(DropReason::Shutdown, count);
     }
 
-    fn complain(&self, spans: usize, error: Option<&ExportError>) {
-        let (name, address) = (self.exporter.name(), self.exporter.address());
+    fn warn(&self, spans: usize, error: Option<&ExportError>) {
+        let (name, address) = (self.exporter.name, self.exporter.export.address());
         match error {
             None => {
                 tracing::warn!(target: "llm_observatory", exporter = name, address, spans, "spans were refused by their receiver");

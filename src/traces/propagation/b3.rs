@@ -1,14 +1,14 @@
-//! B3, in one header or in several. Either is read, whichever is written.
+//! Reads and writes B3, in one header or in several. Both forms are read, whichever is written.
 //!
-//! A decision may come without ids, `b3: 0`, and ids without a decision; both are read as the format says, and a debug
-//! flag goes on as long as the trace is kept (openzipkin/b3-propagation; OpenTelemetry, "B3 Requirements").
+//! A decision may come without ids, as in `b3: 0`, and ids may come without a decision. A debug flag is passed on as long
+//! as the trace is sampled (openzipkin/b3-propagation; OpenTelemetry, "B3 Requirements").
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::trace::{SpanContext, TraceState};
 
 use super::{
     hex, only, remote,
-    said::{Said, SamplingState},
+    remote_parent::{RemoteParent, SamplingState},
     set,
 };
 
@@ -19,15 +19,15 @@ const PARENT: &str = "x-b3-parentspanid";
 const SAMPLED: &str = "x-b3-sampled";
 const FLAGS: &str = "x-b3-flags";
 
-/// The single header first, as the format says.
-pub(super) fn extract(headers: &HeaderMap) -> Option<Said> {
+/// Prefers the single header, as the format requires.
+pub(super) fn extract(headers: &HeaderMap) -> Option<RemoteParent> {
     single(headers).or_else(|| multi(headers))
 }
 
-fn single(headers: &HeaderMap) -> Option<Said> {
+fn single(headers: &HeaderMap) -> Option<RemoteParent> {
     let text = only(headers, SINGLE)?.trim();
     let Some((trace, rest)) = text.split_once('-') else {
-        return Said::new(None, state(text)?);
+        return RemoteParent::new(None, state(text)?);
     };
     let mut parts = rest.split('-');
     let span = parts.next()?;
@@ -35,7 +35,7 @@ fn single(headers: &HeaderMap) -> Option<Said> {
         Some(text) => state(text)?,
         None => SamplingState::Defer,
     };
-    Said::new(Some(parent(trace, span, sampling)?), sampling)
+    RemoteParent::new(Some(parent_context(trace, span, sampling)?), sampling)
 }
 
 fn state(text: &str) -> Option<SamplingState> {
@@ -47,9 +47,9 @@ fn state(text: &str) -> Option<SamplingState> {
     }
 }
 
-fn multi(headers: &HeaderMap) -> Option<Said> {
+fn multi(headers: &HeaderMap) -> Option<RemoteParent> {
     let sampling = if first(headers, FLAGS) == Some("1") {
-        // It implies that the trace is kept, whatever else is there.
+        // The flag implies a sampled trace, whatever the other headers are.
         SamplingState::Debug
     } else {
         match first(headers, SAMPLED) {
@@ -59,36 +59,36 @@ fn multi(headers: &HeaderMap) -> Option<Said> {
         }
     };
     let ids = only(headers, TRACE).zip(only(headers, SPAN));
-    let parent = ids.and_then(|(trace, span)| parent(trace, span, sampling));
-    Said::new(parent, sampling)
+    let parent = ids.and_then(|(trace, span)| parent_context(trace, span, sampling));
+    RemoteParent::new(parent, sampling)
 }
 
-/// B3: of several states the first one counts.
+/// B3: the first of several states counts.
 fn first<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }
 
-fn parent(trace: &str, span: &str, sampling: SamplingState) -> Option<SpanContext> {
+fn parent_context(trace: &str, span: &str, sampling: SamplingState) -> Option<SpanContext> {
     (matches!(trace.len(), 16 | 32) && span.len() == 16).then_some(())?;
     let (trace, span) = (hex(trace, false)?, hex(span, false)?);
-    let is_sampled = sampling.is_kept();
+    let is_sampled = sampling.is_sampled();
     remote(trace, span as u64, is_sampled, TraceState::default())
 }
 
-pub(super) fn inject_single(said: &Said, headers: &mut HeaderMap) {
-    let state = match said.sampling {
+pub(super) fn inject_single(parent: &RemoteParent, headers: &mut HeaderMap) {
+    let state = match parent.sampling {
         SamplingState::Accept => "1",
         SamplingState::Deny => "0",
         SamplingState::Debug => "d",
         SamplingState::Defer => "",
     };
-    if !said.has_parent() {
+    if !parent.has_ids() {
         if !state.is_empty() {
             set(headers, SINGLE, state);
         }
         return;
     }
-    let ids = format!("{}-{}", said.parent.trace_id(), said.parent.span_id());
+    let ids = format!("{}-{}", parent.context.trace_id(), parent.context.span_id());
     if state.is_empty() {
         set(headers, SINGLE, &ids);
     } else {
@@ -96,18 +96,18 @@ pub(super) fn inject_single(said: &Said, headers: &mut HeaderMap) {
     }
 }
 
-/// Headers of the format that nobody sets here came in with a request that is sent on, and are of another span.
-pub(super) fn inject_multi(said: &Said, headers: &mut HeaderMap) {
-    if said.has_parent() {
-        set(headers, TRACE, &said.parent.trace_id().to_string());
-        set(headers, SPAN, &said.parent.span_id().to_string());
-    } else if said.sampling == SamplingState::Defer {
+/// Removes the headers of the format that it does not set: in a forwarded request they belong to another span.
+pub(super) fn inject_multi(parent: &RemoteParent, headers: &mut HeaderMap) {
+    if parent.has_ids() {
+        set(headers, TRACE, &parent.context.trace_id().to_string());
+        set(headers, SPAN, &parent.context.span_id().to_string());
+    } else if parent.sampling == SamplingState::Defer {
         return;
     }
     for stale in [PARENT, SAMPLED, FLAGS] {
         headers.remove(HeaderName::from_static(stale));
     }
-    match said.sampling {
+    match parent.sampling {
         SamplingState::Accept => set(headers, SAMPLED, "1"),
         SamplingState::Deny => set(headers, SAMPLED, "0"),
         SamplingState::Debug => set(headers, FLAGS, "1"),

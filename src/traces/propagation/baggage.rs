@@ -1,4 +1,4 @@
-//! W3C Baggage: names and values that go along with a trace.
+//! Reads and writes W3C Baggage: names and values that travel with a trace.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use opentelemetry::baggage::Baggage;
 use super::percent;
 
 const HEADER: &str = "baggage";
-/// W3C Baggage, "Limits": what must be passed on at least, and we pass on at most.
-pub(super) const MOST_BYTES: usize = 8_192;
-/// As [`MOST_BYTES`].
-pub(super) const MOST_ENTRIES: usize = 64;
+/// W3C Baggage, "Limits": implementations must pass on at least this much, and we pass on no more.
+pub(super) const MAX_BYTES: usize = 8_192;
+/// As [`MAX_BYTES`].
+pub(super) const MAX_ENTRIES: usize = 64;
 
-/// Nothing at all of what is too large: half of it would be misleading.
+/// Reads no entry of a baggage beyond the limits: a part of the entries would be misleading.
 pub(super) fn extract(headers: &HeaderMap) -> Baggage {
     let mut baggage = Baggage::new();
     let values = || headers.get_all(HEADER).iter();
-    if values().map(http::HeaderValue::len).sum::<usize>() > MOST_BYTES {
+    if values().map(http::HeaderValue::len).sum::<usize>() > MAX_BYTES {
         return baggage;
     }
     let members: Vec<&str> = values()
@@ -25,7 +25,7 @@ pub(super) fn extract(headers: &HeaderMap) -> Baggage {
         .flat_map(|value| value.split(','))
         .filter(|member| !member.trim().is_empty())
         .collect();
-    if members.len() > MOST_ENTRIES {
+    if members.len() > MAX_ENTRIES {
         return baggage;
     }
     for member in members {
@@ -44,17 +44,17 @@ pub(super) fn extract(headers: &HeaderMap) -> Baggage {
 
 pub(super) fn inject(baggage: &Baggage, headers: &mut HeaderMap) {
     let mut text = String::new();
-    for (name, (value, metadata)) in baggage.iter().take(MOST_ENTRIES) {
+    for (name, (value, metadata)) in baggage.iter().take(MAX_ENTRIES) {
         let value = percent::encoded(value.as_str(), is_plain);
         let mut member = format!("{name}={value}");
         let metadata = metadata.as_str();
-        // The application's may be anything; what no header can hold would cost all the others.
+        // The application may set any metadata. Metadata that no header can hold would invalidate the whole header.
         if !metadata.is_empty() && metadata.bytes().all(is_metadata) {
             // Writing to a string cannot fail.
             let _ = write!(member, ";{metadata}");
         }
         let comma = usize::from(!text.is_empty());
-        if text.len() + comma + member.len() <= MOST_BYTES {
+        if text.len() + comma + member.len() <= MAX_BYTES {
             if comma == 1 {
                 text.push(',');
             }
@@ -76,7 +76,7 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\%".contains(&byte)
 }
 
-/// What a list of properties may hold.
+/// Bytes of a list of properties.
 fn is_metadata(byte: u8) -> bool {
     is_plain(byte) || b"; \t%".contains(&byte)
 }

@@ -1,23 +1,25 @@
-//! Jaeger's `uber-trace-id`: trace, span, parent (which nobody uses) and flags between colons; and its baggage, each
-//! entry in a header of its own, `uberctx-` and the name.
+//! Reads and writes Jaeger's `uber-trace-id` and baggage.
+//!
+//! `uber-trace-id` holds trace id, span id, parent id (which is ignored) and flags, separated by colons. Each entry of the
+//! baggage is a header of its own: `uberctx-` and the name of the entry.
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::{baggage::Baggage, trace::TraceState};
 
 use super::{
-    baggage::{MOST_BYTES, MOST_ENTRIES},
+    baggage::{MAX_BYTES, MAX_ENTRIES},
     hex, only, percent, remote,
-    said::{Said, SamplingState},
+    remote_parent::{RemoteParent, SamplingState},
     set,
 };
 
 const HEADER: &str = "uber-trace-id";
 const BAGGAGE: &str = "uberctx-";
 const SAMPLED: u8 = 1;
-/// Jaeger, "Propagation Format": only beside the one above.
+/// Jaeger, "Propagation Format": valid only with `SAMPLED`.
 const DEBUG: u8 = 2;
 
-pub(super) fn extract(headers: &HeaderMap) -> Option<Said> {
+pub(super) fn extract(headers: &HeaderMap) -> Option<RemoteParent> {
     // Some clients encode the colons.
     let text = only(headers, HEADER)?
         .trim()
@@ -34,22 +36,22 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<Said> {
         both if both == SAMPLED | DEBUG => SamplingState::Debug,
         _ => SamplingState::Deny,
     };
-    let is_sampled = sampling.is_kept();
+    let is_sampled = sampling.is_sampled();
     let parent = remote(trace, span as u64, is_sampled, TraceState::default())?;
-    Said::new(Some(parent), sampling)
+    RemoteParent::new(Some(parent), sampling)
 }
 
-pub(super) fn inject(said: &Said, headers: &mut HeaderMap) {
-    let flags = match said.sampling {
+pub(super) fn inject(parent: &RemoteParent, headers: &mut HeaderMap) {
+    let flags = match parent.sampling {
         SamplingState::Accept => SAMPLED,
         SamplingState::Debug => SAMPLED | DEBUG,
         SamplingState::Deny | SamplingState::Defer => 0,
     };
-    let (trace, span) = (said.parent.trace_id(), said.parent.span_id());
+    let (trace, span) = (parent.context.trace_id(), parent.context.span_id());
     set(headers, HEADER, &format!("{trace}:{span}:0:{flags}"));
 }
 
-/// Nothing at all of what is too large, as W3C's.
+/// Reads no entry of a baggage beyond the limits of W3C Baggage.
 pub(super) fn extract_baggage(headers: &HeaderMap) -> Baggage {
     let entries: Vec<(&str, &str)> = headers
         .iter()
@@ -61,35 +63,35 @@ pub(super) fn extract_baggage(headers: &HeaderMap) -> Baggage {
         .collect();
     let bytes = entries.iter().map(|(name, value)| name.len() + value.len());
     let mut baggage = Baggage::new();
-    if entries.len() > MOST_ENTRIES || bytes.sum::<usize>() > MOST_BYTES {
+    if entries.len() > MAX_ENTRIES || bytes.sum::<usize>() > MAX_BYTES {
         return baggage;
     }
     for (name, value) in entries {
-        // Jaeger's clients for Go and Java write a blank as a plus sign, and that as an escape.
+        // Jaeger's clients for Go and Java encode a blank as a plus sign, and a plus sign as an escape.
         let value = percent::decoded(&value.replace('+', " "));
         baggage.insert(name.to_owned(), value);
     }
     baggage
 }
 
-/// Names lose their case: headers have none.
+/// Names become lower case, as header names are case-insensitive.
 pub(super) fn inject_baggage(baggage: &Baggage, headers: &mut HeaderMap) {
     let mut bytes = 0;
-    for (name, (value, _)) in baggage.iter().take(MOST_ENTRIES) {
+    for (name, (value, _)) in baggage.iter().take(MAX_ENTRIES) {
         let value = percent::encoded(value.as_str(), is_plain);
         let header = HeaderName::try_from(format!("{BAGGAGE}{name}"));
         let (Ok(header), Ok(text)) = (header, value.parse()) else {
             continue;
         };
         bytes += name.as_str().len() + value.len();
-        if bytes > MOST_BYTES {
+        if bytes > MAX_BYTES {
             return;
         }
         headers.insert(header, text);
     }
 }
 
-/// RFC 3986, "unreserved": the others are escaped in Jaeger's examples.
+/// RFC 3986, "unreserved": Jaeger's examples escape other characters.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }

@@ -1,8 +1,20 @@
-//! Carries a trace from one service to the next in headers: W3C Trace Context and Baggage, B3, Jaeger's.
+//! Carries a trace from one service to the next in headers: W3C Trace Context and Baggage, B3, Jaeger.
 //!
-//! [`inject`] writes what the next service needs to know of a span; of a trace that is not kept, too: it has one id,
-//! and says that it is not kept, so that the next service does not draw again. [`extract`] reads it. Headers that
-//! break their format's rules are left out, as each format asks.
+//! [`inject`] writes the context of a span into the headers of a request, and [`extract`] reads it. An unsampled trace
+//! has one trace id, too, and its headers carry the flag 00, so that the next service does not sample it. Headers that
+//! violate the rules of their format are ignored, as each format requires.
+//!
+//! # Propagation by other crates
+//!
+//! Other crates read the context of a span with `Span::context()` of `OpenTelemetrySpanExt`. In an unsampled trace, they
+//! get the trace id with the flag 00 as well.
+//!
+//! Root spans whose callsite declares neither `otel.kind` nor `http.request.method` nor `rpc.system` are an exception
+//! until the first call. If `context()` is not called in the first trace of such a callsite but in a later one, the
+//! traces that are open at the first call, usually one, have an empty context, and the next service starts a new trace.
+//! From then on, all traces of the callsite have their trace id; this holds for 64 callsites. At a sampling ratio of
+//! 10 % over two services, 0 of about 500 sampled roots at the second service were orphans
+//! (`cargo test --all-features --lib orphans -- --nocapture`).
 //!
 //! ```
 //! use http::HeaderMap;
@@ -13,7 +25,7 @@
 //! let remote = propagation::extract(&headers, &[Propagator::TraceContext]);
 //! assert_eq!(remote.trace_id(), Some(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736));
 //!
-//! // Spans made while it is attached belong to the trace.
+//! // Spans that are created while the parent is attached belong to the trace.
 //! let _attached = remote.attach();
 //! let span = tracing::info_span!("http_request");
 //! # drop(span);
@@ -23,7 +35,7 @@ mod b3;
 mod baggage;
 mod jaeger;
 mod percent;
-mod said;
+mod remote_parent;
 mod w3c;
 
 use http::HeaderMap;
@@ -35,83 +47,82 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use self::said::Said;
+use self::remote_parent::RemoteParent;
 #[cfg(any(feature = "http", feature = "grpc"))]
 use super::gate;
 use crate::traces::Propagator;
 
-/// What the headers of a request say of the trace that it belongs to.
+/// The remote parent and the baggage that the headers of a request carry.
 #[derive(Clone, Debug, Default)]
 pub struct Remote(Context);
 
-/// Ends [`Remote::attach`] when it is dropped, on the thread that it was made on.
-#[must_use = "what is attached is detached when this is dropped"]
+/// A guard of [`Remote::attach`]: ends it when dropped, on the thread that called it.
+#[must_use = "the remote parent is detached when the guard is dropped"]
 #[derive(Debug)]
 pub struct Attached(#[expect(dead_code, reason = "it is dropped")] ContextGuard);
 
 impl Remote {
-    /// Whether a trace is named.
+    /// Whether the headers contain the id of a trace.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.0.span().span_context().is_valid()
     }
 
-    /// The trace, if one is named.
+    /// The id of the trace.
     #[must_use]
     pub fn trace_id(&self) -> Option<u128> {
         let id = self.0.span().span_context().trace_id();
         self.is_known().then(|| u128::from_be_bytes(id.to_bytes()))
     }
 
-    /// Whether the trace is kept where it comes from; false, too, where nobody has decided that yet.
+    /// Whether the caller samples the trace; false if the caller has left the decision open.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.0.span().span_context().is_sampled()
     }
 
-    /// An entry of the baggage.
+    /// The value of an entry of the baggage.
     #[must_use]
     pub fn baggage(&self, name: &str) -> Option<&str> {
         Some(self.0.baggage().get(name)?.as_str())
     }
 
-    /// Makes it the parent of the spans that this thread makes until the guard is dropped. Do not hold it across an
-    /// `.await`.
+    /// Makes the remote span the parent of spans that this thread creates until the guard is dropped. Do not hold the
+    /// guard across an `.await`.
     pub fn attach(&self) -> Attached {
         Attached(self.0.clone().attach())
     }
 
-    /// Makes it the parent of a span that nobody has entered yet, whose callsite declares `otel.kind`,
-    /// `http.request.method` or `rpc.system`.
+    /// Makes the remote span the parent of a span that has not been entered yet. The callsite of the span should
+    /// declare `otel.kind`, `http.request.method` or `rpc.system`.
     ///
-    /// Other spans are decided when they are made: [`Remote::attach`] before that.
+    /// Without such a field, only root spans take a parent after their creation; use [`Remote::attach`] for others.
     pub fn set_parent_of(&self, span: &Span) {
-        // It says no where there are no traces, and where the span has been entered.
+        // Fails without traces, and on a span that has been entered.
         let _ = span.set_parent(self.0.clone());
     }
 }
 
-/// Reads what the headers of a request say; of several formats that name a trace, the first counts, and so does the
-/// first that has baggage.
+/// Reads the remote parent and the baggage from the headers of a request, each from the first format that has it.
 ///
-/// A B3 header may say whether a trace is kept and not name it: that is what counts for the trace that begins here, if
-/// no format names one. Of a trace that it names it may leave the decision open; the share of traces that is kept here
-/// decides it then, by the trace's id.
+/// B3 headers may contain a decision without ids, such as `b3: 0`: if no other format contains ids, the decision
+/// applies to the trace that starts with this request. B3 headers may also leave the decision on a trace open: the
+/// sampling ratio then decides by the trace id.
 #[must_use]
 pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
     let mut all = propagators
         .iter()
         .filter_map(|propagator| match propagator {
-            Propagator::TraceContext => w3c::extract(headers).map(Said::flagged),
+            Propagator::TraceContext => w3c::extract(headers).map(RemoteParent::flagged),
             Propagator::B3 | Propagator::B3Multi => b3::extract(headers),
             Propagator::Jaeger => jaeger::extract(headers),
             Propagator::Baggage => None,
         });
-    let mut said = all.next();
-    if said.as_ref().is_some_and(|said| !said.has_parent()) {
-        said = all.find(Said::has_parent).or(said);
+    let mut parent = all.next();
+    if parent.as_ref().is_some_and(|parent| !parent.has_ids()) {
+        parent = all.find(RemoteParent::has_ids).or(parent);
     }
-    let mut context = said.map_or_else(Context::new, Said::into_context);
+    let mut context = parent.map_or_else(Context::new, RemoteParent::into_context);
     let entries = propagators
         .iter()
         .map(|propagator| match propagator {
@@ -126,9 +137,9 @@ pub fn extract(headers: &HeaderMap, propagators: &[Propagator]) -> Remote {
     Remote(context)
 }
 
-/// Writes what the next service needs to know of `span`, in every one of the formats.
+/// Writes the context of `span` and the current baggage into the headers, in each of the formats.
 pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) {
-    let said = Said::of(span);
+    let parent = RemoteParent::of(span);
     for propagator in propagators {
         Context::map_current(|current| match propagator {
             Propagator::Baggage => baggage::inject(current.baggage(), headers),
@@ -137,33 +148,33 @@ pub fn inject(span: &Span, headers: &mut HeaderMap, propagators: &[Propagator]) 
         });
         match propagator {
             Propagator::Baggage => {}
-            Propagator::B3 => b3::inject_single(&said, headers),
-            Propagator::B3Multi => b3::inject_multi(&said, headers),
-            _ if !said.has_parent() => {}
-            Propagator::TraceContext => w3c::inject(&said.parent, headers),
-            Propagator::Jaeger => jaeger::inject(&said, headers),
+            Propagator::B3 => b3::inject_single(&parent, headers),
+            Propagator::B3Multi => b3::inject_multi(&parent, headers),
+            _ if !parent.has_ids() => {}
+            Propagator::TraceContext => w3c::inject(&parent.context, headers),
+            Propagator::Jaeger => jaeger::inject(&parent, headers),
         }
     }
 }
 
-/// A request came in for `span`, which nobody has entered yet: its trace may have begun elsewhere. `is_kept` is false
-/// where it is not to be kept here, whatever others say.
+/// Sets the parent of `span`, the span of an incoming request that has not been entered yet. If `is_kept` is false, the
+/// request is not sampled, whatever the headers contain.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
     let remote = span
         .with_subscriber(|(_, dispatch)| {
-            gate::propagators_of(dispatch, |all| extract(headers, all))
+            gate::with_propagators(dispatch, |all| extract(headers, all))
         })
         .flatten();
     let Some(Remote(mut context)) = remote else {
         return;
     };
     if !context.has_active_span() {
-        // Nothing to set, and what is around the span stays its parent.
+        // The span keeps the parent that it was created with.
         if is_kept && context.baggage().is_empty() {
             return;
         }
-        let around = span.with_subscriber(|(id, dispatch)| gate::made_in(dispatch, id));
+        let around = span.with_subscriber(|(id, dispatch)| gate::context_around(dispatch, id));
         let entries: Vec<_> = context
             .baggage()
             .iter()
@@ -180,27 +191,27 @@ pub(crate) fn received(span: &Span, headers: &HeaderMap, is_kept: bool) {
     let context = if is_kept {
         context
     } else {
-        gate::not_kept(&context)
+        gate::never_sampled(&context)
     };
-    // It says no where the span has been entered.
-    let _ = gate::about_recorded(|| span.set_parent(context));
+    // Fails on a span that has been entered.
+    let _ = gate::internal(|| span.set_parent(context));
 }
 
-/// A request goes out for `span`: its server may want to know. Where nobody wants the span, what came in goes on.
+/// Writes the headers of an outgoing request of `span`. If the span is disabled, the current context is passed on.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(crate) fn sent(span: &Span, headers: &mut HeaderMap) {
     let mut write = |dispatch: &tracing::Dispatch| {
-        gate::propagators_of(dispatch, |all| inject(span, headers, all));
+        gate::with_propagators(dispatch, |all| inject(span, headers, all));
     };
     if span.is_disabled() {
-        // Asked inside, it would know of no current span.
+        // Inside of `get_default`, there is no current span.
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         return write(&dispatch);
     }
     span.with_subscriber(|(_, dispatch)| write(dispatch));
 }
 
-/// The value of a header that stands there once.
+/// The value of a header that occurs once.
 fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -209,20 +220,20 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    // Ids are hex; a trace state was checked when it came in.
+    // Cannot fail: ids are hex, and a trace state was validated when it was read.
     if let Ok(value) = value.parse() {
         headers.insert(name, value);
     }
 }
 
-/// A number of exactly, or at most, so many hex digits.
+/// Parses hex digits.
 fn hex(text: &str, is_lower: bool) -> Option<u128> {
     let is_digit = |byte: u8| byte.is_ascii_hexdigit() && !(is_lower && byte.is_ascii_uppercase());
     (!text.is_empty() && text.bytes().all(is_digit)).then_some(())?;
     u128::from_str_radix(text, 16).ok()
 }
 
-/// What was read, if the ids are ids.
+/// A remote span context; `None` if an id is zero.
 fn remote(
     trace_id: u128,
     span_id: u64,

@@ -1,14 +1,15 @@
-//! Percent-encoding of the values of baggage.
+//! Encodes and decodes baggage values with percent signs.
 
 use std::fmt::Write as _;
 
-/// Bytes that are no text become U+FFFD, as W3C Baggage asks ("value"); a percent sign that begins no escape is one.
+/// Replaces bytes that are not UTF-8 by U+FFFD, as W3C Baggage requires ("value"), and keeps a percent sign that starts
+/// no escape.
 pub(super) fn decoded(text: &str) -> String {
     let (bytes, _) = crate::settings::percent_bytes(text);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Bytes that are not plain are escaped.
+/// Escapes the bytes that are not plain.
 pub(super) fn encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -27,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_escape_stays_and_what_is_no_text_is_marked() {
+    fn invalid_escapes_stay_and_invalid_text_is_replaced() {
         assert_eq!(decoded("a%20b%C3%BC"), "a bü");
         assert_eq!(decoded("%"), "%");
         assert_eq!(decoded("100%, %zz%4"), "100%, %zz%4");

@@ -1,4 +1,4 @@
-//! W3C Trace Context: `traceparent` and `tracestate`.
+//! Reads and writes W3C Trace Context: `traceparent` and `tracestate`.
 
 use std::str::FromStr as _;
 
@@ -9,9 +9,9 @@ use super::{hex, only, remote, set};
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
-/// Trace Context, "tracestate Header Field Values": what has more is no list, and W3C's own tests of vendors expect it
+/// Trace Context, "tracestate Header Field Values": a longer list is invalid, and W3C's test suite for vendors expects it
 /// to be discarded.
-const MOST_MEMBERS: usize = 32;
+const MAX_MEMBERS: usize = 32;
 
 pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     let text = only(headers, PARENT)?.trim();
@@ -22,7 +22,7 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     (dashes == [Some("-"); 3]).then_some(())?;
     match (version, part(55, 56)) {
         (0xff, _) => return None,
-        // Version 00 ends here; a later one may go on behind a dash.
+        // Version 00 ends here; a later version may continue after a dash.
         (_, None) if text.len() == 55 => {}
         (1.., Some("-")) => {}
         _ => return None,
@@ -31,7 +31,7 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     remote(trace_id, span_id as u64, flags & 1 == 1, state(headers))
 }
 
-/// The lists of all such headers, in their order; none if any entry breaks the rules, or there are too many.
+/// Joins the lists of all `tracestate` headers in their order; empty if an entry is invalid or the list is too long.
 fn state(headers: &HeaderMap) -> TraceState {
     let lists: Option<Vec<&str>> = headers
         .get_all(STATE)
@@ -39,9 +39,9 @@ fn state(headers: &HeaderMap) -> TraceState {
         .map(|value| value.to_str().ok())
         .collect();
     let members = lists.iter().flatten().flat_map(|list| list.split(','));
-    // They may be empty, and are none then.
+    // Empty members are allowed, and are not counted.
     let members: Vec<&str> = members.filter(|member| !member.trim().is_empty()).collect();
-    if members.len() > MOST_MEMBERS {
+    if members.len() > MAX_MEMBERS {
         return TraceState::default();
     }
     TraceState::from_str(&members.join(",")).unwrap_or_default()
@@ -52,7 +52,7 @@ pub(super) fn inject(own: &SpanContext, headers: &mut HeaderMap) {
     let parent = format!("00-{}-{}-{flags:02x}", own.trace_id(), own.span_id());
     set(headers, PARENT, &parent);
     let state = own.trace_state().header();
-    // What a request brought that is sent on belongs to the parent that it brought.
+    // The state of a forwarded request belongs to the parent in that request.
     headers.remove(STATE);
     if !state.is_empty() {
         set(headers, STATE, &state);

@@ -1,28 +1,29 @@
-//! Copies events, for the thread that exports them.
+//! Copies events into the queue of the thread that exports them.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{
     Records,
-    record::{Copied, Record},
+    record::{CopiedFields, Record},
 };
 use crate::{
-    runtime::own_thread,
+    runtime::{clock::Clock, own_thread},
     traces::{
-        gate::{self, Sampled},
+        gate::{self, SpanTable},
         sampling::HeadSampler,
     },
 };
 
-/// Copies events, for the thread that exports them.
+/// Copies events into the queue of the thread that exports them.
 pub(in crate::traces) struct RecordLayer {
     pub(in crate::traces) records: Arc<Records>,
     pub(in crate::traces) level: Level,
-    pub(in crate::traces) sampled: Arc<Sampled>,
+    pub(in crate::traces) spans: Arc<SpanTable>,
     pub(in crate::traces) sampler: Arc<HeadSampler>,
+    pub(in crate::traces) clock: Clock,
 }
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for RecordLayer {
@@ -32,12 +33,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for RecordLayer {
             return;
         }
         let span = context.event_span(event);
-        let ids = span.and_then(|span| gate::ids_of(&span, &self.sampled, &self.sampler));
-        let mut fields = Copied::default();
+        let ids = span.and_then(|span| gate::ids_of(&span, &self.spans, &self.sampler));
+        let mut fields = CopiedFields::default();
         event.record(&mut fields);
         self.records.put(Record {
             metadata,
-            time: SystemTime::now(),
+            time: self.clock.wall(),
             ids,
             fields,
         });

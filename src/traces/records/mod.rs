@@ -1,8 +1,8 @@
 //! Exports events as log records by OTLP.
 //!
-//! Not by `opentelemetry-appender-tracing`: its records cannot be changed on their way, so nothing could be redacted,
-//! and it takes its ids from OpenTelemetry's context, where those of unsampled traces are not. Events are copied on the
-//! application's threads, and redacted and sent by the thread `obs-logs`, which no event of its own reaches.
+//! The application's threads copy the events; the thread `obs-logs` redacts and sends them, and its own events are not
+//! exported. `opentelemetry-appender-tracing` is not used: its records cannot be redacted before their export, and it
+//! takes ids from the OpenTelemetry context, which has no ids of unsampled traces.
 
 mod layer;
 mod record;
@@ -26,10 +26,10 @@ use self::record::{Record, text};
 use super::{
     TracesError,
     exporter::{
-        Encoded, ExportError, Signal, Transport,
-        parts::Part,
-        patience::Patience,
+        Encoded, ExportError, Transport,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
+        split_batch::Part,
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
 };
@@ -40,13 +40,13 @@ use crate::{
     },
     privacy::Redaction,
     runtime::own_thread::Restartable,
-    traces::{BatchConfig, LogsConfig, shortest},
+    traces::{BatchConfig, LogsConfig, Signal, shortest},
 };
 
-/// Its name; Linux shows fifteen characters of it.
+/// The name of the thread; Linux shows fifteen characters.
 const NAME: &str = "obs-logs";
 
-/// Records on their way, and who counts what becomes of them: exported, dropped or failed, each once.
+/// The queue of records, and their counters. Each record is counted once: exported, dropped or failed.
 pub(super) struct Records {
     queue: Queue<Record>,
     exported: Arc<Series<Counter>>,
@@ -54,14 +54,14 @@ pub(super) struct Records {
     failed: Arc<Series<Counter>>,
 }
 
-/// The way from events to the receiver.
+/// The export of events as log records.
 pub(super) struct RecordExport {
     pub(super) records: Arc<Records>,
     pub(super) level: tracing::Level,
     work: Restartable<Sender>,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Sender {
     records: Arc<Records>,
     transport: Transport,
@@ -113,7 +113,7 @@ impl RecordExport {
         })
     }
 
-    /// Starts the thread, unless it runs.
+    /// Starts the thread if it does not run.
     pub(super) fn start(&self) -> io::Result<()> {
         let opens = || self.records.queue.open();
         self.work
@@ -124,13 +124,13 @@ impl RecordExport {
             .inspect_err(|_| self.records.queue.close())
     }
 
-    /// Sends what there is until `deadline`, without waiting for it: [`RecordExport::stop`] does.
+    /// Tells the thread to send the remaining records until `deadline`, and does not wait for it.
     pub(super) fn announce_end(&self, deadline: Instant) {
         self.work.announce_end(deadline);
         self.records.queue.close();
     }
 
-    /// Waits until what there is has been sent; what is left at `deadline` is dropped and counted.
+    /// Sends the remaining records and waits until `deadline` at most. Records that are left are counted as dropped.
     pub(super) fn stop(&self, deadline: Instant) {
         self.announce_end(deadline);
         self.work.stop(deadline);
@@ -154,10 +154,10 @@ impl Receiver for Sender {
         self.timeout
     }
 
-    async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
+    async fn deliver(&self, batch: Vec<Record>, deadline: &mut Deadline, sent: &mut Sent) {
         let parts = self.parts(batch);
         let attempt = |encoded: Encoded| async move { self.transport.send(&encoded).await };
-        deliver_parts(parts, attempt, patience, sent).await;
+        deliver_parts(parts, attempt, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {
@@ -165,11 +165,11 @@ impl Receiver for Sender {
         self.records.exported.add((count - failed) as u64);
     }
 
-    fn too_late(&self, count: usize) {
+    fn drop_at_shutdown(&self, count: usize) {
         self.records.dropped.add(count as u64);
     }
 
-    fn complain(&self, records: usize, error: Option<&ExportError>) {
+    fn warn(&self, records: usize, error: Option<&ExportError>) {
         let address = self.transport.address();
         match error {
             None => {

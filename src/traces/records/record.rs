@@ -1,4 +1,4 @@
-//! One event, as it was copied, and the record that leaves.
+//! Converts a copied event into a redacted log record.
 
 use std::{fmt, time::SystemTime};
 
@@ -17,21 +17,21 @@ use crate::{
     privacy::{MASK, Redaction, WITHHELD},
 };
 
-/// An event, as it was copied.
+/// A copied event.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) time: SystemTime,
     pub(super) ids: Option<SpanContext>,
-    pub(super) fields: Copied,
+    pub(super) fields: CopiedFields,
 }
 
 /// The fields of an event.
 #[derive(Debug, Default)]
-pub(super) struct Copied(Vec<(&'static str, Value)>);
+pub(super) struct CopiedFields(Vec<(&'static str, Value)>);
 
 impl Record {
-    /// The record that may leave.
+    /// The record for export.
     pub(super) fn redacted(self, redaction: &Redaction) -> LogRecord {
         let level = *self.metadata.level();
         let mut record = LogRecord {
@@ -48,7 +48,7 @@ impl Record {
         }
         let mut target = self.metadata.target().to_owned();
         for (name, value) in self.fields.0 {
-            // What came from `log` says itself where it is from.
+            // An event of the `log` crate carries its target in a field.
             if let ("log.target", Value::StringValue(text)) = (name, &value) {
                 text.clone_into(&mut target);
             }
@@ -71,7 +71,7 @@ fn masked() -> Value {
     Value::StringValue(MASK.to_owned())
 }
 
-/// What may be seen of a value.
+/// The value after redaction.
 fn shown(redaction: &Redaction, name: &str, value: Value) -> Value {
     match value {
         Value::StringValue(text) => Value::StringValue(redaction.shown(name, &text).into_owned()),
@@ -82,7 +82,7 @@ fn shown(redaction: &Redaction, name: &str, value: Value) -> Value {
     }
 }
 
-/// An attribute that is a text.
+/// An attribute with a text value.
 pub(super) fn text(key: &str, value: String) -> KeyValue {
     pair(key, Value::StringValue(value))
 }
@@ -111,13 +111,13 @@ fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Visit for Copied {
+impl Visit for CopiedFields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.0.push((field.name(), Value::IntValue(value)));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        // The format has no larger ones.
+        // OTLP has no unsigned integers.
         let value = i64::try_from(value)
             .map_or_else(|_| Value::StringValue(value.to_string()), Value::IntValue);
         self.0.push((field.name(), value));

@@ -1,12 +1,12 @@
-//! Traces per second.
+//! Limits the number of sampled traces per second.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// Lets so many traces through per second, a second's worth of them at once: the generic cell rate algorithm, which
-/// needs one number, the time at which the next trace would be due if they came evenly.
+/// Allows a number of traces per second, and bursts of one second. Uses the generic cell rate algorithm, whose only state
+/// is the time at which the next trace would be due at an even rate.
 #[derive(Debug)]
 #[expect(clippy::struct_field_names, reason = "the unit of each")]
 pub(in crate::traces) struct RateLimit {
@@ -21,13 +21,13 @@ impl RateLimit {
         let interval_ns = (1e9 / traces_per_second).max(1.0) as u64;
         Self {
             interval_ns,
-            // Less than one trace per second is one at a time.
+            // A limit below one trace per second allows one trace at a time.
             burst_ns: 1_000_000_000_u64.saturating_sub(interval_ns),
             due_ns: AtomicU64::new(0),
         }
     }
 
-    /// Whether a trace may be kept at `now`, a time since whenever.
+    /// Whether a trace may be sampled at `now`, a time since a fixed start.
     pub(in crate::traces) fn allows(&self, now: Duration) -> bool {
         let now = now.as_nanos() as u64;
         let next = |due: u64| {
@@ -37,10 +37,10 @@ impl RateLimit {
         self.due_ns.fetch_update(Relaxed, Relaxed, next).is_ok()
     }
 
-    /// Takes back one that was allowed.
+    /// Returns the permit of one trace.
     pub(in crate::traces) fn give_back(&self) {
         let earlier = |due: u64| Some(due.saturating_sub(self.interval_ns));
-        // It always has an answer.
+        // Cannot fail: the closure returns a value in every case.
         let _ = self.due_ns.fetch_update(Relaxed, Relaxed, earlier);
     }
 }
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(
             allowed(&limit, 100.0),
             10,
-            "what was not used is not saved up"
+            "unused permits do not accumulate"
         );
         limit.give_back();
         assert_eq!(allowed(&limit, 100.0), 1);

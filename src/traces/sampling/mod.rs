@@ -1,8 +1,8 @@
-//! Which traces are kept, decided where a trace begins, before anything is done for it.
+//! Decides at the first span of a trace whether the trace is sampled.
 
-mod elsewhere;
 mod limit;
 mod ratio;
+mod remote_decision;
 mod rule;
 
 use std::time::Duration;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use opentelemetry::Context;
 use tracing::span::Attributes;
 
-pub(in crate::traces) use self::{elsewhere::Elsewhere, ratio::Ratio};
 use self::{limit::RateLimit, rule::Rule};
+pub(in crate::traces) use self::{ratio::Ratio, remote_decision::RemoteDecision};
 pub(in crate::traces) use crate::runtime::random::random;
-use crate::{layer::Mapping, traces::SamplingConfig};
+use crate::{observation::Mapping, traces::SamplingConfig};
 
-/// Decides which traces are kept.
+/// Decides whether traces are sampled: by the remote parent, rules, a ratio and a rate limit.
 #[derive(Debug)]
 pub(in crate::traces) struct HeadSampler {
     ratio: Ratio,
@@ -36,23 +36,23 @@ impl HeadSampler {
         }
     }
 
-    /// Sets what names of the application's mean, for rules.
+    /// Sets the mapping of names of the application, which rules use.
     pub(in crate::traces) fn with_mapping(mut self, mapping: &Mapping) -> Self {
         self.mapping = mapping.clone();
         self
     }
 
-    /// Whether a trace that begins with this span is kept; `now` is asked only where there is a limit.
+    /// Whether a trace that starts with this span is sampled. Calls `now` only if a rate limit is set.
     #[inline]
-    pub(in crate::traces) fn begins(
+    pub(in crate::traces) fn draw(
         &self,
         attributes: &Attributes<'_>,
         now: impl FnOnce() -> Duration,
     ) -> bool {
         if attributes.is_contextual()
-            && let Some(is_kept) = Context::map_current(|current| self.told(current))
+            && let Some(is_sampled) = Context::map_current(|current| self.remote_decision(current))
         {
-            return is_kept;
+            return is_sampled;
         }
         let ratio = if self.rules.is_empty() {
             self.ratio
@@ -62,26 +62,26 @@ impl HeadSampler {
         ratio.draw() && self.limit.as_ref().is_none_or(|limit| limit.allows(now()))
     }
 
-    /// A trace that [`HeadSampler::begins`] kept turned out to have begun elsewhere: another one may take its place.
-    pub(in crate::traces) fn began_elsewhere(&self) {
+    /// Returns the rate limit's permit of a span that [`HeadSampler::draw`] accepted and that got a remote parent.
+    pub(in crate::traces) fn release_rate_limit(&self) {
         if let Some(limit) = &self.limit {
             limit.give_back();
         }
     }
 
-    /// What was decided elsewhere of a trace that begins under this context.
-    pub(in crate::traces) fn told(&self, context: &Context) -> Option<bool> {
-        Elsewhere::begins(context).filter(|_| self.respects_parent)
+    /// The decision of the caller on a trace that starts under this context.
+    pub(in crate::traces) fn remote_decision(&self, context: &Context) -> Option<bool> {
+        RemoteDecision::of_new_trace(context).filter(|_| self.respects_parent)
     }
 
-    /// Whether a trace that began elsewhere is kept; `is_sampled` is `None` where nobody decided yet.
+    /// Whether a trace of a remote parent is sampled; `is_sampled` is `None` if the caller has left the decision open.
     pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: Option<bool>) -> bool {
         is_sampled
             .filter(|_| self.respects_parent)
-            .unwrap_or_else(|| self.ratio.holds(trace_id))
+            .unwrap_or_else(|| self.ratio.contains(trace_id))
     }
 
-    /// A new id for a trace that is kept, or is not.
+    /// A new id for a trace that is sampled, or unsampled.
     pub(in crate::traces) fn trace_id(&self, is_sampled: bool) -> u128 {
         self.ratio.trace_id(is_sampled)
     }

@@ -1,9 +1,9 @@
-//! A share of all traces, and which trace ids are in it.
+//! Samples a ratio of traces, by trace id or by a draw.
 
 use crate::runtime::random::random;
 
-/// A share of all traces. As `TraceIdRatioBased` of OpenTelemetry's SDKs, it holds the traces whose id, of which bits 1
-/// to 63 count, lies below a bound: services that draw by themselves draw alike.
+/// A ratio of traces. Like `TraceIdRatioBased` of OpenTelemetry's SDKs, it contains the traces for which bits 1 to 63 of
+/// the id lie below a bound, so that services that decide by trace id decide alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::traces) struct Ratio(u64);
 
@@ -11,13 +11,13 @@ pub(in crate::traces) struct Ratio(u64);
 const ALL: u64 = 1 << 63;
 
 impl Ratio {
-    /// `share` is cut to `0.0..=1.0`.
-    pub(in crate::traces) fn new(share: f64) -> Self {
-        if share >= 1.0 {
+    /// Clamps `ratio` to `0.0..=1.0`.
+    pub(in crate::traces) fn new(ratio: f64) -> Self {
+        if ratio >= 1.0 {
             return Self(ALL);
         }
-        // `as` makes 0 of a negative number and of none.
-        Self((share * ALL as f64) as u64)
+        // `as` converts negative numbers and NaN to 0.
+        Self((ratio * ALL as f64) as u64)
     }
 
     #[inline]
@@ -25,20 +25,25 @@ impl Ratio {
         random() >> 1 < self.0
     }
 
-    pub(in crate::traces) fn holds(self, trace_id: u128) -> bool {
+    /// Whether the ratio contains a trace id.
+    pub(in crate::traces) fn contains(self, trace_id: u128) -> bool {
         (trace_id as u64) >> 1 < self.0
     }
 
-    /// A random id that this share holds, or does not; whatever there is, where there is none such.
-    pub(in crate::traces) fn trace_id(self, is_held: bool) -> u128 {
-        let (from, to) = if is_held { (0, self.0) } else { (self.0, ALL) };
+    /// A random id that the ratio contains, or does not contain; any id if there is no such id.
+    pub(in crate::traces) fn trace_id(self, is_contained: bool) -> u128 {
+        let (from, to) = if is_contained {
+            (0, self.0)
+        } else {
+            (self.0, ALL)
+        };
         let span = if to > from { to - from } else { ALL };
         let drawn = from + random() % span;
         let high = random();
-        // The lowest bit does not count; it is random because ids are.
+        // Bit 0 has no influence on sampling.
         let low = drawn << 1 | high >> 63;
         let id = u128::from(high) << 64 | u128::from(low);
-        // An id of all zeros is none.
+        // A trace id of 0 is invalid.
         id.max(1)
     }
 }
@@ -51,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_drawn_as_often_as_it_says() {
+    fn a_ratio_is_drawn_as_often_as_configured() {
         let ratio = Ratio::new(0.1);
         let drawn = (0..100_000).filter(|_| ratio.draw()).count();
         assert!((9_000..11_000).contains(&drawn), "{drawn} of 100,000");
@@ -61,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_holds_what_opentelemetry_s_sampler_holds() {
+    fn a_ratio_contains_the_ids_that_opentelemetry_s_sampler_samples() {
         for share in [0.0, 0.001, 0.1, 0.5, 0.9, 1.0] {
             let ratio = Ratio::new(share);
             let theirs = Sampler::TraceIdRatioBased(share);
@@ -73,18 +78,18 @@ mod tests {
                 let sampled =
                     theirs.should_sample(None, trace_id, "", &SpanKind::Internal, &[], &[]);
                 let is_kept = sampled.decision == SamplingDecision::RecordAndSample;
-                assert_eq!(ratio.holds(id), is_kept, "{id:032x} at {share}");
+                assert_eq!(ratio.contains(id), is_kept, "{id:032x} at {share}");
             }
         }
     }
 
     #[test]
-    fn ids_of_kept_traces_are_those_that_others_keep_too() {
+    fn ids_of_sampled_traces_are_sampled_by_other_services_too() {
         for share in [0.01, 0.5] {
             let ratio = Ratio::new(share);
-            assert!((0..1_000).all(|_| ratio.holds(ratio.trace_id(true))));
-            assert!((0..1_000).all(|_| !ratio.holds(ratio.trace_id(false))));
+            assert!((0..1_000).all(|_| ratio.contains(ratio.trace_id(true))));
+            assert!((0..1_000).all(|_| !ratio.contains(ratio.trace_id(false))));
         }
-        assert!(Ratio::new(1.0).holds(Ratio::new(1.0).trace_id(false)));
+        assert!(Ratio::new(1.0).contains(Ratio::new(1.0).trace_id(false)));
     }
 }

@@ -1,7 +1,7 @@
-//! Shares for some traces, by the names and the fields of their first span.
+//! Selects the sampling ratio of a trace by the name and the fields of its first span.
 //!
-//! A span that is made for a request or at will has its name in `otel.name`; one whose names are mapped goes by what they
-//! are mapped to, too, as it does everywhere else.
+//! The name of a span may stand in `otel.name`. Rules also match the names that the application has mapped its span names
+//! and field names to.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use tracing::{
 };
 
 use super::Ratio;
-use crate::{layer::Mapping, log::printed, privacy::Glob, traces::SamplingRule};
+use crate::{log::printed, observation::Mapping, privacy::Glob, traces::SamplingRule};
 
-/// A share for traces whose first span matches.
+/// The ratio of traces whose first span matches.
 #[derive(Debug)]
 pub(super) struct Rule {
     span: Option<Glob>,
@@ -33,7 +33,7 @@ impl Rule {
         }
     }
 
-    fn matches(&self, found: &Found<'_>) -> bool {
+    fn matches(&self, span: &Candidate<'_>) -> bool {
         let meets = |pattern: &Option<Glob>, values: &[Option<&str>]| {
             let mut values = values.iter().flatten();
             let matches = |pattern: &Glob| values.any(|value| pattern.matches(value));
@@ -41,26 +41,26 @@ impl Rule {
         };
         meets(
             &self.span,
-            &[Some(found.span), found.known_span, found.name.as_deref()],
-        ) && meets(&self.route, &[found.route.as_deref()])
-            && meets(&self.model, &[found.model.as_deref()])
+            &[Some(span.span), span.known_span, span.name.as_deref()],
+        ) && meets(&self.route, &[span.route.as_deref()])
+            && meets(&self.model, &[span.model.as_deref()])
     }
 }
 
-/// The share of the first rule that matches.
+/// The ratio of the first rule that matches.
 pub(super) fn first_match(
     rules: &[Rule],
     mapping: &Mapping,
     attributes: &Attributes<'_>,
 ) -> Option<Ratio> {
-    let mut found = Found::new(attributes.metadata().name(), mapping);
+    let mut found = Candidate::new(attributes.metadata().name(), mapping);
     attributes.record(&mut found);
     let rule = rules.iter().find(|rule| rule.matches(&found))?;
     Some(rule.ratio)
 }
 
-/// What rules ask of a span.
-struct Found<'m> {
+/// The properties of a span that rules match.
+struct Candidate<'m> {
     mapping: &'m Mapping,
     span: &'m str,
     known_span: Option<&'m str>,
@@ -69,7 +69,7 @@ struct Found<'m> {
     model: Option<String>,
 }
 
-impl<'m> Found<'m> {
+impl<'m> Candidate<'m> {
     fn new(span: &'m str, mapping: &'m Mapping) -> Self {
         Self {
             mapping,
@@ -92,7 +92,7 @@ impl<'m> Found<'m> {
     }
 }
 
-impl Visit for Found<'_> {
+impl Visit for Candidate<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if let Some(place) = self.place(field) {
             place.get_or_insert_with(|| value.to_owned());
@@ -101,7 +101,7 @@ impl Visit for Found<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if let Some(place) = self.place(field) {
-            // `%value` prints as it displays; `?"text"` with quotes.
+            // `%value` prints without quotes, `?"text"` with quotes.
             place.get_or_insert_with(|| printed(value).trim_matches('"').to_owned());
         }
     }

@@ -1,29 +1,29 @@
-//! What was decided about the last traces.
+//! Remembers the decisions on the most recent traces.
 
 use std::collections::{HashMap, VecDeque};
 
-/// What was decided about a trace.
+/// The decision of the tail sampler on a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Kept,
     SampledOut,
-    /// There was no room for it, and nothing that kept it.
+    /// The trace was evicted, and no condition of the policy had matched.
     Overflowed,
 }
 
-/// The last decisions; the oldest are forgotten.
+/// The most recent decisions. A new decision replaces the oldest.
 pub(super) struct Decisions {
     of: HashMap<u128, Decision>,
     order: VecDeque<u128>,
-    most: usize,
+    max: usize,
 }
 
 impl Decisions {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(max: usize) -> Self {
         Self {
             of: HashMap::new(),
             order: VecDeque::new(),
-            most,
+            max,
         }
     }
 
@@ -36,7 +36,7 @@ impl Decisions {
             return;
         }
         self.order.push_back(trace);
-        if self.order.len() > self.most
+        if self.order.len() > self.max
             && let Some(oldest) = self.order.pop_front()
         {
             self.of.remove(&oldest);

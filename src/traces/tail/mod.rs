@@ -1,15 +1,14 @@
-//! Decides about traces once it is known how they went: spans wait in bounded memory until the first span of their
-//! trace here, its local root, has ended.
+//! Decides on traces after their end: spans wait in bounded memory until the local root span of their trace has ended.
 //!
-//! Spans end before those around them, so the local root comes last; it is the one without a parent, or with a parent
-//! elsewhere. What comes later, from work that outlives it, follows the decision. A trace that is called here again, as
-//! an agent's is, has one more local root: what was kept stays so, and what was not is decided once more, by the spans
-//! since. It runs on the exporting thread alone: there are no locks.
+//! The local root is the span without a parent, or with a remote parent; it ends last. Spans that end after it, such as
+//! those of a background task, follow the decision. A trace that enters this process again, such as that of an agent, has
+//! another local root: a kept trace stays kept, and a trace that was sampled out is decided again by its new spans. The
+//! tail sampler runs only on the exporting thread, so there are no locks.
 //!
-//! Known limit: where one trace is here twice at once, the root that ends first takes the spans of both with it.
+//! Limit: if a trace has two local roots at the same time, the root that ends first decides on the spans of both.
 
 mod decisions;
-mod merit;
+mod keep_policy;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -24,64 +23,65 @@ use opentelemetry_sdk::trace::SpanData;
 
 use self::{
     decisions::{Decision, Decisions},
-    merit::{Merit, Merits},
+    keep_policy::{Findings, KeepPolicy},
 };
 use super::size::bytes_of;
-use crate::{layer::Mapping, traces::TailConfig};
+use crate::{observation::Mapping, traces::TailConfig};
 
-/// Bytes of the bookkeeping for a trace that waits.
-const TRACE: usize = 256;
-/// A wait that nobody lives to see the end of.
-const FOR_GOOD: Duration = Duration::from_secs(1 << 32);
+/// Bytes of bookkeeping for each waiting trace.
+const TRACE_OVERHEAD_BYTES: usize = 256;
+/// The wait in place of one beyond the range of the clock.
+const MAX_WAIT: Duration = Duration::from_secs(1 << 32);
 
-/// Spans of traces that are not decided yet, and what was decided.
+/// The traces that wait for a decision, and the most recent decisions.
 pub(super) struct TailSampler {
-    merits: Merits,
+    policy: KeepPolicy,
     wait: Duration,
-    most_bytes: usize,
+    max_bytes: usize,
     traces: HashMap<u128, Waiting>,
-    /// Traces in the order in which their first spans came, and until when they wait.
+    /// Traces in the order of their first spans, with the end of their wait.
     order: BTreeMap<u64, (u128, Instant)>,
     next: u64,
     bytes: usize,
     decisions: Decisions,
 }
 
-/// A trace that is not decided yet.
+/// A trace that waits for a decision.
 struct Waiting {
     place: u64,
     spans: Vec<Arc<SpanData>>,
     bytes: usize,
-    merit: Merit,
-    /// What was decided when an earlier root ended: it holds unless there comes another one.
+    findings: Findings,
+    /// The decision at the end of an earlier local root, valid unless another local root ends.
     earlier: Option<Decision>,
 }
 
-/// What became of spans.
+/// The results of decisions.
 #[derive(Default)]
 pub(super) struct Decided {
     pub(super) kept: Vec<Arc<SpanData>>,
     pub(super) sampled_out: usize,
-    /// Dropped for want of memory.
+    /// Spans of traces that were evicted.
     pub(super) overflowed: usize,
 }
 
-/// Why a trace is decided.
+/// The reason for a decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// Its root has ended.
+    /// The local root has ended.
     Root,
-    /// It has waited long enough.
-    Time,
+    /// The wait is over.
+    Timeout,
+    /// The memory limit is reached.
     Memory,
 }
 
 impl TailSampler {
     pub(super) fn new(config: &TailConfig, mapping: &Mapping) -> Self {
         Self {
-            merits: Merits::new(config, mapping),
+            policy: KeepPolicy::new(config, mapping),
             wait: config.wait,
-            most_bytes: config.bytes,
+            max_bytes: config.bytes,
             traces: HashMap::new(),
             order: BTreeMap::new(),
             next: 0,
@@ -90,7 +90,7 @@ impl TailSampler {
         }
     }
 
-    /// Takes a span that ended.
+    /// Adds a span that has ended.
     pub(super) fn offer(&mut self, span: Arc<SpanData>, now: Instant, decided: &mut Decided) {
         let id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         if self.decisions.of(id) == Some(Decision::Kept) {
@@ -101,7 +101,7 @@ impl TailSampler {
         if is_local_root {
             self.decide(id, Cause::Root, decided);
         }
-        while self.bytes > self.most_bytes {
+        while self.bytes > self.max_bytes {
             let Some((_, (oldest, _))) = self.order.first_key_value() else {
                 return;
             };
@@ -109,19 +109,19 @@ impl TailSampler {
         }
     }
 
-    /// Decides traces that have waited long enough.
+    /// Decides on traces whose wait is over.
     pub(super) fn expire(&mut self, now: Instant, decided: &mut Decided) {
         while let Some((_, (oldest, until))) = self.order.first_key_value()
             && *until <= now
         {
-            self.decide(*oldest, Cause::Time, decided);
+            self.decide(*oldest, Cause::Timeout, decided);
         }
     }
 
-    /// Decides all, at the end.
+    /// Decides on all traces, at the shutdown.
     pub(super) fn finish(&mut self, decided: &mut Decided) {
         while let Some((_, (oldest, _))) = self.order.first_key_value() {
-            self.decide(*oldest, Cause::Time, decided);
+            self.decide(*oldest, Cause::Timeout, decided);
         }
     }
 
@@ -129,19 +129,19 @@ impl TailSampler {
         let trace = self.traces.entry(id).or_insert_with(|| {
             let place = self.next;
             self.next += 1;
-            // A time that no clock shows is none.
-            let until = now.checked_add(self.wait).unwrap_or(now + FOR_GOOD);
+            // Adding a very long wait may exceed the range of the clock.
+            let until = now.checked_add(self.wait).unwrap_or(now + MAX_WAIT);
             self.order.insert(place, (id, until));
-            self.bytes += TRACE;
+            self.bytes += TRACE_OVERHEAD_BYTES;
             Waiting {
                 place,
                 spans: Vec::new(),
-                bytes: TRACE,
-                merit: Merit::default(),
+                bytes: TRACE_OVERHEAD_BYTES,
+                findings: Findings::default(),
                 earlier: self.decisions.of(id),
             }
         });
-        self.merits.add(&mut trace.merit, &span);
+        self.policy.add(&mut trace.findings, &span);
         let bytes = bytes_of(&span);
         trace.bytes += bytes;
         self.bytes += bytes;
@@ -155,13 +155,15 @@ impl TailSampler {
         self.order.remove(&trace.place);
         self.bytes -= trace.bytes;
         let decision = match (cause, trace.earlier) {
-            (Cause::Time | Cause::Memory, Some(earlier)) => earlier,
-            (Cause::Memory, None) if !Merits::keep_all_the_same(trace.merit) => {
+            (Cause::Timeout | Cause::Memory, Some(earlier)) => earlier,
+            (Cause::Memory, None) if !KeepPolicy::keeps_on_overflow(trace.findings) => {
                 Decision::Overflowed
             }
             (Cause::Memory, None) => Decision::Kept,
-            (Cause::Root | Cause::Time, _) if self.merits.keep(trace.merit, id) => Decision::Kept,
-            (Cause::Root | Cause::Time, _) => Decision::SampledOut,
+            (Cause::Root | Cause::Timeout, _) if self.policy.keep(trace.findings, id) => {
+                Decision::Kept
+            }
+            (Cause::Root | Cause::Timeout, _) => Decision::SampledOut,
         };
         self.decisions.remember(id, decision);
         match decision {

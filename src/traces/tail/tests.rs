@@ -1,3 +1,5 @@
+//! Tests of the tail sampler.
+
 use std::time::UNIX_EPOCH;
 
 use opentelemetry::{
@@ -10,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::traces::sampling::Ratio;
 
-/// A span of a trace: its local root where `parent` is 0.
+/// A span of a trace; the local root if `parent` is 0.
 pub(in crate::traces) fn span(trace: u128, id: u64, parent: u64) -> SpanData {
     SpanData {
         span_context: SpanContext::new(
@@ -58,7 +60,7 @@ fn offer(sampler: &mut TailSampler, span: SpanData, now: Instant, decided: &mut 
     sampler.offer(Arc::new(span), now, decided);
 }
 
-/// Nothing of the rest is kept.
+/// A policy that keeps no trace by its ratio.
 fn config() -> TailConfig {
     TailConfig::default().with_ratio(0.0)
 }
@@ -67,7 +69,7 @@ fn sampler(config: &TailConfig) -> TailSampler {
     TailSampler::new(config, &Mapping::default())
 }
 
-/// Whether a trace of this child and a root is kept.
+/// Whether a trace of this child span and a root span is kept.
 fn check(config: &TailConfig, child: SpanData, is_kept: bool) {
     let mut sampler = sampler(config);
     let (now, mut decided) = (Instant::now(), Decided::default());
@@ -85,7 +87,7 @@ fn check(config: &TailConfig, child: SpanData, is_kept: bool) {
 }
 
 #[test]
-fn what_failed_was_slow_cost_much_or_has_the_attribute_is_kept() {
+fn traces_that_failed_were_slow_cost_much_or_have_the_attribute_are_kept() {
     let child = || span(1, 2, 1);
     let config = config()
         .with_slow("inference", Duration::from_secs(3))
@@ -124,7 +126,7 @@ fn what_failed_was_slow_cost_much_or_has_the_attribute_is_kept() {
 }
 
 #[test]
-fn what_spans_cost_is_added_up() {
+fn costs_of_spans_are_added_up() {
     let mut sampler = sampler(&config().with_cost_usd(1.0));
     let (now, mut decided) = (Instant::now(), Decided::default());
     for id in 2..=4 {
@@ -160,7 +162,7 @@ fn a_share_of_the_rest_is_drawn_by_the_trace_s_id_whatever_was_drawn_before() {
 }
 
 #[test]
-fn what_comes_late_follows_the_decision() {
+fn late_spans_follow_the_decision() {
     let mut sampler = sampler(&config());
     let (now, mut decided) = (Instant::now(), Decided::default());
     offer(&mut sampler, failed(span(1, 1, 0)), now, &mut decided);
@@ -192,7 +194,7 @@ fn a_trace_that_calls_again_is_decided_again_unless_it_is_kept() {
 }
 
 #[test]
-fn what_comes_late_to_a_trace_without_room_is_overflow_too() {
+fn late_spans_of_an_evicted_trace_are_overflow_too() {
     let mut sampler = sampler(&config().with_bounds(Duration::MAX, 1));
     let (now, mut decided) = (Instant::now(), Decided::default());
     for id in 2..4 {
@@ -249,7 +251,7 @@ fn without_room_the_oldest_goes_and_is_counted_unless_it_is_wanted() {
 }
 
 proptest! {
-    /// Whatever comes, every span is kept, sampled out, or counted as overflow, once.
+    /// Every span is kept, sampled out, or counted as overflow, once.
     #[test]
     fn every_span_is_accounted_for(
         offered in prop::collection::vec((0_u128..20, 0_u64..4, any::<bool>(), 0_u64..90), 0..300),

@@ -1,4 +1,4 @@
-//! A gRPC service that passes calls on, and knows nothing of traces: the middleware on both sides of it does.
+//! A gRPC service that forwards calls and has no code for traces: the middleware on both sides propagates them.
 
 #[path = "../../../examples/grpc_echo/echo.rs"]
 mod echo;
@@ -29,7 +29,7 @@ use crate::{
     traces::{Collector, PATIENCE, rotel, spans},
 };
 
-/// Calls whom it was given, under `echo.Echo`; answers itself where there is nobody.
+/// Forwards calls to the next service under `echo.Echo`; answers itself if there is no next service.
 #[derive(Clone)]
 struct Relay(Option<Channel>);
 
@@ -52,7 +52,7 @@ impl Service<http::Request<Body>> for Relay {
         };
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            // No header of the call that came in: what names the trace must be written anew.
+            // No header of the incoming call is copied, so the trace context must be injected anew.
             let mut asked = http::Request::post(head.uri).version(http::Version::HTTP_2);
             for name in [http::header::CONTENT_TYPE, http::header::TE] {
                 asked = asked.header(&name, &head.headers[&name]);
@@ -119,7 +119,7 @@ fn three_tonic_processes_are_one_trace_by_the_middleware_alone() {
             .iter()
             .map(|span| (span["Parent ID"].as_str(), span))
             .collect();
-        // From the root on, who called whom: each span has one child, but for the last.
+        // From the root on, in call order: each span except the last has one child.
         let mut parent = "";
         for kind in ["SERVER", "CLIENT", "SERVER", "CLIENT", "SERVER"] {
             let span = by_parent[parent];

@@ -1,4 +1,4 @@
-//! `c`: the least that a Layer which measures durations by the usual means can do.
+//! `c`: the minimum work of a Layer that measures durations in the usual way.
 
 use std::{hint::black_box, time::Instant};
 
@@ -46,8 +46,8 @@ pub(super) fn install() -> Operation {
     Operation::new(|turn| inference(model_of(turn), || ()))
 }
 
-/// Spans without any Layer that looks at them, for what is written by hand. (A bare `registry()` never frees
-/// closed spans, and would be measured against full memory.)
+/// Spans with a Layer that ignores them, for the hand-written variants. (A bare `registry()` never frees closed spans,
+/// so its memory would fill up.)
 pub(super) fn install_spans() {
     tracing_subscriber::registry().with(Identity::new()).init();
 }

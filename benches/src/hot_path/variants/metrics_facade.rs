@@ -1,4 +1,4 @@
-//! The macros of `metrics`, written by hand, into metrics-exporter-prometheus.
+//! Hand-written `metrics` macros with metrics-exporter-prometheus.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::hot_path::workload::{
     model_of, seconds_since,
 };
 
-/// The exporter, with buckets: without them it keeps every sample.
+/// The exporter, with buckets; without buckets it stores every sample.
 pub(super) fn recorder() -> PrometheusRecorder {
     PrometheusBuilder::new()
         .set_buckets(&DURATION_BUCKETS)
@@ -43,6 +43,6 @@ pub(super) fn install() -> Operation {
             histogram!("tokens_per_second", "model_id" => model.id, "model_type" => model.kind, "engine" => model.engine, "status" => "success").record(tokens as f64 / seconds);
         });
     };
-    // The exporter keeps each sample of a histogram until it is drained.
+    // The exporter stores each sample of a histogram until it is drained.
     Operation::new(run).with_drain(move || upkeep.run_upkeep())
 }

@@ -1,6 +1,6 @@
-//! Ways to measure one inference: ours, doing nothing, and peers.
+//! The variants that measure one inference: this crate, a baseline, and peers.
 //!
-//! Each installs itself for the whole process, as a service would, so each runs in a process of its own.
+//! Each variant installs itself globally, as in a service, so each runs in its own process.
 
 mod baseline;
 mod metrics_facade;
@@ -14,22 +14,22 @@ mod traces;
 
 use super::workload::Operation;
 
-/// One way.
+/// A variant.
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
-    /// What it is, and how many series it feeds.
+    /// Its description, with the number of its series.
     pub(crate) about: &'static str,
     pub(crate) install: fn() -> Operation,
 }
 
-/// What everything is compared with.
+/// The variant that the others are compared with.
 pub(crate) const BASELINE: &str = "c";
-/// What the gates are for.
+/// The variant that the gates check.
 pub(crate) const OURS: &str = "ours";
-/// The peer that ours must be faster than.
-pub(crate) const RIVAL: &str = "prometheus";
+/// The peer that our time must be below.
+pub(crate) const PEER_TO_BEAT: &str = "prometheus";
 
-/// All of them, in the order in which they are printed.
+/// All variants, in the order of the report.
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: BASELINE,
@@ -52,7 +52,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         install: ours::install_facade,
     },
     Variant {
-        name: RIVAL,
+        name: PEER_TO_BEAT,
         about: "prometheus crate by hand, with_label_values, 4 series",
         install: prometheus_crate::install,
     },
@@ -68,11 +68,11 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
 ];
 
-/// Spans of traces: none in a build without them.
+/// Variants for spans of traces; empty in a build without traces.
 #[cfg(not(feature = "traces"))]
 pub(crate) const TRACES: &[Variant] = &[];
 
-/// Spans of traces: ours and tracing-opentelemetry's in turns.
+/// Variants for spans of traces: ours and tracing-opentelemetry's alternate.
 #[cfg(feature = "traces")]
 pub(crate) const TRACES: &[Variant] = &[
     Variant {
@@ -122,7 +122,7 @@ pub(crate) const TRACES: &[Variant] = &[
     },
 ];
 
-/// The variant of this name.
+/// Returns the variant with this name.
 pub(crate) fn named(name: &str) -> Option<&'static Variant> {
     VARIANTS
         .iter()

@@ -12,7 +12,7 @@ use crate::hot_path::workload::{
 };
 
 pub(super) fn install() -> Operation {
-    // Without a reader nothing would be recorded.
+    // Without a reader, nothing would be recorded.
     let provider = SdkMeterProvider::builder()
         .with_reader(ManualReader::default())
         .build();

@@ -1,4 +1,4 @@
-//! What this crate does with an annotated inference.
+//! This crate with an annotated inference.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(super) fn install_facade() -> Operation {
     Operation::new(|turn| inference(model_of(turn), || ())).with_drain(move || upkeep.run_upkeep())
 }
 
-/// Every series of the contract: the seed's, and those of the `GenAI` conventions.
+/// A sink with every series: the catalog's own, and those of the `GenAI` conventions.
 fn into_registry() -> MetricsSink {
     let registry =
         Registry::new(RegistryOptions::default()).expect("there are no buckets to refuse");

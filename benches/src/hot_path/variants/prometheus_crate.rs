@@ -1,4 +1,4 @@
-//! The `prometheus` crate, written by hand: each series is found by its labels at each use.
+//! Hand-written use of the `prometheus` crate, which looks each series up by its labels on every use.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! A collector that takes everything, so that what is sampled in goes its whole way off the application's threads.
+//! A collector that accepts everything, so that sampled spans are exported completely, off the application's threads.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a batch may take to come.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time limit for the arrival of a batch.
+const BATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Counts the batches that it is sent.
+/// Counts the batches that arrive.
 #[derive(Clone)]
 pub(super) struct Sink {
     pub(super) url: String,
@@ -32,18 +32,18 @@ impl Sink {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let taken = Arc::clone(&taken);
-                // A connection that breaks is opened again by its client.
+                // The client reopens a broken connection.
                 thread::spawn(move || serve(&stream, &taken).ok());
             }
         });
         Ok(sink)
     }
 
-    /// Waits until as many batches have come.
+    /// Waits until this number of batches has arrived.
     pub(super) fn wait_for(&self, batches: usize) {
         let begin = Instant::now();
         while self.taken.load(Ordering::Acquire) < batches {
-            assert!(begin.elapsed() < PATIENCE, "a batch did not come");
+            assert!(begin.elapsed() < BATCH_TIMEOUT, "a batch did not come");
             thread::sleep(Duration::from_millis(1));
         }
     }

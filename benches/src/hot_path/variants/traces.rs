@@ -1,4 +1,4 @@
-//! Spans of traces that are kept and of traces that are not: ours, and tracing-opentelemetry by itself.
+//! Spans of sampled and unsampled traces, by this crate and by tracing-opentelemetry alone.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -26,20 +26,20 @@ use crate::hot_path::{
     workload::{Operation, model_of},
 };
 
-/// Takes spans, and does nothing with them.
+/// An exporter that discards spans.
 #[derive(Debug)]
-struct Nowhere;
+struct DiscardExporter;
 
-impl SpanExporter for Nowhere {
+impl SpanExporter for DiscardExporter {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         Ok(())
     }
 }
 
-/// Spans that one piece of turns makes: one batch, which is exported when the last of them has ended.
+/// The spans of one piece of turns: one batch, which is exported when the last of them has ended.
 const BATCH: usize = 10 * PIECE;
 
-/// Sampled in: OTLP to a collector on this machine, and every batch is there before the next piece begins.
+/// Sampled in: exports over OTLP to a collector on this machine; each batch has arrived before the next piece begins.
 fn install_ours(ratio: f64, mut traces: TracesConfig) -> Box<dyn Fn() + Send + Sync> {
     let sink = Sink::start().expect("a port of this machine's own");
     traces.exporters = vec![TraceExporter::Otlp];
@@ -70,13 +70,13 @@ fn install_ours(ratio: f64, mut traces: TracesConfig) -> Box<dyn Fn() + Send + S
 }
 
 fn install_theirs(sampler: Sampler) -> Box<dyn Fn() + Send + Sync> {
-    // As ours: a batch is a piece's spans, and gone before the next piece begins.
+    // As in our variant: a batch is the spans of a piece, and is exported before the next piece begins.
     let batch = BatchConfigBuilder::default()
         .with_max_queue_size(4 * BATCH)
         .with_max_export_batch_size(BATCH)
         .with_scheduled_delay(Duration::from_hours(1))
         .build();
-    let processor = BatchSpanProcessor::builder(Nowhere)
+    let processor = BatchSpanProcessor::builder(DiscardExporter)
         .with_batch_config(batch)
         .build();
     let provider = SdkTracerProvider::builder()
@@ -91,14 +91,14 @@ fn install_theirs(sampler: Sampler) -> Box<dyn Fn() + Send + Sync> {
     })
 }
 
-/// A span that is none of the kinds that become metrics.
+/// A span of no kind that becomes metrics.
 fn span(turn: usize) {
     let model = model_of(turn);
     let span = info_span!("step", model = model.id, kind = model.kind, tokens = 480);
     span.in_scope(|| ());
 }
 
-/// Ten spans in each other, with an event in each but the first.
+/// Ten nested spans, with an event in each except the first.
 fn tree(turn: usize) {
     fn below(turn: usize, depth: usize) {
         info_span!("step", turn, depth).in_scope(|| {
@@ -145,13 +145,13 @@ pub(super) fn theirs_in_tree() -> Operation {
 
 pub(super) fn ours_in_tree_tail() -> Operation {
     let mut traces = TracesConfig::default();
-    // All of them go on, so that a piece is a batch here too.
+    // All spans are exported, so that a piece is a batch here too.
     traces.tail = Some(TailConfig::default().with_ratio(1.0));
     let keep = install_ours(1.0, traces);
     Operation::new(tree).with_drain(keep)
 }
 
-/// What one request to another service costs.
+/// The propagation of one outgoing request.
 pub(super) fn inject() -> Operation {
     let keep = install_ours(1.0, TracesConfig::default());
     let span = info_span!("http_request", otel.kind = "client");
@@ -160,13 +160,13 @@ pub(super) fn inject() -> Operation {
         let mut headers = HeaderMap::with_capacity(4);
         propagation::inject(&span, &mut headers, &FORMATS);
         assert!(headers.contains_key("traceparent"));
-        // Nothing is exported that could be waited for.
+        // Nothing is exported, so there is nothing to wait for.
         let _ = &keep;
     };
     Operation::new(inject)
 }
 
-/// What one request from another service costs.
+/// The propagation of one incoming request.
 pub(super) fn extract() -> Operation {
     let mut headers = HeaderMap::new();
     for (name, value) in [

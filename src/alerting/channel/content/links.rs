@@ -1,16 +1,15 @@
-//! Where a person goes from a message.
+//! Finds the links of a message: runbook, dashboard, trace, profile, query.
 
 use std::net::IpAddr;
 
 use hyper::Uri;
-use serde::Serialize;
 
 use super::super::{Message, hex};
 
-/// Characters of a URL: beyond this it is no link that a person or a browser wants.
+/// Characters of a URL: browsers and channels reject longer URLs.
 const MAX_URL_CHARS: usize = 2_000;
 
-/// The annotations that hold links, and what each link is called.
+/// The annotations with links, and the label of each link.
 const ANNOTATIONS: [(&str, &str); 4] = [
     ("runbook_url", "Runbook"),
     ("dashboard_url", "Dashboard"),
@@ -18,14 +17,15 @@ const ANNOTATIONS: [(&str, &str); 4] = [
     ("profile_url", "Profile"),
 ];
 
-/// A link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A link with its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(in super::super) struct Link {
     pub(in super::super) label: &'static str,
     pub(in super::super) url: String,
 }
 
-/// The links of a message: of all its alerts, or else of the first alert that has one.
+/// Returns the links that all alerts share, or else the link of the first alert that has such a link.
 pub(in super::super) fn links(message: &Message) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
     let mut add = |label: &'static str, url: &str| {
@@ -47,7 +47,7 @@ pub(in super::super) fn links(message: &Message) -> Vec<Link> {
     add("Dashboard", &message.external_url);
     if let Some(alert) = message.alerts.first() {
         let url = &alert.alert.generator_url;
-        // Somebody who says where a browser finds the observatory may mean this machine.
+        // With an external URL, the operator may mean this machine.
         if !message.external_url.is_empty() || !is_of_this_machine(url) {
             add("Query", url);
         }
@@ -55,7 +55,8 @@ pub(in super::super) fn links(message: &Message) -> Vec<Link> {
     links
 }
 
-/// The URL of a web page with nothing in it that ends a link: `javascript:` and its like are none.
+/// Returns the URL of a web page, with the characters encoded that could end a link. Other schemes, such as
+/// `javascript:`, give `None`.
 fn checked(url: &str) -> Option<String> {
     let url = url.trim();
     let is_web = ["http://", "https://"].iter().any(|scheme| {
@@ -69,8 +70,8 @@ fn checked(url: &str) -> Option<String> {
     let mut checked = String::with_capacity(url.len());
     for byte in url.bytes() {
         match byte {
-            // Beyond ASCII there are characters that turn the direction of a text, or look like others; a browser
-            // reads the bytes all the same, in a host's name too.
+            // Characters beyond ASCII may change the direction of the text or look like other characters. A browser
+            // reads encoded bytes, in the name of a host as well.
             b'<' | b'>' | b'|' | b'"' | b'\'' | b'`' | b'\\' | 0x80.. => {
                 checked.push('%');
                 checked.push_str(&hex(&[byte]).to_ascii_uppercase());
@@ -81,7 +82,7 @@ fn checked(url: &str) -> Option<String> {
     (checked.len() <= MAX_URL_CHARS).then_some(checked)
 }
 
-/// Whether a URL's host is this machine: nobody else gets anywhere with it, and nobody at all with port 0.
+/// Whether the host of a URL is this machine, which other machines cannot reach. Port 0 is not reachable at all.
 fn is_of_this_machine(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;

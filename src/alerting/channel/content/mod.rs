@@ -1,13 +1,11 @@
-//! What a channel for people says about a [`Message`]: picked, cleaned and shortened once, before each channel
-//! escapes it its own way and cuts it to its own limits.
+//! Selects, cleans and shortens the parts of a [`Message`] that channels for people show.
 //!
-//! Labels and annotations are foreign: a label may be a megabyte long, forge a line or turn the direction of the
-//! text around it. Nothing of that is left here.
+//! Each channel then escapes the parts in its own way and cuts them to its own limits. Labels and annotations come from
+//! outside: a label may be a megabyte long, have line breaks or change the direction of the text around it. The parts
+//! have no control characters and a limited length.
 
 mod links;
 mod text;
-
-use serde::Serialize;
 
 #[cfg(feature = "email")]
 pub(super) use self::text::cleaned;
@@ -17,38 +15,40 @@ pub(super) use self::{
 };
 use super::{Message, MessageAlert, Reason, Status, payload};
 
-/// Characters of a title: what Slack and `PagerDuty` take.
+/// Characters of a title: the limit of Slack and `PagerDuty`.
 pub(super) const MAX_TITLE_CHARS: usize = 1_024;
 /// Characters of a label's name or value.
 const MAX_LABEL_CHARS: usize = 200;
-/// Labels that are shown, of the group and of each alert.
+/// Labels that a channel shows, of the group and of each alert.
 pub(super) const MAX_LABELS: usize = 20;
-/// Characters of a summary, which is one line.
+/// Characters of a summary, which has one line.
 const MAX_SUMMARY_CHARS: usize = 300;
-/// Characters of a description, which may be several.
+/// Characters of a description, which may have several lines.
 const MAX_DESCRIPTION_CHARS: usize = 1_000;
 
-/// A message, ready to be escaped.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// The parts of a message, not yet escaped.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct Content {
     pub(super) title: String,
     pub(super) status: Status,
     pub(super) severity: &'static str,
-    /// Why it is sent; empty for the first message about a group.
-    pub(super) why: String,
-    /// What all alerts say.
+    /// The reason of the message as a sentence; empty for the first message about a group.
+    pub(super) reason: String,
+    /// The annotations that all alerts share.
     pub(super) summary: String,
     pub(super) description: String,
-    /// The labels that all alerts share, but for those that the title has.
+    /// The labels that all alerts share, without the labels in the title.
     pub(super) labels: Vec<ContentLabel>,
     pub(super) alerts: Vec<ContentAlert>,
-    /// Alerts that are left out.
+    /// The number of alerts that are left out.
     pub(super) more: usize,
     pub(super) links: Vec<Link>,
 }
 
-/// One alert of it: what it does not share with the others.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// One alert of a message, without the labels and annotations that all alerts share.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct ContentAlert {
     pub(super) status: Status,
     /// `since …` or `until …`.
@@ -60,14 +60,15 @@ pub(super) struct ContentAlert {
 }
 
 /// A label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct ContentLabel {
     pub(super) name: String,
     pub(super) value: String,
 }
 
 impl Content {
-    /// Picks what is said, with at most `max_alerts` alerts, those that fire first.
+    /// Selects the parts, with at most `max_alerts` alerts, firing alerts first.
     pub(super) fn new(message: &Message, max_alerts: usize) -> Self {
         let mut alerts: Vec<&MessageAlert> = message.alerts.iter().collect();
         alerts.sort_by_key(|alert| alert.status == Status::Resolved);
@@ -79,7 +80,7 @@ impl Content {
             title: one_line(&message.title(), MAX_TITLE_CHARS),
             status: message.status,
             severity: message.severity.as_str(),
-            why: why(message),
+            reason: reason(message),
             summary: annotation("summary").map_or_else(String::new, |text| summary(text)),
             description: annotation("description")
                 .map_or_else(String::new, |text| description(text)),
@@ -135,21 +136,21 @@ fn description(text: &str) -> String {
     lines(text, MAX_DESCRIPTION_CHARS)
 }
 
-/// `2026-11-23 19:40:34 UTC`: seconds are enough for a person.
+/// Writes a time in seconds: `2026-11-23 19:40:34 UTC`.
 fn clock(ms: i64) -> String {
     let time = payload::time(ms.div_euclid(1_000).saturating_mul(1_000));
     format!("{} UTC", time.trim_end_matches('Z').replace('T', " "))
 }
 
-fn why(message: &Message) -> String {
+fn reason(message: &Message) -> String {
     match &message.reason {
         Reason::New => String::new(),
         Reason::Changed => "More alerts have joined.".to_owned(),
-        Reason::SomeResolved => "Some are over.".to_owned(),
-        Reason::AllResolved => "All are over.".to_owned(),
+        Reason::SomeResolved => "Some alerts have resolved.".to_owned(),
+        Reason::AllResolved => "All alerts have resolved.".to_owned(),
         Reason::Repeat => "Still firing.".to_owned(),
         Reason::Escalation => format!(
-            "Nobody has acknowledged this: escalation step {}.",
+            "Not acknowledged: escalation step {}.",
             message.escalation_step
         ),
         Reason::Acknowledged { by, comment } if comment.trim().is_empty() => {

@@ -96,7 +96,7 @@ fn what_alerts_share_is_said_once() {
     let content = Content::new(&reference(Status::Firing), 10);
     assert_eq!(content.title, "[FIRING:2] HighErrorRate (critical)");
     assert_eq!(
-        (content.why.as_str(), content.summary.as_str()),
+        (content.reason.as_str(), content.summary.as_str()),
         ("", "Error rate > 5%")
     );
     assert_eq!(content.labels.len(), 1);
@@ -140,13 +140,10 @@ fn the_reason_is_a_sentence() {
     let mut message = reference(Status::Firing);
     let mut check = |reason: Reason, expected: &str| {
         message.reason = reason;
-        assert_eq!(Content::new(&message, 1).why, expected);
+        assert_eq!(Content::new(&message, 1).reason, expected);
     };
     check(Reason::Repeat, "Still firing.");
-    check(
-        Reason::Escalation,
-        "Nobody has acknowledged this: escalation step 0.",
-    );
+    check(Reason::Escalation, "Not acknowledged: escalation step 0.");
     let by = |comment: &str| Reason::Acknowledged {
         by: "Ada".to_owned(),
         comment: comment.to_owned(),

@@ -1,11 +1,11 @@
-//! Foreign text, made harmless to look at.
+//! Removes control and direction characters from texts from outside, and shortens the texts.
 
-/// What stands for a character that must not be shown.
+/// Replaces a character that must not be shown.
 const REPLACEMENT: char = '\u{fffd}';
-/// What stands for the rest of a text that was cut.
+/// Replaces the rest of a text that is cut.
 const ELLIPSIS: char = '…';
 
-/// One line of at most `max_chars` characters: line breaks and tabs become spaces.
+/// Returns one line of at most `max_chars` characters: line breaks and tabs become spaces.
 pub(in super::super) fn one_line(text: &str, max_chars: usize) -> String {
     let line = text.trim().chars().map(|c| match c {
         '\n' | '\r' | '\t' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
@@ -14,14 +14,14 @@ pub(in super::super) fn one_line(text: &str, max_chars: usize) -> String {
     collect(line, max_chars)
 }
 
-/// Lines of at most `max_chars` characters together; `\n` ends each, whatever did before.
+/// Returns lines of at most `max_chars` characters together. Each line ends with `\n`.
 pub(in super::super) fn lines(text: &str, max_chars: usize) -> String {
     let text = line_chars(text.trim());
     let text = text.map(|c| if c == '\t' { ' ' } else { c });
     collect(text, max_chars)
 }
 
-/// The whole text, tabs included, for what cannot be cut: HTML of an operator's own has the same foreign values in it.
+/// Returns the whole text with its tabs. The HTML of an operator's template cannot be cut, but has values from outside.
 #[cfg(feature = "email")]
 pub(in super::super) fn cleaned(text: &str) -> String {
     line_chars(text).collect()
@@ -41,8 +41,8 @@ fn line_chars(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// A control character may move a cursor or end a header. One that sets the direction of the text makes what is said
-/// look like something else; letters that are written from right to left need none.
+/// Replaces control characters, which may move a cursor or end a header, and characters that set the direction of the
+/// text, which may disguise a text. Letters of right-to-left scripts need no such character.
 fn visible(c: char) -> char {
     let is_direction = matches!(
         c,

@@ -1,4 +1,4 @@
-//! Options that are right, or what is wrong with them.
+//! Checks the options of an e-mail channel and builds its notifiers.
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
@@ -20,11 +20,11 @@ use super::{
 use crate::alerting::RoutingError;
 
 impl EmailOptions {
-    /// The notifiers of the channel with this name: one for each recipient, who may be named twice.
+    /// Builds the notifiers of the channel with this name: one for each recipient. A recipient may be listed twice.
     ///
     /// # Errors
-    /// When the server, an address, an authority or a template is none, the timeout is too long, or a password would
-    /// travel unprotected.
+    /// If the server, an address, an authority or a template is invalid, the timeout is too long, or a password would be
+    /// sent without TLS.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let error = |key: &'static str, problem: String| {
             RoutingError::new(format!("channel {name:?}"), key, problem)
@@ -42,8 +42,8 @@ impl EmailOptions {
         let mut to = to
             .collect::<Result<Vec<Mailbox>, String>>()
             .map_err(|problem| error("to", problem))?;
-        let mut seen = HashSet::new();
-        to.retain(|mailbox| seen.insert(mailbox.email.clone()));
+        let mut addresses = HashSet::new();
+        to.retain(|mailbox| addresses.insert(mailbox.email.clone()));
         if self.timeout.is_zero() || self.timeout > MAX_TIMEOUT {
             let problem = format!(
                 "is {:?}, but must be above 0s and at most {MAX_TIMEOUT:?}",
@@ -80,7 +80,7 @@ impl EmailOptions {
             to,
             channel: id_part(name),
             max_alerts: self.max_alerts,
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             server,
             connections: Semaphore::new(self.max_connections.clamp(1, Semaphore::MAX_PERMITS)),
         });
@@ -114,8 +114,8 @@ impl EmailOptions {
         let mut tls = TlsParameters::builder(host.to_owned());
         if !self.authorities.is_empty() {
             tls = tls.certificate_store(CertificateStore::None);
-        } else if rustls_native_certs::load_native_certs().certs.is_empty() {
-            // This machine names no authorities: Mozilla's, as for the other channels.
+        } else if crate::net::platform_roots().is_bundled {
+            // The system store has no certificate: Mozilla's list, as in the HTTP client.
             tls = tls.certificate_store(CertificateStore::WebpkiRoots);
         }
         for (at, der) in self.authorities.iter().enumerate() {
@@ -128,7 +128,7 @@ impl EmailOptions {
     }
 }
 
-/// An address that any mail server takes: of those that are not ASCII, few do.
+/// Parses an address. Few mail servers accept addresses beyond ASCII.
 fn mailbox(text: &str) -> Result<Mailbox, String> {
     let mailbox: Mailbox = text
         .trim()
@@ -143,12 +143,12 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     Ok(mailbox)
 }
 
-/// The addresses of a list that is separated by commas; a name in quotes may have some of its own.
+/// Splits a list of addresses at its commas. A name in quotes may have commas of its own.
 pub(crate) fn recipients(list: &str) -> Vec<String> {
     if let Ok(mailboxes) = list.parse::<Mailboxes>() {
         return mailboxes.iter().map(ToString::to_string).collect();
     }
-    // What is wrong with one of them is named when the channel is built.
+    // Building the channel reports an invalid address.
     let parts = list.split(',').map(str::trim);
     let parts = parts.filter(|part| !part.is_empty());
     parts.map(str::to_owned).collect()

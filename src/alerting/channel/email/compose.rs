@@ -1,9 +1,8 @@
-//! The mail: header, text and HTML.
+//! Builds the mail: header, text and HTML.
 //!
-//! Header injection is impossible twice over: no line break is left in a subject, and lettre encodes what is not
-//! plain ASCII. A word that is encoded already would be decoded by whoever reads the mail: it is taken apart. The body
-//! is sent as it is where it is ASCII of short lines, else as quoted-printable or base64; a line of it that is a full
-//! stop is doubled on the way, so that none can be taken for the mail's end.
+//! Two measures prevent header injection: a subject has no line breaks, and lettre encodes characters beyond ASCII. An
+//! encoded word in a label is split, since mail programs would decode it. A body of short ASCII lines is sent as it is,
+//! any other body as quoted-printable or base64; a line that is a full stop is doubled, so that it does not end the mail.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,14 +22,14 @@ use super::{
 };
 use crate::alerting::Severity;
 
-/// Characters of a subject: more is shown nowhere.
+/// Characters of a subject: mail programs show no more.
 const MAX_SUBJECT_CHARS: usize = 200;
-/// Bytes of our HTML: Gmail cuts a mail's off after 102 KB.
+/// Bytes of the HTML of this crate's page: Gmail cuts HTML after 102 KB.
 const MAX_HTML_BYTES: usize = 90_000;
-/// Characters of a text that a template gives.
+/// Characters of the text of a template.
 const MAX_TEXT_CHARS: usize = 100_000;
 
-/// The mail's bytes. The same for every recipient, and for every attempt where the message says when it was made.
+/// Builds the mail. All recipients get the same bytes, and all attempts if the message has its time.
 pub(super) fn mail(
     message: &Message,
     shared: &Shared,
@@ -48,7 +47,7 @@ pub(super) fn mail(
         created_at => created_at,
     };
     let root = thread_id(message, at_ms, domain);
-    // A retry has the id of the first attempt, so that a server that took that one can drop it; a repeat has its own.
+    // A retry has the id of the first attempt, so that a server can drop a duplicate. A repeated message has its own id.
     let mut mail = Mail::builder()
         .from(shared.from.clone())
         .subject(subject(&content.title))
@@ -65,7 +64,7 @@ pub(super) fn mail(
     }
     let plain = SinglePart::builder().header(ContentType::TEXT_PLAIN);
     let rich = SinglePart::builder().header(ContentType::TEXT_HTML);
-    // The last alternative is the one that a client prefers.
+    // Mail programs prefer the last alternative.
     let mut mail = mail.multipart(
         MultiPart::alternative()
             .singlepart(plain.body(text))
@@ -76,7 +75,7 @@ pub(super) fn mail(
         mail.headers_mut()
             .insert_raw(HeaderValue::new(name, value.to_owned()));
     };
-    // RFC 3834: nobody's holiday reply is wanted.
+    // RFC 3834: suppresses automatic replies.
     set("Auto-Submitted", "auto-generated");
     if message.status == Status::Firing && message.severity == Severity::Critical {
         set("Importance", "high");
@@ -84,12 +83,12 @@ pub(super) fn mail(
     Ok(mail.formatted())
 }
 
-/// One line, with no encoded word of somebody else's in it: lettre leaves ASCII as it is.
+/// Returns the subject as one line, with the encoded words of labels split: lettre does not encode ASCII.
 fn subject(title: &str) -> String {
     one_line(title, MAX_SUBJECT_CHARS).replace("=?", "= ?")
 }
 
-/// What is said and its HTML, with as many alerts as a client shows.
+/// Builds the content and the HTML with as many alerts as Gmail shows.
 fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Content, String) {
     let mut max_alerts = max_alerts.min(message.alerts.len());
     loop {
@@ -97,23 +96,23 @@ fn fitting(message: &Message, max_alerts: usize, rendered: &Rendered) -> (Conten
         if let Some(subject) = rendered.get("subject") {
             content.title = one_line(subject, MAX_SUBJECT_CHARS);
         }
-        let html = html::of(&content, rendered);
-        let is_own = rendered.get("html").is_some();
-        if html.len() <= MAX_HTML_BYTES || is_own || max_alerts == 0 {
+        let html = html::html(&content, rendered);
+        let is_template = rendered.get("html").is_some();
+        if html.len() <= MAX_HTML_BYTES || is_template || max_alerts == 0 {
             return (content, html);
         }
         max_alerts /= 2;
     }
 }
 
-/// What all mails of a day about a group answer to, so that a client shows them as one conversation. No mail has it
-/// as its own id: whichever comes first, the others find the same root.
+/// Builds the id to which all mails of a day about a group reply, so that mail programs show one conversation. No mail
+/// has this id as its own, so that the order of the mails does not matter.
 fn thread_id(message: &Message, at_ms: i64, domain: &str) -> String {
     let day: String = payload::time(at_ms).chars().take(10).collect();
     format!("<{}.{day}@{domain}>", key(message))
 }
 
-/// A channel's name as part of a Message-ID (RFC 5322, `dot-atom`): each channel's mail about a group is another one.
+/// Encodes the name of a channel as part of a Message-ID (RFC 5322, `dot-atom`): each channel sends a mail of its own.
 pub(super) fn id_part(channel: &str) -> String {
     let mut part = String::new();
     for byte in channel.bytes() {
@@ -126,7 +125,7 @@ pub(super) fn id_part(channel: &str) -> String {
     part
 }
 
-/// Half of the key is enough to be unique, and keeps the header to one line.
+/// Returns half of the key, which is unique and keeps the header in one line.
 fn key(message: &Message) -> &str {
     message.dedup_key.get(..32).unwrap_or(&message.dedup_key)
 }
@@ -139,7 +138,7 @@ fn text(content: &Content, note: &str) -> String {
         }
     };
     add(&content.title);
-    add(&content.why);
+    add(&content.reason);
     add(&content.summary);
     add(&content.description);
     add(&listed(&content.labels));

@@ -1,7 +1,7 @@
-//! Sends mail to people, over a server that must be who it says it is.
+//! Sends mail to people through a mail server, whose certificate is checked.
 //!
-//! Each recipient is an address of its own: whatever a server says about one of them, the others get theirs. Every
-//! mail names them all in its header, so that they can answer each other.
+//! Each recipient is a notifier of its own: an address that the server rejects does not affect the other recipients. The
+//! header of each mail names all recipients, so that they can answer each other.
 
 mod build;
 mod compose;
@@ -33,10 +33,11 @@ use crate::{
     settings::{Invalid, Variable},
 };
 
-/// The longest delivery: an attempt has 30 s ([`ATTEMPT_TIMEOUT`]), of which some go to a goodbye and to waiting.
+/// The maximum time of a delivery: an attempt has 30 s ([`ATTEMPT_TIMEOUT`]), with the wait for a connection and the
+/// end of the session.
 const MAX_TIMEOUT: Duration = ATTEMPT_TIMEOUT.saturating_sub(Duration::from_secs(2));
 
-/// The texts that a template can give.
+/// The texts that a template can replace.
 const SLOTS: [Slot; 3] = [
     Slot {
         name: "subject",
@@ -61,11 +62,11 @@ struct Email {
     shared: Arc<Shared>,
 }
 
-/// What the recipients of a channel share.
+/// The state that the recipients of a channel share.
 struct Shared {
     from: Mailbox,
     to: Vec<Mailbox>,
-    /// The channel's name, as part of a Message-ID.
+    /// The name of the channel, as part of a Message-ID.
     channel: String,
     max_alerts: usize,
     templates: Templates,
@@ -82,7 +83,7 @@ impl Notifier for Email {
                 let text = format!("cannot write the mail: {error}");
                 NotifyError::new(FailureClass::Other, text)
             })?;
-            let _turn = shared.turn().await?;
+            let _permit = shared.connection_permit().await?;
             shared
                 .server
                 .deliver(&shared.from.email, &self.to, &mail)
@@ -92,12 +93,12 @@ impl Notifier for Email {
 }
 
 impl Shared {
-    /// Waits for a connection of our own, for as long as there is then time for the whole delivery: one that is cut off
-    /// while its content is under way comes twice.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, NotifyError> {
-        let patience = MAX_TIMEOUT.saturating_sub(self.server.timeout);
-        let turn = timeout(patience, self.connections.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| {
+    /// Waits for a free connection, as long as enough time for the whole delivery remains: a delivery that is cut off
+    /// during its content may come twice.
+    async fn connection_permit(&self) -> Result<SemaphorePermit<'_>, NotifyError> {
+        let max_wait = MAX_TIMEOUT.saturating_sub(self.server.timeout);
+        let permit = timeout(max_wait, self.connections.acquire()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
             let text = format!("all connections to {} are in use", self.server.host);
             NotifyError::new(FailureClass::DeadlineExceeded, text).retryable()
         })
@@ -158,7 +159,9 @@ impl ChannelSpec for EmailOptions {
     }
 
     fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
-        self.build(context.name).map(Built::Notifiers)
+        let mut options = self.clone();
+        options.template_files = self.template_files.or_default(context.template_files);
+        options.build(context.name).map(Built::Notifiers)
     }
 }
 

@@ -1,54 +1,58 @@
-//! What an e-mail channel can be told.
+//! Defines the options of an e-mail channel.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::super::TemplateFiles;
 use crate::privacy::Secret;
 
-/// An e-mail channel: one mail server, several recipients, each told on its own.
+/// An e-mail channel: one mail server and several recipients, with a mail for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmailOptions {
-    /// The mail server: a name, since its certificate is checked against it.
+    /// The name of the mail server, which its certificate must have.
     pub host: String,
-    /// Its port. Default: 587.
+    /// The port of the mail server. Default: 587.
     pub port: u16,
-    /// How the connection is protected. Default: by the port, [`Encryption::Implicit`] for 465, else
+    /// The encryption of the connection. Default: [`Encryption::Implicit`] for port 465, else
     /// [`Encryption::StartTls`].
     pub encryption: Option<Encryption>,
-    /// Who logs in; `None` for nobody.
+    /// The user name of the login; `None` for no login.
     pub username: Option<String>,
-    /// With which password.
+    /// The password of the login.
     pub password: Option<Secret>,
-    /// Who it is from: `alerts@example.com` or `Alerts <alerts@example.com>`.
+    /// The sender: `alerts@example.com` or `Alerts <alerts@example.com>`.
     pub from: String,
-    /// Who gets it, in the same form.
+    /// The recipients, in the same form.
     pub to: Vec<String>,
-    /// How we call ourselves to the server. Default: the domain of `from`.
+    /// The name of this host in the SMTP greeting. Default: the domain of `from`.
     pub hello_name: Option<String>,
-    /// Authorities to trust instead of the platform's, as DER.
+    /// Certificate authorities to trust instead of the platform's, as DER.
     pub authorities: Vec<Vec<u8>>,
-    /// Time for one delivery, at most 28 s: an attempt has 30 s, and one that is cut off comes twice. Default: 20 s.
+    /// Time for one delivery, at most 28 s: an attempt has 30 s, and an interrupted delivery may come twice. Default:
+    /// 20 s.
     pub timeout: Duration,
-    /// Connections to the server at once, whatever the number of recipients. Default: 4.
+    /// The maximum number of concurrent connections to the server, for all recipients. Default: 4.
     pub max_connections: usize,
-    /// Alerts that are listed in one mail at most. Default: 20.
+    /// The maximum number of listed alerts in one mail. Default: 20.
     pub max_alerts: usize,
     /// Templates for `subject`, `text` and `html`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
-/// How the connection to a mail server is protected.
+/// The encryption of the connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// TLS from the first byte, as on port 465.
     Implicit,
-    /// TLS after a plain greeting; a server that does not offer it gets no mail.
+    /// TLS after a plain greeting. A server without STARTTLS gets no mail.
     ///
-    /// Somebody between us and the server can slip answers of theirs in before TLS begins, and lettre 0.11 reads them
-    /// as if they had come after it: they can make a mail fail or seem delivered, but not read it or the password.
-    /// [`Encryption::Implicit`] has no such moment: prefer port 465 where the server has it (RFC 8314 does, too).
+    /// An attacker on the network can insert answers before TLS begins, and lettre 0.11 reads these answers after the
+    /// start of TLS: the attacker can make a mail fail or seem delivered, but cannot read the mail or the password.
+    /// [`Encryption::Implicit`] is not affected: prefer port 465 if the server has it, as RFC 8314 does.
     StartTls,
-    /// None. A password is refused with it, except for a server on this machine.
+    /// No encryption. A password is refused, except for a server on this machine.
     None,
 }
 
@@ -68,12 +72,13 @@ impl Default for EmailOptions {
             max_connections: 4,
             max_alerts: 20,
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
 
 impl EmailOptions {
-    /// The defaults, for this server and these addresses.
+    /// Creates the default options for this server and these addresses.
     #[must_use]
     pub fn new<S: Into<String>>(
         host: impl Into<String>,
@@ -95,14 +100,14 @@ impl EmailOptions {
         self
     }
 
-    /// Sets how the connection is protected, whatever the port.
+    /// Sets the encryption, independent of the port.
     #[must_use]
     pub fn with_encryption(mut self, encryption: Encryption) -> Self {
         self.encryption = Some(encryption);
         self
     }
 
-    /// Logs in.
+    /// Sets user name and password.
     #[must_use]
     pub fn with_login(
         mut self,
@@ -114,14 +119,14 @@ impl EmailOptions {
         self
     }
 
-    /// Sets how we call ourselves to the server.
+    /// Sets the name of this host in the SMTP greeting.
     #[must_use]
     pub fn with_hello_name(mut self, name: impl Into<String>) -> Self {
         self.hello_name = Some(name.into());
         self
     }
 
-    /// Trusts this authority instead of the platform's.
+    /// Adds a certificate authority to trust instead of the platform's.
     #[must_use]
     pub fn with_authority(mut self, der: Vec<u8>) -> Self {
         self.authorities.push(der);
@@ -135,28 +140,35 @@ impl EmailOptions {
         self
     }
 
-    /// Opens at most so many connections at once.
+    /// Sets the maximum number of concurrent connections.
     #[must_use]
     pub fn with_max_connections(mut self, max_connections: usize) -> Self {
         self.max_connections = max_connections;
         self
     }
 
-    /// Lists at most so many alerts in one mail.
+    /// Sets the maximum number of listed alerts in one mail.
     #[must_use]
     pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
         self.max_alerts = max_alerts;
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
         self
     }
 
-    /// How the connection is protected.
+    /// The encryption of the connection, by the option or the port.
     #[must_use]
     pub fn effective_encryption(&self) -> Encryption {
         match (self.encryption, self.port) {

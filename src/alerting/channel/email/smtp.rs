@@ -1,4 +1,4 @@
-//! One delivery, step by step, so that an error can say which step failed.
+//! Delivers a mail step by step, so that an error names the failed step.
 
 use std::{error::Error as _, fmt, time::Duration};
 
@@ -16,21 +16,20 @@ use lettre::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    super::{FailureClass, NotifyError, Receipt, content::one_line, http::is_tls},
+    super::{FailureClass, NotifyError, Receipt, content::one_line},
     Encryption,
 };
-use crate::privacy::Secret;
-use crate::runtime::error_text::sentence;
+use crate::{net::is_tls_error, privacy::Secret, runtime::error_text::sentence};
 
-/// Time for a goodbye.
+/// Time for the end of the session.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Characters of an answer that are shown.
+/// Characters of an answer in an error.
 const MAX_ANSWER_CHARS: usize = 200;
 
-/// Who logs in, and with which password.
+/// User name and password.
 pub(super) type Login = Option<(String, Secret)>;
 
-/// A mail server and how to talk to it.
+/// A mail server with the options of its connection.
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
@@ -38,12 +37,12 @@ pub(super) struct Server {
     pub(super) tls: Option<TlsParameters>,
     pub(super) hello: ClientId,
     pub(super) login: Login,
-    /// What no answer may be shown to repeat: the password, and the forms in which it travels.
+    /// The texts to hide in answers: the password, plain and as SMTP encodes it.
     pub(super) hidden: Vec<String>,
     pub(super) timeout: Duration,
 }
 
-/// What was being done.
+/// A step of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Connect,
@@ -55,7 +54,7 @@ enum Step {
 }
 
 impl Server {
-    /// Hands a mail over for one recipient.
+    /// Delivers a mail to one recipient.
     pub(super) async fn deliver(
         &self,
         from: &Address,
@@ -76,10 +75,10 @@ impl Server {
             None,
         );
         let mut connection = self.step(Step::Connect, deadline, connect).await?;
-        // Where this fails, lettre has no connection left that could be said goodbye to.
+        // After a failure of this step, lettre has no connection to close.
         self.start_tls(&mut connection, deadline).await?;
-        let answer = self.talk(&mut connection, deadline, from, to, mail).await;
-        // The answer is there, whatever comes of the goodbye.
+        let answer = self.send(&mut connection, deadline, from, to, mail).await;
+        // A failure to end the session does not change the answer.
         let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
         answer
     }
@@ -103,7 +102,7 @@ impl Server {
         Ok(())
     }
 
-    async fn talk(
+    async fn send(
         &self,
         connection: &mut AsyncSmtpConnection,
         deadline: Instant,
@@ -122,7 +121,7 @@ impl Server {
         let recipient = Rcpt::new(to.clone(), Vec::new());
         self.step(Step::Recipient, deadline, connection.command(recipient))
             .await?;
-        // Refused before the content, it is certain that nothing has arrived.
+        // A refusal before the content means that the mail was not delivered.
         self.step(Step::Recipient, deadline, connection.command(Data))
             .await?;
         let answer = connection.message(mail);
@@ -146,11 +145,11 @@ impl Server {
         }
         let text = format!("{}: no answer within {:?}", self.name(step), self.timeout);
         let error = NotifyError::new(FailureClass::DeadlineExceeded, text).retryable();
-        Err(after(step, error))
+        Err(with_delivery_doubt(step, error))
     }
 
-    /// What a failure means: the server's own word where it gave one; else no trust is for good, and no connection
-    /// may get better.
+    /// Classifies a failure: by the server's answer if there is an answer. A failure of TLS is final, another failure of
+    /// the connection is retryable.
     fn failure(&self, step: Step, error: &Error) -> NotifyError {
         let name = self.name(step);
         if let Some(code) = error.status() {
@@ -170,18 +169,18 @@ impl Server {
             let text = format!("{name}: the server offers neither PLAIN nor LOGIN");
             return NotifyError::new(FailureClass::AuthError, text);
         }
-        // lettre wraps its own errors in each other; none of those says more than that.
+        // lettre wraps its errors in each other; the innermost cause has the description.
         let mut cause = error.source();
         while let Some(own) = cause.and_then(|cause| cause.downcast_ref::<Error>()) {
             cause = own.source();
         }
         let cause = self.without_secrets(&cause.map_or_else(|| error.to_string(), sentence));
-        if is_tls(error) || error.is_tls() {
+        if is_tls_error(error) || error.is_tls() {
             let text = format!("TLS with {}:{} failed: {cause}", self.host, self.port);
             return NotifyError::new(FailureClass::Other, text);
         }
         let text = format!("{name}: {cause}");
-        after(
+        with_delivery_doubt(
             step,
             NotifyError::new(FailureClass::Other, text).retryable(),
         )
@@ -198,7 +197,7 @@ impl Server {
         }
     }
 
-    /// A server's words. Cut last: half a password is a secret, too.
+    /// Returns an answer of the server without secrets. The text is cut last, since half a password is a secret as well.
     pub(super) fn shown(&self, text: &str) -> String {
         one_line(&self.without_secrets(text), MAX_ANSWER_CHARS)
     }
@@ -209,7 +208,7 @@ impl Server {
     }
 }
 
-/// The password, as it is and as AUTH LOGIN and AUTH PLAIN send it, the longest first.
+/// Returns the password, plain and as AUTH LOGIN and AUTH PLAIN send it, the longest text first.
 pub(super) fn hidden(login: &Login) -> Vec<String> {
     let Some((username, password)) = login else {
         return Vec::new();
@@ -221,8 +220,8 @@ pub(super) fn hidden(login: &Login) -> Vec<String> {
     all.filter(|secret| !secret.is_empty()).collect()
 }
 
-/// Once the content is under way, the server may have it all the same.
-fn after(step: Step, error: NotifyError) -> NotifyError {
+/// Marks a failure during the content: the server may have received the mail.
+fn with_delivery_doubt(step: Step, error: NotifyError) -> NotifyError {
     if step == Step::Content {
         error.maybe_received()
     } else {

@@ -1,4 +1,4 @@
-//! The event, within what Events API v2 takes.
+//! Builds the event, within the limits of Events API v2.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use super::{
     PagerDutyOptions,
 };
 
-/// Bytes of an event: "512 KB", read the smaller way.
+/// Bytes of an event: "512 KB", as 512,000 bytes.
 pub(super) const MAX_EVENT_BYTES: usize = 512_000;
-/// Characters of `source`, `component`, `group`, `class` and `client`: those of a key.
+/// Characters of `source`, `component`, `group`, `class` and `client`: the limit of a key.
 const MAX_FIELD_CHARS: usize = 255;
 /// Characters of a label or an annotation in the details.
 const MAX_DETAIL_CHARS: usize = 1_000;
-/// The same, of an alert that alone does not fit.
-const FEW_DETAIL_CHARS: usize = 200;
+/// Characters of a label or an annotation, if an event with one alert is too large.
+const MIN_DETAIL_CHARS: usize = 200;
 /// Labels and annotations of each alert in the details.
 const MAX_DETAILS: usize = 64;
-/// Characters of details that a template writes: their JSON is six times as long at worst.
+/// Characters of the details of a template: the JSON of a character has at most six characters.
 const MAX_TEMPLATE_CHARS: usize = 50_000;
 
 #[derive(Debug, Serialize)]
@@ -65,20 +65,20 @@ struct Payload {
     custom_details: BTreeMap<&'static str, String>,
 }
 
-/// How much is told of the alerts.
+/// The size of the details about alerts.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+struct DetailSize {
     alerts: usize,
     detail_chars: usize,
 }
 
-impl Room {
-    /// Fewer alerts; of the last one less. `None` when nothing is left to leave out.
-    fn less(self) -> Option<Self> {
+impl DetailSize {
+    /// Halves the number of alerts, and shortens the details of the last alert. Returns `None` at the smallest size.
+    fn reduced(self) -> Option<Self> {
         match self.alerts {
             0 => None,
-            1 if self.detail_chars > FEW_DETAIL_CHARS => Some(Self {
-                detail_chars: FEW_DETAIL_CHARS,
+            1 if self.detail_chars > MIN_DETAIL_CHARS => Some(Self {
+                detail_chars: MIN_DETAIL_CHARS,
                 ..self
             }),
             alerts => Some(Self {
@@ -89,20 +89,20 @@ impl Room {
     }
 }
 
-/// The event's bytes, with as many alerts as there is room for.
+/// Builds the event with as many alerts as fit into it.
 pub(super) fn body(
     message: &Message,
     options: &PagerDutyOptions,
     rendered: &Rendered,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let mut room = Room {
+    let mut size = DetailSize {
         alerts: options.max_alerts.min(message.alerts.len()),
         detail_chars: MAX_DETAIL_CHARS,
     };
     loop {
-        let body = serde_json::to_vec(&event(message, options, rendered, room))?;
-        match room.less() {
-            Some(less) if body.len() > MAX_EVENT_BYTES => room = less,
+        let body = serde_json::to_vec(&event(message, options, rendered, size))?;
+        match size.reduced() {
+            Some(reduced) if body.len() > MAX_EVENT_BYTES => size = reduced,
             _ => return Ok(body),
         }
     }
@@ -112,7 +112,7 @@ fn event<'m>(
     message: &'m Message,
     options: &'m PagerDutyOptions,
     rendered: &Rendered,
-    room: Room,
+    size: DetailSize,
 ) -> Event<'m> {
     let mut event = Event {
         routing_key: options.routing_key.expose(),
@@ -123,7 +123,7 @@ fn event<'m>(
         client_url: None,
         links: Vec::new(),
     };
-    // An acknowledgement and an end are about the incident that the key names, and take nothing else.
+    // Acknowledgements and resolutions refer to the incident of the key, and have no other fields.
     if event.action == "trigger" {
         let links = Content::new(message, 0).links;
         event.client = one_line(&options.client, MAX_FIELD_CHARS);
@@ -138,7 +138,7 @@ fn event<'m>(
                 text: link.label,
             })
             .collect();
-        event.payload = Some(payload(message, options, rendered, room));
+        event.payload = Some(payload(message, options, rendered, size));
     }
     event
 }
@@ -155,7 +155,7 @@ fn payload(
     message: &Message,
     options: &PagerDutyOptions,
     rendered: &Rendered,
-    room: Room,
+    size: DetailSize,
 ) -> Payload {
     let field = |text: &str| one_line(text, MAX_FIELD_CHARS);
     let label = |name: &str| {
@@ -175,54 +175,58 @@ fn payload(
     Payload {
         summary: one_line(&summary, MAX_TITLE_CHARS),
         source: label("instance").unwrap_or_else(|| field(&options.source)),
-        // Events API v2 knows the same four.
+        // Events API v2 has the same four severities.
         severity: message.severity.as_str(),
         timestamp: first.map(payload::time),
         component: label("component"),
         group: label("service").or_else(|| label("job")),
         class: label("alertname"),
-        custom_details: details(message, rendered, room),
+        custom_details: details(message, rendered, size),
     }
 }
 
-/// Alertmanager's four details, by which orchestration rules may go already, and ours.
-fn details(message: &Message, rendered: &Rendered, room: Room) -> BTreeMap<&'static str, String> {
+/// Writes Alertmanager's four details, which users' orchestration rules may match, and the details of this crate.
+fn details(
+    message: &Message,
+    rendered: &Rendered,
+    size: DetailSize,
+) -> BTreeMap<&'static str, String> {
     let firing = message.firing_count();
     let mut details = BTreeMap::from([
         ("num_firing", firing.to_string()),
         ("num_resolved", (message.alerts.len() - firing).to_string()),
         ("receiver", one_line(&message.receiver, MAX_FIELD_CHARS)),
     ]);
-    let why = Content::new(message, 0).why;
+    let reason = Content::new(message, 0).reason;
     let mut add = |name: &'static str, text: &str| {
         if !text.is_empty() {
             details.insert(name, text.to_owned());
         }
     };
-    add("why", &why);
+    add("why", &reason);
     add("template_error", &rendered.note);
     if let Some(text) = rendered.get("details") {
         add("details", &lines(text, MAX_TEMPLATE_CHARS));
         return details;
     }
-    let mut left = room.alerts;
+    let mut left = size.alerts;
     for (name, status) in [("firing", Status::Firing), ("resolved", Status::Resolved)] {
         let alerts = message.alerts.iter().filter(|alert| alert.status == status);
         let shown = alerts.take(left);
         let shown: Vec<String> = shown
-            .map(|alert| listed(alert, room.detail_chars))
+            .map(|alert| listed(alert, size.detail_chars))
             .collect();
         left -= shown.len();
         details.insert(name, shown.concat());
     }
-    let left_out = message.alerts.len() + message.truncated_alerts - (room.alerts - left);
+    let left_out = message.alerts.len() + message.truncated_alerts - (size.alerts - left);
     if left_out > 0 {
         details.insert("num_left_out", left_out.to_string());
     }
     details
 }
 
-/// One alert in Alertmanager's form.
+/// Writes an alert in Alertmanager's form.
 fn listed(alert: &MessageAlert, detail_chars: usize) -> String {
     let labels = alert.alert.labels.iter();
     let labels = pairs(

@@ -1,5 +1,4 @@
-//! Sends events to `PagerDuty`'s Events API v2: one incident for each group, opened, acknowledged and closed by the
-//! same key.
+//! Sends events to `PagerDuty`'s Events API v2: one key opens, acknowledges and closes the incident of a group.
 
 mod compose;
 mod options;
@@ -8,17 +7,17 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::PagerDutyOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    http::{Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ChannelTraits, RoutingError},
+    net::OutgoingClient,
     settings::Variable,
 };
 
-/// The texts that a template can give.
+/// The texts that a template can replace.
 const SLOTS: [Slot; 2] = [
     Slot {
         name: "summary",
@@ -32,11 +31,11 @@ const SLOTS: [Slot; 2] = [
     },
 ];
 
-/// One service of `PagerDuty`'s.
+/// The notifier of one integration.
 struct PagerDuty {
     options: PagerDutyOptions,
     templates: Templates,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for PagerDuty {
@@ -48,8 +47,8 @@ impl Notifier for PagerDuty {
                 NotifyError::new(FailureClass::Other, text)
             })?;
             let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
-            let sent = self.client.post(post).await;
-            sent.map_err(|error| self.patient(error))
+            let sent = post.deliver(&self.client).await;
+            sent.map_err(|error| self.with_rate_limit_wait(error))
         })
     }
 
@@ -59,8 +58,8 @@ impl Notifier for PagerDuty {
 }
 
 impl PagerDuty {
-    /// Its limit is on events in a minute and more: whoever comes back at once keeps it reached.
-    fn patient(&self, mut error: NotifyError) -> NotifyError {
+    /// Sets the wait after a 429: the limit counts events per minute, and early retries would keep it reached.
+    fn with_rate_limit_wait(&self, mut error: NotifyError) -> NotifyError {
         if error.class == FailureClass::RateLimited {
             let own = self.options.rate_limit_wait;
             error.retry_after = Some(error.retry_after.map_or(own, |asked| asked.max(own)));
@@ -78,21 +77,22 @@ impl fmt::Debug for PagerDuty {
 }
 
 impl PagerDutyOptions {
-    /// The notifier of the channel with this name.
+    /// Builds the notifier of the channel with this name.
     ///
-    /// A channel for it should ask to be told of acknowledgements:
+    /// The channel should receive acknowledgements:
     /// [`ChannelTraits::send_acknowledged`](crate::alerting::ChannelTraits::send_acknowledged).
     ///
     /// # Errors
-    /// When the routing key or the URL is none, or a template does not parse. The error does not show the key.
+    /// If the routing key, the URL or a template is invalid. The error does not show the key.
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let pagerduty = PagerDuty {
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             options: self.clone(),
             client: client.clone(),
         };
@@ -118,6 +118,7 @@ impl ChannelSpec for PagerDutyOptions {
 
     fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
         let mut options = self.clone();
+        options.template_files = self.template_files.or_default(context.template_files);
         if options.source.is_empty() {
             context.service.clone_into(&mut options.source);
         }

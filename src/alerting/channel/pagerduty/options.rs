@@ -1,8 +1,8 @@
-//! What a `PagerDuty` channel can be told.
+//! Defines the options of a `PagerDuty` channel.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::webhook::check_url;
+use super::super::{TemplateFiles, webhook::check_url};
 use crate::{alerting::RoutingError, privacy::Secret};
 
 /// Events API v2: an integration's key has 32 characters.
@@ -10,28 +10,31 @@ const ROUTING_KEY_CHARS: usize = 32;
 
 /// A `PagerDuty` channel: one integration of one service.
 ///
-/// An incident is told by its group's key, which by default is made of the alert's name alone: two services that page
-/// through one integration share the incident of an alert that both have. Give each one of its own, or group by a label
-/// that tells them apart.
+/// The key of a group identifies its incident. By default the key contains the name of the alert alone: two services
+/// with one integration share the incident of an alert that both have. Use one integration per service, or group by a
+/// label that differs between the services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PagerDutyOptions {
-    /// The integration's key: whoever knows it can page.
+    /// The key of the integration: a secret, since the key is enough to page.
     pub routing_key: Secret,
-    /// Where events go. Default: `https://events.pagerduty.com/v2/enqueue`; the service region of the EU has
+    /// The URL of the API. Default: `https://events.pagerduty.com/v2/enqueue`; the service region of the EU has
     /// `https://events.eu.pagerduty.com/v2/enqueue`.
     pub url: Secret,
-    /// What incidents say they come from, with a link to the observatory. Default: `LLM Router`.
+    /// The name of the monitoring client in incidents, with a link to the observatory. Default: `LLM Router`.
     pub client: String,
     /// The affected system, for alerts without a label `instance`. Empty: the name of the service, for a channel of a
     /// [`Config`](crate::Config). Default: `llm-router`.
     pub source: String,
-    /// Alerts that are listed in one event at most; those that do not fit into 512 KB are left out too. Default: 100.
+    /// The maximum number of listed alerts in one event. An event has at most 512 KB, and alerts beyond are left out.
+    /// Default: 100.
     pub max_alerts: usize,
-    /// Time to wait after a 429, if that does not ask for more. Default: 2 min.
+    /// Time to wait after a 429 that asks for less. Default: 2 min.
     pub rate_limit_wait: Duration,
     /// Templates for `summary` and `details`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 impl Default for PagerDutyOptions {
@@ -44,12 +47,13 @@ impl Default for PagerDutyOptions {
             max_alerts: 100,
             rate_limit_wait: Duration::from_mins(2),
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
 
 impl PagerDutyOptions {
-    /// The defaults, for this integration.
+    /// Creates the default options for this integration.
     #[must_use]
     pub fn new(routing_key: impl Into<Arc<str>>) -> Self {
         Self {
@@ -58,28 +62,28 @@ impl PagerDutyOptions {
         }
     }
 
-    /// Sets where events go.
+    /// Sets the URL of the API.
     #[must_use]
     pub fn with_url(mut self, url: impl Into<Arc<str>>) -> Self {
         self.url = Secret::new(url);
         self
     }
 
-    /// Sets what incidents say they come from.
+    /// Sets the name of the monitoring client in incidents.
     #[must_use]
     pub fn with_client(mut self, client: impl Into<String>) -> Self {
         self.client = client.into();
         self
     }
 
-    /// Sets the system that is affected, where no label `instance` names it.
+    /// Sets the affected system, unless a label `instance` names the system.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<String>) -> Self {
         self.source = source.into();
         self
     }
 
-    /// Lists at most so many alerts in one event.
+    /// Sets the maximum number of listed alerts in one event.
     #[must_use]
     pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
         self.max_alerts = max_alerts;
@@ -93,7 +97,14 @@ impl PagerDutyOptions {
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
@@ -107,7 +118,7 @@ impl PagerDutyOptions {
         let key = self.routing_key.expose();
         let length = key.chars().count();
         if length != ROUTING_KEY_CHARS || !key.chars().all(|c| c.is_ascii_alphanumeric()) {
-            // The key itself must not be shown; that of an older API, say, has another length.
+            // The error shows the length, not the key: the key of an older API has another length.
             let problem = format!(
                 "has {length} characters, but must be the {ROUTING_KEY_CHARS} letters and digits of an \
                  Events API v2 integration"

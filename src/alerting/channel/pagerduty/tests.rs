@@ -7,7 +7,8 @@ use super::{
     *,
 };
 use crate::{
-    alerting::{Alert, HttpOptions, MessageAlert, Reason, Status},
+    ClientOptions,
+    alerting::{Alert, MessageAlert, Reason, Status},
     query::Labels,
 };
 
@@ -18,7 +19,8 @@ fn options() -> PagerDutyOptions {
 }
 
 fn event(message: &Message, options: &PagerDutyOptions) -> Value {
-    let templates = Templates::new("ops", &SLOTS, &options.templates).unwrap();
+    let templates =
+        Templates::new("ops", &SLOTS, &options.templates, &options.template_files).unwrap();
     let body = compose::body(message, options, &templates.render(message)).unwrap();
     assert!(body.len() <= compose::MAX_EVENT_BYTES, "{}", body.len());
     serde_json::from_slice(&body).unwrap()
@@ -144,16 +146,16 @@ fn a_hostile_alert_fits_and_forges_no_line() {
 
 #[test]
 fn a_template_of_any_length_fits() {
-    let control = "{% for n in range(9000) %}{{ '\u{1}' ~ '\"' ~ '<🔥>' }}{% endfor %}";
+    let control = r#"{{ print "\u0001" "\"" "<🔥>" }}"#.repeat(9_000);
     let options = options()
-        .with_template("summary", "{{ common_labels.component }}\nx")
+        .with_template("summary", "{{ .CommonLabels.component }}\nx")
         .with_template("details", control);
     let event = event(&reference(Status::Firing), &options);
     assert_eq!(event["payload"]["summary"], "router x");
     let details = &event["payload"]["custom_details"];
     assert!(details["details"].as_str().unwrap().chars().count() <= 50_000);
     assert_eq!(details.get("firing"), None);
-    let failing = self::options().with_template("summary", "{{ a.b.c }}");
+    let failing = self::options().with_template("summary", "{{ .Nothing.At.All }}");
     let event = self::event(&reference(Status::Firing), &failing);
     let details = &event["payload"]["custom_details"];
     let error = details["template_error"].as_str().unwrap();
@@ -196,7 +198,7 @@ fn a_name_of_any_length_is_cut() {
 #[test]
 fn an_empty_summary_of_a_template_is_the_channels_own() {
     let options = options()
-        .with_template("summary", "{{ common_labels.absent }}")
+        .with_template("summary", "{{ .CommonLabels.absent }}")
         .with_template("details", "\n");
     let event = event(&reference(Status::Firing), &options);
     assert_eq!(
@@ -233,7 +235,7 @@ async fn echo(status: &'static str) -> String {
 
 #[tokio::test]
 async fn a_key_that_a_peer_repeats_is_in_no_receipt_and_not_half_in_an_error() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let notifier = async |status: &'static str| {
         let options = options().with_url(echo(status).await);
         options.build("ops", &client).unwrap().remove(0)
@@ -252,14 +254,14 @@ fn a_limit_is_waited_out_for_minutes() {
     let pagerduty = PagerDuty {
         options: options(),
         templates: Templates::default(),
-        client: HttpClient::new(&HttpOptions::default()).unwrap(),
+        client: OutgoingClient::new(&ClientOptions::default()).unwrap(),
     };
     let wait = |class, asked: Option<u64>| {
         let error = NotifyError::new(class, "")
             .retryable()
             .after(asked.map(Duration::from_secs));
         pagerduty
-            .patient(error)
+            .with_rate_limit_wait(error)
             .retry_after
             .map(|wait| wait.as_secs())
     };
@@ -271,7 +273,7 @@ fn a_limit_is_waited_out_for_minutes() {
 
 #[test]
 fn the_key_is_in_no_error_and_no_debug() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let check = |options: PagerDutyOptions, expected: &str| {
         let error = options.build("ops", &client).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

@@ -1,7 +1,7 @@
-//! The body of a Slack message.
+//! Builds the body of a Slack message.
 //!
-//! It is one attachment, since only that has a colour. Foreign text stands where Slack does not format it (title,
-//! fields); in the text, which has our links, it is kept from being formatted.
+//! The body has one attachment, since only attachments have a colour. Slack does not format titles and fields. In the
+//! text, which Slack formats, formatting characters of labels and annotations are made ineffective.
 
 use serde::Serialize;
 
@@ -9,33 +9,33 @@ use super::{
     super::{
         Message, Status,
         content::{Content, ContentAlert, ContentLabel, MAX_TITLE_CHARS, lines, one_line},
-        template::{Rendered, slack_escaped},
+        template::Rendered,
     },
     SlackOptions,
     options::is_emoji,
 };
-use crate::alerting::Severity;
+use crate::alerting::{Severity, template::slack_escaped};
 
-/// Characters of a text: what a section of Slack's takes. An attachment shows 700 of them before "Show more".
+/// Characters of a text: the limit of a section in Slack. An attachment shows 700 of them before "Show more".
 const MAX_TEXT_CHARS: usize = 3_000;
-/// Of those, for the links: what is said matters as much.
+/// Characters of the text for the links.
 const MAX_LINKS_CHARS: usize = MAX_TEXT_CHARS / 2;
-/// Of those, for each of what all alerts say: why, what, and more about it.
+/// Characters of the text for each of reason, summary and description.
 const MAX_HEAD_CHARS: usize = 800;
-/// Of those, for one alert; its labels take half of that at most.
+/// Characters of the text for one alert; its labels take half of them at most.
 const MAX_LINE_CHARS: usize = 300;
-/// Of those, for the line that says how many alerts are missing.
-const MORE_CHARS: usize = 20;
-/// What stands between two links.
+/// Characters of the text for the line with the number of alerts that are left out.
+const MAX_MORE_CHARS: usize = 20;
+/// Separates two links.
 const BETWEEN_LINKS: &str = " · ";
 /// Characters of a footer (Slack's own SDK refuses more).
 const MAX_FOOTER_CHARS: usize = 300;
-/// Fields: beyond these nobody reads.
+/// Fields of an attachment.
 const MAX_FIELDS: usize = 10;
-/// A field up to this wide shares its line with another.
+/// Characters of a field that shares its line with another field.
 const SHORT_FIELD_CHARS: usize = 30;
 
-/// What is posted.
+/// The body of the request.
 #[derive(Debug, Serialize)]
 pub(super) struct Body<'m> {
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -71,14 +71,14 @@ struct Field {
     short: bool,
 }
 
-/// The message as Slack takes it.
+/// Builds the body.
 pub(super) fn body<'m>(
     message: &Message,
     options: &'m SlackOptions,
     rendered: &Rendered,
 ) -> Body<'m> {
     let content = Content::new(message, options.max_alerts);
-    // What a template gives is escaped already.
+    // The texts of templates are escaped already.
     let title = rendered.get("title").map_or_else(
         || escaped(&content.title, MAX_TITLE_CHARS),
         |title| cut(&one_line(title, MAX_TITLE_CHARS)),
@@ -109,13 +109,13 @@ pub(super) fn body<'m>(
                 .map_or_else(|| text(&content), |text| cut(&lines(text, MAX_TEXT_CHARS))),
             fields: fields(&content),
             footer: escaped(footer, MAX_FOOTER_CHARS),
-            ts: moment(message).map(|ms| ms.div_euclid(1_000)),
+            ts: timestamp_ms(message).map(|ms| ms.div_euclid(1_000)),
             mrkdwn_in: ["text"],
         }],
     }
 }
 
-/// The seed's colours.
+/// The colour of the bar: red, orange or green.
 fn colour(message: &Message) -> &'static str {
     match (message.status, message.severity) {
         (Status::Firing, Severity::Critical | Severity::Error) => "#ff0000",
@@ -124,8 +124,8 @@ fn colour(message: &Message) -> &'static str {
     }
 }
 
-/// When the first alert began, or the last one was over.
-fn moment(message: &Message) -> Option<i64> {
+/// The start of the first alert, or the end of the last alert of a resolved group.
+fn timestamp_ms(message: &Message) -> Option<i64> {
     let alerts = message.alerts.iter().map(|alert| &alert.alert);
     match message.status {
         Status::Firing => alerts.map(|alert| alert.starts_at).min(),
@@ -147,10 +147,10 @@ fn fields(content: &Content) -> Vec<Field> {
     labels.take(MAX_FIELDS).map(field).collect()
 }
 
-/// Why, what, which alerts, and where to go: each has its share, so that no text takes the rest with it.
+/// Writes the reason, the summary, the alerts and the links. Each part has a limit, so that a long part displaces no other.
 fn text(content: &Content) -> String {
     let links = links(content);
-    let mut room = MAX_TEXT_CHARS - MORE_CHARS - links.chars().count() - 1;
+    let mut room = MAX_TEXT_CHARS - MAX_MORE_CHARS - links.chars().count() - 1;
     let mut text = String::new();
     let mut add = |part: &str| {
         let length = part.chars().count() + 1;
@@ -161,9 +161,9 @@ fn text(content: &Content) -> String {
         }
         has_room
     };
-    for part in [&content.why, &content.summary, &content.description] {
+    for part in [&content.reason, &content.summary, &content.description] {
         if !part.is_empty() {
-            add(&shortened(part, MAX_HEAD_CHARS, harmless));
+            add(&shortened(part, MAX_HEAD_CHARS, unformatted));
         }
     }
     let mut left_out = content.more;
@@ -179,7 +179,7 @@ fn text(content: &Content) -> String {
     text.trim_end().to_owned()
 }
 
-/// The links that there is room for, whole.
+/// Writes as many whole links as the limit allows.
 fn links(content: &Content) -> String {
     let mut links = String::new();
     for link in &content.links {
@@ -208,39 +208,39 @@ fn line(alert: &ContentAlert) -> String {
         one_line(&labels.join(" "), MAX_LINE_CHARS / 2),
         value,
         alert.summary.clone(),
-        // One line for each alert.
+        // Each alert has one line.
         one_line(&alert.description, MAX_LINE_CHARS),
     ];
     let parts = parts.iter().filter(|part| !part.is_empty());
     let parts: Vec<&str> = parts.map(String::as_str).collect();
-    shortened(&parts.join(" — "), MAX_LINE_CHARS, harmless)
+    shortened(&parts.join(" — "), MAX_LINE_CHARS, unformatted)
 }
 
-/// Escaped, and not formatted: a formatting character acts only at the edge of a word, and not behind a space that
-/// has no width. Inside a word (`llama_7b`) it is left alone, so that names can be copied.
-fn harmless(text: &str) -> String {
+/// Escapes a text and keeps Slack from formatting it: a formatting character has an effect only at the edge of a word,
+/// and not after a zero-width space. Inside a word (`llama_7b`) the text stays as it is, so that names can be copied.
+fn unformatted(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let is_word = |at: Option<usize>| {
         at.and_then(|at| chars.get(at))
             .is_some_and(|c| c.is_alphanumeric())
     };
-    let mut harmless = String::with_capacity(text.len());
+    let mut unformatted = String::with_capacity(text.len());
     for (at, c) in chars.iter().enumerate() {
         let is_line_start = at == 0 || chars[at - 1] == '\n';
-        let acts = match c {
+        let has_effect = match c {
             '*' | '_' | '~' | '`' => !(is_word(at.checked_sub(1)) && is_word(Some(at + 1))),
             '>' => is_line_start,
             _ => false,
         };
-        if acts {
-            harmless.push('\u{200b}');
+        if has_effect {
+            unformatted.push('\u{200b}');
         }
-        harmless.push(*c);
+        unformatted.push(*c);
     }
-    slack_escaped(&harmless)
+    slack_escaped(&unformatted)
 }
 
-/// Escaped, and not longer than `max_chars` for it.
+/// Escapes a text, and shortens the text until the result has at most `max_chars`.
 fn escaped(text: &str, max_chars: usize) -> String {
     shortened(text, max_chars, slack_escaped)
 }
@@ -249,17 +249,17 @@ fn shortened(text: &str, max_chars: usize, escape: impl Fn(&str) -> String) -> S
     let mut text = text.to_owned();
     loop {
         let escaped = escape(&text);
-        let over = escaped.chars().count().saturating_sub(max_chars);
-        if over == 0 {
+        let excess = escaped.chars().count().saturating_sub(max_chars);
+        if excess == 0 {
             return escaped;
         }
-        // A character becomes five at most: this many fewer are never too few.
-        let fewer = text.chars().count().saturating_sub(over.div_ceil(5));
-        text = lines(&text, fewer);
+        // Escaping makes at most five characters of one.
+        let length = text.chars().count().saturating_sub(excess.div_ceil(5));
+        text = lines(&text, length);
     }
 }
 
-/// A cut must not leave half an entity or half a link behind.
+/// Removes half an entity or half a link at the end of a text that was cut.
 fn cut(text: &str) -> String {
     let Some(body) = text.strip_suffix('…') else {
         return text.to_owned();
@@ -268,7 +268,7 @@ fn cut(text: &str) -> String {
     format!("{whole}…")
 }
 
-/// What stands before the last `begin` that no `end` closes. One with a space behind it begins nothing.
+/// Returns the text before the last `begin` without an `end`. A `begin` before a space is a plain character.
 fn before_open(text: &str, begin: char, end: char) -> &str {
     let Some(at) = text.rfind(begin) else {
         return text;

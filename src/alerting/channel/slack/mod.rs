@@ -1,4 +1,4 @@
-//! Posts to a Slack incoming webhook, at the pace that Slack takes.
+//! Posts to an incoming webhook of Slack, within Slack's rate limit.
 
 mod compose;
 mod options;
@@ -7,18 +7,18 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::SlackOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture, Receipt,
-    http::{Answer, Post},
-    pace::Pace,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    Receipt,
+    http::{Answer, Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, RoutingError},
+    net::{OutgoingClient, Pace},
     settings::Variable,
 };
 
-/// The texts that a template can give.
+/// The texts that a template can replace.
 const SLOTS: [Slot; 3] = [
     Slot {
         name: "title",
@@ -42,7 +42,7 @@ struct Slack {
     options: SlackOptions,
     templates: Templates,
     pace: Arc<Pace>,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for Slack {
@@ -60,18 +60,18 @@ impl Notifier for Slack {
                 error.retryable().after(Some(wait))
             })?;
             let post = Post::new(&self.options.url, body);
-            judge(&self.client.ask(post).await?)
+            check_answer(&post.send(&self.client).await?)
         })
     }
 }
 
-/// Slack says `ok`; a proxy or a login page that answers 200 does not.
-fn judge(answer: &Answer) -> Result<Receipt, NotifyError> {
-    let receipt = answer.judge()?;
+/// Checks that the answer is Slack's `ok`: a proxy or a login page answers 200 with another body.
+fn check_answer(answer: &Answer) -> Result<Receipt, NotifyError> {
+    let receipt = answer.classify()?;
     if answer.first_line == "ok" {
         return Ok(receipt);
     }
-    let text = format!("{}, where Slack says `ok`", answer.text());
+    let text = format!("{}, but Slack answers `ok`", answer.text());
     Err(NotifyError::new(FailureClass::ClientError, text))
 }
 
@@ -84,19 +84,20 @@ impl fmt::Debug for Slack {
 }
 
 impl SlackOptions {
-    /// The notifier of the channel with this name. Channels on one webhook share its pace where they share the client.
+    /// Builds the notifier of the channel with this name. Channels with one webhook and one client share the rate limit.
     ///
     /// # Errors
-    /// When the URL is none, the interval is too long, the icon is neither an emoji nor a URL, or a template does not
-    /// parse. The error does not show the URL.
+    /// If the URL or a template does not parse, the interval is too long, or the icon is neither an emoji nor a URL. The
+    /// error does not show the URL.
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let slack = Slack {
-            templates: Templates::new(name, &SLOTS, &self.templates)?,
+            templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             pace: client.pace(&self.url, self.min_interval),
             options: self.clone(),
             client: client.clone(),
@@ -118,7 +119,10 @@ impl ChannelSpec for SlackOptions {
     }
 
     fn receivers(&self, context: &ChannelContext<'_>) -> Result<Built, RoutingError> {
-        self.build(context.name, context.client)
+        let mut options = self.clone();
+        options.template_files = self.template_files.or_default(context.template_files);
+        options
+            .build(context.name, context.client)
             .map(Built::Notifiers)
     }
 }

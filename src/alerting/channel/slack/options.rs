@@ -1,12 +1,12 @@
-//! What a Slack channel can be told.
+//! Defines the options of a Slack channel.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::super::webhook::check_url;
+use super::super::{TemplateFiles, webhook::check_url};
 use crate::{alerting::RoutingError, privacy::Secret};
 
-/// Whoever waits longer for a turn has no time left for the message.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+/// A longer wait leaves no time for the message itself.
+const MAX_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A Slack channel: one incoming webhook.
 ///
@@ -14,21 +14,23 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SlackOptions {
-    /// The webhook: whoever knows it can post.
+    /// The URL of the webhook: a secret, since the URL is enough to post.
     pub url: Secret,
-    /// Where it posts to; empty for the webhook's own channel. Default: `#alerts`.
+    /// The channel in Slack; empty for the webhook's own channel. Default: `#alerts`.
     pub channel: String,
-    /// Who it posts as; empty for the webhook's own name. Default: `LLM Router`.
+    /// The name of the sender; empty for the webhook's own name. Default: `LLM Router`.
     pub username: String,
     /// An emoji such as `:rotating_light:`, or the URL of a picture. Default: the webhook's own.
     pub icon: Option<String>,
-    /// Alerts that are listed in one message at most. Default: 10.
+    /// The maximum number of listed alerts in one message. Default: 10.
     pub max_alerts: usize,
-    /// Time between two messages through this webhook, whichever channels use it; at most 10 s. Default: 1 s, what
-    /// Slack takes from a webhook.
+    /// Time between two messages through this webhook, from all channels that use it; at most 10 s. Default: 1 s,
+    /// Slack's limit for a webhook.
     pub min_interval: Duration,
     /// Templates for `title`, `text` and `fallback`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
+    /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    pub template_files: TemplateFiles,
 }
 
 impl Default for SlackOptions {
@@ -41,12 +43,13 @@ impl Default for SlackOptions {
             max_alerts: 10,
             min_interval: Duration::from_secs(1),
             templates: BTreeMap::new(),
+            template_files: TemplateFiles::default(),
         }
     }
 }
 
 impl SlackOptions {
-    /// The defaults, for this webhook.
+    /// Creates the default options for this webhook.
     #[must_use]
     pub fn new(url: impl Into<Arc<str>>) -> Self {
         Self {
@@ -55,7 +58,7 @@ impl SlackOptions {
         }
     }
 
-    /// Sets where it posts to.
+    /// Sets the channel in Slack.
     #[must_use]
     pub fn with_channel(mut self, channel: impl Into<String>) -> Self {
         self.channel = channel.into();
@@ -76,7 +79,7 @@ impl SlackOptions {
         self
     }
 
-    /// Lists at most so many alerts in one message.
+    /// Sets the maximum number of listed alerts in one message.
     #[must_use]
     pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
         self.max_alerts = max_alerts;
@@ -90,7 +93,14 @@ impl SlackOptions {
         self
     }
 
-    /// Uses a template for a text.
+    /// Sets the files whose templates this channel's templates can call.
+    #[must_use]
+    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
+        self.template_files = files;
+        self
+    }
+
+    /// Replaces a text by a template.
     #[must_use]
     pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
         self.templates.insert(text.into(), source.into());
@@ -107,7 +117,7 @@ impl SlackOptions {
         if let Err(problem) = check_url(&self.url) {
             return error("url", problem);
         }
-        if self.min_interval > LONGEST_INTERVAL {
+        if self.min_interval > MAX_INTERVAL {
             let problem = format!("is {:?}, but must be at most 10s", self.min_interval);
             return error("min_interval", problem);
         }

@@ -7,14 +7,16 @@ use super::{
     *,
 };
 use crate::{
-    alerting::{HttpOptions, Reason, Status},
+    ClientOptions,
+    alerting::{Reason, Status},
     privacy::Secret,
 };
 
 const URL: &str = "https://hooks.slack.com/services/T0/B0/token";
 
 fn body(message: &Message, options: &SlackOptions) -> Value {
-    let templates = Templates::new("ops", &SLOTS, &options.templates).unwrap();
+    let templates =
+        Templates::new("ops", &SLOTS, &options.templates, &options.template_files).unwrap();
     let body = compose::body(message, options, &templates.render(message));
     serde_json::to_value(body).unwrap()
 }
@@ -204,9 +206,9 @@ fn no_foreign_text_is_a_mention_or_a_link_wherever_it_stands() {
     message
         .common_labels
         .insert("alertname".to_owned(), evil.to_owned());
-    let failing = format!("{{{{ '{evil}'.nothing.at_all }}}}");
+    let failing = format!("{{{{ index .Alerts \"{evil}\" }}}}");
     let options = SlackOptions::new(URL)
-        .with_template("fallback", "{{ common_labels.alertname }}")
+        .with_template("fallback", "{{ .CommonLabels.alertname }}")
         .with_template("text", failing);
     let body = body(&message, &options);
     let escaped = "&lt;!channel&gt; &lt;https://evil.example|ok&gt;";
@@ -256,7 +258,7 @@ fn a_title_that_a_template_leaves_empty_is_the_channels_own() {
 
 #[tokio::test(start_paused = true)]
 async fn channels_on_one_webhook_share_its_pace() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let made = |name: &str, interval: u64| {
         let options = SlackOptions::new(URL).with_min_interval(Duration::from_secs(interval));
         let built = options.build(name, &client.clone()).unwrap();
@@ -297,8 +299,8 @@ fn a_title_of_entities_is_as_short_as_any_other() {
 #[test]
 fn a_template_replaces_a_text_and_its_failure_is_noted() {
     let options = SlackOptions::new(URL)
-        .with_template("title", "{{ common_labels.component }} <x>")
-        .with_template("text", "{{ a.b.c }}");
+        .with_template("title", "{{ .CommonLabels.component }} <x>")
+        .with_template("text", "{{ .Nothing.At.All }}");
     let body = body(&reference(Status::Firing), &options);
     let attachment = &body["attachments"][0];
     assert_eq!(attachment["title"], "router <x>");
@@ -327,7 +329,7 @@ fn an_acknowledgement_says_who() {
 #[test]
 fn only_ok_is_a_success() {
     let answer = |status: u16, line: &str| {
-        judge(&Answer {
+        check_answer(&Answer {
             status: status.try_into().unwrap(),
             retry_after: None,
             first_line: line.to_owned(),
@@ -339,7 +341,7 @@ fn only_ok_is_a_success() {
     assert!(!error.is_retryable);
     assert_eq!(
         error.text,
-        "200 OK: <html>Please log in, where Slack says `ok`"
+        "200 OK: <html>Please log in, but Slack answers `ok`"
     );
     assert!(answer(200, "").is_err());
     assert!(answer(500, "ok").unwrap_err().is_retryable);
@@ -351,7 +353,7 @@ fn only_ok_is_a_success() {
 
 #[test]
 fn what_is_wrong_is_named_and_the_url_is_not_shown() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let check = |options: SlackOptions, expected: &str| {
         let error = options.build("ops", &client).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

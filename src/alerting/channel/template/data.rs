@@ -1,97 +1,125 @@
-//! What a template sees.
+//! Builds the data of a channel's templates: Alertmanager's, and the fields that only this crate's messages have.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::super::{
     Message, MessageAlert, Reason, Status,
     content::{Link, links},
-    payload,
 };
+use crate::alerting::template::{Field, ListKind, Value, ZERO_TIME_MS};
 
-/// The group of alerts: Alertmanager's template data in snake case, and what it does not have. As public as a
-/// metric's name: `docs/alert-templates.md` is held against it by a test.
-#[derive(Debug, Serialize)]
-pub(super) struct Data<'m> {
-    receiver: &'m str,
-    status: Status,
-    alerts: Vec<DataAlert<'m>>,
-    group_labels: &'m BTreeMap<String, String>,
-    common_labels: &'m BTreeMap<String, String>,
-    common_annotations: &'m BTreeMap<String, String>,
-    external_url: &'m str,
-    group_key: &'m str,
-    truncated_alerts: usize,
-    severity: &'static str,
-    escalation_step: usize,
-    dedup_key: &'m str,
-    reason: &'static str,
-    acknowledged_by: &'m str,
-    acknowledge_comment: &'m str,
-    title: String,
-    firing_count: usize,
-    resolved_count: usize,
-    links: Vec<Link>,
+/// The data of a message. Users depend on its names as on the names of metrics: a test compares them with
+/// `docs/alert-templates.md`.
+pub(super) fn data(message: &Message) -> Value {
+    let (by, comment) = match &message.reason {
+        Reason::Acknowledged { by, comment } => (by.as_str(), comment.as_str()),
+        _ => ("", ""),
+    };
+    let firing_count = message.firing_count();
+    let resolved_count = message.alerts.len() - firing_count;
+    let alerts = Value::list(ListKind::Alerts, message.alerts.iter().map(alert));
+    let links = Value::list(ListKind::Other("[]Link"), links(message).iter().map(link));
+    let fields = vec![
+        Field::new("Receiver", "receiver", Value::text(&*message.receiver)),
+        Field::new("Status", "status", Value::text(message.status.as_str())),
+        Field::new("Alerts", "alerts", alerts),
+        Field::new("GroupLabels", "groupLabels", kv(&message.group_labels)),
+        Field::new("CommonLabels", "commonLabels", kv(&message.common_labels)),
+        Field::new(
+            "CommonAnnotations",
+            "commonAnnotations",
+            kv(&message.common_annotations),
+        ),
+        Field::new(
+            "ExternalURL",
+            "externalURL",
+            Value::text(&*message.external_url),
+        ),
+        Field::new("GroupKey", "groupKey", Value::text(&*message.group_key)),
+        Field::new(
+            "TruncatedAlerts",
+            "truncatedAlerts",
+            Value::size(message.truncated_alerts),
+        ),
+        Field::new(
+            "Severity",
+            "severity",
+            Value::text(message.severity.as_str()),
+        ),
+        Field::new(
+            "EscalationStep",
+            "escalationStep",
+            Value::size(message.escalation_step),
+        ),
+        Field::new("DedupKey", "dedupKey", Value::text(&*message.dedup_key)),
+        Field::new("Reason", "reason", Value::text(reason(&message.reason))),
+        Field::new("AcknowledgedBy", "acknowledgedBy", Value::text(by)),
+        Field::new(
+            "AcknowledgeComment",
+            "acknowledgeComment",
+            Value::text(comment),
+        ),
+        Field::new("Title", "title", Value::text(message.title())),
+        Field::new("FiringCount", "firingCount", Value::size(firing_count)),
+        Field::new(
+            "ResolvedCount",
+            "resolvedCount",
+            Value::size(resolved_count),
+        ),
+        Field::new("Links", "links", links),
+    ];
+    Value::object("*template.Data", fields)
 }
 
-#[derive(Debug, Serialize)]
-struct DataAlert<'m> {
-    status: Status,
-    labels: BTreeMap<&'m str, &'m str>,
-    annotations: &'m BTreeMap<String, String>,
-    starts_at: String,
-    ends_at: Option<String>,
-    generator_url: &'m str,
-    fingerprint: String,
-    value: Option<f64>,
+pub(super) fn alert(alert: &MessageAlert) -> Value {
+    let labels = alert.alert.labels.iter();
+    let labels = labels.map(|label| (label.name().to_owned(), label.value().to_owned()));
+    let ends_at_ms = match alert.status {
+        Status::Firing => ZERO_TIME_MS,
+        Status::Resolved => alert.alert.ends_at,
+    };
+    let fingerprint = format!("{:016x}", alert.fingerprint);
+    let generator_url = Value::text(&*alert.alert.generator_url);
+    let fields = vec![
+        Field::new("Status", "status", Value::text(alert.status.as_str())),
+        Field::new("Labels", "labels", Value::Kv(Arc::new(labels.collect()))),
+        Field::new("Annotations", "annotations", kv(&alert.alert.annotations)),
+        Field::new("StartsAt", "startsAt", Value::time(alert.alert.starts_at)),
+        Field::new("EndsAt", "endsAt", Value::time(ends_at_ms)),
+        Field::new("GeneratorURL", "generatorURL", generator_url),
+        Field::new("Fingerprint", "fingerprint", Value::text(fingerprint)),
+        Field::new(
+            "Value",
+            "value",
+            alert.alert.value.map_or(Value::Nil, Value::Float),
+        ),
+    ];
+    Value::object("template.Alert", fields)
 }
 
-impl<'m> Data<'m> {
-    pub(super) fn new(message: &'m Message) -> Self {
-        let (acknowledged_by, acknowledge_comment) = match &message.reason {
-            Reason::Acknowledged { by, comment } => (by.as_str(), comment.as_str()),
-            _ => ("", ""),
-        };
-        Self {
-            receiver: &message.receiver,
-            status: message.status,
-            alerts: message.alerts.iter().map(DataAlert::new).collect(),
-            group_labels: &message.group_labels,
-            common_labels: &message.common_labels,
-            common_annotations: &message.common_annotations,
-            external_url: &message.external_url,
-            group_key: &message.group_key,
-            truncated_alerts: message.truncated_alerts,
-            severity: message.severity.as_str(),
-            escalation_step: message.escalation_step,
-            dedup_key: &message.dedup_key,
-            reason: reason(&message.reason),
-            acknowledged_by,
-            acknowledge_comment,
-            title: message.title(),
-            firing_count: message.firing_count(),
-            resolved_count: message.alerts.len() - message.firing_count(),
-            links: links(message),
-        }
+fn link(link: &Link) -> Value {
+    let fields = vec![
+        Field::new("Label", "label", Value::text(link.label)),
+        Field::new("URL", "url", Value::text(&*link.url)),
+    ];
+    Value::object("template.Link", fields)
+}
+
+fn kv(pairs: &BTreeMap<String, String>) -> Value {
+    Value::Kv(Arc::new(pairs.clone()))
+}
+
+/// The time that `since` counts to: the time at which the message became due, so that every attempt has one text. A
+/// message of an older outbox has no such time; the last change of its alerts stands in.
+pub(super) fn now_ms(message: &Message) -> i64 {
+    if message.created_at != 0 {
+        return message.created_at;
     }
-}
-
-impl<'m> DataAlert<'m> {
-    fn new(alert: &'m MessageAlert) -> Self {
-        let labels = alert.alert.labels.iter();
-        let ends_at = payload::time(alert.alert.ends_at);
-        Self {
-            status: alert.status,
-            labels: labels.map(|label| (label.name(), label.value())).collect(),
-            annotations: &alert.alert.annotations,
-            starts_at: payload::time(alert.alert.starts_at),
-            ends_at: (alert.status == Status::Resolved).then_some(ends_at),
-            generator_url: &alert.alert.generator_url,
-            fingerprint: format!("{:016x}", alert.fingerprint),
-            value: alert.alert.value,
-        }
-    }
+    let changes = message.alerts.iter().map(|alert| match alert.status {
+        Status::Firing => alert.alert.starts_at,
+        Status::Resolved => alert.alert.ends_at,
+    });
+    changes.max().unwrap_or_default()
 }
 
 fn reason(reason: &Reason) -> &'static str {

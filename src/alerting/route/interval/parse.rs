@@ -1,4 +1,4 @@
-//! Reads the ranges of a time interval.
+//! Parses the ranges of a time interval.
 
 use jiff::tz::TimeZone;
 
@@ -28,7 +28,7 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// The key, and what is wrong with it.
+/// The key, and the problem with its value.
 type Problem = (&'static str, String);
 
 pub(super) fn interval(spec: &IntervalSpec) -> Result<Interval, Problem> {
@@ -37,7 +37,7 @@ pub(super) fn interval(spec: &IntervalSpec) -> Result<Interval, Problem> {
         Some("Local") => TimeZone::system(),
         Some(name) => TimeZone::get(name).map_err(|_| {
             let problem =
-                format!("{name:?} is not a zone such as `Europe/Berlin` that this machine knows");
+                format!("{name:?} is not a time zone of this machine, such as `Europe/Berlin`");
             ("location", problem)
         })?,
     };
@@ -72,7 +72,7 @@ pub(super) fn interval(spec: &IntervalSpec) -> Result<Interval, Problem> {
     })
 }
 
-/// `a:b`, or `a` alone.
+/// Parses `a:b`, or `a` alone.
 fn range(text: &str, read: fn(&str) -> Result<i16, String>) -> Result<(i16, i16), String> {
     let text = text.to_ascii_lowercase();
     match text.split_once(':') {
@@ -93,8 +93,8 @@ fn times(range: &TimeRange) -> Result<(u16, u16), String> {
 }
 
 fn minute(text: &str) -> Result<u16, String> {
-    let wrong = || format!("{text:?} is not a time from `00:00` to `24:00`");
-    let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+    let invalid = || format!("{text:?} is not a time from `00:00` to `24:00`");
+    let (hour, minute) = text.split_once(':').ok_or_else(invalid)?;
     let two_digits = |text: &str| {
         let is_two = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
         is_two.then(|| text.parse::<u16>().ok()).flatten()
@@ -102,7 +102,7 @@ fn minute(text: &str) -> Result<u16, String> {
     match (two_digits(hour), two_digits(minute)) {
         (Some(24), Some(0)) => Ok(24 * 60),
         (Some(hour @ 0..=23), Some(minute @ 0..=59)) => Ok(hour * 60 + minute),
-        _ => Err(wrong()),
+        _ => Err(invalid()),
     }
 }
 
@@ -134,7 +134,7 @@ fn position(names: &[&str], text: &str) -> Option<i16> {
     i16::try_from(at).ok()
 }
 
-/// The order must be right in every month, the shortest one included.
+/// Checks that a range is not empty in any month, including the shortest.
 fn check_days(from: i16, to: i16) -> Result<(), String> {
     if from < 0 && to > 0 {
         return Err("the end must be negative where the start is".to_owned());

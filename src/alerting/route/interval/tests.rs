@@ -103,7 +103,7 @@ fn months_have_names_and_numbers_and_years_are_ranges() {
 }
 
 #[test]
-fn a_location_shifts_the_clock_and_its_summer() {
+fn a_location_applies_its_time_zone_and_daylight_saving_time() {
     let mut spec = times("09:00", "10:00");
     spec.location = Some("Europe/Berlin".to_owned());
     check(
@@ -114,7 +114,7 @@ fn a_location_shifts_the_clock_and_its_summer() {
 }
 
 #[test]
-fn every_list_must_hold() {
+fn a_time_must_be_in_every_list() {
     let mut spec = times("09:00", "17:00");
     spec.weekdays = vec!["monday".to_owned()];
     check(
@@ -125,7 +125,7 @@ fn every_list_must_hold() {
 }
 
 #[test]
-fn what_can_never_hold_is_refused_with_its_key() {
+fn an_interval_that_never_applies_is_rejected_with_its_key() {
     for (spec, key) in [
         (times("17:00", "09:00"), "times"),
         (times("9:00", "17:00"), "times"),

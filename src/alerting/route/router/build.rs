@@ -1,4 +1,4 @@
-//! Checks a configuration and lets every route inherit what its parent says.
+//! Validates a routing configuration, and resolves the settings that routes inherit.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CompiledReceiver, CompiledStep, Destination, Node, Router};
+use super::{CompiledReceiver, CompiledStep, Destination, RouteNode, Router};
 use crate::{
     alerting::route::{
         GroupBy, Receiver, Route, Routing, RoutingError, interval::Interval, matchers,
@@ -15,7 +15,7 @@ use crate::{
     query::{MatchOp, Matcher},
 };
 
-/// Alertmanager's defaults for the root.
+/// Alertmanager's defaults for the root route.
 const GROUP_WAIT: Duration = Duration::from_secs(30);
 const GROUP_INTERVAL: Duration = Duration::from_mins(5);
 const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
@@ -30,11 +30,7 @@ pub(super) fn router(routing: &Routing, channels: Channels) -> Result<Router, Ro
             .any(|other: &CompiledReceiver| other.name == compiled.name)
         {
             let place = format!("receiver {:?}", receiver.name);
-            return Err(RoutingError::new(
-                place,
-                "name",
-                "there is another with this name",
-            ));
+            return Err(RoutingError::new(place, "name", "the name is used twice"));
         }
         receivers.push(compiled);
     }
@@ -53,7 +49,7 @@ pub(super) fn router(routing: &Routing, channels: Channels) -> Result<Router, Ro
     Ok(router)
 }
 
-/// The addresses of a channel; none where there is no such channel.
+/// Returns the destinations of a channel; empty for an unknown channel.
 pub(super) fn destinations(channels: &Channels, channel: &str) -> Vec<Destination> {
     let count = channels
         .get(channel)
@@ -71,13 +67,15 @@ fn check_fallbacks(channels: &Channels) -> Result<(), RoutingError> {
     for (name, traits) in channels {
         let error =
             |problem: String| RoutingError::new(format!("channel {name:?}"), "fallback", problem);
-        let (mut seen, mut next) = (BTreeSet::from([name]), traits.fallback.as_ref());
+        let (mut visited, mut next) = (BTreeSet::from([name]), traits.fallback.as_ref());
         while let Some(fallback) = next {
             let Some(traits) = channels.get(fallback) else {
                 return Err(error(unknown("channel", fallback, channels.keys())));
             };
-            if !seen.insert(fallback) {
-                return Err(error(format!("{fallback:?} leads back to {name:?}")));
+            if !visited.insert(fallback) {
+                return Err(error(format!(
+                    "the fallbacks of {name:?} form a cycle at {fallback:?}"
+                )));
             }
             next = traits.fallback.as_ref();
         }
@@ -142,11 +140,7 @@ fn intervals(routing: &Routing) -> Result<BTreeMap<String, Vec<Interval>>, Routi
             .map(|spec| Interval::new(&named.name, spec))
             .collect::<Result<Vec<_>, _>>()?;
         if intervals.insert(named.name.clone(), compiled).is_some() {
-            return Err(RoutingError::new(
-                place,
-                "name",
-                "there is another with this name",
-            ));
+            return Err(RoutingError::new(place, "name", "the name is used twice"));
         }
     }
     Ok(intervals)
@@ -155,27 +149,33 @@ fn intervals(routing: &Routing) -> Result<BTreeMap<String, Vec<Interval>>, Routi
 fn check_root(root: &Route) -> Result<(), RoutingError> {
     let error = |key, problem: &str| Err(RoutingError::new("route", key, problem));
     if root.receiver.is_none() {
-        return error("receiver", "the root route must name one");
+        return error("receiver", "the root route must have a receiver");
     }
     if !root.matchers.is_empty() {
         return error(
             "matchers",
-            "the root route must have none: every alert enters there",
+            "the root route must have no matchers: every alert enters it",
         );
     }
     if root.continue_matching {
         return error("continue", "the root route has no sibling to continue with");
     }
     if !root.mute_time_intervals.is_empty() {
-        return error("mute_time_intervals", "the root route must have none");
+        return error(
+            "mute_time_intervals",
+            "the root route must have no time intervals",
+        );
     }
     if !root.active_time_intervals.is_empty() {
-        return error("active_time_intervals", "the root route must have none");
+        return error(
+            "active_time_intervals",
+            "the root route must have no time intervals",
+        );
     }
     Ok(())
 }
 
-/// Adds a route and those below it; returns where it stands.
+/// Adds a route and its child routes; returns the index of the route.
 fn add(
     router: &mut Router,
     route: &Route,
@@ -209,7 +209,7 @@ fn add(
     let texts: Vec<String> = matchers.iter().map(matchers::to_text).collect();
     let own_key = route.key.clone();
     let own_key = own_key.unwrap_or_else(|| format!("{{{}}}", texts.join(",")));
-    let node = Node {
+    let node = RouteNode {
         key: inherited.map_or(own_key.clone(), |parent| {
             format!("{}/{own_key}", parent.key)
         }),
@@ -266,21 +266,21 @@ fn group_labels(group_by: &GroupBy, place: &str) -> Result<Option<Vec<String>>, 
     };
     let error = |problem: String| Err(RoutingError::new(place, "group_by", problem));
     if labels.iter().any(|label| label == "...") {
-        return error("`...` stands for all labels and must stand alone".to_owned());
+        return error("`...` groups by all labels and must be the only entry".to_owned());
     }
-    let mut seen = BTreeSet::new();
+    let mut unique = BTreeSet::new();
     for label in labels {
         if label.is_empty() {
             return error("a label has no name".to_owned());
         }
-        if !seen.insert(label) {
-            return error(format!("label {label:?} stands there twice"));
+        if !unique.insert(label) {
+            return error(format!("label {label:?} is repeated"));
         }
     }
     Ok(Some(labels.clone()))
 }
 
-/// In Alertmanager's order, which the group key shows.
+/// Parses the matchers of a route and sorts them in Alertmanager's order, which is visible in group keys.
 fn sorted_matchers(route: &Route, place: &str) -> Result<Vec<Matcher>, RoutingError> {
     let mut matchers = Vec::new();
     for text in &route.matchers {
@@ -302,10 +302,10 @@ fn sorted_matchers(route: &Route, place: &str) -> Result<Vec<Matcher>, RoutingEr
     Ok(matchers)
 }
 
-fn unknown<S: AsRef<str>>(what: &str, name: &str, known: impl Iterator<Item = S>) -> String {
+fn unknown<S: AsRef<str>>(kind: &str, name: &str, known: impl Iterator<Item = S>) -> String {
     let known: Vec<String> = known.map(|name| format!("{:?}", name.as_ref())).collect();
     format!(
-        "there is no {what} {name:?}; there are: {}",
+        "there is no {kind} {name:?}; there are: {}",
         known.join(", ")
     )
 }

@@ -48,7 +48,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 #[test]
-fn an_alert_takes_the_deepest_routes_and_goes_on_where_one_continues() {
+fn an_alert_takes_the_deepest_matching_route_and_further_siblings_after_continue() {
     let router = Router::new(&parse(TREE), channels()).unwrap();
     let receivers = |pairs: &[(&str, &str)]| router.receivers_of(&labels(pairs)).join(" ");
     assert_eq!(receivers(&[("team", "ops")]), "default");
@@ -62,7 +62,7 @@ fn an_alert_takes_the_deepest_routes_and_goes_on_where_one_continues() {
 }
 
 #[test]
-fn a_route_inherits_what_it_does_not_say() {
+fn a_route_inherits_the_settings_that_it_does_not_set() {
     let router = Router::new(&parse(TREE), channels()).unwrap();
     let pager = router.node(2);
     assert_eq!(pager.key, r#"{}/{team="ml"}/{severity="critical"}"#);
@@ -73,14 +73,14 @@ fn a_route_inherits_what_it_does_not_say() {
     let web = router.node(3);
     assert_eq!(web.repeat_interval_ms, 3_600_000);
     assert_eq!(web.group_labels(&set), labels(&[("alertname", "slow")]));
-    // Neither times nor `continue` are handed down.
+    // Neither time intervals nor `continue` are inherited.
     assert!(router.is_muted(pager, 3_600_000));
     assert!(!router.is_muted(pager, 7 * 3_600_000));
     assert!(!router.is_muted(web, 3_600_000));
 }
 
 #[test]
-fn a_channel_has_as_many_destinations_as_addresses() {
+fn a_channel_has_a_destination_per_address() {
     let router = Router::new(&parse(TREE), channels()).unwrap();
     let names: Vec<String> = router
         .receiver("pager")
@@ -108,17 +108,17 @@ fn an_error_names_the_route_and_the_key() {
         (
             "severity=critical",
             "'severity=~\"(\"'",
-            "route.routes[0].routes[0]: matchers: the regular expression of label \"severity\" is wrong: error parsing regexp",
+            "route.routes[0].routes[0]: matchers: the regular expression of label \"severity\" is invalid: error parsing regexp",
         ),
         (
             "['...']",
             "['...', a]",
-            "route.routes[0].routes[0]: group_by: `...` stands for all labels and must stand alone",
+            "route.routes[0].routes[0]: group_by: `...` groups by all labels and must be the only entry",
         ),
         (
             "[alertname]",
             "[a, a]",
-            "route: group_by: label \"a\" stands there twice",
+            "route: group_by: label \"a\" is repeated",
         ),
         (
             "[nights]",
@@ -133,7 +133,7 @@ fn an_error_names_the_route_and_the_key() {
         (
             "  receiver: default",
             "  receiver: default\n  matchers: [a=b]",
-            "route: matchers: the root route must have none",
+            "route: matchers: the root route must have no matchers",
         ),
         (
             "[pager, hook]",
@@ -143,7 +143,7 @@ fn an_error_names_the_route_and_the_key() {
         (
             "name: web",
             "name: ml",
-            r#"receiver "ml": name: there is another with this name"#,
+            r#"receiver "ml": name: the name is used twice"#,
         ),
         (
             "'06:00'",
@@ -158,7 +158,7 @@ fn an_error_names_the_route_and_the_key() {
 }
 
 #[test]
-fn a_fallback_that_leads_back_is_refused() {
+fn a_cycle_of_fallbacks_is_rejected() {
     let channels = Channels::from([
         ("a".to_owned(), ChannelTraits::default().with_fallback("b")),
         ("b".to_owned(), ChannelTraits::default().with_fallback("a")),

@@ -1,21 +1,21 @@
-//! All silences of this process.
+//! Stores the silences of the process.
 
 use std::collections::BTreeMap;
 
 use super::{MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceRequest, SilenceState};
 use crate::{
-    alerting::route::{inhibit::are_met, parse_matchers},
+    alerting::route::{inhibit::matches_all, parse_matchers},
     query::{Labels, Matcher},
 };
 
-/// The silences, with their matchers compiled.
+/// All silences, with parsed matchers.
 #[derive(Clone, Debug, Default)]
-pub struct Silences {
+pub(crate) struct Silences {
     by_id: BTreeMap<String, (Silence, Vec<Matcher>)>,
 }
 
 impl Silences {
-    /// Takes back what [`Silences::list`] gave; one that cannot be read any more is left out.
+    /// Restores silences that [`Silences::list`] returned; a silence with invalid matchers is dropped.
     pub(crate) fn restore(silences: impl IntoIterator<Item = Silence>) -> Self {
         let by_id = silences
             .into_iter()
@@ -27,8 +27,9 @@ impl Silences {
         Self { by_id }
     }
 
-    /// Takes in a silence of another list, unless there is one with its id, or it cannot be read; returns whether it did.
-    pub(crate) fn adopt(&mut self, silence: Silence) -> bool {
+    /// Adds a silence from another list, unless its id exists or its matchers are invalid; returns whether it was
+    /// added.
+    pub(crate) fn insert_if_absent(&mut self, silence: Silence) -> bool {
         let Ok(matchers) = compile(&silence.matchers) else {
             return false;
         };
@@ -38,11 +39,12 @@ impl Silences {
         is_new
     }
 
-    /// Creates a silence, or changes one; returns its id, which is `new_id` unless an old one could be kept.
+    /// Creates or changes a silence; returns its id, which is `new_id` unless the existing silence was changed in
+    /// place.
     ///
     /// # Errors
-    /// When the request is not complete, names a silence that is not there, or there are too many.
-    pub fn set(
+    /// When the request is incomplete, names an unknown silence, or the number of silences has reached the limit.
+    pub(crate) fn set(
         &mut self,
         request: SilenceRequest,
         new_id: String,
@@ -63,7 +65,7 @@ impl Silences {
                 .by_id
                 .get(&id)
                 .ok_or_else(|| SilenceError::NotFound(id.clone()))?;
-            if can_become(old, &silence, now) {
+            if can_change_in_place(old, &silence, now) {
                 silence.id = id;
                 let id = silence.id.clone();
                 self.by_id.insert(id.clone(), (silence, matchers));
@@ -82,11 +84,11 @@ impl Silences {
         Ok(id)
     }
 
-    /// Ends a silence now.
+    /// Expires a silence now.
     ///
     /// # Errors
-    /// When there is none with this id, or it is over.
-    pub fn expire(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
+    /// When the id is unknown, or the silence has ended already.
+    pub(crate) fn expire(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
         let (silence, _) = self
             .by_id
             .get_mut(id)
@@ -101,15 +103,13 @@ impl Silences {
         Ok(())
     }
 
-    /// The silence with this id.
-    #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Silence> {
+    /// Returns the silence with this id.
+    pub(crate) fn get(&self, id: &str) -> Option<&Silence> {
         self.by_id.get(id).map(|(silence, _)| silence)
     }
 
-    /// All silences: the active first, then the pending, then the expired.
-    #[must_use]
-    pub fn list(&self, now: i64) -> Vec<Silence> {
+    /// Returns all silences: active, then pending, then expired.
+    pub(crate) fn list(&self, now: i64) -> Vec<Silence> {
         let mut silences: Vec<_> = self
             .by_id
             .values()
@@ -123,17 +123,16 @@ impl Silences {
         silences
     }
 
-    /// The silence that keeps this label set back at `now`.
-    #[must_use]
-    pub fn muting(&self, labels: &Labels, now: i64) -> Option<&str> {
+    /// Returns the id of the silence that suppresses this label set at `now`.
+    pub(crate) fn silenced_by(&self, labels: &Labels, now: i64) -> Option<&str> {
         let active = |silence: &Silence| silence.state_at(now) == SilenceState::Active;
         self.by_id
             .values()
-            .find(|(silence, matchers)| active(silence) && are_met(matchers, labels))
+            .find(|(silence, matchers)| active(silence) && matches_all(matchers, labels))
             .map(|(silence, _)| silence.id.as_str())
     }
 
-    /// The matchers of the silences that hold at `now`: for asking about many label sets.
+    /// Returns the matchers of the silences that are active at `now`, for checking many label sets.
     pub(crate) fn active_at(&self, now: i64) -> Vec<&[Matcher]> {
         let active = self.by_id.values();
         active
@@ -142,7 +141,7 @@ impl Silences {
             .collect()
     }
 
-    /// Forgets those that have been over for the retention; returns their ids.
+    /// Removes the silences that ended longer ago than the retention; returns their ids.
     pub(crate) fn collect_garbage(&mut self, now: i64) -> Vec<String> {
         let is_old = |silence: &Silence| now.saturating_sub(silence.ends_at) > RETENTION_MS;
         let old: Vec<String> = self
@@ -183,8 +182,8 @@ fn check(request: &SilenceRequest, now: i64) -> Result<Vec<Matcher>, SilenceErro
     Ok(matchers)
 }
 
-/// Alertmanager's rule for what may change in place.
-fn can_become(old: &Silence, new: &Silence, now: i64) -> bool {
+/// Applies Alertmanager's rule for changes in place.
+fn can_change_in_place(old: &Silence, new: &Silence, now: i64) -> bool {
     old.matchers == new.matchers
         && match old.state_at(now) {
             SilenceState::Active => new.starts_at == old.starts_at && new.ends_at >= now,

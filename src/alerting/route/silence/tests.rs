@@ -12,7 +12,7 @@ fn llama() -> Labels {
 }
 
 #[test]
-fn a_silence_is_pending_then_active_then_expired_and_forgotten_after_five_days() {
+fn a_silence_is_pending_then_active_then_expired_and_removed_after_five_days() {
     let mut silences = Silences::default();
     let request = SilenceRequest {
         starts_at: HOUR,
@@ -26,7 +26,11 @@ fn a_silence_is_pending_then_active_then_expired_and_forgotten_after_five_days()
         (2 * HOUR, SilenceState::Expired, false),
     ] {
         assert_eq!(silences.get("1").unwrap().state_at(now), state, "{now}");
-        assert_eq!(silences.muting(&llama(), now).is_some(), mutes, "{now}");
+        assert_eq!(
+            silences.silenced_by(&llama(), now).is_some(),
+            mutes,
+            "{now}"
+        );
     }
     assert!(silences.collect_garbage(2 * HOUR + RETENTION_MS).is_empty());
     assert_eq!(silences.collect_garbage(2 * HOUR + RETENTION_MS + 1), ["1"]);
@@ -56,7 +60,7 @@ fn only_the_end_of_an_active_silence_changes_in_place() {
         SilenceState::Expired
     );
     assert_eq!(silences.get("2").unwrap().starts_at, 30);
-    assert_eq!(silences.muting(&llama(), 40), None);
+    assert_eq!(silences.silenced_by(&llama(), 40), None);
 }
 
 #[test]
@@ -75,15 +79,19 @@ fn an_expired_silence_cannot_expire_again() {
 }
 
 #[test]
-fn what_is_not_complete_is_refused() {
+fn an_incomplete_request_is_rejected() {
     let mut silences = Silences::default();
     let mut set = |request| silences.set(request, "1".to_owned(), HOUR).unwrap_err();
-    let wrong = |matchers: &str| SilenceRequest::until(2 * HOUR, matchers).because("a", "b");
+    let with_matchers =
+        |matchers: &str| SilenceRequest::until(2 * HOUR, matchers).because("a", "b");
     assert!(matches!(
-        set(wrong("model_id=~\".*\"")),
+        set(with_matchers("model_id=~\".*\"")),
         SilenceError::MatchesEverything
     ));
-    assert!(matches!(set(wrong("model_id")), SilenceError::Matcher(_)));
+    assert!(matches!(
+        set(with_matchers("model_id")),
+        SilenceError::Matcher(_)
+    ));
     let anonymous = SilenceRequest::until(2 * HOUR, "a=b").because("", "why");
     assert!(matches!(set(anonymous), SilenceError::Empty("created_by")));
     let past = SilenceRequest::until(HOUR, "a=b").because("a", "b");

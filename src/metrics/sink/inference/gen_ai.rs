@@ -1,4 +1,4 @@
-//! The `GenAI` conventions' metrics of one inference.
+//! The `GenAI` conventions' metrics of an inference.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     observation::{InferenceEnd, Label, Labels, Outcome, TraceReference},
 };
 
-/// The conventions' metrics, on the configured side.
+/// The series of the conventions' metrics, on the configured side.
 pub(super) struct GenAiSeries<B: Backend> {
     duration: B::Histogram,
     input: OnceLock<B::Histogram>,
@@ -43,7 +43,7 @@ impl<B: Backend> GenAiSeries<B> {
         end: &InferenceEnd,
         seconds: f64,
     ) {
-        // What did not succeed is recorded beside its error type, by the sink.
+        // The sink records the duration of other outcomes by error type.
         if end.outcome == Outcome::Success {
             self.duration.record(seconds);
         }
@@ -57,13 +57,13 @@ impl<B: Backend> GenAiSeries<B> {
         }
     }
 
-    /// A chunk came `gap` seconds after the one before.
+    /// Records the time between two chunks, in seconds.
     pub(super) fn chunk(&self, origin: Origin<'_, B>, gap: f64) {
         let find = |origin| of_gen_ai(origin, &catalog::GEN_AI_CLIENT_PER_CHUNK);
         made(&self.each, origin, find).record(gap);
     }
 
-    /// The first token came after `first`.
+    /// Records the time to first token and the time per output token.
     pub(super) fn streamed(
         &self,
         origin: Origin<'_, B>,
@@ -85,7 +85,7 @@ impl<B: Backend> GenAiSeries<B> {
         }
     }
 
-    /// Keeps the trace beside what [`GenAiSeries::ended`] recorded.
+    /// Stores the trace of the inference as an exemplar of each recorded value.
     pub(super) fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
         if end.outcome == Outcome::Success {
             self.duration.exemplify(seconds, trace);
@@ -103,7 +103,7 @@ impl<B: Backend> GenAiSeries<B> {
     }
 }
 
-/// The histogram with the conventions' attributes.
+/// Returns the histogram with the conventions' attributes.
 fn of_gen_ai<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
     let labels = origin.labels();
     origin
@@ -111,7 +111,7 @@ fn of_gen_ai<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::H
         .histogram(metric, &gen_ai_labels(&labels, None))
 }
 
-/// The histogram of tokens of one type.
+/// Returns the histogram of a type of tokens.
 fn usage<B: Backend>(origin: Origin<'_, B>, token_type: &'static str) -> B::Histogram {
     let labels = origin.labels();
     let labels = gen_ai_labels(&labels, Some(token_type));
@@ -127,7 +127,7 @@ const fn duration_metric(side: Side) -> &'static Metric {
     }
 }
 
-/// The histogram for durations of what failed with the error type that is among `labels`.
+/// Returns the histogram of durations with the error type in `labels`.
 pub(in super::super) fn failed_duration<B: Backend>(
     backend: &B,
     labels: &Labels,
@@ -140,7 +140,8 @@ pub(in super::super) fn failed_duration<B: Backend>(
     )
 }
 
-/// The conventions' attributes; the required ones are always there. What the seed names stands in for what is missing.
+/// Returns the conventions' attributes. Required attributes always have a value; the model's labels replace missing
+/// attributes.
 fn gen_ai_labels<'a>(
     labels: &'a Labels,
     token_type: Option<&'static str>,

@@ -1,6 +1,6 @@
-//! The series of one inference: the seed's, and those of the `GenAI` conventions.
+//! Series of inferences: the prefixed metrics, and the metrics of the `GenAI` conventions.
 //!
-//! They are found once for each label set; then an inference is a handful of additions.
+//! The sink finds the series of a label set once; a later inference costs a few additions.
 
 mod gen_ai;
 mod model;
@@ -19,7 +19,7 @@ use crate::{
     observation::{InferenceEnd, Label, Labels, Outcome, TraceReference},
 };
 
-/// Metrics that a new label set makes series in; those that an overflow is counted for.
+/// The metrics in which a new label set creates series; the sink counts an overflow for each of them.
 pub(super) const METRICS: &[Metric] = &[
     catalog::INFERENCES,
     catalog::INFERENCE_DURATION,
@@ -30,7 +30,7 @@ pub(super) const METRICS: &[Metric] = &[
     catalog::TOKEN_SOURCE,
 ];
 
-/// Operations of the conventions that call no model: they have a duration, but are no inference.
+/// Operations of the conventions that call no model: they have a duration but count as no inference.
 const NOT_A_MODEL_CALL: [&str; 5] = [
     "execute_tool",
     "invoke_agent",
@@ -39,11 +39,11 @@ const NOT_A_MODEL_CALL: [&str; 5] = [
     "retrieval",
 ];
 
-/// Series of one label set.
+/// The series of a label set.
 pub(super) struct InferenceSeries<B: Backend> {
-    /// `None` where the operation calls no model.
+    /// `None` for an operation that calls no model.
     model: Option<ModelSeries<B>>,
-    /// `None` where the conventions' series are turned off.
+    /// `None` if the conventions' metrics are off.
     gen_ai: Option<GenAiSeries<B>>,
 }
 
@@ -51,7 +51,7 @@ impl<B: Backend> InferenceSeries<B> {
     pub(super) fn new(backend: &B, labels: &Labels, side: Option<Side>) -> Self {
         let is_model_call = !NOT_A_MODEL_CALL.contains(&labels.value(Label::Operation));
         Self {
-            model: is_model_call.then(|| ModelSeries::new(backend, &model::seed_labels(labels))),
+            model: is_model_call.then(|| ModelSeries::new(backend, &model::model_labels(labels))),
             gen_ai: side.map(|side| GenAiSeries::new(backend, labels, side)),
         }
     }
@@ -70,7 +70,7 @@ impl<B: Backend> InferenceSeries<B> {
         }
     }
 
-    /// A chunk came `gap` seconds after the one before.
+    /// Records the time between two chunks, in seconds.
     pub(super) fn chunk(&self, origin: Origin<'_, B>, gap: f64) {
         if let (Some(gen_ai), Some(Side::Client)) = (&self.gen_ai, origin.side()) {
             gen_ai.chunk(origin, gap);
@@ -86,20 +86,20 @@ impl<B: Backend> InferenceSeries<B> {
         if let (Some(gen_ai), Some(side)) = (&self.gen_ai, origin.side()) {
             gen_ai.ended(origin, side, end, seconds);
         }
-        if end.tokens.cached.is_some()
+        if end.tokens.has_details()
             || end.queue_duration.is_some()
             || end.time_to_first_token.is_some()
             || end.trace.is_some()
         {
-            self.ended_with_more(origin, end, seconds);
+            self.ended_with_details(origin, end, seconds);
         }
     }
 
-    /// What most inferences do not say.
+    /// Records the values that few inferences have.
     #[inline(never)]
-    fn ended_with_more(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
+    fn ended_with_details(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
         if let Some(model) = &self.model {
-            model.ended_with_more(origin, end);
+            model.ended_with_details(origin, end);
         }
         if let (Some(gen_ai), Some(side), Some(first)) =
             (&self.gen_ai, origin.side(), end.time_to_first_token)
@@ -122,7 +122,7 @@ impl<B: Backend> InferenceSeries<B> {
     }
 }
 
-/// A count as a number. The processor converts signed ones; unsigned ones take half a dozen instructions.
+/// Converts a count. The processor converts signed integers; unsigned integers take half a dozen instructions.
 #[inline]
 fn as_f64(count: u64) -> f64 {
     match i64::try_from(count) {
@@ -131,7 +131,7 @@ fn as_f64(count: u64) -> f64 {
     }
 }
 
-/// Keeps the trace beside a duration that was recorded, if it was.
+/// Stores the trace of a recorded duration as an exemplar.
 fn exemplify<D: Distribution>(
     recorded: &OnceLock<D>,
     duration: Option<Duration>,
@@ -142,7 +142,7 @@ fn exemplify<D: Distribution>(
     }
 }
 
-/// `error.type` of a failure that named none: `_OTHER`, as the conventions say.
+/// Returns the `error.type` of a failure without an error type: `_OTHER`, as in the conventions.
 pub(super) const fn error_type(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Timeout => "timeout",
@@ -151,7 +151,7 @@ pub(super) const fn error_type(outcome: Outcome) -> &'static str {
     }
 }
 
-/// These labels and one more.
+/// Returns `labels` and the label `more`.
 fn with<'a>(labels: Pairs<'a>, more: (&'a str, &'a str)) -> Vec<(&'a str, &'a str)> {
     labels.iter().copied().chain([more]).collect()
 }

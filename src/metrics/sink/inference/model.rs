@@ -1,4 +1,4 @@
-//! The seed's metrics of one inference, and ours beside them.
+//! The prefixed metrics of an inference.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::{
     metrics::catalog::{self, Metric},
-    observation::{InferenceEnd, Label, Labels, Outcome, TokenSource, TraceReference},
+    observation::{InferenceEnd, Label, Labels, Outcome, TokenDetail, TokenSource, TraceReference},
 };
 
-/// The seed's metrics and ours beside them.
+/// The series of the prefixed metrics.
 pub(super) struct ModelSeries<B: Backend> {
     pub(super) active: B::Gauge,
-    /// By the number of the outcome; `other` is made when first needed.
+    /// Inferences by the number of the outcome; the counter of `other` is created on first use.
     ended: [B::Counter; 4],
     ended_otherwise: OnceLock<B::Counter>,
     duration: B::Histogram,
     tokens: B::Counter,
     prompt_tokens: B::Counter,
     tokens_per_second: B::Histogram,
-    cached_tokens: OnceLock<B::Counter>,
+    details: [OnceLock<B::Counter>; TokenDetail::ALL.len()],
     sources: [OnceLock<B::Counter>; TokenSource::ALL.len()],
     first_token: OnceLock<B::Histogram>,
     per_token: OnceLock<B::Histogram>,
@@ -53,7 +53,7 @@ impl<B: Backend> ModelSeries<B> {
             tokens: backend.counter(&catalog::TOKENS_GENERATED, labels),
             prompt_tokens: backend.counter(&catalog::PROMPT_TOKENS, labels),
             tokens_per_second: backend.histogram(&catalog::TOKENS_PER_SECOND, labels),
-            cached_tokens: OnceLock::new(),
+            details: [const { OnceLock::new() }; TokenDetail::ALL.len()],
             sources: [const { OnceLock::new() }; TokenSource::ALL.len()],
             first_token: OnceLock::new(),
             per_token: OnceLock::new(),
@@ -65,12 +65,12 @@ impl<B: Backend> ModelSeries<B> {
     pub(super) fn ended(&self, origin: Origin<'_, B>, end: &InferenceEnd, seconds: f64) {
         let [succeeded, ..] = &self.ended;
         let ended = match self.ended.get(end.outcome as usize) {
-            // Nearly all are this one.
+            // The common case.
             _ if end.outcome == Outcome::Success => succeeded,
             Some(counter) => counter,
             None => made(&self.ended_otherwise, origin, |origin| {
                 let status = ("status", Outcome::Other.as_str());
-                of_seed_with(origin, &catalog::INFERENCES, status)
+                model_counter(origin, &catalog::INFERENCES, status)
             }),
         };
         ended.add(1);
@@ -81,30 +81,34 @@ impl<B: Backend> ModelSeries<B> {
         if let Some(tokens) = end.tokens.output {
             self.tokens.add(tokens);
             let speed = as_f64(tokens) / seconds;
-            // Positive and finite: there were tokens, and they took time. Asked of its bits, that is one question.
+            // Positive and finite, so there were tokens and a duration. The comparison of the bits is a single branch.
             if (1..f64::INFINITY.to_bits()).contains(&speed.to_bits()) {
                 self.tokens_per_second.record(speed);
             }
             let source = end.tokens.source;
             let find = move |origin| {
-                of_seed_with(origin, &catalog::TOKEN_SOURCE, ("source", source.as_str()))
+                model_counter(origin, &catalog::TOKEN_SOURCE, ("source", source.as_str()))
             };
             made(&self.sources[source as usize], origin, find).add(1);
         }
     }
 
-    /// What most inferences do not say.
-    pub(super) fn ended_with_more(&self, origin: Origin<'_, B>, end: &InferenceEnd) {
-        if let Some(tokens) = end.tokens.cached {
-            let find = |origin: Origin<'_, B>| {
-                let labels = origin.labels();
-                let labels = seed_labels(&labels);
-                origin.backend().counter(&catalog::CACHED_TOKENS, &labels)
-            };
-            made(&self.cached_tokens, origin, find).add(tokens);
+    /// Records the values that few inferences have.
+    pub(super) fn ended_with_details(&self, origin: Origin<'_, B>, end: &InferenceEnd) {
+        for (detail, counter) in TokenDetail::ALL.into_iter().zip(&self.details) {
+            if let Some(tokens) = end.tokens.detail(detail) {
+                let find = |origin: Origin<'_, B>| {
+                    let labels = origin.labels();
+                    let labels = model_labels(&labels);
+                    origin
+                        .backend()
+                        .counter(catalog::token_detail(detail), &labels)
+                };
+                made(counter, origin, find).add(tokens);
+            }
         }
         if let Some(waited) = end.queue_duration {
-            let find = |origin| of_seed(origin, &catalog::QUEUE_DURATION);
+            let find = |origin| model_histogram(origin, &catalog::QUEUE_DURATION);
             made(&self.queue, origin, find).record(waited.as_secs_f64());
         }
         if let Some(first) = end.time_to_first_token {
@@ -112,17 +116,17 @@ impl<B: Backend> ModelSeries<B> {
         }
     }
 
-    /// The first token came after `first`.
+    /// Records the time to first token and the time per output token.
     fn streamed(&self, origin: Origin<'_, B>, end: &InferenceEnd, first: Duration) {
-        let find = |origin| of_seed(origin, &catalog::TIME_TO_FIRST_TOKEN);
+        let find = |origin| model_histogram(origin, &catalog::TIME_TO_FIRST_TOKEN);
         made(&self.first_token, origin, find).record(first.as_secs_f64());
         if let Some(each) = end.time_per_output_token() {
-            let find = |origin| of_seed(origin, &catalog::TIME_PER_OUTPUT_TOKEN);
+            let find = |origin| model_histogram(origin, &catalog::TIME_PER_OUTPUT_TOKEN);
             made(&self.per_token, origin, find).record(each.as_secs_f64());
         }
     }
 
-    /// Keeps the trace beside what [`ModelSeries::ended`] recorded.
+    /// Stores the trace of the inference as an exemplar of each recorded value.
     pub(super) fn exemplify(&self, end: &InferenceEnd, seconds: f64, trace: &TraceReference) {
         let ended = match self.ended.get(end.outcome as usize) {
             Some(counter) => Some(counter),
@@ -146,8 +150,8 @@ impl<B: Backend> ModelSeries<B> {
     }
 }
 
-/// The counter with the seed's labels and one more.
-fn of_seed_with<B: Backend>(
+/// Returns the counter with the model's labels and the label `more`.
+fn model_counter<B: Backend>(
     origin: Origin<'_, B>,
     metric: &'static Metric,
     more: (&str, &str),
@@ -155,17 +159,17 @@ fn of_seed_with<B: Backend>(
     let labels = origin.labels();
     origin
         .backend()
-        .counter(metric, &with(&seed_labels(&labels), more))
+        .counter(metric, &with(&model_labels(&labels), more))
 }
 
-/// The histogram with the seed's labels.
-fn of_seed<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
+/// Returns the histogram with the model's labels.
+fn model_histogram<B: Backend>(origin: Origin<'_, B>, metric: &'static Metric) -> B::Histogram {
     let labels = origin.labels();
-    origin.backend().histogram(metric, &seed_labels(&labels))
+    origin.backend().histogram(metric, &model_labels(&labels))
 }
 
-/// The seed's three labels; what the conventions name stands in for what is missing.
-pub(super) fn seed_labels(labels: &Labels) -> [(&str, &str); 3] {
+/// Returns the model's three labels; the conventions' attributes replace missing labels.
+pub(super) fn model_labels(labels: &Labels) -> [(&str, &str); 3] {
     let first = |wanted: &[Label]| {
         wanted
             .iter()

@@ -1,5 +1,6 @@
-//! The gate in a stack, and what came out of it.
+//! Tests of the gate in a subscriber, by the spans that come out of it.
 
+mod orphans;
 mod parents;
 
 use std::sync::{Arc, Mutex};
@@ -39,7 +40,7 @@ impl SpanProcessor for Ended {
 }
 
 impl Ended {
-    /// By name.
+    /// Removes and returns the sampled spans, by name.
     fn taken(&self) -> Vec<SpanData> {
         let mut spans = std::mem::take(&mut *self.0.lock().unwrap());
         spans.retain(|span| span.span_context.is_sampled());
@@ -48,7 +49,7 @@ impl Ended {
     }
 }
 
-/// The spans that end in `work` behind a gate that reads and writes these headers, as they ended.
+/// The spans of `work` in the order of their end, behind a gate with these header formats.
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(in crate::traces) fn ended(
     config: &SamplingConfig,
@@ -74,14 +75,14 @@ fn gate(config: &SamplingConfig) -> (Gate<tracing_subscriber::Registry>, Ended, 
     let gate = Gate::new(
         provider.tracer("test"),
         Arc::clone(&sampler),
-        Arc::new(Sampled::new()),
+        Arc::new(SpanTable::new()),
         Clock::system(),
     );
     let formats = [Propagator::TraceContext, Propagator::Baggage];
     (gate.with_propagators(&formats), ended, sampler)
 }
 
-/// The spans that end in `work`, where this share of traces is kept, by name.
+/// The sampled spans of `work` at a sampling ratio, by name.
 fn spans(ratio: f64, work: impl FnOnce()) -> Vec<SpanData> {
     let config = SamplingConfig {
         ratio,
@@ -105,7 +106,7 @@ fn remote(is_sampled: bool) -> OtelContext {
     OtelContext::new().with_remote_span_context(context)
 }
 
-fn told(span: &TracingSpan) -> SpanContext {
+fn context_for_headers(span: &TracingSpan) -> SpanContext {
     span.with_subscriber(|(id, dispatch)| context_of(dispatch, id))
         .flatten()
         .unwrap()
@@ -140,7 +141,7 @@ fn a_kept_trace_comes_out_whole_and_another_not_at_all() {
 #[test]
 fn a_remote_parent_s_flag_counts_however_it_comes() {
     for is_sampled in [true, false] {
-        // The draw would say the opposite.
+        // The draw alone would decide the opposite.
         let ratio = if is_sampled { 0.0 } else { 1.0 };
         let attached = spans(ratio, || {
             let _attached = remote(is_sampled).attach();
@@ -164,7 +165,7 @@ fn a_remote_parent_s_flag_counts_however_it_comes() {
 }
 
 #[test]
-fn an_edge_without_a_parent_goes_by_the_draw() {
+fn a_boundary_span_without_a_parent_is_decided_by_the_draw() {
     let work = || {
         let root = info_span!("a", otel.kind = "server", late = Empty);
         root.record("late", 1);
@@ -172,7 +173,7 @@ fn an_edge_without_a_parent_goes_by_the_draw() {
     };
     assert_eq!(names(&spans(1.0, work)), ["a", "b"]);
     assert!(spans(0.0, work).is_empty());
-    // Asked for its context before anybody has entered it.
+    // Queried for its context before the first enter.
     assert!(
         spans(0.0, || drop(
             info_span!("a", otel.kind = "server").context()
@@ -182,7 +183,7 @@ fn an_edge_without_a_parent_goes_by_the_draw() {
 }
 
 #[test]
-fn an_unsampled_trace_has_one_id_and_says_so_to_foreign_code_too() {
+fn an_unsampled_trace_has_one_id_in_queries_of_other_crates_too() {
     let found = spans(0.0, || {
         let root = info_span!("a");
         let _entered = root.enter();
@@ -190,27 +191,27 @@ fn an_unsampled_trace_has_one_id_and_says_so_to_foreign_code_too() {
         let _inner = inner.enter();
         let client = info_span!("c", otel.kind = "client");
         let explicit = info_span!(parent: &inner, "d", otel.kind = "client");
-        let own = told(&root);
+        let own = context_for_headers(&root);
         assert!(own.is_valid() && !own.is_sampled());
-        assert_eq!(told(&inner), own);
+        assert_eq!(context_for_headers(&inner), own);
         for edge in [client, explicit] {
             let foreign = edge.context().span().span_context().clone();
             assert_eq!(
                 (foreign.trace_id(), foreign.is_sampled()),
                 (own.trace_id(), false)
             );
-            assert_eq!(told(&edge).trace_id(), own.trace_id());
+            assert_eq!(context_for_headers(&edge).trace_id(), own.trace_id());
         }
     });
     assert!(found.is_empty());
 }
 
 #[test]
-fn foreign_code_that_asks_about_any_unsampled_span_is_told_so() {
+fn queries_about_any_unsampled_span_are_answered_with_its_trace() {
     let asked = |span: &TracingSpan| span.context().span().span_context().clone();
     let found = spans(0.0, || {
         let root = info_span!("a");
-        // Before it is entered, as by a client that sends it on.
+        // Before the enter, as by a client that propagates it.
         let first = asked(&root);
         assert!(first.is_valid() && !first.is_sampled());
         root.in_scope(|| {
@@ -227,21 +228,21 @@ fn foreign_code_that_asks_about_any_unsampled_span_is_told_so() {
                 assert_eq!(own.trace_id(), first.trace_id());
                 drop(info_span!("c"));
             });
-            // Entered before it was asked about, and entered again.
+            // Entered before the query, and entered again.
             let late = info_span!("d");
             late.in_scope(|| {
                 let own = asked(&TracingSpan::current());
                 assert_eq!(own.trace_id(), first.trace_id());
             });
             late.in_scope(|| drop(info_span!("e")));
-            assert_eq!(told(&late).trace_id(), first.trace_id());
+            assert_eq!(context_for_headers(&late).trace_id(), first.trace_id());
         });
     });
     assert!(found.is_empty());
 }
 
 #[test]
-fn a_parent_that_is_set_counts_at_any_callsite_and_costs_the_first_span_its_fields_at_most() {
+fn a_parent_that_is_set_counts_on_root_spans_of_any_callsite() {
     let serve = || info_span!("a", path = "/");
     for is_sampled in [true, false] {
         let ratio = if is_sampled { 0.0 } else { 1.0 };
@@ -250,7 +251,7 @@ fn a_parent_that_is_set_counts_at_any_callsite_and_costs_the_first_span_its_fiel
                 let root = serve();
                 root.set_parent(remote(is_sampled)).unwrap();
                 root.in_scope(|| {
-                    assert_eq!(told(&root).is_sampled(), is_sampled);
+                    assert_eq!(context_for_headers(&root).is_sampled(), is_sampled);
                     drop(info_span!("b"));
                 });
             }
@@ -271,25 +272,28 @@ fn a_parent_that_is_set_counts_at_any_callsite_and_costs_the_first_span_its_fiel
             let mut keys = span.attributes.iter().map(|pair| pair.key.as_str());
             keys.any(|key| key == "path")
         });
-        assert_eq!(with_path.count(), usize::from(is_sampled));
+        assert_eq!(with_path.count(), if is_sampled { 2 } else { 0 });
     }
 }
 
 #[test]
-fn what_came_in_unsampled_goes_on_with_its_own_id() {
+fn an_unsampled_remote_trace_keeps_its_id() {
     let found = spans(1.0, || {
         let attached = remote(false).attach();
         let root = info_span!("a");
         drop(attached);
         let _entered = root.enter();
-        assert_eq!(told(&info_span!("b")).trace_id(), TraceId::from(7_u128));
+        assert_eq!(
+            context_for_headers(&info_span!("b")).trace_id(),
+            TraceId::from(7_u128)
+        );
     });
     assert!(found.is_empty());
 }
 
 #[test]
 fn an_unsampled_trace_inside_a_sampled_span_takes_its_place() {
-    // One root is sampled by its parent, the other drawn.
+    // The parent of the first root is sampled; the second root is not drawn.
     let found = spans(0.0, || {
         let attached = remote(true).attach();
         let sampled = info_span!("a");
@@ -299,7 +303,7 @@ fn an_unsampled_trace_inside_a_sampled_span_takes_its_place() {
         {
             let _inner = unsampled.enter();
             let current = OtelContext::map_current(|c| c.span().span_context().clone());
-            assert_eq!(current, told(&unsampled).clone());
+            assert_eq!(current, context_for_headers(&unsampled).clone());
             drop(info_span!("c"));
         }
         drop(info_span!("d"));
@@ -335,7 +339,7 @@ fn nothing_is_left_behind() {
     let gate = Gate::new(
         provider.tracer("test"),
         sampler,
-        Arc::new(Sampled::new()),
+        Arc::new(SpanTable::new()),
         Clock::system(),
     );
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
@@ -348,7 +352,7 @@ fn nothing_is_left_behind() {
             let asked = info_span!("t");
             asked.context();
             asked.in_scope(|| TracingSpan::current().context());
-            // Turns out unsampled.
+            // Becomes unsampled at its enter.
             let set = info_span!("u");
             set.set_parent(remote(false)).unwrap();
             set.in_scope(tree);
@@ -357,6 +361,5 @@ fn nothing_is_left_behind() {
     let gate = dispatch
         .downcast_ref::<Gate<tracing_subscriber::Registry>>()
         .unwrap();
-    let sets = [&gate.undecided, &gate.refused, &gate.edges];
-    assert!(sets.iter().all(|set| set.is_empty()) && gate.sampled.is_empty());
+    assert!(gate.spans.is_empty() && !gate.spans.has_deferred());
 }

@@ -1,4 +1,4 @@
-//! Parents that are set, come in, or are around: whose trace a span is of, and whether it is kept.
+//! Tests of parents that are set, remote, or current: the trace of a span, and whether it is sampled.
 
 #[cfg(any(feature = "http", feature = "grpc"))]
 use opentelemetry::baggage::BaggageExt as _;
@@ -12,13 +12,13 @@ fn sampled_by(
     work: impl FnOnce(&HeadSampler, &dyn Fn(&TracingSpan) -> Option<SpanContext>),
 ) -> Vec<SpanData> {
     let (gate, ended, sampler) = gate(config);
-    let recorded = Arc::clone(&gate.sampled);
+    let table = Arc::clone(&gate.spans);
     let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     let in_log = |span: &TracingSpan| {
         let of = |id: &Id, dispatch: &Dispatch| {
             let registry = dispatch.downcast_ref::<tracing_subscriber::Registry>()?;
-            ids_of(&registry.span(id)?, &recorded, &sampler)
+            ids_of(&registry.span(id)?, &table, &sampler)
         };
         span.with_subscriber(|(id, dispatch)| of(id, dispatch))?
     };
@@ -33,11 +33,11 @@ fn ratio(ratio: f64) -> SamplingConfig {
     }
 }
 
-/// Makes a span's parent what no header said anything about.
+/// Sets the parent of a request without trace headers.
 type SetsNone = fn(&TracingSpan);
 
 #[test]
-fn a_parent_of_nothing_changes_nothing_of_the_draw() {
+fn an_empty_parent_does_not_change_the_draw() {
     let by_hand: SetsNone = |span| span.set_parent(OtelContext::new()).unwrap();
     let by_headers: SetsNone = |span| {
         let headers = http::HeaderMap::new();
@@ -71,7 +71,7 @@ fn a_parent_of_nothing_changes_nothing_of_the_draw() {
 
 #[cfg(any(feature = "http", feature = "grpc"))]
 #[test]
-fn baggage_alone_leaves_a_request_where_it_is() {
+fn baggage_alone_does_not_change_the_parent_of_a_request() {
     let request = || {
         let span = info_span!("request", otel.kind = "server");
         let mut headers = http::HeaderMap::new();
@@ -87,7 +87,10 @@ fn baggage_alone_leaves_a_request_where_it_is() {
             span.in_scope(|| {
                 let tenant = OtelContext::map_current(|c| c.baggage().get("tenant").cloned());
                 assert_eq!(tenant.unwrap().as_str(), "a");
-                assert_eq!(told(&span).trace_id(), told(&outer).trace_id());
+                assert_eq!(
+                    context_for_headers(&span).trace_id(),
+                    context_for_headers(&outer).trace_id()
+                );
             });
         });
         assert_eq!(found.len(), if share == 0.0 { 0 } else { 2 });
@@ -144,7 +147,7 @@ fn an_unsampled_parent_that_is_set_inside_a_sampled_span_ends_what_is_kept() {
 }
 
 #[test]
-fn what_came_in_unsampled_has_one_id_for_everybody_whatever_is_around_it() {
+fn an_unsampled_remote_trace_has_one_id_whatever_span_is_current() {
     let seven = TraceId::from(7_u128);
     for share in [0.0, 1.0] {
         sampled_by(&ratio(share), |_, in_log| {
@@ -155,30 +158,32 @@ fn what_came_in_unsampled_has_one_id_for_everybody_whatever_is_around_it() {
                 let inner = info_span!("b");
                 for span in [&edge, &inner] {
                     let asked = span.context().span().span_context().clone();
-                    let all = [told(span), asked, in_log(span).unwrap()];
+                    let all = [context_for_headers(span), asked, in_log(span).unwrap()];
                     assert!(
                         all.iter()
                             .all(|own| own.trace_id() == seven && !own.is_sampled())
                     );
                 }
             });
-            // A worker that serves one message after the other.
+            // A worker that handles one message after the other.
             let worker = info_span!("worker");
             let _worker = worker.enter();
             {
                 let _message = remote(false).attach();
                 let message = info_span!("message");
-                message.in_scope(|| assert_eq!(told(&info_span!("step")).trace_id(), seven));
-                assert_eq!(told(&message).trace_id(), seven);
+                message.in_scope(|| {
+                    assert_eq!(context_for_headers(&info_span!("step")).trace_id(), seven);
+                });
+                assert_eq!(context_for_headers(&message).trace_id(), seven);
             }
-            assert_ne!(told(&worker).trace_id(), seven);
+            assert_ne!(context_for_headers(&worker).trace_id(), seven);
             assert_ne!(in_log(&worker).unwrap().trace_id(), seven);
         });
     }
 }
 
 #[test]
-fn a_parent_that_is_not_respected_goes_on_as_not_kept() {
+fn a_remote_parent_that_is_not_respected_is_passed_on_as_unsampled() {
     let config = SamplingConfig {
         respects_parent: false,
         ..ratio(0.0)
@@ -186,7 +191,7 @@ fn a_parent_that_is_not_respected_goes_on_as_not_kept() {
     sampled_by(&config, |_, _| {
         let _attached = remote(true).attach();
         for span in [info_span!("a"), info_span!("b", otel.kind = "server")] {
-            let own = told(&span);
+            let own = context_for_headers(&span);
             assert_eq!(
                 (own.trace_id(), own.is_sampled()),
                 (TraceId::from(7_u128), false)
@@ -196,7 +201,7 @@ fn a_parent_that_is_not_respected_goes_on_as_not_kept() {
 }
 
 #[test]
-fn ids_of_what_is_not_kept_are_outside_the_share_that_others_keep() {
+fn ids_of_unsampled_traces_are_outside_the_ratio_of_other_services() {
     sampled_by(&ratio(0.1), |sampler, _| {
         let judge = SamplingConfig {
             respects_parent: false,
@@ -206,7 +211,7 @@ fn ids_of_what_is_not_kept_are_outside_the_share_that_others_keep() {
         let mut unsampled = 0;
         for _ in 0..500 {
             for span in [info_span!("a", otel.kind = "server"), info_span!("b")] {
-                let own = told(&span);
+                let own = context_for_headers(&span);
                 let id = u128::from_be_bytes(own.trace_id().to_bytes());
                 assert_eq!(judge.continues(id, None), own.is_sampled());
                 unsampled += usize::from(!own.is_sampled());
@@ -219,7 +224,7 @@ fn ids_of_what_is_not_kept_are_outside_the_share_that_others_keep() {
 }
 
 #[test]
-fn traces_of_others_do_not_use_up_those_per_second() {
+fn remote_traces_do_not_count_against_the_rate_limit() {
     let config = SamplingConfig {
         traces_per_second: Some(5.0),
         ..ratio(1.0)
@@ -242,7 +247,7 @@ fn traces_of_others_do_not_use_up_those_per_second() {
 }
 
 #[test]
-fn a_span_that_was_asked_for_its_context_used_up_its_place_per_second() {
+fn a_span_that_was_queried_counts_against_the_rate_limit() {
     let config = SamplingConfig {
         traces_per_second: Some(5.0),
         ..ratio(1.0)
@@ -251,14 +256,14 @@ fn a_span_that_was_asked_for_its_context_used_up_its_place_per_second() {
         for _ in 0..50 {
             let span = info_span!("ours", otel.kind = "server");
             let asked = span.context().span().span_context().clone();
-            span.in_scope(|| assert_eq!(told(&span), asked));
+            span.in_scope(|| assert_eq!(context_for_headers(&span), asked));
         }
     });
     assert_eq!(found.len(), 5);
 }
 
 #[test]
-fn a_panic_that_drops_the_owner_of_a_span_is_told_before_the_span_ends() {
+fn a_panic_that_drops_the_owner_of_a_span_is_recorded_before_the_span_ends() {
     struct Owner(TracingSpan);
     impl Drop for Owner {
         fn drop(&mut self) {
@@ -276,7 +281,7 @@ fn a_panic_that_drops_the_owner_of_a_span_is_told_before_the_span_ends() {
 }
 
 #[test]
-fn a_span_that_is_entered_elsewhere_may_have_attributes_set_here() {
+fn a_span_that_is_entered_on_another_thread_may_get_attributes() {
     for share in [0.0, 1.0] {
         spans(share, || {
             let dispatch = tracing::dispatcher::get_default(Clone::clone);
@@ -301,11 +306,11 @@ fn a_span_that_is_entered_elsewhere_may_have_attributes_set_here() {
 }
 
 #[test]
-fn a_question_may_be_asked_while_a_span_is_read() {
+fn a_query_may_come_while_the_extensions_of_a_span_are_read() {
     spans(0.0, || {
         let root = info_span!("a");
         root.in_scope(|| {
-            told(&root);
+            context_for_headers(&root);
             let inner = info_span!("b");
             inner.with_subscriber(|(id, dispatch)| {
                 let registry = dispatch
@@ -317,7 +322,7 @@ fn a_question_may_be_asked_while_a_span_is_read() {
                 let own = context.span().span_context().clone();
                 assert_eq!(
                     (own.trace_id(), own.is_sampled()),
-                    (told(&root).trace_id(), false)
+                    (context_for_headers(&root).trace_id(), false)
                 );
             });
         });
@@ -325,7 +330,7 @@ fn a_question_may_be_asked_while_a_span_is_read() {
 }
 
 #[test]
-fn entered_twice_an_unsampled_span_holds_its_place_until_both_are_over() {
+fn an_unsampled_span_that_is_entered_twice_stays_current_until_both_exits() {
     let found = spans(0.0, || {
         let attached = remote(true).attach();
         let sampled = info_span!("a");

@@ -1,4 +1,4 @@
-//! Headers in every format, read and written.
+//! Tests of reading and writing headers in every format.
 
 #[cfg(any(feature = "http", feature = "grpc"))]
 mod traced;
@@ -16,7 +16,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// What is read: trace, span, sampled.
+/// The content of the headers: trace, span, sampled.
 fn read(pairs: &[(&'static str, &str)], propagator: Propagator) -> Option<(String, String, bool)> {
     let remote = extract(&headers(pairs), &[propagator]);
     let context = remote.0.span().span_context().clone();
@@ -39,7 +39,7 @@ fn traceparent_is_read_by_the_letter_of_the_recommendation() {
     let of = |value: &str| read(&[("traceparent", value)], Propagator::TraceContext);
     assert_eq!(of(&format!("00-{TRACE}-{SPAN}-01")), known(true));
     assert_eq!(of(&format!("00-{TRACE}-{SPAN}-02")), known(false));
-    // A later version may say more.
+    // A later version may have more fields.
     assert_eq!(of(&format!("cc-{TRACE}-{SPAN}-01-more")), known(true));
     for bad in [
         format!("00-{TRACE}-{SPAN}-01-more"),
@@ -92,7 +92,7 @@ fn b3_and_jaeger_are_read() {
 }
 
 #[test]
-fn what_is_written_is_read_again_in_every_format() {
+fn written_headers_are_read_again_in_every_format() {
     let own = remote(0xabc << 64 | 0xdef, 0x123, true, TraceState::default()).unwrap();
     for propagator in [
         Propagator::TraceContext,
@@ -111,12 +111,12 @@ fn what_is_written_is_read_again_in_every_format() {
 }
 
 #[test]
-fn what_b3_leaves_open_is_sent_on_as_it_came() {
+fn b3_headers_without_ids_or_decision_are_passed_on_unchanged() {
     let ids = format!("{TRACE}-{SPAN}");
     for value in ["0", "1", "d", &ids] {
         let _attached = extract(&headers(&[("b3", value)]), &[Propagator::B3]).attach();
         let mut sent = HeaderMap::new();
-        // Of the request that is sent on.
+        // Headers of the forwarded request.
         sent.insert("x-b3-parentspanid", SPAN.parse().unwrap());
         sent.insert("x-b3-sampled", "1".parse().unwrap());
         inject(&Span::none(), &mut sent, &Propagator::ALL);
@@ -199,7 +199,7 @@ fn baggage_of(pairs: &[(&'static str, &str)], propagator: Propagator) -> Remote 
 fn baggage_of_more_members_than_go_on_is_dropped_whole() {
     let members = |count: usize| {
         let members: Vec<String> = (0..count).map(|n| format!("n{n}={n}")).collect();
-        // Members of blanks are none.
+        // Blank members are not counted.
         members.join(", ,")
     };
     let w3c = |count| baggage_of(&[("baggage", &members(count))], Propagator::Baggage);

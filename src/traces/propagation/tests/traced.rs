@@ -1,4 +1,4 @@
-//! What comes in with headers, in a stack that records.
+//! Tests of remote parents in a subscriber that records spans.
 
 use opentelemetry_sdk::trace::SpanData;
 use tracing::info_span;
@@ -15,8 +15,8 @@ fn sampling(ratio: f64) -> SamplingConfig {
     }
 }
 
-/// A request with these headers, in each of the ways that a server may take it in: what its spans are, of which there
-/// are two, and what each tells the next service.
+/// A request with these headers, in each of the ways that a server may set its parent: its two spans, and the headers
+/// that each of them sends to the next service.
 fn requests(
     config: &SamplingConfig,
     pairs: &[(&'static str, &str)],
@@ -86,7 +86,7 @@ fn a_decision_without_ids_is_that_of_the_trace_that_begins() {
             assert!(text(&sent[1], "traceparent").unwrap().ends_with("-01"));
         }
     }
-    // Where others have no say, they have none.
+    // The decision of a caller that is not respected has no effect.
     let config = SamplingConfig {
         respects_parent: false,
         ..sampling(1.0)
@@ -98,7 +98,7 @@ fn a_decision_without_ids_is_that_of_the_trace_that_begins() {
 
 #[test]
 fn ids_without_a_decision_are_kept_by_the_share_that_holds_them() {
-    // Which one a share of a half holds is decided by the sixty-fourth bit from the end.
+    // A ratio of one half contains an id by its bit 63.
     for (trace, is_kept) in [
         ("4bf92f3577b34da623ce929d0e0e4736", true),
         ("4bf92f3577b34da6a3ce929d0e0e4736", false),
@@ -135,7 +135,7 @@ fn a_debug_flag_goes_on() {
             for sent in &sent {
                 assert!(text(sent, "b3").unwrap().ends_with("-d"));
                 assert_eq!(text(sent, "x-b3-flags"), Some("1"));
-                // B3: not beside the flag, which implies it.
+                // B3: not sent with the debug flag, which implies it.
                 assert_eq!(text(sent, "x-b3-sampled"), None);
                 assert!(text(sent, "uber-trace-id").unwrap().ends_with(":3"));
                 assert!(text(sent, "traceparent").unwrap().ends_with("-01"));

@@ -1,0 +1,84 @@
+//! Passes the callbacks of a Layer with traces to the gate and to the interpreter.
+//!
+//! The methods are never inlined: a Layer without traces must not pay for this code.
+
+use tracing::{
+    Event,
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::layer::Context;
+
+use super::{SpanLookup, interpreter::Interpreter};
+use crate::traces::Gate;
+
+/// The gate of the traces, and the interpreter unless metrics are off.
+pub(super) struct Traced<S> {
+    pub(super) interpreter: Option<Interpreter>,
+    pub(super) gate: Gate<S>,
+    /// Max level of events; more verbose events pass the outer filter only for other layers.
+    pub(super) event_level: LevelFilter,
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a context passed by reference would be spilled to the stack in a Layer without traces, too"
+)]
+impl<S: SpanLookup> Traced<S> {
+    #[inline(never)]
+    pub(super) fn on_new_span(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: Context<'_, S>,
+    ) {
+        self.gate.on_new_span(attributes, id, &context);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_new_span(attributes, id);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        self.gate.on_record(id, values, &context);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_record(id, values);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if *event.metadata().level() > self.event_level {
+            return;
+        }
+        self.gate.on_event(event, &context);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_event(event, &context, || self.gate.trace_of(event, &context));
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(entered) = self.gate.on_enter(id, &context)
+            && let Some(interpreter) = &self.interpreter
+        {
+            interpreter.set_trace(id, entered.trace_id, entered.span_id);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        self.gate.on_exit(id, &context);
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_exit(id);
+        }
+    }
+
+    #[inline(never)]
+    pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.on_close(id);
+        }
+        self.gate.on_close(id, &context);
+    }
+}

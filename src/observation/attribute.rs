@@ -1,0 +1,68 @@
+//! Attribute values of spans whose names and attributes are known only at run time.
+
+/// The value of a span attribute.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum AttributeValue {
+    /// A Boolean.
+    Bool(bool),
+    /// An integer.
+    Integer(i64),
+    /// A floating-point number.
+    Number(f64),
+    /// A string.
+    Text(String),
+}
+
+macro_rules! from {
+    ($($from:ty => $variant:ident by $into:expr;)+) => {$(
+        impl From<$from> for AttributeValue {
+            fn from(value: $from) -> Self {
+                Self::$variant($into(value))
+            }
+        }
+    )+};
+}
+
+from! {
+    bool => Bool by bool::from;
+    i8 => Integer by i64::from;
+    i16 => Integer by i64::from;
+    i32 => Integer by i64::from;
+    i64 => Integer by i64::from;
+    u8 => Integer by i64::from;
+    u16 => Integer by i64::from;
+    u32 => Integer by i64::from;
+    f32 => Number by f64::from;
+    f64 => Number by f64::from;
+    &str => Text by str::to_owned;
+    String => Text by String::from;
+}
+
+/// A value above `i64::MAX`, the largest integer of OpenTelemetry, becomes its decimal text, which is exact.
+impl From<u64> for AttributeValue {
+    fn from(value: u64) -> Self {
+        i64::try_from(value).map_or_else(|_| Self::Text(value.to_string()), Self::Integer)
+    }
+}
+
+/// Converts through `u64`.
+impl From<usize> for AttributeValue {
+    fn from(value: usize) -> Self {
+        (value as u64).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AttributeValue;
+
+    #[test]
+    fn an_integer_beyond_i64_becomes_its_exact_text() {
+        assert_eq!(AttributeValue::from(3_usize), AttributeValue::Integer(3));
+        assert_eq!(
+            AttributeValue::from(u64::MAX),
+            AttributeValue::Text("18446744073709551615".to_owned())
+        );
+    }
+}
