@@ -27,12 +27,14 @@ mod roots;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 mod tls;
 
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+pub(crate) use self::backoff::Backoff;
 #[cfg(feature = "alerting")]
 pub use self::options::ClientOptions;
 #[cfg(all(test, feature = "otlp"))]
 pub(crate) use self::response::tests;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
-pub use self::{backoff::Backoff, client::OutgoingClient, error::ClientError};
+pub use self::{client::OutgoingClient, error::ClientError};
 #[cfg(feature = "otlp")]
 pub(crate) use self::{
     client::{Protocol, Settings},

@@ -221,7 +221,6 @@ impl Runner {
     }
 
     /// Waits for the notifications in flight until `end`, then writes the last changes and closes the store.
-
     async fn stop(
         mut self,
         workers: Workers,

@@ -133,8 +133,8 @@ impl History {
 
     /// Returns the changes since the last call.
     pub(crate) fn take_changes(&mut self) -> Vec<HistoryChange> {
-        let changed = std::mem::take(&mut self.changed);
-        let changes = changed.into_iter().map(|id| match self.records.get(&id) {
+        let ids = std::mem::take(&mut self.changed);
+        let changes = ids.into_iter().map(|id| match self.records.get(&id) {
             Some(record) => HistoryChange::Put(Arc::clone(record)),
             None => HistoryChange::Remove(id),
         });
