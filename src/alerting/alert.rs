@@ -1,32 +1,35 @@
-//! An alert as the rules hand it to the router: what Prometheus posts to an Alertmanager.
+//! Defines the alert that rules pass to the dispatcher: the data that Prometheus posts to an Alertmanager.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 use super::Severity;
 use crate::query::Labels;
 
-/// One label set that is wrong, or was.
+/// An alert of one label set, firing or resolved.
 ///
-/// Times are milliseconds since the Unix epoch, as everywhere around `PromQL`.
+/// Times are milliseconds since the Unix epoch, as in the `PromQL` API.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Alert {
-    /// What identifies it, `alertname` included.
+    /// The labels that identify the alert, `alertname` included.
     pub labels: Labels,
-    /// What is said about it.
+    /// The annotations, such as `summary` and `description`.
     pub annotations: BTreeMap<String, String>,
-    /// When it began to fire.
+    /// The time at which the alert began to fire.
     pub starts_at: i64,
-    /// When it was over. Of one that fires: until when it holds good if nobody says so again.
+    /// The time at which the alert was resolved. For a firing alert: the time at which the alert counts as resolved
+    /// unless its rule sends it again.
     pub ends_at: i64,
-    /// Where its expression can be looked at.
+    /// The URL of the alert's expression.
     pub generator_url: String,
-    /// The value that its expression had last; `None` where it has no expression.
+    /// The last value of the alert's expression; `None` for an alert without an expression.
     pub value: Option<f64>,
 }
 
 impl Alert {
-    /// An alert that fires from `starts_at` until somebody says otherwise.
+    /// Creates an alert that fires from `starts_at` until its end is reported.
     #[must_use]
     pub fn new(labels: Labels, starts_at: i64) -> Self {
         Self {
@@ -39,36 +42,36 @@ impl Alert {
         }
     }
 
-    /// The label `alertname`.
+    /// Returns the label `alertname`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.labels.get("alertname").unwrap_or_default()
     }
 
-    /// The label `severity`, where it names one.
+    /// Returns the label `severity`; `None` if its value is not a known severity.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
         self.labels.get("severity")?.parse().ok()
     }
 
-    /// Whether it is over.
+    /// Returns whether the alert is resolved at `now`.
     #[must_use]
     pub fn is_resolved_at(&self, now: i64) -> bool {
         self.ends_at <= now
     }
 
-    /// Identifies the label set: the 64-bit FNV-1a of Prometheus's `LabelSet.Fingerprint`.
+    /// Returns the hash of the label set: the 64-bit FNV-1a of Prometheus's `LabelSet.Fingerprint`.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         fingerprint(&self.labels)
     }
 }
 
-/// Identifies a label set across processes and versions: what Prometheus and Alertmanager call its fingerprint.
+/// Hashes a label set as Prometheus and Alertmanager do; the hash is the same in all processes and versions.
 pub(crate) fn fingerprint(labels: &Labels) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0100_0000_01b3;
-    /// No valid UTF-8 has it.
+    /// This byte does not occur in valid UTF-8.
     const SEPARATOR: [u8; 1] = [0xff];
     let mut hash = OFFSET;
     for label in labels.iter() {
@@ -86,13 +89,77 @@ pub(crate) fn fingerprint(labels: &Labels) -> u64 {
     hash
 }
 
+/// Copies labels into a map of owned text.
+pub(crate) fn label_map(labels: &Labels) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .map(|label| (label.name().to_owned(), label.value().to_owned()))
+        .collect()
+}
+
+/// The form of an alert in the store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct StoredAlert {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    starts_at: i64,
+    ends_at: i64,
+    generator_url: String,
+    /// JSON has no NaN and no infinity: both are stored as `null`.
+    value: Option<f64>,
+}
+
+impl From<&Alert> for StoredAlert {
+    fn from(alert: &Alert) -> Self {
+        Self {
+            labels: label_map(&alert.labels),
+            annotations: alert.annotations.clone(),
+            starts_at: alert.starts_at,
+            ends_at: alert.ends_at,
+            generator_url: alert.generator_url.clone(),
+            value: alert.value.filter(|value| value.is_finite()),
+        }
+    }
+}
+
+impl From<StoredAlert> for Alert {
+    fn from(stored: StoredAlert) -> Self {
+        let mut alert = Self::new(Labels::from_pairs(stored.labels), stored.starts_at);
+        alert.annotations = stored.annotations;
+        alert.ends_at = stored.ends_at;
+        alert.generator_url = stored.generator_url;
+        alert.value = stored.value;
+        alert
+    }
+}
+
+/// Serializes a shared alert; for `#[serde(with = "shared")]`.
+pub(crate) mod shared {
+    use serde::{Deserializer, Serializer};
+
+    use super::{Alert, Arc, Deserialize, Serialize, StoredAlert};
+
+    pub(crate) fn serialize<S: Serializer>(
+        alert: &Arc<Alert>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        StoredAlert::from(&**alert).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Alert>, D::Error> {
+        StoredAlert::deserialize(deserializer).map(|stored| Arc::new(stored.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_is_alertmanagers() {
-        // From a message of Alertmanager 0.25.
+    fn the_fingerprint_equals_alertmanagers() {
+        // The hashes are from a webhook message of Alertmanager 0.25.
         let labels = |model: &str| {
             Labels::from_pairs([
                 ("alertname", "HighErrorRate"),

@@ -41,7 +41,6 @@ pub use self::{
     service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
     severity::{Severity, UnknownSeverity},
 };
-pub use crate::net::Backoff;
 
 // Rules.
 #[cfg(all(feature = "server", feature = "otlp"))]
@@ -79,13 +78,8 @@ pub use self::{
         Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
         PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
     },
-    dispatch::{
-        AcknowledgeError, AcknowledgeTarget, Acknowledgement, Damping, Delivery, DispatchOptions,
-        Dispatcher, GroupView, Notification, SuppressedCounts,
-    },
-    history::{
-        DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
-    },
+    dispatch::{AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView},
+    history::{DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics},
     outbox::StoreError,
     route::{
         ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule,

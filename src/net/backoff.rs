@@ -1,24 +1,19 @@
 //! Computes the time before the next attempt at a failed request.
-#![cfg_attr(
-    not(feature = "alerting"),
-    allow(unreachable_pub, reason = "public with the feature `alerting` only")
-)]
 
 use std::time::Duration;
 
 /// Exponential backoff with jitter. The defaults are Alertmanager's.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The wait after the first failure. Default: 0.5 s.
-    pub initial: Duration,
+    pub(crate) initial: Duration,
     /// The factor between one wait and the next. Default: 1.5.
-    pub factor: f64,
+    pub(crate) factor: f64,
     /// The share of a wait by which the wait varies at random, so that many senders do not return at the same moment.
     /// Default: 0.5, for ± 50 %.
-    pub jitter: f64,
+    pub(crate) jitter: f64,
     /// The longest wait, jitter included. Default: 60 s.
-    pub max: Duration,
+    pub(crate) max: Duration,
 }
 
 impl Default for Backoff {
@@ -34,8 +29,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The wait after `failures` failed attempts in a row; `random` is from 0 to 1.
-    #[must_use]
-    pub fn wait(&self, failures: u32, random: f64) -> Duration {
+    pub(crate) fn wait(&self, failures: u32, random: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let plain = self.initial.as_secs_f64() * self.factor.powi(exponent);
         let capped = plain.min(self.max.as_secs_f64());

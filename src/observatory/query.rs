@@ -8,7 +8,7 @@ use crate::{
         engine::{QueryError, QueryResult, Range},
         store::SeriesStore,
     },
-    runtime::clock::unix_ms,
+    runtime::unix_ms::UnixMs,
 };
 
 impl Observatory {
@@ -32,7 +32,9 @@ impl Observatory {
     /// limit of `config.query` is reached.
     pub fn query(&self, query: &str, at: SystemTime) -> Result<QueryResult, QueryError> {
         let queries = &self.0.core.queries;
-        queries.run(&queries.engine, query, None, |run| run.at(unix_ms(at)))
+        queries.run(&queries.engine, query, None, |run| {
+            run.at(UnixMs::from(at).as_i64())
+        })
     }
 
     /// Evaluates a `PromQL` expression at every `step` from `start` to `end`.

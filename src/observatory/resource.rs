@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    config::ServiceConfig, metrics::exposition::ResourceAttributes, runtime::random::random,
-};
+use uuid::Uuid;
+
+use crate::{config::ServiceConfig, metrics::exposition::ResourceAttributes};
 
 /// Returns the attributes of the resource. The fields of `service` take precedence over its further attributes.
 ///
@@ -27,20 +27,10 @@ pub(crate) fn attributes(service: &ServiceConfig) -> ResourceAttributes {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    all.insert("service.instance.id".to_owned(), uuid());
+    all.insert("service.instance.id".to_owned(), Uuid::new_v4().to_string());
     all.extend(service.attributes.clone());
     all.extend(named);
     all.into_iter().collect()
-}
-
-/// Returns a random UUID (version 4 of RFC 9562).
-fn uuid() -> String {
-    let drawn = u128::from(random()) << 64 | u128::from(random());
-    let versioned = drawn & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-    let hex = format!("{versioned:032x}");
-    [0..8, 8..12, 12..16, 16..20, 20..32]
-        .map(|part| &hex[part])
-        .join("-")
 }
 
 #[cfg(test)]
@@ -72,11 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_says_its_version_and_variant() {
-        let drawn = uuid();
-        let parts: Vec<usize> = drawn.split('-').map(str::len).collect();
-        assert_eq!(parts, [8, 4, 4, 4, 12], "{drawn}");
-        assert!(drawn[14..].starts_with('4'), "{drawn}");
-        assert!(drawn[19..].starts_with(['8', '9', 'a', 'b']), "{drawn}");
+    fn the_instance_id_is_a_random_uuid_of_version_4() {
+        let all = attributes(&Config::default().service);
+        let id = of(&all, "service.instance.id").unwrap();
+        let parts: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+        assert!(id[14..].starts_with('4'), "{id}");
+        assert!(id[19..].starts_with(['8', '9', 'a', 'b']), "{id}");
     }
 }

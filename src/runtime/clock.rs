@@ -11,6 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+#[cfg(feature = "alerting")]
+use super::unix_ms::UnixMs;
+
 /// A monotonic clock and a wall clock.
 #[derive(Clone)]
 pub struct Clock {
@@ -72,8 +75,8 @@ impl Clock {
 
     /// Reads the wall clock, in milliseconds since the Unix epoch.
     #[cfg(feature = "alerting")]
-    pub(crate) fn unix_ms(&self) -> i64 {
-        unix_ms(self.wall())
+    pub(crate) fn unix_ms(&self) -> UnixMs {
+        UnixMs::from(self.wall())
     }
 
     /// Waits on `condition` until it is notified or `timeout` has passed on this clock. Spurious wake-ups are possible.
@@ -92,16 +95,6 @@ impl Clock {
         condition
             .wait_timeout(lock, timeout)
             .map_or_else(|poisoned| poisoned.into_inner().0, |(lock, _)| lock)
-    }
-}
-
-/// Converts a time to milliseconds since the Unix epoch.
-#[cfg(feature = "alerting")]
-pub(crate) fn unix_ms(time: SystemTime) -> i64 {
-    let magnitude = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => magnitude(since),
-        Err(before) => -magnitude(before.duration()),
     }
 }
 

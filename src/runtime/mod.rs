@@ -6,5 +6,9 @@ pub(crate) mod error_text;
 pub(crate) mod own_thread;
 pub(crate) mod random;
 mod registered;
+#[cfg(feature = "alerting")]
+pub(crate) mod report_once;
+#[cfg(feature = "alerting")]
+pub(crate) mod unix_ms;
 
 pub(crate) use self::registered::Registered;

@@ -1,4 +1,7 @@
-//! Random numbers for sampling decisions and ids: cheap, lock-free, and seeded by the system for each thread.
+//! Generates random numbers for sampling, span ids and jitter: a fast generator per thread, without a lock.
+//!
+//! Sampling decisions and span ids run on the hot path of the application, so this generator does not call the
+//! operating system for each number. UUIDs come from the `uuid` crate.
 
 use std::{cell::Cell, hash::BuildHasher as _};
 
@@ -19,7 +22,14 @@ pub(crate) fn random() -> u64 {
     })
 }
 
-/// Returns a seed from the keys of `RandomState`, which come from the system.
+/// Returns a random number of the range `0.0..1.0`.
+#[cfg(feature = "alerting")]
+pub(crate) fn random_unit() -> f64 {
+    // The 53 bits of a double's significand.
+    (random() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Returns a seed from the operating system's random numbers: `RandomState` draws its keys from them.
 #[cold]
 fn seed() -> u64 {
     std::hash::RandomState::new().hash_one(0_u64) | 1

@@ -102,7 +102,7 @@ async fn the_same_alerts_become_the_same_messages() {
     let receivers = "receivers:\n  - { name: all, channels: [all] }\n  - { name: pages, channels: [pages] }\n  - { name: tickets, channels: [tickets] }\n";
     let routing: Routing = serde_saphyr::from_str(&format!("{ROUTES}{receivers}")).unwrap();
     let dispatch = DispatchOptions::default()
-        .with_damping(None)
+        .without_damping()
         .with_external_url("http://observatory.example");
     let channel = |receiver: &str| {
         let hook = WebhookOptions::new([url("ours", receiver)]);

@@ -38,7 +38,7 @@ async fn child() {
     );
     let routing = Routing::to_receiver(Receiver::new("all", ["hook"])).with_route(route);
     let options = NotificationOptions::new(routing)
-        .with_dispatch(DispatchOptions::default().with_damping(None))
+        .with_dispatch(DispatchOptions::default().without_damping())
         .with_data_dir(directory);
     let running = Running::start(options, vec![("hook", webhook(&[url.to_owned()]))]);
     // Like rules, the child repeats firing alerts.

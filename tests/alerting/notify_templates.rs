@@ -202,7 +202,7 @@ receivers: [{ name: team, channels: [team, default, names] }]
 ";
     let routing: Routing = serde_saphyr::from_str(routing).unwrap();
     let dispatch = DispatchOptions::default()
-        .with_damping(None)
+        .without_damping()
         .with_external_url("http://observatory.example");
     let running = Running::start(
         NotificationOptions::new(routing).with_dispatch(dispatch),

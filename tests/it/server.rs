@@ -231,7 +231,7 @@ mod actions {
             r#"{"matchers": "alertname=\"x\"", "by": "me"}"#,
         );
         assert!(
-            status.contains("400") && body.contains("nothing that fires"),
+            status.contains("400") && body.contains("no firing alert matches"),
             "{body}"
         );
         let (status, body) = ask(

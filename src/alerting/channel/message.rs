@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Severity, outbox::saved};
+use crate::alerting::{Alert, Severity, alert::shared};
 
 /// A message about one group of alerts.
 ///
@@ -52,7 +52,7 @@ pub struct MessageAlert {
     /// The status of the alert at the time of the message.
     pub status: Status,
     /// The alert.
-    #[serde(with = "saved::shared")]
+    #[serde(with = "shared")]
     pub alert: Arc<Alert>,
     /// Identifies the labels of the alert.
     pub fingerprint: u64,

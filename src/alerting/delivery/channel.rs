@@ -1,27 +1,28 @@
-//! A channel: its addresses, and what it wants to hear.
+//! Defines the channel: its addresses and its routing traits.
 
 use std::sync::Arc;
 
 use crate::alerting::{ChannelTraits, Notifier};
 
-/// A channel that receivers can name.
+/// A channel that receivers refer to by name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Channel {
-    /// One for each address.
+    /// The notifier of each address.
     pub notifiers: Vec<Arc<dyn Notifier>>,
-    /// What it wants to hear; its number of destinations is that of the notifiers.
+    /// The kinds of notifications that the channel gets. The number of destinations is the number of notifiers,
+    /// regardless of the traits.
     pub traits: ChannelTraits,
 }
 
 impl Channel {
-    /// A channel with one address.
+    /// Creates a channel with one address.
     #[must_use]
     pub fn new(notifier: impl Notifier + 'static) -> Self {
         Self::from_notifiers(vec![Arc::new(notifier)])
     }
 
-    /// A channel with several addresses, each told on its own.
+    /// Creates a channel with several addresses; deliveries to each address are independent.
     #[must_use]
     pub fn from_notifiers(notifiers: Vec<Arc<dyn Notifier>>) -> Self {
         Self {
@@ -30,14 +31,14 @@ impl Channel {
         }
     }
 
-    /// Sets what it wants to hear.
+    /// Sets the kinds of notifications that the channel gets.
     #[must_use]
     pub fn with_traits(mut self, traits: ChannelTraits) -> Self {
         self.traits = traits;
         self
     }
 
-    /// What routing has to know of it.
+    /// Returns the traits with the number of destinations, for the router.
     #[must_use]
     pub fn routing_traits(&self) -> ChannelTraits {
         let destinations = u16::try_from(self.notifiers.len()).unwrap_or(u16::MAX);

@@ -1,14 +1,21 @@
-//! What the handle and the runner share, behind one lock that is never held across an await.
+//! Combines the dispatcher, the history and the outbox: the state that the handle and the runner share.
+//!
+//! The state is behind one lock, which is never held across an await.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use super::{ChannelCounts, lane::Settled};
-use crate::alerting::{
-    Alert, Delivery, DeliveryOutcome, DeliveryRecord, Dispatcher, History, Notification,
-    outbox::Write,
+use super::{ChannelCounts, address_worker::Completion};
+use crate::{
+    alerting::{
+        Alert, DeliveryOutcome, DeliveryRecord,
+        dispatch::{Delivery, Dispatcher, Notification},
+        history::History,
+        outbox::Write,
+    },
+    runtime::unix_ms::UnixMs,
 };
 
 /// The dispatcher, the history, and the outbox.
@@ -16,85 +23,85 @@ use crate::alerting::{
 pub(super) struct Core {
     pub(super) dispatcher: Dispatcher,
     pub(super) history: History,
+    /// The notifications that are neither accepted nor failed yet.
     pub(super) outbox: HashMap<u64, Arc<Notification>>,
     pub(super) channels: BTreeMap<String, ChannelCounts>,
+    /// The named values of the store, such as the state of the rules.
     pub(super) slots: BTreeMap<String, Vec<u8>>,
-    /// What is to be written beside what dispatcher and history report.
+    /// Pending writes of the outbox and the named values.
     pub(super) writes: Vec<Write>,
 }
 
-/// What one round decided.
+/// The result of a round.
 #[derive(Debug)]
 pub(super) struct Round {
-    /// To be written before anything is sent.
+    /// The changes to write before the notifications are sent.
     pub(super) writes: Vec<Write>,
     pub(super) notifications: Vec<Arc<Notification>>,
 }
 
 impl Core {
-    pub(super) fn put(&mut self, alerts: Vec<Alert>, now: i64) {
+    /// Puts alerts into the dispatcher and the history.
+    pub(super) fn put(&mut self, alerts: Vec<Alert>, now: UnixMs) {
         self.history.observe(&alerts, now);
         self.dispatcher.put(alerts, now);
     }
 
-    /// Takes what is due, and all that has changed.
-    pub(super) fn round(&mut self, now: i64) -> Round {
+    /// Returns the notifications that are due at `now`, and all changes since the last round.
+    pub(super) fn round(&mut self, now: UnixMs) -> Round {
         self.history.expire(now);
         let due = self.dispatcher.tick(now).into_iter().map(Arc::new);
         let notifications: Vec<Arc<Notification>> = due.collect();
-        let mut writes = std::mem::take(&mut self.writes);
         for notification in &notifications {
             self.outbox
                 .insert(notification.id, Arc::clone(notification));
-            writes.push(Write::PutNotification(Arc::clone(notification)));
+            self.writes
+                .push(Write::PutNotification(Arc::clone(notification)));
         }
-        writes.extend(
-            self.dispatcher
-                .take_changes()
-                .into_iter()
-                .map(Write::Change),
-        );
-        writes.extend(self.history.take_writes());
         Round {
-            writes,
+            writes: self.take_writes(),
             notifications,
         }
     }
 
-    /// Everything there is, for a store that begins anew.
-    pub(super) fn everything(&mut self) -> Vec<Write> {
-        self.writes.clear();
-        self.dispatcher.mark_all_changed();
-        self.history.mark_all_changed();
-        let outbox = self.outbox.values().cloned().map(Write::PutNotification);
-        let mut writes: Vec<Write> = outbox.collect();
-        writes.extend(
-            self.dispatcher
-                .take_changes()
-                .into_iter()
-                .map(Write::Change),
-        );
-        writes.extend(self.history.take_writes());
+    /// Returns all changes since the last call.
+    pub(super) fn take_writes(&mut self) -> Vec<Write> {
+        let mut writes = std::mem::take(&mut self.writes);
+        let changes = self.dispatcher.take_changes();
+        writes.extend(changes.into_iter().map(Write::Change));
+        let changes = self.history.take_changes();
+        writes.extend(changes.into_iter().map(Write::History));
         writes
     }
 
-    /// Notes what became of a notification: in the log, the history, the counters and the outbox.
-    pub(super) fn settle(&mut self, settled: &Settled, now: i64) {
-        let notification = &*settled.notification;
+    /// Returns the writes of the complete state, for a new or recovered store.
+    pub(super) fn full_state(&mut self) -> Vec<Write> {
+        self.dispatcher.mark_all_changed();
+        self.history.mark_all_changed();
+        let outbox = self.outbox.values().cloned();
+        let slots = self.slots.iter();
+        let slots = slots.map(|(name, bytes)| Write::PutSlot(name.clone(), bytes.clone()));
+        self.writes = outbox.map(Write::PutNotification).chain(slots).collect();
+        self.take_writes()
+    }
+
+    /// Records the completion of a notification in the notification log, the history, the counters and the outbox.
+    pub(super) fn complete(&mut self, completion: &Completion, now: UnixMs) {
+        let notification = &*completion.notification;
         let counts = self
             .channels
             .entry(notification.channel.clone())
             .or_default();
-        let (delivery, outcome) = match &settled.outcome {
+        let (delivery, outcome) = match &completion.result {
             Ok(receipt) => {
                 counts.sent += 1;
-                counts.failed_attempts += u64::from(settled.attempts.saturating_sub(1));
+                counts.failed_attempts += u64::from(completion.attempts.saturating_sub(1));
                 let answer = receipt.answer.clone();
                 (Delivery::Accepted, DeliveryOutcome::Accepted { answer })
             }
             Err(error) => {
                 *counts.failed.entry(error.class).or_default() += 1;
-                counts.failed_attempts += u64::from(settled.attempts);
+                counts.failed_attempts += u64::from(completion.attempts);
                 let failed = DeliveryOutcome::Failed {
                     reason: error.class.as_str().to_owned(),
                     error: error.text.clone(),
@@ -104,16 +111,16 @@ impl Core {
             }
         };
         let record = DeliveryRecord {
-            at: now,
+            at: now.as_i64(),
             receiver: notification.message.receiver.clone(),
-            destination: notification.destination(),
+            destination: notification.address_name(),
             status: notification.message.status,
             reason: notification.message.reason.clone(),
-            attempts: settled.attempts,
+            attempts: completion.attempts,
             outcome,
         };
-        self.history.delivered(notification, &record);
-        self.dispatcher.delivered(notification, delivery, now);
+        self.history.record_delivery(notification, &record);
+        self.dispatcher.record_delivery(notification, delivery, now);
         self.outbox.remove(&notification.id);
         self.writes.push(Write::RemoveNotification(notification.id));
     }

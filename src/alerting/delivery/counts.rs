@@ -1,51 +1,51 @@
-//! What the metrics say about notifications.
+//! Defines the counters of notifications for the metrics.
 
 use std::collections::BTreeMap;
 
-use crate::alerting::{FailureClass, SuppressedCounts};
+use crate::alerting::{FailureClass, dispatch::SuppressedCounts};
 
-/// Counters and gauges since the start.
+/// The counters and gauges of notifications since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotificationCounts {
-    /// By channel.
+    /// The counters of each channel.
     pub channels: BTreeMap<String, ChannelCounts>,
-    /// By Alertmanager.
+    /// The counters of each Alertmanager.
     pub peers: BTreeMap<String, PeerCounts>,
-    /// What was kept back, and why.
-    pub suppressed: SuppressedCounts,
-    /// Notifications that nobody has accepted yet.
+    /// Suppressed and dropped alerts by reason.
+    pub(crate) suppressed: SuppressedCounts,
+    /// The number of notifications that are neither accepted nor failed yet.
     pub outbox_depth: usize,
-    /// Alerts that fire.
+    /// The number of firing alerts.
     pub active_alerts: usize,
-    /// How often the store could not write.
+    /// The number of failed writes of the store.
     pub store_failures: u64,
-    /// Whether state is in memory only although it should be on disk.
+    /// Whether the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
 }
 
-/// What became of a channel's notifications.
+/// The counters of a channel's notifications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelCounts {
-    /// Accepted by the peer.
+    /// Notifications that the remote service accepted.
     pub sent: u64,
-    /// Given up, by the class of the last failure.
+    /// Notifications that failed for good, by the class of the last error.
     pub failed: BTreeMap<FailureClass, u64>,
-    /// Attempts that failed, those that were tried again included.
+    /// Failed attempts, including attempts that were retried.
     pub failed_attempts: u64,
 }
 
-/// What became of the alerts for one Alertmanager.
+/// The counters of the alerts for an Alertmanager.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerCounts {
-    /// Alerts that it accepted.
+    /// Alerts that the Alertmanager accepted.
     pub sent: u64,
-    /// Alerts that it refused.
+    /// Alerts that the Alertmanager rejected.
     pub refused: u64,
-    /// Alerts for which there was no room in its queue.
+    /// Alerts that a full queue dropped.
     pub dropped: u64,
-    /// Requests that failed.
+    /// Failed requests.
     pub failed_requests: u64,
 }

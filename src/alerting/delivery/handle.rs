@@ -1,4 +1,4 @@
-//! The handle: what the rules, the HTTP endpoints and the application call.
+//! Provides the shared handle that rules, HTTP endpoints and the application call.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::{
     Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
@@ -18,22 +18,25 @@ use super::{
 };
 use crate::{
     alerting::{
-        AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, Dispatcher, GroupView,
-        History, HistoryQuery, HistoryRecord, HistoryStatistics, Router, Routing, RoutingError,
-        Silence, SilenceError, SilenceRequest,
+        AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, GroupView, HistoryQuery,
+        HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence, SilenceError,
+        SilenceRequest,
+        dispatch::Dispatcher,
+        history::History,
         outbox::{Store, Write},
-        route::to_ms,
     },
     query::Labels,
+    runtime::unix_ms::UnixMs,
 };
 
-/// Gives alerts to whoever must hear of them. Cheap to clone; every method returns at once.
+/// A handle to the delivery of notifications. Clones share their state; no method blocks, except
+/// [`Notifications::open`].
 #[derive(Clone)]
 pub struct Notifications {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What the handle and the runner share.
+/// The state that the handle and the runner share.
 pub(super) struct Shared {
     core: Mutex<Core>,
     store: Mutex<Store>,
@@ -46,7 +49,7 @@ pub(super) struct Shared {
     options: NotificationOptions,
 }
 
-/// What the store said last, to be read while it waits for the disk.
+/// The last state of the store, readable while the store waits for the disk.
 #[derive(Debug, Default)]
 pub(super) struct StoreHealth {
     failures: AtomicU64,
@@ -55,12 +58,12 @@ pub(super) struct StoreHealth {
 }
 
 impl Notifications {
-    /// Opens the store and goes on from it; the runner must then be run.
+    /// Opens the store and restores its state; the caller must run the returned runner.
     ///
-    /// `peers` are Alertmanagers that get the alerts themselves. Blocks on the disk: call it where that is allowed.
+    /// `peers` are Alertmanagers that get every alert. Blocks on the disk.
     ///
     /// # Errors
-    /// When the routing is wrong, or another process uses the store.
+    /// If the routing is invalid, or another process has the store open.
     pub fn open(
         options: NotificationOptions,
         channels: BTreeMap<String, Channel>,
@@ -69,24 +72,24 @@ impl Notifications {
     ) -> Result<(Self, Runner), OpenError> {
         let router = router(&options.routing, &channels)?;
         let (store, loaded) = Store::open(options.data_dir.as_deref())?;
-        let now = time();
+        let now = UnixMs::from_i64(time());
         if loaded.unreadable > 0 {
             let records = loaded.unreadable;
-            tracing::warn!(records, "the alert store holds records that cannot be read");
+            tracing::warn!(records, "records of the alert store cannot be read");
         }
-        let mut saved = loaded.saved;
-        for notification in &mut saved.outbox {
-            // Whoever was down for an hour gets its chance all the same.
-            let fresh = now.saturating_add(to_ms(options.dispatch.delivery_time));
-            notification.deadline = notification.deadline.max(fresh);
+        let mut state = loaded.state;
+        for notification in &mut state.outbox {
+            // After a long outage, restored notifications get the minimum delivery time again.
+            let earliest = now + options.dispatch.delivery_time;
+            notification.deadline = notification.deadline.max(earliest);
         }
-        let outbox = saved.outbox.clone().into_iter().map(Arc::new);
+        let outbox = state.outbox.clone().into_iter().map(Arc::new);
         let outbox = outbox.map(|notification| (notification.id, notification));
-        let grace = now.saturating_add(to_ms(options.dispatch.restart_grace));
+        let grace_until = now + options.dispatch.restart_grace;
         let core = Core {
             outbox: outbox.collect(),
-            dispatcher: Dispatcher::restore(router, options.dispatch.clone(), saved, now),
-            history: History::new(options.max_history, loaded.history, grace),
+            dispatcher: Dispatcher::restore(router, options.dispatch.clone(), state, now),
+            history: History::new(options.max_history, loaded.history, grace_until),
             channels: channels
                 .keys()
                 .map(|name| (name.clone(), super::ChannelCounts::default()))
@@ -110,7 +113,10 @@ impl Notifications {
         Ok((Self { shared }, runner))
     }
 
-    /// Takes alerts in, as [`Dispatcher::put`].
+    /// Puts alerts into the dispatcher and the queues of the peers.
+    ///
+    /// The end of a firing alert lies in the future; the alert counts as resolved then unless it is put again. The end
+    /// of a resolved alert is the time at which it was resolved.
     pub fn put(&self, alerts: Vec<Alert>) {
         if !self.shared.peers.is_empty() {
             let shared: Vec<Arc<Alert>> = alerts.iter().cloned().map(Arc::new).collect();
@@ -123,32 +129,32 @@ impl Notifications {
         self.shared.wake.notify_one();
     }
 
-    /// Another runner, for when the first has ended.
+    /// Creates another runner, to be run after the end of the first runner.
     #[must_use]
     pub fn runner(&self) -> Runner {
         Runner::new(Arc::clone(&self.shared), self.shared.options.clone())
     }
 
-    /// Has the runner look whether something is due: its own sleep does not know a clock that is moved by hand.
+    /// Starts a round of the runner: the sleep of the runner does not follow a manual clock.
     pub(crate) fn wake(&self) {
         self.shared.wake.notify_one();
     }
 
-    /// Uses another routing over the same channels; all or nothing.
+    /// Replaces the routing; the channels stay.
     ///
     /// # Errors
-    /// When it is wrong; the old one stays then.
+    /// If the routing is invalid; the old routing then stays.
     pub fn set_routing(&self, routing: &Routing) -> Result<(), RoutingError> {
         self.use_router(self.compile(routing)?);
         Ok(())
     }
 
-    /// Checks a routing against the channels.
+    /// Compiles a routing for the channels.
     pub(crate) fn compile(&self, routing: &Routing) -> Result<Router, RoutingError> {
         router(routing, &self.shared.channels)
     }
 
-    /// Uses a routing that [`Notifications::compile`] has checked.
+    /// Replaces the routing by a router of [`Notifications::compile`].
     pub(crate) fn use_router(&self, router: Router) {
         let now = self.now();
         self.shared.core().dispatcher.reconfigure(router, now);
@@ -158,14 +164,14 @@ impl Notifications {
     /// Creates or changes a silence; returns its id.
     ///
     /// # Errors
-    /// When the request is not complete or names a silence that is not there.
+    /// If the request is incomplete, or its id is unknown.
     pub fn set_silence(&self, request: SilenceRequest) -> Result<String, SilenceError> {
         let now = self.now();
-        let id = self
-            .shared
-            .core()
-            .dispatcher
-            .set_silence(request, new_id(), now)?;
+        let id =
+            self.shared
+                .core()
+                .dispatcher
+                .set_silence(request, Uuid::new_v4().to_string(), now)?;
         self.shared.wake.notify_one();
         Ok(id)
     }
@@ -173,7 +179,7 @@ impl Notifications {
     /// Ends a silence.
     ///
     /// # Errors
-    /// When there is none with this id, or it is over.
+    /// If the id is unknown, or the silence has expired.
     pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
         let now = self.now();
         self.shared.core().dispatcher.expire_silence(id, now)?;
@@ -181,14 +187,14 @@ impl Notifications {
         Ok(())
     }
 
-    /// All silences, the active ones first.
+    /// Returns all silences, active silences first.
     #[must_use]
     pub fn silences(&self) -> Vec<Silence> {
-        let now = self.now();
+        let now = self.now().as_i64();
         self.shared.core().dispatcher.silences().list(now)
     }
 
-    /// The silence that keeps an alert with these labels back.
+    /// Returns an active silence that matches these labels.
     #[must_use]
     pub fn silence_of(&self, labels: &Labels) -> Option<Silence> {
         let now = self.now();
@@ -199,10 +205,11 @@ impl Notifications {
             .cloned()
     }
 
-    /// Acknowledges what fires; returns the groups' keys. See [`Dispatcher::acknowledge`].
+    /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
+    /// still sent. Returns the keys of the groups.
     ///
     /// # Errors
-    /// When nothing that fires matches, or nobody is named.
+    /// If no firing alert matches, or the name is empty.
     pub fn acknowledge(
         &self,
         target: &AcknowledgeTarget,
@@ -213,36 +220,36 @@ impl Notifications {
         let mut core = self.shared.core();
         let keys = core.dispatcher.acknowledge(target, by, comment, now)?;
         let groups = core.dispatcher.groups(now).into_iter();
-        let given = groups.filter(|group| keys.contains(&group.key));
-        for given in given.filter_map(|group| group.acknowledgement) {
-            core.history.acknowledged(&given);
+        let groups = groups.filter(|group| keys.contains(&group.key));
+        for acknowledgement in groups.filter_map(|group| group.acknowledgement) {
+            core.history.record_acknowledgement(&acknowledgement);
         }
         drop(core);
         self.shared.wake.notify_one();
         Ok(keys)
     }
 
-    /// The groups that have alerts.
+    /// Returns the groups that have alerts.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupView> {
         let now = self.now();
         self.shared.core().dispatcher.groups(now)
     }
 
-    /// The records of the history that are wanted, the latest first.
+    /// Returns the records of the history that match the query, latest first.
     #[must_use]
     pub fn history(&self, query: &HistoryQuery) -> Vec<Arc<HistoryRecord>> {
         self.shared.core().history.query(query)
     }
 
-    /// The history in numbers.
+    /// Returns the statistics of the history.
     #[must_use]
     pub fn statistics(&self) -> HistoryStatistics {
         let now = self.now();
         self.shared.core().history.statistics(now)
     }
 
-    /// Counters and gauges for the metrics.
+    /// Returns the counters and gauges for the metrics.
     #[must_use]
     pub fn counts(&self) -> NotificationCounts {
         let now = self.now();
@@ -263,16 +270,16 @@ impl Notifications {
         }
     }
 
-    /// What was saved under this name, at the last start or since: a place for the state of rules.
+    /// Returns the value that was last saved under this name, also before the restart; the rules keep their state here.
     #[must_use]
     pub fn saved_state(&self, name: &str) -> Option<Vec<u8>> {
         self.shared.core().slots.get(name).cloned()
     }
 
-    /// Saves bytes under a name, with the next round's transaction.
+    /// Saves a value under a name; the next round writes it.
     pub fn save_state(&self, name: &str, bytes: Vec<u8>) {
         let mut core = self.shared.core();
-        // An older one that has not been written yet is of no use.
+        // The new value replaces an older value that is not written yet.
         let is_older = |write: &Write| matches!(write, Write::PutSlot(other, _) if other == name);
         core.writes.retain(|write| !is_older(write));
         core.writes
@@ -282,8 +289,8 @@ impl Notifications {
         self.shared.wake.notify_one();
     }
 
-    pub(super) fn now(&self) -> i64 {
-        (self.shared.time)()
+    pub(super) fn now(&self) -> UnixMs {
+        self.shared.now()
     }
 }
 
@@ -292,12 +299,16 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks for as long as the disk does.
+    pub(super) fn now(&self) -> UnixMs {
+        UnixMs::from_i64((self.time)())
+    }
+
+    /// Calls `work` with the store; blocks on the disk.
     pub(super) fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = work(&mut store);
+        let result = work(&mut store);
         self.store_health.update(&store);
-        answer
+        result
     }
 }
 
@@ -336,26 +347,4 @@ fn router(routing: &Routing, channels: &BTreeMap<String, Channel>) -> Result<Rou
     let traits = channels.iter();
     let traits = traits.map(|(name, channel)| (name.clone(), channel.routing_traits()));
     Router::new(routing, traits.collect())
-}
-
-/// A random UUID (version 4), as Alertmanager's silences have.
-pub(super) fn new_id() -> String {
-    let mut bytes = [0u8; 16];
-    if SystemRandom::new().fill(&mut bytes).is_err() {
-        // No randomness: the address of a fresh allocation and its hash are unique enough within a process.
-        let unique = Box::new(0u8);
-        let address = std::ptr::from_ref(&*unique) as usize as u64;
-        bytes[..8].copy_from_slice(&address.to_le_bytes());
-    }
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = crate::alerting::channel::hex(&bytes);
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
 }

@@ -1,34 +1,36 @@
-//! Sends what the dispatcher decides: writes it down, gives it to the channel's own task, and hears what came of it.
+//! Delivers the notifications of the dispatcher: persists them, sends them through their channels, and records the
+//! results.
 //!
-//! [`Notifications`] is the handle that everybody has: alerts go in, silences and acknowledgements are given,
-//! the history is asked. [`Runner`] is the one future that does the work; the observatory runs it on its own
-//! thread. Each round it takes what is due, writes all that has changed in one transaction on a blocking thread,
-//! and only then hands the notifications to the lanes: one task per address, each with its own backoff, so that
-//! a dead channel delays no other.
+//! [`Notifications`] is the shared handle: it takes alerts, silences and acknowledgements, and answers queries of the
+//! history. [`Runner`] is the future that does the work; the observatory runs it on its own thread. Each round of the
+//! runner takes the notifications that are due, writes all changes in one transaction on a blocking thread, and only
+//! then passes the notifications to the address workers. Each address has its own worker with its own backoff, so that
+//! an unavailable channel delays no other channel.
 //!
-//! A notification leaves the outbox when its peer has accepted it, or when it is given up at its deadline. Between
-//! an acceptance and the next commit a crash sends it again: at least once, and the dedup key is the same.
+//! A notification leaves the outbox when the remote service has accepted it, or at its deadline. If the process
+//! crashes between an acceptance and the next commit, the notification is sent again: delivery is at least once, and
+//! both messages have the same dedup key.
 
+mod address_worker;
+mod attempt;
 mod channel;
+mod channel_test;
 mod core;
 mod counts;
 mod handle;
-mod lane;
 mod options;
 mod peer;
 mod runner;
 #[cfg(test)]
 mod tests;
-mod trial;
-mod unwind;
 
 #[cfg(feature = "email")]
 pub(crate) use self::options::ATTEMPT_TIMEOUT;
 pub use self::{
     channel::Channel,
+    channel_test::{TestResult, UnknownChannel},
     counts::{ChannelCounts, NotificationCounts, PeerCounts},
     handle::Notifications,
     options::{NotificationOptions, OpenError, TimeSource},
     runner::Runner,
-    trial::{TestResult, UnknownChannel},
 };

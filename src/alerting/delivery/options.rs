@@ -1,50 +1,53 @@
-//! How notifications are sent.
+//! Defines the options of the delivery of notifications.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::alerting::{Backoff, DispatchOptions, Routing, RoutingError, StoreError};
+use crate::{
+    alerting::{DispatchOptions, Routing, RoutingError, StoreError},
+    net::Backoff,
+};
 
-/// Time for one attempt, where nobody says. A notifier must have done its work, or given up, before that.
+/// The default time limit of an attempt. A notifier must complete or fail within this time.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Tells the wall clock, in milliseconds since the epoch. A test gives its own.
+/// Returns the time of the wall clock in milliseconds since the epoch; tests replace it.
 pub type TimeSource = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// What [`Notifications::open`](super::Notifications::open) needs to know.
+/// The options of [`Notifications::open`](super::Notifications::open).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NotificationOptions {
-    /// Where alerts go.
+    /// The routes and receivers of alerts.
     pub routing: Routing,
-    /// Where state is kept; `None` for memory only. Default: memory.
+    /// The directory of the persistent state; `None` for memory only. Default: memory only.
     pub data_dir: Option<PathBuf>,
-    /// Limits, damping and times of the dispatcher.
+    /// The limits and timing of the dispatcher.
     pub dispatch: DispatchOptions,
-    /// Alerts that the history remembers. Default: 10,000.
+    /// The maximum number of records of the history. Default: 10,000.
     pub max_history: usize,
-    /// How long to wait between attempts.
-    pub backoff: Backoff,
-    /// Time for one attempt, whatever the notifier's own is. The channels of the crate are made for no less than the
-    /// default: what is cut off may come twice. Default: 30 s.
+    /// The delays between attempts.
+    pub(crate) backoff: Backoff,
+    /// The time limit of an attempt, in addition to the limits of the notifier. The notifiers of this crate need at
+    /// least the default: a notification that is cut off may be delivered twice. Default: 30 s.
     pub attempt_timeout: Duration,
-    /// Time that is left for what is under way when the observatory stops. Default: 5 s.
+    /// The time for notifications in flight when the observatory stops. Default: 5 s.
     pub shutdown_timeout: Duration,
 }
 
-/// Why notifications cannot be sent.
+/// An error of [`Notifications::open`](super::Notifications::open).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The routing is wrong.
+    /// The routing is invalid.
     #[error(transparent)]
     Routing(#[from] RoutingError),
-    /// The store is in use.
+    /// The store is in use by another process.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl NotificationOptions {
-    /// The defaults, for this routing.
+    /// Creates the default options for a routing.
     #[must_use]
     pub fn new(routing: Routing) -> Self {
         Self {
@@ -58,35 +61,28 @@ impl NotificationOptions {
         }
     }
 
-    /// Keeps state in this directory.
+    /// Sets the directory of the persistent state.
     #[must_use]
     pub fn with_data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(directory.into());
         self
     }
 
-    /// Sets the dispatcher's options.
+    /// Sets the options of the dispatcher.
     #[must_use]
     pub fn with_dispatch(mut self, dispatch: DispatchOptions) -> Self {
         self.dispatch = dispatch;
         self
     }
 
-    /// Sets how many alerts the history remembers.
+    /// Sets the maximum number of records of the history.
     #[must_use]
-    pub fn with_max_history(mut self, alerts: usize) -> Self {
-        self.max_history = alerts;
+    pub fn with_max_history(mut self, records: usize) -> Self {
+        self.max_history = records;
         self
     }
 
-    /// Sets how long to wait between attempts.
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// Sets the time for one attempt and the time that a shutdown may take.
+    /// Sets the time limit of an attempt, and the time for notifications in flight when the observatory stops.
     #[must_use]
     pub fn with_timeouts(mut self, attempt: Duration, shutdown: Duration) -> Self {
         (self.attempt_timeout, self.shutdown_timeout) = (attempt, shutdown);

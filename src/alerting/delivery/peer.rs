@@ -1,7 +1,7 @@
-//! Alerts for one Alertmanager, as Prometheus sends them: every peer gets every alert, each from its own queue.
+//! Sends alerts to external Alertmanagers, as Prometheus does: each peer gets every alert from its own queue.
 //!
-//! A newer word about an alert replaces an older one that has not been sent. Nothing of this is in the outbox: the
-//! rules send every alert again each minute.
+//! A newer version of an alert replaces a queued version. The queues are not persistent, because the rules send every
+//! alert again each minute.
 
 use std::{
     collections::BTreeMap,
@@ -11,18 +11,19 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{
-    PeerCounts,
-    lane::{longest, random},
+use super::{PeerCounts, address_worker::retry_delay};
+use crate::{
+    alerting::{Alert, AlertmanagerPeer},
+    net::Backoff,
+    runtime::random::random_unit,
 };
-use crate::alerting::{Alert, AlertmanagerPeer, Backoff};
 
-/// Prometheus: alerts in one request.
-const BATCH: usize = 64;
-/// Prometheus: `--alertmanager.notification-queue-capacity=10000`.
-const CAPACITY: usize = 10_000;
+/// The maximum number of alerts in a request: Prometheus's value.
+const MAX_BATCH_ALERTS: usize = 64;
+/// The maximum number of queued alerts: Prometheus's `--alertmanager.notification-queue-capacity=10000`.
+const MAX_QUEUED_ALERTS: usize = 10_000;
 
-/// What one Alertmanager has yet to hear.
+/// The queue of an Alertmanager.
 #[derive(Debug)]
 pub(super) struct PeerQueue {
     peer: AlertmanagerPeer,
@@ -32,6 +33,7 @@ pub(super) struct PeerQueue {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The latest version of each queued alert, by fingerprint.
     alerts: BTreeMap<u64, Arc<Alert>>,
     counts: PeerCounts,
     is_closed: bool,
@@ -54,11 +56,12 @@ impl PeerQueue {
         self.state().counts.clone()
     }
 
+    /// Queues alerts; a full queue drops alerts that it does not hold yet.
     pub(super) fn put(&self, alerts: &[Arc<Alert>]) {
         let mut state = self.state();
         for alert in alerts {
             let fingerprint = alert.fingerprint();
-            if state.alerts.len() >= CAPACITY && !state.alerts.contains_key(&fingerprint) {
+            if state.alerts.len() >= MAX_QUEUED_ALERTS && !state.alerts.contains_key(&fingerprint) {
                 state.counts.dropped += 1;
             } else {
                 state.alerts.insert(fingerprint, Arc::clone(alert));
@@ -68,24 +71,25 @@ impl PeerQueue {
         self.wake.notify_one();
     }
 
-    /// Undoes [`PeerQueue::close`], for a runner that starts after another has ended.
+    /// Opens a closed queue for a new runner.
     pub(super) fn open(&self) {
         self.state().is_closed = false;
     }
 
-    /// Lets the task end once the queue is empty or its peer fails.
+    /// Ends [`PeerQueue::run`] once the queue is empty or a request fails.
     pub(super) fn close(&self) {
         self.state().is_closed = true;
         self.wake.notify_one();
     }
 
+    /// Sends queued alerts until the queue is closed.
     pub(super) async fn run(self: Arc<Self>, backoff: Backoff) {
         let mut failures = 0;
         loop {
-            let Some(batch) = self.next().await else {
+            let Some(batch) = self.next_batch().await else {
                 return;
             };
-            let wait = match self.peer.post(&batch).await {
+            let delay = match self.peer.post(&batch).await {
                 Ok(_) => {
                     failures = 0;
                     self.state().counts.sent += batch.len() as u64;
@@ -93,11 +97,11 @@ impl PeerQueue {
                 }
                 Err(error) if error.is_retryable => {
                     failures += 1;
-                    self.put_back(batch);
-                    longest(backoff.wait(failures, random()), error.retry_after)
+                    self.requeue(batch);
+                    retry_delay(backoff.wait(failures, random_unit()), error.retry_after)
                 }
                 Err(error) => {
-                    tracing::warn!(peer = self.name(), %error, "an Alertmanager refuses alerts");
+                    tracing::warn!(peer = self.name(), %error, "an Alertmanager rejected alerts");
                     let mut state = self.state();
                     state.counts.refused += batch.len() as u64;
                     state.counts.failed_requests += 1;
@@ -107,14 +111,14 @@ impl PeerQueue {
             if self.state().is_closed {
                 return;
             }
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(delay).await;
         }
     }
 
-    /// The next alerts to send; `None` when there will be none.
-    async fn next(&self) -> Option<Vec<Arc<Alert>>> {
+    /// Waits for the next alerts to send; `None` once the queue is closed and empty.
+    async fn next_batch(&self) -> Option<Vec<Arc<Alert>>> {
         loop {
-            let batch = self.take();
+            let batch = self.take_batch();
             if !batch.is_empty() {
                 return Some(batch);
             }
@@ -125,14 +129,17 @@ impl PeerQueue {
         }
     }
 
-    fn take(&self) -> Vec<Arc<Alert>> {
+    fn take_batch(&self) -> Vec<Arc<Alert>> {
         let mut state = self.state();
-        let batch = std::iter::from_fn(|| state.alerts.pop_first());
-        batch.take(BATCH).map(|(_, alert)| alert).collect()
+        let alerts = std::iter::from_fn(|| state.alerts.pop_first());
+        alerts
+            .take(MAX_BATCH_ALERTS)
+            .map(|(_, alert)| alert)
+            .collect()
     }
 
-    /// What failed comes back, unless there is a newer word.
-    fn put_back(&self, batch: Vec<Arc<Alert>>) {
+    /// Queues the alerts of a failed request again, except alerts with a newer version in the queue.
+    fn requeue(&self, batch: Vec<Arc<Alert>>) {
         let mut state = self.state();
         state.counts.failed_requests += 1;
         for alert in batch {

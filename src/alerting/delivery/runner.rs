@@ -1,4 +1,5 @@
-//! The one future that does the work.
+//! Runs the delivery: writes the changes of each round, distributes notifications to the address workers, and records
+//! their results.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -10,52 +11,60 @@ use tokio::{
 
 use super::{
     NotificationOptions,
+    address_worker::{AddressWorker, Completion},
     handle::Shared,
-    lane::{Lane, Settled},
 };
-use crate::alerting::{
-    FailureClass, Notification, NotifyError,
-    outbox::{Store, Write},
+use crate::{
+    alerting::{
+        FailureClass, NotifyError,
+        dispatch::Notification,
+        outbox::{Store, Write},
+    },
+    runtime::unix_ms::UnixMs,
 };
 
-/// The longest sleep: the wall clock may be set, and a machine may be suspended.
-const MAX_SLEEP_MS: i64 = 5_000;
-/// Time between two tries to write to a disk that failed.
-const RECOVERY_INTERVAL_MS: i64 = 60_000;
-/// Time that a shutdown keeps for the last transaction.
-const LAST_WRITE: Duration = Duration::from_millis(500);
-/// Settled notifications that wait for the runner at most; a lane waits when there are more.
-const MAX_SETTLED: usize = 1_024;
+/// The minimum time between two rounds that only the clock causes.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
+/// The maximum time between two rounds: the wall clock may jump, and the machine may be suspended.
+const MAX_SLEEP: Duration = Duration::from_secs(5);
+/// The time between two attempts to recover a failed store.
+const RECOVERY_INTERVAL: Duration = Duration::from_mins(1);
+/// The part of the shutdown time that is reserved for the last transaction, at most.
+const MAX_FINAL_WRITE: Duration = Duration::from_millis(500);
+/// The maximum number of completions that wait for the runner; a worker waits while the queue is full.
+const MAX_QUEUED_COMPLETIONS: usize = 1_024;
 
-/// Sends notifications until it is told to stop.
+/// Delivers notifications until the shutdown signal.
 pub struct Runner {
     shared: Arc<Shared>,
     options: NotificationOptions,
-    next_recovery: i64,
+    next_recovery: UnixMs,
 }
 
-type Lanes = HashMap<(String, u16), mpsc::Sender<Arc<Notification>>>;
+/// The queue of each address worker, by channel and index of the address.
+type Workers = HashMap<(String, u16), mpsc::Sender<Arc<Notification>>>;
 
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, options: NotificationOptions) -> Self {
         Self {
             shared,
             options,
-            next_recovery: i64::MIN,
+            next_recovery: UnixMs::MIN,
         }
     }
 
-    /// Runs until `shutdown` resolves, then for as long as the shutdown may take, and no longer than until the
-    /// moment that it resolves to, if it names one. What is not accepted by then is in the outbox for the next start.
+    /// Runs until `shutdown` resolves, and then until the notifications in flight are delivered: at most for
+    /// [`NotificationOptions::shutdown_timeout`], and at most until the deadline that `shutdown` resolves to. The other
+    /// notifications stay in the outbox for the next start.
     ///
-    /// Needs a tokio runtime with time and I/O; a current-thread one will do. The store is written on the runtime's
-    /// blocking threads.
+    /// Needs a tokio runtime with time and I/O; a current-thread runtime is sufficient. The store is written on the
+    /// blocking threads of the runtime.
     ///
-    /// From its end until another runner begins, the file is free for another process.
+    /// After the end of the runner and until the start of another runner, another process can open the store.
     pub async fn run(mut self, shutdown: impl Future<Output = Option<std::time::Instant>>) {
         let mut tasks = JoinSet::new();
-        let (settled, mut results) = mpsc::channel(MAX_SETTLED);
-        let lanes = self.start_lanes(&mut tasks, settled);
+        let (sender, mut completions) = mpsc::channel(MAX_QUEUED_COMPLETIONS);
+        let workers = self.start_workers(&mut tasks, sender);
         for peer in &self.shared.peers {
             peer.open();
             tasks.spawn(Arc::clone(peer).run(self.options.backoff.clone()));
@@ -63,72 +72,77 @@ impl Runner {
         if self.shared.store_health.is_closed() {
             self.recover(Vec::new()).await;
         }
-        let waiting: Vec<Arc<Notification>> = {
+        let restored: Vec<Arc<Notification>> = {
             let core = self.shared.core();
-            let mut waiting: Vec<_> = core.outbox.values().cloned().collect();
-            waiting.sort_by_key(|notification| notification.id);
-            waiting
+            let mut restored: Vec<_> = core.outbox.values().cloned().collect();
+            restored.sort_by_key(|notification| notification.id);
+            restored
         };
-        self.hand_out(&lanes, &waiting);
+        self.distribute(&workers, &restored);
         let mut shutdown = std::pin::pin!(shutdown);
         let deadline = loop {
-            self.round(&lanes).await;
+            self.round(&workers).await;
             tokio::select! {
                 biased;
                 deadline = &mut shutdown => break deadline,
-                Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
+                Some(completion) = completions.recv() => self.complete_all(&completion, &mut completions),
                 () = self.shared.wake.notified() => {}
-                () = sleep(self.until_next()) => {}
+                () = sleep(self.time_to_next_round()) => {}
             }
         };
         let latest = Instant::now() + self.options.shutdown_timeout;
         let end = deadline.map_or(latest, |end| Instant::from_std(end).min(latest));
-        self.stop(lanes, tasks, results, end).await;
+        self.stop(workers, tasks, completions, end).await;
     }
 
-    fn start_lanes(&self, tasks: &mut JoinSet<()>, settled: mpsc::Sender<Settled>) -> Lanes {
-        let mut lanes = Lanes::new();
-        // At most one notification of each group is under way to an address.
+    fn start_workers(
+        &self,
+        tasks: &mut JoinSet<()>,
+        completions: mpsc::Sender<Completion>,
+    ) -> Workers {
+        let mut workers = Workers::new();
+        // Each group has at most one notification in flight to an address.
         let capacity = self.options.dispatch.max_groups.saturating_add(1);
         for (name, channel) in &self.shared.channels {
             for (index, notifier) in (0u16..).zip(&channel.notifiers) {
                 let (sender, incoming) = mpsc::channel(capacity);
-                let lane = Lane {
+                let worker = AddressWorker {
                     notifier: Arc::clone(notifier),
                     time: Arc::clone(&self.shared.time),
                     backoff: self.options.backoff.clone(),
                     attempt_timeout: self.options.attempt_timeout,
                     incoming,
-                    settled: settled.clone(),
+                    completions: completions.clone(),
                 };
-                tasks.spawn(lane.run());
-                lanes.insert((name.clone(), index), sender);
+                tasks.spawn(worker.run());
+                workers.insert((name.clone(), index), sender);
             }
         }
-        // The last lane to end closes the results.
-        drop(settled);
-        lanes
+        // The end of the last worker closes the queue of completions.
+        drop(completions);
+        workers
     }
 
-    /// Decides, writes down, and only then sends.
-    async fn round(&mut self, lanes: &Lanes) {
-        let now = (self.shared.time)();
+    /// Runs a round: writes the changes before it distributes the notifications.
+    async fn round(&mut self, workers: &Workers) {
+        let now = self.shared.now();
         let round = self.shared.core().round(now);
         self.write(round.writes, now).await;
-        self.hand_out(lanes, &round.notifications);
+        self.distribute(workers, &round.notifications);
     }
 
-    async fn write(&mut self, writes: Vec<Write>, now: i64) {
+    /// Writes changes to the store; a degraded store is recovered once per [`RECOVERY_INTERVAL`].
+    async fn write(&mut self, writes: Vec<Write>, now: UnixMs) {
         let is_degraded = self.shared.store_health.is_degraded();
         if is_degraded && now >= self.next_recovery {
-            self.next_recovery = now.saturating_add(RECOVERY_INTERVAL_MS);
+            self.next_recovery = now + RECOVERY_INTERVAL;
             self.recover(writes).await;
         } else if !writes.is_empty() {
             self.blocking(move |shared| {
                 if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "alert state is kept in memory only: a crash would forget it"
+                        "alert state is in memory only: a crash would lose it"
                     );
                 }
             })
@@ -136,123 +150,116 @@ impl Runner {
         }
     }
 
-    /// Opens the file again and writes everything anew; the round's own writes are in what everything is made of.
+    /// Opens the file of the store again and writes the complete state, preceded by the removals of `writes`.
     async fn recover(&self, writes: Vec<Write>) {
-        let everything = self.shared.core().everything();
+        let full_state = self.shared.core().full_state();
         let mut all = writes;
-        all.extend(everything);
+        all.extend(full_state);
         self.blocking(move |shared| {
             match shared.with_store(|store| store.recover(&all)) {
                 Ok(silences) => {
                     shared.core().dispatcher.adopt_silences(silences);
-                    tracing::info!("alert state is on disk again");
+                    tracing::info!("alert state is on the disk again");
                 }
-                // Tried again each minute: no news for the log.
+                // The recovery is retried each minute, and the first failure was logged as an error.
                 Err(error) => tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "alert state is still kept in memory only"
+                    "alert state is still in memory only"
                 ),
             }
         })
         .await;
     }
 
-    /// The disk may take its time; the other channels' answers must not wait for it on this thread.
+    /// Runs `work` on a blocking thread, so that a slow disk does not delay the address workers.
     async fn blocking(&self, work: impl FnOnce(&Shared) + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        let done = spawn_blocking(move || work(&shared));
-        if let Err(error) = done.await {
+        let task = spawn_blocking(move || work(&shared));
+        if let Err(error) = task.await {
             tracing::error!(%error, "writing alert state failed");
         }
     }
 
-    fn hand_out(&self, lanes: &Lanes, notifications: &[Arc<Notification>]) {
+    /// Passes notifications to their address workers. A notification without a worker, or for a full queue, fails.
+    fn distribute(&self, workers: &Workers, notifications: &[Arc<Notification>]) {
         for notification in notifications {
             let key = (notification.channel.clone(), notification.address);
-            let problem = match lanes.get(&key) {
-                Some(lane) => match lane.try_send(Arc::clone(notification)) {
+            let problem = match workers.get(&key) {
+                Some(worker) => match worker.try_send(Arc::clone(notification)) {
                     Ok(()) => continue,
                     Err(_) => "the channel's queue is full",
                 },
                 None => "the channel is no longer configured",
             };
-            let settled = Settled {
+            let completion = Completion {
                 notification: Arc::clone(notification),
                 attempts: 0,
-                outcome: Err(NotifyError::new(FailureClass::Other, problem)),
+                result: Err(NotifyError::new(FailureClass::Other, problem)),
             };
-            let now = (self.shared.time)();
-            settled.log();
-            self.shared.core().settle(&settled, now);
+            let now = self.shared.now();
+            completion.log();
+            self.shared.core().complete(&completion, now);
             self.shared.wake.notify_one();
         }
     }
 
-    /// Takes note of all that is settled by now, so that one transaction writes it.
-    fn settle_all(&self, first: &Settled, results: &mut mpsc::Receiver<Settled>) {
-        let now = (self.shared.time)();
+    /// Records `first` and all queued completions, so that one transaction writes them.
+    fn complete_all(&self, first: &Completion, completions: &mut mpsc::Receiver<Completion>) {
+        let now = self.shared.now();
         first.log();
-        self.shared.core().settle(first, now);
-        while let Ok(settled) = results.try_recv() {
-            settled.log();
-            self.shared.core().settle(&settled, now);
+        self.shared.core().complete(first, now);
+        while let Ok(completion) = completions.try_recv() {
+            completion.log();
+            self.shared.core().complete(&completion, now);
         }
     }
 
-    fn until_next(&self) -> Duration {
+    fn time_to_next_round(&self) -> Duration {
         let next = self.shared.core().dispatcher.next_due();
-        let ms = next
-            .saturating_sub((self.shared.time)())
-            .clamp(1, MAX_SLEEP_MS);
-        Duration::from_millis(u64::try_from(ms).unwrap_or(1))
+        next.saturating_since(self.shared.now())
+            .clamp(MIN_SLEEP, MAX_SLEEP)
     }
+
+    /// Waits for the notifications in flight until `end`, then writes the last changes and closes the store.
 
     async fn stop(
         mut self,
-        lanes: Lanes,
+        workers: Workers,
         mut tasks: JoinSet<()>,
-        mut results: mpsc::Receiver<Settled>,
+        mut completions: mpsc::Receiver<Completion>,
         end: Instant,
     ) {
-        self.round(&lanes).await;
-        drop(lanes);
+        self.round(&workers).await;
+        drop(workers);
         for peer in &self.shared.peers {
             peer.close();
         }
-        // What came of it is to be on the disk by the end.
-        let left = end.saturating_duration_since(Instant::now());
-        let last_answer = end - (left / 4).min(LAST_WRITE);
+        // The last transaction must be on the disk by the end.
+        let remaining = end.saturating_duration_since(Instant::now());
+        let last_completion = end - (remaining / 4).min(MAX_FINAL_WRITE);
         loop {
             tokio::select! {
                 biased;
-                Some(settled) = results.recv() => self.settle_all(&settled, &mut results),
+                Some(completion) = completions.recv() => self.complete_all(&completion, &mut completions),
                 ended = tasks.join_next() => if ended.is_none() { break },
-                () = sleep_until(last_answer) => break,
+                () = sleep_until(last_completion) => break,
             }
         }
         tasks.shutdown().await;
-        while let Ok(settled) = results.try_recv() {
-            self.settle_all(&settled, &mut results);
+        while let Ok(completion) = completions.try_recv() {
+            self.complete_all(&completion, &mut completions);
         }
-        let now = (self.shared.time)();
-        let writes = {
-            let mut core = self.shared.core();
-            let mut writes = std::mem::take(&mut core.writes);
-            writes.extend(
-                core.dispatcher
-                    .take_changes()
-                    .into_iter()
-                    .map(Write::Change),
-            );
-            writes.extend(core.history.take_writes());
-            writes
-        };
+        let now = self.shared.now();
+        let writes = self.shared.core().take_writes();
         self.write(writes, now).await;
         self.blocking(|shared| shared.with_store(Store::close))
             .await;
-        let left = self.shared.core().outbox.len();
-        if left > 0 {
-            tracing::warn!(left, "notifications are left in the outbox");
+        let pending = self.shared.core().outbox.len();
+        if pending > 0 {
+            tracing::warn!(
+                pending,
+                "notifications stay in the outbox until the next start"
+            );
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 const BASE: i64 = 1_800_000_000_000;
 const MINUTE: u64 = 60;
 
-/// What a peer does with the next message.
+/// The behavior of a fake service for one message.
 #[derive(Clone, Debug)]
 enum Answer {
     Accept,
@@ -28,21 +28,21 @@ enum Answer {
     Panic,
 }
 
-/// A peer that answers as it is told, and remembers when it was asked.
+/// A fake remote service with scripted answers that records its attempts.
 #[derive(Clone, Debug)]
-struct Peer {
+struct FakeService {
     answers: Arc<Mutex<VecDeque<Answer>>>,
-    otherwise: Answer,
-    heard: Arc<Mutex<Vec<(u64, String)>>>,
+    default_answer: Answer,
+    attempts: Arc<Mutex<Vec<(u64, String)>>>,
     start: Instant,
 }
 
-impl Peer {
-    fn new(otherwise: Answer) -> Self {
+impl FakeService {
+    fn new(default_answer: Answer) -> Self {
         Self {
             answers: Arc::default(),
-            otherwise,
-            heard: Arc::default(),
+            default_answer,
+            attempts: Arc::default(),
             start: Instant::now(),
         }
     }
@@ -52,22 +52,25 @@ impl Peer {
         self
     }
 
-    /// Seconds and title of every attempt.
-    fn heard(&self) -> Vec<(u64, String)> {
-        self.heard.lock().unwrap().clone()
+    /// Returns the time in seconds and the title of every attempt.
+    fn attempts(&self) -> Vec<(u64, String)> {
+        self.attempts.lock().unwrap().clone()
     }
 
     fn titles(&self) -> Vec<String> {
-        self.heard().into_iter().map(|(_, title)| title).collect()
+        self.attempts()
+            .into_iter()
+            .map(|(_, title)| title)
+            .collect()
     }
 }
 
-impl Notifier for Peer {
+impl Notifier for FakeService {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
-        let heard = (self.start.elapsed().as_secs(), message.title());
-        self.heard.lock().unwrap().push(heard);
+        let attempt = (self.start.elapsed().as_secs(), message.title());
+        self.attempts.lock().unwrap().push(attempt);
         let next = self.answers.lock().unwrap().pop_front();
-        let answer = next.unwrap_or_else(|| self.otherwise.clone());
+        let answer = next.unwrap_or_else(|| self.default_answer.clone());
         Box::pin(async move {
             match answer {
                 Answer::Accept => Ok(Receipt::new("200 OK")),
@@ -122,13 +125,13 @@ impl Running {
     }
 }
 
-fn to(channels: &[&str]) -> NotificationOptions {
+fn to_channels(channels: &[&str]) -> NotificationOptions {
     let routing = Routing::to_receiver(Receiver::new("all", channels.iter().copied()))
         .with_route(Route::to("all").with_group_by(["alertname"]));
     NotificationOptions::new(routing)
 }
 
-async fn pass(seconds: u64) {
+async fn advance(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
@@ -144,36 +147,42 @@ fn directory(name: &str) -> PathBuf {
 
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_hangs_delays_no_other() {
-    let (dead, well) = (Peer::new(Answer::Hang), Peer::new(Answer::Accept));
+    let (failing, healthy) = (
+        FakeService::new(Answer::Hang),
+        FakeService::new(Answer::Accept),
+    );
     let channels = [
-        ("dead", Channel::new(dead.clone())),
-        ("well", Channel::new(well.clone())),
+        ("failing", Channel::new(failing.clone())),
+        ("healthy", Channel::new(healthy.clone())),
     ];
-    let running = Running::start(to(&["dead", "well"]), &channels);
+    let running = Running::start(to_channels(&["failing", "healthy"]), &channels);
     running.fire("slow");
     running.fire("down");
-    pass(31).await;
-    let mut titles = well.titles();
+    advance(31).await;
+    let mut titles = healthy.titles();
     titles.sort();
     assert_eq!(
         titles,
         ["[FIRING:1] down (error)", "[FIRING:1] slow (error)"]
     );
-    assert!(well.heard().iter().all(|(second, _)| *second == 30));
-    pass(10 * MINUTE).await;
+    assert!(healthy.attempts().iter().all(|(second, _)| *second == 30));
+    advance(10 * MINUTE).await;
     let counts = running.notifications.counts();
-    assert_eq!(counts.channels["well"].sent, 2);
-    assert!(counts.channels["dead"].failed[&FailureClass::DeadlineExceeded] >= 2);
+    assert_eq!(counts.channels["healthy"].sent, 2);
+    assert!(counts.channels["failing"].failed[&FailureClass::DeadlineExceeded] >= 2);
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_peer_is_asked_again_until_it_accepts() {
-    let peer = Peer::new(Answer::Accept).first([busy(), busy(), busy()]);
-    let running = Running::start(to(&["peer"]), &[("peer", Channel::new(peer.clone()))]);
+async fn a_retryable_failure_is_retried_until_the_service_accepts() {
+    let peer = FakeService::new(Answer::Accept).first([busy(), busy(), busy()]);
+    let running = Running::start(
+        to_channels(&["peer"]),
+        &[("peer", Channel::new(peer.clone()))],
+    );
     running.fire("slow");
-    pass(60).await;
-    assert_eq!(peer.heard().len(), 4);
+    advance(60).await;
+    assert_eq!(peer.attempts().len(), 4);
     let record = &running.notifications.history(&HistoryQuery::default())[0];
     assert_eq!(record.deliveries[0].attempts, 4);
     let answer = "200 OK".to_owned();
@@ -186,62 +195,69 @@ async fn a_busy_peer_is_asked_again_until_it_accepts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_honoured_by_the_whole_channel() {
+async fn retry_after_delays_every_message_of_the_channel() {
     let limited = NotifyError::new(FailureClass::RateLimited, "429")
         .retryable()
         .after(Some(Duration::from_secs(70)));
-    let peer = Peer::new(Answer::Accept).first([Answer::Refuse(limited)]);
-    let running = Running::start(to(&["peer"]), &[("peer", Channel::new(peer.clone()))]);
+    let peer = FakeService::new(Answer::Accept).first([Answer::Refuse(limited)]);
+    let running = Running::start(
+        to_channels(&["peer"]),
+        &[("peer", Channel::new(peer.clone()))],
+    );
     running.fire("slow");
     running.fire("down");
-    pass(3 * MINUTE).await;
-    let seconds: Vec<u64> = peer.heard().into_iter().map(|(second, _)| second).collect();
+    advance(3 * MINUTE).await;
+    let seconds: Vec<u64> = peer
+        .attempts()
+        .into_iter()
+        .map(|(second, _)| second)
+        .collect();
     assert_eq!(seconds, [30, 100, 100]);
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_the_peers_wait_would_make_late_falls_back_at_once() {
+async fn a_retry_after_beyond_the_deadline_causes_the_fallback_at_once() {
     let limited = NotifyError::new(FailureClass::RateLimited, "429")
         .retryable()
         .after(Some(Duration::from_hours(24)));
-    let peer = Peer::new(Answer::Accept).first([Answer::Refuse(limited)]);
-    let backup = Peer::new(Answer::Accept);
+    let peer = FakeService::new(Answer::Accept).first([Answer::Refuse(limited)]);
+    let backup = FakeService::new(Answer::Accept);
     let traits = ChannelTraits::default().with_fallback("backup");
     let channels = [
         ("peer", Channel::new(peer.clone()).with_traits(traits)),
         ("backup", Channel::new(backup.clone())),
     ];
-    let running = Running::start(to(&["peer"]), &channels);
+    let running = Running::start(to_channels(&["peer"]), &channels);
     running.fire("slow");
-    pass(MINUTE).await;
+    advance(MINUTE).await;
     running.fire("down");
-    pass(MINUTE).await;
-    // A day is cut to an hour, which is still beyond the five minutes of a delivery.
+    advance(MINUTE).await;
+    // The requested day is limited to an hour, which is longer than the five minutes of a delivery.
     let rules = ["[FIRING:1] slow (error)", "[FIRING:1] down (error)"];
     assert_eq!(backup.titles(), rules);
-    assert_eq!(peer.heard().len(), 1);
-    pass(70 * MINUTE).await;
-    assert!(peer.titles().len() >= 3, "{:?}", peer.heard());
+    assert_eq!(peer.attempts().len(), 1);
+    advance(70 * MINUTE).await;
+    assert!(peer.titles().len() >= 3, "{:?}", peer.attempts());
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_for_good_is_not_repeated_but_falls_back() {
+async fn a_final_rejection_is_not_retried_but_causes_the_fallback() {
     let refusal = NotifyError::new(FailureClass::ClientError, "400 Bad Request: no");
     let (primary, backup) = (
-        Peer::new(Answer::Refuse(refusal)),
-        Peer::new(Answer::Accept),
+        FakeService::new(Answer::Refuse(refusal)),
+        FakeService::new(Answer::Accept),
     );
     let traits = ChannelTraits::default().with_fallback("backup");
     let channels = [
         ("primary", Channel::new(primary.clone()).with_traits(traits)),
         ("backup", Channel::new(backup.clone())),
     ];
-    let running = Running::start(to(&["primary"]), &channels);
+    let running = Running::start(to_channels(&["primary"]), &channels);
     running.fire("slow");
-    pass(MINUTE).await;
-    assert_eq!((primary.heard().len(), backup.heard().len()), (1, 1));
+    advance(MINUTE).await;
+    assert_eq!((primary.attempts().len(), backup.attempts().len()), (1, 1));
     let record = &running.notifications.history(&HistoryQuery::default())[0];
     let failed = DeliveryOutcome::Failed {
         reason: "clientError".to_owned(),
@@ -253,13 +269,16 @@ async fn what_is_refused_for_good_is_not_repeated_but_falls_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_notifier_that_panics_fails_its_message_and_nothing_else() {
-    let peer = Peer::new(Answer::Accept).first([Answer::Panic]);
-    let running = Running::start(to(&["peer"]), &[("peer", Channel::new(peer.clone()))]);
+async fn a_panic_of_a_notifier_fails_only_its_message() {
+    let peer = FakeService::new(Answer::Accept).first([Answer::Panic]);
+    let running = Running::start(
+        to_channels(&["peer"]),
+        &[("peer", Channel::new(peer.clone()))],
+    );
     running.fire("slow");
-    // The next flush tries again.
-    pass(6 * MINUTE).await;
-    assert_eq!(peer.heard().len(), 2);
+    // The next flush sends the message again.
+    advance(6 * MINUTE).await;
+    assert_eq!(peer.attempts().len(), 2);
     let counts = running.notifications.counts();
     assert_eq!(counts.channels["peer"].failed[&FailureClass::Other], 1);
     assert_eq!(counts.channels["peer"].sent, 1);
@@ -267,47 +286,47 @@ async fn a_notifier_that_panics_fails_its_message_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_shutdown_leaves_is_sent_after_the_next_start() {
+async fn notifications_in_the_outbox_at_shutdown_are_sent_after_the_next_start() {
     let directory = directory("outbox");
-    let options = to(&["peer"]).with_data_dir(&directory);
-    let dead = Peer::new(busy());
-    let running = Running::start(options.clone(), &[("peer", Channel::new(dead.clone()))]);
+    let options = to_channels(&["peer"]).with_data_dir(&directory);
+    let failing = FakeService::new(busy());
+    let running = Running::start(options.clone(), &[("peer", Channel::new(failing.clone()))]);
     running.fire("slow");
     running
         .notifications
         .save_state("rules", b"pending".to_vec());
-    pass(40).await;
-    assert!(!dead.heard().is_empty());
+    advance(40).await;
+    assert!(!failing.attempts().is_empty());
     running.stop().await;
 
-    let well = Peer::new(Answer::Accept);
-    let running = Running::start(options, &[("peer", Channel::new(well.clone()))]);
-    pass(1).await;
-    assert_eq!(well.titles(), ["[FIRING:1] slow (error)"]);
+    let healthy = FakeService::new(Answer::Accept);
+    let running = Running::start(options, &[("peer", Channel::new(healthy.clone()))]);
+    advance(1).await;
+    assert_eq!(healthy.titles(), ["[FIRING:1] slow (error)"]);
     assert_eq!(
         running.notifications.saved_state("rules").unwrap(),
         b"pending"
     );
     let records = running.notifications.history(&HistoryQuery::default());
     assert_eq!((records.len(), records[0].deliveries.len()), (1, 1));
-    // Told once before and once after: the end is told too.
+    // The alert was notified after the restart, so its resolved notification is sent too.
     running.put("slow", BASE + 1);
-    pass(6 * MINUTE).await;
-    assert_eq!(well.titles()[1..], ["[RESOLVED] slow (error)"]);
+    advance(6 * MINUTE).await;
+    assert_eq!(healthy.titles()[1..], ["[RESOLVED] slow (error)"]);
     running.stop().await;
     std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_test_says_what_each_address_said() {
+async fn a_test_returns_the_answer_of_each_address() {
     let refusal = NotifyError::new(FailureClass::AuthError, "401 Unauthorized: bad token");
     let notifiers: Vec<Arc<dyn Notifier>> = vec![
-        Arc::new(Peer::new(Answer::Accept)),
-        Arc::new(Peer::new(Answer::Refuse(refusal.clone()))),
-        Arc::new(Peer::new(Answer::Hang)),
+        Arc::new(FakeService::new(Answer::Accept)),
+        Arc::new(FakeService::new(Answer::Refuse(refusal.clone()))),
+        Arc::new(FakeService::new(Answer::Hang)),
     ];
     let channel = Channel::from_notifiers(notifiers);
-    let running = Running::start(to(&["ops"]), &[("ops", channel)]);
+    let running = Running::start(to_channels(&["ops"]), &[("ops", channel)]);
     let results = running.notifications.send_test("ops").await.unwrap();
     let texts: Vec<String> = results
         .iter()
@@ -332,12 +351,13 @@ async fn a_test_says_what_each_address_said() {
     running.stop().await;
 }
 
-/// Keeps incidents by their key, as `PagerDuty` does: what has the key of an open one opens none.
+/// A fake service that keeps incidents by key, as `PagerDuty` does: a message with the key of an open incident opens no
+/// second incident.
 #[derive(Clone, Debug, Default)]
 struct Incidents {
     open: Arc<Mutex<BTreeMap<String, usize>>>,
     paged: Arc<Mutex<Vec<String>>>,
-    refuses_ends: bool,
+    rejects_resolved: bool,
 }
 
 impl Notifier for Incidents {
@@ -350,7 +370,7 @@ impl Notifier for Incidents {
                 self.paged.lock().unwrap().push(message.title());
             }
             Ok(Receipt::new("202 Accepted"))
-        } else if self.refuses_ends {
+        } else if self.rejects_resolved {
             Err(NotifyError::new(
                 FailureClass::ClientError,
                 "400 Bad Request",
@@ -368,10 +388,10 @@ impl Notifier for Incidents {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_test_pages_and_none_stays_open() {
+async fn each_test_opens_an_incident_and_closes_it() {
     let service = Incidents::default();
     let running = Running::start(
-        to(&["service"]),
+        to_channels(&["service"]),
         &[("service", Channel::new(service.clone()))],
     );
     for _ in 0..2 {
@@ -383,9 +403,9 @@ async fn each_test_pages_and_none_stays_open() {
     let labels = Labels::from_pairs([("alertname", "slow"), ("severity", "error")]);
     running.notifications.test_escalation(&labels).await;
     assert!(service.open.lock().unwrap().is_empty());
-    // The alert that was rehearsed, in earnest.
+    // The real alert after the test of its escalation.
     running.fire("slow");
-    pass(40).await;
+    advance(40).await;
     let paged = service.paged.lock().unwrap().clone();
     assert_eq!(paged[2..], ["[FIRING:1] slow (error)"; 2]);
     assert_eq!(service.open.lock().unwrap().len(), 1);
@@ -393,27 +413,33 @@ async fn each_test_pages_and_none_stays_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_test_that_stays_open_says_so() {
+async fn a_test_whose_incident_stays_open_is_an_error() {
     let service = Incidents {
-        refuses_ends: true,
+        rejects_resolved: true,
         ..Incidents::default()
     };
-    let running = Running::start(to(&["service"]), &[("service", Channel::new(service))]);
+    let running = Running::start(
+        to_channels(&["service"]),
+        &[("service", Channel::new(service))],
+    );
     let results = running.notifications.send_test("service").await.unwrap();
     let error = results[0].outcome.as_ref().unwrap_err();
     assert_eq!(
         error.text,
-        "the test is delivered, but still open: 400 Bad Request"
+        "the test message was delivered, but its incident is still open: 400 Bad Request"
     );
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn addresses_are_tested_at_once() {
+async fn addresses_are_tested_concurrently() {
     let hang: Vec<Arc<dyn Notifier>> = (0..20)
-        .map(|_| Arc::new(Peer::new(Answer::Hang)) as Arc<dyn Notifier>)
+        .map(|_| Arc::new(FakeService::new(Answer::Hang)) as Arc<dyn Notifier>)
         .collect();
-    let running = Running::start(to(&["ops"]), &[("ops", Channel::from_notifiers(hang))]);
+    let running = Running::start(
+        to_channels(&["ops"]),
+        &[("ops", Channel::from_notifiers(hang))],
+    );
     let start = Instant::now();
     let results = running.notifications.send_test("ops").await.unwrap();
     assert_eq!(results[19].destination, "ops/19");
@@ -422,7 +448,7 @@ async fn addresses_are_tested_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_has_the_time_at_which_it_became_due_in_every_attempt() {
+async fn every_attempt_has_the_creation_time_of_the_message() {
     #[derive(Clone, Debug, Default)]
     struct Times(Arc<Mutex<Vec<i64>>>);
 
@@ -443,16 +469,22 @@ async fn a_message_has_the_time_at_which_it_became_due_in_every_attempt() {
     }
 
     let times = Times::default();
-    let running = Running::start(to(&["peer"]), &[("peer", Channel::new(times.clone()))]);
+    let running = Running::start(
+        to_channels(&["peer"]),
+        &[("peer", Channel::new(times.clone()))],
+    );
     running.fire("slow");
-    pass(60).await;
+    advance(60).await;
     assert_eq!(*times.0.lock().unwrap(), [BASE + 30_000; 2]);
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehearsed_escalation_walks_every_step() {
-    let (first, second) = (Peer::new(Answer::Accept), Peer::new(Answer::Accept));
+async fn a_test_of_an_escalation_covers_every_step() {
+    let (first, second) = (
+        FakeService::new(Answer::Accept),
+        FakeService::new(Answer::Accept),
+    );
     let escalation = Escalation::after(Duration::from_mins(15)).with_step(["boss"]);
     let receiver = Receiver::new("all", ["ops"]).with_escalation(escalation);
     let options = NotificationOptions::new(Routing::to_receiver(receiver));
@@ -473,10 +505,13 @@ async fn a_rehearsed_escalation_walks_every_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_process_on_the_same_directory_is_refused() {
+async fn a_second_process_with_the_same_directory_is_an_error() {
     let directory = directory("locked");
-    let options = to(&["peer"]).with_data_dir(&directory);
-    let channels = BTreeMap::from([("peer".to_owned(), Channel::new(Peer::new(Answer::Accept)))]);
+    let options = to_channels(&["peer"]).with_data_dir(&directory);
+    let channels = BTreeMap::from([(
+        "peer".to_owned(),
+        Channel::new(FakeService::new(Answer::Accept)),
+    )]);
     let time: TimeSource = Arc::new(|| BASE);
     let first = Notifications::open(
         options.clone(),

@@ -1,4 +1,4 @@
-//! Somebody says: I have seen it, I am on it.
+//! Acknowledges firing alerts: a person takes responsibility, and repeats and escalation stop.
 
 use std::collections::BTreeSet;
 
@@ -11,62 +11,64 @@ use crate::{
         route::{InhibitSources, matches_all},
     },
     query::Matcher,
+    runtime::unix_ms::UnixMs,
 };
 
-/// What is acknowledged.
+/// The alerts to acknowledge.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum AcknowledgeTarget {
-    /// The groups with this key, as messages give it.
+    /// The groups with this group key, as in messages.
     Group(String),
-    /// The groups with this dedup key, as messages give it.
+    /// The groups with this dedup key, as in messages.
     DedupKey(String),
-    /// Every alert that matches, in whichever groups it is.
+    /// The matching alerts of all groups.
     Alerts(Vec<Matcher>),
 }
 
-/// Who has acknowledged which alerts of a group.
+/// The acknowledgement of alerts of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Acknowledgement {
-    /// Who it was.
+    /// The name of the person.
     pub by: String,
-    /// What they said.
+    /// The comment of the person.
     pub comment: String,
-    /// When, in milliseconds since the epoch.
+    /// The time of the acknowledgement, in milliseconds since the epoch.
     pub at: i64,
-    /// The fingerprints of the alerts that fired then.
+    /// The fingerprints of the alerts that fired at that time.
     pub alerts: BTreeSet<u64>,
 }
 
-/// Why nothing was acknowledged.
+/// The reason why no alert was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcknowledgeError {
-    /// No group with this key, and no alert that matches, fires.
-    #[error("nothing that fires matches")]
-    NothingFires,
-    /// Nobody is named.
-    #[error("by: must say who acknowledges")]
-    Nobody,
+    /// No firing alert matches the target.
+    #[error("no firing alert matches")]
+    NoFiringAlert,
+    /// The name of the person is empty.
+    #[error("by: must name the person who acknowledges")]
+    MissingName,
 }
 
 impl Dispatcher {
-    /// Acknowledges what fires: stops its repeats and its escalation until it is over, not the word that it is.
+    /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
+    /// still sent.
     ///
-    /// Returns the keys of the groups. Channels that want to know of it are told with the next tick.
+    /// Returns the keys of the groups. The next tick notifies the channels that have `send_acknowledged` set.
     ///
     /// # Errors
-    /// When nothing that fires matches, or nobody is named.
-    pub fn acknowledge(
+    /// If no firing alert matches, or the name is empty.
+    pub(crate) fn acknowledge(
         &mut self,
         target: &AcknowledgeTarget,
         by: &str,
         comment: &str,
-        now: i64,
+        now: UnixMs,
     ) -> Result<Vec<String>, AcknowledgeError> {
         if by.is_empty() {
-            return Err(AcknowledgeError::Nobody);
+            return Err(AcknowledgeError::MissingName);
         }
         let mut keys = Vec::new();
         let ids: Vec<_> = self.groups.keys().cloned().collect();
@@ -78,7 +80,7 @@ impl Dispatcher {
                 let entry = self.alerts.get(*fingerprint)?;
                 (!entry.is_resolved_at(now)).then_some((*fingerprint, &entry.alert.labels))
             });
-            let alerts: BTreeSet<u64> = firing
+            let mut alerts: BTreeSet<u64> = firing
                 .filter(|(_, labels)| match target {
                     AcknowledgeTarget::Group(key) => group.key == *key,
                     AcknowledgeTarget::DedupKey(key) => group.dedup_key() == *key,
@@ -89,56 +91,54 @@ impl Dispatcher {
             if !alerts.is_empty() {
                 keys.push(group.key.clone());
                 let earlier = group.acknowledgement.take();
-                let mut given = Acknowledgement {
+                alerts.extend(earlier.into_iter().flat_map(|earlier| earlier.alerts));
+                group.acknowledgement = Some(Acknowledgement {
                     by: by.to_owned(),
                     comment: comment.to_owned(),
-                    at: now,
+                    at: now.as_i64(),
                     alerts,
-                };
-                given
-                    .alerts
-                    .extend(earlier.into_iter().flat_map(|given| given.alerts));
-                group.acknowledgement = Some(given);
-                self.tell_of_acknowledgement(&mut group, now);
+                });
+                self.notify_acknowledgement(&mut group, now);
                 self.dirty.groups.insert(id.clone());
             }
             self.groups.insert(id, group);
         }
         keys.sort();
         if keys.is_empty() {
-            return Err(AcknowledgeError::NothingFires);
+            return Err(AcknowledgeError::NoFiringAlert);
         }
         Ok(keys)
     }
 
-    fn tell_of_acknowledgement(&mut self, group: &mut Group, now: i64) {
-        let Some(given) = group.acknowledgement.clone() else {
+    /// Pauses the escalation of an acknowledged group and notifies the notified addresses of the acknowledgement.
+    fn notify_acknowledgement(&mut self, group: &mut Group, now: UnixMs) {
+        let Some(acknowledgement) = group.acknowledgement.clone() else {
             return;
         };
-        let speech = self.speech(group, &InhibitSources::default(), now);
-        if !group.is_acknowledged(&speech.firing) {
+        let snapshot = self.snapshot(group, &InhibitSources::default(), now);
+        if !group.is_acknowledged(&snapshot.firing) {
             return;
         }
         if let Some(state) = &mut group.escalation {
-            (state.next_at, state.is_paused) = (i64::MAX, true);
+            (state.next_at, state.is_paused) = (UnixMs::MAX, true);
         }
-        let told: Vec<_> = group
+        let notified: Vec<_> = group
             .log
             .iter()
             .filter(|(destination, entry)| {
                 let traits = self.router.channels().get(&*destination.channel);
-                entry.is_told()
+                entry.has_notified_firing()
                     && traits.is_some_and(|traits| traits.send_acknowledged)
                     && !group.in_flight.contains_key(destination)
             })
             .map(|(destination, _)| destination.clone())
             .collect();
-        for destination in told {
+        for destination in notified {
             let reason = Reason::Acknowledged {
-                by: given.by.clone(),
-                comment: given.comment.clone(),
+                by: acknowledgement.by.clone(),
+                comment: acknowledgement.comment.clone(),
             };
-            self.emit(group, &destination, &speech, reason, now);
+            self.enqueue(group, &destination, &snapshot, reason, now);
         }
     }
 }

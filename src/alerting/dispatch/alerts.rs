@@ -1,59 +1,62 @@
-//! The alerts that are known, merged as Alertmanager merges them.
+//! Stores the known alerts and merges updates into them, as Alertmanager does.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::options::{Damping, DispatchOptions};
-use crate::alerting::{Alert, route::to_ms};
+use crate::{alerting::Alert, runtime::unix_ms::UnixMs};
 
-/// The alerts by fingerprint.
+/// The known alerts by fingerprint.
 #[derive(Debug)]
 pub(super) struct AlertTable {
     by_fingerprint: HashMap<u64, Entry>,
-    max: usize,
+    max_alerts: usize,
     damping: Option<Damping>,
     revision: u64,
-    held: u64,
+    held_count: u64,
 }
 
-/// An alert, and how it came and went.
+/// A known alert with its state changes.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) alert: Arc<Alert>,
-    /// Grows with every change of its state, so that a change after a flush is not taken for told.
+    /// The revision of the table at the last state change: distinguishes changes after a flush from changes before.
     pub(super) revision: u64,
-    /// Whether its end was told, rather than only not heard of any more.
-    pub(super) is_over: bool,
-    /// Until when it counts as firing although it is over.
-    held_until: i64,
-    transitions: VecDeque<i64>,
+    /// Whether an update reported the end of the alert. An alert also resolves when its validity ends without an
+    /// update.
+    pub(super) is_reported_resolved: bool,
+    /// The time until which a resolved alert still counts as firing.
+    held_until: UnixMs,
+    /// The times of the last state changes.
+    transitions: VecDeque<UnixMs>,
 }
 
-/// What became of an alert that was put in.
+/// The effect of an update on the table.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Put {
-    /// It began, or began again.
-    Begun(u64),
-    /// It ended, or an alert that flaps came or went while it counts as firing.
+pub(super) enum PutOutcome {
+    /// The alert started to fire, or started again.
+    Started(u64),
+    /// The alert resolved, or a flapping alert changed its state while it counts as firing.
     Changed(u64),
-    /// It only holds good for longer.
-    Same(u64),
-    /// It is over, and nobody knew it.
-    Unknown,
-    /// There are too many.
-    Full,
+    /// The update only extended the validity of the alert.
+    Unchanged(u64),
+    /// The update reported the end of an unknown alert.
+    UnknownResolved,
+    /// The table holds the maximum number of alerts.
+    LimitReached,
 }
 
 impl AlertTable {
     pub(super) fn new(options: &DispatchOptions) -> Self {
         Self {
             by_fingerprint: HashMap::new(),
-            max: options.max_alerts,
+            max_alerts: options.max_alerts,
             damping: options.damping.clone(),
             revision: 0,
-            held: 0,
+            held_count: 0,
         }
     }
 
@@ -71,32 +74,33 @@ impl AlertTable {
         self.revision
     }
 
-    /// Resolves that were held back since this was last asked.
-    pub(super) fn take_held(&mut self) -> u64 {
-        std::mem::take(&mut self.held)
+    /// Returns the number of resolved alerts that were held as firing since the last call.
+    pub(super) fn take_held_count(&mut self) -> u64 {
+        std::mem::take(&mut self.held_count)
     }
 
-    pub(super) fn put(&mut self, alert: Alert, now: i64) -> Put {
+    /// Merges an update into the table.
+    pub(super) fn put(&mut self, alert: Alert, now: UnixMs) -> PutOutcome {
         let fingerprint = alert.fingerprint();
         let Some(old) = self.by_fingerprint.get_mut(&fingerprint) else {
-            if alert.is_resolved_at(now) {
-                return Put::Unknown;
+            if alert.is_resolved_at(now.as_i64()) {
+                return PutOutcome::UnknownResolved;
             }
             if self.is_full() {
-                return Put::Full;
+                return PutOutcome::LimitReached;
             }
             self.insert(fingerprint, alert, now);
-            return Put::Begun(fingerprint);
+            return PutOutcome::Started(fingerprint);
         };
-        let was_resolved = old.alert.is_resolved_at(now);
-        let was_quiet = old.is_resolved_at(now);
+        let was_resolved = old.alert.is_resolved_at(now.as_i64());
+        let counted_as_resolved = old.is_resolved_at(now);
         let merged = merge(&old.alert, alert, now);
-        let is_resolved = merged.is_resolved_at(now);
+        let is_resolved = merged.is_resolved_at(now.as_i64());
         let has_new_start = merged.starts_at != old.alert.starts_at;
         old.alert = Arc::new(merged);
-        old.is_over = is_resolved;
+        old.is_reported_resolved = is_resolved;
         if was_resolved == is_resolved && !has_new_start {
-            return Put::Same(fingerprint);
+            return PutOutcome::Unchanged(fingerprint);
         }
         self.revision += 1;
         old.revision = self.revision;
@@ -107,56 +111,56 @@ impl AlertTable {
             && old.is_flapping(damping, now)
             && is_resolved
         {
-            old.held_until = now.saturating_add(to_ms(damping.hold));
-            self.held += 1;
+            old.held_until = now + damping.hold;
+            self.held_count += 1;
         }
-        // One that was held for flapping has never been over, as far as anybody was told.
-        if !is_resolved && (was_quiet || !was_resolved) {
-            Put::Begun(fingerprint)
+        // The receivers of a held alert were never notified of its end, so the alert does not start again.
+        if !is_resolved && (counted_as_resolved || !was_resolved) {
+            PutOutcome::Started(fingerprint)
         } else {
-            Put::Changed(fingerprint)
+            PutOutcome::Changed(fingerprint)
         }
     }
 
-    /// Takes an alert as it was before a restart.
-    pub(super) fn restore(&mut self, alert: Alert, is_over: bool) {
+    /// Inserts an alert in its state before a restart.
+    pub(super) fn restore(&mut self, alert: Alert, is_reported_resolved: bool) {
         let fingerprint = alert.fingerprint();
-        self.insert(fingerprint, alert, i64::MIN);
+        self.insert(fingerprint, alert, UnixMs::MIN);
         if let Some(entry) = self.by_fingerprint.get_mut(&fingerprint) {
-            entry.is_over = is_over;
+            entry.is_reported_resolved = is_reported_resolved;
         }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.by_fingerprint.len() >= self.max
+        self.by_fingerprint.len() >= self.max_alerts
     }
 
-    /// How long an alert that is over is remembered, since it may flap.
-    pub(super) fn window_ms(&self) -> i64 {
+    /// Returns the time for which resolved alerts stay in the table, so that flapping is detected.
+    pub(super) fn flapping_window(&self) -> Duration {
         self.damping
             .as_ref()
-            .map_or(0, |damping| to_ms(damping.window))
+            .map_or(Duration::ZERO, |damping| damping.window)
     }
 
-    /// Forgets alerts that were over before then and are in no group; returns which.
-    pub(super) fn forget(&mut self, members: &HashSet<u64>, before: i64) -> Vec<u64> {
-        let over = self.iter().filter(|(fingerprint, entry)| {
+    /// Removes alerts that were resolved before `before` and are not in `members`; returns their fingerprints.
+    pub(super) fn remove_resolved(&mut self, members: &HashSet<u64>, before: UnixMs) -> Vec<u64> {
+        let resolved = self.iter().filter(|(fingerprint, entry)| {
             entry.is_resolved_at(before) && !members.contains(fingerprint)
         });
-        let over: Vec<u64> = over.map(|(fingerprint, _)| fingerprint).collect();
-        for fingerprint in &over {
+        let resolved: Vec<u64> = resolved.map(|(fingerprint, _)| fingerprint).collect();
+        for fingerprint in &resolved {
             self.by_fingerprint.remove(fingerprint);
         }
-        over
+        resolved
     }
 
-    fn insert(&mut self, fingerprint: u64, alert: Alert, now: i64) {
+    fn insert(&mut self, fingerprint: u64, alert: Alert, now: UnixMs) {
         self.revision += 1;
         let entry = Entry {
             alert: Arc::new(alert),
             revision: self.revision,
-            is_over: false,
-            held_until: i64::MIN,
+            is_reported_resolved: false,
+            held_until: UnixMs::MIN,
             transitions: VecDeque::from([now]),
         };
         self.by_fingerprint.insert(fingerprint, entry);
@@ -164,14 +168,14 @@ impl AlertTable {
 }
 
 impl Entry {
-    /// Whether it is over, as far as anybody should be told.
-    pub(super) fn is_resolved_at(&self, now: i64) -> bool {
-        self.alert.is_resolved_at(now) && self.held_until <= now
+    /// Returns whether the alert counts as resolved: it is resolved, and damping does not hold it.
+    pub(super) fn is_resolved_at(&self, now: UnixMs) -> bool {
+        self.alert.is_resolved_at(now.as_i64()) && self.held_until <= now
     }
 
-    fn is_flapping(&mut self, damping: &Damping, now: i64) -> bool {
-        let begin = now.saturating_sub(to_ms(damping.window));
-        self.transitions.retain(|at| *at >= begin);
+    fn is_flapping(&mut self, damping: &Damping, now: UnixMs) -> bool {
+        let window_start = now - damping.window;
+        self.transitions.retain(|at| *at >= window_start);
         while self.transitions.len() > damping.transitions {
             self.transitions.pop_front();
         }
@@ -179,22 +183,22 @@ impl Entry {
     }
 }
 
-/// Alertmanager's merge: where the two overlap, the earlier start holds, and the later end, unless the new alert
-/// says that it is over.
-fn merge(old: &Alert, mut new: Alert, now: i64) -> Alert {
+/// Merges two versions of an alert as Alertmanager does: if their time ranges overlap, the result has the earlier
+/// start and the later end, unless the new version is resolved.
+fn merge(old: &Alert, mut new: Alert, now: UnixMs) -> Alert {
     let overlaps = (new.ends_at > old.starts_at && new.ends_at < old.ends_at)
         || (new.starts_at > old.starts_at && new.starts_at < old.ends_at);
     if !overlaps {
         return new;
     }
     new.starts_at = new.starts_at.min(old.starts_at);
-    // An end of `i64::MAX` is nobody's word, as Alertmanager's own timeout is not.
-    let may_rule = if new.is_resolved_at(now) {
-        old.is_resolved_at(now)
+    // An end of `i64::MAX` is a default, like the timeout that Alertmanager sets itself: a reported end replaces it.
+    let keeps_old_end = if new.is_resolved_at(now.as_i64()) {
+        old.is_resolved_at(now.as_i64())
     } else {
         old.ends_at != i64::MAX
     };
-    if may_rule {
+    if keeps_old_end {
         new.ends_at = new.ends_at.max(old.ends_at);
     }
     new
@@ -212,49 +216,51 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_overlap_are_one() {
+    fn overlapping_alerts_are_merged() {
         let check = |old: (i64, i64), new: (i64, i64), expected: (i64, i64)| {
-            let merged = merge(&alert(old.0, old.1), alert(new.0, new.1), 100);
+            let now = UnixMs::from_i64(100);
+            let merged = merge(&alert(old.0, old.1), alert(new.0, new.1), now);
             assert_eq!((merged.starts_at, merged.ends_at), expected);
         };
-        // Sent again, and valid for longer.
+        // An update with a longer validity.
         check((10, 200), (10, 300), (10, 300));
-        // A later start within the old range keeps the earlier one; the later end holds.
+        // A later start within the old range: the result has the earlier start and the later end.
         check((10, 400), (50, 300), (10, 400));
-        // Over: the end is explicit, so it holds.
+        // A resolved update: its end is explicit.
         check((10, 400), (10, 90), (10, 90));
-        // A new range that does not touch the old one.
+        // A new range that does not overlap the old range.
         check((10, 50), (60, 300), (60, 300));
-        // Nobody said how long the old one holds.
+        // The old version has no explicit end.
         check((10, i64::MAX), (50, 300), (10, 300));
     }
 
     #[test]
-    fn a_resolve_is_held_back_once_an_alert_flaps() {
+    fn a_flapping_alert_counts_as_firing_after_it_resolves() {
         let mut table = AlertTable::new(&DispatchOptions::default());
         let minute = 60_000;
-        let at = |table: &mut AlertTable, minutes: i64, is_firing: bool| {
+        let is_firing_after = |table: &mut AlertTable, minutes: i64, is_firing: bool| {
             let now = minutes * minute;
             let ends = if is_firing { now + 4 * minute } else { now };
-            table.put(alert(now, ends), now);
+            table.put(alert(now, ends), UnixMs::from_i64(now));
             let entry = table.iter().next().unwrap().1;
-            !entry.is_resolved_at(now)
+            !entry.is_resolved_at(UnixMs::from_i64(now))
         };
-        assert!(at(&mut table, 0, true));
-        assert!(!at(&mut table, 1, false));
-        assert!(at(&mut table, 2, true));
-        // The fourth change within half an hour: it counts as firing for ten more minutes.
-        assert!(at(&mut table, 3, false));
-        assert_eq!(table.take_held(), 1);
+        assert!(is_firing_after(&mut table, 0, true));
+        assert!(!is_firing_after(&mut table, 1, false));
+        assert!(is_firing_after(&mut table, 2, true));
+        // The fourth change within half an hour: the alert counts as firing for ten more minutes.
+        assert!(is_firing_after(&mut table, 3, false));
+        assert_eq!(table.take_held_count(), 1);
         let entry = table.iter().next().unwrap().1;
-        assert!(!entry.is_resolved_at(13 * minute - 1));
-        assert!(entry.is_resolved_at(13 * minute));
+        assert!(!entry.is_resolved_at(UnixMs::from_i64(13 * minute - 1)));
+        assert!(entry.is_resolved_at(UnixMs::from_i64(13 * minute)));
     }
 
     #[test]
-    fn alerts_beyond_the_limit_are_refused_and_unknown_ends_ignored() {
+    fn alerts_above_the_limit_are_dropped_and_unknown_resolved_alerts_are_ignored() {
         let mut table = AlertTable::new(&DispatchOptions::default().with_limits(0, 1));
-        assert_eq!(table.put(alert(0, 10), 5), Put::Full);
-        assert_eq!(table.put(alert(0, 1), 5), Put::Unknown);
+        let now = UnixMs::from_i64(5);
+        assert_eq!(table.put(alert(0, 10), now), PutOutcome::LimitReached);
+        assert_eq!(table.put(alert(0, 1), now), PutOutcome::UnknownResolved);
     }
 }

@@ -1,25 +1,24 @@
-//! How often something was kept back, and why.
+//! Counts suppressed and dropped alerts by reason.
 
-/// Alerts that did not become, or not alone, a message; for the metrics.
+/// The alerts that caused no message of their own, for the metrics.
 ///
-/// As in Alertmanager, an alert that is silenced, inhibited or muted counts once each time its group is looked at.
+/// As in Alertmanager, a silenced, inhibited or muted alert counts once per flush of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SuppressedCounts {
-    /// A silence held.
-    pub silence: u64,
-    /// Another alert kept it back.
-    pub inhibition: u64,
-    /// The route's times let nothing out.
-    pub mute_interval: u64,
-    /// It shared a message with others: all but one of each message.
-    pub grouping: u64,
-    /// It was over but flaps, so that nobody is told yet.
-    pub flapping: u64,
-    /// A repeat or an escalation was due, but somebody had acknowledged.
-    pub acknowledged: u64,
-    /// There were too many alerts already.
-    pub alerts_over_limit: u64,
-    /// There were too many groups already.
-    pub groups_over_limit: u64,
+pub(crate) struct SuppressedCounts {
+    /// Alerts that matched a silence.
+    pub(crate) silence: u64,
+    /// Alerts that a source alert inhibited.
+    pub(crate) inhibition: u64,
+    /// Alerts whose route was muted at that time.
+    pub(crate) mute_interval: u64,
+    /// Alerts that shared a message: all but one alert of each message.
+    pub(crate) grouping: u64,
+    /// Resolved alerts that still count as firing because they flap.
+    pub(crate) flapping: u64,
+    /// Repeats and escalation steps that an acknowledgement stopped.
+    pub(crate) acknowledged: u64,
+    /// Alerts that were dropped at the maximum number of alerts.
+    pub(crate) alerts_over_limit: u64,
+    /// Alerts without a group at the maximum number of groups.
+    pub(crate) groups_over_limit: u64,
 }

@@ -1,44 +1,48 @@
-//! Whether an address must be told of a group, given what it was told last: Alertmanager's table.
+//! Decides whether an address must be notified of a group, from the log of its last notification: Alertmanager's rules.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::Reason;
+use crate::{alerting::Reason, runtime::unix_ms::UnixMs};
 
-/// What an address was told last about a group.
+/// The last notification of a group that an address accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogEntry {
-    /// Fingerprints, sorted.
+    /// The sorted fingerprints of the firing alerts.
     pub(super) firing: Vec<u64>,
-    /// Fingerprints, sorted.
+    /// The sorted fingerprints of the resolved alerts.
     pub(super) resolved: Vec<u64>,
-    /// What it may have been told: a delivery failed after it had been sent.
-    #[serde(default)]
-    pub(super) maybe: Vec<u64>,
-    pub(super) at: i64,
-    pub(super) expires_at: i64,
+    /// The sorted fingerprints of the firing alerts of a failed delivery that may have arrived.
+    #[serde(default, rename = "maybe")]
+    pub(super) maybe_firing: Vec<u64>,
+    /// The time of the notification.
+    pub(super) at: UnixMs,
+    pub(super) expires_at: UnixMs,
 }
 
-/// The group as it is, and how its route and channel want it told.
+/// The state of a group at a flush.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Now<'g> {
+pub(super) struct GroupState<'g> {
     pub(super) firing: &'g [u64],
     pub(super) resolved: &'g [u64],
-    pub(super) repeat_ms: i64,
-    pub(super) at: i64,
+    pub(super) repeat_interval: Duration,
+    /// The time of the flush.
+    pub(super) at: UnixMs,
 }
 
 impl LogEntry {
-    /// Whether it was told, or may have been, of alerts that fire.
-    pub(super) fn is_told(&self) -> bool {
-        !self.firing.is_empty() || !self.maybe.is_empty()
+    /// Returns whether the address was notified of firing alerts, or may have been.
+    pub(super) fn has_notified_firing(&self) -> bool {
+        !self.firing.is_empty() || !self.maybe_firing.is_empty()
     }
 }
 
-/// Why the address must be told now, if it must.
-pub(super) fn reason(
+/// Returns the reason for a notification; `None` if the address needs no notification.
+pub(super) fn notification_reason(
     entry: Option<&LogEntry>,
-    group: Now<'_>,
-    is_resolve_wanted: bool,
+    group: GroupState<'_>,
+    send_resolved: bool,
 ) -> Option<Reason> {
     let Some(entry) = entry.filter(|entry| entry.expires_at > group.at) else {
         return (!group.firing.is_empty()).then_some(Reason::New);
@@ -47,17 +51,17 @@ pub(super) fn reason(
         let is_new = entry.firing.is_empty();
         return Some(if is_new { Reason::New } else { Reason::Changed });
     }
-    // Whether or not the channel wants resolves: the log must hear that nothing fires.
+    // Independent of `send_resolved`: the log must record that no alert fires.
     if group.firing.is_empty() {
-        return entry.is_told().then_some(Reason::AllResolved);
+        return entry.has_notified_firing().then_some(Reason::AllResolved);
     }
-    if is_resolve_wanted && !is_subset(group.resolved, &entry.resolved) {
+    if send_resolved && !is_subset(group.resolved, &entry.resolved) {
         return Some(Reason::SomeResolved);
     }
-    (entry.at < group.at.saturating_sub(group.repeat_ms)).then_some(Reason::Repeat)
+    (entry.at < group.at - group.repeat_interval).then_some(Reason::Repeat)
 }
 
-/// Of two sorted lists.
+/// Returns whether `large` contains every element of `small`; both are sorted.
 fn is_subset(small: &[u64], large: &[u64]) -> bool {
     small.iter().all(|hash| large.binary_search(hash).is_ok())
 }
@@ -66,25 +70,27 @@ fn is_subset(small: &[u64], large: &[u64]) -> bool {
 mod tests {
     use super::*;
 
+    const REPEAT_INTERVAL: Duration = Duration::from_millis(50);
+
     fn check(entry: Option<(&[u64], &[u64])>, firing: &[u64], resolved: &[u64]) -> Option<Reason> {
         let entry = entry.map(|(firing, resolved)| LogEntry {
             firing: firing.to_vec(),
             resolved: resolved.to_vec(),
-            at: 100,
-            expires_at: 1_000,
+            at: UnixMs::from_i64(100),
+            expires_at: UnixMs::from_i64(1_000),
             ..LogEntry::default()
         });
-        let group = Now {
+        let group = GroupState {
             firing,
             resolved,
-            repeat_ms: 50,
-            at: 120,
+            repeat_interval: REPEAT_INTERVAL,
+            at: UnixMs::from_i64(120),
         };
-        reason(entry.as_ref(), group, true)
+        notification_reason(entry.as_ref(), group, true)
     }
 
     #[test]
-    fn an_address_is_told_when_the_table_says_so() {
+    fn the_reason_follows_from_the_log_and_the_group() {
         assert_eq!(check(None, &[1], &[]), Some(Reason::New));
         assert_eq!(check(None, &[], &[1]), None);
         assert_eq!(check(Some((&[1], &[])), &[1], &[]), None);
@@ -106,37 +112,41 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_group_is_told_again_only_after_the_repeat_interval() {
+    fn an_unchanged_group_is_repeated_only_after_the_repeat_interval() {
         let entry = LogEntry {
             firing: vec![1],
-            at: 100,
-            expires_at: 1_000,
+            at: UnixMs::from_i64(100),
+            expires_at: UnixMs::from_i64(1_000),
             ..LogEntry::default()
         };
-        let at = |now| Now {
-            firing: &[1],
-            resolved: &[],
-            repeat_ms: 50,
-            at: now,
+        let reason_at = |now| {
+            let group = GroupState {
+                firing: &[1],
+                resolved: &[],
+                repeat_interval: REPEAT_INTERVAL,
+                at: UnixMs::from_i64(now),
+            };
+            notification_reason(Some(&entry), group, true)
         };
-        assert_eq!(reason(Some(&entry), at(150), true), None);
-        assert_eq!(reason(Some(&entry), at(151), true), Some(Reason::Repeat));
-        assert_eq!(reason(Some(&entry), at(1_000), true), Some(Reason::New));
+        assert_eq!(reason_at(150), None);
+        assert_eq!(reason_at(151), Some(Reason::Repeat));
+        assert_eq!(reason_at(1_000), Some(Reason::New));
     }
 
     #[test]
-    fn whoever_may_have_been_told_hears_that_it_is_over() {
+    fn an_address_that_may_have_been_notified_gets_the_resolved_notification() {
         let entry = LogEntry {
-            maybe: vec![1],
-            expires_at: 1_000,
+            maybe_firing: vec![1],
+            expires_at: UnixMs::from_i64(1_000),
             ..LogEntry::default()
         };
-        let group = Now {
+        let group = GroupState {
             firing: &[],
             resolved: &[1],
-            repeat_ms: 50,
-            at: 1,
+            repeat_interval: REPEAT_INTERVAL,
+            at: UnixMs::from_i64(1),
         };
-        assert_eq!(reason(Some(&entry), group, true), Some(Reason::AllResolved));
+        let reason = notification_reason(Some(&entry), group, true);
+        assert_eq!(reason, Some(Reason::AllResolved));
     }
 }

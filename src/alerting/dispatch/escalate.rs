@@ -1,15 +1,18 @@
-//! Escalation: nobody has acknowledged, so more people hear of it, and it sounds worse.
+//! Escalates unacknowledged groups: notifies the receivers of the next step and raises the severity.
 
-use super::{Dispatcher, flush::Speech, group::Group};
-use crate::alerting::{Reason, route::InhibitSources};
+use super::{Dispatcher, duration_from_ms, flush::Snapshot, group::Group};
+use crate::{
+    alerting::{Reason, route::InhibitSources},
+    runtime::unix_ms::UnixMs,
+};
 
 impl Dispatcher {
-    /// Takes the step that is due, if one is.
+    /// Executes the escalation step that is due at `now`, if any.
     ///
-    /// What is kept back at that moment (by a silence, by another alert, by the hour) is not escalated behind that:
-    /// the step's delay begins again.
-    pub(super) fn escalate(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
-        self.pay_owed(group, sources, now);
+    /// If a silence, an inhibition or a mute interval suppresses every firing alert at that time, the step is not
+    /// executed, and its delay starts again.
+    pub(super) fn escalate(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
+        self.send_deferred(group, sources, now);
         if group
             .escalation
             .as_ref()
@@ -22,69 +25,77 @@ impl Dispatcher {
             return;
         };
         let (steps, repeat) = (receiver.steps.clone(), receiver.repeat);
-        let speech = self.speech(group, sources, now);
-        let is_acknowledged = group.is_acknowledged(&speech.firing);
-        let is_over = !self.has_firing_members(group, now);
+        let snapshot = self.snapshot(group, sources, now);
+        let is_acknowledged = group.is_acknowledged(&snapshot.firing);
+        let is_resolved = !self.has_firing_members(group, now);
         let Some(state) = group.escalation.as_mut() else {
             return;
         };
-        if is_over || steps.is_empty() {
-            // The next flush says that it is over.
-            state.next_at = i64::MAX;
+        if is_resolved || steps.is_empty() {
+            // The next flush sends the resolved notification.
+            state.next_at = UnixMs::MAX;
             return;
         }
         if is_acknowledged {
             self.counts.acknowledged += 1;
-            (state.next_at, state.is_paused) = (i64::MAX, true);
+            (state.next_at, state.is_paused) = (UnixMs::MAX, true);
             return;
         }
-        let step = &steps[state.taken % steps.len()];
-        if speech.firing.is_empty() {
-            state.next_at = now.saturating_add(step.delay_ms);
+        let step = &steps[state.steps_executed % steps.len()];
+        if snapshot.firing.is_empty() {
+            state.next_at = now + duration_from_ms(step.delay_ms);
             return;
         }
-        state.taken += 1;
-        state.highest = state.highest.max(state.taken.min(steps.len()));
-        let has_next = repeat || state.taken < steps.len();
+        state.steps_executed += 1;
+        state.steps_notified = state
+            .steps_notified
+            .max(state.steps_executed.min(steps.len()));
+        let has_next = repeat || state.steps_executed < steps.len();
         state.next_at = if has_next {
-            now.saturating_add(steps[state.taken % steps.len()].delay_ms)
+            now + duration_from_ms(steps[state.steps_executed % steps.len()].delay_ms)
         } else {
-            i64::MAX
+            UnixMs::MAX
         };
         for destination in &step.destinations {
             if !group.in_flight.contains_key(destination) {
-                self.emit(group, destination, &speech, Reason::Escalation, now);
+                self.enqueue(group, destination, &snapshot, Reason::Escalation, now);
             } else if let Some(state) = group.escalation.as_mut() {
-                state.owed.insert(destination.clone());
+                state.deferred.insert(destination.clone());
             }
         }
         group.last_notified = now;
     }
 
-    /// Tells the addresses that were busy when a step was taken, unless there is nothing to escalate any more.
-    fn pay_owed(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
+    /// Notifies the addresses that had a notification in flight when their step was executed, unless the group is
+    /// resolved, suppressed or acknowledged in the meantime.
+    fn send_deferred(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
         let Some(state) = &group.escalation else {
             return;
         };
-        let free: Vec<_> = group.free_of_owed(state).cloned().collect();
-        if free.is_empty() {
+        let ready: Vec<_> = group.ready_deferred(state).cloned().collect();
+        if ready.is_empty() {
             return;
         }
-        let speech = self.speech(group, sources, now);
-        let is_moot = speech.firing.is_empty() || group.is_acknowledged(&speech.firing);
-        for destination in free {
+        let snapshot = self.snapshot(group, sources, now);
+        let is_obsolete = snapshot.firing.is_empty() || group.is_acknowledged(&snapshot.firing);
+        for destination in ready {
             if let Some(state) = group.escalation.as_mut() {
-                state.owed.remove(&destination);
+                state.deferred.remove(&destination);
             }
-            if !is_moot {
-                self.emit(group, &destination, &speech, Reason::Escalation, now);
+            if !is_obsolete {
+                self.enqueue(group, &destination, &snapshot, Reason::Escalation, now);
             }
         }
     }
 
-    /// An alert that nobody has acknowledged has joined an acknowledged group: the clock starts again.
-    pub(super) fn restart_escalation(&mut self, group: &mut Group, speech: &Speech, now: i64) {
-        if speech.firing.is_empty() || group.is_acknowledged(&speech.firing) {
+    /// Restarts a paused escalation after an unacknowledged alert has joined the group.
+    pub(super) fn restart_escalation(
+        &mut self,
+        group: &mut Group,
+        snapshot: &Snapshot,
+        now: UnixMs,
+    ) {
+        if snapshot.firing.is_empty() || group.is_acknowledged(&snapshot.firing) {
             return;
         }
         let receiver = self.router.receiver(&group.receiver);
@@ -92,9 +103,9 @@ impl Dispatcher {
             && let Some(state) = group.escalation.as_mut()
             && state.is_paused
         {
-            state.taken = 0;
+            state.steps_executed = 0;
             state.is_paused = false;
-            state.next_at = now.saturating_add(step.delay_ms);
+            state.next_at = now + duration_from_ms(step.delay_ms);
         }
     }
 }

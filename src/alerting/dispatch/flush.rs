@@ -1,35 +1,37 @@
-//! Looks at the groups that are due, and makes their messages.
+//! Flushes the groups that are due: takes a snapshot of their alerts and creates the notifications.
 
 use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 
 use super::{
     Dispatcher, Notification,
-    dedup::{self, LogEntry, Now},
+    dedup::{GroupState, LogEntry, notification_reason},
+    duration_from_ms,
     group::{EscalationState, Group},
 };
 use crate::{
     alerting::{
         Message, MessageAlert, Reason, Severity, Status,
-        outbox::saved,
-        route::{Destination, InhibitSources, matches_all, to_ms},
+        alert::label_map,
+        route::{Destination, InhibitSources, matches_all},
     },
     query::Labels,
+    runtime::unix_ms::UnixMs,
 };
 
-/// What a group has to say at one moment.
+/// The alerts of a group that may be sent at a point in time.
 #[derive(Debug)]
-pub(super) struct Speech {
-    /// What neither a silence, another alert nor the hour keeps back.
+pub(super) struct Snapshot {
+    /// The alerts that inhibition, mute intervals and silences do not suppress.
     pub(super) alerts: Vec<MessageAlert>,
     pub(super) firing: Vec<u64>,
     pub(super) resolved: Vec<u64>,
-    /// Somebody has yet to hear of an end that cannot be told now.
-    pub(super) is_holding: bool,
+    /// Whether resolved alerts with a due resolved notification are held back for now.
+    pub(super) has_held_resolved: bool,
 }
 
 impl Dispatcher {
-    /// Looks at these groups; their messages are then pending.
-    pub(super) fn run(&mut self, due: &[Arc<str>], now: i64) {
+    /// Flushes and escalates these groups; their notifications become pending.
+    pub(super) fn process_groups(&mut self, due: &[Arc<str>], now: UnixMs) {
         let rules = &self.router.inhibit_rules;
         let firing = self
             .alerts
@@ -49,64 +51,73 @@ impl Dispatcher {
         }
     }
 
-    fn flush(&mut self, group: &mut Group, sources: &InhibitSources, now: i64) {
-        group.next_flush = now.saturating_add(group.interval_ms);
+    fn flush(&mut self, group: &mut Group, sources: &InhibitSources, now: UnixMs) {
+        group.next_flush = now + group.group_interval;
         group.has_flushed = true;
         group.flushed_revision = self.alerts.revision();
         group.flushed_at = now;
-        let speech = self.speech(group, sources, now);
-        group.is_behind = speech.is_holding;
-        self.restart_escalation(group, &speech, now);
+        let snapshot = self.snapshot(group, sources, now);
+        group.has_stale_address = snapshot.has_held_resolved;
+        self.restart_escalation(group, &snapshot, now);
         if self.has_firing_members(group, now) {
-            group.keep_log(now);
+            group.extend_log(now);
         }
-        // As in Alertmanager, a group whose alerts are all kept back says nothing, not that they are over.
-        let own = if speech.alerts.is_empty() {
+        // As in Alertmanager, a group whose alerts are all suppressed sends no message, and no resolved notification.
+        let current = if snapshot.alerts.is_empty() {
             Vec::new()
         } else {
             self.destinations_of(group)
         };
-        let told: Vec<Destination> = group
+        let former: Vec<Destination> = group
             .log
             .iter()
-            .filter(|(destination, entry)| entry.is_told() && !own.contains(destination))
+            .filter(|(destination, entry)| {
+                entry.has_notified_firing() && !current.contains(destination)
+            })
             .map(|(destination, _)| destination.clone())
             .collect();
-        let mut is_told = false;
-        for destination in &own {
-            is_told |= self.tell(group, destination, &speech, now);
+        let mut is_notified = false;
+        for destination in &current {
+            is_notified |= self.notify_if_due(group, destination, &snapshot, now);
         }
-        // Whoever was told by a fallback, an escalation or a route that is gone hears the end, and nothing else.
-        if speech.firing.is_empty() && !speech.alerts.is_empty() {
-            for destination in &told {
-                is_told |= self.tell(group, destination, &speech, now);
+        // The addresses of a fallback, an escalation or a removed route receive the final resolved notification only.
+        if snapshot.firing.is_empty() && !snapshot.alerts.is_empty() {
+            for destination in &former {
+                is_notified |= self.notify_if_due(group, destination, &snapshot, now);
             }
         }
-        if is_told {
+        if is_notified {
             group.last_notified = now;
-            self.begin_escalation(group, &speech, now);
+            self.start_escalation(group, &snapshot, now);
         }
         if !self.has_firing_members(group, now) {
             group.escalation = None;
         }
-        self.drop_told_members(group);
+        self.remove_notified_members(group);
     }
 
-    /// The alerts of a group that may be heard, in Alertmanager's order: inhibition, the hour, silences.
+    /// Returns the alerts of a group that may be sent. The checks run in Alertmanager's order: inhibition, mute
+    /// intervals, silences.
     ///
-    /// A silence and an inhibition keep back that an alert fires, not that one is over of which somebody was told:
-    /// Alertmanager forgets that end, and the incident it opened stays open for ever. It is held only while others
-    /// that were told still fire unheard, since a message that speaks of ends alone says that the group is over;
-    /// and while the hour forbids every message.
-    pub(super) fn speech(&mut self, group: &Group, sources: &InhibitSources, now: i64) -> Speech {
+    /// A silence and an inhibition suppress firing alerts, but not a resolved alert whose address was notified that it
+    /// fires: Alertmanager drops the resolved notification, and the incident stays open. Such a resolved alert is held
+    /// back in two cases only: while other notified alerts of the group fire but are suppressed, because a message with
+    /// resolved alerts only would mean that the whole group is resolved; and while a mute interval suppresses every
+    /// message.
+    pub(super) fn snapshot(
+        &mut self,
+        group: &Group,
+        sources: &InhibitSources,
+        now: UnixMs,
+    ) -> Snapshot {
         let router = &self.router;
-        let silences = self.silences.active_at(now);
+        let silences = self.silences.active_at(now.as_i64());
         let is_muted = group
             .route
-            .is_some_and(|at| router.is_muted(router.node(at), now));
+            .is_some_and(|at| router.is_muted(router.node(at), now.as_i64()));
         let mut alerts = Vec::with_capacity(group.members.len());
-        let mut unheard_ends = Vec::new();
-        let mut fires_unheard = false;
+        let mut suppressed_resolved = Vec::new();
+        let mut has_suppressed_firing = false;
         for fingerprint in &group.members {
             let Some(entry) = self.alerts.get(*fingerprint) else {
                 continue;
@@ -135,124 +146,138 @@ impl Dispatcher {
                 alerts.push(alert);
                 continue;
             };
-            match (is_resolved, group.was_told_of(*fingerprint)) {
-                (true, true) => unheard_ends.push(alert),
-                (is_resolved, was_told) => {
+            match (is_resolved, group.has_notified_firing(*fingerprint)) {
+                (true, true) => suppressed_resolved.push(alert),
+                (is_resolved, was_notified) => {
                     *count += 1;
-                    fires_unheard |= was_told && !is_resolved;
+                    has_suppressed_firing |= was_notified && !is_resolved;
                 }
             }
         }
-        let is_holding = !unheard_ends.is_empty() && (fires_unheard || is_muted);
-        if !is_holding {
-            alerts.append(&mut unheard_ends);
+        let has_held_resolved =
+            !suppressed_resolved.is_empty() && (has_suppressed_firing || is_muted);
+        if !has_held_resolved {
+            alerts.append(&mut suppressed_resolved);
         }
-        Speech {
-            is_holding,
-            ..Speech::new(alerts)
+        Snapshot {
+            has_held_resolved,
+            ..Snapshot::new(alerts)
         }
     }
 
-    /// Makes the message for one address, if it must be told; returns whether it is.
-    fn tell(&mut self, group: &mut Group, to: &Destination, speech: &Speech, now: i64) -> bool {
+    /// Creates a notification for one address if the log requires it; returns whether it did.
+    fn notify_if_due(
+        &mut self,
+        group: &mut Group,
+        to: &Destination,
+        snapshot: &Snapshot,
+        now: UnixMs,
+    ) -> bool {
         if group.in_flight.contains_key(to) {
-            group.is_behind = true;
+            group.has_stale_address = true;
             return false;
         }
         let Some(traits) = self.router.channels().get(&*to.channel) else {
             return false;
         };
-        let is_resolve_wanted = traits.send_resolved;
-        let state = Now {
-            firing: &speech.firing,
-            resolved: &speech.resolved,
-            repeat_ms: group.repeat_ms,
+        let send_resolved = traits.send_resolved;
+        let state = GroupState {
+            firing: &snapshot.firing,
+            resolved: &snapshot.resolved,
+            repeat_interval: group.repeat_interval,
             at: now,
         };
-        let Some(reason) = dedup::reason(group.log.get(to), state, is_resolve_wanted) else {
+        let Some(reason) = notification_reason(group.log.get(to), state, send_resolved) else {
             return false;
         };
-        if reason == Reason::Repeat && group.is_acknowledged(&speech.firing) {
+        if reason == Reason::Repeat && group.is_acknowledged(&snapshot.firing) {
             self.counts.acknowledged += 1;
             return false;
         }
-        if !is_resolve_wanted && speech.firing.is_empty() {
+        if !send_resolved && snapshot.firing.is_empty() {
             let entry = LogEntry {
-                resolved: speech.resolved.clone(),
+                resolved: snapshot.resolved.clone(),
                 at: now,
-                expires_at: now.saturating_add(group.repeat_ms.saturating_mul(2)),
+                expires_at: group.log_expiry(now),
                 ..LogEntry::default()
             };
             group.log.insert(to.clone(), entry);
             return false;
         }
-        self.emit(group, to, speech, reason, now);
+        self.enqueue(group, to, snapshot, reason, now);
         true
     }
 
-    /// Makes a notification pending.
-    pub(super) fn emit(
+    /// Creates a pending notification for one address.
+    pub(super) fn enqueue(
         &mut self,
         group: &mut Group,
         to: &Destination,
-        speech: &Speech,
+        snapshot: &Snapshot,
         reason: Reason,
-        now: i64,
+        now: UnixMs,
     ) {
         let traits = self.router.channels().get(&*to.channel);
-        let is_resolve_wanted = traits.is_none_or(|traits| traits.send_resolved);
-        let alerts: Vec<MessageAlert> = speech
+        let send_resolved = traits.is_none_or(|traits| traits.send_resolved);
+        let alerts: Vec<MessageAlert> = snapshot
             .alerts
             .iter()
-            .filter(|alert| is_resolve_wanted || alert.status == Status::Firing)
+            .filter(|alert| send_resolved || alert.status == Status::Firing)
             .cloned()
             .collect();
         self.counts.grouping += alerts.len().saturating_sub(1) as u64;
         let mut message = Message::new(&*group.receiver, group.key.clone()).with_alerts(alerts);
-        message.group_labels = saved::pairs(&group.labels);
+        message.group_labels = label_map(&group.labels);
         message.external_url.clone_from(&self.options.external_url);
-        message.escalation_step = group.escalation.as_ref().map_or(0, |state| state.taken);
-        message.severity = raised(message.severity, message.escalation_step);
+        message.escalation_step = group
+            .escalation
+            .as_ref()
+            .map_or(0, |state| state.steps_executed);
+        message.severity = escalated_severity(message.severity, message.escalation_step);
         message.reason = reason;
-        message.created_at = now;
-        let lasts_ms = group.interval_ms.max(to_ms(self.options.delivery_time));
+        message.created_at = now.as_i64();
         let notification = Notification {
             id: self.next_id,
             channel: to.channel.to_string(),
             address: to.index,
             created_at: now,
-            deadline: now.saturating_add(lasts_ms),
+            deadline: self.deadline(group, now),
             message,
             group: group.id.to_string(),
-            firing: speech.firing.clone(),
-            resolved: speech.resolved.clone(),
+            firing: snapshot.firing.clone(),
+            resolved: snapshot.resolved.clone(),
         };
         self.next_id += 1;
         group.in_flight.insert(to.clone(), notification.id);
         self.pending.push(notification);
     }
 
-    pub(super) fn has_firing_members(&self, group: &Group, now: i64) -> bool {
+    /// Returns whether an alert of the group fires.
+    pub(super) fn has_firing_members(&self, group: &Group, now: UnixMs) -> bool {
         group.members.iter().any(|fingerprint| {
             let entry = self.alerts.get(*fingerprint);
             entry.is_some_and(|entry| !entry.is_resolved_at(now))
         })
     }
 
-    /// Lets alerts go that are over, once everybody who must hear it has. An alert that has changed since the last
-    /// flush stays: nobody has been told yet.
-    pub(super) fn drop_told_members(&mut self, group: &mut Group) {
-        if !group.in_flight.is_empty() || group.is_behind {
+    /// Removes resolved alerts from the group after every address was notified. An alert with a state change since the
+    /// last flush stays, because no address was notified of the change yet.
+    pub(super) fn remove_notified_members(&mut self, group: &mut Group) {
+        if !group.in_flight.is_empty() || group.has_stale_address {
             return;
         }
-        let (alerts, seen_at, seen) = (&self.alerts, group.flushed_at, group.flushed_revision);
+        let (alerts, flushed_at, revision) =
+            (&self.alerts, group.flushed_at, group.flushed_revision);
         group.members.retain(|fingerprint| {
             let entry = alerts.get(*fingerprint);
-            entry.is_some_and(|entry| !entry.is_resolved_at(seen_at) || entry.revision > seen)
+            entry
+                .is_some_and(|entry| !entry.is_resolved_at(flushed_at) || entry.revision > revision)
         });
-        if let Some(given) = &mut group.acknowledgement {
-            given.alerts.retain(|alert| group.members.contains(alert));
-            if given.alerts.is_empty() {
+        if let Some(acknowledgement) = &mut group.acknowledgement {
+            acknowledgement
+                .alerts
+                .retain(|alert| group.members.contains(alert));
+            if acknowledgement.alerts.is_empty() {
                 group.acknowledgement = None;
             }
         }
@@ -261,48 +286,49 @@ impl Dispatcher {
         }
     }
 
-    /// The first message starts the clock.
-    fn begin_escalation(&self, group: &mut Group, speech: &Speech, now: i64) {
+    /// Schedules the first escalation step after the first message.
+    fn start_escalation(&self, group: &mut Group, snapshot: &Snapshot, now: UnixMs) {
         let receiver = self.router.receiver(&group.receiver);
         let Some(step) = receiver.and_then(|receiver| receiver.steps.first()) else {
             return;
         };
-        if group.escalation.is_none() && !speech.firing.is_empty() {
+        if group.escalation.is_none() && !snapshot.firing.is_empty() {
             group.escalation = Some(EscalationState {
-                taken: 0,
-                highest: 0,
-                next_at: now.saturating_add(step.delay_ms),
+                steps_executed: 0,
+                steps_notified: 0,
+                next_at: now + duration_from_ms(step.delay_ms),
                 is_paused: false,
-                owed: BTreeSet::new(),
+                deferred: BTreeSet::new(),
             });
         }
     }
 }
 
-impl Speech {
+impl Snapshot {
     fn new(mut alerts: Vec<MessageAlert>) -> Self {
         sort(&mut alerts);
-        let of = |status: Status| {
+        let fingerprints_of = |status: Status| {
             let alerts = alerts.iter().filter(|alert| alert.status == status);
             let mut fingerprints: Vec<u64> = alerts.map(|alert| alert.fingerprint).collect();
             fingerprints.sort_unstable();
             fingerprints
         };
         Self {
-            firing: of(Status::Firing),
-            resolved: of(Status::Resolved),
+            firing: fingerprints_of(Status::Firing),
+            resolved: fingerprints_of(Status::Resolved),
             alerts,
-            is_holding: false,
+            has_held_resolved: false,
         }
     }
 }
 
-/// The severity after so many escalations.
-pub(super) fn raised(severity: Severity, times: usize) -> Severity {
-    (0..times.min(Severity::ALL.len())).fold(severity, |severity, _| severity.raised())
+/// Raises a severity by one level per escalation step.
+pub(super) fn escalated_severity(severity: Severity, steps: usize) -> Severity {
+    (0..steps.min(Severity::ALL.len())).fold(severity, |severity, _| severity.raised())
 }
 
-/// Alertmanager's order: by `job`, by `instance`, by all labels; whoever has the label comes first.
+/// Sorts alerts in Alertmanager's order: by `job`, by `instance`, by all labels. Alerts without `job` or `instance` come
+/// after alerts with that label.
 fn sort(alerts: &mut Vec<MessageAlert>) {
     let mut keyed: Vec<_> = std::mem::take(alerts)
         .into_iter()
@@ -320,14 +346,14 @@ fn sort(alerts: &mut Vec<MessageAlert>) {
         .collect();
     keyed.sort_by(|(a, left), (b, right)| {
         a.cmp(b)
-            .then_with(|| compare(&left.alert.labels, &right.alert.labels))
+            .then_with(|| compare_labels(&left.alert.labels, &right.alert.labels))
     });
     alerts.extend(keyed.into_iter().map(|(_, alert)| alert));
 }
 
-/// The order of Prometheus's `LabelSet.Before`: fewer labels first; then by the first label that differs, where a
-/// set without the label comes first.
-fn compare(a: &Labels, b: &Labels) -> Ordering {
+/// Compares label sets as Prometheus's `LabelSet.Before` does: the smaller set comes first; then the first different
+/// label decides, and a set without that label comes first.
+fn compare_labels(a: &Labels, b: &Labels) -> Ordering {
     a.iter().count().cmp(&b.iter().count()).then_with(|| {
         a.iter()
             .zip(b.iter())

@@ -1,72 +1,77 @@
-//! A group of alerts, its clock, and what each address has been told of it.
+//! Tracks a group of alerts: its members, its schedule, and the notification log of each address.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{acknowledge::Acknowledgement, dedup::LogEntry};
+use super::{acknowledge::Acknowledgement, dedup::LogEntry, duration_from_ms};
 use crate::{
     alerting::{
         Message,
         route::{Destination, RouteNode},
     },
     query::Labels,
+    runtime::unix_ms::UnixMs,
 };
 
-/// Alerts of one route with the same group labels.
+/// The alerts of a route that share the group labels.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Receiver and group key: stays the same across restarts.
+    /// Receiver and group key: the same after a restart.
     pub(super) id: Arc<str>,
     pub(super) receiver: Arc<str>,
-    /// `None` once the configuration has no such route any more.
+    /// The index of the route; `None` if the current configuration does not have the route.
     pub(super) route: Option<usize>,
     pub(super) route_key: String,
-    /// What Alertmanager calls it.
+    /// Alertmanager's group key.
     pub(super) key: String,
     pub(super) labels: Labels,
+    /// The fingerprints of the group's alerts.
     pub(super) members: HashSet<u64>,
-    pub(super) next_flush: i64,
+    pub(super) next_flush: UnixMs,
     pub(super) has_flushed: bool,
-    /// Changes up to here were seen by the last flush.
+    /// The revision of the alert table at the last flush.
     pub(super) flushed_revision: u64,
-    pub(super) flushed_at: i64,
-    pub(super) last_notified: i64,
-    pub(super) interval_ms: i64,
-    pub(super) repeat_ms: i64,
+    pub(super) flushed_at: UnixMs,
+    pub(super) last_notified: UnixMs,
+    pub(super) group_interval: Duration,
+    pub(super) repeat_interval: Duration,
     pub(super) log: BTreeMap<Destination, LogEntry>,
-    /// The notification that each address has under way.
+    /// The id of the notification in flight to each address.
     pub(super) in_flight: HashMap<Destination, u64>,
     pub(super) escalation: Option<EscalationState>,
     pub(super) acknowledgement: Option<Acknowledgement>,
-    /// Some address does not know what the last flush saw: a message was under way, or has failed. Until the next
-    /// flush no alert leaves, or its end would be lost.
-    pub(super) is_behind: bool,
+    /// Whether an address lacks the state of the last flush, because a notification was in flight or failed. Until the
+    /// next flush the group keeps its resolved alerts; otherwise their resolved notifications would be lost.
+    pub(super) has_stale_address: bool,
 }
 
-/// How far a group's escalation has gone.
+/// The progress of a group's escalation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EscalationState {
-    /// Steps taken since it began.
-    pub(super) taken: usize,
-    /// Steps whose channels have been told: they hear on.
-    pub(super) highest: usize,
-    pub(super) next_at: i64,
-    /// Somebody has acknowledged.
+    /// The number of executed steps since the start of the escalation; steps may repeat.
+    #[serde(rename = "taken")]
+    pub(super) steps_executed: usize,
+    /// The number of steps whose addresses were notified: they receive all later notifications.
+    #[serde(rename = "highest")]
+    pub(super) steps_notified: usize,
+    pub(super) next_at: UnixMs,
+    /// Whether an acknowledgement paused the escalation.
     pub(super) is_paused: bool,
-    /// Addresses of a step that were busy with another message when it was taken: they hear of it after that.
-    #[serde(default)]
-    pub(super) owed: BTreeSet<Destination>,
+    /// The addresses that had a notification in flight when their step was executed: they are notified afterwards.
+    #[serde(default, rename = "owed")]
+    pub(super) deferred: BTreeSet<Destination>,
 }
 
 impl Group {
     pub(super) fn new(route: usize, node: &RouteNode, labels: &Labels) -> Self {
         let key = format!("{}:{labels}", node.key);
         Self {
-            // A unit separator: no receiver's name has one.
+            // The names of receivers do not contain the unit separator.
             id: format!("{}\u{1f}{key}", node.receiver).into(),
             receiver: Arc::clone(&node.receiver),
             route: Some(route),
@@ -74,127 +79,146 @@ impl Group {
             key,
             labels: labels.clone(),
             members: HashSet::new(),
-            next_flush: i64::MAX,
+            next_flush: UnixMs::MAX,
             has_flushed: false,
             flushed_revision: 0,
-            flushed_at: i64::MIN,
-            last_notified: i64::MIN,
-            interval_ms: node.group_interval_ms,
-            repeat_ms: node.repeat_interval_ms,
+            flushed_at: UnixMs::MIN,
+            last_notified: UnixMs::MIN,
+            group_interval: duration_from_ms(node.group_interval_ms),
+            repeat_interval: duration_from_ms(node.repeat_interval_ms),
             log: BTreeMap::new(),
             in_flight: HashMap::new(),
             escalation: None,
             acknowledgement: None,
-            is_behind: false,
+            has_stale_address: false,
         }
     }
 
-    /// What messages about it give as their dedup key.
+    /// Returns the dedup key of the group's messages.
     pub(super) fn dedup_key(&self) -> String {
         Message::dedup_key_of(&self.key)
     }
 
-    /// When it must be looked at.
-    pub(super) fn next_due(&self) -> i64 {
+    /// Returns the time of the next flush or escalation step.
+    pub(super) fn next_due(&self) -> UnixMs {
         if self.members.is_empty() {
-            return i64::MAX;
+            return UnixMs::MAX;
         }
         let Some(state) = &self.escalation else {
             return self.next_flush;
         };
-        if self.free_of_owed(state).next().is_some() {
-            return i64::MIN;
+        if self.ready_deferred(state).next().is_some() {
+            return UnixMs::MIN;
         }
         state.next_at.min(self.next_flush)
     }
 
-    /// Addresses that a step of the escalation still owes its message, and that are no longer busy.
-    pub(super) fn free_of_owed<'g>(
+    /// Returns the deferred addresses of executed escalation steps that have no notification in flight any more.
+    pub(super) fn ready_deferred<'g>(
         &'g self,
         state: &'g EscalationState,
     ) -> impl Iterator<Item = &'g Destination> {
-        let owed = state.owed.iter();
-        owed.filter(|to| !self.in_flight.contains_key(*to))
+        let deferred = state.deferred.iter();
+        deferred.filter(|to| !self.in_flight.contains_key(*to))
     }
 
-    /// Takes an alert in; returns whether it is new here. One that is over does not enter.
-    pub(super) fn join(&mut self, fingerprint: u64, is_firing: bool, now: i64) -> bool {
+    /// Adds a firing alert; returns whether the alert is new in the group. Resolved alerts are not added.
+    pub(super) fn join(&mut self, fingerprint: u64, is_firing: bool, now: UnixMs) -> bool {
         if !is_firing {
             return false;
         }
         if self.members.is_empty() {
-            // It opens, perhaps again.
+            // The group opens, or opens again.
             self.has_flushed = false;
             self.next_flush = now;
         }
         self.members.insert(fingerprint)
     }
 
-    /// Sets the clock for an alert that has just joined.
-    pub(super) fn schedule(&mut self, node: &RouteNode, starts_at: i64, now: i64, is_damped: bool) {
+    /// Schedules the first flush after an alert has joined.
+    pub(super) fn schedule(
+        &mut self,
+        node: &RouteNode,
+        starts_at: UnixMs,
+        now: UnixMs,
+        is_damped: bool,
+    ) {
         if self.has_flushed {
             return;
         }
-        let waited = starts_at.saturating_add(node.group_wait_ms) < now;
+        let group_wait = duration_from_ms(node.group_wait_ms);
         if self.members.len() == 1 {
-            self.next_flush = now.saturating_add(node.group_wait_ms);
+            self.next_flush = now + group_wait;
         }
-        if waited {
-            // The alert is older than the wait: whoever restarts must not wait again.
+        if starts_at + group_wait < now {
+            // The alert is older than the group wait: a restart must not delay it again.
             self.next_flush = now;
         }
         if is_damped {
-            let reopens_at = self.last_notified.saturating_add(node.group_interval_ms);
+            let reopens_at = self.last_notified + duration_from_ms(node.group_interval_ms);
             self.next_flush = self.next_flush.max(reopens_at);
         }
     }
 
-    /// Whether anybody was told, or may have been, that this alert fires.
-    pub(super) fn was_told_of(&self, fingerprint: u64) -> bool {
+    /// Returns whether an address was notified that this alert fires, or may have been.
+    pub(super) fn has_notified_firing(&self, fingerprint: u64) -> bool {
         self.log.values().any(|entry| {
-            let lists = [&entry.firing, &entry.maybe];
+            let lists = [&entry.firing, &entry.maybe_firing];
             lists
                 .iter()
                 .any(|list| list.binary_search(&fingerprint).is_ok())
         })
     }
 
-    /// Whether somebody has acknowledged all that fires.
+    /// Returns whether the acknowledgement covers all of these firing alerts.
     pub(super) fn is_acknowledged(&self, firing: &[u64]) -> bool {
-        self.acknowledgement.as_ref().is_some_and(|given| {
-            !firing.is_empty() && firing.iter().all(|alert| given.alerts.contains(alert))
-        })
+        self.acknowledgement
+            .as_ref()
+            .is_some_and(|acknowledgement| {
+                let acknowledged = &acknowledgement.alerts;
+                !firing.is_empty() && firing.iter().all(|alert| acknowledged.contains(alert))
+            })
     }
 
-    /// An alert that begins again is not the one that was acknowledged. Returns whether it had been.
-    pub(super) fn forget_acknowledgement(&mut self, fingerprint: u64) -> bool {
-        let Some(given) = &mut self.acknowledgement else {
+    /// Removes an alert from the acknowledgement, because the alert started again; returns whether the alert was
+    /// acknowledged.
+    pub(super) fn remove_acknowledgement(&mut self, fingerprint: u64) -> bool {
+        let Some(acknowledgement) = &mut self.acknowledgement else {
             return false;
         };
-        let had = given.alerts.remove(&fingerprint);
-        if given.alerts.is_empty() {
+        let was_acknowledged = acknowledgement.alerts.remove(&fingerprint);
+        if acknowledgement.alerts.is_empty() {
             self.acknowledgement = None;
         }
-        had
+        was_acknowledged
     }
 
-    /// What was told of alerts that still fire is not forgotten, however long nobody repeats it: they will be over
-    /// one day, and whoever knows of them must hear that.
-    pub(super) fn keep_log(&mut self, now: i64) {
-        let expires_at = now.saturating_add(self.repeat_ms.saturating_mul(2));
-        for entry in self.log.values_mut().filter(|entry| entry.is_told()) {
+    /// Extends the validity of log entries with firing alerts while the group fires, so that the resolved
+    /// notification reaches their addresses even after a long time without repeats.
+    pub(super) fn extend_log(&mut self, now: UnixMs) {
+        let expires_at = self.log_expiry(now);
+        for entry in self
+            .log
+            .values_mut()
+            .filter(|entry| entry.has_notified_firing())
+        {
             entry.expires_at = entry.expires_at.max(expires_at);
         }
     }
 
-    /// Forgets what was told long ago; returns whether nothing is left.
-    pub(super) fn forget(&mut self, now: i64) -> bool {
-        self.log.retain(|_, entry| entry.expires_at > now);
-        self.is_over() && self.log.is_empty()
+    /// Returns the expiry of a log entry that is written at `now`: Alertmanager keeps entries for two repeat intervals.
+    pub(super) fn log_expiry(&self, now: UnixMs) -> UnixMs {
+        now + self.repeat_interval.saturating_mul(2)
     }
 
-    /// Whether nothing fires, and nothing is under way.
-    pub(super) fn is_over(&self) -> bool {
+    /// Removes expired log entries; returns whether the closed group can be removed.
+    pub(super) fn expire_log(&mut self, now: UnixMs) -> bool {
+        self.log.retain(|_, entry| entry.expires_at > now);
+        self.is_closed() && self.log.is_empty()
+    }
+
+    /// Returns whether the group has no alerts and no notifications in flight.
+    pub(super) fn is_closed(&self) -> bool {
         self.members.is_empty() && self.in_flight.is_empty()
     }
 }

@@ -1,36 +1,39 @@
-//! Decides who is told of which alerts, and when: what Alertmanager does, with acknowledgement and escalation.
+//! Selects the receivers of each alert and the time of each notification: Alertmanager's dispatcher, with
+//! acknowledgement and escalation.
 //!
-//! [`Dispatcher::put`] takes alerts in, [`Dispatcher::tick`] gives out the notifications that are due, and
-//! [`Dispatcher::delivered`] hears what became of them. Between the two, an alert passes inhibition, the route's
-//! times, silences, its group, and the log of what each address has been told already. Nothing here does I/O or
-//! reads a clock; what must survive a crash comes out of [`Dispatcher::take_changes`].
+//! [`Dispatcher::put`] takes alerts, [`Dispatcher::tick`] returns the notifications that are due, and
+//! [`Dispatcher::record_delivery`] takes the result of each notification. Between these calls, an alert passes
+//! inhibition, the time intervals of its route, silences, its group, and the notification log of each address. The
+//! dispatcher does no I/O and reads no clock. [`Dispatcher::take_changes`] returns the state that must survive a
+//! crash.
 //!
-//! Where this differs from Alertmanager:
-//! - **One log per address, and a failure that may have arrived counts as told** for the resolve, so that a resolve
-//!   reaches everyone who may have been told.
-//! - **A silence and an inhibition keep back that an alert fires, not its end**: whoever was told that it fires hears
-//!   that it is over. Alertmanager forgets that end, and the incident stays open.
-//! - **An acknowledgement** covers the alerts that fire when it is given. It stops repeats and escalation while
-//!   every firing alert of the group is covered. An alert that joins later is news: it is told at once, and the
-//!   escalation begins anew. An alert that resolves leaves the acknowledgement.
-//! - **Damping** ([`Damping`]): a group that opens again waits until its last interval is over, and an alert that
-//!   flaps stays firing until it has been quiet for a while. Without damping, Alertmanager's timing holds to the
-//!   letter.
-//! - **Bounds**: alerts and groups beyond the limits are counted and not taken.
+//! Differences from Alertmanager:
+//! - **Notification log**: the log has one entry per group and address. A failed delivery that may have arrived counts
+//!   as a firing notification when the alert resolves, so that the resolved notification reaches every receiver of a
+//!   firing notification.
+//! - **Silences and inhibition** suppress firing alerts, not resolved alerts: an address that was notified of a firing
+//!   alert is also notified when the alert resolves. Alertmanager drops the resolved notification, and the incident
+//!   stays open.
+//! - **An acknowledgement** covers the alerts that fire when the acknowledgement is made. Repeats and escalation stop
+//!   while the acknowledgement covers every firing alert of the group. A new alert in the group is notified at once
+//!   and restarts the escalation. A resolved alert leaves the acknowledgement.
+//! - **Damping** ([`Damping`](options::Damping)): a reopened group waits for the end of its last group interval, and a flapping alert
+//!   keeps firing until it has been resolved for a while. Without damping, the timing is Alertmanager's.
+//! - **Limits**: alerts and groups above the limits are counted and dropped.
 
 mod acknowledge;
 mod alerts;
 mod counters;
 mod dedup;
+mod delivery_result;
 mod escalate;
+mod escalation_preview;
 mod flush;
 mod group;
 mod notification;
 mod options;
-mod record;
-mod rehearsal;
+mod persist;
 mod restore;
-mod settle;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -38,47 +41,53 @@ mod view;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
-pub(crate) use self::record::{Change, GroupRecord, Saved};
 pub use self::{
     acknowledge::{AcknowledgeError, AcknowledgeTarget, Acknowledgement},
-    counters::SuppressedCounts,
-    notification::{Delivery, Notification},
-    options::{Damping, DispatchOptions},
+    options::DispatchOptions,
     view::GroupView,
 };
 use self::{
-    alerts::{AlertTable, Put},
+    alerts::{AlertTable, PutOutcome},
     group::Group,
 };
+pub(crate) use self::{
+    counters::SuppressedCounts,
+    notification::{Delivery, Notification},
+    persist::{Change, GroupRecord, PersistedState},
+};
 use super::{Alert, Router, Silence, SilenceError, SilenceRequest, Silences, route::Destination};
-use crate::query::Labels;
+use crate::{
+    query::Labels,
+    runtime::unix_ms::{UnixMs, duration_from_ms},
+};
 
-/// How often ended silences, forgotten alerts and old log entries are looked for.
-const GARBAGE_INTERVAL_MS: i64 = 60_000;
+/// The time between two removals of expired silences, resolved alerts and old log entries.
+const GARBAGE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The alerts, their groups, and what everybody has been told.
+/// The alerts, their groups, and the notification log of each group.
 #[derive(Debug)]
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     router: Router,
     options: DispatchOptions,
     alerts: AlertTable,
     groups: HashMap<Arc<str>, Group>,
-    /// From route and group labels to the group's id.
+    /// Maps route and group labels to the id of the group.
     ids: HashMap<(usize, Labels), Arc<str>>,
     silences: Silences,
     counts: SuppressedCounts,
-    /// Notifications that are due, whatever the groups' clocks say.
+    /// Notifications that the next tick returns regardless of the groups' schedules.
     pending: Vec<Notification>,
     next_id: u64,
-    next_garbage: i64,
-    /// No group could be forgotten to make room, as far as this round of alerts knows.
-    is_full_of_open: bool,
+    next_garbage: UnixMs,
+    /// Whether the current batch of alerts found every group open, so that no group can be removed to make room.
+    are_all_groups_open: bool,
     dirty: Dirty,
 }
 
-/// What has changed since it was last written down.
+/// The ids of the state that has changed since the last [`Dispatcher::take_changes`].
 #[derive(Debug, Default)]
 struct Dirty {
     alerts: HashSet<u64>,
@@ -87,9 +96,8 @@ struct Dirty {
 }
 
 impl Dispatcher {
-    /// A dispatcher without alerts.
-    #[must_use]
-    pub fn new(router: Router, options: DispatchOptions) -> Self {
+    /// Creates a dispatcher without alerts.
+    pub(crate) fn new(router: Router, options: DispatchOptions) -> Self {
         Self {
             router,
             alerts: AlertTable::new(&options),
@@ -100,47 +108,49 @@ impl Dispatcher {
             counts: SuppressedCounts::default(),
             pending: Vec::new(),
             next_id: 1,
-            next_garbage: i64::MIN,
-            is_full_of_open: false,
+            next_garbage: UnixMs::MIN,
+            are_all_groups_open: false,
             dirty: Dirty::default(),
         }
     }
 
-    /// Takes alerts in, as Prometheus posts them: those that fire say until when they hold good, and are sent again
-    /// before that; those that are over say since when.
-    pub fn put(&mut self, alerts: impl IntoIterator<Item = Alert>, now: i64) {
-        let mut is_room_made = false;
-        self.is_full_of_open = false;
+    /// Merges alerts into the known alerts, as Alertmanager does with the alerts that Prometheus posts.
+    ///
+    /// The end of a firing alert lies in the future; the alert counts as resolved then unless it is put again. The
+    /// end of a resolved alert is the time at which it was resolved.
+    pub(crate) fn put(&mut self, alerts: impl IntoIterator<Item = Alert>, now: UnixMs) {
+        let mut has_removed_alerts = false;
+        self.are_all_groups_open = false;
         for alert in alerts {
-            if self.alerts.is_full() && !is_room_made {
-                is_room_made = true;
-                self.forget_alerts(now, 0);
+            if self.alerts.is_full() && !has_removed_alerts {
+                has_removed_alerts = true;
+                self.remove_resolved_alerts(now, Duration::ZERO);
             }
-            let (fingerprint, has_begun) = match self.alerts.put(alert, now) {
-                Put::Full => {
+            let (fingerprint, has_started) = match self.alerts.put(alert, now) {
+                PutOutcome::LimitReached => {
                     self.counts.alerts_over_limit += 1;
                     continue;
                 }
-                Put::Unknown => continue,
-                Put::Same(fingerprint) => (fingerprint, false),
-                Put::Changed(fingerprint) => {
+                PutOutcome::UnknownResolved => continue,
+                PutOutcome::Unchanged(fingerprint) => (fingerprint, false),
+                PutOutcome::Changed(fingerprint) => {
                     self.dirty.alerts.insert(fingerprint);
                     (fingerprint, false)
                 }
-                Put::Begun(fingerprint) => {
+                PutOutcome::Started(fingerprint) => {
                     self.dirty.alerts.insert(fingerprint);
                     (fingerprint, true)
                 }
             };
-            self.join_groups(fingerprint, has_begun, now);
+            self.join_groups(fingerprint, has_started, now);
         }
-        self.counts.flapping += self.alerts.take_held();
+        self.counts.flapping += self.alerts.take_held_count();
     }
 
-    /// What is due at `now`.
-    pub fn tick(&mut self, now: i64) -> Vec<Notification> {
+    /// Returns the notifications that are due at `now`.
+    pub(crate) fn tick(&mut self, now: UnixMs) -> Vec<Notification> {
         if now >= self.next_garbage {
-            self.next_garbage = now.saturating_add(GARBAGE_INTERVAL_MS);
+            self.next_garbage = now + GARBAGE_INTERVAL;
             self.collect_garbage(now);
         }
         let mut due: Vec<Arc<str>> = self
@@ -151,22 +161,21 @@ impl Dispatcher {
             .collect();
         if !due.is_empty() {
             due.sort();
-            self.run(&due, now);
+            self.process_groups(&due, now);
         }
         std::mem::take(&mut self.pending)
     }
 
-    /// When [`Dispatcher::tick`] has something to do next; `i64::MAX` when nothing is open.
-    #[must_use]
-    pub fn next_due(&self) -> i64 {
+    /// Returns the time at which [`Dispatcher::tick`] must be called next; [`UnixMs::MAX`] if no group is open.
+    pub(crate) fn next_due(&self) -> UnixMs {
         if !self.pending.is_empty() {
-            return i64::MIN;
+            return UnixMs::MIN;
         }
         let groups = self.groups.values().map(Group::next_due);
-        groups.min().unwrap_or(i64::MAX)
+        groups.min().unwrap_or(UnixMs::MAX)
     }
 
-    /// The silences.
+    /// Returns the silences.
     pub(crate) fn silences(&self) -> &Silences {
         &self.silences
     }
@@ -174,21 +183,21 @@ impl Dispatcher {
     /// Creates or changes a silence; returns its id.
     ///
     /// # Errors
-    /// As `Silences::set`.
-    pub fn set_silence(
+    /// The errors of [`Silences::set`].
+    pub(crate) fn set_silence(
         &mut self,
         request: SilenceRequest,
         new_id: String,
-        now: i64,
+        now: UnixMs,
     ) -> Result<String, SilenceError> {
         let old = request.id.clone();
-        let id = self.silences.set(request, new_id, now)?;
+        let id = self.silences.set(request, new_id, now.as_i64())?;
         self.dirty.silences.extend(old);
         self.dirty.silences.insert(id.clone());
         Ok(id)
     }
 
-    /// Takes in silences that an earlier process had, and that were found late.
+    /// Adds silences of an earlier process whose store became readable after the start.
     pub(crate) fn adopt_silences(&mut self, silences: Vec<Silence>) {
         for silence in silences {
             let id = silence.id.clone();
@@ -201,44 +210,38 @@ impl Dispatcher {
     /// Ends a silence.
     ///
     /// # Errors
-    /// As `Silences::expire`.
-    pub fn expire_silence(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
-        self.silences.expire(id, now)?;
+    /// The errors of [`Silences::expire`].
+    pub(crate) fn expire_silence(&mut self, id: &str, now: UnixMs) -> Result<(), SilenceError> {
+        self.silences.expire(id, now.as_i64())?;
         self.dirty.silences.insert(id.to_owned());
         Ok(())
     }
 
-    /// The silence that keeps an alert with these labels back.
-    #[must_use]
-    pub fn silence_of(&self, labels: &Labels, now: i64) -> Option<&Silence> {
-        self.silences.get(self.silences.silenced_by(labels, now)?)
+    /// Returns an active silence that matches these labels.
+    pub(crate) fn silence_of(&self, labels: &Labels, now: UnixMs) -> Option<&Silence> {
+        self.silences
+            .get(self.silences.silenced_by(labels, now.as_i64())?)
     }
 
-    /// What was kept back or refused so far, by reason.
-    #[must_use]
-    pub fn suppressed(&self) -> SuppressedCounts {
+    /// Returns the counts of suppressed and dropped alerts, by reason.
+    pub(crate) fn suppressed(&self) -> SuppressedCounts {
         self.counts
     }
 
-    /// The routing in use.
-    #[must_use]
-    pub fn router(&self) -> &Router {
-        &self.router
-    }
-
-    /// Puts an alert into the groups of its routes; a new alert may open them.
-    fn join_groups(&mut self, fingerprint: u64, has_begun: bool, now: i64) {
+    /// Adds an alert to the groups of its routes; a firing alert opens groups that do not exist.
+    fn join_groups(&mut self, fingerprint: u64, has_started: bool, now: UnixMs) {
         let Some(entry) = self.alerts.get(fingerprint) else {
             return;
         };
-        let (labels, starts_at) = (entry.alert.labels.clone(), entry.alert.starts_at);
+        let labels = entry.alert.labels.clone();
+        let starts_at = UnixMs::from_i64(entry.alert.starts_at);
         let is_firing = !entry.is_resolved_at(now);
         for at in self.router.routes_of(&labels) {
             let key = (at, self.router.node(at).group_labels(&labels));
             let known = self.ids.get(&key).map(Arc::clone);
             let id = match known {
                 Some(id) => id,
-                // Nobody has been told of a group that does not exist: a resolved alert has no business in it.
+                // No receiver was notified of a group that does not exist, so a resolved alert needs no group.
                 None if !is_firing => continue,
                 None if !self.has_room_for_group() => {
                     self.counts.groups_over_limit += 1;
@@ -252,83 +255,86 @@ impl Dispatcher {
                     id
                 }
             };
-            let damping = self.options.damping.is_some();
+            let is_damped = self.options.damping.is_some();
             let Some(group) = self.groups.get_mut(&id) else {
                 continue;
             };
             let is_new = group.join(fingerprint, is_firing, now);
             if is_new {
-                group.schedule(self.router.node(at), starts_at, now, damping);
+                group.schedule(self.router.node(at), starts_at, now, is_damped);
             }
-            if is_new || (has_begun && group.forget_acknowledgement(fingerprint)) {
+            if is_new || (has_started && group.remove_acknowledgement(fingerprint)) {
                 self.dirty.groups.insert(id);
             }
         }
     }
 
-    /// Makes room for a group, where there is none, by forgetting what was told of groups that are over: the oldest
-    /// tenth at once, so that a storm of new groups does not look for one each.
+    /// Returns whether a new group fits below the limit. A full table first loses the oldest closed groups: a tenth of
+    /// the limit at once, so that a storm of new groups does not search the table for each of them.
     fn has_room_for_group(&mut self) -> bool {
         if self.groups.len() < self.options.max_groups {
             return true;
         }
-        if self.is_full_of_open {
+        if self.are_all_groups_open {
             return false;
         }
-        let over = self.groups.values().filter(|group| group.is_over());
-        let mut over: Vec<(i64, Arc<str>)> = over
+        let closed = self.groups.values().filter(|group| group.is_closed());
+        let mut closed: Vec<(UnixMs, Arc<str>)> = closed
             .map(|group| (group.last_notified, Arc::clone(&group.id)))
             .collect();
-        over.sort();
-        for (_, id) in over.into_iter().take(self.options.max_groups / 10 + 1) {
+        closed.sort();
+        for (_, id) in closed.into_iter().take(self.options.max_groups / 10 + 1) {
             self.groups.remove(&id);
             self.dirty.groups.insert(id);
         }
         self.ids.retain(|_, id| self.groups.contains_key(id));
-        self.is_full_of_open = self.groups.len() >= self.options.max_groups;
-        !self.is_full_of_open
+        self.are_all_groups_open = self.groups.len() >= self.options.max_groups;
+        !self.are_all_groups_open
     }
 
-    /// The addresses that a group's messages go to.
+    /// Returns the addresses of a group's receiver, including the addresses of its executed escalation steps.
     fn destinations_of(&self, group: &Group) -> Vec<Destination> {
         let mut all = Vec::new();
         if let Some(receiver) = self.router.receiver(&group.receiver)
             && group.route.is_some()
         {
             all.extend(receiver.destinations.iter().cloned());
-            let told = group.escalation.as_ref().map_or(0, |state| state.highest);
-            let steps = receiver.steps.iter().take(told);
+            let notified = group
+                .escalation
+                .as_ref()
+                .map_or(0, |state| state.steps_notified);
+            let steps = receiver.steps.iter().take(notified);
             all.extend(steps.flat_map(|step| step.destinations.iter().cloned()));
         }
-        let mut seen = HashSet::new();
-        all.retain(|destination| seen.insert(destination.clone()));
+        let mut unique = HashSet::new();
+        all.retain(|destination| unique.insert(destination.clone()));
         all
     }
 
-    fn collect_garbage(&mut self, now: i64) {
+    fn collect_garbage(&mut self, now: UnixMs) {
         self.dirty
             .silences
-            .extend(self.silences.collect_garbage(now));
+            .extend(self.silences.collect_garbage(now.as_i64()));
         let dirty = &mut self.dirty;
         self.groups.retain(|id, group| {
-            let keep = !group.forget(now);
+            let keep = !group.expire_log(now);
             if !keep {
                 dirty.groups.insert(Arc::clone(id));
             }
             keep
         });
         self.ids.retain(|_, id| self.groups.contains_key(id));
-        self.forget_alerts(now, self.alerts.window_ms());
+        self.remove_resolved_alerts(now, self.alerts.flapping_window());
     }
 
-    /// Forgets alerts that are over, in no group, and older than that.
-    fn forget_alerts(&mut self, now: i64, age_ms: i64) {
+    /// Removes alerts that were resolved longer than `age` ago and belong to no group.
+    fn remove_resolved_alerts(&mut self, now: UnixMs, age: Duration) {
         let members: HashSet<u64> = self
             .groups
             .values()
             .flat_map(|group| group.members.iter().copied())
             .collect();
-        let forgotten = self.alerts.forget(&members, now.saturating_sub(age_ms));
-        self.dirty.alerts.extend(forgotten);
+        let removed = self.alerts.remove_resolved(&members, now - age);
+        self.dirty.alerts.extend(removed);
     }
 }

@@ -1,53 +1,54 @@
-//! What is due: one message for one address.
+//! Defines the notification: a message for one address.
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Message, route::Destination};
+use crate::{
+    alerting::{Message, route::Destination},
+    runtime::unix_ms::UnixMs,
+};
 
-/// One message for one address of one channel, to be sent until `deadline`.
+/// A message for one address of a channel; delivery is retried until `deadline`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Notification {
-    /// Identifies it among those that are under way.
-    pub id: u64,
-    /// The channel.
-    pub channel: String,
-    /// Which of the channel's addresses, from 0 on.
-    pub address: u16,
-    /// When it became due, in milliseconds since the epoch.
-    pub created_at: i64,
-    /// Until when it is worth trying.
-    pub deadline: i64,
-    /// What is said.
-    pub message: Message,
-    /// The group's id.
+pub(crate) struct Notification {
+    /// The id of the notification; unique in the outbox.
+    pub(crate) id: u64,
+    /// The name of the channel.
+    pub(crate) channel: String,
+    /// The index of the address in the channel, from 0.
+    pub(crate) address: u16,
+    /// The time at which the notification became due.
+    pub(crate) created_at: UnixMs,
+    /// The time of the last attempt.
+    pub(crate) deadline: UnixMs,
+    /// The message.
+    pub(crate) message: Message,
+    /// The id of the group.
     pub(crate) group: String,
-    /// The fingerprints of the group's firing alerts, sorted; those of the message may be fewer.
+    /// The sorted fingerprints of the group's firing alerts; the message may hold fewer.
     pub(crate) firing: Vec<u64>,
-    /// The fingerprints of the group's resolved alerts, sorted.
+    /// The sorted fingerprints of the group's resolved alerts.
     pub(crate) resolved: Vec<u64>,
 }
 
-/// What became of a notification.
+/// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// The peer accepted it.
+pub(crate) enum Delivery {
+    /// The receiver accepted the notification.
     Accepted,
-    /// It was given up.
+    /// All attempts failed.
     Failed {
-        /// Whether the peer may have got it all the same: it never answered, or the connection broke.
+        /// Whether the receiver may have received the notification: an attempt timed out, or its connection broke.
         maybe_received: bool,
     },
 }
 
 impl Notification {
-    /// What tells this address apart: `webhook`, or `webhook/1`.
-    #[must_use]
-    pub fn destination(&self) -> String {
-        self.to().to_string()
+    /// Returns the name of the address: `webhook`, or `webhook/1`.
+    pub(crate) fn address_name(&self) -> String {
+        self.destination().to_string()
     }
 
-    pub(super) fn to(&self) -> Destination {
+    pub(super) fn destination(&self) -> Destination {
         Destination {
             channel: self.channel.as_str().into(),
             index: self.address,

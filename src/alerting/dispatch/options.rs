@@ -1,40 +1,40 @@
-//! What a dispatcher can be told to do differently.
+//! Defines the options of the dispatcher.
 
 use std::time::Duration;
 
-/// Limits and habits of a [`Dispatcher`](super::Dispatcher).
+/// The limits and timing of the dispatcher.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DispatchOptions {
-    /// Where a browser finds the observatory: `externalURL` of every message.
+    /// The URL at which a browser reaches the observatory: `externalURL` of every message.
     pub external_url: String,
-    /// Alerts that are known at one time. Default: 50,000.
+    /// The maximum number of known alerts. Default: 50,000.
     pub max_alerts: usize,
-    /// Groups that are open at one time. Default: 10,000.
+    /// The maximum number of open groups. Default: 10,000.
     pub max_groups: usize,
-    /// How flapping is held down; `None` for Alertmanager's timing to the letter.
-    pub damping: Option<Damping>,
-    /// The least time that a delivery is tried for; a longer group interval extends it. Default: 5 min.
+    /// The damping of flapping alerts; `None` for Alertmanager's timing. Default: on.
+    pub(crate) damping: Option<Damping>,
+    /// The minimum time for which the delivery of a notification is retried; a longer group interval extends it.
+    /// Default: 5 min.
     pub delivery_time: Duration,
-    /// How long a firing alert holds good after a restart without anybody saying so again: four of Prometheus's
-    /// re-send delays and a little. Default: 5 min.
+    /// The time for which a firing alert stays valid after a restart without an update from its rule: four of
+    /// Prometheus's resend delays (1 min each) and a margin. Default: 5 min.
     pub restart_grace: Duration,
 }
 
-/// How flapping is held down.
+/// The damping of flapping alerts.
 ///
-/// A group that was told of and opens again is told of when its last group interval is over, not after its group
-/// wait: at most one message per group interval. An alert that went on and off `transitions` times within `window`
-/// flaps: from then on it counts as firing until it has been over for `hold`.
+/// A reopened group is notified when its last group interval ends, not after its group wait: at most one message per
+/// group interval. An alert that changes its state `transitions` times within `window` flaps: from then on it counts as
+/// firing until it has been resolved for `hold`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Damping {
-    /// How many changes make a flap. Default: 4.
-    pub transitions: usize,
-    /// Within which time. Default: 30 min.
-    pub window: Duration,
-    /// How long an alert that flaps must be over before that is told. Default: 10 min.
-    pub hold: Duration,
+pub(crate) struct Damping {
+    /// The number of state changes that make an alert flap. Default: 4.
+    pub(super) transitions: usize,
+    /// The time within which the state changes are counted. Default: 30 min.
+    pub(super) window: Duration,
+    /// The time for which a flapping alert must be resolved before its receivers are notified. Default: 10 min.
+    pub(super) hold: Duration,
 }
 
 impl Default for DispatchOptions {
@@ -61,35 +61,35 @@ impl Default for Damping {
 }
 
 impl DispatchOptions {
-    /// Sets where a browser finds the observatory.
+    /// Sets the URL at which a browser reaches the observatory.
     #[must_use]
     pub fn with_external_url(mut self, url: impl Into<String>) -> Self {
         self.external_url = url.into();
         self
     }
 
-    /// Limits alerts and groups.
+    /// Sets the maximum numbers of alerts and groups.
     #[must_use]
     pub fn with_limits(mut self, max_alerts: usize, max_groups: usize) -> Self {
         (self.max_alerts, self.max_groups) = (max_alerts, max_groups);
         self
     }
 
-    /// Sets how flapping is held down.
+    /// Turns damping off, so that the timing is Alertmanager's.
     #[must_use]
-    pub fn with_damping(mut self, damping: Option<Damping>) -> Self {
-        self.damping = damping;
+    pub fn without_damping(mut self) -> Self {
+        self.damping = None;
         self
     }
 
-    /// Sets the least time that a delivery is tried for.
+    /// Sets the minimum time for which the delivery of a notification is retried.
     #[must_use]
     pub fn with_delivery_time(mut self, time: Duration) -> Self {
         self.delivery_time = time;
         self
     }
 
-    /// Sets how long a firing alert holds good after a restart.
+    /// Sets the time for which a firing alert stays valid after a restart.
     #[must_use]
     pub fn with_restart_grace(mut self, grace: Duration) -> Self {
         self.restart_grace = grace;

@@ -1,42 +1,48 @@
-//! Goes on after a restart, or with another configuration.
+//! Restores the dispatcher after a restart or with a changed routing.
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{DispatchOptions, Dispatcher, GroupRecord, Notification, Saved, group::Group};
+use super::{
+    DispatchOptions, Dispatcher, GroupRecord, Notification, PersistedState, duration_from_ms,
+    group::Group,
+};
 use crate::{
-    alerting::{Alert, Router, Silences, route::to_ms},
+    alerting::{Alert, Router, Silences},
     query::Labels,
+    runtime::unix_ms::UnixMs,
 };
 
 impl Dispatcher {
-    /// Goes on from what was written down.
+    /// Creates a dispatcher from the persisted state.
     ///
-    /// A firing alert holds good for the restart grace, until its rule says so again or its end is told to everyone
-    /// who knows of it. A group whose route is gone stays for that end. A notification that nobody accepted is still
-    /// under way: whoever holds the outbox sends it.
+    /// A firing alert stays valid for the restart grace, so that its rule has time to send it again. A group without a
+    /// route remains until its resolved notifications are delivered. The notifications of the outbox count as in
+    /// flight; the owner of the outbox sends them.
     pub(crate) fn restore(
         router: Router,
         options: DispatchOptions,
-        saved: Saved,
-        now: i64,
+        persisted: PersistedState,
+        now: UnixMs,
     ) -> Self {
         let mut dispatcher = Self::new(router, options);
-        let grace = now.saturating_add(to_ms(dispatcher.options.restart_grace));
-        for saved in saved.alerts {
-            let mut alert = Alert::clone(&saved.alert);
-            if !saved.is_over {
-                alert.ends_at = alert.ends_at.max(grace);
+        let grace_until = (now + dispatcher.options.restart_grace).as_i64();
+        for record in persisted.alerts {
+            let mut alert = Alert::clone(&record.alert);
+            if !record.is_reported_resolved {
+                alert.ends_at = alert.ends_at.max(grace_until);
             }
-            dispatcher.alerts.restore(alert, saved.is_over);
+            dispatcher
+                .alerts
+                .restore(alert, record.is_reported_resolved);
         }
-        dispatcher.silences = Silences::restore(saved.silences);
-        dispatcher.adopt(saved.groups, now);
-        dispatcher.resume(&saved.outbox);
+        dispatcher.silences = Silences::restore(persisted.silences);
+        dispatcher.restore_groups(persisted.groups, now);
+        dispatcher.restore_in_flight(&persisted.outbox);
         dispatcher
     }
 
-    /// Goes on with another configuration; what is under way stays under way.
-    pub fn reconfigure(&mut self, router: Router, now: i64) {
+    /// Replaces the routing; notifications in flight stay in flight.
+    pub(crate) fn reconfigure(&mut self, router: Router, now: UnixMs) {
         let records: Vec<GroupRecord> = self.groups.values().map(Group::record).collect();
         let mut in_flight: HashMap<Arc<str>, _> = self
             .groups
@@ -45,7 +51,7 @@ impl Dispatcher {
             .collect();
         self.ids.clear();
         self.router = router;
-        self.adopt(records, now);
+        self.restore_groups(records, now);
         for (id, group) in &mut self.groups {
             if let Some(in_flight) = in_flight.remove(id) {
                 group.in_flight = in_flight;
@@ -55,8 +61,8 @@ impl Dispatcher {
         self.dirty.groups.extend(self.groups.keys().cloned());
     }
 
-    /// Takes groups over, and puts every known alert where it belongs now.
-    fn adopt(&mut self, records: Vec<GroupRecord>, now: i64) {
+    /// Restores groups, and adds every known alert to the groups of its current routes.
+    fn restore_groups(&mut self, records: Vec<GroupRecord>, now: UnixMs) {
         for record in records {
             let (group, at) = self.group_of(&record);
             if let Some(at) = at {
@@ -79,6 +85,10 @@ impl Dispatcher {
         let route = self.router.find(&record.route_key, &record.receiver);
         let node = route.map(|at| self.router.node(at));
         let members = record.members.iter().copied();
+        let group_interval_ms =
+            node.map_or(record.group_interval_ms, |node| node.group_interval_ms);
+        let repeat_interval_ms =
+            node.map_or(record.repeat_interval_ms, |node| node.repeat_interval_ms);
         let group = Group {
             id: record.id.as_str().into(),
             receiver: record.receiver.as_str().into(),
@@ -92,24 +102,26 @@ impl Dispatcher {
             next_flush: record.next_flush,
             has_flushed: record.has_flushed,
             flushed_revision: 0,
-            flushed_at: i64::MIN,
+            flushed_at: UnixMs::MIN,
             last_notified: record.last_notified,
-            interval_ms: node.map_or(record.interval_ms, |node| node.group_interval_ms),
-            repeat_ms: node.map_or(record.repeat_ms, |node| node.repeat_interval_ms),
+            group_interval: duration_from_ms(group_interval_ms),
+            repeat_interval: duration_from_ms(repeat_interval_ms),
             log: record.log(),
             in_flight: HashMap::new(),
             escalation: record.escalation.clone(),
             acknowledgement: record.acknowledgement.clone(),
-            is_behind: false,
+            has_stale_address: false,
         };
         (group, route)
     }
 
-    fn resume(&mut self, outbox: &[Notification]) {
+    fn restore_in_flight(&mut self, outbox: &[Notification]) {
         for notification in outbox {
             self.next_id = self.next_id.max(notification.id + 1);
             if let Some(group) = self.groups.get_mut(notification.group.as_str()) {
-                group.in_flight.insert(notification.to(), notification.id);
+                group
+                    .in_flight
+                    .insert(notification.destination(), notification.id);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The dispatcher, told in a small language: a world with one clock, alerts by name, and what each channel hears.
+//! Tests the dispatcher in a simulation with one clock, alerts by name, and a list of the sent notifications.
 
 mod damping;
 mod escalation;
@@ -14,15 +14,15 @@ use crate::alerting::{ChannelTraits, Escalation, Receiver, Route, Routing};
 pub(super) const SECOND: i64 = 1_000;
 pub(super) const MINUTE: i64 = 60 * SECOND;
 
-/// A dispatcher, its clock, and what was said.
-pub(super) struct World {
+/// A dispatcher with its clock and its channels.
+pub(super) struct Simulation {
     pub(super) dispatcher: Dispatcher,
     pub(super) now: i64,
-    /// Channels whose deliveries fail.
-    pub(super) dead: Vec<&'static str>,
-    /// Whether notifications are left under way.
-    pub(super) is_slow: bool,
-    pub(super) under_way: Vec<Notification>,
+    /// The channels whose deliveries fail.
+    pub(super) failing_channels: Vec<&'static str>,
+    /// Whether notifications stay in flight.
+    pub(super) holds_notifications: bool,
+    pub(super) in_flight: Vec<Notification>,
 }
 
 pub(super) fn channels() -> BTreeMap<String, ChannelTraits> {
@@ -54,9 +54,9 @@ pub(super) fn escalating(escalation: Escalation) -> Router {
     .unwrap()
 }
 
-impl World {
+impl Simulation {
     pub(super) fn new(router: Router) -> Self {
-        let options = DispatchOptions::default().with_damping(None);
+        let options = DispatchOptions::default().without_damping();
         Self::with_options(router, options)
     }
 
@@ -64,72 +64,80 @@ impl World {
         Self {
             dispatcher: Dispatcher::new(router, options),
             now: 1_000_000 * SECOND,
-            dead: Vec::new(),
-            is_slow: false,
-            under_way: Vec::new(),
+            failing_channels: Vec::new(),
+            holds_notifications: false,
+            in_flight: Vec::new(),
         }
     }
 
-    /// Lets alerts fire, named `rule/instance`, sent again until they are over.
+    /// Puts firing alerts, named `rule/instance`, that stay valid until they are resolved.
     pub(super) fn fire(&mut self, names: &[&str]) {
         let now = self.now;
         let alerts = names
             .iter()
             .map(|name| alert(name, now, now + 24 * 60 * MINUTE));
-        self.dispatcher.put(alerts, now);
+        self.dispatcher.put(alerts, time(now));
     }
 
     pub(super) fn resolve(&mut self, names: &[&str]) {
         let now = self.now;
         let alerts = names.iter().map(|name| alert(name, now, now));
-        self.dispatcher.put(alerts, now);
+        self.dispatcher.put(alerts, time(now));
     }
 
-    /// Lets time pass, and returns what was heard: `channel: status reason firing resolved`.
-    pub(super) fn hear(&mut self, ms: i64) -> Vec<String> {
+    /// Advances the clock by `ms`; returns the sent notifications: `channel: reason +firing -resolved severity`.
+    pub(super) fn advance(&mut self, ms: i64) -> Vec<String> {
         let end = self.now + ms;
-        let mut heard = Vec::new();
+        let mut sent = Vec::new();
         loop {
-            for notification in self.dispatcher.tick(self.now) {
-                heard.push(describe(&notification));
-                if self.is_slow {
-                    self.under_way.push(notification);
+            for notification in self.dispatcher.tick(time(self.now)) {
+                sent.push(describe(&notification));
+                if self.holds_notifications {
+                    self.in_flight.push(notification);
                     continue;
                 }
-                let delivery = if self.dead.contains(&notification.channel.as_str()) {
+                let delivery = if self
+                    .failing_channels
+                    .contains(&notification.channel.as_str())
+                {
                     Delivery::Failed {
                         maybe_received: false,
                     }
                 } else {
                     Delivery::Accepted
                 };
-                self.dispatcher.delivered(&notification, delivery, self.now);
+                self.dispatcher
+                    .record_delivery(&notification, delivery, time(self.now));
             }
-            if self.dispatcher.next_due() > end {
+            if self.dispatcher.next_due() > time(end) {
                 break;
             }
-            self.now = self.dispatcher.next_due().max(self.now);
+            self.now = self.dispatcher.next_due().as_i64().max(self.now);
         }
         self.now = end;
-        heard
+        sent
     }
 
-    /// Goes on as after a crash: with what was written down, and nothing else.
+    /// Restores the dispatcher from its persisted state, as after a crash.
     pub(super) fn restart(&mut self, router: Router) {
         self.dispatcher.mark_all_changed();
-        let mut saved = Saved::default();
+        let mut persisted = PersistedState::default();
         for change in self.dispatcher.take_changes() {
             match change {
-                Change::PutAlert(_, state) => saved.alerts.push(state),
-                Change::PutGroup(record) => saved.groups.push(*record),
-                Change::PutSilence(silence) => saved.silences.push(silence),
+                Change::PutAlert(_, state) => persisted.alerts.push(state),
+                Change::PutGroup(record) => persisted.groups.push(*record),
+                Change::PutSilence(silence) => persisted.silences.push(silence),
                 Change::RemoveAlert(_) | Change::RemoveGroup(_) | Change::RemoveSilence(_) => {}
             }
         }
-        saved.outbox.clone_from(&self.under_way);
-        let options = DispatchOptions::default().with_damping(None);
-        self.dispatcher = Dispatcher::restore(router, options, saved, self.now);
+        persisted.outbox.clone_from(&self.in_flight);
+        let options = DispatchOptions::default().without_damping();
+        self.dispatcher = Dispatcher::restore(router, options, persisted, time(self.now));
     }
+}
+
+pub(super) fn time(ms: i64) -> UnixMs {
+    UnixMs::from_i64(ms)
 }
 
 pub(super) fn alert(name: &str, starts_at: i64, ends_at: i64) -> Alert {
@@ -146,7 +154,7 @@ pub(super) fn alert(name: &str, starts_at: i64, ends_at: i64) -> Alert {
 
 fn describe(notification: &Notification) -> String {
     let message = &notification.message;
-    let names = |status: super::super::Status| {
+    let names = |status: crate::alerting::Status| {
         let alerts = message.alerts.iter().filter(|alert| alert.status == status);
         let instances = alerts.map(|alert| alert.alert.labels.get("instance").unwrap_or("-"));
         instances.collect::<Vec<_>>().join(",")
@@ -154,12 +162,12 @@ fn describe(notification: &Notification) -> String {
     let reason = format!("{:?}", message.reason);
     let reason = reason.split(' ').next().unwrap();
     let (firing, resolved) = (
-        names(super::super::Status::Firing),
-        names(super::super::Status::Resolved),
+        names(crate::alerting::Status::Firing),
+        names(crate::alerting::Status::Resolved),
     );
     format!(
         "{}: {reason} +{firing} -{resolved} {}",
-        notification.destination(),
+        notification.address_name(),
         message.severity
     )
 }

@@ -1,38 +1,38 @@
-//! What a person may see of the groups.
+//! Converts groups to the views that the API returns.
 
 use serde::Serialize;
 
 use super::{Acknowledgement, Dispatcher, group::Group};
+use crate::runtime::unix_ms::UnixMs;
 
-/// A group as the API shows it.
+/// A group in the form of the API.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct GroupView {
-    /// What messages about it give as `groupKey`.
+    /// The group key: `groupKey` of the group's messages.
     pub key: String,
-    /// What messages about it give as their dedup key.
+    /// The dedup key of the group's messages.
     pub dedup_key: String,
-    /// Who is told.
+    /// The receiver.
     pub receiver: String,
-    /// Alerts that fire.
+    /// The number of firing alerts.
     pub firing: usize,
-    /// Alerts whose end has not been told yet.
+    /// The number of resolved alerts whose resolved notification is still due.
     pub resolved: usize,
-    /// How often it was escalated.
+    /// The number of escalations so far.
     pub escalation_step: usize,
-    /// Who has acknowledged.
+    /// The acknowledgement of the group's alerts.
     pub acknowledgement: Option<Acknowledgement>,
-    /// When it is looked at next, in milliseconds since the epoch.
+    /// The time of the next flush, in milliseconds since the epoch.
     pub next_flush: i64,
-    /// The addresses that know of it.
-    pub told: Vec<String>,
+    /// The addresses that were notified of the group's firing alerts.
+    pub notified: Vec<String>,
 }
 
 impl Dispatcher {
-    /// The groups that have alerts, by receiver and key.
-    #[must_use]
-    pub fn groups(&self, now: i64) -> Vec<GroupView> {
+    /// Returns the groups that have alerts, sorted by receiver and key.
+    pub(crate) fn groups(&self, now: UnixMs) -> Vec<GroupView> {
         let open = self
             .groups
             .values()
@@ -42,9 +42,8 @@ impl Dispatcher {
         views
     }
 
-    /// How many alerts fire.
-    #[must_use]
-    pub fn firing_count(&self, now: i64) -> usize {
+    /// Returns the number of firing alerts.
+    pub(crate) fn firing_count(&self, now: UnixMs) -> usize {
         let firing = self
             .alerts
             .iter()
@@ -52,23 +51,29 @@ impl Dispatcher {
         firing.count()
     }
 
-    fn view(&self, group: &Group, now: i64) -> GroupView {
+    fn view(&self, group: &Group, now: UnixMs) -> GroupView {
         let is_firing = |fingerprint: &&u64| {
             let entry = self.alerts.get(**fingerprint);
             entry.is_some_and(|entry| !entry.is_resolved_at(now))
         };
         let firing = group.members.iter().filter(is_firing).count();
-        let told = group.log.iter().filter(|(_, entry)| entry.is_told());
+        let notified = group
+            .log
+            .iter()
+            .filter(|(_, entry)| entry.has_notified_firing());
         GroupView {
             key: group.key.clone(),
             dedup_key: group.dedup_key(),
             receiver: group.receiver.to_string(),
             firing,
             resolved: group.members.len() - firing,
-            escalation_step: group.escalation.as_ref().map_or(0, |state| state.taken),
+            escalation_step: group
+                .escalation
+                .as_ref()
+                .map_or(0, |state| state.steps_executed),
             acknowledgement: group.acknowledgement.clone(),
-            next_flush: group.next_flush,
-            told: told
+            next_flush: group.next_flush.as_i64(),
+            notified: notified
                 .map(|(destination, _)| destination.to_string())
                 .collect(),
         }

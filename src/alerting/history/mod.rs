@@ -1,7 +1,8 @@
-//! Remembers which alerts fired, who was told of them when and with which answer, and who acknowledged.
+//! Records the alerts that fired, with their deliveries and acknowledgements.
 //!
-//! One record for each time that a label set began to fire, the oldest forgotten beyond the limit. All of it is in
-//! memory, so that a question never waits for the disk; the store has a copy for the next start.
+//! The history has a record for each time that a label set started to fire; above the limit, the oldest records are
+//! removed. All records are in memory, so that queries do not wait for the disk; the store has a copy for the next
+//! start.
 
 mod query;
 mod record;
@@ -17,32 +18,45 @@ pub use self::{
     query::{HistoryQuery, HistoryStatistics},
     record::{DeliveryOutcome, DeliveryRecord, HistoryRecord},
 };
-use super::{Acknowledgement, Alert, Notification, outbox::Write};
+use super::{Acknowledgement, Alert, dispatch::Notification};
+use crate::runtime::unix_ms::UnixMs;
 
-/// Deliveries that one record keeps; the first one and the latest stay.
+/// The maximum number of deliveries of a record; the first delivery and the latest deliveries stay.
 const MAX_DELIVERIES: usize = 50;
 
-/// The alerts that fired.
+/// The records of the alerts that fired.
 #[derive(Debug)]
-pub struct History {
+pub(crate) struct History {
     records: BTreeMap<u64, Arc<HistoryRecord>>,
-    /// The latest record of each label set.
+    /// The id of the latest record, by fingerprint.
     latest: HashMap<u64, u64>,
-    /// Those that fire, with how long they hold good.
-    open: HashMap<u64, i64>,
-    max: usize,
+    /// The end of the validity of each firing alert, by fingerprint.
+    firing: HashMap<u64, UnixMs>,
+    max_records: usize,
     next_id: u64,
     changed: BTreeSet<u64>,
 }
 
+/// A change of the history, for the store.
+#[derive(Clone, Debug)]
+pub(crate) enum HistoryChange {
+    Put(Arc<HistoryRecord>),
+    Remove(u64),
+}
+
 impl History {
-    /// A history of at most `max` records, which begins with these.
-    pub(crate) fn new(max: usize, records: Vec<HistoryRecord>, grace_until: i64) -> Self {
+    /// Creates a history of at most `max_records` records from the persisted records. Alerts that fired before the
+    /// restart stay valid until `grace_until`.
+    pub(crate) fn new(
+        max_records: usize,
+        records: Vec<HistoryRecord>,
+        grace_until: UnixMs,
+    ) -> Self {
         let mut history = Self {
             records: BTreeMap::new(),
             latest: HashMap::new(),
-            open: HashMap::new(),
-            max: max.max(1),
+            firing: HashMap::new(),
+            max_records: max_records.max(1),
             next_id: 1,
             changed: BTreeSet::new(),
         };
@@ -50,31 +64,32 @@ impl History {
             history.next_id = history.next_id.max(record.id + 1);
             history.latest.insert(record.fingerprint, record.id);
             if record.ends_at.is_none() {
-                history.open.insert(record.fingerprint, grace_until);
+                history.firing.insert(record.fingerprint, grace_until);
             }
             history.records.insert(record.id, Arc::new(record));
         }
-        history.forget_oldest();
+        history.remove_oldest();
         history
     }
 
-    /// Sees the alerts that the dispatcher gets.
-    pub(crate) fn observe(&mut self, alerts: &[Alert], now: i64) {
+    /// Records the alerts that are put into the dispatcher.
+    pub(crate) fn observe(&mut self, alerts: &[Alert], now: UnixMs) {
         for alert in alerts {
             let fingerprint = alert.fingerprint();
-            match (alert.is_resolved_at(now), self.open.get_mut(&fingerprint)) {
-                (false, Some(valid_until)) => *valid_until = alert.ends_at,
-                (false, None) => self.begin(fingerprint, alert),
-                (true, Some(_)) => self.end(fingerprint, alert.ends_at),
+            let ends_at = UnixMs::from_i64(alert.ends_at);
+            match (ends_at <= now, self.firing.get_mut(&fingerprint)) {
+                (false, Some(valid_until)) => *valid_until = ends_at,
+                (false, None) => self.start(fingerprint, alert),
+                (true, Some(_)) => self.end(fingerprint, ends_at),
                 (true, None) => {}
             }
         }
     }
 
-    /// Ends what nobody has sent again in time.
-    pub(crate) fn expire(&mut self, now: i64) {
-        let expired: Vec<(u64, i64)> = self
-            .open
+    /// Ends the alerts whose validity has ended without an update.
+    pub(crate) fn expire(&mut self, now: UnixMs) {
+        let expired: Vec<(u64, UnixMs)> = self
+            .firing
             .iter()
             .filter(|(_, valid_until)| **valid_until <= now)
             .map(|(fingerprint, valid_until)| (*fingerprint, *valid_until))
@@ -84,14 +99,18 @@ impl History {
         }
     }
 
-    /// Notes what became of a notification, with each of its alerts.
-    pub(crate) fn delivered(&mut self, notification: &Notification, delivery: &DeliveryRecord) {
+    /// Records the delivery of a notification with each of its alerts.
+    pub(crate) fn record_delivery(
+        &mut self,
+        notification: &Notification,
+        delivery: &DeliveryRecord,
+    ) {
         for alert in &notification.message.alerts {
             let step = notification.message.escalation_step;
             self.change(alert.fingerprint, |record| {
                 record.escalation_step = record.escalation_step.max(step);
                 if record.deliveries.len() >= MAX_DELIVERIES {
-                    // The first says when somebody knew; the latest say how it goes on.
+                    // The first delivery shows the time of the first notification, the latest show the current state.
                     record.deliveries.remove(1);
                 }
                 record.deliveries.push(delivery.clone());
@@ -99,48 +118,51 @@ impl History {
         }
     }
 
-    /// Notes who has acknowledged.
-    pub(crate) fn acknowledged(&mut self, given: &Acknowledgement) {
-        for fingerprint in &given.alerts {
+    /// Records an acknowledgement with each of its alerts.
+    pub(crate) fn record_acknowledgement(&mut self, acknowledgement: &Acknowledgement) {
+        for fingerprint in &acknowledgement.alerts {
             self.change(*fingerprint, |record| {
                 if record.acknowledged_at.is_none() {
-                    record.acknowledged_at = Some(given.at);
-                    record.acknowledged_by = Some(given.by.clone());
-                    record.acknowledge_comment = Some(given.comment.clone());
+                    record.acknowledged_at = Some(acknowledgement.at);
+                    record.acknowledged_by = Some(acknowledgement.by.clone());
+                    record.acknowledge_comment = Some(acknowledgement.comment.clone());
                 }
             });
         }
     }
 
-    /// What has changed since this was last asked.
-    pub(crate) fn take_writes(&mut self) -> Vec<Write> {
+    /// Returns the changes since the last call.
+    pub(crate) fn take_changes(&mut self) -> Vec<HistoryChange> {
         let changed = std::mem::take(&mut self.changed);
-        let writes = changed.into_iter().map(|id| match self.records.get(&id) {
-            Some(record) => Write::PutHistory(Arc::clone(record)),
-            None => Write::RemoveHistory(id),
+        let changes = changed.into_iter().map(|id| match self.records.get(&id) {
+            Some(record) => HistoryChange::Put(Arc::clone(record)),
+            None => HistoryChange::Remove(id),
         });
-        writes.collect()
+        changes.collect()
     }
 
-    /// Everything, as if all of it had changed.
+    /// Marks every record as changed, for a new or recovered store.
     pub(crate) fn mark_all_changed(&mut self) {
         self.changed.extend(self.records.keys());
     }
 
-    fn begin(&mut self, fingerprint: u64, alert: &Alert) {
+    fn start(&mut self, fingerprint: u64, alert: &Alert) {
         let id = self.next_id;
         self.next_id += 1;
         let record = HistoryRecord::new(id, fingerprint, alert);
         self.records.insert(id, Arc::new(record));
         self.latest.insert(fingerprint, id);
-        self.open.insert(fingerprint, alert.ends_at);
+        self.firing
+            .insert(fingerprint, UnixMs::from_i64(alert.ends_at));
         self.changed.insert(id);
-        self.forget_oldest();
+        self.remove_oldest();
     }
 
-    fn end(&mut self, fingerprint: u64, ended_at: i64) {
-        self.open.remove(&fingerprint);
-        self.change(fingerprint, |record| record.ends_at = Some(ended_at));
+    fn end(&mut self, fingerprint: u64, ended_at: UnixMs) {
+        self.firing.remove(&fingerprint);
+        self.change(fingerprint, |record| {
+            record.ends_at = Some(ended_at.as_i64())
+        });
     }
 
     fn change(&mut self, fingerprint: u64, change: impl FnOnce(&mut HistoryRecord)) {
@@ -152,13 +174,13 @@ impl History {
         }
     }
 
-    fn forget_oldest(&mut self) {
-        while self.records.len() > self.max {
+    fn remove_oldest(&mut self) {
+        while self.records.len() > self.max_records {
             let Some((id, record)) = self.records.pop_first() else {
                 return;
             };
             if self.latest.get(&record.fingerprint) == Some(&id) {
-                // It may fire on: it stays in `open`, so that the next re-send does not begin it again.
+                // The alert may still fire: it stays in `firing`, so that the next update starts no second record.
                 self.latest.remove(&record.fingerprint);
             }
             self.changed.insert(id);

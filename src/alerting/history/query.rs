@@ -1,65 +1,69 @@
-//! Questions to the history.
+//! Queries the history and computes its statistics.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
 use super::{History, HistoryRecord};
-use crate::{alerting::Severity, query::Matcher};
+use crate::{
+    alerting::Severity,
+    query::Matcher,
+    runtime::unix_ms::{UnixMs, duration_as_ms, duration_from_ms},
+};
 
-const HOUR_MS: i64 = 3_600_000;
-/// Rules that the statistics name as the noisiest.
-const NOISIEST: usize = 5;
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+/// The maximum number of rules in [`HistoryStatistics::noisiest`].
+const MAX_NOISIEST: usize = 5;
 
-/// Which records are wanted: all of what is set must hold.
+/// A filter of history records: a record must meet all conditions that are set.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct HistoryQuery {
-    /// Those that fired at this moment or later, in milliseconds since the epoch.
+    /// Selects alerts that fired at this time or later, in milliseconds since the epoch.
     pub since: Option<i64>,
-    /// Those that began before this moment.
+    /// Selects alerts that started before this time, in milliseconds since the epoch.
     pub until: Option<i64>,
-    /// Those of this rule.
+    /// Selects alerts of this rule.
     pub rule: Option<String>,
-    /// Those of this severity.
+    /// Selects alerts of this severity.
     pub severity: Option<Severity>,
-    /// Those whose labels match.
+    /// Selects alerts whose labels match.
     pub matchers: Vec<Matcher>,
-    /// Those that fire, or those that do not.
+    /// Selects firing alerts if `true`, resolved alerts if `false`.
     pub is_active: Option<bool>,
-    /// At most so many, the latest first; 0 for all.
+    /// The maximum number of records, latest first; 0 for no limit.
     pub limit: usize,
 }
 
-/// The history in numbers.
+/// The statistics of the history.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct HistoryStatistics {
-    /// All that is remembered.
+    /// The number of records.
     pub total: usize,
-    /// Alerts that fire.
+    /// The number of firing alerts.
     pub active: usize,
-    /// Alerts that began within the last hour.
+    /// The number of alerts that started within the last hour.
     pub last_hour: usize,
-    /// Alerts that began within the last 24 hours.
+    /// The number of alerts that started within the last 24 hours.
     pub last_day: usize,
-    /// All of them, by severity.
+    /// The number of records by severity.
     pub by_severity: BTreeMap<String, usize>,
-    /// All of them, by rule.
+    /// The number of records by rule.
     pub by_rule: BTreeMap<String, usize>,
-    /// From the beginning to the acknowledgement, of those that have one.
+    /// The mean time from the start of an alert to its acknowledgement, over acknowledged alerts.
     pub mean_time_to_acknowledge: Option<Duration>,
-    /// From the beginning to the end, of those that are over.
+    /// The mean time from the start of an alert to its end, over resolved alerts.
     pub mean_time_to_resolve: Option<Duration>,
-    /// The rules that fired most often, with how often.
+    /// The rules with the most records, at most five, with the number of records.
     pub noisiest: Vec<(String, usize)>,
 }
 
 impl History {
-    /// The records that are wanted, the latest first.
-    #[must_use]
-    pub fn query(&self, query: &HistoryQuery) -> Vec<Arc<HistoryRecord>> {
+    /// Returns the records that match the query, latest first.
+    pub(crate) fn query(&self, query: &HistoryQuery) -> Vec<Arc<HistoryRecord>> {
         let limit = if query.limit == 0 {
             usize::MAX
         } else {
@@ -69,23 +73,22 @@ impl History {
             .records
             .values()
             .rev()
-            .filter(|record| query.wants(record));
+            .filter(|record| query.matches(record));
         matching.take(limit).cloned().collect()
     }
 
-    /// The history in numbers.
-    #[must_use]
-    pub fn statistics(&self, now: i64) -> HistoryStatistics {
+    /// Returns the statistics of the history at `now`.
+    pub(crate) fn statistics(&self, now: UnixMs) -> HistoryStatistics {
         let mut statistics = HistoryStatistics {
             total: self.records.len(),
-            active: self.open.len(),
+            active: self.firing.len(),
             ..HistoryStatistics::default()
         };
         let (mut acknowledge, mut resolve) = (Mean::default(), Mean::default());
         for record in self.records.values() {
-            let age = now.saturating_sub(record.starts_at);
-            statistics.last_hour += usize::from(age <= HOUR_MS);
-            statistics.last_day += usize::from(age <= 24 * HOUR_MS);
+            let age = now.saturating_since(UnixMs::from_i64(record.starts_at));
+            statistics.last_hour += usize::from(age <= HOUR);
+            statistics.last_day += usize::from(age <= DAY);
             let severity = record.severity.as_str().to_owned();
             *statistics.by_severity.entry(severity).or_default() += 1;
             *statistics.by_rule.entry(record.rule.clone()).or_default() += 1;
@@ -96,14 +99,14 @@ impl History {
         statistics.mean_time_to_resolve = resolve.get();
         let mut rules: Vec<_> = statistics.by_rule.clone().into_iter().collect();
         rules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        rules.truncate(NOISIEST);
+        rules.truncate(MAX_NOISIEST);
         statistics.noisiest = rules;
         statistics
     }
 }
 
 impl HistoryQuery {
-    fn wants(&self, record: &HistoryRecord) -> bool {
+    fn matches(&self, record: &HistoryRecord) -> bool {
         let value = |name: &str| record.labels.get(name).map_or("", String::as_str);
         self.since
             .is_none_or(|since| record.ends_at.is_none_or(|ended| ended >= since))
@@ -122,22 +125,28 @@ impl HistoryQuery {
     }
 }
 
+/// The mean of durations.
 #[derive(Default)]
 struct Mean {
-    sum_ms: u128,
-    count: u128,
+    sum: Duration,
+    count: u32,
 }
 
 impl Mean {
+    /// Adds the time from `start` to `end`; an alert without an end, or with an end before its start, does not count.
     fn add(&mut self, end: Option<i64>, start: i64) {
-        if let Some(ms) = end.and_then(|end| u128::try_from(end.saturating_sub(start)).ok()) {
-            self.sum_ms += ms;
+        if let Some(ms) = end
+            .map(|end| end.saturating_sub(start))
+            .filter(|ms| *ms >= 0)
+        {
+            self.sum = self.sum.saturating_add(duration_from_ms(ms));
             self.count += 1;
         }
     }
 
+    /// Returns the mean in whole milliseconds.
     fn get(&self) -> Option<Duration> {
-        let ms = self.sum_ms.checked_div(self.count)?;
-        Some(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)))
+        let mean = self.sum.checked_div(self.count)?;
+        Some(duration_from_ms(duration_as_ms(mean)))
     }
 }

@@ -1,79 +1,79 @@
-//! What is remembered of an alert.
+//! Defines the records of the history.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Reason, Severity, Status, outbox::saved};
+use crate::alerting::{Alert, Reason, Severity, Status, alert::label_map};
 
-/// One time that a label set fired.
+/// A period in which an alert fired, with its notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct HistoryRecord {
-    /// Grows with time.
+    /// The id of the record; later records have greater ids.
     pub id: u64,
-    /// Identifies the label set.
+    /// The hash of the label set.
     pub fingerprint: u64,
-    /// The rule: the label `alertname`.
+    /// The name of the rule: the label `alertname`.
     pub rule: String,
-    /// The label `severity`; a warning where it names none.
+    /// The label `severity`; `warning` if its value is not a known severity.
     pub severity: Severity,
-    /// All labels.
+    /// The labels of the alert.
     pub labels: BTreeMap<String, String>,
-    /// The annotations at the beginning.
+    /// The annotations at the start of the alert.
     pub annotations: BTreeMap<String, String>,
-    /// When it began, in milliseconds since the epoch.
+    /// The start of the alert, in milliseconds since the epoch.
     pub starts_at: i64,
-    /// When it was over.
+    /// The time at which the alert was resolved; `None` while it fires.
     pub ends_at: Option<i64>,
-    /// When somebody acknowledged it first.
+    /// The time of the first acknowledgement.
     pub acknowledged_at: Option<i64>,
-    /// Who that was.
+    /// The name of the person who acknowledged first.
     pub acknowledged_by: Option<String>,
-    /// What they said.
+    /// The comment of the first acknowledgement.
     pub acknowledge_comment: Option<String>,
-    /// How often it was escalated.
+    /// The number of escalations.
     pub escalation_step: usize,
-    /// Who was told, when, through what, and with which answer.
+    /// The deliveries of the alert's notifications.
     pub deliveries: Vec<DeliveryRecord>,
 }
 
-/// One delivery.
+/// The delivery of a notification to one address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeliveryRecord {
-    /// When it was settled, in milliseconds since the epoch.
+    /// The time of the result, in milliseconds since the epoch.
     pub at: i64,
-    /// Who was told.
+    /// The receiver.
     pub receiver: String,
-    /// Through which address: `webhook`, or `webhook/1`.
+    /// The address: `webhook`, or `webhook/1`.
     pub destination: String,
-    /// What was said.
+    /// The status of the message.
     pub status: Status,
-    /// Why it was said then.
+    /// The reason for the notification.
     pub reason: Reason,
-    /// Attempts that it took.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How it ended.
+    /// The result of the delivery.
     pub outcome: DeliveryOutcome,
 }
 
-/// How a delivery ended.
+/// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "result")]
 pub enum DeliveryOutcome {
-    /// The peer accepted it.
+    /// The remote service accepted the notification.
     Accepted {
-        /// What it said.
+        /// The answer of the remote service.
         answer: String,
     },
-    /// It was given up.
+    /// All attempts failed.
     Failed {
         /// The class of the failure, as in the metrics.
         reason: String,
-        /// What went wrong.
+        /// The text of the last error.
         error: String,
     },
 }
@@ -85,7 +85,7 @@ impl HistoryRecord {
             fingerprint,
             rule: alert.name().to_owned(),
             severity: alert.severity().unwrap_or_default(),
-            labels: saved::pairs(&alert.labels),
+            labels: label_map(&alert.labels),
             annotations: alert.annotations.clone(),
             starts_at: alert.starts_at,
             ends_at: None,

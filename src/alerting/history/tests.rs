@@ -8,6 +8,10 @@ use crate::{
 
 const MINUTE: i64 = 60_000;
 
+fn time(ms: i64) -> UnixMs {
+    UnixMs::from_i64(ms)
+}
+
 fn alert(rule: &str, starts_at: i64, ends_at: i64) -> Alert {
     let labels = [
         ("alertname", rule),
@@ -20,14 +24,14 @@ fn alert(rule: &str, starts_at: i64, ends_at: i64) -> Alert {
 }
 
 #[test]
-fn each_time_an_alert_fires_is_one_record() {
-    let mut history = History::new(10, Vec::new(), 0);
-    history.observe(&[alert("a", 0, 4 * MINUTE)], 0);
-    history.observe(&[alert("a", 0, 5 * MINUTE)], MINUTE);
-    history.observe(&[alert("a", 0, 2 * MINUTE)], 2 * MINUTE);
-    history.observe(&[alert("a", 0, 2 * MINUTE)], 3 * MINUTE);
-    history.observe(&[alert("a", 9 * MINUTE, 12 * MINUTE)], 9 * MINUTE);
-    history.expire(12 * MINUTE);
+fn each_firing_period_of_an_alert_is_one_record() {
+    let mut history = History::new(10, Vec::new(), time(0));
+    history.observe(&[alert("a", 0, 4 * MINUTE)], time(0));
+    history.observe(&[alert("a", 0, 5 * MINUTE)], time(MINUTE));
+    history.observe(&[alert("a", 0, 2 * MINUTE)], time(2 * MINUTE));
+    history.observe(&[alert("a", 0, 2 * MINUTE)], time(3 * MINUTE));
+    history.observe(&[alert("a", 9 * MINUTE, 12 * MINUTE)], time(9 * MINUTE));
+    history.expire(time(12 * MINUTE));
     let records = history.query(&HistoryQuery::default());
     let times: Vec<_> = records
         .iter()
@@ -40,27 +44,27 @@ fn each_time_an_alert_fires_is_one_record() {
 }
 
 #[test]
-fn the_oldest_are_forgotten_and_do_not_begin_again() {
-    let mut history = History::new(2, Vec::new(), 0);
+fn the_oldest_records_are_removed_and_their_alerts_start_no_new_record() {
+    let mut history = History::new(2, Vec::new(), time(0));
     for rule in ["a", "b", "c"] {
-        history.observe(&[alert(rule, 0, 4 * MINUTE)], 0);
+        history.observe(&[alert(rule, 0, 4 * MINUTE)], time(0));
     }
-    history.observe(&[alert("a", 0, 5 * MINUTE)], MINUTE);
+    history.observe(&[alert("a", 0, 5 * MINUTE)], time(MINUTE));
     let rules: Vec<String> = history
         .query(&HistoryQuery::default())
         .iter()
         .map(|record| record.rule.clone())
         .collect();
     assert_eq!(rules, ["c", "b"]);
-    assert_eq!(history.statistics(MINUTE).active, 3);
+    assert_eq!(history.statistics(time(MINUTE)).active, 3);
 }
 
 #[test]
-fn a_question_is_answered_by_time_rule_severity_and_labels() {
-    let mut history = History::new(10, Vec::new(), 0);
-    history.observe(&[alert("a", 0, 60 * MINUTE)], 0);
-    history.observe(&[alert("a", 0, 5 * MINUTE)], 5 * MINUTE);
-    history.observe(&[alert("b", 10 * MINUTE, 60 * MINUTE)], 10 * MINUTE);
+fn a_query_filters_by_time_rule_severity_and_labels() {
+    let mut history = History::new(10, Vec::new(), time(0));
+    history.observe(&[alert("a", 0, 60 * MINUTE)], time(0));
+    history.observe(&[alert("a", 0, 5 * MINUTE)], time(5 * MINUTE));
+    history.observe(&[alert("b", 10 * MINUTE, 60 * MINUTE)], time(10 * MINUTE));
     let count = |query: HistoryQuery| history.query(&query).len();
     let all = HistoryQuery::default;
     assert_eq!(
@@ -104,24 +108,27 @@ fn a_question_is_answered_by_time_rule_severity_and_labels() {
 }
 
 #[test]
-fn statistics_tell_means_and_the_noisiest() {
-    let mut history = History::new(10, Vec::new(), 0);
+fn statistics_have_means_and_the_noisiest_rules() {
+    let mut history = History::new(10, Vec::new(), time(0));
     for start in [0, 20 * MINUTE] {
-        history.observe(&[alert("a", start, start + 30 * MINUTE)], start);
+        history.observe(&[alert("a", start, start + 30 * MINUTE)], time(start));
         history.observe(
             &[alert("a", start, start + 10 * MINUTE)],
-            start + 10 * MINUTE,
+            time(start + 10 * MINUTE),
         );
     }
-    history.observe(&[alert("b", 100 * MINUTE, 200 * MINUTE)], 100 * MINUTE);
-    let given = Acknowledgement {
+    history.observe(
+        &[alert("b", 100 * MINUTE, 200 * MINUTE)],
+        time(100 * MINUTE),
+    );
+    let acknowledgement = Acknowledgement {
         by: "ada".to_owned(),
         comment: String::new(),
         at: 103 * MINUTE,
         alerts: [alert("b", 0, 0).fingerprint()].into(),
     };
-    history.acknowledged(&given);
-    let statistics = history.statistics(101 * MINUTE);
+    history.record_acknowledgement(&acknowledgement);
+    let statistics = history.statistics(time(101 * MINUTE));
     assert_eq!(
         (statistics.active, statistics.last_hour, statistics.last_day),
         (1, 1, 3)

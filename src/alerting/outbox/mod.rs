@@ -1,10 +1,10 @@
-//! Writes down what must survive a crash: notifications before they are sent, and what everybody knows.
+//! Persists notifications, alert state and history, so that they survive a crash.
 //!
-//! Everything lives in memory as well; the file is only read when it is opened. So a disk that is full costs
-//! durability, not alerts: the store then says so, counts it, and tries to write everything anew.
+//! The complete state is also in memory; the store reads its file only when it opens the file. A full disk therefore
+//! costs durability, not alerts: the store counts the failure, reports itself as degraded, and later writes the
+//! complete state again.
 
 mod open;
-pub(crate) mod saved;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Opens the file, and what to do when that fails.
+//! Opens the file of the store: reads its records, and replaces a damaged file by a new file.
 
 use std::{
     collections::BTreeMap,
@@ -6,73 +6,76 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     process,
-    time::{SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError};
 use serde::de::DeserializeOwned;
 
 use super::store::{ALERTS, GROUPS, HISTORY, OUTBOX, SILENCES, SLOTS, Store};
-use crate::alerting::{Silence, dispatch::Saved, history::HistoryRecord};
+use crate::{
+    alerting::{Silence, dispatch::PersistedState, history::HistoryRecord},
+    runtime::unix_ms::UnixMs,
+};
 
-/// The file in the data directory.
+/// The name of the file in the data directory.
 const FILE_NAME: &str = "alerting.redb";
-/// Beside it: the process that has it open.
+/// The name of the file with the id of the process that has the store open.
 const PID_NAME: &str = "alerting.pid";
 
-/// Why the store was not opened, or could not write.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another process has it open.
-    #[error("{} is in use by {owner}; give each process a data_dir of its own", path.display())]
+    /// Another process has the store open.
+    #[error("{} is in use by {owner}; give each process its own data_dir", path.display())]
     Locked {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The process, as far as it said.
+        /// The process that has the store open, if known.
         owner: String,
     },
-    /// The file could not be read or written.
+    /// Reading or writing the file failed.
     #[error("cannot use {}", path.display())]
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         #[source]
         source: Box<redb::Error>,
     },
-    /// The directory could not be made.
-    #[error("cannot make the directory {}", path.display())]
+    /// Creating the directory, or renaming the file in it, failed.
+    #[error("cannot create the directory {}", path.display())]
     Directory {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A record could not be turned into bytes.
-    #[error("cannot write a record down")]
+    /// Serializing a record failed.
+    #[error("cannot serialize a record")]
     Record(#[from] serde_json::Error),
 }
 
-/// What the file held.
+/// The contents of the file.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    pub(crate) saved: Saved,
+    pub(crate) state: PersistedState,
     pub(crate) history: Vec<HistoryRecord>,
     pub(crate) slots: BTreeMap<String, Vec<u8>>,
-    /// Records that this version could not read.
+    /// The number of records that this version cannot parse.
     pub(crate) unreadable: usize,
 }
 
 impl Store {
-    /// Opens the store in this directory, or in memory; blocks.
+    /// Opens the store in this directory, or in memory without a directory; blocks.
     ///
-    /// A file that is damaged is put aside under another name, and a new one begun. A disk that does not take one
-    /// leaves the store in memory, where [`Store::is_degraded`] tells of it.
+    /// A damaged file is renamed, and a new file is created. If the disk fails, the store works in memory, and
+    /// [`Store::is_degraded`] returns true.
     ///
     /// # Errors
-    /// When another process has the file open: two of them would page twice and forget each other's words.
+    /// If another process has the file open: two processes would notify twice and overwrite each other's state.
     pub(crate) fn open(directory: Option<&Path>) -> Result<(Self, Loaded), StoreError> {
         let Some(directory) = directory else {
             return Ok((Self::in_memory(), Loaded::default()));
@@ -84,7 +87,7 @@ impl Store {
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "alert state is kept in memory only: a crash would forget it"
+                    "alert state is in memory only: a crash would lose it"
                 );
                 Ok((Self::degraded(path), Loaded::default()))
             }
@@ -98,45 +101,45 @@ fn open_file(directory: &Path, path: &Path) -> Result<(Database, Loaded), StoreE
         source,
     })?;
     let opened = match read_file(path) {
-        Err(Problem::Damaged(problem)) => {
-            let aside = put_aside(path, "damaged")?;
+        Err(OpenFailure::Damaged(problem)) => {
+            let renamed = rename_file(path, "damaged")?;
             tracing::error!(
                 problem,
-                aside = %aside.display(),
-                "the alert store is damaged: it was put aside, and a new one begun"
+                renamed_to = %renamed.display(),
+                "the alert store is damaged: it was renamed, and a new store was created"
             );
             read_file(path)
         }
         other => other,
     };
-    let opened = opened.map_err(|problem| match problem {
-        Problem::Locked => StoreError::Locked {
+    let opened = opened.map_err(|failure| match failure {
+        OpenFailure::Locked => StoreError::Locked {
             path: path.to_owned(),
             owner: owner(directory),
         },
-        Problem::Io(source) => StoreError::Io {
+        OpenFailure::Io(source) => StoreError::Io {
             path: path.to_owned(),
             source,
         },
-        Problem::Damaged(text) => StoreError::Io {
+        OpenFailure::Damaged(text) => StoreError::Io {
             path: path.to_owned(),
             source: Box::new(redb::Error::Corrupted(text)),
         },
     })?;
-    // Only for the message of whoever finds the file locked.
+    // The error message of another process that finds the file locked names this process.
     if let Err(error) = fs::write(directory.join(PID_NAME), process::id().to_string()) {
-        tracing::debug!(%error, "cannot say which process has the alert store open");
+        tracing::debug!(%error, "cannot write the process id beside the alert store");
     }
     Ok(opened)
 }
 
-/// Opens the file again after the disk has failed; what it holds is written anew.
+/// Opens the file again after a failure of the disk; the caller overwrites its contents.
 pub(super) fn reopen(path: &Path) -> Result<Database, StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     open_file(directory, path).map(|(database, _)| database)
 }
 
-/// As [`reopen`], for a file that was never read: what it holds is kept under another name, and its silences count.
+/// Opens a file that could not be read at the start: renames the file if it has contents, and returns its silences.
 pub(super) fn reopen_unread(path: &Path) -> Result<(Database, Vec<Silence>), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let (database, loaded) = open_file(directory, path)?;
@@ -144,35 +147,36 @@ pub(super) fn reopen_unread(path: &Path) -> Result<(Database, Vec<Silence>), Sto
         return Ok((database, Vec::new()));
     }
     drop(database);
-    let aside = put_aside(path, "unread")?;
+    let renamed = rename_file(path, "unread")?;
     tracing::warn!(
-        aside = %aside.display(),
-        "the alert store can be read again: what it held was put aside, but for its silences"
+        renamed_to = %renamed.display(),
+        "the alert store is readable again: its silences are restored, and the file with its other contents is renamed"
     );
     let (database, _) = open_file(directory, path)?;
-    Ok((database, loaded.saved.silences))
+    Ok((database, loaded.state.silences))
 }
 
 impl Loaded {
     fn is_empty(&self) -> bool {
-        let saved = &self.saved;
-        saved.alerts.is_empty()
-            && saved.groups.is_empty()
-            && saved.silences.is_empty()
-            && saved.outbox.is_empty()
+        let state = &self.state;
+        state.alerts.is_empty()
+            && state.groups.is_empty()
+            && state.silences.is_empty()
+            && state.outbox.is_empty()
             && self.history.is_empty()
             && self.slots.is_empty()
             && self.unreadable == 0
     }
 }
 
-enum Problem {
+/// The reason why the file could not be opened.
+enum OpenFailure {
     Locked,
     Damaged(String),
     Io(Box<redb::Error>),
 }
 
-impl From<redb::Error> for Problem {
+impl From<redb::Error> for OpenFailure {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::Locked,
@@ -182,7 +186,7 @@ impl From<redb::Error> for Problem {
     }
 }
 
-/// A file that is no database, or too short for one.
+/// Returns whether the file is not a database, or is too short for a database.
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -190,20 +194,21 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
-/// A file that was damaged may make the database panic where it does not expect it.
-fn read_file(path: &Path) -> Result<(Database, Loaded), Problem> {
-    let read = || -> Result<_, Problem> {
+/// Opens and reads the file. The database may panic on a damaged file; a panic counts as damage.
+fn read_file(path: &Path) -> Result<(Database, Loaded), OpenFailure> {
+    let read = || -> Result<_, OpenFailure> {
         let database = Database::create(path).map_err(|error| match error {
-            DatabaseError::Storage(StorageError::Io(io)) => Problem::from(redb::Error::Io(io)),
-            other => Problem::from(redb::Error::from(other)),
+            DatabaseError::Storage(StorageError::Io(io)) => OpenFailure::from(redb::Error::Io(io)),
+            other => OpenFailure::from(redb::Error::from(other)),
         })?;
         let loaded = load(&database)?;
         Ok((database, loaded))
     };
     catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(Problem::Damaged("the database panicked".to_owned())))
+        .unwrap_or_else(|_| Err(OpenFailure::Damaged("the database panicked".to_owned())))
 }
 
+/// Reads all tables.
 fn load(database: &Database) -> Result<Loaded, redb::Error> {
     Store::make_tables(database)?;
     let read = database.begin_read()?;
@@ -211,25 +216,25 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
     let unreadable = &mut loaded.unreadable;
     for row in read.open_table(ALERTS)?.iter()? {
         loaded
-            .saved
+            .state
             .alerts
             .extend(parse(row?.1.value(), unreadable));
     }
     for row in read.open_table(GROUPS)?.iter()? {
         loaded
-            .saved
+            .state
             .groups
             .extend(parse(row?.1.value(), unreadable));
     }
     for row in read.open_table(SILENCES)?.iter()? {
         loaded
-            .saved
+            .state
             .silences
             .extend(parse(row?.1.value(), unreadable));
     }
     for row in read.open_table(OUTBOX)?.iter()? {
         loaded
-            .saved
+            .state
             .outbox
             .extend(parse(row?.1.value(), unreadable));
     }
@@ -247,26 +252,27 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
     Ok(loaded)
 }
 
+/// Parses a record; counts the record as unreadable if that fails.
 fn parse<T: DeserializeOwned>(bytes: &[u8], unreadable: &mut usize) -> Option<T> {
     let parsed = serde_json::from_slice(bytes);
     *unreadable += usize::from(parsed.is_err());
     parsed.ok()
 }
 
-fn put_aside(path: &Path, why: &str) -> Result<PathBuf, StoreError> {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+/// Renames the file to a name with the reason and the current time.
+fn rename_file(path: &Path, reason: &str) -> Result<PathBuf, StoreError> {
+    let now = UnixMs::from(SystemTime::now());
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{why}-{}", since.as_millis()));
-    let aside = PathBuf::from(name);
-    fs::rename(path, &aside).map_err(|source| StoreError::Directory {
+    name.push(format!(".{reason}-{now}"));
+    let renamed = PathBuf::from(name);
+    fs::rename(path, &renamed).map_err(|source| StoreError::Directory {
         path: path.to_owned(),
         source,
     })?;
-    Ok(aside)
+    Ok(renamed)
 }
 
+/// Returns the process that has the store open, from its process id file.
 fn owner(directory: &Path) -> String {
     match fs::read_to_string(directory.join(PID_NAME)) {
         Ok(pid) => format!("process {}", pid.trim()),

@@ -1,4 +1,4 @@
-//! The file: one transaction for everything that happened in one round.
+//! Writes the changes of a round to the file in one transaction.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -9,7 +9,7 @@ use super::open::{StoreError, reopen, reopen_unread};
 use crate::alerting::{
     Silence,
     dispatch::{Change, Notification},
-    history::HistoryRecord,
+    history::HistoryChange,
 };
 
 pub(super) const ALERTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("alerts");
@@ -19,29 +19,29 @@ pub(super) const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(super) const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
 pub(super) const SLOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("slots");
 
-/// Where things are written down.
+/// The store of the alert state: a file, or memory only.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// `None` where everything is in memory.
+    /// `None` for a store in memory.
     path: Option<PathBuf>,
-    /// `None` in memory, and after the disk has failed.
+    /// `None` in memory, and after a failure of the disk.
     database: Option<Database>,
     slots: BTreeMap<String, Vec<u8>>,
     failures: u64,
-    /// What an earlier process has left in the file was never read.
+    /// Whether the file could not be read at the start.
     is_unread: bool,
-    /// Another process may have the file.
+    /// Whether the file is closed, so that another process may open it.
     is_closed: bool,
 }
 
-/// One thing to be written down.
+/// A write to the store.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Change(Change),
     PutNotification(Arc<Notification>),
     RemoveNotification(u64),
-    PutHistory(Arc<HistoryRecord>),
-    RemoveHistory(u64),
+    History(HistoryChange),
+    /// A named value, such as the state of the rules.
     PutSlot(String, Vec<u8>),
 }
 
@@ -74,47 +74,47 @@ impl Store {
         }
     }
 
-    /// Whether there should be a file, and is none that can be written.
+    /// Returns whether the store should have a file but works in memory after a failure.
     pub(crate) fn is_degraded(&self) -> bool {
         self.path.is_some() && self.database.is_none() && !self.is_closed
     }
 
-    /// Lets go of the file; what is committed until [`Store::recover`] stays in memory.
+    /// Closes the file. Until [`Store::recover`], commits keep the named values in memory only.
     pub(crate) fn close(&mut self) {
         self.database = None;
         self.is_closed = self.path.is_some();
     }
 
-    /// Whether it has let go of the file.
+    /// Returns whether the file is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// How often writing has failed.
+    /// Returns the number of failed writes.
     pub(crate) fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Writes all of it, or nothing; blocks until it is on the disk.
+    /// Writes all changes in one transaction; blocks until they are on the disk.
     ///
     /// # Errors
-    /// When the disk does not take it. The store is degraded then, and takes everything without writing.
+    /// If the write fails. The store is degraded from then on: later commits succeed without a write.
     pub(crate) fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         self.keep_slots(writes);
         let Some(database) = &self.database else {
             return Ok(());
         };
-        write_all(database, writes, Begin::Here).map_err(|error| self.fail(error))
+        write_all(database, writes, WriteMode::Update).map_err(|error| self.fail(error))
     }
 
-    /// Opens the file again and writes everything anew.
+    /// Opens the file again and replaces its contents by `full_state`.
     ///
-    /// Where the file could not be read when it was first opened, and can be now, it is put aside, and the silences
-    /// that it held come back: everything else of it is about alerts that this process has found anew.
+    /// If the file could not be read at the start and is readable now, it is renamed, and its silences are returned. Its
+    /// other records concern alerts that this process has evaluated again.
     ///
     /// # Errors
-    /// When the disk still does not take it, or another process has the file.
-    pub(crate) fn recover(&mut self, everything: &[Write]) -> Result<Vec<Silence>, StoreError> {
+    /// If the write fails again, or another process has the file open.
+    pub(crate) fn recover(&mut self, full_state: &[Write]) -> Result<Vec<Silence>, StoreError> {
         let Some(path) = &self.path else {
             return Ok(Vec::new());
         };
@@ -122,7 +122,7 @@ impl Store {
         let slots = self.slots.iter();
         let slots = slots.map(|(name, bytes)| Write::PutSlot(name.clone(), bytes.clone()));
         let mut writes: Vec<Write> = slots.collect();
-        writes.extend_from_slice(everything);
+        writes.extend_from_slice(full_state);
         let (database, silences) = if self.is_unread {
             reopen_unread(path)
         } else {
@@ -130,7 +130,7 @@ impl Store {
         }
         .inspect_err(|_| self.failures += 1)?;
         self.is_unread = false;
-        write_all(&database, &writes, Begin::Anew).map_err(|error| self.fail(error))?;
+        write_all(&database, &writes, WriteMode::Replace).map_err(|error| self.fail(error))?;
         self.database = Some(database);
         Ok(silences)
     }
@@ -142,6 +142,7 @@ impl Store {
         Ok(())
     }
 
+    /// Copies the named values: a degraded store writes them when it recovers.
     fn keep_slots(&mut self, writes: &[Write]) {
         for write in writes {
             if let Write::PutSlot(name, bytes) = write {
@@ -150,6 +151,7 @@ impl Store {
         }
     }
 
+    /// Counts a failed write; a failed database degrades the store.
     fn fail(&mut self, error: WriteError) -> StoreError {
         self.failures += 1;
         match error {
@@ -165,11 +167,13 @@ impl Store {
     }
 }
 
-/// Whether the tables keep what they have.
+/// The effect of a transaction on the existing records.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Begin {
-    Here,
-    Anew,
+enum WriteMode {
+    /// Existing records stay.
+    Update,
+    /// Existing records are removed.
+    Replace,
 }
 
 #[derive(Debug)]
@@ -194,9 +198,9 @@ fn open_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn write_all(database: &Database, writes: &[Write], begin: Begin) -> Result<(), WriteError> {
+fn write_all(database: &Database, writes: &[Write], mode: WriteMode) -> Result<(), WriteError> {
     let transaction = database.begin_write()?;
-    if begin == Begin::Anew {
+    if mode == WriteMode::Replace {
         for table in transaction.list_tables()?.collect::<Vec<_>>() {
             transaction.delete_table(table)?;
         }
@@ -234,10 +238,10 @@ fn write_all(database: &Database, writes: &[Write], begin: Begin) -> Result<(), 
                 Write::RemoveNotification(id) => {
                     outbox.remove(id)?;
                 }
-                Write::PutHistory(record) => {
+                Write::History(HistoryChange::Put(record)) => {
                     history.insert(record.id, json(record.as_ref())?.as_slice())?;
                 }
-                Write::RemoveHistory(id) => {
+                Write::History(HistoryChange::Remove(id)) => {
                     history.remove(id)?;
                 }
                 Write::PutSlot(name, bytes) => {

@@ -12,7 +12,7 @@ use redb::{Database, StorageBackend, backends::InMemoryBackend};
 use super::{open::Loaded, *};
 use crate::alerting::{Silence, SilenceRequest, Silences, dispatch::Change};
 
-/// A directory that goes away with the test.
+/// A temporary directory, removed at the end of the test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -49,7 +49,7 @@ fn put(id: &str) -> Write {
 
 fn ids(loaded: &Loaded) -> Vec<String> {
     loaded
-        .saved
+        .state
         .silences
         .iter()
         .map(|silence| silence.id.clone())
@@ -57,7 +57,7 @@ fn ids(loaded: &Loaded) -> Vec<String> {
 }
 
 #[test]
-fn what_was_written_is_there_after_the_next_open() {
+fn committed_records_are_read_at_the_next_open() {
     let directory = Directory::new();
     let (mut store, loaded) = Store::open(Some(directory.path())).unwrap();
     assert!(ids(&loaded).is_empty());
@@ -73,7 +73,7 @@ fn what_was_written_is_there_after_the_next_open() {
 }
 
 #[test]
-fn a_file_in_use_is_an_error_that_names_it_and_the_process() {
+fn a_file_in_use_is_an_error_that_names_the_file_and_the_process() {
     let directory = Directory::new();
     let (_open, _) = Store::open(Some(directory.path())).unwrap();
     let error = Store::open(Some(directory.path())).unwrap_err().to_string();
@@ -85,7 +85,7 @@ fn a_file_in_use_is_an_error_that_names_it_and_the_process() {
 }
 
 #[test]
-fn a_damaged_file_is_put_aside_and_a_new_one_begun() {
+fn a_damaged_file_is_renamed_and_a_new_file_is_created() {
     type Damage = fn(&mut Vec<u8>);
     let damages: [Damage; 5] = [
         |bytes| bytes.fill(0),
@@ -106,15 +106,15 @@ fn a_damaged_file_is_put_aside_and_a_new_one_begun() {
         let (mut store, _) = Store::open(Some(directory.path())).unwrap();
         assert!(!store.is_degraded(), "damage {at}");
         store.commit(&[put("2")]).unwrap();
-        let aside = fs::read_dir(directory.path()).unwrap().filter(|entry| {
+        let renamed = fs::read_dir(directory.path()).unwrap().filter(|entry| {
             let name = entry.as_ref().unwrap().file_name();
             name.to_string_lossy().contains("damaged")
         });
-        assert_eq!(aside.count(), 1, "damage {at}");
+        assert_eq!(renamed.count(), 1, "damage {at}");
     }
 }
 
-/// A disk that is full from some moment on.
+/// A disk that fills up during the test.
 #[derive(Debug)]
 struct Disk {
     memory: InMemoryBackend,
@@ -156,7 +156,7 @@ impl StorageBackend for Disk {
 }
 
 #[test]
-fn a_disk_that_fills_up_is_counted_and_everything_is_written_once_it_has_room() {
+fn a_full_disk_is_counted_and_the_full_state_is_written_after_recovery() {
     let directory = Directory::new();
     let is_full = Arc::new(AtomicBool::new(false));
     let disk = Disk {
@@ -177,7 +177,7 @@ fn a_disk_that_fills_up_is_counted_and_everything_is_written_once_it_has_room() 
     );
     assert!(store.is_degraded());
     assert_eq!(store.failures(), 1);
-    // Goes on in memory.
+    // The store continues in memory.
     store
         .commit(&[put("3"), Write::PutSlot("rules".to_owned(), vec![3])])
         .unwrap();
@@ -190,7 +190,7 @@ fn a_disk_that_fills_up_is_counted_and_everything_is_written_once_it_has_room() 
 }
 
 #[test]
-fn a_disk_that_takes_nothing_leaves_the_store_in_memory_until_it_does() {
+fn an_unwritable_directory_keeps_the_store_in_memory_until_it_is_writable() {
     let directory = Directory::new();
     let blocked = directory.path().join("data");
     fs::write(&blocked, "a file where a directory should be").unwrap();
@@ -212,13 +212,13 @@ fn a_disk_that_takes_nothing_leaves_the_store_in_memory_until_it_does() {
 }
 
 #[test]
-fn a_file_that_could_not_be_read_at_first_is_kept_when_it_can() {
+fn a_file_that_becomes_readable_is_renamed_and_its_silences_are_restored() {
     let directory = Directory::new();
     let data = directory.path().join("data");
     let (mut store, _) = Store::open(Some(&data)).unwrap();
     store.commit(&[put("old")]).unwrap();
     drop(store);
-    // A mount that comes late.
+    // A mount that appears after the start.
     let away = directory.path().join("away");
     fs::rename(&data, &away).unwrap();
     fs::write(&data, "").unwrap();
@@ -235,15 +235,15 @@ fn a_file_that_could_not_be_read_at_first_is_kept_when_it_can() {
     let mut names = fs::read_dir(&data)
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
-    let aside = names.find(|name| name.to_string_lossy().contains(".unread-"));
-    let aside = aside.unwrap();
-    fs::rename(data.join(aside), data.join("alerting.redb")).unwrap();
+    let renamed = names.find(|name| name.to_string_lossy().contains(".unread-"));
+    let renamed = renamed.unwrap();
+    fs::rename(data.join(renamed), data.join("alerting.redb")).unwrap();
     let (_, loaded) = Store::open(Some(&data)).unwrap();
     assert_eq!(ids(&loaded), ["old"]);
 }
 
 #[test]
-fn a_store_that_is_closed_lets_another_process_in_and_can_be_opened_again() {
+fn a_closed_store_can_be_opened_by_another_process_and_recovered_later() {
     let directory = Directory::new();
     let (mut store, _) = Store::open(Some(directory.path())).unwrap();
     store.commit(&[put("1")]).unwrap();
@@ -251,7 +251,10 @@ fn a_store_that_is_closed_lets_another_process_in_and_can_be_opened_again() {
     assert!(store.is_closed() && !store.is_degraded());
     let (other, loaded) = Store::open(Some(directory.path())).unwrap();
     assert_eq!(ids(&loaded), ["1"]);
-    assert!(store.recover(&[put("1")]).is_err(), "the other has it");
+    assert!(
+        store.recover(&[put("1")]).is_err(),
+        "the other store has the file open"
+    );
     assert!(store.is_degraded());
     drop(other);
     store.recover(&[put("1"), put("2")]).unwrap();

@@ -21,7 +21,6 @@ pub(crate) use self::{
     inhibit::{InhibitSources, matches_all},
     router::{Destination, RouteNode},
     silence::Silences,
-    units::to_ms,
 };
 
 pub use self::{

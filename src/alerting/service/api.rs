@@ -1,4 +1,4 @@
-//! What the application asks of its alerts.
+//! Provides the alert API of the application: rules, raised alerts, silences, acknowledgements, history and tests.
 
 use std::sync::Arc;
 
@@ -14,58 +14,59 @@ use crate::{
     },
     observation::AlertSignal,
     query::{Label, Labels, LabelsBuilder},
+    runtime::unix_ms::UnixMs,
 };
 
-/// The alerts of an observatory: rules, what fires, who was told.
+/// A handle to the alerts of an observatory: rules, active alerts, notifications and history.
 #[derive(Clone)]
 pub struct Alerts {
     alerting: Arc<Alerting>,
 }
 
-/// A change of rules or alerts that was not made.
+/// An error of a change of rules or alerts; the change had no effect.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertsError {
-    /// The rule is wrong.
+    /// A rule is invalid.
     #[error(transparent)]
     Rules(#[from] RuleErrors),
-    /// It names a channel that there is not.
+    /// A rule names an unknown channel.
     #[error(transparent)]
     UnknownChannel(#[from] UnknownRuleChannel),
     /// The alert was not raised.
     #[error(transparent)]
     Raise(#[from] RaiseError),
-    /// There is no rule of this name.
+    /// No rule has this id.
     #[error("there is no alert rule {0:?}")]
     UnknownRule(String),
-    /// Nothing was loaded under this name.
+    /// No rules were loaded under this name.
     #[error("no rules were loaded under the name {0:?}")]
     UnknownFile(String),
-    /// Rules of this name cannot be loaded.
-    #[error("the name {0:?} is that of rules that are added one by one; choose another")]
+    /// The name is reserved.
+    #[error("the name {0:?} is reserved for rules that are added singly; choose another name")]
     ReservedName(String),
-    /// The routes cannot be made.
+    /// The routes of the rules are invalid.
     #[error(transparent)]
     Routing(#[from] crate::alerting::RoutingError),
 }
 
-/// How alerting is.
+/// The status of alerting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AlertsStatus {
-    /// Rules of all kinds.
+    /// The number of alerting and recording rules.
     pub rules: usize,
-    /// Rules that failed when they were last evaluated.
+    /// The number of rules whose last evaluation failed.
     pub failing_rules: usize,
-    /// Alerts that are met, but not for long enough.
+    /// The number of pending alerts: their condition is met, but not yet for the required time.
     pub pending: usize,
-    /// Alerts that fire.
+    /// The number of firing alerts.
     pub firing: usize,
-    /// Alerts that the application has raised itself.
+    /// The number of alerts that the application raised.
     pub raised: usize,
-    /// Notifications that nobody has accepted yet.
+    /// The number of notifications that are neither accepted nor failed yet.
     pub outbox: usize,
-    /// Whether what should be on disk is in memory only.
+    /// Whether the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
 }
 
@@ -76,13 +77,13 @@ impl Alerts {
         }
     }
 
-    /// Every rule with its alerts, as `/api/v1/rules` shows them.
+    /// Returns every rule with its alerts, in the form of `/api/v1/rules`.
     #[must_use]
     pub fn rules(&self) -> Vec<GroupStatus> {
         self.alerting().rules().status()
     }
 
-    /// The alerts that are pending or firing, those that were raised by hand included.
+    /// Returns the pending and firing alerts, including the alerts that the application raised.
     #[must_use]
     pub fn active(&self) -> Vec<AlertStatus> {
         self.alerting.active_alerts()
@@ -95,7 +96,7 @@ impl Alerts {
         message: &str,
         labels: &[(&str, &str)],
     ) -> Signal {
-        let said = AlertSignal {
+        let signal = AlertSignal {
             rule,
             is_over: false,
             severity: None,
@@ -103,20 +104,20 @@ impl Alerts {
             labels,
             trace: None,
         };
-        Signal::new(&said, severity, &self.alerting.context.redaction)
+        Signal::new(&signal, severity, &self.alerting.context.redaction)
     }
 
-    /// Raises an alert by hand, until [`Alerts::resolve`]; raising it again says anew what is said about it.
+    /// Raises an alert until [`Alerts::resolve`]; a second call with the same labels updates the message.
     ///
-    /// It has 32 labels at most, of 256 bytes each and 1,024 in the value; of the message 4,096 bytes are kept. What is
-    /// redacted in traces and logs is redacted in an alert, too; labels that differ are still different alerts
-    /// (`[masked]#5f0c71a2`).
+    /// An alert has at most 32 labels, with names of at most 256 bytes and values of at most 1,024 bytes; the message is
+    /// truncated to 4,096 bytes. The redaction of traces and logs also applies to alerts. Different values of a redacted
+    /// label still make different alerts (`[masked]#5f0c71a2`).
     ///
-    /// The id need not be that of a rule; where it is, the alert takes that rule's severity unless it has its own.
+    /// If `id` is the id of a rule and `severity` is `None`, the alert has the severity of the rule.
     ///
     /// # Errors
     ///
-    /// When it has no name, or too many are raised.
+    /// If `id` is empty, or the maximum number of alerts is raised.
     pub fn trigger(
         &self,
         id: &str,
@@ -125,24 +126,25 @@ impl Alerts {
         labels: &[(&str, &str)],
     ) -> Result<(), AlertsError> {
         let signal = self.signal(id, severity.into(), message, labels);
-        Ok(self.alerting().signalled(&signal, self.now())?)
+        Ok(self.alerting().raise(&signal, self.now())?)
     }
 
-    /// Takes back the alerts that were raised by hand under this id and have these labels; returns how many.
+    /// Resolves the raised alerts with this id and these labels; returns their number.
     #[expect(
         clippy::must_use_candidate,
-        reason = "what it does matters more than what it returns"
+        reason = "callers may ignore the number of resolved alerts"
     )]
     pub fn resolve(&self, id: &str, labels: &[(&str, &str)]) -> usize {
         let signal = self.signal(id, None, "", labels);
-        self.alerting().take_back(&signal, self.now())
+        self.alerting().resolve_raised(&signal, self.now())
     }
 
-    /// Acknowledges what fires: stops its repeats and its escalation until it is over. Returns the groups' keys.
+    /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
+    /// still sent. Returns the keys of the groups.
     ///
     /// # Errors
     ///
-    /// When nothing that fires matches, or nobody is named.
+    /// If no firing alert matches, or the name is empty.
     pub fn acknowledge(
         &self,
         target: &AcknowledgeTarget,
@@ -158,7 +160,7 @@ impl Alerts {
     ///
     /// # Errors
     ///
-    /// When the request is not complete, or names a silence that there is not.
+    /// If the request is incomplete, or its id is unknown.
     pub fn silence(&self, request: SilenceRequest) -> Result<String, SilenceError> {
         self.alerting().notifications().set_silence(request)
     }
@@ -167,48 +169,48 @@ impl Alerts {
     ///
     /// # Errors
     ///
-    /// When there is none of this id, or it is over.
+    /// If the id is unknown, or the silence has expired.
     pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
         self.alerting().notifications().expire_silence(id)
     }
 
-    /// All silences, the active ones first.
+    /// Returns all silences, active silences first.
     #[must_use]
     pub fn silences(&self) -> Vec<Silence> {
         self.alerting().notifications().silences()
     }
 
-    /// The groups that have alerts: who is told, and who has acknowledged.
+    /// Returns the groups that have alerts, with their receivers and acknowledgements.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupView> {
         self.alerting().notifications().groups()
     }
 
-    /// Who was told of what, when, through what, and with which answer; the latest first.
+    /// Returns the records of the history that match the query, with their deliveries, latest first.
     #[must_use]
     pub fn history(&self, query: &HistoryQuery) -> Vec<Arc<HistoryRecord>> {
         self.alerting().notifications().history(query)
     }
 
-    /// The history in numbers.
+    /// Returns the statistics of the history.
     #[must_use]
     pub fn statistics(&self) -> HistoryStatistics {
         self.alerting().notifications().statistics()
     }
 
-    /// Sends a test to every address of a channel; each says precisely what went wrong.
+    /// Sends a test message to every address of a channel; returns the answer or the error of each address.
     ///
     /// Needs a tokio runtime with time and I/O.
     ///
     /// # Errors
     ///
-    /// When there is no such channel.
+    /// If no channel has this name.
     pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
         self.alerting().notifications().send_test(channel).await
     }
 
-    /// Walks every step of the escalation of a rule's alerts, with test messages. They go where an alert with the
-    /// rule's own labels goes; labels that its expression would give are not known.
+    /// Sends a test message to every step of the escalation of a rule's alerts. The messages are routed by the labels of
+    /// the rule; the labels that its expression adds are not known in advance.
     ///
     /// Needs a tokio runtime with time and I/O.
     pub async fn test_escalation(&self, rule: &str) -> Vec<TestResult> {
@@ -219,31 +221,32 @@ impl Alerts {
             .await
     }
 
-    /// How it is.
+    /// Returns the status of alerting.
     #[must_use]
     pub fn status(&self) -> AlertsStatus {
         self.alerting().status()
     }
 
-    /// All rules as a rule file of Prometheus; closures are left out, with a comment.
+    /// Exports all rules as a Prometheus rule file; a comment replaces each rule with a closure.
     #[must_use]
     pub fn export_rules(&self) -> ExportedRules {
         let rules = self.alerting().rules();
         export_rules(rules.groups().map(|(_, group)| group))
     }
 
-    /// The routes as a configuration of Alertmanager; addresses, which may be secret, are left to be filled in.
+    /// Exports the routes as an Alertmanager configuration, with placeholders for addresses, because addresses may be
+    /// secret.
     ///
     /// # Errors
     ///
-    /// When the text cannot be written, which no configuration in use makes happen.
+    /// If serialization fails; no valid configuration causes this.
     pub fn export_routing(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         let alerting = self.alerting();
         let routing: Routing = alerting.routes.routing(&alerting.rules());
         Ok(routing.to_alertmanager_yaml(alerting.routes.exported())?)
     }
 
-    /// The labels that every alert of this rule has, as far as they do not depend on what it finds.
+    /// Returns the labels of a rule's alerts that do not depend on the result of the expression.
     fn labels_of(&self, rule: &str) -> Labels {
         let severity = self.alerting().severity_of(rule);
         let mut labels = LabelsBuilder::default();
@@ -251,8 +254,8 @@ impl Alerts {
             labels.set(Label::new(name.as_str(), value.as_str()));
         }
         let rules = self.alerting().rules();
-        if let Some(found) = rules.alert_rules().find(|known| known.id == rule) {
-            for (name, value) in found.labels.iter().filter(|(_, v)| !v.contains("{{")) {
+        if let Some(alert_rule) = rules.alert_rules().find(|candidate| candidate.id == rule) {
+            for (name, value) in alert_rule.labels.iter().filter(|(_, v)| !v.contains("{{")) {
                 labels.set(Label::new(name.as_str(), value.as_str()));
             }
         }
@@ -265,13 +268,13 @@ impl Alerts {
         &self.alerting
     }
 
-    pub(super) fn now(&self) -> i64 {
-        self.alerting.context.queries.now_ms()
+    pub(super) fn now(&self) -> UnixMs {
+        self.alerting.context.queries.now()
     }
 }
 
 impl Alerting {
-    /// The alerts that are pending or firing, including those that the application raised.
+    /// Returns the pending and firing alerts, including the alerts that the application raised.
     pub(crate) fn active_alerts(&self) -> Vec<AlertStatus> {
         let mut active = self.rules().alerts();
         let raised = self.raised();
@@ -281,36 +284,37 @@ impl Alerting {
 }
 
 impl Alerting {
-    /// Does what the application said of an alert.
-    pub(super) fn signalled(&self, signal: &Signal, now: i64) -> Result<(), RaiseError> {
+    /// Raises an alert for a signal of the application.
+    pub(super) fn raise(&self, signal: &Signal, now: UnixMs) -> Result<(), RaiseError> {
         let severity = signal
             .severity
             .unwrap_or_else(|| self.severity_of(&signal.rule));
-        // Told under the lock, so that nobody who takes it back is overtaken.
+        // The lock orders this update before the update of a concurrent call that resolves the alert.
         let mut raised = self.raised();
         self.put(vec![raised.raise(signal, severity, now)?]);
         Ok(())
     }
 
-    /// Takes back what the application had raised; returns how many alerts that were.
-    pub(super) fn take_back(&self, signal: &Signal, now: i64) -> usize {
+    /// Resolves raised alerts for a signal of the application; returns their number.
+    pub(super) fn resolve_raised(&self, signal: &Signal, now: UnixMs) -> usize {
         let mut raised = self.raised();
         let store = &self.context.queries.store;
-        let over = raised.resolve(&signal.rule, &signal.labels, store, now);
-        let count = over.len();
-        self.put(over);
+        let resolved = raised.resolve(&signal.rule, &signal.labels, store, now);
+        let count = resolved.len();
+        self.put(resolved);
         count
     }
 
-    /// The severity of the rule of this name, or what alerts have where nobody says.
+    /// Returns the severity of the rule with this id; the default severity if no rule defines it.
     fn severity_of(&self, id: &str) -> Severity {
         let rules = self.rules();
-        let mut of_this_name = rules.alert_rules().filter(|rule| rule.id == id);
-        of_this_name
+        let mut matching = rules.alert_rules().filter(|rule| rule.id == id);
+        matching
             .find_map(AlertRule::severity_label)
             .unwrap_or_default()
     }
 
+    /// Returns the status of alerting.
     pub(crate) fn status(&self) -> AlertsStatus {
         let (rules, failing_rules, pending, firing) = {
             let groups = self.rules();

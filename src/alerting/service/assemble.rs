@@ -1,4 +1,5 @@
-//! From the configuration to rules, channels and routes; what is wrong is an error before anything has begun.
+//! Builds rules, channels and routes from the configuration. An invalid configuration is an error before any thread
+//! starts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Context, change::of_rules, signals::Signals};
+use super::{Context, change::rules_by_file, signals::Signals};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
     ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
@@ -18,52 +19,52 @@ use crate::alerting::{
 };
 use crate::net::{ClientError, OutgoingClient};
 
-/// The file, in status and errors, of the rules that come with the crate.
+/// The file name of the default rules in status and errors.
 const DEFAULTS: &str = "defaults";
-/// The file of groups that the configuration holds.
+/// The file name of the rule groups of the configuration.
 const CONFIGURED: &str = "configuration";
-/// The receiver of alerts whose rule names no channel.
-const EVERYBODY: &str = "default";
-/// Time that a new group waits for more alerts: Alertmanager's.
-const GROUP_WAIT: Duration = Duration::from_secs(30);
-/// The channel that is there where no other is: an alert must go somewhere.
+/// The receiver of alerts whose rule names no channel: all enabled channels.
+const DEFAULT_RECEIVER: &str = "default";
+/// The maximum time that a new group waits for more alerts: Alertmanager's default.
+const MAX_GROUP_WAIT: Duration = Duration::from_secs(30);
+/// The channel that is created if no other channel is enabled.
 const CONSOLE: &str = "console";
 
-/// Said once, where a person would look for the link.
-const NO_LINK: &str = "alerts are sent without a link to the observatory, since only this machine reaches it: \
-                       OBSERVATORY_EXTERNAL_URL names where a browser finds it";
+/// The notice if messages have no link although their channel supports links.
+const NO_LINK: &str = "alerts are sent without a link to the observatory, because only this machine reaches its \
+                       address: set OBSERVATORY_EXTERNAL_URL to an address that browsers reach";
 
-/// Alerting cannot be put together. Nothing was started.
+/// An error in the configuration of alerting; no thread was started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertingError {
-    /// Rules are wrong.
+    /// A rule is invalid.
     #[error(transparent)]
     Rules(#[from] RuleErrors),
-    /// Routes or channels are wrong.
+    /// A route or a channel is invalid.
     #[error(transparent)]
     Routing(#[from] RoutingError),
-    /// A rule, or a fallback, names a channel that there is not.
+    /// A rule names an unknown channel.
     #[error(transparent)]
     UnknownChannel(#[from] UnknownRuleChannel),
-    /// Notifications cannot be sent.
+    /// The notifications cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// There is no client for webhooks.
+    /// The HTTP client cannot be created.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
-/// Somebody names a channel that is not configured.
+/// A rule names a channel that is not configured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place} names the channel {channel:?}, but there are only: {known}")]
+#[error("{place} names the unknown channel {channel:?}; the channels are: {known}")]
 pub struct UnknownRuleChannel {
     place: String,
     channel: String,
     known: String,
 }
 
-/// Everything, ready to run.
+/// The parts of the service before its start.
 pub(crate) struct Assembled {
     pub(super) context: Context,
     pub(super) rules: RuleGroups,
@@ -75,16 +76,16 @@ pub(crate) struct Assembled {
     pub(super) is_on: bool,
 }
 
-/// What routes are made of, whenever rules have changed.
+/// The parts from which routes are built after each change of the rules.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     routing: Option<Routing>,
     window: Duration,
-    /// Channels that are told.
+    /// The enabled channels.
     enabled: BTreeSet<String>,
-    /// Channels that are configured, told or not.
+    /// The configured channels, enabled or not.
     known: BTreeSet<String>,
-    /// How the channels appear in Alertmanager's configuration.
+    /// The channels in the form of an Alertmanager configuration.
     exported: BTreeMap<String, ExportedChannel>,
 }
 
@@ -145,7 +146,7 @@ impl Assembled {
         }
         let enabled: BTreeSet<String> = channels.keys().cloned().collect();
         for channel in channels.values_mut() {
-            // Validation has checked that the fallback is configured; it may be off for want of an address.
+            // Validation has checked that the fallback is configured; the fallback may be off without an address.
             channel
                 .traits
                 .fallback
@@ -156,7 +157,7 @@ impl Assembled {
             known.insert(CONSOLE.to_owned());
         }
         let routes = Routes {
-            // A disabled alerting cannot have wrong routes.
+            // Invalid routes are no error while alerting is off.
             routing: alerting.routing.clone().filter(|_| is_on),
             window: alerting.aggregation_window,
             enabled: channels.keys().cloned().collect(),
@@ -176,7 +177,7 @@ impl Assembled {
         options.shutdown_timeout = parts.shutdown_timeout;
         options.data_dir = alerting.data_dir.clone().filter(|_| is_on);
         let clock = queries.gatherer.clock.clone();
-        let time: TimeSource = Arc::new(move || clock.unix_ms());
+        let time: TimeSource = Arc::new(move || clock.unix_ms().as_i64());
         let (notifications, runner) = Notifications::open(options, channels, peers, time)?;
         Ok(Self {
             rules,
@@ -202,7 +203,7 @@ fn rules(
     let Context {
         queries, labels, ..
     } = &parts.context;
-    let now = queries.now_ms();
+    let now = queries.now().as_i64();
     let mut options = RuleOptions::default()
         .with_interval(alerting.evaluation_interval)
         .with_external_url(external_url(alerting, parts.listen.0));
@@ -262,43 +263,43 @@ fn has_readers(enabled: &BTreeMap<String, Channel>, alerting: &AlertingConfig) -
 }
 
 impl Routes {
-    /// Where alerts go: each rule to the channels that it names and that are told, the others as the configured tree
-    /// says, or to everybody.
+    /// Builds the routing: alerts of a rule that names channels go to its enabled channels, other alerts follow the
+    /// configured routing tree, or go to all enabled channels without a tree.
     pub(super) fn routing(&self, rules: &RuleGroups) -> Routing {
-        self.routing_of(of_rules(rules))
+        self.routing_of(rules_by_file(rules))
     }
 
-    /// As [`Routes::routing`], for rules that are not there yet, each with its file.
+    /// Builds the routing for planned rules, each with the name of its file.
     pub(super) fn routing_of<'r>(
         &self,
         rules: impl Iterator<Item = (&'r str, &'r AlertRule)>,
     ) -> Routing {
-        let everybody = Receiver::new(EVERYBODY, self.enabled.iter().cloned());
-        let written = self.routing.clone().map(|mut tree| {
+        let default = Receiver::new(DEFAULT_RECEIVER, self.enabled.iter().cloned());
+        let configured = self.routing.clone().map(|mut tree| {
             for receiver in &mut tree.receivers {
                 let steps = receiver.escalation.iter_mut().flat_map(|e| &mut e.steps);
                 let lists = steps.map(|step| &mut step.channels);
                 lists
                     .chain([&mut receiver.channels])
-                    .for_each(|list| self.leave_out_silent(list));
+                    .for_each(|list| self.remove_disabled(list));
             }
             tree
         });
-        let base = written.unwrap_or_else(|| {
-            let mut route = Route::to(EVERYBODY).with_group_by(["alertname"]);
-            route.group_wait = Some(self.window.min(GROUP_WAIT));
+        let base = configured.unwrap_or_else(|| {
+            let mut route = Route::to(DEFAULT_RECEIVER).with_group_by(["alertname"]);
+            route.group_wait = Some(self.window.min(MAX_GROUP_WAIT));
             route.group_interval = Some(self.window);
-            Routing::to_receiver(everybody).with_route(route)
+            Routing::to_receiver(default).with_route(route)
         });
         let simple = rules
-            // A tree that somebody wrote stands over what the default rules say.
+            // A configured tree overrides the routes of the default rules.
             .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
             .filter_map(|(_, rule)| rule.routing(self.window))
             .map(|mut simple| {
-                self.keep_told(&mut simple.channels);
+                self.keep_enabled(&mut simple.channels);
                 if let Some(escalation) = &mut simple.escalation {
                     for step in &mut escalation.steps {
-                        self.keep_told(&mut step.channels);
+                        self.keep_enabled(&mut step.channels);
                     }
                     if escalation.steps.is_empty() {
                         let same = simple.channels.iter().cloned();
@@ -310,25 +311,25 @@ impl Routes {
         base.with_rules(&simple.collect::<Vec<_>>())
     }
 
-    /// Leaves out the channels that are off for want of an address. A receiver that had none has none; where none is
-    /// left, everybody is told. One that there is not stays: it is an error.
-    fn leave_out_silent(&self, channels: &mut Vec<String>) {
-        let had_some = !channels.is_empty();
+    /// Removes the configured but disabled channels of a receiver. If this removes every channel, the receiver gets all
+    /// enabled channels. Unknown channels stay: the router reports them as errors.
+    fn remove_disabled(&self, channels: &mut Vec<String>) {
+        let had_channels = !channels.is_empty();
         channels.retain(|name| self.enabled.contains(name) || !self.known.contains(name));
-        if had_some && channels.is_empty() {
+        if had_channels && channels.is_empty() {
             channels.extend(self.enabled.iter().cloned());
         }
     }
 
-    /// Leaves out the channels that are off; where none is left, everybody is told.
-    fn keep_told(&self, channels: &mut Vec<String>) {
+    /// Removes the channels that are not enabled. Without an enabled channel, the list gets all enabled channels.
+    fn keep_enabled(&self, channels: &mut Vec<String>) {
         channels.retain(|channel| self.enabled.contains(channel));
         if channels.is_empty() {
             channels.extend(self.enabled.iter().cloned());
         }
     }
 
-    /// Whether every channel that a rule names is configured.
+    /// Returns an error if a rule names a channel that is not configured.
     pub(super) fn check(&self, rule: &AlertRule) -> Result<(), UnknownRuleChannel> {
         let steps = rule
             .escalation
@@ -356,7 +357,7 @@ mod tests {
     use crate::alerting::{AlertmanagerOptions, SlackOptions};
 
     #[test]
-    fn a_link_that_only_this_machine_could_follow_is_not_sent() {
+    fn a_link_that_only_this_machine_can_open_is_not_sent() {
         let mut options = AlertingConfig::default();
         for at in [
             "127.0.0.1:9090",

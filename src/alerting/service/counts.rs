@@ -1,38 +1,15 @@
-//! Rules and notifications in the observatory's own metrics.
+//! Publishes the counts of rules and notifications in the observatory's own metrics.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use super::Alerting;
 use crate::{
-    alerting::{AlertState, Evaluation, FailureClass, RuleFailure},
+    alerting::{AlertState, Evaluation, FailureClass},
     metrics::{Registry, catalog},
 };
 
-/// Time after which a failure that goes on is said again.
-const SAY_AGAIN: Duration = Duration::from_hours(1);
-
-/// What was said of rules that fail, so that it is not said at every evaluation.
-#[derive(Debug, Default)]
-pub(super) struct Said(HashMap<(String, String), (String, Duration)>);
-
-impl Said {
-    /// Whether this failure is to be said: a new one, or one that has gone on for long.
-    pub(super) fn is_news(&mut self, failure: &RuleFailure, now: Duration) -> bool {
-        // One that was not said for so long is either over or to be said again.
-        self.0
-            .retain(|_, (_, at)| now.saturating_sub(*at) < SAY_AGAIN);
-        let rule = (failure.group.clone(), failure.rule.clone());
-        let is_old = |(error, _): &(String, Duration)| *error == failure.error;
-        if self.0.get(&rule).is_some_and(is_old) {
-            return false;
-        }
-        self.0.insert(rule, (failure.error.clone(), now));
-        true
-    }
-}
-
-/// Counts a round of evaluations.
-pub(super) fn evaluated(registry: &Registry, evaluation: &Evaluation, took: Duration) {
+/// Counts an evaluation of the rules that were due.
+pub(super) fn record_evaluation(registry: &Registry, evaluation: &Evaluation, duration: Duration) {
     let failures = evaluation.failures.len() as u64;
     registry
         .counter(&catalog::RULE_EVALUATIONS, &[])
@@ -40,11 +17,11 @@ pub(super) fn evaluated(registry: &Registry, evaluation: &Evaluation, took: Dura
     registry.counter(&catalog::RULE_FAILURES, &[]).add(failures);
     registry
         .histogram(&catalog::RULE_DURATION, &[])
-        .record(took.as_secs_f64());
+        .record(duration.as_secs_f64());
 }
 
-/// Shows what is kept in counts elsewhere.
-pub(super) fn show(registry: &Registry, alerting: &Alerting) {
+/// Copies the counts of rules and notifications into their metrics.
+pub(super) fn publish(registry: &Registry, alerting: &Alerting) {
     let gauge = |metric, labels: &[(&str, &str)], value: usize| {
         registry.gauge(metric, labels).set(value as f64);
     };
@@ -102,26 +79,5 @@ pub(super) fn show(registry: &Registry, alerting: &Alerting) {
         registry
             .counter(&catalog::NOTIFICATIONS_SUPPRESSED, &[("reason", reason)])
             .raise_to(count);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_that_goes_on_is_said_once_an_hour() {
-        let mut said = Said::default();
-        let failure = |error: &str| RuleFailure {
-            group: "g".to_owned(),
-            rule: "r".to_owned(),
-            error: error.to_owned(),
-        };
-        let at = Duration::from_mins;
-        assert!(said.is_news(&failure("a"), at(0)));
-        assert!(!said.is_news(&failure("a"), at(59)));
-        assert!(said.is_news(&failure("b"), at(59)));
-        assert!(!said.is_news(&failure("b"), at(60)));
-        assert!(said.is_news(&failure("b"), at(119)));
     }
 }

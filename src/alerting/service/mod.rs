@@ -1,8 +1,8 @@
-//! Runs alerting for an observatory: assembles rules and channels, evaluates rules, and counts both in its metrics.
+//! Runs alerting for an observatory: assembles rules and channels, evaluates the rules, and publishes their metrics.
 //!
 //! The working thread evaluates the rules that are due and passes their alerts to [`Notifications`]. A second thread
-//! runs the [`Runner`] of the notifications, so that an evaluation delays no message, and a slow receiver delays no
-//! evaluation.
+//! runs the [`Runner`] of the notifications, so that an evaluation does not delay a message, and a slow receiver does
+//! not delay an evaluation.
 
 mod api;
 mod assemble;
@@ -36,52 +36,55 @@ use crate::{
     metrics::collect::{Queries, exemplars},
     privacy::Redaction,
     query::engine::Control,
+    runtime::{report_once::ReportOnce, unix_ms::UnixMs},
 };
 
-/// The name under which the alerts of rules are kept.
+/// The name under which the store keeps the alerts of the rules.
 const SAVED_RULES: &str = "rules";
-/// Milliseconds between two saves of alerts that did not change: a restart must know that the outage was short.
-const SAVE_INTERVAL: i64 = 60_000;
-
-/// Time that a rule's closure may take; one that takes longer is its rule's error.
-const CLOSURE_PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two saves of unchanged alerts: after a restart, the time of the last save limits the length of the
+/// outage.
+const SAVE_INTERVAL: Duration = Duration::from_mins(1);
+/// The time after which the log repeats a lasting failure of a rule.
+const FAILURE_REPORT_INTERVAL: Duration = Duration::from_hours(1);
+/// The maximum run time of a rule's closure; a longer run is a failure of the rule.
+const MAX_CLOSURE_TIME: Duration = Duration::from_secs(1);
 
 /// The parts of the observatory that alerting uses.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) queries: Arc<Queries>,
     pub(crate) redaction: Arc<Redaction>,
-    /// Labels that every series gets.
+    /// The external labels of every series.
     pub(crate) labels: std::collections::BTreeMap<String, String>,
 }
 
-/// Rules, alerts and notifications of one observatory.
+/// The rules, alerts and notifications of an observatory.
 pub(crate) struct Alerting {
     context: Context,
     rules: Mutex<RuleGroups>,
     raised: Mutex<Raised>,
     notifications: Notifications,
-    /// Until it is started.
+    /// The first runner, until it is started.
     runner: Mutex<Option<Runner>>,
     signals: Signals,
     routes: assemble::Routes,
-    saved: Mutex<Saved>,
-    said: Mutex<counts::Said>,
-    /// Held while routes are made of rules and put to use: of two changes at once, the later one counts.
+    last_save: Mutex<LastSave>,
+    failure_reports: Mutex<ReportOnce<(String, String)>>,
+    /// Held while routes are built from rules and replaced, so that concurrent changes take effect in order.
     routing: Mutex<()>,
     link: TraceLink,
     is_on: bool,
 }
 
-/// What was saved last.
+/// The last saved alerts of the rules.
 #[derive(Default)]
-struct Saved {
-    at: i64,
+struct LastSave {
+    at: UnixMs,
     alerts: Vec<SavedRuleAlert>,
 }
 
 impl Alerting {
-    /// Puts rules and channels together, and goes on from where the last process was.
+    /// Creates the service and restores the alerts of the previous process.
     pub(crate) fn new(assembled: Assembled) -> Self {
         let Assembled {
             context,
@@ -97,8 +100,8 @@ impl Alerting {
             .saved_state(SAVED_RULES)
             .and_then(|bytes| serde_json::from_slice::<SavedRuleAlerts>(&bytes).ok());
         if let Some(saved) = saved {
-            let over = rules.restore(&saved, context.queries.now_ms());
-            notifications.put(over);
+            let resolved = rules.restore(&saved, context.queries.now().as_i64());
+            notifications.put(resolved);
         }
         Self {
             context,
@@ -108,15 +111,15 @@ impl Alerting {
             runner: Mutex::new(Some(runner)),
             signals,
             routes,
-            saved: Mutex::default(),
-            said: Mutex::default(),
+            last_save: Mutex::default(),
+            failure_reports: Mutex::new(ReportOnce::new(FAILURE_REPORT_INTERVAL)),
             routing: Mutex::default(),
             link,
             is_on,
         }
     }
 
-    /// Starts to send; `None` where alerting is off.
+    /// Starts the thread that sends notifications; `None` if alerting is off.
     pub(crate) fn start(&self) -> std::io::Result<Option<Notifying>> {
         if !self.is_on {
             return Ok(None);
@@ -126,10 +129,12 @@ impl Alerting {
         Notifying::start(runner).map(Some)
     }
 
+    /// Locks the rules.
     pub(crate) fn rules(&self) -> MutexGuard<'_, RuleGroups> {
         lock(&self.rules)
     }
 
+    /// Locks the alerts that the application raised.
     pub(crate) fn raised(&self) -> MutexGuard<'_, Raised> {
         lock(&self.raised)
     }
@@ -138,20 +143,18 @@ impl Alerting {
         &self.notifications
     }
 
-    /// The time until the next evaluation is due; `None` without rules.
+    /// Returns the time until the next evaluation; `None` without rules.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         if !self.is_on {
             return None;
         }
-        let now = self.context.queries.now_ms();
-        let next = self.rules().next_evaluation(now)?;
-        Some(Duration::from_millis(
-            next.saturating_sub(now).max(0).unsigned_abs(),
-        ))
+        let now = self.context.queries.now();
+        let next = self.rules().next_evaluation(now.as_i64())?;
+        Some(UnixMs::from_i64(next).saturating_since(now))
     }
 
-    /// Takes in what the application has raised, and evaluates the rules that are due, until it is to end.
-    pub(crate) fn work(&self, is_ending: &AtomicBool) {
+    /// Applies the signals of the application and evaluates the rules that are due; stops when `is_cancelled` is set.
+    pub(crate) fn work(&self, is_cancelled: &AtomicBool) {
         if !self.is_on {
             return;
         }
@@ -160,18 +163,18 @@ impl Alerting {
             queries, redaction, ..
         } = &self.context;
         let gatherer = &queries.gatherer;
-        let now = queries.now_ms();
+        let now = queries.now();
         {
-            // Under the lock, so that what is taken back meanwhile is not overtaken.
+            // The lock orders this update before the update of a concurrent call that resolves an alert.
             let mut raised = self.raised();
-            self.put(raised.again(now));
+            self.put(raised.resend(now));
             raised.write_when_due(&queries.store, now);
         }
         let start = gatherer.uptime();
         let clock = || gatherer.uptime();
         let control = Control {
             clock: Some(&clock),
-            cancel: Some(is_ending),
+            cancel: Some(is_cancelled),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
             exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)
@@ -180,7 +183,7 @@ impl Alerting {
             .with_control(control)
             .with_closure_threads(ClosureThreads {
                 store: &queries.store,
-                timeout: CLOSURE_PATIENCE,
+                timeout: MAX_CLOSURE_TIME,
             })
             .with_redaction(redaction)
             .with_trace_lookup(TraceLookup {
@@ -188,47 +191,49 @@ impl Alerting {
                 link: &self.link,
             });
         let mut rules = self.rules();
-        let evaluation = rules.evaluate_due(&source, now);
-        let took = gatherer.uptime().saturating_sub(start);
+        let evaluation = rules.evaluate_due(&source, now.as_i64());
+        let duration = gatherer.uptime().saturating_sub(start);
         if evaluation.rules > 0 {
             self.save(&rules, now);
-            counts::evaluated(&gatherer.registry, &evaluation, took);
+            counts::record_evaluation(&gatherer.registry, &evaluation, duration);
         }
-        // Under the rules' lock: a rule that is removed meanwhile ends its alerts after this, not before.
-        self.tell(evaluation, gatherer.uptime());
+        // The lock of the rules orders this update before the end of the alerts of a rule that is removed concurrently.
+        self.report(evaluation, gatherer.uptime());
         drop(rules);
         self.notifications.wake();
     }
 
-    /// Does what events have said of alerts since this was last asked.
+    /// Applies the alert signals of events since the last call.
     pub(crate) fn take_signals(&self) {
-        let now = self.context.queries.now_ms();
+        let now = self.context.queries.now();
         for signal in self.signals.take() {
-            if signal.is_over {
-                self.take_back(&signal, now);
-            } else if let Err(error) = self.signalled(&signal, now) {
-                tracing::warn!(target: "llm_observatory", "an event speaks of an alert: {error}");
+            if signal.is_resolved {
+                self.resolve_raised(&signal, now);
+            } else if let Err(error) = self.raise(&signal, now) {
+                tracing::warn!(target: "llm_observatory", "an event could not raise an alert: {error}");
             }
         }
     }
 
-    /// Whether rules are evaluated.
+    /// Returns whether alerting is on.
     pub(crate) const fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// Shows how things are.
+    /// Updates the metrics of alerting.
     pub(crate) fn tick(&self) {
         if !self.is_on {
             return;
         }
-        counts::show(&self.context.queries.gatherer.registry, self);
+        counts::publish(&self.context.queries.gatherer.registry, self);
     }
 
-    fn tell(&self, evaluation: Evaluation, now: Duration) {
-        let mut said = lock(&self.said);
+    /// Logs the failures of an evaluation, and passes its alerts to the notifications.
+    fn report(&self, evaluation: Evaluation, now: Duration) {
+        let mut reports = lock(&self.failure_reports);
         for failure in &evaluation.failures {
-            if said.is_news(failure, now) {
+            let rule = (failure.group.clone(), failure.rule.clone());
+            if reports.is_due(rule, &failure.error, now) {
                 tracing::warn!(
                     target: "llm_observatory",
                     "the alert rule {} of group {} failed: {}",
@@ -238,7 +243,7 @@ impl Alerting {
                 );
             }
         }
-        drop(said);
+        drop(reports);
         self.put(evaluation.alerts);
     }
 
@@ -248,26 +253,26 @@ impl Alerting {
         }
     }
 
-    /// Keeps the alerts for the next process, where they changed or it is time to say that they did not.
-    fn save(&self, rules: &RuleGroups, now: i64) {
-        let state = rules.save(now);
-        let mut saved = lock(&self.saved);
-        let is_due = now.saturating_sub(saved.at) >= SAVE_INTERVAL && !state.alerts.is_empty();
-        if state.alerts == saved.alerts && !is_due {
+    /// Saves the alerts of the rules for the next process if they have changed, or if the last save is a minute old.
+    fn save(&self, rules: &RuleGroups, now: UnixMs) {
+        let state = rules.save(now.as_i64());
+        let mut last = lock(&self.last_save);
+        let is_due = now.saturating_since(last.at) >= SAVE_INTERVAL && !state.alerts.is_empty();
+        if state.alerts == last.alerts && !is_due {
             return;
         }
-        // Strings, numbers and maps of them: there is nothing that could fail.
+        // The state holds only strings, numbers and maps, so serialization does not fail.
         if let Ok(bytes) = serde_json::to_vec(&state) {
             self.notifications.save_state(SAVED_RULES, bytes);
         }
-        *saved = Saved {
+        *last = LastSave {
             at: now,
             alerts: state.alerts,
         };
     }
 }
 
-/// Locks a mutex. A panic of another thread leaves the value as it was between two changes, so it stays in use.
+/// Locks a mutex. Every change of a value is complete before a panic can occur, so a poisoned value stays in use.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

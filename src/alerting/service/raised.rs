@@ -1,49 +1,51 @@
-//! Alerts that the application raised itself, by a call or an event, until it takes them back.
+//! Keeps the alerts that the application raised by a call or an event, until the application resolves them.
 //!
-//! They have no expression, so nothing but the application knows when they are over. They do not outlive the
-//! process: whoever was told hears that they are over some minutes after a restart, unless they are raised again.
+//! Raised alerts have no expression, so only the application can resolve them. Raised alerts do not survive a restart:
+//! they resolve some minutes after the restart unless the application raises them again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::signals::Signal;
 use crate::{
     alerting::{Alert, Severity, TraceLink},
     query::{Label, Labels, LabelsBuilder, store::SeriesStore},
+    runtime::unix_ms::UnixMs,
 };
 
-/// Alerts that are raised at one time, at most.
-const MOST_RAISED: usize = 10_000;
+/// The maximum number of raised alerts.
+const MAX_RAISED: usize = 10_000;
 
-/// Milliseconds between two times that an alert is told again, and for which it holds good: Prometheus's.
-const RESEND: i64 = 60_000;
-const GOOD_FOR: i64 = 4 * RESEND;
-/// Milliseconds between two samples of `ALERTS`.
-const WRITE: i64 = 10_000;
+/// The time between two updates of an alert: Prometheus's resend delay.
+const RESEND_DELAY: Duration = Duration::from_mins(1);
+/// The validity of an update: four resend delays, as in Prometheus.
+const VALIDITY: Duration = Duration::from_mins(4);
+/// The time between two samples of the series `ALERTS`.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The alerts that are raised now.
+/// The raised alerts.
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
     link: TraceLink,
-    /// When all of them are told again.
-    next_again: i64,
-    next_write: i64,
+    /// The time of the next update of all raised alerts.
+    next_resend: UnixMs,
+    next_sample: UnixMs,
 }
 
-/// Why an alert was not raised.
+/// The reason why an alert was not raised.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RaiseError {
-    /// It has no name.
+    /// The alert has no name.
     #[error("an alert needs a name: `alert.rule` is empty")]
     Unnamed,
-    /// There are as many as memory allows.
-    #[error("{MOST_RAISED} alerts are raised already; resolve some")]
+    /// The maximum number of alerts is raised.
+    #[error("{MAX_RAISED} alerts are raised already, which is the maximum")]
     TooMany,
 }
 
 impl Raised {
-    /// None, of which each will name its trace like this.
+    /// Creates an empty set; `link` builds the annotations of an alert from its trace.
     pub(super) fn new(link: TraceLink) -> Self {
         Self {
             link,
@@ -51,31 +53,31 @@ impl Raised {
         }
     }
 
-    /// Raises an alert, or says anew what is said about it; returns what must be told.
+    /// Raises an alert, or updates its annotations; returns the alert for the notifications.
     pub(crate) fn raise(
         &mut self,
         signal: &Signal,
         severity: Severity,
-        now: i64,
+        now: UnixMs,
     ) -> Result<Alert, RaiseError> {
         if signal.rule.is_empty() {
             return Err(RaiseError::Unnamed);
         }
         let labels = labels_of(signal, severity);
-        if self.alerts.len() >= MOST_RAISED && !self.alerts.contains_key(&labels) {
+        if self.alerts.len() >= MAX_RAISED && !self.alerts.contains_key(&labels) {
             return Err(RaiseError::TooMany);
         }
         let alert = self
             .alerts
             .entry(labels.clone())
-            .or_insert_with(|| Alert::new(labels, now));
-        alert.ends_at = now.saturating_add(GOOD_FOR);
+            .or_insert_with(|| Alert::new(labels, now.as_i64()));
+        alert.ends_at = (now + VALIDITY).as_i64();
         if !signal.message.is_empty() {
             let summary = signal.message.clone();
             alert.annotations.insert("summary".to_owned(), summary);
         }
         if let Some(id) = signal.trace_id {
-            // Of the trace that raised it last.
+            // The annotations name the trace that raised the alert last.
             alert
                 .annotations
                 .retain(|name, _| !name.starts_with("trace_"));
@@ -84,58 +86,59 @@ impl Raised {
         Ok(alert.clone())
     }
 
-    /// Takes back the alerts of this name that have all of these labels; returns what must be told.
+    /// Resolves the alerts with this name and all of these labels; returns the alerts for the notifications.
     pub(crate) fn resolve(
         &mut self,
         rule: &str,
         labels: &[(String, String)],
         store: &SeriesStore,
-        now: i64,
+        now: UnixMs,
     ) -> Vec<Alert> {
-        let is_meant = |known: &Labels, _: &mut Alert| {
-            // As they were raised: under clean names, and without those that are empty.
+        let matches = |known: &Labels, _: &mut Alert| {
+            // Raised alerts have valid label names, and no labels with empty values.
             let has = |(name, value): &(String, String)| {
                 known.get(&label_name(name)).unwrap_or_default() == value
             };
             known.get("alertname") == Some(rule) && labels.iter().all(has)
         };
-        let over = self.alerts.extract_if(.., is_meant);
-        let over = over.map(|(_, mut alert)| {
+        let now = now.as_i64();
+        let resolved = self.alerts.extract_if(.., matches);
+        let resolved = resolved.map(|(_, mut alert)| {
             alert.ends_at = now;
             store.mark_stale(store.register(&series_of(&alert.labels)), now);
             alert
         });
-        over.collect()
+        resolved.collect()
     }
 
-    /// What must be told again: as the alerts of rules, each holds good for four minutes from now. Who is told
-    /// nothing more, because the process is gone, takes it for over then.
-    pub(super) fn again(&mut self, now: i64) -> Vec<Alert> {
-        if now < self.next_again {
+    /// Returns the update of every alert if it is due. As the alerts of rules, each update is valid for four minutes: if
+    /// the process ends, the receivers of the updates count the alerts as resolved then.
+    pub(super) fn resend(&mut self, now: UnixMs) -> Vec<Alert> {
+        if now < self.next_resend {
             return Vec::new();
         }
-        self.next_again = now.saturating_add(RESEND);
+        self.next_resend = now + RESEND_DELAY;
         let alerts = self.alerts.values_mut();
         alerts
             .map(|alert| {
-                alert.ends_at = now.saturating_add(GOOD_FOR);
+                alert.ends_at = (now + VALIDITY).as_i64();
                 alert.clone()
             })
             .collect()
     }
 
-    /// Writes the series `ALERTS` of each, as those of rules are written.
-    pub(super) fn write_when_due(&mut self, store: &SeriesStore, now: i64) {
-        if now < self.next_write {
+    /// Appends a sample to the series `ALERTS` of each alert if it is due, as for the alerts of rules.
+    pub(super) fn write_when_due(&mut self, store: &SeriesStore, now: UnixMs) {
+        if now < self.next_sample {
             return;
         }
-        self.next_write = now.saturating_add(WRITE);
+        self.next_sample = now + SAMPLE_INTERVAL;
         for labels in self.alerts.keys() {
-            store.append(&series_of(labels), now, 1.0);
+            store.append(&series_of(labels), now.as_i64(), 1.0);
         }
     }
 
-    /// Every alert that is raised.
+    /// Returns the raised alerts.
     pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values()
     }
@@ -151,18 +154,19 @@ fn labels_of(signal: &Signal, severity: Severity) -> Labels {
     builder.build()
 }
 
-/// A field's name as a label's: `http.route` becomes `http_route`.
+/// Converts the name of a field to the name of a label: `http.route` becomes `http_route`.
 fn label_name(name: &str) -> String {
-    let mut clean: String = name
+    let mut valid: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
-    if clean.starts_with(|first: char| first.is_ascii_digit()) || clean.is_empty() {
-        clean.insert(0, '_');
+    if valid.starts_with(|first: char| first.is_ascii_digit()) || valid.is_empty() {
+        valid.insert(0, '_');
     }
-    clean
+    valid
 }
 
+/// Returns the labels of the series `ALERTS` of an alert.
 fn series_of(labels: &Labels) -> Labels {
     let mut builder = LabelsBuilder::from_labels(labels);
     builder.set(Label::new("__name__", "ALERTS"));

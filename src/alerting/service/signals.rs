@@ -1,4 +1,4 @@
-//! Alerts that events raise, on their way from the application's threads to the observatory's.
+//! Passes the alert signals of events from the threads of the application to the working thread.
 
 use std::sync::{
     Arc, Mutex,
@@ -13,32 +13,35 @@ use crate::{
     privacy::Redaction,
 };
 
-/// Signals that wait at most; what comes beyond is dropped, and counted.
-const MOST_WAITING: usize = 1_024;
+/// The maximum number of queued signals; signals above the limit are dropped and counted.
+const MAX_QUEUED_SIGNALS: usize = 1_024;
 
-/// Labels of an alert at most, and bytes of a name, a value and a message: all of it is kept, shown and sent, and
-/// whoever passes a request's body by mistake must not fill the memory with it.
-const MOST_LABELS: usize = 32;
-const LONGEST_NAME: usize = 256;
-const LONGEST_VALUE: usize = 1_024;
-const LONGEST_MESSAGE: usize = 4_096;
+/// The maximum number of labels of an alert. The limits of this and the next constants bound the memory of an
+/// alert if the application passes the body of a request by mistake.
+const MAX_LABELS: usize = 32;
+/// The maximum length of the name of a label or an alert.
+const MAX_NAME_BYTES: usize = 256;
+/// The maximum length of the value of a label.
+const MAX_VALUE_BYTES: usize = 1_024;
+/// The maximum length of a message.
+const MAX_MESSAGE_BYTES: usize = 4_096;
 
-/// What the application said of an alert, without what must not leave, and cut to what an alert may be.
+/// An alert signal of the application, redacted and truncated to the limits of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signal {
     pub(crate) rule: String,
-    pub(crate) is_over: bool,
+    pub(crate) is_resolved: bool,
     pub(crate) severity: Option<Severity>,
     pub(crate) message: String,
     pub(crate) labels: Vec<(String, String)>,
-    /// The trace in which it was said.
+    /// The trace of the signal.
     pub(crate) trace_id: Option<u128>,
 }
 
-/// The end at which signals are taken.
+/// The receiving end of the queue of signals.
 pub(crate) struct Signals(Mutex<Receiver<Signal>>);
 
-/// The observatory's sink: metrics, and beside them a queue for alerts.
+/// The sink of the observatory: records metrics and queues alert signals.
 pub(crate) struct ObservatorySink {
     metrics: MetricsSink,
     signals: SyncSender<Signal>,
@@ -46,15 +49,15 @@ pub(crate) struct ObservatorySink {
 }
 
 impl ObservatorySink {
-    /// A sink, and the end at which its signals are taken.
+    /// Creates a sink and the receiving end of its signals.
     pub(crate) fn new(metrics: MetricsSink, redaction: Arc<Redaction>) -> (Self, Signals) {
-        let (signals, taken) = sync_channel(MOST_WAITING);
+        let (signals, receiver) = sync_channel(MAX_QUEUED_SIGNALS);
         let sink = Self {
             metrics,
             signals,
             redaction,
         };
-        (sink, Signals(Mutex::new(taken)))
+        (sink, Signals(Mutex::new(receiver)))
     }
 
     #[cold]
@@ -66,9 +69,9 @@ impl ObservatorySink {
             }
             severity
         });
-        let is_over = signal.is_over;
+        let is_resolved = signal.is_over;
         let signal = Signal {
-            is_over,
+            is_resolved,
             trace_id: signal.trace.map(|trace| trace.trace_id),
             ..Signal::new(signal, severity, &self.redaction)
         };
@@ -79,10 +82,10 @@ impl ObservatorySink {
 }
 
 impl Signal {
-    /// What was said, as far as it may leave the process. Nobody sees more of it, not the history either. It is judged
-    /// before it is cut, since half a secret does not look like one.
+    /// Redacts and truncates a signal; no part of the observatory gets the original, not even the history. Redaction
+    /// runs before truncation, because a truncated secret does not match the patterns of secrets.
     pub(super) fn new(
-        said: &AlertSignal<'_>,
+        signal: &AlertSignal<'_>,
         severity: Option<Severity>,
         redaction: &Redaction,
     ) -> Self {
@@ -91,32 +94,41 @@ impl Signal {
             message,
             labels,
             ..
-        } = said;
-        let shown =
-            |name: &str, text: &str, longest| cut(&redaction.shown_uncut(name, text), longest);
-        let labels = labels.iter().take(MOST_LABELS);
-        // Alerts are told apart by their labels: two accounts in trouble are two alerts, whatever is shown of them.
-        let cut_both = |(name, value): &(&str, &str)| {
+        } = signal;
+        let message = truncate(
+            &redaction.shown_uncut("summary", message),
+            MAX_MESSAGE_BYTES,
+        );
+        let labels = labels.iter().take(MAX_LABELS);
+        // Labels identify alerts, so different values must stay different after redaction.
+        let redact = |(name, value): &(&str, &str)| {
             let value = redaction.shown_distinct(name, value);
-            (cut(name, LONGEST_NAME), cut(&value, LONGEST_VALUE))
+            (
+                truncate(name, MAX_NAME_BYTES),
+                truncate(&value, MAX_VALUE_BYTES),
+            )
         };
         Self {
-            rule: cut(&redaction.shown_distinct("alert.rule", rule), LONGEST_NAME),
-            is_over: false,
+            rule: truncate(
+                &redaction.shown_distinct("alert.rule", rule),
+                MAX_NAME_BYTES,
+            ),
+            is_resolved: false,
             severity,
-            message: shown("summary", message, LONGEST_MESSAGE),
-            labels: labels.map(cut_both).collect(),
+            message,
+            labels: labels.map(redact).collect(),
             trace_id: None,
         }
     }
 }
 
-/// As much of a text as fits, at a character's border.
-fn cut(text: &str, longest: usize) -> String {
-    text[..text.floor_char_boundary(longest)].to_owned()
+/// Truncates a text to at most `max_bytes`, at a character boundary.
+fn truncate(text: &str, max_bytes: usize) -> String {
+    text[..text.floor_char_boundary(max_bytes)].to_owned()
 }
 
 impl Signals {
+    /// Returns the signals since the last call.
     pub(super) fn take(&self) -> Vec<Signal> {
         lock(&self.0).try_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! The thread that sends notifications.
+//! Runs the delivery of notifications on its own thread.
 
 use std::{
     io,
@@ -10,28 +10,28 @@ use crate::{
     runtime::own_thread::{Executor, ShutdownDeadline},
 };
 
-/// Threads for the disk, for looking names up and for the console: one that hangs must not hold the others up.
-const BLOCKING_THREADS: usize = 64;
+/// The maximum number of threads for disk, DNS and console: a blocked thread must not delay the other work.
+const MAX_BLOCKING_THREADS: usize = 64;
 
-/// The thread, and what ends it.
+/// The running thread with its shutdown signal.
 pub(crate) struct Notifying(Executor);
 
 impl Notifying {
-    /// Its name; Linux shows fifteen characters of it.
+    /// The name of the thread; Linux shows the first fifteen characters.
     pub(crate) const NAME: &str = "obs-notify";
 
     pub(super) fn start(runner: Runner) -> io::Result<Self> {
         let work = |mut end: ShutdownDeadline| {
             runner.run(async move {
-                // Told or dropped: either is an end.
-                let told = end.wait_for(Option::is_some).await;
-                told.ok().and_then(|deadline| *deadline)
+                // A dropped sender is a shutdown signal without a deadline.
+                let signal = end.wait_for(Option::is_some).await;
+                signal.ok().and_then(|deadline| *deadline)
             })
         };
-        Executor::start(Self::NAME, BLOCKING_THREADS, work).map(Self)
+        Executor::start(Self::NAME, MAX_BLOCKING_THREADS, work).map(Self)
     }
 
-    /// Lets what is under way finish, until `deadline`; the rest is in the outbox for the next start.
+    /// Waits for the notifications in flight until `deadline`; the others stay in the outbox for the next start.
     pub(crate) fn stop(self, deadline: Instant) {
         self.0.stop(deadline, Duration::ZERO);
     }

@@ -12,6 +12,7 @@ use crate::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },
+    runtime::unix_ms::{UnixMs, duration_as_ms},
 };
 
 /// The stored series of an observatory, and the engine that queries them.
@@ -43,7 +44,7 @@ impl Queries {
             return;
         };
         let moment = self.gatherer.gather();
-        let now = i64::try_from(moment.wall.as_millis()).unwrap_or(i64::MAX);
+        let now = duration_as_ms(moment.wall);
         let stats = self.store.stats();
         let registry = &self.gatherer.registry;
         for (gauge, value) in [
@@ -81,8 +82,8 @@ impl Queries {
         evaluate(engine.run(&self.store, &prepared).with_control(control))
     }
 
-    /// The wall clock, in milliseconds since the Unix epoch.
-    pub(crate) fn now_ms(&self) -> i64 {
+    /// Returns the time of the wall clock.
+    pub(crate) fn now(&self) -> UnixMs {
         self.gatherer.clock.unix_ms()
     }
 }

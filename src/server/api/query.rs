@@ -21,7 +21,7 @@ pub(in crate::server) async fn instant(
     params: Params,
 ) -> Response {
     super::answer(&state, &headers, move |sources, cancel| {
-        let now = sources.queries.now_ms();
+        let now = sources.queries.now().as_i64();
         let time = params.time("time")?.unwrap_or(now);
         let engine = engine(sources, &params)?;
         let limit = params.limit()?;

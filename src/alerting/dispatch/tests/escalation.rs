@@ -9,25 +9,31 @@ fn steps() -> Escalation {
         .with_step(["boss"])
 }
 
-fn acknowledge(world: &mut World, matcher: &str) {
+fn acknowledge(simulation: &mut Simulation, matcher: &str) {
     let target = AcknowledgeTarget::Alerts(parse_matchers(matcher).unwrap());
-    world
+    simulation
         .dispatcher
-        .acknowledge(&target, "ada", "on it", world.now)
+        .acknowledge(&target, "ada", "on it", time(simulation.now))
         .unwrap();
 }
 
 #[test]
-fn an_unacknowledged_group_rises_step_by_step_and_its_end_reaches_all() {
-    let mut world = World::new(escalating(steps()));
-    world.fire(&["slow/a"]);
-    assert_eq!(world.hear(MINUTE), ["pager: New +a - warning"]);
-    assert_eq!(world.hear(15 * MINUTE), ["hook: Escalation +a - error"]);
-    assert_eq!(world.hear(15 * MINUTE), ["boss: Escalation +a - critical"]);
-    assert!(world.hear(60 * MINUTE).is_empty());
-    world.resolve(&["slow/a"]);
+fn an_unacknowledged_group_escalates_by_steps_and_all_steps_are_notified_of_its_end() {
+    let mut simulation = Simulation::new(escalating(steps()));
+    simulation.fire(&["slow/a"]);
+    assert_eq!(simulation.advance(MINUTE), ["pager: New +a - warning"]);
     assert_eq!(
-        world.hear(5 * MINUTE),
+        simulation.advance(15 * MINUTE),
+        ["hook: Escalation +a - error"]
+    );
+    assert_eq!(
+        simulation.advance(15 * MINUTE),
+        ["boss: Escalation +a - critical"]
+    );
+    assert!(simulation.advance(60 * MINUTE).is_empty());
+    simulation.resolve(&["slow/a"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
         [
             "pager: AllResolved + -a critical",
             "hook: AllResolved + -a critical",
@@ -37,11 +43,11 @@ fn an_unacknowledged_group_rises_step_by_step_and_its_end_reaches_all() {
 }
 
 #[test]
-fn steps_repeat_where_they_should() {
-    let mut world = World::new(escalating(steps().repeating()));
-    world.fire(&["slow/a"]);
+fn repeating_steps_start_again_after_the_last_step() {
+    let mut simulation = Simulation::new(escalating(steps().repeating()));
+    simulation.fire(&["slow/a"]);
     assert_eq!(
-        world.hear(MINUTE + 45 * MINUTE),
+        simulation.advance(MINUTE + 45 * MINUTE),
         [
             "pager: New +a - warning",
             "hook: Escalation +a - error",
@@ -52,47 +58,50 @@ fn steps_repeat_where_they_should() {
 }
 
 #[test]
-fn an_acknowledgement_stops_escalation_and_repeats_but_not_the_end() {
-    let mut world = World::new(escalating(steps()));
-    world.fire(&["slow/a"]);
-    assert_eq!(world.hear(MINUTE).len(), 1);
-    acknowledge(&mut world, "instance=a");
-    assert_eq!(world.hear(0), ["pager: Acknowledged +a - warning"]);
-    assert!(world.hear(9 * 60 * MINUTE).is_empty());
-    assert!(world.dispatcher.suppressed().acknowledged > 0);
-    world.resolve(&["slow/a"]);
-    assert_eq!(world.hear(5 * MINUTE), ["pager: AllResolved + -a warning"]);
+fn an_acknowledgement_stops_escalation_and_repeats_but_not_the_resolved_notification() {
+    let mut simulation = Simulation::new(escalating(steps()));
+    simulation.fire(&["slow/a"]);
+    assert_eq!(simulation.advance(MINUTE).len(), 1);
+    acknowledge(&mut simulation, "instance=a");
+    assert_eq!(simulation.advance(0), ["pager: Acknowledged +a - warning"]);
+    assert!(simulation.advance(9 * 60 * MINUTE).is_empty());
+    assert!(simulation.dispatcher.suppressed().acknowledged > 0);
+    simulation.resolve(&["slow/a"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
+        ["pager: AllResolved + -a warning"]
+    );
 }
 
 #[test]
-fn an_alert_that_begins_again_is_not_acknowledged() {
-    let mut world = World::new(escalating(steps()));
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
-    acknowledge(&mut world, "instance=a");
-    world.resolve(&["slow/a"]);
-    world.hear(5 * MINUTE);
-    world.fire(&["slow/a"]);
+fn an_alert_that_starts_again_is_not_acknowledged() {
+    let mut simulation = Simulation::new(escalating(steps()));
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
+    acknowledge(&mut simulation, "instance=a");
+    simulation.resolve(&["slow/a"]);
+    simulation.advance(5 * MINUTE);
+    simulation.fire(&["slow/a"]);
     assert_eq!(
-        world.hear(16 * MINUTE),
+        simulation.advance(16 * MINUTE),
         ["pager: New +a - warning", "hook: Escalation +a - error"]
     );
 }
 
 #[test]
-fn a_new_alert_in_an_acknowledged_group_is_told_and_starts_the_clock_again() {
-    let mut world = World::new(escalating(steps()));
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
+fn a_new_alert_in_an_acknowledged_group_is_notified_and_restarts_the_escalation() {
+    let mut simulation = Simulation::new(escalating(steps()));
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
     let target = AcknowledgeTarget::Group("{}:{alertname=\"slow\"}".to_owned());
-    world
+    simulation
         .dispatcher
-        .acknowledge(&target, "ada", "", world.now)
+        .acknowledge(&target, "ada", "", time(simulation.now))
         .unwrap();
-    world.hear(30 * MINUTE);
-    world.fire(&["slow/b"]);
+    simulation.advance(30 * MINUTE);
+    simulation.fire(&["slow/b"]);
     assert_eq!(
-        world.hear(20 * MINUTE),
+        simulation.advance(20 * MINUTE),
         [
             "pager: Changed +a,b - warning",
             "hook: Escalation +a,b - error"
@@ -101,125 +110,139 @@ fn a_new_alert_in_an_acknowledged_group_is_told_and_starts_the_clock_again() {
 }
 
 #[test]
-fn what_is_silenced_is_not_escalated_behind_the_silence() {
-    let mut world = World::new(escalating(steps()));
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
-    let request = SilenceRequest::until(world.now + 16 * MINUTE, "instance=a").because("ada", "x");
-    world
+fn a_silenced_group_is_not_escalated() {
+    let mut simulation = Simulation::new(escalating(steps()));
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
+    let request =
+        SilenceRequest::until(simulation.now + 16 * MINUTE, "instance=a").because("ada", "x");
+    simulation
         .dispatcher
-        .set_silence(request, "1".to_owned(), world.now)
+        .set_silence(request, "1".to_owned(), time(simulation.now))
         .unwrap();
-    assert!(world.hear(16 * MINUTE).is_empty());
-    assert_eq!(world.hear(15 * MINUTE), ["hook: Escalation +a - error"]);
+    assert!(simulation.advance(16 * MINUTE).is_empty());
+    assert_eq!(
+        simulation.advance(15 * MINUTE),
+        ["hook: Escalation +a - error"]
+    );
 }
 
 #[test]
-fn nothing_that_fires_cannot_be_acknowledged() {
-    let mut world = World::new(router("hook"));
+fn an_acknowledgement_without_a_firing_alert_or_a_name_is_an_error() {
+    let mut simulation = Simulation::new(router("hook"));
     let target = AcknowledgeTarget::Group("x".to_owned());
-    let answer = world.dispatcher.acknowledge(&target, "ada", "", world.now);
-    assert_eq!(answer, Err(AcknowledgeError::NothingFires));
-    let answer = world.dispatcher.acknowledge(&target, "", "", world.now);
-    assert_eq!(answer, Err(AcknowledgeError::Nobody));
+    let answer = simulation
+        .dispatcher
+        .acknowledge(&target, "ada", "", time(simulation.now));
+    assert_eq!(answer, Err(AcknowledgeError::NoFiringAlert));
+    let answer = simulation
+        .dispatcher
+        .acknowledge(&target, "", "", time(simulation.now));
+    assert_eq!(answer, Err(AcknowledgeError::MissingName));
 }
 
 #[test]
-fn a_step_whose_address_is_busy_is_told_when_it_is_free() {
+fn a_step_is_deferred_while_its_address_has_a_notification_in_flight() {
     let to_pager = Escalation::after(Duration::from_mins(15)).with_step(["pager"]);
-    let mut world = World::new(escalating(to_pager));
-    world.is_slow = true;
-    world.fire(&["slow/a"]);
-    assert_eq!(world.hear(MINUTE), ["pager: New +a - warning"]);
-    let first = world.under_way.remove(0);
-    world
+    let mut simulation = Simulation::new(escalating(to_pager));
+    simulation.holds_notifications = true;
+    simulation.fire(&["slow/a"]);
+    assert_eq!(simulation.advance(MINUTE), ["pager: New +a - warning"]);
+    let first = simulation.in_flight.remove(0);
+    simulation
         .dispatcher
-        .delivered(&first, Delivery::Accepted, world.now);
-    // A second message is under way when the step is due.
-    world.fire(&["slow/b"]);
-    assert_eq!(world.hear(5 * MINUTE), ["pager: Changed +a,b - warning"]);
-    assert!(world.hear(15 * MINUTE).is_empty());
-    let second = world.under_way.remove(0);
-    world
+        .record_delivery(&first, Delivery::Accepted, time(simulation.now));
+    // A second notification is in flight when the step is due.
+    simulation.fire(&["slow/b"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
+        ["pager: Changed +a,b - warning"]
+    );
+    assert!(simulation.advance(15 * MINUTE).is_empty());
+    let second = simulation.in_flight.remove(0);
+    simulation
         .dispatcher
-        .delivered(&second, Delivery::Accepted, world.now);
-    assert_eq!(world.hear(0), ["pager: Escalation +a,b - error"]);
+        .record_delivery(&second, Delivery::Accepted, time(simulation.now));
+    assert_eq!(simulation.advance(0), ["pager: Escalation +a,b - error"]);
 }
 
 #[test]
-fn a_step_that_is_owed_outlives_a_restart_and_an_acknowledgement_ends_it() {
+fn a_deferred_step_survives_a_restart_and_ends_with_an_acknowledgement() {
     let to_pager = Escalation::after(Duration::from_mins(15)).with_step(["pager"]);
-    let mut world = World::new(escalating(to_pager.clone()));
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
-    world.is_slow = true;
-    world.fire(&["slow/b"]);
-    world.hear(20 * MINUTE);
-    world.restart(escalating(to_pager));
-    let changed = world.under_way.remove(0);
-    acknowledge(&mut world, "alertname=slow");
-    world
+    let mut simulation = Simulation::new(escalating(to_pager.clone()));
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
+    simulation.holds_notifications = true;
+    simulation.fire(&["slow/b"]);
+    simulation.advance(20 * MINUTE);
+    simulation.restart(escalating(to_pager));
+    let changed = simulation.in_flight.remove(0);
+    acknowledge(&mut simulation, "alertname=slow");
+    simulation
         .dispatcher
-        .delivered(&changed, Delivery::Accepted, world.now);
-    assert!(world.hear(MINUTE).is_empty());
+        .record_delivery(&changed, Delivery::Accepted, time(simulation.now));
+    assert!(simulation.advance(MINUTE).is_empty());
 }
 
 #[test]
-fn an_alert_that_flaps_stays_acknowledged() {
-    let mut world = World::with_options(escalating(steps()), DispatchOptions::default());
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
-    world.resolve(&["slow/a"]);
-    world.hear(30 * SECOND);
-    world.fire(&["slow/a"]);
-    world.hear(30 * SECOND);
-    acknowledge(&mut world, "instance=a");
-    world.hear(0);
+fn a_flapping_alert_stays_acknowledged() {
+    let mut simulation = Simulation::with_options(escalating(steps()), DispatchOptions::default());
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
+    simulation.resolve(&["slow/a"]);
+    simulation.advance(30 * SECOND);
+    simulation.fire(&["slow/a"]);
+    simulation.advance(30 * SECOND);
+    acknowledge(&mut simulation, "instance=a");
+    simulation.advance(0);
     for _ in 0..30 {
-        world.resolve(&["slow/a"]);
-        assert_eq!(world.hear(40 * SECOND), [""; 0]);
-        world.fire(&["slow/a"]);
-        assert_eq!(world.hear(40 * SECOND), [""; 0]);
+        simulation.resolve(&["slow/a"]);
+        assert_eq!(simulation.advance(40 * SECOND), [""; 0]);
+        simulation.fire(&["slow/a"]);
+        assert_eq!(simulation.advance(40 * SECOND), [""; 0]);
     }
 }
 
 #[test]
-fn an_end_under_a_silence_reaches_whoever_was_told() {
-    let mut world = World::new(router("hook"));
-    world.fire(&["slow/a", "slow/b"]);
-    assert_eq!(world.hear(MINUTE).len(), 1);
+fn a_silenced_resolved_alert_reaches_the_notified_addresses() {
+    let mut simulation = Simulation::new(router("hook"));
+    simulation.fire(&["slow/a", "slow/b"]);
+    assert_eq!(simulation.advance(MINUTE).len(), 1);
     let request =
-        SilenceRequest::until(world.now + 60 * MINUTE, "alertname=slow").because("a", "x");
-    let silences = &mut world.dispatcher;
+        SilenceRequest::until(simulation.now + 60 * MINUTE, "alertname=slow").because("a", "x");
+    let silences = &mut simulation.dispatcher;
     silences
-        .set_silence(request, "1".to_owned(), world.now)
+        .set_silence(request, "1".to_owned(), time(simulation.now))
         .unwrap();
-    world.resolve(&["slow/a"]);
-    // The other one fires on, unheard: a message of ends alone would say that all is well.
-    assert_eq!(world.hear(20 * MINUTE), [""; 0]);
-    world.resolve(&["slow/b"]);
-    assert_eq!(world.hear(5 * MINUTE), ["hook: AllResolved + -a,b warning"]);
-    // Nobody was told of this one.
-    world.fire(&["slow/c"]);
-    world.hear(10 * MINUTE);
-    world.resolve(&["slow/c"]);
-    assert_eq!(world.hear(60 * MINUTE), [""; 0]);
+    simulation.resolve(&["slow/a"]);
+    // The other alert fires but is silenced: a message with resolved alerts only would report the whole group as resolved.
+    assert_eq!(simulation.advance(20 * MINUTE), [""; 0]);
+    simulation.resolve(&["slow/b"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
+        ["hook: AllResolved + -a,b warning"]
+    );
+    // No address was notified of this alert.
+    simulation.fire(&["slow/c"]);
+    simulation.advance(10 * MINUTE);
+    simulation.resolve(&["slow/c"]);
+    assert_eq!(simulation.advance(60 * MINUTE), [""; 0]);
 }
 
 #[test]
-fn an_end_that_was_held_is_told_when_the_silence_is_over() {
-    let mut world = World::new(router("hook"));
-    world.fire(&["slow/a", "slow/b"]);
-    world.hear(MINUTE);
+fn a_held_resolved_alert_is_sent_when_the_silence_ends() {
+    let mut simulation = Simulation::new(router("hook"));
+    simulation.fire(&["slow/a", "slow/b"]);
+    simulation.advance(MINUTE);
     let request =
-        SilenceRequest::until(world.now + 20 * MINUTE, "alertname=slow").because("a", "x");
-    let silences = &mut world.dispatcher;
+        SilenceRequest::until(simulation.now + 20 * MINUTE, "alertname=slow").because("a", "x");
+    let silences = &mut simulation.dispatcher;
     silences
-        .set_silence(request, "1".to_owned(), world.now)
+        .set_silence(request, "1".to_owned(), time(simulation.now))
         .unwrap();
-    world.resolve(&["slow/a"]);
+    simulation.resolve(&["slow/a"]);
     assert_eq!(
-        world.hear(30 * MINUTE),
+        simulation.advance(30 * MINUTE),
         ["hook: SomeResolved +b -a warning"]
     );
 }

@@ -4,84 +4,99 @@ use super::*;
 use crate::alerting::parse_matchers;
 
 #[test]
-fn after_a_restart_a_firing_alert_is_not_told_twice_and_its_end_is_told() {
-    let mut world = World::new(router("hook"));
-    world.fire(&["slow/a"]);
-    assert_eq!(world.hear(MINUTE).len(), 1);
-    world.restart(router("hook"));
-    assert!(world.hear(4 * MINUTE).is_empty());
-    world.resolve(&["slow/a"]);
-    assert_eq!(world.hear(5 * MINUTE), ["hook: AllResolved + -a warning"]);
+fn after_a_restart_a_firing_alert_is_not_notified_again_and_its_end_is_notified() {
+    let mut simulation = Simulation::new(router("hook"));
+    simulation.fire(&["slow/a"]);
+    assert_eq!(simulation.advance(MINUTE).len(), 1);
+    simulation.restart(router("hook"));
+    assert!(simulation.advance(4 * MINUTE).is_empty());
+    simulation.resolve(&["slow/a"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
+        ["hook: AllResolved + -a warning"]
+    );
 }
 
 #[test]
-fn after_a_restart_an_alert_that_nobody_sends_again_ends_after_the_grace() {
-    let mut world = World::new(router("hook"));
-    let now = world.now;
-    world
+fn after_a_restart_an_alert_without_updates_resolves_after_the_grace() {
+    let mut simulation = Simulation::new(router("hook"));
+    let now = simulation.now;
+    simulation
         .dispatcher
-        .put([alert("slow/a", now, now + 4 * MINUTE)], now);
-    world.hear(MINUTE);
-    // Down for an hour.
-    world.now += 60 * MINUTE;
-    world.restart(router("hook"));
-    assert!(world.hear(4 * MINUTE).is_empty());
-    assert_eq!(world.hear(7 * MINUTE), ["hook: AllResolved + -a warning"]);
+        .put([alert("slow/a", now, now + 4 * MINUTE)], time(now));
+    simulation.advance(MINUTE);
+    // An outage of an hour.
+    simulation.now += 60 * MINUTE;
+    simulation.restart(router("hook"));
+    assert!(simulation.advance(4 * MINUTE).is_empty());
+    assert_eq!(
+        simulation.advance(7 * MINUTE),
+        ["hook: AllResolved + -a warning"]
+    );
 }
 
 #[test]
-fn what_was_under_way_still_is_and_is_settled_by_the_outbox() {
-    let mut world = World::new(router("hook"));
-    world.is_slow = true;
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
-    world.restart(router("hook"));
-    assert!(world.hear(10 * MINUTE).is_empty());
-    let late = world.under_way.remove(0);
-    world
+fn a_notification_stays_in_flight_over_a_restart_until_the_outbox_reports_its_result() {
+    let mut simulation = Simulation::new(router("hook"));
+    simulation.holds_notifications = true;
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
+    simulation.restart(router("hook"));
+    assert!(simulation.advance(10 * MINUTE).is_empty());
+    let delayed = simulation.in_flight.remove(0);
+    simulation
         .dispatcher
-        .delivered(&late, Delivery::Accepted, world.now);
-    world.is_slow = false;
-    world.resolve(&["slow/a"]);
-    assert_eq!(world.hear(5 * MINUTE), ["hook: AllResolved + -a warning"]);
+        .record_delivery(&delayed, Delivery::Accepted, time(simulation.now));
+    simulation.holds_notifications = false;
+    simulation.resolve(&["slow/a"]);
+    assert_eq!(
+        simulation.advance(5 * MINUTE),
+        ["hook: AllResolved + -a warning"]
+    );
 }
 
 #[test]
-fn escalation_acknowledgement_and_silences_survive() {
+fn escalation_acknowledgement_and_silences_survive_a_restart() {
     let steps = Escalation::after(Duration::from_mins(15)).with_step(["hook"]);
-    let mut world = World::new(escalating(steps.clone()));
-    world.fire(&["slow/a", "slower/b"]);
-    world.hear(MINUTE);
+    let mut simulation = Simulation::new(escalating(steps.clone()));
+    simulation.fire(&["slow/a", "slower/b"]);
+    simulation.advance(MINUTE);
     let target = AcknowledgeTarget::Alerts(parse_matchers("instance=b").unwrap());
-    world
+    simulation
         .dispatcher
-        .acknowledge(&target, "ada", "", world.now)
+        .acknowledge(&target, "ada", "", time(simulation.now))
         .unwrap();
-    let request = SilenceRequest::until(world.now + 60 * MINUTE, "instance=c").because("ada", "x");
-    world
+    let request =
+        SilenceRequest::until(simulation.now + 60 * MINUTE, "instance=c").because("ada", "x");
+    simulation
         .dispatcher
-        .set_silence(request, "1".to_owned(), world.now)
+        .set_silence(request, "1".to_owned(), time(simulation.now))
         .unwrap();
-    world.hear(0);
-    world.restart(escalating(steps));
-    world.fire(&["slow/a", "slower/b", "slowest/c"]);
-    assert_eq!(world.hear(20 * MINUTE), ["hook: Escalation +a - error"]);
+    simulation.advance(0);
+    simulation.restart(escalating(steps));
+    simulation.fire(&["slow/a", "slower/b", "slowest/c"]);
+    assert_eq!(
+        simulation.advance(20 * MINUTE),
+        ["hook: Escalation +a - error"]
+    );
 }
 
 #[test]
-fn a_group_whose_route_is_gone_still_tells_its_end_to_whoever_knows() {
-    let mut world = World::new(router("hook"));
-    world.fire(&["slow/a"]);
-    world.hear(MINUTE);
+fn a_group_without_a_route_still_sends_its_resolved_notification() {
+    let mut simulation = Simulation::new(router("hook"));
+    simulation.fire(&["slow/a"]);
+    simulation.advance(MINUTE);
     let other = Routing::to_receiver(Receiver::new("others", ["boss"]));
     let other = Router::new(&other, channels()).unwrap();
-    world.dispatcher.reconfigure(other, world.now);
-    assert_eq!(world.hear(MINUTE), ["boss: New +a - warning"]);
-    world.resolve(&["slow/a"]);
-    let mut heard = world.hear(10 * MINUTE);
-    heard.sort();
+    simulation
+        .dispatcher
+        .reconfigure(other, time(simulation.now));
+    assert_eq!(simulation.advance(MINUTE), ["boss: New +a - warning"]);
+    simulation.resolve(&["slow/a"]);
+    let mut sent = simulation.advance(10 * MINUTE);
+    sent.sort();
     assert_eq!(
-        heard,
+        sent,
         [
             "boss: AllResolved + -a warning",
             "hook: AllResolved + -a warning"

@@ -1,4 +1,4 @@
-//! What is written down of alerts and groups, so that a restart forgets nothing.
+//! Defines the persistent form of alerts and groups, and collects the changes that the store must write.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,9 +10,16 @@ use super::{
     dedup::LogEntry,
     group::{EscalationState, Group},
 };
-use crate::alerting::{Alert, Silence, outbox::saved, route::Destination};
+use crate::{
+    alerting::{
+        Alert, Silence,
+        alert::{label_map, shared},
+        route::Destination,
+    },
+    runtime::unix_ms::{UnixMs, duration_as_ms},
+};
 
-/// A group as it is written down.
+/// The persistent form of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GroupRecord {
     pub(crate) id: String,
@@ -21,29 +28,32 @@ pub(crate) struct GroupRecord {
     pub(super) key: String,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) members: Vec<u64>,
-    pub(super) next_flush: i64,
+    pub(super) next_flush: UnixMs,
     pub(super) has_flushed: bool,
-    pub(super) last_notified: i64,
-    pub(super) interval_ms: i64,
-    pub(super) repeat_ms: i64,
+    pub(super) last_notified: UnixMs,
+    #[serde(rename = "interval_ms")]
+    pub(super) group_interval_ms: i64,
+    #[serde(rename = "repeat_ms")]
+    pub(super) repeat_interval_ms: i64,
     pub(super) log: Vec<(String, u16, LogEntry)>,
     pub(super) escalation: Option<EscalationState>,
     pub(super) acknowledgement: Option<Acknowledgement>,
 }
 
-/// An alert as it is written down when it begins and when it ends, not each time it is sent again.
+/// The persistent form of an alert. The store writes it when the alert starts and resolves, not for each update.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SavedState {
-    #[serde(with = "saved::shared")]
+pub(crate) struct AlertRecord {
+    #[serde(with = "shared")]
     pub(super) alert: Arc<Alert>,
-    /// Its end was told. One that fires has an end as well, but that is only how long it holds good.
-    pub(super) is_over: bool,
+    /// Whether an update reported the end of the alert. A firing alert also has an end: the end of its validity.
+    #[serde(rename = "is_over")]
+    pub(super) is_reported_resolved: bool,
 }
 
-/// One thing to be written down; all of one list together, or none.
+/// A change for the store. The store writes all changes of a batch in one transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    PutAlert(u64, SavedState),
+    PutAlert(u64, AlertRecord),
     RemoveAlert(u64),
     PutGroup(Box<GroupRecord>),
     RemoveGroup(String),
@@ -51,30 +61,30 @@ pub(crate) enum Change {
     RemoveSilence(String),
 }
 
-/// What was written down.
+/// The state that the store held at the start.
 #[derive(Debug, Default)]
-pub(crate) struct Saved {
-    pub(crate) alerts: Vec<SavedState>,
+pub(crate) struct PersistedState {
+    pub(crate) alerts: Vec<AlertRecord>,
     pub(crate) groups: Vec<GroupRecord>,
     pub(crate) silences: Vec<Silence>,
-    /// Notifications that nobody has accepted yet.
+    /// Notifications that no receiver has accepted yet.
     pub(crate) outbox: Vec<Notification>,
 }
 
 impl Dispatcher {
-    /// What has changed since this was last asked. Must be written down before the notifications of the same tick
-    /// are sent.
+    /// Returns the changes since the last call. The caller must write them before it sends the notifications of the
+    /// same tick.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         let dirty = std::mem::take(&mut self.dirty);
         let mut changes = Vec::new();
         changes.extend(dirty.alerts.into_iter().map(
             |fingerprint| match self.alerts.get(fingerprint) {
                 Some(entry) => {
-                    let state = SavedState {
+                    let record = AlertRecord {
                         alert: Arc::clone(&entry.alert),
-                        is_over: entry.is_over,
+                        is_reported_resolved: entry.is_reported_resolved,
                     };
-                    Change::PutAlert(fingerprint, state)
+                    Change::PutAlert(fingerprint, record)
                 }
                 None => Change::RemoveAlert(fingerprint),
             },
@@ -100,7 +110,7 @@ impl Dispatcher {
         changes
     }
 
-    /// Everything, as if all of it had changed: for a store that starts anew.
+    /// Marks the complete state as changed, for a new or recovered store.
     pub(crate) fn mark_all_changed(&mut self) {
         self.dirty
             .alerts
@@ -129,13 +139,13 @@ impl Group {
             receiver: self.receiver.to_string(),
             route_key: self.route_key.clone(),
             key: self.key.clone(),
-            labels: saved::pairs(&self.labels),
+            labels: label_map(&self.labels),
             members,
             next_flush: self.next_flush,
             has_flushed: self.has_flushed,
             last_notified: self.last_notified,
-            interval_ms: self.interval_ms,
-            repeat_ms: self.repeat_ms,
+            group_interval_ms: duration_as_ms(self.group_interval),
+            repeat_interval_ms: duration_as_ms(self.repeat_interval),
             log: log.collect(),
             escalation: self.escalation.clone(),
             acknowledgement: self.acknowledgement.clone(),

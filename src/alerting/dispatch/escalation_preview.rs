@@ -1,4 +1,4 @@
-//! What an escalation would say, step by step.
+//! Builds the messages of an escalation in advance, for tests of the escalation.
 
 use std::sync::Arc;
 
@@ -6,18 +6,20 @@ use super::Dispatcher;
 use crate::{
     alerting::{Alert, Message, MessageAlert, Reason, Status, route::Destination},
     query::Labels,
+    runtime::unix_ms::UnixMs,
 };
 
 impl Dispatcher {
-    /// The messages that an alert with these labels would cause if nobody ever acknowledged, each with its step.
+    /// Returns the messages that an alert with these labels causes if it is never acknowledged, each with the number of
+    /// its escalation step.
     ///
-    /// Their groups are those of this rehearsal, by its `id`: with the real group's key, an incident that a test has
-    /// opened would swallow the real alert.
-    pub(crate) fn test_messages(
+    /// The group keys contain `id`, the id of this test: with the key of the real group, an incident that the test
+    /// opens would absorb the real alert.
+    pub(crate) fn preview_escalation(
         &self,
         labels: &Labels,
         id: &str,
-        now: i64,
+        now: UnixMs,
     ) -> Vec<(usize, Destination, Message)> {
         let mut messages = Vec::new();
         for at in self.router.routes_of(labels) {
@@ -26,18 +28,19 @@ impl Dispatcher {
                 continue;
             };
             let key = format!("test:{id}:{}:{}", node.key, node.group_labels(labels));
-            let alert = Arc::new(Alert::new(labels.clone(), now));
+            let alert = Arc::new(Alert::new(labels.clone(), now.as_i64()));
             let first = std::iter::once(&receiver.destinations);
             let steps = first.chain(receiver.steps.iter().map(|step| &step.destinations));
             for (step, destinations) in steps.enumerate() {
                 let alerts = vec![MessageAlert::new(Arc::clone(&alert), Status::Firing)];
                 let mut message = Message::new(&*node.receiver, key.clone()).with_alerts(alerts);
-                message.severity = super::flush::raised(message.severity, step);
+                message.severity = super::flush::escalated_severity(message.severity, step);
                 message.escalation_step = step;
                 message.reason = Reason::Test;
-                message.created_at = now;
-                let told = destinations.iter().cloned();
-                messages.extend(told.map(|destination| (step, destination, message.clone())));
+                message.created_at = now.as_i64();
+                let destinations = destinations.iter().cloned();
+                messages
+                    .extend(destinations.map(|destination| (step, destination, message.clone())));
             }
         }
         messages

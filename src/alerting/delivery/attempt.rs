@@ -1,4 +1,4 @@
-//! A notifier that panics fails its own message, and nothing else.
+//! Runs one delivery attempt with a timeout, and turns a panic of the notifier into an error.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::alerting::{FailureClass, Message, Notifier, NotifyError, NotifyFuture, Receipt};
 
-/// One attempt, with a time limit, whatever the notifier does.
+/// Runs one attempt. The attempt fails after `timeout`, or if the notifier panics.
 pub(super) async fn attempt(
     notifier: &dyn Notifier,
     message: &Message,
@@ -19,14 +19,15 @@ pub(super) async fn attempt(
     let Ok(future) = future else {
         return Err(panicked());
     };
-    let answer = tokio::time::timeout(timeout, CatchUnwind(future)).await;
-    answer.unwrap_or_else(|_| {
+    let result = tokio::time::timeout(timeout, CatchUnwind(future)).await;
+    result.unwrap_or_else(|_| {
         let text = format!("no answer within {timeout:?}");
         let error = NotifyError::new(FailureClass::DeadlineExceeded, text);
         Err(error.retryable().maybe_received())
     })
 }
 
+/// Resolves to an error if the inner future panics.
 struct CatchUnwind<'a>(NotifyFuture<'a>);
 
 impl Future for CatchUnwind<'_> {
