@@ -182,7 +182,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_series_that_a_rule_looks_at_is_in_the_catalog() {
+    fn every_series_of_a_rule_is_in_the_catalog() {
         let known: BTreeSet<String> = CATALOG
             .iter()
             .map(|metric| {
