@@ -67,14 +67,13 @@ pub use self::{
 
 // Notifications.
 #[cfg(feature = "email")]
-pub use self::channel::{EmailOptions, Encryption};
+pub use self::channel::Encryption;
 pub(crate) use self::route::Silences;
 pub use self::{
     channel::{
-        AlertmanagerOptions, AlertmanagerPeer, ChannelKind, Console, ConsoleOptions, FailureClass,
-        HttpClient, HttpClientError, HttpOptions, Message, MessageAlert, Notifier, NotifyError,
-        NotifyFuture, PagerDutyOptions, Reason, Receipt, SlackOptions, Status, TemplateFiles,
-        Webhook, WebhookOptions,
+        AlertmanagerPeer, ChannelKind, Console, FailureClass, HttpClient, HttpClientError,
+        HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt,
+        Status, TemplateFiles, Webhook, options::*,
     },
     delivery::{
         Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,

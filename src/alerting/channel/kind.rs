@@ -3,12 +3,8 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "email")]
-use super::EmailOptions;
-use super::{
-    AlertmanagerOptions, AlertmanagerPeer, ConsoleOptions, HttpClient, Notifier, PagerDutyOptions,
-    SlackOptions, TemplateFiles, WebhookOptions,
-};
+use self::options::*;
+use super::{AlertmanagerPeer, HttpClient, Notifier, TemplateFiles};
 use crate::{
     alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
     settings::Variable,
@@ -61,7 +57,12 @@ pub(crate) trait ChannelSpec {
 }
 
 macro_rules! channels {
-    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident($options:ident),)+) => {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident($module:ident::$options:ident),)+) => {
+        /// The options of every channel.
+        pub(crate) mod options {
+            $($(#[cfg($cfg)])? pub use crate::alerting::channel::$module::$options;)+
+        }
+
         /// The kind of a channel, with its options.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -126,16 +127,16 @@ macro_rules! channels {
 
 channels! {
     /// Lines on standard error.
-    Console(ConsoleOptions),
+    Console(console::ConsoleOptions),
     /// An incoming webhook of Slack.
-    Slack(SlackOptions),
+    Slack(slack::SlackOptions),
     /// `PagerDuty`'s Events API v2.
-    PagerDuty(PagerDutyOptions),
+    PagerDuty(pagerduty::PagerDutyOptions),
     /// E-mail.
     #[cfg(feature = "email")]
-    Email(EmailOptions),
+    Email(email::EmailOptions),
     /// A POST request with the body of Alertmanager's webhook.
-    Webhook(WebhookOptions),
+    Webhook(webhook::WebhookOptions),
     /// Alertmanagers, each of which receives every alert and does grouping and silences itself.
-    Alertmanager(AlertmanagerOptions),
+    Alertmanager(alertmanager::AlertmanagerOptions),
 }

@@ -23,21 +23,19 @@ mod webhook;
 use std::{fmt, pin::Pin};
 
 #[cfg(feature = "email")]
-pub use self::email::{EmailOptions, Encryption};
+pub use self::email::Encryption;
 pub use self::{
-    alertmanager::{AlertmanagerOptions, AlertmanagerPeer},
-    console::{Console, ConsoleOptions},
+    alertmanager::AlertmanagerPeer,
+    console::Console,
     error::{FailureClass, NotifyError},
     http::{HttpClient, HttpClientError, HttpOptions},
     kind::ChannelKind,
     message::{Message, MessageAlert, Reason, Status},
-    pagerduty::PagerDutyOptions,
-    slack::SlackOptions,
     template::TemplateFiles,
-    webhook::{Webhook, WebhookOptions},
+    webhook::Webhook,
 };
 pub(crate) use self::{
-    kind::{Built, ChannelContext, ChannelSpec, variables},
+    kind::{Built, ChannelContext, ChannelSpec, options, variables},
     message::hex,
 };
 
