@@ -12,6 +12,7 @@ use std::{
     env,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    path::Path,
     process::{Command, Output},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -49,6 +50,10 @@ fn child(role: &str) {
     if role == "notice" {
         let config = Config::load().unwrap().without_server();
         drop(Observatory::install(config).unwrap());
+        return;
+    }
+    if role == "no_roots" {
+        no_roots();
         return;
     }
     let observatory = Observatory::install(config()).unwrap();
@@ -148,6 +153,67 @@ fn fails(prompt: &str, completion: &str) -> Result<(), String> {
         "no account {} with key {}",
         CANARIES[1], CANARIES[0]
     ))
+}
+
+/// Starts with https receivers of traces, log records, metrics and alerts, and prints the metrics that it serves.
+fn no_roots() {
+    let mut config = config();
+    let endpoint = Some("https://127.0.0.1:1/v1/anything".to_owned());
+    config.traces.otlp.endpoint.clone_from(&endpoint);
+    config.traces.logs.enabled = true;
+    config.traces.logs.otlp.endpoint.clone_from(&endpoint);
+    config.push.enabled = true;
+    config.push.otlp.endpoint = endpoint;
+    config.log_filter = "warn".to_owned();
+    #[cfg(feature = "alerting")]
+    {
+        let slack = llm_observatory::alerting::SlackOptions::new("https://127.0.0.1:1/hook");
+        let slack = llm_observatory::ChannelKind::Slack(slack);
+        let channel = llm_observatory::ChannelConfig::new(slack);
+        config.alerting.channels.insert("slack".to_owned(), channel);
+    }
+    #[cfg(feature = "server")]
+    {
+        config.prometheus.enabled = true;
+        config.prometheus.listen = "127.0.0.1:0".parse().unwrap();
+    }
+    let observatory = Observatory::install(config).unwrap();
+    #[cfg(feature = "server")]
+    {
+        let mut stream = TcpStream::connect(observatory.listen_address().unwrap()).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        println!("{answer}");
+    }
+    #[cfg(not(feature = "server"))]
+    println!("{}", observatory.export_metrics(Format::Prometheus));
+    drop(observatory);
+}
+
+/// A machine without certificate authorities stops nothing.
+fn starts_without_root_certificates() {
+    let nonexistent = Path::new("/nonexistent");
+    let output = Command::new(env::current_exe().unwrap())
+        .env(ROLE, "no_roots")
+        .env(ADDRESS, "127.0.0.1:1")
+        .env("SSL_CERT_FILE", nonexistent)
+        .env("SSL_CERT_DIR", nonexistent)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let warnings = log.matches("no usable root certificates").count();
+    assert_eq!(warnings, 1, "{log}");
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    let clients = 3 + usize::from(cfg!(feature = "alerting"));
+    let line = format!("observatory_bundled_root_clients {clients}");
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    println!("no_roots: started, one warning, {clients} clients counted");
 }
 
 fn canary(observatory: &Observatory) {
@@ -297,6 +363,7 @@ fn misbehaving() {
 }
 
 fn parent() {
+    starts_without_root_certificates();
     if cfg!(target_os = "linux") {
         misbehaving();
     }

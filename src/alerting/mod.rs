@@ -41,6 +41,7 @@ pub use self::{
     service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
     severity::{Severity, UnknownSeverity},
 };
+pub use crate::net::Backoff;
 
 // Rules.
 #[cfg(all(feature = "server", feature = "otlp"))]
@@ -71,9 +72,8 @@ pub use self::channel::Encryption;
 pub(crate) use self::route::Silences;
 pub use self::{
     channel::{
-        AlertmanagerPeer, ChannelKind, Console, FailureClass, HttpClient, HttpClientError,
-        HttpOptions, Message, MessageAlert, Notifier, NotifyError, NotifyFuture, Reason, Receipt,
-        Status, TemplateFiles, Webhook, options::*,
+        AlertmanagerPeer, ChannelKind, Console, FailureClass, Message, MessageAlert, Notifier,
+        NotifyError, NotifyFuture, Reason, Receipt, Status, TemplateFiles, Webhook, options::*,
     },
     delivery::{
         Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
@@ -86,7 +86,7 @@ pub use self::{
     history::{
         DeliveryOutcome, DeliveryRecord, History, HistoryQuery, HistoryRecord, HistoryStatistics,
     },
-    outbox::{Backoff, StoreError},
+    outbox::StoreError,
     route::{
         ChannelTraits, Escalation, EscalationStep, ExportedChannel, GroupBy, InhibitRule,
         IntervalSpec, MatcherError, NamedInterval, Receiver, Route, Router, Routing, RoutingError,

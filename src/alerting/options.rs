@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 #[cfg(feature = "email")]
 use super::EmailOptions;
 use super::{
-    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, HttpOptions, PagerDutyOptions,
-    Routing, RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
+    AlertRule, AlertmanagerOptions, ChannelKind, ConsoleOptions, PagerDutyOptions, Routing,
+    RuleGroup, SlackOptions, WebhookOptions, channel, trace_link::TRACE_ID,
 };
 use crate::{
-    net::{check_url, without_secrets},
+    net::{ClientOptions, check_url, without_secrets},
     privacy::Secret,
     settings::{
         ConfigError, MIN_INTERVAL, Variable, boolean, check, comma_separated, duration, set,
@@ -60,7 +60,7 @@ pub struct AlertingConfig {
     pub trace_url: Option<String>,
     /// HTTP options of the Slack, `PagerDuty`, webhook and Alertmanager channels: certificate authorities and timeouts.
     /// Default: the platform's certificate authorities, 5 s to connect, 10 s for a whole request.
-    pub http: HttpOptions,
+    pub http: ClientOptions,
     /// Bearer token that a state-changing request must carry. Without a token, such requests are accepted on a loopback
     /// address only. Default: none.
     pub api_token: Option<Secret>,
@@ -98,7 +98,7 @@ impl Default for AlertingConfig {
             max_history: 10_000,
             external_url: None,
             trace_url: None,
-            http: HttpOptions::default(),
+            http: ClientOptions::default(),
             api_token: None,
         }
     }

@@ -361,13 +361,11 @@ mod tests {
             (second, Duration::ZERO, "alerting.http.timeout"),
             (Duration::ZERO, second, "alerting.http.connect_timeout"),
         ] {
-            config.alerting.http =
-                crate::alerting::HttpOptions::default().with_timeouts(connect, whole);
+            config.alerting.http = crate::ClientOptions::default().with_timeouts(connect, whole);
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
-        config.alerting.http =
-            crate::alerting::HttpOptions::default().with_timeouts(second, 20 * second);
+        config.alerting.http = crate::ClientOptions::default().with_timeouts(second, 20 * second);
         config.validate().unwrap();
     }
 

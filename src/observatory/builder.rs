@@ -157,6 +157,8 @@ impl ObservatoryBuilder {
             channels,
             signals,
         )?;
+        #[cfg(any(feature = "alerting", feature = "otlp"))]
+        report_bundled_roots(&gatherer.registry);
         let core = Arc::new(Core {
             #[cfg(feature = "alerting")]
             queries,
@@ -204,4 +206,16 @@ fn assemble_alerting(
         signals,
     })?;
     Ok(Alerting::new(assembled))
+}
+
+/// Counts the https clients that trust Mozilla's bundled root certificates, and logs once that there are some.
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+fn report_bundled_roots(registry: &Registry) {
+    let clients = crate::net::clients_on_bundled_roots();
+    let gauge = registry.gauge(&catalog::BUNDLED_ROOT_CLIENTS, &[]);
+    gauge.set(clients as f64);
+    if clients > 0 {
+        let notice = "the system has no usable root certificates: https receivers are verified by Mozilla's bundled list; install ca-certificates, set SSL_CERT_FILE, or name a file in the configuration (`certificate`)";
+        registry.diagnostics().notice(notice.to_owned());
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     runtime::own_thread::{Executor, ShutdownDeadline},
     traces::{
-        Complaint, Encoded, ExportError, Patience, PushConfig, Sent, Signal, TracesError,
+        Complaint, Deadline, Encoded, ExportError, PushConfig, Sent, Signal, TracesError,
         Transport, deliver_parts, say, unharmed,
     },
 };
@@ -67,29 +67,29 @@ async fn run(core: &Core, end: ShutdownDeadline) {
     };
     let results = PushResults::new(core);
     let mut complaint = Complaint::default();
-    let mut patience = Patience::new(end);
+    let mut deadline = Deadline::new(end);
     let config = &core.config.push;
     let mut pause = config.interval;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = patience.announced() => {}
+            () = deadline.signalled() => {}
         }
-        let is_last = patience.is_ending();
-        patience.begin(config.time_of_one());
+        let is_last = deadline.is_shutting_down();
+        deadline.begin(config.time_of_one());
         let mut sent = Sent::default();
-        let pushed = unharmed(push(core, transport, &mut patience, &mut sent)).await;
+        let pushed = unharmed(push(core, transport, &mut deadline, &mut sent)).await;
         let error = pushed.err().or(sent.error);
-        results.count(sent.refused, error.as_ref());
+        results.count(sent.rejected, error.as_ref());
         let retry_after = error.as_ref().and_then(ExportError::pause);
         pause = retry_after.map_or(config.interval, |retry_after| {
             retry_after.max(config.interval)
         });
-        if (error.is_some() || sent.refused > 0) && complaint.about(1, Instant::now()).is_some() {
+        if (error.is_some() || sent.rejected > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
             say(|| match error {
                 None => {
-                    tracing::warn!(target: "llm_observatory", %address, points = sent.refused, "points of metrics were refused by their receiver");
+                    tracing::warn!(target: "llm_observatory", %address, points = sent.rejected, "points of metrics were refused by their receiver");
                 }
                 Some(error) => {
                     tracing::warn!(target: "llm_observatory", %address, %error, "metrics could not be pushed");
@@ -102,13 +102,13 @@ async fn run(core: &Core, end: ShutdownDeadline) {
     }
 }
 
-async fn push(core: &Core, transport: &Transport, patience: &mut Patience, sent: &mut Sent) {
+async fn push(core: &Core, transport: &Transport, deadline: &mut Deadline, sent: &mut Sent) {
     let parts = transport.parts(protobuf::request(
         &core.gatherer.registry,
         &core.gatherer.gather(),
     ));
     let attempt = |encoded: Encoded| async move { transport.send(&encoded).await };
-    deliver_parts(parts, attempt, patience, sent).await;
+    deliver_parts(parts, attempt, deadline, sent).await;
 }
 
 /// Counters of the pushes by result.

@@ -91,7 +91,7 @@ impl Traces {
             .iter()
             .map(|kind| {
                 let exporter = Exporter::new(*kind, traces, &resource)?;
-                let account = Account::new(registry, exporter.name(), exporter.address());
+                let account = Account::new(registry, exporter.name, exporter.export.address());
                 Ok((exporter, account))
             })
             .collect::<Result<Vec<_>, TracesError>>()?;

@@ -1,8 +1,6 @@
 //! Defines the errors of setting up traces.
 
-use std::path::PathBuf;
-
-use crate::{runtime::error_text::debug_is_a_sentence, settings::ConfigError};
+use crate::{net::ClientError, runtime::error_text::debug_is_a_sentence, settings::ConfigError};
 
 debug_is_a_sentence!(TracesError);
 
@@ -10,27 +8,9 @@ debug_is_a_sentence!(TracesError);
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TracesError {
-    /// A certificate file or a key file cannot be used.
-    #[error("{key} is {}, which cannot be used: {reason}", path.display())]
-    Certificate {
-        /// The key in the configuration, such as `traces.otlp.certificate`.
-        key: String,
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-    /// TLS cannot be configured.
-    #[error("cannot configure TLS")]
-    Tls(#[from] rustls::Error),
-    /// The root certificates of the platform cannot be read.
-    #[error("cannot read the certificates that the platform trusts; {key} names others")]
-    Platform {
-        /// The key in the configuration that names other certificates.
-        key: String,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
+    /// The HTTP client of an exporter cannot be built.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The address of an exporter is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),

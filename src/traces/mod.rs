@@ -15,7 +15,6 @@ mod component;
 mod conventions;
 #[cfg(feature = "otlp")]
 mod error;
-#[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
 mod failure;
@@ -46,11 +45,6 @@ mod size;
 mod tail;
 
 pub(crate) use self::options::variables;
-pub use self::options::{
-    BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
-    OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,
-    TraceExporter, TracesConfig, ZipkinConfig,
-};
 #[cfg(feature = "otlp")]
 pub use self::{
     account::{ExportFailure, ExporterStatus},
@@ -62,10 +56,16 @@ pub(crate) use self::{
     component::{Traces, TracesParts, set_attribute},
     exporter::{
         Encoded, ExportError, Transport,
-        patience::Patience,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
     },
     gate::Gate,
     options::{Signal, shortest},
     pipeline::{Complaint, say, unharmed},
+};
+// A glob, so that the options of a new exporter need no line here.
+pub use self::exporter::*;
+pub use self::options::{
+    BatchConfig, LiveConfig, LogsConfig, Propagator, PushConfig, SamplingConfig, SamplingRule,
+    SpanLimits, TailConfig, TracesConfig,
 };

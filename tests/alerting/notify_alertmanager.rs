@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use llm_observatory::Secret;
-use llm_observatory::alerting::{
-    AlertmanagerPeer, Channel, ChannelTraits, DispatchOptions, NotificationOptions, Routing,
-    SilenceRequest, WebhookOptions,
+use llm_observatory::{
+    Secret,
+    alerting::{
+        AlertmanagerPeer, Channel, ChannelTraits, DispatchOptions, NotificationOptions, Routing,
+        SilenceRequest, WebhookOptions,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use llm_observatory::Secret;
-use llm_observatory::alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing};
+use llm_observatory::{
+    Secret,
+    alerting::{AlertmanagerPeer, NotificationOptions, Receiver, Routing},
+};
 
 use crate::notify_support::{Alertmanager, Recorder, Running, alert, client, free_port, now_ms};
 

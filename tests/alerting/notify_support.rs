@@ -20,9 +20,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use llm_observatory::{
+    ClientOptions, OutgoingClient,
     alerting::{
-        Alert, AlertmanagerPeer, Channel, HttpClient, HttpOptions, NotificationOptions,
-        Notifications, TimeSource, WebhookOptions,
+        Alert, AlertmanagerPeer, Channel, NotificationOptions, Notifications, TimeSource,
+        WebhookOptions,
     },
     query::Labels,
 };
@@ -113,9 +114,9 @@ async fn record(
     answer(&request, before)
 }
 
-pub(crate) fn client() -> HttpClient {
+pub(crate) fn client() -> OutgoingClient {
     let timeouts = (Duration::from_secs(1), Duration::from_secs(1));
-    HttpClient::new(&HttpOptions::default().with_timeouts(timeouts.0, timeouts.1)).unwrap()
+    OutgoingClient::new(&ClientOptions::default().with_timeouts(timeouts.0, timeouts.1)).unwrap()
 }
 
 /// Returns a channel that posts to these URLs.

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    Channel, HttpClient, HttpOptions, NotificationOptions, Receiver, Routing, WebhookOptions,
+use llm_observatory::{
+    ClientOptions, OutgoingClient,
+    alerting::{Channel, NotificationOptions, Receiver, Routing, WebhookOptions},
 };
 
 use crate::notify_support::{Directory, Process, Running, program};
@@ -83,12 +84,12 @@ async fn a_custom_authority_is_trusted_only_if_it_is_configured() {
     let _server = Process(server);
 
     let options =
-        HttpOptions::default().with_timeouts(Duration::from_secs(2), Duration::from_secs(4));
+        ClientOptions::default().with_timeouts(Duration::from_secs(2), Duration::from_secs(4));
     let trusting = options
         .clone()
         .with_authority(fs::read(path.join("ca.der")).unwrap());
-    let channel = |options: &HttpOptions| {
-        let client = HttpClient::new(options).unwrap();
+    let channel = |options: &ClientOptions| {
+        let client = OutgoingClient::new(options).unwrap();
         let hook = WebhookOptions::new([format!("https://127.0.0.1:{}/token", port.trim())]);
         Channel::from_notifiers(hook.build("hook", &client).unwrap())
     };

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    ChannelConfig, EmailOptions, Encryption, FailureClass, HttpOptions, Message, Notifier,
-    NotifyError, Status,
+use llm_observatory::{
+    ClientOptions,
+    alerting::{
+        ChannelConfig, EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError,
+        Status,
+    },
 };
 use serde_json::Value;
 
@@ -454,7 +457,7 @@ fn a_test_of_mail_reports_the_response_for_each_recipient() {
         return;
     };
     let channel = ChannelConfig::email(server.options(&["ada@example.com", "spam@example.com"]));
-    let observatory = observatory("email", channel, HttpOptions::default());
+    let observatory = observatory("email", channel, ClientOptions::default());
     let expected = [
         "250 2.0.0 taken",
         "the mail was not taken: 554 5.7.1 looks like spam",

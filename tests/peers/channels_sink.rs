@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use llm_observatory::alerting::{
-    ChannelConfig, FailureClass, HttpClient, HttpOptions, Message, Notifier, NotifyError,
-    PagerDutyOptions, Reason, SlackOptions, Status,
+use llm_observatory::{
+    ClientOptions, OutgoingClient,
+    alerting::{
+        ChannelConfig, FailureClass, Message, Notifier, NotifyError, PagerDutyOptions, Reason,
+        SlackOptions, Status,
+    },
 };
 use serde_json::Value;
 use tokio::{
@@ -64,9 +67,9 @@ impl Sink {
         format!("https://localhost:{}/services/T0/B0/token", self.port)
     }
 
-    fn client(&self) -> HttpClient {
-        let options = HttpOptions::default().with_authority(self.authority.clone());
-        HttpClient::new(&options).unwrap()
+    fn client(&self) -> OutgoingClient {
+        let options = ClientOptions::default().with_authority(self.authority.clone());
+        OutgoingClient::new(&options).unwrap()
     }
 
     fn slack(&self) -> Arc<dyn Notifier> {
@@ -200,7 +203,7 @@ fn an_error_names_the_cause_precisely() {
     );
     assert!(!error.is_retryable);
 
-    let untrusting = HttpClient::new(&HttpOptions::default()).unwrap();
+    let untrusting = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let slack = |url: String| {
         let built = SlackOptions::new(url).build("slack", &untrusting);
         built.unwrap().remove(0)
@@ -350,7 +353,7 @@ fn the_pagerduty_client_sends_the_same_events() {
 fn a_test_of_slack_reports_its_response_with_the_configured_authority() {
     let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     let channel = || ChannelConfig::slack(SlackOptions::new(sink.url()));
-    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let http = ClientOptions::default().with_authority(sink.authority.clone());
     let trusting = observatory("slack", channel(), http);
     assert_eq!(tested(&trusting, "slack"), ["200 OK: ok"]);
     let body = sink.bodies.recv().unwrap();
@@ -358,7 +361,7 @@ fn a_test_of_slack_reports_its_response_with_the_configured_authority() {
     assert_eq!(attachment["title"], "[FIRING:1] ObservatoryTest (info)");
     // Without a server, there is no link.
     assert_eq!(attachment.get("title_link"), None);
-    let doubting = observatory("slack", channel(), HttpOptions::default());
+    let doubting = observatory("slack", channel(), ClientOptions::default());
     let expected = "TLS failed: invalid peer certificate: UnknownIssuer";
     assert_eq!(tested(&doubting, "slack"), [expected]);
 }
@@ -368,7 +371,7 @@ fn each_test_of_pagerduty_opens_and_resolves_its_own_incident() {
     let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"status\":\"success\"}";
     let sink = Sink::start(answer);
     let options = PagerDutyOptions::new(KEY).with_url(sink.url());
-    let http = HttpOptions::default().with_authority(sink.authority.clone());
+    let http = ClientOptions::default().with_authority(sink.authority.clone());
     let observatory = observatory("pagerduty", ChannelConfig::pagerduty(options), http);
     let accepted = "202 Accepted: {\"status\":\"success\"}";
     let keys = [(); 2].map(|()| {

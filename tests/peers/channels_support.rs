@@ -3,11 +3,8 @@
 use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
-    Config, Observatory, ObservatoryLayer,
-    alerting::{
-        Alert, ChannelConfig, HttpOptions, Message, Notifier, NotifyError, Receipt, Status,
-        TestResult,
-    },
+    ClientOptions, Config, Observatory, ObservatoryLayer,
+    alerting::{Alert, ChannelConfig, Message, Notifier, NotifyError, Receipt, Status, TestResult},
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -158,7 +155,7 @@ pub(crate) fn storm(count: usize) -> Message {
 }
 
 /// Builds a whole observatory with a single channel.
-pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: HttpOptions) -> Observatory {
+pub(crate) fn observatory(name: &str, channel: ChannelConfig, http: ClientOptions) -> Observatory {
     let mut config = Config::default().without_server();
     config.alerting.channels.clear();
     config.alerting.http = http;

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use hyper::header::HeaderMap;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, NotifyError, Receipt,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, NotifyError, Receipt,
+    http::{Post, prepare},
     payload,
     webhook::{check_url, headers},
 };
 use crate::{
     alerting::{Alert, AlertingConfig, RoutingError},
+    net::OutgoingClient,
     privacy::Secret,
     settings::{Variable, comma_separated},
 };
@@ -73,7 +74,7 @@ pub struct AlertmanagerPeer {
     name: String,
     url: Secret,
     headers: HeaderMap,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl AlertmanagerPeer {
@@ -85,12 +86,13 @@ impl AlertmanagerPeer {
     pub fn new(
         name: impl Into<String>,
         base_url: &Secret,
-        client: HttpClient,
+        client: OutgoingClient,
     ) -> Result<Self, RoutingError> {
         let name = name.into();
         check_url(base_url).map_err(|problem| {
             RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
         })?;
+        prepare(&client, base_url);
         let base = base_url.expose().trim_end_matches('/');
         Ok(Self {
             name,
@@ -127,7 +129,7 @@ impl AlertmanagerPeer {
             )
         })?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
-        self.client.post(post).await
+        post.deliver(&self.client).await
     }
 }
 

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use self::options::*;
-use super::{AlertmanagerPeer, HttpClient, Notifier, TemplateFiles};
+use super::{AlertmanagerPeer, Notifier, TemplateFiles};
 use crate::{
     alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
+    net::OutgoingClient,
     settings::Variable,
 };
 
@@ -15,7 +16,7 @@ pub(crate) struct ChannelContext<'a> {
     /// The name of the channel in the configuration.
     pub(crate) name: &'a str,
     /// The client for HTTP requests.
-    pub(crate) client: &'a HttpClient,
+    pub(crate) client: &'a OutgoingClient,
     /// `service.name`.
     pub(crate) service: &'a str,
     /// The files whose templates a channel without files of its own can call.

@@ -13,7 +13,6 @@ mod error;
 mod http;
 mod kind;
 mod message;
-mod pace;
 mod pagerduty;
 mod payload;
 mod slack;
@@ -28,7 +27,6 @@ pub use self::{
     alertmanager::AlertmanagerPeer,
     console::Console,
     error::{FailureClass, NotifyError},
-    http::{HttpClient, HttpClientError, HttpOptions},
     kind::ChannelKind,
     message::{Message, MessageAlert, Reason, Status},
     template::TemplateFiles,

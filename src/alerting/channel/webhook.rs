@@ -14,14 +14,15 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture, hex,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    hex,
+    http::{Post, prepare},
     payload,
     template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ExportedChannel, RoutingError},
+    net::OutgoingClient,
     privacy::Secret,
     settings::Variable,
 };
@@ -67,7 +68,7 @@ pub struct Webhook {
     headers: HeaderMap,
     key: Option<hmac::Key>,
     max_alerts: usize,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl WebhookOptions {
@@ -127,7 +128,7 @@ impl WebhookOptions {
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         let error = |key: &'static str, problem: String| {
             Err(RoutingError::new(format!("channel {name:?}"), key, problem))
@@ -148,6 +149,7 @@ impl WebhookOptions {
         let key = self.signing_key.as_ref();
         let key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes()));
         let webhooks = self.urls.iter().map(|url| {
+            prepare(client, url);
             let webhook = Webhook {
                 templates: templates.clone(),
                 url: url.clone(),
@@ -233,7 +235,7 @@ impl Notifier for Webhook {
                 set(SIGNATURE_HEADER, signature).map_err(|error| write_error(&error))?;
             }
             let post = Post::new(&self.url, body).with_headers(headers);
-            self.client.post(post).await
+            post.deliver(&self.client).await
         })
     }
 }
@@ -292,7 +294,7 @@ impl ChannelSpec for WebhookOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerting::HttpOptions;
+    use crate::ClientOptions;
 
     #[test]
     fn a_signature_is_what_anybody_computes_with_the_key() {
@@ -327,7 +329,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_and_the_url_is_not_shown() {
-        let client = HttpClient::new(&HttpOptions::default()).unwrap();
+        let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
         let check = |options: WebhookOptions, expected: &str| {
             let error = options.build("ops", &client).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

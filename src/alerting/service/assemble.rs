@@ -10,12 +10,13 @@ use std::{
 use super::{Context, change::of_rules, signals::Signals};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
-    ExportedChannel, HttpClient, HttpClientError, NotificationOptions, Notifications, OpenError,
-    Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner,
-    Source, TemplateFiles, TimeSource, TraceLink,
+    ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
+    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TemplateFiles,
+    TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
+use crate::net::{ClientError, OutgoingClient};
 
 /// The file, in status and errors, of the rules that come with the crate.
 const DEFAULTS: &str = "defaults";
@@ -50,7 +51,7 @@ pub enum AlertingError {
     Open(#[from] OpenError),
     /// There is no client for webhooks.
     #[error(transparent)]
-    Client(#[from] HttpClientError),
+    Client(#[from] ClientError),
 }
 
 /// Somebody names a channel that is not configured.
@@ -117,7 +118,7 @@ impl Assembled {
         let mut known: BTreeSet<String> = channels.keys().cloned().collect();
         known.extend(alerting.channels.keys().cloned());
         if is_on {
-            let client = HttpClient::new(&alerting.http)?;
+            let client = OutgoingClient::new(&alerting.http)?;
             let files = TemplateFiles::load(&alerting.template_files)?;
             for (name, channel) in &alerting.channels {
                 if let Some(variable) = channel.kind.missing().filter(|_| channel.enabled) {

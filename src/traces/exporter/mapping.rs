@@ -1,14 +1,14 @@
-//! What formats other than OTLP have no place of their own for, as attributes.
+//! Maps fields of a span that other formats than OTLP lack to attributes.
 //!
-//! OpenTelemetry, "Transformation to non-OTLP Formats". Its older names of a scope, `otel.library.*`, are written by the
-//! encoders of others.
+//! OpenTelemetry, "Transformation to non-OTLP Formats". The encoders of other crates write the older names of a scope,
+//! `otel.library.*`.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::SpanData;
 
 const DROPPED_ATTRIBUTES: &str = "otel.dropped_attributes_count";
 
-/// How much of a span there was no room for; nothing where there was.
+/// The counts of dropped attributes, events and links that are above 0.
 pub(super) fn dropped(span: &SpanData) -> impl Iterator<Item = KeyValue> {
     let counts = [
         (DROPPED_ATTRIBUTES, span.dropped_attributes_count),
@@ -18,13 +18,13 @@ pub(super) fn dropped(span: &SpanData) -> impl Iterator<Item = KeyValue> {
     counts.into_iter().filter_map(|(key, n)| count(key, n))
 }
 
-/// The same of an event.
+/// The count of dropped attributes of an event, if above 0.
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 pub(super) fn dropped_of_event(event: &opentelemetry::trace::Event) -> Option<KeyValue> {
     count(DROPPED_ATTRIBUTES, event.dropped_attributes_count)
 }
 
-/// Who made a span.
+/// The instrumentation scope of a span.
 #[cfg(any(feature = "jaeger", feature = "zipkin"))]
 pub(super) fn scope(span: &SpanData) -> impl Iterator<Item = KeyValue> {
     let scope = &span.instrumentation_scope;

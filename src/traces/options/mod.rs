@@ -1,6 +1,5 @@
 //! Defines the options of traces: sampling, redaction, batching, exporters, propagation.
 
-mod exporter;
 mod live;
 mod logs;
 mod otlp;
@@ -14,16 +13,13 @@ use std::time::Duration;
 
 pub(crate) use self::otlp::Signal;
 pub use self::{
-    exporter::{
-        Compression, ConsoleFormat, JaegerConfig, OtlpConfig, OtlpProtocol, TraceExporter,
-        ZipkinConfig,
-    },
     live::LiveConfig,
     logs::LogsConfig,
     push::PushConfig,
     sampling::{SamplingConfig, SamplingRule},
     tail::TailConfig,
 };
+use super::exporter::{ConsoleFormat, JaegerConfig, OtlpConfig, TraceExporter, ZipkinConfig};
 use crate::{privacy::RedactionConfig, settings::Variable};
 
 /// The options of traces: sampling, redaction, batching, exporters, propagation.

@@ -1,7 +1,6 @@
 //! Defines the signals that are sent by OTLP: their configuration keys, paths, variables and default addresses.
 
-use super::OtlpProtocol;
-use crate::net::Endpoint;
+use crate::{net::Endpoint, traces::OtlpProtocol};
 
 /// What is sent by OTLP: each has a key of its own, a path, and variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Signal {
     }
 
     /// The default endpoint.
-    pub(super) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
+    pub(in crate::traces) fn default_endpoint(self, protocol: OtlpProtocol) -> Endpoint {
         let (authority, path) = match protocol {
             OtlpProtocol::HttpProtobuf => ("localhost:4318", self.path()),
             OtlpProtocol::Grpc => ("localhost:4317", ""),
@@ -51,7 +50,7 @@ impl Signal {
     }
 
     /// The configured endpoint; for an invalid endpoint, the expected form.
-    pub(super) fn endpoint(
+    pub(in crate::traces) fn endpoint(
         self,
         protocol: OtlpProtocol,
         text: &str,

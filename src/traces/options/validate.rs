@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{BatchConfig, JaegerConfig, Signal, TailConfig, TraceExporter, TracesConfig};
+use super::{BatchConfig, Signal, TailConfig, TracesConfig};
 use crate::{
-    net::without_secrets,
     observation::Kind,
     settings::{ConfigError, check, check_compiled_in},
 };
@@ -64,7 +63,10 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         traces.logs.otlp.check(Signal::Logs)?;
     }
     for exporter in &traces.exporters {
-        exporter_can_be_had(*exporter, traces)?;
+        if let Some(expected) = exporter.missing_feature() {
+            check(false, "traces.exporters", exporter, expected)?;
+        }
+        (exporter.spec().validate)(traces)?;
     }
     Ok(())
 }
@@ -123,36 +125,4 @@ fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
         &tail.decisions,
         "above 0",
     )
-}
-
-fn exporter_can_be_had(exporter: TraceExporter, traces: &TracesConfig) -> Result<(), ConfigError> {
-    match exporter {
-        TraceExporter::Console => Ok(()),
-        TraceExporter::Otlp => traces.otlp.check(Signal::Traces),
-        TraceExporter::Jaeger => {
-            let jaeger = &traces.jaeger;
-            jaeger.address()?;
-            check(
-                jaeger.user.as_ref().is_none_or(|user| !user.contains(':')),
-                "traces.jaeger.user",
-                &jaeger.user,
-                JaegerConfig::RIGHT_USER,
-            )?;
-            check(
-                !jaeger.is_thrift() || cfg!(feature = "jaeger"),
-                "traces.jaeger.endpoint",
-                &without_secrets(&jaeger.endpoint),
-                JaegerConfig::RIGHT_WITHOUT_THRIFT,
-            )
-        }
-        TraceExporter::Zipkin => {
-            check(
-                cfg!(feature = "zipkin"),
-                "traces.exporters",
-                &exporter,
-                "others, or the feature `zipkin` added",
-            )?;
-            traces.zipkin.address().map(drop)
-        }
-    }
 }

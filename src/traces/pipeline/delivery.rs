@@ -15,7 +15,7 @@ use super::queue::Queue;
 use crate::{
     runtime::own_thread::ShutdownDeadline,
     traces::BatchConfig,
-    traces::exporter::{ExportError, patience::Patience, retry::Sent},
+    traces::exporter::{ExportError, deadline::Deadline, retry::Sent},
 };
 
 /// The minimum time between two warnings about a receiver.
@@ -32,7 +32,7 @@ pub(in crate::traces) trait Receiver {
     fn deliver(
         &self,
         batch: Vec<Self::Item>,
-        patience: &mut Patience,
+        deadline: &mut Deadline,
         sent: &mut Sent,
     ) -> impl Future<Output = ()> + Send;
 
@@ -61,34 +61,34 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
     end: ShutdownDeadline,
 ) {
     let mut complaint = Complaint::default();
-    let mut patience = Patience::new(end);
+    let mut deadline = Deadline::new(end);
     let mut not_before: Option<Instant> = None;
     // The receiver asked for a pause beyond the deadline of the shutdown.
     let mut is_given_up = false;
     loop {
         if let Some(until) = not_before.take() {
-            is_given_up = !patience.lasts_until(until).await;
+            is_given_up = !deadline.lasts_until(until).await;
         }
-        let is_ending = patience.is_ending();
+        let is_ending = deadline.is_shutting_down();
         let items = tokio::select! {
             items = queue.next(batch.batch_size, batch.delay) => items,
             // After the shutdown signal, batches are not filled any more.
-            () = patience.announced(), if !is_ending => continue,
+            () = deadline.signalled(), if !is_ending => continue,
         };
         let Some(items) = items else { return };
         let count = items.len();
         if count == 0 {
             continue;
         }
-        if is_given_up || patience.is_over() {
+        if is_given_up || deadline.has_passed() {
             receiver.drop_at_shutdown(count);
             continue;
         }
         let start = Instant::now();
-        patience.begin(receiver.timeout());
+        deadline.begin(receiver.timeout());
         let mut sent = Sent::default();
-        let delivered = unharmed(receiver.deliver(items, &mut patience, &mut sent)).await;
-        let failed = count.saturating_sub(sent.taken);
+        let delivered = unharmed(receiver.deliver(items, &mut deadline, &mut sent)).await;
+        let failed = count.saturating_sub(sent.accepted);
         let error = delivered.err().or(sent.error);
         let end = Instant::now();
         receiver.sent(count, failed, end - start, error.as_ref());
@@ -156,16 +156,16 @@ mod tests {
             Duration::from_secs(10)
         }
 
-        async fn deliver(&self, batch: Vec<u32>, _: &mut Patience, sent: &mut Sent) {
+        async fn deliver(&self, batch: Vec<u32>, _: &mut Deadline, sent: &mut Sent) {
             match batch[0] {
                 0 => panic!("as told"),
                 1 => {
-                    sent.error = Some(ExportError::Later {
+                    sent.error = Some(ExportError::Retryable {
                         status: "429".to_owned(),
                         after: Some(Duration::from_mins(1)),
                     });
                 }
-                taken => sent.taken = taken as usize,
+                taken => sent.accepted = taken as usize,
             }
         }
 

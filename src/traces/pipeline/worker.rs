@@ -18,7 +18,7 @@ use crate::{
         account::{Account, DropReason},
         exporter::{
             ExportError, Exporter,
-            patience::Patience,
+            deadline::Deadline,
             retry::{self, Sent},
         },
     },
@@ -53,12 +53,12 @@ impl Receiver for Worker {
     type Item = Arc<SpanData>;
 
     fn timeout(&self) -> Duration {
-        shortest([self.batch.timeout, self.exporter.timeout()])
+        shortest([self.batch.timeout, self.exporter.export.timeout()])
     }
 
-    async fn deliver(&self, spans: Vec<Arc<SpanData>>, patience: &mut Patience, sent: &mut Sent) {
+    async fn deliver(&self, spans: Vec<Arc<SpanData>>, deadline: &mut Deadline, sent: &mut Sent) {
         let spans = spans.into_iter().map(Arc::unwrap_or_clone).collect();
-        retry::send(&self.exporter, spans, patience, sent).await;
+        retry::send(&*self.exporter.export, spans, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, took: Duration, error: Option<&ExportError>) {
@@ -77,7 +77,7 @@ impl Receiver for Worker {
     }
 
     fn warn(&self, spans: usize, error: Option<&ExportError>) {
-        let (name, address) = (self.exporter.name(), self.exporter.address());
+        let (name, address) = (self.exporter.name, self.exporter.export.address());
         match error {
             None => {
                 tracing::warn!(target: "llm_observatory", exporter = name, address, spans, "spans were refused by their receiver");

@@ -26,10 +26,10 @@ use self::record::{Record, text};
 use super::{
     TracesError,
     exporter::{
-        Encoded, ExportError, Signal, Transport,
-        parts::Part,
-        patience::Patience,
+        Encoded, ExportError, Transport,
+        deadline::Deadline,
         retry::{Sent, deliver_parts},
+        split_batch::Part,
     },
     pipeline::{Queue, Receiver, Refused, deliver_all},
 };
@@ -40,7 +40,7 @@ use crate::{
     },
     privacy::Redaction,
     runtime::own_thread::Restartable,
-    traces::{BatchConfig, LogsConfig, shortest},
+    traces::{BatchConfig, LogsConfig, Signal, shortest},
 };
 
 /// The name of the thread; Linux shows fifteen characters.
@@ -154,10 +154,10 @@ impl Receiver for Sender {
         self.timeout
     }
 
-    async fn deliver(&self, batch: Vec<Record>, patience: &mut Patience, sent: &mut Sent) {
+    async fn deliver(&self, batch: Vec<Record>, deadline: &mut Deadline, sent: &mut Sent) {
         let parts = self.parts(batch);
         let attempt = |encoded: Encoded| async move { self.transport.send(&encoded).await };
-        deliver_parts(parts, attempt, patience, sent).await;
+        deliver_parts(parts, attempt, deadline, sent).await;
     }
 
     fn sent(&self, count: usize, failed: usize, _: Duration, _: Option<&ExportError>) {

@@ -114,8 +114,8 @@ impl EmailOptions {
         let mut tls = TlsParameters::builder(host.to_owned());
         if !self.authorities.is_empty() {
             tls = tls.certificate_store(CertificateStore::None);
-        } else if rustls_native_certs::load_native_certs().certs.is_empty() {
-            // Without authorities on this machine, Mozilla's are used, as for the other channels.
+        } else if crate::net::platform_roots().is_bundled {
+            // The system store has no certificate: Mozilla's list, as in the HTTP client.
             tls = tls.certificate_store(CertificateStore::WebpkiRoots);
         }
         for (at, der) in self.authorities.iter().enumerate() {

@@ -16,11 +16,10 @@ use lettre::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    super::{FailureClass, NotifyError, Receipt, content::one_line, http::is_tls},
+    super::{FailureClass, NotifyError, Receipt, content::one_line},
     Encryption,
 };
-use crate::privacy::Secret;
-use crate::runtime::error_text::sentence;
+use crate::{net::is_tls_error, privacy::Secret, runtime::error_text::sentence};
 
 /// Time for the end of the session.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -176,7 +175,7 @@ impl Server {
             cause = own.source();
         }
         let cause = self.without_secrets(&cause.map_or_else(|| error.to_string(), sentence));
-        if is_tls(error) || error.is_tls() {
+        if is_tls_error(error) || error.is_tls() {
             let text = format!("TLS with {}:{} failed: {cause}", self.host, self.port);
             return NotifyError::new(FailureClass::Other, text);
         }

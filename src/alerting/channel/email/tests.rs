@@ -5,8 +5,7 @@ use super::{
     },
     *,
 };
-use crate::alerting::Status;
-use crate::privacy::Secret;
+use crate::{alerting::Status, privacy::Secret};
 
 fn options() -> EmailOptions {
     EmailOptions::new(

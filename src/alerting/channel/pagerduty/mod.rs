@@ -7,13 +7,13 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::PagerDutyOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture,
-    http::Post,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    http::{Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ChannelTraits, RoutingError},
+    net::OutgoingClient,
     settings::Variable,
 };
 
@@ -35,7 +35,7 @@ const SLOTS: [Slot; 2] = [
 struct PagerDuty {
     options: PagerDutyOptions,
     templates: Templates,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for PagerDuty {
@@ -47,7 +47,7 @@ impl Notifier for PagerDuty {
                 NotifyError::new(FailureClass::Other, text)
             })?;
             let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
-            let sent = self.client.post(post).await;
+            let sent = post.deliver(&self.client).await;
             sent.map_err(|error| self.with_rate_limit_wait(error))
         })
     }
@@ -87,9 +87,10 @@ impl PagerDutyOptions {
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let pagerduty = PagerDuty {
             templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             options: self.clone(),

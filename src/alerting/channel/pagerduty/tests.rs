@@ -7,7 +7,8 @@ use super::{
     *,
 };
 use crate::{
-    alerting::{Alert, HttpOptions, MessageAlert, Reason, Status},
+    ClientOptions,
+    alerting::{Alert, MessageAlert, Reason, Status},
     query::Labels,
 };
 
@@ -234,7 +235,7 @@ async fn echo(status: &'static str) -> String {
 
 #[tokio::test]
 async fn a_key_that_a_peer_repeats_is_in_no_receipt_and_not_half_in_an_error() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let notifier = async |status: &'static str| {
         let options = options().with_url(echo(status).await);
         options.build("ops", &client).unwrap().remove(0)
@@ -253,7 +254,7 @@ fn a_limit_is_waited_out_for_minutes() {
     let pagerduty = PagerDuty {
         options: options(),
         templates: Templates::default(),
-        client: HttpClient::new(&HttpOptions::default()).unwrap(),
+        client: OutgoingClient::new(&ClientOptions::default()).unwrap(),
     };
     let wait = |class, asked: Option<u64>| {
         let error = NotifyError::new(class, "")
@@ -272,7 +273,7 @@ fn a_limit_is_waited_out_for_minutes() {
 
 #[test]
 fn the_key_is_in_no_error_and_no_debug() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let check = |options: PagerDutyOptions, expected: &str| {
         let error = options.build("ops", &client).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

@@ -7,14 +7,14 @@ use std::{fmt, sync::Arc};
 
 pub use self::options::SlackOptions;
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, HttpClient, Message, Notifier, NotifyError,
-    NotifyFuture, Receipt,
-    http::{Answer, Post},
-    pace::Pace,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
+    Receipt,
+    http::{Answer, Post, prepare},
     template::{Blank, Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, RoutingError},
+    net::{OutgoingClient, Pace},
     settings::Variable,
 };
 
@@ -42,7 +42,7 @@ struct Slack {
     options: SlackOptions,
     templates: Templates,
     pace: Arc<Pace>,
-    client: HttpClient,
+    client: OutgoingClient,
 }
 
 impl Notifier for Slack {
@@ -60,14 +60,14 @@ impl Notifier for Slack {
                 error.retryable().after(Some(wait))
             })?;
             let post = Post::new(&self.options.url, body);
-            check_answer(&self.client.ask(post).await?)
+            check_answer(&post.send(&self.client).await?)
         })
     }
 }
 
 /// Checks that the answer is Slack's `ok`: a proxy or a login page answers 200 with another body.
 fn check_answer(answer: &Answer) -> Result<Receipt, NotifyError> {
-    let receipt = answer.judge()?;
+    let receipt = answer.classify()?;
     if answer.first_line == "ok" {
         return Ok(receipt);
     }
@@ -92,9 +92,10 @@ impl SlackOptions {
     pub fn build(
         &self,
         name: &str,
-        client: &HttpClient,
+        client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
         self.check(name)?;
+        prepare(client, &self.url);
         let slack = Slack {
             templates: Templates::new(name, &SLOTS, &self.templates, &self.template_files)?,
             pace: client.pace(&self.url, self.min_interval),

@@ -7,7 +7,8 @@ use super::{
     *,
 };
 use crate::{
-    alerting::{HttpOptions, Reason, Status},
+    ClientOptions,
+    alerting::{Reason, Status},
     privacy::Secret,
 };
 
@@ -257,7 +258,7 @@ fn a_title_that_a_template_leaves_empty_is_the_channels_own() {
 
 #[tokio::test(start_paused = true)]
 async fn channels_on_one_webhook_share_its_pace() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let made = |name: &str, interval: u64| {
         let options = SlackOptions::new(URL).with_min_interval(Duration::from_secs(interval));
         let built = options.build(name, &client.clone()).unwrap();
@@ -352,7 +353,7 @@ fn only_ok_is_a_success() {
 
 #[test]
 fn what_is_wrong_is_named_and_the_url_is_not_shown() {
-    let client = HttpClient::new(&HttpOptions::default()).unwrap();
+    let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
     let check = |options: SlackOptions, expected: &str| {
         let error = options.build("ops", &client).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");

@@ -1,4 +1,4 @@
-//! Spans of today's OpenTelemetry in the types of 0.23.
+//! Converts spans of the current OpenTelemetry to the types of version 0.23.
 
 use opentelemetry::{Array, Key, KeyValue, Value, trace as new};
 use opentelemetry_0_23::{
@@ -44,7 +44,7 @@ pub(super) fn span(span: &SpanData) -> OldSpanData {
                 description: description.clone(),
             },
         },
-        // The process says it once for all spans.
+        // A request carries the resource once, as Jaeger's process.
         resource: std::borrow::Cow::Owned(Resource::empty()),
         instrumentation_lib: library.build(),
     }
@@ -54,13 +54,13 @@ pub(super) fn pair(key: &Key, value: &Value) -> OldKeyValue {
     OldKeyValue::new(OldKey::new(key.as_str().to_owned()), self::value(value))
 }
 
-/// Jaeger's way of saying what OpenTelemetry says elsewhere.
+/// The attributes of a span as Jaeger's tags, with tags for the fields that Jaeger's format lacks.
 fn tags(span: &SpanData) -> Vec<OldKeyValue> {
     let mut tags = pairs(&span.attributes);
-    let told = mapping::scope(span).chain(mapping::dropped(span));
-    tags.extend(told.map(|KeyValue { key, value, .. }| pair(&key, &value)));
+    let extra = mapping::scope(span).chain(mapping::dropped(span));
+    tags.extend(extra.map(|KeyValue { key, value, .. }| pair(&key, &value)));
     if matches!(span.status, new::Status::Error { .. }) {
-        // It must be `true` then, which the encoder sets where there is none: viewers go by it. What it said stays.
+        // Viewers look for `error = true`, which the encoder only adds to a span without the tag: the original moves.
         for tag in &mut tags {
             if tag.key.as_str() == "error" {
                 tag.key = OldKey::from_static_str("error.message");
@@ -86,7 +86,7 @@ fn value(value: &Value) -> OldValue {
         Value::Array(Array::Bool(values)) => OldValue::Array(OldArray::Bool(values.clone())),
         Value::Array(Array::I64(values)) => OldValue::Array(OldArray::I64(values.clone())),
         Value::Array(Array::F64(values)) => OldValue::Array(OldArray::F64(values.clone())),
-        // Texts, and kinds that did not exist then: as they are written.
+        // Text arrays, and kinds that version 0.23 lacks, become text.
         other => OldValue::String(other.to_string().into()),
     }
 }
@@ -97,7 +97,7 @@ fn context(context: &new::SpanContext) -> old::SpanContext {
         old::SpanId::from_bytes(context.span_id().to_bytes()),
         old::TraceFlags::new(context.trace_flags().to_u8()),
         context.is_remote(),
-        // Jaeger's format has no place for it.
+        // Jaeger's format has no field for the trace state.
         old::TraceState::NONE,
     )
 }
@@ -110,8 +110,8 @@ fn events(events: &opentelemetry_sdk::trace::SpanEvents) -> SpanEvents {
         .iter()
         .map(|event| {
             let mut attributes = pairs(&event.attributes);
-            let told = mapping::dropped_of_event(event);
-            attributes.extend(told.map(|KeyValue { key, value, .. }| pair(&key, &value)));
+            let extra = mapping::dropped_of_event(event);
+            attributes.extend(extra.map(|KeyValue { key, value, .. }| pair(&key, &value)));
             let dropped = event.dropped_attributes_count;
             old::Event::new(event.name.clone(), event.timestamp, attributes, dropped)
         })
@@ -140,7 +140,7 @@ mod tests {
     use crate::traces::tail::tests;
 
     #[test]
-    fn an_error_is_a_bool_and_what_was_left_out_is_counted() {
+    fn an_error_is_a_bool_and_dropped_items_are_counted() {
         let mut given = tests::with(tests::failed(tests::span(1, 1, 0)), "error", "timeout");
         given.dropped_attributes_count = 2;
         given.events.dropped_count = 3;
@@ -154,7 +154,7 @@ mod tests {
                 .map(|tag| format!("{}={}", tag.key, tag.value))
                 .collect()
         };
-        let told = [
+        let expected = [
             "error.message=timeout",
             "otel.scope.name=mine",
             "otel.scope.version=1.2",
@@ -162,7 +162,7 @@ mod tests {
             "otel.dropped_events_count=3",
             "otel.dropped_links_count=4",
         ];
-        assert_eq!(texts(&given), told);
+        assert_eq!(texts(&given), expected);
         let unset = tests::with(tests::span(1, 1, 0), "error", false);
         assert_eq!(texts(&unset), ["error=false"]);
     }

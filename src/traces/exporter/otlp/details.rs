@@ -1,6 +1,6 @@
-//! `grpc-status-details-bin`: what a server adds to a status. Of it, only when a call may be made again is read.
+//! Parses the retry delay in `grpc-status-details-bin`, the details that a server adds to a gRPC status.
 //!
-//! Three messages of `google.rpc`, by hand: a crate of them would bring a service's worth of code for two numbers.
+//! The three messages of `google.rpc` are declared here: a crate of them would add much code for two numbers.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What may stand before the name of a message is left to who packs it.
+/// The end of the type URL. The sender of a message chooses the prefix.
 const RETRY_INFO: &str = "/google.rpc.RetryInfo";
 
 /// `google.rpc.Status`, without its code and message.
@@ -52,11 +52,11 @@ struct Delay {
     nanos: i32,
 }
 
-/// Whether the server says that a call may be made again; and after which time, if it says that, too.
+/// The permission of the server to repeat a call, with the delay if the server names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recovery(pub(super) Option<Duration>);
 
-/// `None`: it says nothing, or nothing that can be read.
+/// The retry information of a response; `None` if it is missing or unreadable.
 pub(super) fn recovery(headers: &HeaderMap) -> Option<Recovery> {
     let encoded = headers.get("grpc-status-details-bin")?;
     let status = BASE64.decode(encoded.as_bytes().trim_ascii()).ok()?;
@@ -70,7 +70,7 @@ pub(super) fn recovery(headers: &HeaderMap) -> Option<Recovery> {
 }
 
 impl Delay {
-    /// `None` unless it is above 0.
+    /// The delay; `None` unless it is above 0.
     fn duration(self) -> Option<Duration> {
         let seconds = u64::try_from(self.seconds).ok()?;
         let nanos = u32::try_from(self.nanos).ok()?;
@@ -132,7 +132,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_delay_is_no_time() {
+    fn a_delay_that_is_not_above_0_is_none() {
         assert_eq!(read(without_delay()), Some(Recovery(None)));
         for (seconds, nanos) in [(0, 0), (-1, 0), (0, -1), (1, -1)] {
             assert_eq!(read(details(seconds, nanos)), Some(Recovery(None)));

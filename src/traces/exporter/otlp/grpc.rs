@@ -1,4 +1,4 @@
-//! OTLP over gRPC: a unary call is a request over HTTP/2 with a frame around its message, and a status behind it.
+//! Implements OTLP over gRPC: a unary call is one HTTP/2 request with a framed message, and a status in the trailers.
 
 use std::time::Duration;
 
@@ -8,23 +8,27 @@ use hyper::{
 };
 
 use super::{
-    Signal,
     details::{Recovery, recovery},
-    refused,
+    transport::rejected,
 };
-use crate::traces::exporter::{
-    ExportError,
-    http::{AGENT, Answer, retry_after},
+use crate::{
+    net::Response,
+    traces::{
+        Signal,
+        exporter::{ExportError, endpoint_client::check_status},
+    },
 };
 
-/// Flag and length before a message.
-const FRAME: usize = 5;
+/// Bytes of the flag and the length before a message.
+const FRAME_BYTES: usize = 5;
+/// gRPC over HTTP/2: a timeout has at most eight digits.
+const MAX_TIMEOUT_MS: u128 = 99_999_999;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
-/// What a call without a status means.
+/// The status `UNKNOWN`, of a call without a readable status.
 const UNKNOWN: u32 = 2;
 
-/// Where the method of a signal is at an endpoint.
+/// The path of the export method of a signal.
 pub(super) const fn method(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -36,7 +40,7 @@ pub(super) const fn method(signal: Signal) -> &'static str {
 /// The message with its flag and length.
 pub(super) fn frame(message: &[u8], is_compressed: bool) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut framed = Vec::with_capacity(FRAME + message.len());
+    let mut framed = Vec::with_capacity(FRAME_BYTES + message.len());
     framed.push(u8::from(is_compressed));
     framed.extend(length.to_be_bytes());
     framed.extend(message);
@@ -49,9 +53,8 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool, timeout: Durat
         HeaderValue::from_static("application/grpc"),
     );
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    // At most eight digits; a time without an end is not said.
-    let milliseconds = timeout.as_millis().min(99_999_999);
+    // No header for a timeout of 0, which is no limit.
+    let milliseconds = timeout.as_millis().min(MAX_TIMEOUT_MS);
     if !timeout.is_zero()
         && let Ok(value) = HeaderValue::try_from(format!("{milliseconds}m"))
     {
@@ -65,44 +68,39 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool, timeout: Durat
     }
 }
 
-/// OTLP/gRPC, "Failures": these codes may pass; `RESOURCE_EXHAUSTED` only where the receiver says when.
-pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
-    if !answer.status.is_success() {
-        // Not a gRPC server, or one behind a proxy; gRPC maps these four to UNAVAILABLE.
-        let status = answer.status.to_string();
-        return Err(match answer.status.as_u16() {
-            429 | 502 | 503 | 504 => ExportError::Later {
-                status,
-                after: retry_after(answer),
-            },
-            _ => ExportError::Refused(status),
-        });
-    }
-    let code = said(answer, code).unwrap_or(UNKNOWN);
+/// Returns the number of rejected items of a successful call.
+///
+/// OTLP/gRPC, "Failures": the retryable codes are in the table; `RESOURCE_EXHAUSTED` is retryable only if the receiver
+/// names a time.
+pub(super) fn interpret(response: &Response) -> Result<usize, ExportError> {
+    // A status other than 200 comes from a proxy, or from a server that does not speak gRPC. gRPC maps the retryable
+    // statuses of HTTP to UNAVAILABLE.
+    check_status(response)?;
+    let code = read(response, code).unwrap_or(UNKNOWN);
     let status = format!("gRPC status {code}");
-    // Both say when; the first is what OTLP asks for, the second is gRPC's own.
-    let recovery = said(answer, recovery).or_else(|| said(answer, pushback));
+    // OTLP asks for the status details; the pushback header is gRPC's own.
+    let recovery = read(response, recovery).or_else(|| read(response, pushback));
     let after = recovery.and_then(|Recovery(after)| after);
-    // gRPC's A6: "negative or unparseable" asks not to try again at all.
-    let is_final = recovery.is_none() && said(answer, |h| h.get(PUSHBACK).cloned()).is_some();
+    // gRPC's proposal A6: a "negative or unparseable" pushback forbids another attempt.
+    let is_final = recovery.is_none() && read(response, |h| h.get(PUSHBACK).cloned()).is_some();
     match code {
-        0 => Ok(answer.body.get(FRAME..).map_or(0, refused)),
-        1 | 4 | 10 | 11 | 14 | 15 if !is_final => Err(ExportError::Later { status, after }),
-        8 if recovery.is_some() => Err(ExportError::Later { status, after }),
-        _ => Err(ExportError::Refused(status)),
+        0 => Ok(response.body.get(FRAME_BYTES..).map_or(0, rejected)),
+        1 | 4 | 10 | 11 | 14 | 15 if !is_final => Err(ExportError::Retryable { status, after }),
+        8 if recovery.is_some() => Err(ExportError::Retryable { status, after }),
+        _ => Err(ExportError::Rejected(status)),
     }
 }
 
-/// What stands behind an answer; before it where there is nothing else of it.
-fn said<T>(answer: &Answer, read: fn(&HeaderMap) -> Option<T>) -> Option<T> {
-    read(&answer.trailers).or_else(|| read(&answer.headers))
+/// Reads a value from the trailers, or from the headers of a response without trailers.
+fn read<T>(response: &Response, parse: fn(&HeaderMap) -> Option<T>) -> Option<T> {
+    parse(&response.trailers).or_else(|| parse(&response.headers))
 }
 
 fn code(headers: &HeaderMap) -> Option<u32> {
     headers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
-/// When to try again, as `grpc-retry-pushback-ms` says it.
+/// The time of `grpc-retry-pushback-ms`.
 fn pushback(headers: &HeaderMap) -> Option<Recovery> {
     let milliseconds = headers.get(PUSHBACK)?;
     let milliseconds = milliseconds.to_str().ok()?.parse().ok()?;
@@ -117,22 +115,18 @@ mod tests {
         super::details::tests::{details as retry_info, without_delay},
         *,
     };
+    use crate::net::tests::response;
 
-    fn answer(code: &'static str) -> Answer {
-        let mut trailers = HeaderMap::new();
-        trailers.insert(STATUS, HeaderValue::from_static(code));
-        Answer {
-            at: std::time::SystemTime::UNIX_EPOCH,
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            trailers,
-            body: Vec::new().into(),
-        }
+    fn answer(code: &'static str) -> Response {
+        let mut response = response(200);
+        let code = HeaderValue::from_static(code);
+        response.trailers.insert(STATUS, code);
+        response
     }
 
     /// OTLP/gRPC, "Failures", its table.
     #[test]
-    fn a_code_says_whether_it_is_worth_another_attempt() {
+    fn a_code_is_retryable_or_final() {
         assert_eq!(interpret(&answer("0")), Ok(0));
         for code in ["1", "4", "10", "11", "14", "15"] {
             assert_eq!(later(&answer(code)), Some(Recovery(None)), "{code}");
@@ -142,13 +136,13 @@ mod tests {
         ] {
             assert!(matches!(
                 interpret(&answer(code)),
-                Err(ExportError::Refused(_))
+                Err(ExportError::Rejected(_))
             ));
         }
     }
 
     #[test]
-    fn a_receiver_that_has_no_room_is_asked_again_only_if_it_says_that_it_will_have_some() {
+    fn an_exhausted_receiver_is_retried_only_if_it_names_a_time() {
         let with = |code, name, value: HeaderValue| {
             let mut answer = answer(code);
             answer.trailers.insert(name, value);
@@ -170,12 +164,12 @@ mod tests {
             let never = HeaderValue::from_static(never);
             assert_eq!(with("14", pushback, never), None);
         }
-        // What the server says of a call that is wrong makes it no better.
+        // A delay does not make a rejected call retryable.
         assert_eq!(with("3", details, retry_info(1, 0)), None);
     }
 
     #[test]
-    fn an_answer_without_a_message_has_its_status_before_it() {
+    fn a_response_without_trailers_has_its_status_in_the_headers() {
         let mut answer = answer("8");
         answer
             .trailers
@@ -186,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_may_say_when_in_its_own_way() {
+    fn a_proxy_may_name_the_time_in_retry_after() {
         let mut answer = answer("0");
         answer.status = StatusCode::SERVICE_UNAVAILABLE;
         assert_eq!(later(&answer), Some(Recovery(None)));
@@ -198,10 +192,10 @@ mod tests {
         assert_eq!(later(&answer), None);
     }
 
-    /// After which time, if it may be asked again.
-    fn later(answer: &Answer) -> Option<Recovery> {
+    /// The time before another attempt, if the call is retryable.
+    fn later(answer: &Response) -> Option<Recovery> {
         match interpret(answer) {
-            Err(ExportError::Later { after, .. }) => Some(Recovery(after)),
+            Err(ExportError::Retryable { after, .. }) => Some(Recovery(after)),
             _ => None,
         }
     }

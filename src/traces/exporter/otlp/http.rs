@@ -1,14 +1,14 @@
-//! OTLP over HTTP: headers of the request, and what an answer means.
+//! Implements OTLP over HTTP: the headers of a request and the result of a response.
 
 use hyper::{
     HeaderMap,
     header::{self, HeaderValue},
 };
 
-use super::refused;
-use crate::traces::exporter::{
-    ExportError,
-    http::{AGENT, Answer, may_pass, retry_after},
+use super::transport::rejected;
+use crate::{
+    net::Response,
+    traces::exporter::{ExportError, endpoint_client::check_status},
 };
 
 pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
@@ -16,49 +16,31 @@ pub(super) fn add_headers(headers: &mut HeaderMap, is_gzip: bool) {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/x-protobuf"),
     );
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     if is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
 }
 
-/// OTLP/HTTP, "Failures": 429, 502, 503 and 504 may pass, and `Retry-After` says when.
-pub(super) fn interpret(answer: &Answer) -> Result<usize, ExportError> {
-    if answer.status.is_success() {
-        return Ok(refused(&answer.body));
-    }
-    let status = answer.status.to_string();
-    Err(if may_pass(answer.status) {
-        ExportError::Later {
-            status,
-            after: retry_after(answer),
-        }
-    } else {
-        ExportError::Refused(status)
-    })
+/// Returns the number of rejected items of a successful response.
+pub(super) fn interpret(response: &Response) -> Result<usize, ExportError> {
+    check_status(response)?;
+    Ok(rejected(&response.body))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use hyper::StatusCode;
+    use std::time::Duration;
 
     use super::*;
+    use crate::net::tests::response;
 
-    fn answer(status: u16, retry_after: Option<&'static str>) -> Answer {
-        let mut headers = HeaderMap::new();
+    fn answer(status: u16, retry_after: Option<&'static str>) -> Response {
+        let mut response = response(status);
         if let Some(value) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+            let value = HeaderValue::from_static(value);
+            response.headers.insert(header::RETRY_AFTER, value);
         }
-        Answer {
-            // 1994-11-06 08:49:37, RFC 9110's example.
-            at: SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
-            status: StatusCode::from_u16(status).unwrap(),
-            headers,
-            trailers: HeaderMap::new(),
-            body: Vec::new().into(),
-        }
+        response
     }
 
     #[test]
@@ -67,14 +49,14 @@ mod tests {
         for status in [429, 502, 503, 504] {
             let found = interpret(&answer(status, Some("7")));
             assert!(
-                matches!(found, Err(ExportError::Later { after: Some(after), .. }) if after == Duration::from_secs(7)),
+                matches!(found, Err(ExportError::Retryable { after: Some(after), .. }) if after == Duration::from_secs(7)),
                 "{found:?}"
             );
         }
         for status in [400, 401, 404, 408, 500, 501] {
             assert!(matches!(
                 interpret(&answer(status, None)),
-                Err(ExportError::Refused(_))
+                Err(ExportError::Rejected(_))
             ));
         }
     }
@@ -83,7 +65,7 @@ mod tests {
     #[test]
     fn a_receiver_may_name_a_date() {
         let wait = |text| match interpret(&answer(503, Some(text))) {
-            Err(ExportError::Later { after, .. }) => after,
+            Err(ExportError::Retryable { after, .. }) => after,
             other => unreachable!("{other:?}"),
         };
         let minute = Some(Duration::from_mins(1));
@@ -105,12 +87,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_receiver_refused_of_a_batch_it_took_is_counted() {
+    fn items_that_a_receiver_rejected_are_counted() {
         // partial_success { rejected_spans: 3 }
-        let taken = Answer {
-            body: vec![0x0a, 0x02, 0x08, 0x03].into(),
-            ..answer(200, None)
-        };
-        assert_eq!(interpret(&taken), Ok(3));
+        let mut accepted = answer(200, None);
+        accepted.body = vec![0x0a, 0x02, 0x08, 0x03].into();
+        assert_eq!(interpret(&accepted), Ok(3));
     }
 }

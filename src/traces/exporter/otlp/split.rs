@@ -1,4 +1,4 @@
-//! Makes of a request of any signal as many as its receiver takes.
+//! Splits a request of any signal into requests of a limited size.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -11,50 +11,51 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-use crate::traces::exporter::parts::packs;
+use crate::traces::exporter::split_batch::group_sizes;
 
-/// Tag and length before a message, at most: protobuf's messages are below 2 GiB.
-const BEFORE: usize = 1 + 5;
-/// By how much the lengths of what is around items grow with them: of a resource and a scope, of a metric's data.
-const GROWTH: usize = 2 * 4;
+/// Bytes of the tag and the length before a message, at most: a protobuf message is below 2 GiB.
+const MAX_PREFIX_BYTES: usize = 1 + 5;
+/// Bytes by which the lengths of the enclosing messages grow with the items: of a resource and a scope, or of the data
+/// of a metric.
+const MAX_GROWTH_BYTES: usize = 2 * 4;
 
-/// A request whose items can go in several.
+/// A request whose items can be split among several requests.
 pub(crate) trait Divisible: Message + Sized {
     type Item: Message;
 
-    /// How many items there are.
+    /// The number of items.
     fn count(&self) -> usize;
 
-    /// What the items of each scope are in, without them, and these items.
+    /// For each scope, the request around its items, without items, and the items.
     fn scopes(self) -> impl Iterator<Item = (Self, Vec<Self::Item>)>;
 
-    /// What is around items, with these in it.
+    /// The request around the items of a scope, with these items.
     fn with(around: &Self, items: Vec<Self::Item>) -> Self;
 
-    /// An item that is too large, as several.
-    fn pieces(item: Self::Item, most: usize) -> Vec<Self::Item>;
+    /// Splits an item that is above the limit.
+    fn pieces(item: Self::Item, max_bytes: usize) -> Vec<Self::Item>;
 }
 
-/// Requests of `most` bytes, each with how many items it has.
-pub(super) fn split<R: Divisible>(request: R, most: usize) -> Vec<(R, usize)> {
-    if request.encoded_len() <= most {
+/// Requests of at most `max_bytes`, each with the number of its items.
+pub(super) fn split<R: Divisible>(request: R, max_bytes: usize) -> Vec<(R, usize)> {
+    if request.encoded_len() <= max_bytes {
         let count = request.count();
         return vec![(request, count)];
     }
     let mut parts = Vec::new();
     for (around, items) in request.scopes() {
-        let most = most.saturating_sub(around.encoded_len() + GROWTH);
+        let max_bytes = max_bytes.saturating_sub(around.encoded_len() + MAX_GROWTH_BYTES);
         let pieces = |item: R::Item| {
-            if item.encoded_len() + BEFORE <= most {
+            if item.encoded_len() + MAX_PREFIX_BYTES <= max_bytes {
                 vec![item]
             } else {
-                R::pieces(item, most.saturating_sub(BEFORE))
+                R::pieces(item, max_bytes.saturating_sub(MAX_PREFIX_BYTES))
             }
         };
         let items: Vec<R::Item> = items.into_iter().flat_map(pieces).collect();
         let sizes: Vec<usize> = sizes(&items).collect();
         let mut items = items.into_iter();
-        for count in packs(sizes, most) {
+        for count in group_sizes(sizes, max_bytes) {
             let items = items.by_ref().take(count).collect();
             parts.push((R::with(&around, items), count));
         }
@@ -63,10 +64,12 @@ pub(super) fn split<R: Divisible>(request: R, most: usize) -> Vec<(R, usize)> {
 }
 
 fn sizes<M: Message>(items: &[M]) -> impl Iterator<Item = usize> {
-    items.iter().map(|item| item.encoded_len() + BEFORE)
+    items
+        .iter()
+        .map(|item| item.encoded_len() + MAX_PREFIX_BYTES)
 }
 
-/// Signals have one shape: resources, in them scopes, in them items.
+/// All signals have one shape: resources contain scopes, and scopes contain items.
 macro_rules! divisible {
     ($request:ident: $resource:ident.$resources:ident, $scopes:ident, $item:ident.$items:ident, $pieces:expr) => {
         impl Divisible for $request {
@@ -105,8 +108,8 @@ macro_rules! divisible {
                 whole
             }
 
-            fn pieces(item: $item, most: usize) -> Vec<$item> {
-                $pieces(item, most)
+            fn pieces(item: $item, max_bytes: usize) -> Vec<$item> {
+                $pieces(item, max_bytes)
             }
         }
     };
@@ -116,13 +119,13 @@ divisible!(ExportTraceServiceRequest: ResourceSpans.resource_spans, scope_spans,
 divisible!(ExportLogsServiceRequest: ResourceLogs.resource_logs, scope_logs, LogRecord.log_records, whole);
 divisible!(ExportMetricsServiceRequest: ResourceMetrics.resource_metrics, scope_metrics, Metric.metrics, by_points);
 
-/// It goes alone, and what its receiver says of it is counted.
+/// An item that cannot be split goes alone, and its result is counted.
 fn whole<I>(item: I, _: usize) -> Vec<I> {
     vec![item]
 }
 
-/// A metric with many series: the same metric, with some of them each time.
-fn by_points(mut metric: Metric, most: usize) -> Vec<Metric> {
+/// Splits a metric with many series into several with the same name, each with some of the points.
+fn by_points(mut metric: Metric, max_bytes: usize) -> Vec<Metric> {
     let Some(data) = metric.data.take() else {
         return vec![metric];
     };
@@ -137,10 +140,10 @@ fn by_points(mut metric: Metric, most: usize) -> Vec<Metric> {
                     ..metric.clone()
                 }
             };
-            let around = with(Vec::new()).encoded_len() + GROWTH;
-            let packs = packs(sizes(&points), most.saturating_sub(around));
+            let around = with(Vec::new()).encoded_len() + MAX_GROWTH_BYTES;
+            let groups = group_sizes(sizes(&points), max_bytes.saturating_sub(around));
             let mut points = points.into_iter();
-            let pieces = packs.into_iter();
+            let pieces = groups.into_iter();
             pieces
                 .map(|count| with(points.by_ref().take(count).collect()))
                 .collect()
@@ -166,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Two scopes with a hundred spans each, of one kilobyte or so; the last is large.
+    /// Two scopes with a hundred spans of about one kilobyte each; the last span is large.
     fn request() -> ExportTraceServiceRequest {
         let span = |id: usize, size| Span {
             span_id: vec![id as u8],
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_small_enough_and_hold_every_span_in_its_scope() {
+    fn requests_are_below_the_limit_and_hold_every_span_in_its_scope() {
         let whole = request();
         let size = whole.encoded_len();
         assert_eq!(split(whole.clone(), size).len(), 1);
@@ -203,8 +206,8 @@ mod tests {
         for scope in &mut found.resource_spans[0].scope_spans {
             scope.spans.clear();
         }
-        let most = 10_000;
-        let parts = split(whole.clone(), most);
+        let max_bytes = 10_000;
+        let parts = split(whole.clone(), max_bytes);
         for (part, count) in &parts {
             let [resource] = &part.resource_spans[..] else {
                 unreachable!("{part:?}");
@@ -215,7 +218,7 @@ mod tests {
             };
             assert_eq!(scope.schema_url, "of the scope");
             assert_eq!(scope.spans.len(), *count);
-            assert!(part.encoded_len() <= most || *count == 1);
+            assert!(part.encoded_len() <= max_bytes || *count == 1);
             let scopes = &mut found.resource_spans[0].scope_spans;
             let same = scopes.iter_mut().find(|s| s.scope == scope.scope).unwrap();
             same.spans.extend(scope.spans.clone());
@@ -223,12 +226,12 @@ mod tests {
         assert_eq!(found, whole);
         let (large, _) = parts.last().unwrap();
         assert!(large.encoded_len() > 20_000);
-        // No more of them than are needed.
+        // No more requests than are needed.
         assert_eq!(parts.len(), 2 * 11 + 1);
     }
 
     #[test]
-    fn a_metric_with_many_series_goes_in_several_and_each_says_what_it_is() {
+    fn a_metric_with_many_series_is_split_and_each_piece_keeps_its_unit_and_kind() {
         let point = |number: u64| NumberDataPoint {
             time_unix_nano: number + 1,
             ..NumberDataPoint::default()
@@ -253,12 +256,12 @@ mod tests {
                 ..ResourceMetrics::default()
             }],
         };
-        let most = 1_000;
-        let parts = split(whole.clone(), most);
+        let max_bytes = 1_000;
+        let parts = split(whole.clone(), max_bytes);
         assert!(parts.len() > 3, "{}", parts.len());
         let mut series = Vec::new();
         for (part, _) in &parts {
-            assert!(part.encoded_len() <= most, "{}", part.encoded_len());
+            assert!(part.encoded_len() <= max_bytes, "{}", part.encoded_len());
             for metric in &part.resource_metrics[0].scope_metrics[0].metrics {
                 assert_eq!(metric.unit, "s");
                 let Some(Data::Sum(sum)) = &metric.data else {

@@ -1,4 +1,4 @@
-//! `remoteEndpoint`: whom a span calls. Without it Zipkin draws no edge from one service to the other.
+//! Derives `remoteEndpoint`, the service that a span calls. Zipkin draws an edge between two services from this field.
 
 use std::net::IpAddr;
 
@@ -8,54 +8,58 @@ use serde_json::{Map, Value, json};
 
 use crate::privacy::WITHHELD;
 
-/// What an attribute says of the peer.
+/// The meaning of an attribute.
 #[derive(Clone, Copy)]
-enum Says {
-    /// What it is called.
+enum Meaning {
+    /// The name of the remote service.
     Name,
-    /// Where its socket is.
+    /// The address of its socket.
     Address,
 }
 
-/// OpenTelemetry to Zipkin, "Remote endpoint": attributes by rank, what they say, and which has the port with them.
-const RANKED: [(&str, Says, Option<&str>); 11] = [
-    ("peer.service", Says::Name, None),
-    ("server.address", Says::Name, Some("server.port")),
-    ("net.peer.name", Says::Name, Some("net.peer.port")),
+/// OpenTelemetry to Zipkin, "Remote endpoint": attributes by rank, their meaning, and the attribute with the port.
+const RANKED: [(&str, Meaning, Option<&str>); 11] = [
+    ("peer.service", Meaning::Name, None),
+    ("server.address", Meaning::Name, Some("server.port")),
+    ("net.peer.name", Meaning::Name, Some("net.peer.port")),
     (
         "network.peer.address",
-        Says::Address,
+        Meaning::Address,
         Some("network.peer.port"),
     ),
     (
         "server.socket.domain",
-        Says::Name,
+        Meaning::Name,
         Some("server.socket.port"),
     ),
     (
         "server.socket.address",
-        Says::Address,
+        Meaning::Address,
         Some("server.socket.port"),
     ),
-    ("net.sock.peer.name", Says::Name, Some("net.sock.peer.port")),
     (
-        "net.sock.peer.addr",
-        Says::Address,
+        "net.sock.peer.name",
+        Meaning::Name,
         Some("net.sock.peer.port"),
     ),
-    ("peer.hostname", Says::Name, None),
-    ("peer.address", Says::Name, None),
-    ("db.name", Says::Name, None),
+    (
+        "net.sock.peer.addr",
+        Meaning::Address,
+        Some("net.sock.peer.port"),
+    ),
+    ("peer.hostname", Meaning::Name, None),
+    ("peer.address", Meaning::Name, None),
+    ("db.name", Meaning::Name, None),
 ];
 
-/// Whom this span calls, if it calls somebody and says whom.
+/// The remote endpoint of a client or producer span, if an attribute names it.
 pub(super) fn endpoint(span: &SpanData) -> Option<Value> {
     if !matches!(span.span_kind, SpanKind::Client | SpanKind::Producer) {
         return None;
     }
-    let (mut endpoint, port) = RANKED.into_iter().find_map(|(key, says, port)| {
+    let (mut endpoint, port) = RANKED.into_iter().find_map(|(key, meaning, port)| {
         let text = attribute(span, key)?.as_str();
-        Some((of(says, &text)?, port))
+        Some((of(meaning, &text)?, port))
     })?;
     if let Some(port) = port.and_then(|key| number(attribute(span, key)?)) {
         endpoint.insert("port".to_owned(), json!(port));
@@ -63,29 +67,29 @@ pub(super) fn endpoint(span: &SpanData) -> Option<Value> {
     Some(Value::Object(endpoint))
 }
 
-/// `None` for a socket without an address of the Internet, and for a name that is empty.
-fn of(says: Says, text: &str) -> Option<Map<String, Value>> {
+/// The fields of an endpoint; `None` for a socket without an IP address and for an empty name.
+fn of(meaning: Meaning, text: &str) -> Option<Map<String, Value>> {
     let address = text.parse::<IpAddr>().ok();
     let mut endpoint = Map::new();
     if let Some(address) = address {
         let key = if address.is_ipv4() { "ipv4" } else { "ipv6" };
         endpoint.insert(key.to_owned(), json!(address.to_string()));
     }
-    if matches!(says, Says::Name) && !text.is_empty() {
+    if matches!(meaning, Meaning::Name) && !text.is_empty() {
         // "Lower-case label."
         endpoint.insert("serviceName".to_owned(), json!(text.to_lowercase()));
     }
     (!endpoint.is_empty()).then_some(endpoint)
 }
 
-/// The one that was set last, if it may be shown.
+/// The last value of an attribute, unless redaction withheld it.
 fn attribute<'s>(span: &'s SpanData, key: &str) -> Option<&'s Attribute> {
     let mut from_last = span.attributes.iter().rev();
     let KeyValue { value, .. } = from_last.find(|pair| pair.key.as_str() == key)?;
     (value.as_str() != WITHHELD).then_some(value)
 }
 
-/// 0 is no port.
+/// A port; `None` for 0.
 fn number(value: &Attribute) -> Option<u16> {
     value.as_str().parse().ok().filter(|port| *port > 0)
 }
@@ -107,16 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn the_attribute_of_the_highest_rank_says_who_it_is() {
+    fn the_attribute_of_the_highest_rank_names_the_endpoint() {
         let all: Vec<(&'static str, Attribute)> = RANKED
             .iter()
             .map(|(key, ..)| (*key, Attribute::from(format!("By-{key}"))))
             .collect();
-        for (rank, (key, says, _)) in RANKED.iter().enumerate() {
-            // Sockets without an address are passed over.
-            let expected = match says {
-                Says::Name => *key,
-                Says::Address => RANKED[rank + 1].0,
+        for (rank, (key, meaning, _)) in RANKED.iter().enumerate() {
+            // An attribute without an IP address is skipped.
+            let expected = match meaning {
+                Meaning::Name => *key,
+                Meaning::Address => RANKED[rank + 1].0,
             };
             let expected = json!({ "serviceName": format!("by-{expected}") });
             assert_eq!(found(SpanKind::Client, &all[rank..]), Some(expected));
@@ -154,11 +158,11 @@ mod tests {
         let host = [("server.address", "10.0.0.2".into())];
         let expected = json!({ "serviceName": "10.0.0.2", "ipv4": "10.0.0.2" });
         assert_eq!(found(SpanKind::Client, &host), Some(expected));
-        let nobody = [
+        let unnamed = [
             ("network.peer.address", "/run/db.sock".into()),
             ("peer.service", "".into()),
             ("db.name", WITHHELD.into()),
         ];
-        assert_eq!(found(SpanKind::Client, &nobody), None);
+        assert_eq!(found(SpanKind::Client, &unnamed), None);
     }
 }

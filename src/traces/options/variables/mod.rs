@@ -6,12 +6,13 @@
 
 mod otlp;
 
-use super::{JaegerConfig, Propagator, PushConfig, TraceExporter, TracesConfig, ZipkinConfig};
+use super::{Propagator, PushConfig, TracesConfig};
 use crate::{
     net::without_secrets,
     settings::{
         Invalid, MIN_INTERVAL, Variable, count, known_names, lowercase, milliseconds, ratio,
     },
+    traces::TraceExporter,
 };
 
 /// Characters of an invalid value that a warning shows.
@@ -80,31 +81,6 @@ const TRACES: &[Variable<TracesConfig>] = &[
         traces.logs.batch.set_batch_size(count(value)?);
         Ok(())
     }),
-    Variable::new("OTEL_EXPORTER_JAEGER_ENDPOINT", jaeger_endpoint),
-    Variable::new("OTEL_EXPORTER_JAEGER_USER", |traces, value| {
-        if value.contains(':') {
-            return Err(JaegerConfig::RIGHT_USER);
-        }
-        traces.jaeger.user = Some(value.to_owned());
-        Ok(())
-    }),
-    Variable::new("OTEL_EXPORTER_JAEGER_PASSWORD", |traces, value| {
-        traces.jaeger.password = Some(value.into());
-        Ok(())
-    }),
-    Variable::new("OTEL_EXPORTER_JAEGER_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.jaeger.timeout)
-    }),
-    Variable::new("OTEL_EXPORTER_ZIPKIN_ENDPOINT", |traces, value| {
-        let mut zipkin = traces.zipkin.clone();
-        value.clone_into(&mut zipkin.endpoint);
-        zipkin.address().map_err(|_| ZipkinConfig::RIGHT)?;
-        traces.zipkin = zipkin;
-        Ok(())
-    }),
-    Variable::new("OTEL_EXPORTER_ZIPKIN_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.zipkin.timeout)
-    }),
     // Last, since a disabled SDK stays disabled whatever the other variables set.
     Variable::new("OTEL_SDK_DISABLED", |traces, value| {
         if is_disabled(value)? {
@@ -151,6 +127,9 @@ pub(crate) fn apply(
     notices: &mut Vec<String>,
 ) {
     apply_table(TRACES, traces, get, notices);
+    for exporter in TraceExporter::ALL {
+        apply_table(exporter.spec().variables, traces, get, notices);
+    }
     apply_table(PUSH, push, get, notices);
     sampler_argument(traces, get, notices);
     otlp::apply(traces, push, get, notices);
@@ -190,8 +169,6 @@ pub(super) fn warn(notices: &mut Vec<String>, key: &str, value: &str, expected: 
 }
 
 fn traces_exporter(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid> {
-    const RIGHT: &str =
-        "of `otlp`, `jaeger`, `zipkin` (feature `zipkin`), `console` and `logging`, or `none`";
     if lowercase(text) == "none" {
         traces.enabled = false;
         return Ok(());
@@ -204,7 +181,7 @@ fn traces_exporter(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid>
         traces.exporters = found;
         traces.enabled = true;
     }
-    is_whole.then_some(()).ok_or(RIGHT)
+    is_whole.then_some(()).ok_or(TraceExporter::NAMES_EXPECTED)
 }
 
 /// Applies the name of the sampler; `OTEL_TRACES_SAMPLER_ARG` has its ratio.
@@ -294,17 +271,6 @@ fn logs_exporter(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn jaeger_endpoint(traces: &mut TracesConfig, text: &str) -> Result<(), Invalid> {
-    let mut jaeger = traces.jaeger.clone();
-    text.clone_into(&mut jaeger.endpoint);
-    if jaeger.is_thrift() && !cfg!(feature = "jaeger") {
-        return Err(JaegerConfig::RIGHT_WITHOUT_THRIFT);
-    }
-    jaeger.address().map_err(|_| JaegerConfig::RIGHT)?;
-    traces.jaeger = jaeger;
-    Ok(())
-}
-
 fn is_disabled(text: &str) -> Result<bool, Invalid> {
     match &*lowercase(text) {
         "true" => Ok(true),
@@ -325,11 +291,8 @@ fn limit(text: &str) -> Result<u32, Invalid> {
 
 /// Parses the name of an exporter that is compiled in.
 fn exporters(name: &str) -> Option<TraceExporter> {
-    match name {
-        "logging" => Some(TraceExporter::Console),
-        "zipkin" if !cfg!(feature = "zipkin") => None,
-        name => TraceExporter::ALL
-            .into_iter()
-            .find(|exporter| exporter.as_str() == name),
-    }
+    TraceExporter::ALL.into_iter().find(|exporter| {
+        let is_named = exporter.as_str() == name || exporter.spec().aliases.contains(&name);
+        is_named && exporter.missing_feature().is_none()
+    })
 }

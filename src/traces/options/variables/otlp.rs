@@ -1,13 +1,14 @@
 //! Applies the variables `OTEL_EXPORTER_OTLP_*`. Variables of one signal take precedence over variables of all signals.
 
 use super::{
-    super::{Compression, OtlpConfig, OtlpProtocol, PushConfig, Signal, TracesConfig},
+    super::{PushConfig, Signal, TracesConfig},
     warn,
 };
 use crate::{
     net::{Endpoint, HEADERS_EXPECTED, is_header_name, is_header_value},
     privacy::Secret,
     settings::{Invalid, milliseconds, pairs},
+    traces::{Compression, OtlpConfig, OtlpProtocol},
 };
 
 /// Parses the value of a variable and applies it to the options of one signal.

@@ -1,5 +1,6 @@
-//! Lets exporters of other crates encode, and keeps what they would have sent: it is our own client that sends, with
-//! our deadlines, retries and TLS.
+//! Captures the request bodies of exporters from other crates.
+//!
+//! Such an exporter encodes only. The crate's own client sends the body, with its deadlines, retries and TLS.
 
 use std::{
     fmt,
@@ -11,15 +12,15 @@ use std::{
 
 use hyper::body::Bytes;
 
-/// What a client of [`opentelemetry_http`] returns, without the macro that writes it.
-type Answering<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+/// The future of [`opentelemetry_http`]'s client trait, as `async_trait` writes it.
+type Responding<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
-/// An HTTP client that sends nothing: it keeps the body, and says that it was taken.
+/// An HTTP client that keeps the body of a request instead of sending it, and responds with success.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Bytes>>);
+pub(super) struct EncodeOnlyClient(Arc<Mutex<Bytes>>);
 
-impl Kept {
-    /// The body that was to be sent last, if there was one.
+impl EncodeOnlyClient {
+    /// Takes the body of the last request; empty without one.
     pub(super) fn take(&self) -> Bytes {
         std::mem::take(&mut self.body())
     }
@@ -29,19 +30,19 @@ impl Kept {
     }
 }
 
-/// Bodies hold what spans hold.
-impl fmt::Debug for Kept {
+/// The body is not printed, since spans may hold secrets.
+impl fmt::Debug for EncodeOnlyClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kept")
+        f.write_str("EncodeOnlyClient")
     }
 }
 
 #[cfg(feature = "zipkin")]
-impl opentelemetry_http::HttpClient for Kept {
+impl opentelemetry_http::HttpClient for EncodeOnlyClient {
     fn send_bytes<'a, 'b>(
         &'a self,
         request: opentelemetry_http::Request<Bytes>,
-    ) -> Answering<'b, opentelemetry_http::Response<Bytes>, opentelemetry_http::HttpError>
+    ) -> Responding<'b, opentelemetry_http::Response<Bytes>, opentelemetry_http::HttpError>
     where
         'a: 'b,
         Self: 'b,
@@ -52,11 +53,11 @@ impl opentelemetry_http::HttpClient for Kept {
 }
 
 #[cfg(feature = "jaeger")]
-impl opentelemetry_http_0_12::HttpClient for Kept {
+impl opentelemetry_http_0_12::HttpClient for EncodeOnlyClient {
     fn send<'a, 'b>(
         &'a self,
         request: opentelemetry_http_0_12::Request<Vec<u8>>,
-    ) -> Answering<'b, opentelemetry_http_0_12::Response<Bytes>, opentelemetry_http_0_12::HttpError>
+    ) -> Responding<'b, opentelemetry_http_0_12::Response<Bytes>, opentelemetry_http_0_12::HttpError>
     where
         'a: 'b,
         Self: 'b,
@@ -66,8 +67,8 @@ impl opentelemetry_http_0_12::HttpClient for Kept {
     }
 }
 
-/// Lets an exporter whose client answers at once do its work; `None` if it waits for something else.
-pub(super) fn at_once<T>(work: impl Future<Output = T>) -> Option<T> {
+/// Runs the future of an exporter whose client responds at once; `None` if the future waits for anything else.
+pub(super) fn poll_once<T>(work: impl Future<Output = T>) -> Option<T> {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => Some(done),
         Poll::Pending => None,

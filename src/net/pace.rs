@@ -1,4 +1,4 @@
-//! One message, a pause, the next one: for each address, whoever sends to it.
+//! Spaces the messages to one URL at least an interval apart, across all channels that send to the URL.
 
 use std::{
     collections::BTreeMap,
@@ -10,16 +10,17 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::privacy::Secret;
 
-/// Whoever would wait longer for a turn is told to come back: an attempt has only so much time.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Time that an attempt waits for its turn. An attempt with a later turn fails and is retried then, since an attempt has
+/// a timeout.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// The pace of each address.
+/// The pace of each URL.
 #[derive(Clone, Default)]
 pub(super) struct Paces(Arc<Mutex<BTreeMap<String, Arc<Pace>>>>);
 
-/// Gives out turns.
+/// Assigns turns to the messages for one URL.
 #[derive(Debug)]
-pub(super) struct Pace(Mutex<State>);
+pub(crate) struct Pace(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -28,7 +29,7 @@ struct State {
 }
 
 impl Paces {
-    /// The same for the same URL; the longest interval wins.
+    /// The pace of a URL, with the longest interval that was asked for.
     pub(super) fn of(&self, url: &Secret, interval: Duration) -> Arc<Pace> {
         let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pace = paces.entry(url.expose().to_owned());
@@ -49,9 +50,11 @@ impl Pace {
         }))
     }
 
-    /// Waits for a turn, or says how far off it is. It is taken when this is called, so that nobody holds a lock while
-    /// waiting; one that is too far off is not.
-    pub(super) async fn wait(&self) -> Result<(), Duration> {
+    /// Waits for a turn, or returns the time until the turn if it is more than [`MAX_WAIT`] away.
+    ///
+    /// The turn is assigned before the wait, so no task holds the lock while it waits. A turn that is too far away stays
+    /// unassigned.
+    pub(crate) async fn wait(&self) -> Result<(), Duration> {
         let turn = self.take(Instant::now())?;
         sleep_until(turn).await;
         Ok(())
@@ -61,8 +64,8 @@ impl Pace {
         let mut state = self.state();
         let turn = state.next.map_or(now, |next| next.max(now));
         let wait = turn - now;
-        // Alone, everybody gets the next turn.
-        if wait > LONGEST_WAIT.max(state.interval) {
+        // With an interval above MAX_WAIT, the next turn is still assigned.
+        if wait > MAX_WAIT.max(state.interval) {
             return Err(wait);
         }
         state.next = turn.checked_add(state.interval);
@@ -107,17 +110,17 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(pace.take(now), Err(seconds(6)));
         }
-        // Whoever comes back then has it.
+        // The attempt that returns at that time gets the turn.
         let then = now + seconds(6);
         assert_eq!(pace.take(then), Ok(then));
-        // One message at a time is never told to come back, whatever the interval.
+        // A single message always gets its turn, whatever the interval.
         let slow = Pace::new(seconds(10));
         assert_eq!(slow.take(now), Ok(now));
         assert_eq!(slow.take(now), Ok(now + seconds(10)));
     }
 
     #[test]
-    fn an_address_has_one_pace_and_the_longest_interval() {
+    fn a_url_has_one_pace_and_the_longest_interval() {
         let paces = Paces::default();
         let clone = paces.clone();
         let url = Secret::new(URL);

@@ -1,4 +1,4 @@
-//! Spans on standard output: for people, or a JSON object on each line.
+//! Writes spans to standard output: as indented text, or as a JSON object on each line.
 
 use std::{
     borrow::Cow,
@@ -11,26 +11,34 @@ use opentelemetry::{
     KeyValue, SpanId, Value,
     trace::{SpanKind, Status},
 };
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::{Resource, trace::SpanData};
 use serde_json::{Map, json};
 
-use super::{Encoded, ExportError, mapping::dropped};
-use crate::{log::printable, traces::ConsoleFormat};
+use super::super::{Encoded, Export, ExportError, Sending, mapping::dropped, split_batch::Part};
+use crate::{
+    log::printable,
+    traces::{ConsoleFormat, TracesConfig, TracesError},
+};
 
-/// Whoever writes; standard output is the process's.
+/// Held by the thread that writes: a process has one standard output.
 static WRITING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
 /// Writes spans to standard output.
-pub(in crate::traces) struct Console(ConsoleFormat);
+struct Console(ConsoleFormat);
 
-impl Console {
-    pub(super) fn new(format: ConsoleFormat) -> Self {
-        Self(format)
+#[expect(clippy::unnecessary_wraps, reason = "other exporters can fail")]
+pub(super) fn build(config: &TracesConfig, _: &Resource) -> Result<Box<dyn Export>, TracesError> {
+    Ok(Box::new(Console(config.console)))
+}
+
+impl Export for Console {
+    fn address(&self) -> String {
+        "standard output".to_owned()
     }
 
-    pub(super) fn encode(&self, spans: &[SpanData]) -> Encoded {
+    fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
         let mut text = String::new();
-        for span in spans {
+        for span in &spans {
             match self.0 {
                 ConsoleFormat::Pretty => pretty(span, &mut text),
                 ConsoleFormat::Json => {
@@ -39,15 +47,24 @@ impl Console {
                 }
             }
         }
-        Encoded { body: text.into() }
+        vec![Part {
+            encoded: Encoded { body: text.into() },
+            items: spans.len(),
+            is_too_large: false,
+        }]
+    }
+
+    fn send<'a>(&'a self, request: &'a Encoded) -> Sending<'a> {
+        Box::pin(write(request))
     }
 }
 
-/// In one piece, so that lines of others do not come between; on a thread that may wait, since nobody may be reading.
-pub(super) async fn write(encoded: &Encoded) -> Result<usize, ExportError> {
-    // Held until it is written, also where nobody waits for that any more: no more than one thread is held up.
+/// Writes a batch in one piece, so that no other line comes between its lines; on a thread that may block, since the
+/// reader of a pipe may be slow.
+async fn write(request: &Encoded) -> Result<usize, ExportError> {
+    // The permit lasts until the batch is written, even if the caller stops waiting: at most one thread blocks.
     let permit = WRITING.acquire().await;
-    let body = encoded.body.clone();
+    let body = request.body.clone();
     let written = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let mut out = io::stdout().lock();
@@ -89,12 +106,12 @@ fn pretty(span: &SpanData, out: &mut String) {
     }
 }
 
-/// Without what a terminal would obey.
+/// The text without control characters, which a terminal would obey.
 fn shown(text: &str) -> Cow<'_, str> {
     printable(text, |_| false)
 }
 
-/// By OTLP's names.
+/// A span as JSON, with OTLP's names.
 fn json_of(span: &SpanData) -> serde_json::Value {
     let scope = &span.instrumentation_scope;
     let events: Vec<_> = span
@@ -157,18 +174,21 @@ fn kind(kind: &SpanKind) -> &'static str {
     }
 }
 
-/// As a string: JSON's numbers are not that exact everywhere.
+/// Nanoseconds as a string: many JSON parsers read numbers as `f64`.
 fn nanoseconds(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_nanos().to_string()
 }
 
-pub(super) fn attributes(attributes: &[KeyValue]) -> Map<String, serde_json::Value> {
+/// Attributes as a JSON object.
+pub(in crate::traces::exporter) fn attributes(
+    attributes: &[KeyValue],
+) -> Map<String, serde_json::Value> {
     let value = |value: &Value| match value {
         Value::Bool(value) => json!(value),
         Value::I64(value) => json!(value),
         Value::F64(value) => json!(value),
-        // Arrays, too: as OpenTelemetry displays them.
+        // Arrays, too, as OpenTelemetry displays them.
         other => json!(other.to_string()),
     };
     attributes
@@ -199,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn control_characters_are_escaped() {
         let mut found = String::new();
         pretty(&hostile(), &mut found);
         let shown = r"a\u{1b}[2J\u{9b}31m\r\nb";
@@ -221,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_who_made_a_span_and_what_was_left_out() {
+    fn json_names_the_scope_and_the_dropped_counts() {
         let found = json_of(&hostile());
         assert_eq!(found["scope"], json!({ "name": "mine", "version": "1" }));
         assert_eq!(found["droppedAttributesCount"], 7);

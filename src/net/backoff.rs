@@ -1,18 +1,23 @@
-//! How long to wait before the next attempt.
+//! Computes the time before the next attempt at a failed request.
+#![cfg_attr(
+    not(feature = "alerting"),
+    allow(unreachable_pub, reason = "public with the feature `alerting` only")
+)]
 
 use std::time::Duration;
 
-/// Exponential backoff: Alertmanager's numbers.
+/// Exponential backoff with jitter. The defaults are Alertmanager's.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Backoff {
-    /// The first wait. Default: 0.5 s.
+    /// The wait after the first failure. Default: 0.5 s.
     pub initial: Duration,
-    /// What each wait is multiplied by. Default: 1.5.
+    /// The factor between one wait and the next. Default: 1.5.
     pub factor: f64,
-    /// How much a wait is varied, so that many senders do not come back at once. Default: 0.5, for ± 50 %.
+    /// The share of a wait by which the wait varies at random, so that many senders do not return at the same moment.
+    /// Default: 0.5, for ± 50 %.
     pub jitter: f64,
-    /// The longest wait. Default: 60 s.
+    /// The longest wait, jitter included. Default: 60 s.
     pub max: Duration,
 }
 
@@ -28,7 +33,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after `failures` attempts in a row have failed; `random` is from 0 to 1.
+    /// The wait after `failures` failed attempts in a row; `random` is from 0 to 1.
     #[must_use]
     pub fn wait(&self, failures: u32, random: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);

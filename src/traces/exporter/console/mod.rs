@@ -1,0 +1,27 @@
+//! Exports spans to standard output.
+
+#[cfg(feature = "otlp")]
+mod text;
+
+#[cfg(feature = "zipkin")]
+pub(super) use self::text::attributes;
+use super::Spec;
+
+/// The format of spans on standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConsoleFormat {
+    /// A line for people, with attributes and events in the lines below.
+    #[default]
+    Pretty,
+    /// A JSON object on a line.
+    Json,
+}
+
+pub(super) const SPEC: Spec = Spec {
+    aliases: &["logging"],
+    variables: &[],
+    validate: |_| Ok(()),
+    #[cfg(feature = "otlp")]
+    build: Some(text::build),
+};
