@@ -163,15 +163,12 @@ pub use promql_engine as query;
 pub use crate::config::preset_rules;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub use crate::net::ClientError;
+#[cfg(feature = "alerting")]
+pub use crate::net::{ClientOptions, OutgoingClient};
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
     TracesError, propagation,
-};
-#[cfg(feature = "alerting")]
-pub use crate::{
-    config::preset_rules,
-    net::{ClientOptions, OutgoingClient},
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},

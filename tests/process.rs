@@ -168,8 +168,8 @@ fn no_roots() {
     #[cfg(feature = "alerting")]
     {
         let slack = llm_observatory::alerting::SlackOptions::new("https://127.0.0.1:1/hook");
-        let slack = llm_observatory::ChannelKind::Slack(slack);
-        let channel = llm_observatory::ChannelConfig::new(slack);
+        let slack = llm_observatory::alerting::ChannelKind::Slack(slack);
+        let channel = llm_observatory::alerting::ChannelConfig::new(slack);
         config.alerting.channels.insert("slack".to_owned(), channel);
     }
     #[cfg(feature = "server")]
