@@ -5,7 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test ends at the first surprise"
+    reason = "a test fails by panicking"
 )]
 
 use std::{
