@@ -27,16 +27,17 @@ mod roots;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 mod tls;
 
-#[cfg(feature = "alerting")]
-pub use self::options::ClientOptions;
-#[cfg(all(test, feature = "otlp"))]
-pub(crate) use self::response::tests;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 #[cfg_attr(
     not(feature = "alerting"),
     allow(unreachable_pub, reason = "public with the feature `alerting` only")
 )]
-pub use self::{backoff::Backoff, client::OutgoingClient, error::ClientError};
+pub(crate) use self::backoff::Backoff;
+#[cfg(feature = "alerting")]
+pub use self::options::ClientOptions;
+#[cfg(all(test, feature = "otlp"))]
+pub(crate) use self::response::tests;
+pub use self::{client::OutgoingClient, error::ClientError};
 #[cfg(feature = "otlp")]
 pub(crate) use self::{
     client::{Protocol, Settings},
