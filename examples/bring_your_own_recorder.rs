@@ -8,10 +8,7 @@ use tracing_subscriber::{filter::LevelFilter, prelude::*};
 
 const PREFIX: &str = "llm_router_";
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the exposition is what there is to see"
-)]
+#[expect(clippy::print_stdout, reason = "the example prints the exposition")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Without buckets, this recorder renders histograms as summaries.
     let mut builder = PrometheusBuilder::new().with_recommended_naming(true);

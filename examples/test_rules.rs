@@ -1,7 +1,7 @@
 //! Runs rule tests in promtool's format: `cargo run --example test_rules -- FILE…`.
 //!
 //! Exits like promtool: 0 if every file passed, otherwise 1.
-#![allow(clippy::print_stdout, reason = "it is what the program is for")]
+#![allow(clippy::print_stdout, reason = "the program prints its results")]
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Tests that one log line reports a filter that hides the spans of metrics. The filter is global, so this test has its
 //! own process.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     io,

@@ -1,6 +1,6 @@
 //! Tests `Observatory::install` and everything that is global to a process, in its own process.
 #![expect(clippy::float_cmp, reason = "counts are exact")]
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use llm_observatory::{Config, Format, InstallError, Observatory};
 use tracing::info_span;

@@ -1,6 +1,6 @@
 //! Tests the log that `install` writes without traces: the configured format, and redaction. The log goes to standard
 //! error, so this binary starts itself again as the process that writes.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{env, process::Command};
 

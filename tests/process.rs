@@ -5,7 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a test ends at the first surprise"
+    reason = "a test fails by panicking"
 )]
 
 use std::{
@@ -164,7 +164,7 @@ fn no_roots() {
     config.traces.logs.otlp.endpoint.clone_from(&endpoint);
     config.push.enabled = true;
     config.push.otlp.endpoint = endpoint;
-    config.log_filter = "warn".to_owned();
+    "warn".clone_into(&mut config.log_filter);
     #[cfg(feature = "alerting")]
     {
         let slack = llm_observatory::alerting::SlackOptions::new("https://127.0.0.1:1/hook");

@@ -1,7 +1,7 @@
 //! Tests a `Debug` that calls back into the Layer. tracing allows this only under a global subscriber, so the test has
 //! its own process. There is no `fmt` layer, since it formats fields while it holds the span's extensions.
 #![expect(clippy::float_cmp, reason = "counts are exact")]
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt;
 

@@ -3,10 +3,10 @@
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program that measures prints, and ends where it cannot measure"
+    reason = "the program prints its results, and panics if it cannot measure"
 )]
 
-#[expect(dead_code, reason = "what arrives is counted in tests")]
+#[expect(dead_code, reason = "used by the tests only")]
 #[path = "../../tests/collector/mod.rs"]
 mod collector;
 mod collectors;

@@ -63,9 +63,9 @@ impl Report {
     /// Counts instructions and allocations; returns whether ours are within their targets.
     pub(crate) fn instructions(&mut self) -> Result<bool, Failure> {
         self.section("Instructions and allocations", "hot-path instructions");
-        self.line("One annotated inference, counted by callgrind (two runs of different length, subtracted).\n");
+        self.line("Callgrind counts one annotated inference (the difference between two runs of different length).\n");
         self.line(
-            "| variant | instructions | × c | allocations | what it is |\n|---|---:|---:|---:|---|",
+            "| variant | instructions | × c | allocations | description |\n|---|---:|---:|---:|---|",
         );
         let mut baseline = f64::NAN;
         let mut of_ours = (f64::NAN, f64::NAN);
@@ -105,7 +105,7 @@ impl Report {
 
     pub(crate) fn time(&mut self) -> Result<(), Failure> {
         self.section("Time", "hot-path time");
-        self.line("CPU time of the thread per inference, 20 blocks A B B A beside `c` (5 pairs of processes, 4 blocks each); median and 95 % interval of the order statistics.\n");
+        self.line("CPU time of the thread per inference, 20 blocks A B B A beside `c` (5 pairs of processes, 4 blocks each); median and its 95 % interval by order statistics.\n");
         self.line("| variant | ns | × c |\n|---|---:|---:|");
         let mut bars = Vec::new();
         for compared in time::compare_all()? {
@@ -127,7 +127,7 @@ impl Report {
         );
         let contended = time::contend()?;
         self.target(
-            format_args!("two threads on one label set: each adds at most {MAX_CONTENDED_RATIO} × what one adds to c"),
+            format_args!("two threads on one label set: each adds at most {MAX_CONTENDED_RATIO} × the time that one thread adds to c"),
             format_args!(
                 "{:.0} ns and {:.0} ns, × {:.2}",
                 contended.one, contended.two, contended.ratio
@@ -197,8 +197,8 @@ impl Report {
             return Err("traces are measured with `--features traces`: cargo run --release -p llm-observatory-benches --features traces -- traces".into());
         }
         self.line("\n## Traces\n\n`cargo run --release -p llm-observatory-benches --features traces -- traces`\n");
-        self.line("Counted by callgrind on the thread that makes the spans. Batches are exported between the pieces that are counted; allocations are counted on every thread, so those of a tree of ours that is sampled in include the encoding of its batch.\n");
-        self.line("| variant | instructions | allocations | what it is |\n|---|---:|---:|---|");
+        self.line("Callgrind counts the thread that makes the spans. Batches are exported between the counted pieces. Allocations are counted on every thread, so the allocations of our sampled-in tree include the encoding of its batch.\n");
+        self.line("| variant | instructions | allocations | description |\n|---|---:|---:|---|");
         let mut counts = Vec::new();
         for variant in TRACES {
             let count = instructions::count_over(variant, TRACES_TURNS)?;
@@ -231,7 +231,7 @@ impl Report {
             out.instructions <= MAX_SAMPLED_OUT_INSTRUCTIONS,
         );
         let is_free = self.target(
-            "and no allocation",
+            "a span that is sampled out allocates nothing",
             format_args!("{:.2}", out.allocations),
             out.allocations < 0.001,
         );
@@ -253,7 +253,7 @@ impl Report {
         );
         let ratio = tail.instructions / in_tree.instructions;
         let is_elsewhere = self.target(
-            format_args!("tail sampling takes at most {MAX_TAIL_RATIO} × of the same without it"),
+            format_args!("tail sampling takes at most {MAX_TAIL_RATIO} × the same tree without it"),
             format_args!("× {ratio:.2}"),
             ratio <= MAX_TAIL_RATIO,
         );
@@ -263,7 +263,7 @@ impl Report {
     pub(crate) fn http(&mut self) -> Result<(), Failure> {
         self.section("One HTTP request", "http");
         self.line("CPU time of one GET through an axum router, its body read to the end, without a socket; 20 blocks A B B A beside axum alone (5 pairs of processes, 4 blocks each).\n");
-        self.line("| around the router | ns | added, ns | what it does |\n|---|---:|---:|---|");
+        self.line("| around the router | ns | added, ns | description |\n|---|---:|---:|---|");
         let (mut ours, mut rival) = (f64::NAN, f64::INFINITY);
         for compared in middleware::compare_all()? {
             let variant = compared.variant;
@@ -283,7 +283,7 @@ impl Report {
         }
         self.line("");
         self.target(
-            "ours adds the least of those that record metrics",
+            "ours adds the least time among the layers that record metrics",
             format_args!("{ours:.0} ns beside {rival:.0} ns"),
             ours < rival,
         );
@@ -322,9 +322,9 @@ impl Report {
         fs::write(docs.join("benchmarks.svg"), self.plot.to_svg())?;
         let cores = std::thread::available_parallelism()?;
         let head = format!(
-            "# Benchmarks\n\nWritten by `{RUN} document` on a machine with {cores} cores, shared with other builds: \
-             counts are exact, times are to be compared within a table. `--gate` ends with 1 where a count misses its \
-             target. Each section names the command for it alone.\n\n![Bars of the figures below](benchmarks.svg)\n"
+            "# Benchmarks\n\nWritten by `{RUN} document` on a machine with {cores} cores, under other load. \
+             Counts are exact; compare times only within a table. `--gate` exits with 1 if a count misses its target. \
+             Each section names its own command.\n\n![Bars of the figures below](benchmarks.svg)\n"
         );
         fs::write(docs.join("benchmarks.md"), head + &self.text)?;
         Ok(())

@@ -104,10 +104,10 @@ fn answer(request: String) -> Result<String, Status> {
 
 /// A client of [`Echo`].
 #[derive(Debug)]
-#[allow(dead_code, reason = "the example serves, the tests call")]
+#[allow(dead_code, reason = "used by the tests only")]
 pub(crate) struct EchoClient<S>(tonic::client::Grpc<S>);
 
-#[allow(dead_code, reason = "the example serves, the tests call")]
+#[allow(dead_code, reason = "used by the tests only")]
 impl<S> EchoClient<S>
 where
     S: tonic::client::GrpcService<Body>,

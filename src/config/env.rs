@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_variable_it_is_development() {
+    fn the_default_preset_is_development() {
         let config = config(&[("OBSERVATORY_PREFIX", "")]).unwrap();
         assert_eq!(config, Config::preset(Preset::Development));
         assert_eq!(
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_stand_over_the_preset() {
+    fn variables_override_the_preset() {
         let config = config(&[
             ("OBSERVATORY_ENV", "production"),
             ("OBSERVATORY_LISTEN", "0.0.0.0:1234"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_names_the_variable_the_value_and_what_would_be_right() {
+    fn an_invalid_value_names_the_variable_the_value_and_the_valid_values() {
         for (key, value, expected) in [
             ("OBSERVATORY_LISTEN", "9091", "127.0.0.1:9091"),
             ("OBSERVATORY_TICK", "10", "10s"),
@@ -371,7 +371,7 @@ mod tests {
 
     #[cfg(feature = "alerting")]
     #[test]
-    fn a_secret_may_stand_in_a_file() {
+    fn a_secret_can_be_read_from_a_file() {
         let path = std::env::temp_dir().join(format!("observatory-secret-{}", std::process::id()));
         std::fs::write(&path, "https://hooks.example/x\n").unwrap();
         let text = path.display().to_string().leak();

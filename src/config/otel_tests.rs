@@ -17,7 +17,7 @@ fn config(variables: &[(&str, &str)]) -> Config {
 /// The variables of OpenTelemetry may be meant for other programs, so they never prevent the start.
 #[cfg(not(feature = "otlp"))]
 #[test]
-fn what_is_asked_for_and_not_compiled_in_is_said_and_left_out() {
+fn options_that_are_not_compiled_in_are_reported_and_ignored() {
     let found = config(&[("OTEL_TRACES_EXPORTER", "otlp")]);
     assert!(!found.traces.enabled);
     assert!(found.notices.concat().contains("the feature `otlp`"));
@@ -25,7 +25,7 @@ fn what_is_asked_for_and_not_compiled_in_is_said_and_left_out() {
 
 #[cfg(all(feature = "otlp", feature = "jaeger", feature = "zipkin"))]
 #[test]
-fn the_specification_s_variables_are_read() {
+fn the_variables_of_the_specification_are_applied() {
     let config = config(&[
         (
             "OTEL_RESOURCE_ATTRIBUTES",
@@ -107,7 +107,7 @@ fn the_specification_s_variables_are_read() {
 /// OTLP exporter specification, "Configuration Options": a variable of one signal overrides the variable of all
 /// signals.
 #[test]
-fn files_of_certificates_and_keys_are_those_of_each_signal() {
+fn certificate_files_can_be_set_for_each_signal() {
     let config = config(&[
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem"),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "mine.pem"),
@@ -140,7 +140,7 @@ fn files_of_certificates_and_keys_are_those_of_each_signal() {
 }
 
 #[test]
-fn an_argument_alone_is_that_of_the_sampler_that_is_there() {
+fn an_argument_without_a_sampler_applies_to_the_default_sampler() {
     let alone = config(&[("OTEL_TRACES_SAMPLER_ARG", "0.1")]);
     assert_eq!(alone.traces.sampling.ratio, 0.1);
     let other = [
@@ -193,7 +193,7 @@ fn a_bad_number_or_name_warns_and_keeps_the_default() {
 }
 
 #[test]
-fn off_is_off_whatever_else_is_said() {
+fn a_disabled_signal_stays_disabled_whatever_the_other_variables() {
     let of = |pairs: &[(&str, &str)]| config(pairs).traces.enabled;
     let is_compiled_in = cfg!(feature = "otlp");
     assert_eq!(of(&[("OTEL_TRACES_EXPORTER", "otlp")]), is_compiled_in);

@@ -154,7 +154,7 @@ fn enterprise(options: &DefaultRules) -> Vec<AlertRule> {
             "authentication_failures",
             Severity::Warning,
             r#"sum(rate(P_http_requests_total{status_code=~"401|403"}[5m])) / sum(rate(P_http_requests_total[5m])) > 0.1 and sum(increase(P_http_requests_total[5m])) >= 20"#,
-            "{{ $value | humanizePercentage }} of the requests are refused for want of authentication",
+            "{{ $value | humanizePercentage }} of the requests fail with status 401 or 403",
         )
         .name("Authentication failures"),
     ]
@@ -162,10 +162,7 @@ fn enterprise(options: &DefaultRules) -> Vec<AlertRule> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test that cannot go on says so by panicking"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use std::collections::BTreeSet;
 
@@ -182,7 +179,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_series_that_a_rule_looks_at_is_in_the_catalog() {
+    fn every_series_of_a_rule_is_in_the_catalog() {
         let known: BTreeSet<String> = CATALOG
             .iter()
             .map(|metric| {

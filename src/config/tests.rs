@@ -18,7 +18,7 @@ fn every_preset_is_valid() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named() {
+fn an_invalid_value_is_named() {
     let config = Config::default;
     check_refused(
         &config().with_prefix("9lives_"),
@@ -185,7 +185,7 @@ fn an_address_that_cannot_be_used_is_refused_under_its_own_key() {
 }
 
 #[test]
-fn thrift_is_told_by_the_path_and_sent_to_it_without_a_slash() {
+fn a_path_selects_thrift_and_loses_its_trailing_slash() {
     let mut jaeger = JaegerConfig::default();
     assert!(!jaeger.is_thrift());
     for (endpoint, shown) in [

@@ -76,8 +76,8 @@ fn write_spans<'l, R: LookupSpan<'l> + 'l>(
     }
     let out = object.key("spans");
     out.push(b'[');
-    for (place, span) in spans.iter().rev().enumerate() {
-        if place > 0 {
+    for (index, span) in spans.iter().rev().enumerate() {
+        if index > 0 {
             out.push(b',');
         }
         spans::write_json(out, span, redaction);

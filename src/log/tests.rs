@@ -82,7 +82,7 @@ fn a_line_shows_fields_and_spans_and_no_content() {
 }
 
 #[test]
-fn a_line_cannot_be_made_to_look_like_two_or_to_command_a_terminal() {
+fn a_line_contains_no_line_breaks_and_no_terminal_controls_of_values() {
     let text = logged(LogFormat::Pretty, || {
         info!(evil = "x\nINFO forged", "red \x1b[31m, title \u{9b}0;t\x07");
     });
@@ -92,7 +92,7 @@ fn a_line_cannot_be_made_to_look_like_two_or_to_command_a_terminal() {
 }
 
 #[test]
-fn the_keys_of_json_stand_in_one_order_and_spans_have_their_fields() {
+fn json_keys_have_a_fixed_order_and_spans_have_their_fields() {
     let text = logged(LogFormat::Json, || {
         info_span!("request", route = "/v1/chat", prompt = "a s3cret").in_scope(|| {
             info_span!("step", number = 7, share = 0.5, name = "n").in_scope(|| {
@@ -133,7 +133,7 @@ fn a_card_is_masked_as_a_number_and_other_numbers_stay() {
 }
 
 #[test]
-fn what_is_recorded_later_is_in_the_lines_after_it_and_judged_as_well() {
+fn fields_that_are_recorded_later_are_redacted_and_shown_in_later_lines() {
     let work = || {
         let span = info_span!(
             "step",
@@ -171,7 +171,7 @@ fn what_is_recorded_later_is_in_the_lines_after_it_and_judged_as_well() {
 }
 
 #[test]
-fn a_span_that_is_recorded_on_for_ever_stays_small() {
+fn a_span_that_is_recorded_on_repeatedly_stays_small() {
     let count = |span: &tracing::Span| {
         tracing::dispatcher::get_default(|dispatch| {
             let registry: &Registry = dispatch.downcast_ref().unwrap();
@@ -225,7 +225,7 @@ fn cost_of_a_line_and_of_a_span_without_one() {
 }
 
 #[test]
-fn lines_of_many_threads_in_one_span_each_show_all_of_it() {
+fn lines_of_many_threads_in_one_span_each_show_all_fields() {
     let text = logged(LogFormat::Pretty, || {
         let dispatch = tracing::dispatcher::get_default(Clone::clone);
         for _ in 0..50 {
@@ -247,7 +247,7 @@ fn lines_of_many_threads_in_one_span_each_show_all_of_it() {
 }
 
 #[test]
-fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
+fn a_value_whose_debug_panics_is_withheld_and_the_line_is_written() {
     struct Panics;
     impl fmt::Debug for Panics {
         fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -269,7 +269,7 @@ fn a_value_that_cannot_be_printed_is_withheld_and_the_line_stays() {
 }
 
 #[test]
-fn two_threads_that_record_first_on_one_span_and_log_hold_up_nobody() {
+fn two_threads_that_record_first_on_one_span_do_not_deadlock() {
     let layer = |writer| layer_to(writer, &redaction(), NoIds, (LogFormat::Pretty, false));
     let turns = 300;
     let text = written(tracing_subscriber::layer::Identity::new(), layer, || {

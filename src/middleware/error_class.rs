@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_that_has_a_class_gives_it() {
+    fn the_first_cause_with_a_class_gives_the_class() {
         let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
         assert_eq!(classify(&reset()), "connection_reset");
         let boxed: BoxError = Box::new(io::Error::other(reset()));

@@ -34,6 +34,10 @@ pub use self::options::ClientOptions;
 #[cfg(all(test, feature = "otlp"))]
 pub(crate) use self::response::tests;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg_attr(
+    not(feature = "alerting"),
+    allow(unreachable_pub, reason = "public with the feature `alerting` only")
+)]
 pub use self::{client::OutgoingClient, error::ClientError};
 #[cfg(feature = "otlp")]
 pub(crate) use self::{

@@ -81,8 +81,10 @@ async fn run(core: &Core, end: ShutdownDeadline) {
         let pushed = unharmed(push(core, transport, &mut deadline, &mut sent)).await;
         let error = pushed.err().or(sent.error);
         results.count(sent.rejected, error.as_ref());
-        let asked = error.as_ref().and_then(ExportError::pause);
-        pause = asked.map_or(config.interval, |asked| asked.max(config.interval));
+        let retry_after = error.as_ref().and_then(ExportError::pause);
+        pause = retry_after.map_or(config.interval, |retry_after| {
+            retry_after.max(config.interval)
+        });
         if (error.is_some() || sent.rejected > 0) && complaint.about(1, Instant::now()).is_some() {
             let address = transport.address();
             say(|| match error {

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_service_itself_stands_over_its_attributes() {
+    fn the_fields_of_the_service_take_precedence_over_its_attributes() {
         let mut service = Config::default().service;
         service.name = "router".to_owned();
         service.attributes = [("service.name", "other"), ("k8s.pod.name", "router-0")]

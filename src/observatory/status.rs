@@ -44,10 +44,7 @@ pub struct Status {
 
 /// Whether each component runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent answers to one question"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 #[non_exhaustive]
 pub struct Components {
     /// Whether the threads run.

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_keep_their_distance_and_missed_ones_are_left_out() {
+    fn ticks_keep_their_interval_and_missed_ticks_are_skipped() {
         let at = Duration::from_secs;
         let next = |due, now| next_due(at(due), at(now), at(10));
         assert_eq!(next(10, 10), at(20));

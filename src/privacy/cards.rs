@@ -79,7 +79,7 @@ impl<'t> Run<'t> {
 
     fn is_card(&self, first: usize, last: usize) -> bool {
         let groups = &self.groups[first..=last];
-        let place = groups[0].start..self.groups[last].end;
+        let range = groups[0].start..self.groups[last].end;
         let is_laid_out = LAYOUTS.iter().any(|layout| {
             layout.len() == groups.len()
                 && groups
@@ -87,13 +87,13 @@ impl<'t> Run<'t> {
                     .zip(*layout)
                     .all(|(group, length)| group.len() == *length)
         });
-        Digits::new(&self.text[place.clone()]).is_card()
-            && (is_laid_out || !self.is_part_of_id(&place))
+        Digits::new(&self.text[range.clone()]).is_card()
+            && (is_laid_out || !self.is_part_of_id(&range))
     }
 
     /// Whether this range is part of an id or of a fraction.
-    fn is_part_of_id(&self, place: &Range<usize>) -> bool {
-        let before = &self.text[..place.start];
+    fn is_part_of_id(&self, range: &Range<usize>) -> bool {
+        let before = &self.text[..range.start];
         let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         // The `n` of a line break that was printed as `\n` is no letter of an id.
         let is_escape = [r"\n", r"\r", r"\t"]
@@ -101,24 +101,24 @@ impl<'t> Run<'t> {
             .any(|escape| before.ends_with(escape));
         let is_fraction = before.strip_suffix('.').is_some_and(|whole| {
             whole.ends_with(|c: char| c.is_ascii_digit())
-                && !self.text[place.clone()].contains([' ', '.', '-'])
+                && !self.text[range.clone()].contains([' ', '.', '-'])
         });
         (touches(before.chars().next_back()) && !is_escape)
-            || touches(self.text[place.end..].chars().next())
+            || touches(self.text[range.end..].chars().next())
             || is_fraction
-            || self.is_in_a_uuid(place)
+            || self.is_in_a_uuid(range)
     }
 
     /// Whether this range is part of a UUID (RFC 9562: 8-4-4-4-12 hexadecimal digits). The search is limited to the
     /// length of a UUID.
-    fn is_in_a_uuid(&self, place: &Range<usize>) -> bool {
+    fn is_in_a_uuid(&self, range: &Range<usize>) -> bool {
         const LENGTH: usize = 36;
         let bytes = self.text.as_bytes();
         let is_of_one = |byte: &&u8| byte.is_ascii_hexdigit() || **byte == b'-';
-        let before = bytes[..place.start].iter().rev().take(LENGTH);
-        let behind = bytes[place.end..].iter().take(LENGTH);
-        let start = place.start - before.take_while(is_of_one).count();
-        let end = place.end + behind.take_while(is_of_one).count();
+        let before = bytes[..range.start].iter().rev().take(LENGTH);
+        let behind = bytes[range.end..].iter().take(LENGTH);
+        let start = range.start - before.take_while(is_of_one).count();
+        let end = range.end + behind.take_while(is_of_one).count();
         let lengths = bytes[start..end]
             .split(|byte| *byte == b'-')
             .map(<[u8]>::len);
@@ -131,8 +131,8 @@ impl Digits {
         let mut digits = [0; MAX_DIGITS];
         let mut count = 0;
         for byte in text.bytes().filter(u8::is_ascii_digit) {
-            if let Some(place) = digits.get_mut(count) {
-                *place = byte - b'0';
+            if let Some(digit) = digits.get_mut(count) {
+                *digit = byte - b'0';
             }
             count += 1;
         }
@@ -172,8 +172,8 @@ impl Digits {
         let digits = self.digits[..self.count].iter().rev();
         let sum: u32 = digits
             .enumerate()
-            .map(|(place, digit)| {
-                let digit = u32::from(*digit) << (place % 2);
+            .map(|(index, digit)| {
+                let digit = u32::from(*digit) << (index % 2);
                 if digit > 9 { digit - 9 } else { digit }
             })
             .sum();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_no_cards() {
+    fn times_are_not_cards() {
         // Times from 2001 to 2096, in ms, µs and ns.
         for seconds in (1_000_000_000_u64..4_000_000_000).step_by(7_654_321) {
             if seconds / 1_000_000_000 == 1 {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_in_a_uuid_is_none_and_nobody_looks_far_for_one() {
+    fn digits_in_a_uuid_are_not_a_card_and_the_search_is_bounded() {
         let found = |text: &str| cards(text, 0..text.len()).len();
         let card = "4111-1111-1111-1111";
         assert_eq!(found(card), 1);

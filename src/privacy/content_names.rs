@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_of_tokens_and_names_of_models_are_no_content() {
+    fn token_counts_and_model_names_are_not_content() {
         for key in [
             "prompt_tokens",
             "completion_tokens",

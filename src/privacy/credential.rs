@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_and_digits_are_a_credential_and_words_and_counts_are_none() {
+    fn letters_mixed_with_digits_are_a_credential_and_words_and_counts_are_not() {
         for credential in [
             "abcdef0123456789",
             "s3cr3tvalue",

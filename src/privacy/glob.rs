@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_at_the_end_stands_for_anything() {
+    fn a_star_at_the_end_matches_any_text() {
         assert!(Glob::new("a.b").matches("a.b") && !Glob::new("a.b").matches("a.b.c"));
         assert!(Glob::new("a.*").matches("a.b") && !Glob::new("a.*").matches("b.a."));
         assert!(Glob::new("*").matches(""));
     }
 
     #[test]
-    fn a_star_stands_for_anything_wherever_it_stands() {
+    fn a_star_matches_any_text_at_any_position() {
         let is = |pattern: &str, text: &str| Glob::new(pattern).matches(text);
         assert!(is("*.email", "user.email") && !is("*.email", "user.email.hash"));
         assert!(is("user.*.name", "user.home.name") && is("user.*.name", "user..name"));
@@ -89,7 +89,7 @@ mod tests {
     proptest! {
         /// Compares with the `regex` crate.
         #[test]
-        fn it_matches_what_a_regular_expression_matches(
+        fn a_glob_matches_like_the_equivalent_regular_expression(
             pattern in "[ab*]{0,8}",
             text in "[ab]{0,12}",
         ) {

@@ -342,7 +342,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_pattern_that_would_match_is_left_out(text in text()) {
+        fn no_matching_pattern_is_skipped(text in text()) {
             let masks = &*USUAL;
             prop_assert_eq!(masks.apply_repeatedly(&text, masks.contents(&text)), masks.apply_repeatedly(&text, EVERYTHING));
         }
@@ -374,7 +374,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_masked_and_what_is_masked_stays(text in any::<String>(), pieces in text()) {
+        fn masking_any_text_is_idempotent(text in any::<String>(), pieces in text()) {
             let masks = &*USUAL;
             for text in [text, pieces] {
                 if let Some(masked) = masks.apply(&text) {

@@ -8,17 +8,17 @@ use std::error::Error;
 
 /// Formats an error and its causes; skips a cause whose text is already part of the sentence.
 pub(crate) fn sentence(error: &dyn Error) -> String {
-    let mut said = error.to_string();
+    let mut sentence = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if !said.contains(&text) {
-            said.push_str(": ");
-            said.push_str(&text);
+        if !sentence.contains(&text) {
+            sentence.push_str(": ");
+            sentence.push_str(&text);
         }
         next = cause.source();
     }
-    said
+    sentence
 }
 
 /// Implements `Debug` for an error type with [`sentence`].
@@ -39,7 +39,7 @@ mod tests {
     use crate::{Config, ConfigError, InstallError, StartError};
 
     #[test]
-    fn what_main_prints_says_what_to_do() {
+    fn the_debug_form_of_an_error_names_the_remedy() {
         let config = Config::default().with_prefix("9lives_");
         let error = config.validate().unwrap_err();
         assert_eq!(format!("{error:?}"), error.to_string());
@@ -48,9 +48,9 @@ mod tests {
             source: std::io::ErrorKind::AddrInUse.into(),
         };
         let error = InstallError::Build(taken.into());
-        let said = format!("{error:?}");
-        assert!(said.contains("OBSERVATORY_LISTEN="), "{said}");
-        assert_eq!(said.matches("address in use").count(), 1, "{said}");
+        let sentence = format!("{error:?}");
+        assert!(sentence.contains("OBSERVATORY_LISTEN="), "{sentence}");
+        assert_eq!(sentence.matches("address in use").count(), 1, "{sentence}");
         let error = ConfigError::Buckets {
             metrics: "tokens".to_owned(),
             problem: crate::BucketsError::Empty.to_string(),

@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod error_text;
 pub(crate) mod own_thread;
+#[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) mod random;
 mod registered;
 #[cfg(feature = "alerting")]

@@ -33,7 +33,7 @@ mod without {
 
         #[expect(
             clippy::unused_self,
-            reason = "the same calls with and without the feature"
+            reason = "callers are the same with and without the feature"
         )]
         pub(crate) const fn sample(&self, _: &Registry) {}
     }

@@ -46,7 +46,7 @@ mod tests {
     use crate::metrics::RegistryOptions;
 
     #[test]
-    fn the_runtime_it_was_made_in_is_read_from_any_thread() {
+    fn the_runtime_of_the_creating_thread_is_read_from_any_thread() {
         let registry = Registry::new(RegistryOptions::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

@@ -9,7 +9,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::too_many_lines,
-    reason = "a test that cannot go on says so by panicking, its numbers are small, and its tables are long"
+    reason = "tests fail by panicking, numbers are small, and tables are long"
 )]
 
 mod notify_alertmanager;
@@ -22,7 +22,10 @@ mod notify_support;
 mod notify_templates;
 mod notify_tls;
 #[path = "../../crates/promql/tests/query/prometheus.rs"]
-#[allow(dead_code, reason = "shared with tests/query, which asks it more")]
+#[allow(
+    dead_code,
+    reason = "shared with the tests of promql-engine, which use more of it"
+)]
 mod prometheus;
 mod rules_files;
 mod rules_prometheus;

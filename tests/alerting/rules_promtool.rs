@@ -67,7 +67,7 @@ fn rule_tests_have_promtools_verdicts() {
 }
 
 #[test]
-fn one_file_that_fails_fails_them_all() {
+fn one_failing_file_fails_the_run() {
     let all = files("rule_tests");
     let (pass, fail) = (&all[all.len() - 1], &all[0]);
     let tests = RuleTests::default();

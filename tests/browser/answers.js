@@ -1,4 +1,4 @@
-// Answers of the API that no well-behaved service gives: what names may hold, and what ids and clocks may say.
+// Unusual responses of the API: hostile names, inconsistent ids and clocks.
 
 export const ID = "0123456789abcdef0123456789abcdef";
 export const EVIL = `<img src=x onerror="document.title = 'taken'">`;
@@ -54,7 +54,7 @@ export const hostile = trace(
   },
 );
 
-/** A thousand spans, the first forty one in another, a fifth of them with as many events as a span may have. */
+/** A thousand spans; the first forty are nested, and a fifth have the maximum number of events. */
 export const large = trace(
   Array.from({ length: 1000 }, (_, index) => {
     const parent = index < 40 ? index : Math.floor(index / 3);
@@ -78,7 +78,7 @@ export const strange = {
     summary(3, { name: ARABIC }),
     summary(4, { name: "", durationSeconds: 0 }),
     summary(5, { durationSeconds: 99_999 }),
-    // In two parts.
+    // Listed in two parts.
     summary(5, {}),
   ],
 };

@@ -1,5 +1,5 @@
 // The page of live traces in a real browser, of a router with traffic and faults: `node traces.js PATH/TO/llm_router`.
-// CHROMIUM says where the browser is; SHOTS, into which folder screenshots go.
+// CHROMIUM names the browser; SHOTS names the folder for screenshots.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -25,7 +25,7 @@ const browser = await chromium.launch({
 });
 const failures = [];
 
-/** Where the router says that its traces are. */
+/** Returns the address of the traces, which the router prints. */
 function pageOf({ stderr }) {
   return new Promise((resolve, reject) => {
     let said = "";
@@ -38,7 +38,7 @@ function pageOf({ stderr }) {
   });
 }
 
-/** Opens the page, does what is to be done, and holds against it what must hold on each page. */
+/** Opens the page, runs the actions, and checks the rules that hold on every page. */
 async function check(name, { viewport = WIDE, colorScheme = "light", url = PAGE, lists, trace, hash = "", mayFail = false }, act) {
   const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
   const page = await context.newPage();
@@ -75,7 +75,7 @@ async function check(name, { viewport = WIDE, colorScheme = "light", url = PAGE,
   await context.close();
 }
 
-/** The rules of WCAG 2.2 AA that a program can see, contrast among them. Through the debugger: the policy lets nothing else in. */
+/** Checks the automatable rules of WCAG 2.2 AA, including contrast. Injected by the debugger, since the policy forbids scripts. */
 async function rules(page) {
   await page.evaluate(await readFile(AXE, "utf8"));
   const found = await page.evaluate(() => axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
@@ -83,7 +83,7 @@ async function rules(page) {
   assert.deepEqual(said, []);
 }
 
-/** A proxy that takes its prefix away. What has none is nobody's. */
+/** A proxy that strips its prefix; requests without the prefix are not found. */
 async function proxy(route) {
   const url = new URL(route.request().url());
   const { origin } = new URL(PAGE);
@@ -110,7 +110,7 @@ for (const colorScheme of ["light", "dark"]) {
     assert.equal(await page.locator("a.elsewhere").getAttribute("href"), `http://jaeger.example/trace/${id}`);
     assert.equal(await page.locator("#rows a[aria-current]").count(), 1);
     await page.click(".copy");
-    // The clipboard answers when it can.
+    // The clipboard is asynchronous.
     await page.locator(".copy", { hasText: "Copied" }).waitFor({ timeout: 1_500 });
   });
 }

@@ -244,10 +244,11 @@ fn files() -> Vec<(String, String)> {
     fn collect(directory: &Path, files: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && name != "tests" {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let is_test = stem == "tests" || stem.ends_with("_tests");
+            if path.is_dir() && !is_test {
                 collect(&path, files);
-            } else if name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs") {
+            } else if path.extension().is_some_and(|ending| ending == "rs") && !is_test {
                 let below = path.strip_prefix(source_root()).unwrap();
                 let text = fs::read_to_string(&path).unwrap();
                 files.push((below.to_string_lossy().replace('\\', "/"), text));

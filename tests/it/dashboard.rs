@@ -137,7 +137,7 @@ fn the_index_links_to_the_page() {
 
 #[cfg(feature = "http")]
 #[test]
-fn it_works_below_any_prefix_of_an_applications_router() {
+fn the_dashboard_works_below_any_prefix_of_a_router() {
     use axum::{Router, body::Body, http::Request};
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;

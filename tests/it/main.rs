@@ -4,7 +4,7 @@
     clippy::too_many_lines,
     reason = "counts are exact; a list of cases is long"
 )]
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alerts;
 mod alerts_defaults;

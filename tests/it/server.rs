@@ -119,7 +119,7 @@ fn gzip_is_the_same_text() {
 }
 
 #[test]
-fn it_answers_while_the_applications_runtime_is_blocked_and_clients_do_not_read() {
+fn the_server_answers_while_the_runtime_is_blocked_and_clients_do_not_read() {
     let (observatory, address) = serving();
     for user in 0..20_000 {
         metrics::with_local_recorder(&observatory.recorder(), || {

@@ -7,9 +7,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test ends at the first surprise"
+    reason = "a test fails by panicking"
 )]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+#![expect(clippy::print_stderr, reason = "a skipped test prints a message")]
 
 #[cfg(feature = "alerting")]
 mod alert_chain;

@@ -4,7 +4,7 @@ import json, sys, yaml, jsonschema
 given = json.load(sys.stdin)
 api = yaml.safe_load(open(given["schema"]))
 schema = {"$ref": "#/definitions/ListOfSpans", "definitions": api["definitions"]}
-# Names that nobody knows are typing errors.
+# Unknown names are spelling errors.
 for name in ("Span", "Annotation", "Endpoint"):
     schema["definitions"][name]["additionalProperties"] = False
 validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())

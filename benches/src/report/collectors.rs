@@ -98,7 +98,7 @@ impl Report {
         let most = most.fold(0.0, f64::max);
         self.target(
             format_args!(
-                "median latency at most {MAX_LATENCY_RATIO} × of what it is beside one that takes"
+                "median latency at most {MAX_LATENCY_RATIO} × the latency beside a collector that accepts everything"
             ),
             format_args!("{most:.3}"),
             most <= MAX_LATENCY_RATIO,
@@ -130,7 +130,7 @@ impl Report {
         let is_quiet = loudest.fold(f64::NEG_INFINITY, f64::max) <= 0.0;
         let most = spans().map(|spans| spans.lines).max().unwrap_or(0);
         let is_quiet = self.target(
-            "one warning a minute at most, after the first",
+            "at most one warning a minute, after the first",
             format_args!("{most} in all"),
             is_quiet,
         );

@@ -14,9 +14,9 @@ impl Report {
         let figures = rules::measure()?;
         let rules::Figures { series, rules, .. } = figures;
         self.line(format_args!(
-            "{series} series with an hour of samples, one each 10 s. A round evaluates {rules} rules: rates, ratios, quantiles; Prometheus's is its own `prometheus_rule_group_last_duration_seconds`, which writing the results is part of. The panel is the rate of 1,000 series by a label, over the hour at 15 s; Prometheus's time includes its HTTP answer.\n"
+            "{series} series with an hour of samples, one each 10 s. A round evaluates {rules} rules: rates, ratios, quantiles; Prometheus's is its own `prometheus_rule_group_last_duration_seconds`, which includes writing the results. The panel is the rate of 1,000 series by a label, over the hour at 15 s; Prometheus's time includes its HTTP answer.\n"
         ));
-        self.line("| what | ours, ms | Prometheus, ms |\n|---|---:|---:|");
+        self.line("| measurement | ours, ms | Prometheus, ms |\n|---|---:|---:|");
         let (round, panel) = (figures.round, figures.panel);
         let (peer_round, peer_panel) = (figures.peer_round, figures.peer_panel);
         self.line(format_args!("| a round | {round:.1} | {peer_round:.0} |"));

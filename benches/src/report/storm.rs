@@ -23,7 +23,7 @@ impl Report {
         ));
         Ok(self.target(
             format_args!(
-                "a round over {ALERTS} alerts that fire in at most {MAX_ROUND_MILLISECONDS} ms"
+                "a round with {ALERTS} firing alerts takes at most {MAX_ROUND_MILLISECONDS} ms"
             ),
             format_args!("{:.0} ms", round.value),
             round.value <= MAX_ROUND_MILLISECONDS,

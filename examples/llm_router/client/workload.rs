@@ -165,7 +165,7 @@ impl Draw {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "between two u32"
+            reason = "the value lies between two u32"
         )]
         let length = length.round() as u32;
         length

@@ -217,12 +217,12 @@ impl Comparison<'_> {
             .map(|sample| sample.value)
             .sum::<f64>()
             + 0.0;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a float is what the exposition holds"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "the exposition holds floats")]
         let expected = ledger as f64;
-        #[expect(clippy::float_cmp, reason = "whole numbers, and exact is the point")]
+        #[expect(
+            clippy::float_cmp,
+            reason = "whole numbers, which must be equal exactly"
+        )]
         if sum != expected {
             let labels = labels
                 .iter()

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use self::options::*;
 use super::{AlertmanagerPeer, Notifier, TemplateFiles};
 use crate::{
     alerting::{AlertingConfig, ChannelConfig, ChannelTraits, ExportedChannel, RoutingError},
@@ -68,19 +67,19 @@ macro_rules! channels {
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum ChannelKind {
-            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant($options),)+
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant(options::$options),)+
         }
 
         $($(#[cfg($cfg)])?
-        impl From<$options> for ChannelKind {
-            fn from(options: $options) -> Self {
+        impl From<options::$options> for ChannelKind {
+            fn from(options: options::$options) -> Self {
                 Self::$variant(options)
             }
         }
 
         $(#[cfg($cfg)])?
-        impl From<$options> for ChannelConfig {
-            fn from(options: $options) -> Self {
+        impl From<options::$options> for ChannelConfig {
+            fn from(options: options::$options) -> Self {
                 Self::new(options.into())
             }
         })+
@@ -88,7 +87,7 @@ macro_rules! channels {
         /// The environment variables of all channels.
         pub(crate) fn variables() -> impl Iterator<Item = &'static Variable<AlertingConfig>> {
             let tables: &[&'static [Variable<AlertingConfig>]] =
-                &[$($(#[cfg($cfg)])? <$options as ChannelSpec>::VARIABLES,)+];
+                &[$($(#[cfg($cfg)])? <options::$options as ChannelSpec>::VARIABLES,)+];
             tables.to_vec().into_iter().flatten()
         }
 
@@ -107,7 +106,7 @@ macro_rules! channels {
 
             pub(crate) fn has_links(&self) -> bool {
                 match self {
-                    $($(#[cfg($cfg)])? Self::$variant(_) => <$options as ChannelSpec>::HAS_LINKS,)+
+                    $($(#[cfg($cfg)])? Self::$variant(_) => <options::$options as ChannelSpec>::HAS_LINKS,)+
                 }
             }
 

@@ -145,12 +145,14 @@ impl Compiler<'_> {
         }
         let (long_selectors, problems) = (compiler.long_selectors, compiler.problems);
         group.rules = definitions;
-        let compiled = CompiledGroup {
-            group,
-            rules: compiled_rules,
-            long_selectors,
-        };
-        (compiled, problems)
+        (
+            CompiledGroup {
+                group,
+                rules: compiled_rules,
+                long_selectors,
+            },
+            problems,
+        )
     }
 }
 

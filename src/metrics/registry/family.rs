@@ -155,7 +155,7 @@ impl<T> Table<T> {
         if known.len() != sorted.len() {
             let mut all: Vec<_> = known.iter().map(|series| Arc::clone(&series.0)).collect();
             drop(known);
-            all.sort_unstable_by(|a, b| (*a.labels).cmp(&*b.labels));
+            all.sort_unstable_by(|a, b| str::cmp(&a.labels, &b.labels));
             *sorted = all.into();
         }
         Arc::clone(&sorted)
@@ -168,7 +168,7 @@ impl<T> Table<T> {
                 is_overflow: false,
             };
         }
-        let set = || labels.to_set();
+        let set = || labels.label_set();
         if let Some(series) = self.insert(labels.text(), set, limit.series, &make) {
             return Resolved {
                 series,

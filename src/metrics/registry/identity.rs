@@ -78,7 +78,7 @@ impl Canonical<'_> {
     }
 
     /// Copies the labels for a new series.
-    pub(crate) fn to_set(self) -> LabelSet {
+    pub(crate) fn label_set(&self) -> LabelSet {
         LabelSet::new(self.text, counted(self.sorted))
     }
 
@@ -230,7 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn set(labels: &[(&str, &str)]) -> LabelSet {
-        with_canonical(labels.iter().copied(), |labels| labels.to_set())
+        with_canonical(labels.iter().copied(), |labels| labels.label_set())
     }
 
     fn text(labels: &[(&str, &str)]) -> String {
@@ -332,7 +332,7 @@ mod tests {
         #[test]
         fn values_come_back_unharmed(values in proptest::collection::vec("(?s).{0,40}|[\"\\\\\n]{1,9}", 1..6)) {
             let labels: Vec<(String, &str)> = values.iter().enumerate().map(|(i, value)| (format!("k{i}"), value.as_str())).collect();
-            let set = with_canonical(labels.iter().map(|(key, value)| (key.as_str(), *value)), |labels| labels.to_set());
+            let set = with_canonical(labels.iter().map(|(key, value)| (key.as_str(), *value)), |labels| labels.label_set());
             let back: Vec<(String, String)> = pairs(&set).map(|(key, value)| (key.to_owned(), value.into_owned())).collect();
             let kept: Vec<(String, String)> = set.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
             let expected: Vec<(String, String)> = labels.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (key.clone(), (*value).to_owned())).collect();

@@ -443,7 +443,9 @@ fn last_labels(everywhere: &BTreeMap<String, String>) -> Arc<LabelSet> {
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
     let labels = everywhere.chain([("overflow", OVERFLOW)]);
-    Arc::new(identity::with_canonical(labels, |labels| labels.to_set()))
+    Arc::new(identity::with_canonical(labels, |labels| {
+        labels.label_set()
+    }))
 }
 
 /// Returns whether a metric describes the observatory itself; its labels are bounded.

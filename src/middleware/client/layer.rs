@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_says_nothing_that_may_be_secret() {
+    fn a_displayed_url_contains_no_secret() {
         let uri: Uri = "https://ann:s3cret@[::1]:8443/v1/chat?key=s3cret"
             .parse()
             .unwrap();

@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_service_and_its_method_are_a_method() {
+    fn only_a_service_with_its_method_is_a_method() {
         assert_eq!(
             method("/helloworld.Greeter/SayHello"),
             "helloworld.Greeter/SayHello"

@@ -33,8 +33,8 @@ impl Frames {
             let Some((first, rest)) = bytes.split_first() else {
                 return messages;
             };
-            if let Some(place) = self.header.get_mut(self.header_bytes) {
-                *place = *first;
+            if let Some(slot) = self.header.get_mut(self.header_bytes) {
+                *slot = *first;
             }
             self.header_bytes += 1;
             bytes = rest;
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_counted_wherever_they_are_cut() {
+    fn messages_are_counted_wherever_the_body_is_split() {
         let bytes = stream(&[0, 1, 300, 0, 7]);
         for cut in 0..=bytes.len() {
             let mut frames = Frames::default();
@@ -115,7 +115,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_counted_and_any_cut_is_the_same(
+        fn any_split_of_any_bytes_gives_the_same_count(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             cut in 0_usize..200,
         ) {

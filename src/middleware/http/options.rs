@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_excludes_what_is_below_and_nothing_beside() {
+    fn a_star_excludes_only_the_paths_below() {
         let options = HttpOptions::default()
             .with_excluded_path("/health")
             .with_excluded_path("/internal/*");

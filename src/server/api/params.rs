@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_names_the_parameter_and_its_value() {
+    fn an_invalid_value_is_named_with_its_parameter() {
         let error = params(&[("start", "tomorrow")]).required_time("start");
         let error = format!("{:?}", error.unwrap_err());
         assert!(

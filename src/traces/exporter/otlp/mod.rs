@@ -21,7 +21,7 @@ pub(super) use self::transport::Otlp;
 #[cfg(feature = "otlp")]
 pub(crate) use self::transport::Transport;
 use super::Spec;
-use crate::traces::Signal;
+use crate::traces::options::Signal;
 
 /// The variables `OTEL_EXPORTER_OTLP_*` belong to all signals, see `options::variables`.
 pub(super) const SPEC: Spec = Spec {

@@ -6,7 +6,7 @@ use crate::{
     net::{Endpoint, is_header_name, is_header_value},
     privacy::Secret,
     settings::ConfigError,
-    traces::{Signal, exporter::spec::invalid_endpoint},
+    traces::{exporter::spec::invalid_endpoint, options::Signal},
 };
 
 /// The smallest size limit of a request: a span with its attributes fits. A smaller value is meant in another unit.

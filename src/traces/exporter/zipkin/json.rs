@@ -45,7 +45,7 @@ const MIN_DURATION: Duration = Duration::from_micros(1);
 
 /// Sends spans to Zipkin.
 struct Zipkin {
-    encoder: ZipkinExporter,
+    exporter: ZipkinExporter,
     encoded: EncodeOnlyClient,
     /// The `localEndpoint` of every span.
     endpoint: Value,
@@ -61,7 +61,7 @@ pub(super) fn build(
 ) -> Result<Box<dyn Export>, TracesError> {
     let config = &config.zipkin;
     let encoded = EncodeOnlyClient::default();
-    let encoder = ZipkinExporter::builder()
+    let exporter = ZipkinExporter::builder()
         .with_http_client(encoded.clone())
         // The encode-only client calls no address; a set one keeps the encoder from reading an environment variable.
         .with_collector_endpoint("http://localhost/")
@@ -83,7 +83,7 @@ pub(super) fn build(
     let json = HeaderValue::from_static("application/json");
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
     Ok(Box::new(Zipkin {
-        encoder,
+        exporter,
         encoded,
         endpoint: json!({ "serviceName": service }),
         resource: rest,
@@ -106,7 +106,7 @@ impl Export for Zipkin {
         spans.iter_mut().for_each(prepare);
         let remotes: Vec<_> = spans.iter().map(remote::endpoint).collect();
         // The encode-only client responds at once and accepts every request.
-        let _ = poll_once(self.encoder.export(spans));
+        let _ = poll_once(self.exporter.export(spans));
         let body = self.encoded.take();
         self.corrected(&body, remotes).unwrap_or_else(|| {
             vec![Part {
@@ -125,7 +125,7 @@ impl Export for Zipkin {
 impl Zipkin {
     fn corrected(&self, body: &Bytes, remotes: Vec<Option<Value>>) -> Option<Vec<Part>> {
         let mut spans: Vec<Map<String, Value>> = serde_json::from_slice(body).ok()?;
-        // The encoder keeps the order of the spans.
+        // The exporter keeps the order of the spans.
         for (span, remote) in spans.iter_mut().zip(remotes) {
             let is_root = span
                 .get("parentId")
