@@ -1,7 +1,7 @@
-//! Addresses that spans, log records and metrics are sent to: checked here, once, and used as they were checked.
+//! Parses and checks the addresses of collectors.
 //!
-//! Somebody who reads an address a second time, by other rules, sooner or later sends elsewhere. So whoever sends is
-//! given an [`Endpoint`], not a text.
+//! An address is parsed once. Clients take an [`Endpoint`] and not a text, since a second parser with other rules might
+//! connect to another host.
 
 use std::{fmt, net::Ipv6Addr};
 
@@ -9,19 +9,19 @@ use crate::privacy::Secret;
 #[cfg(feature = "alerting")]
 use crate::settings::{ConfigError, check};
 
-/// An address over HTTP: a host that is one, a port that is one, nobody's password.
+/// A valid HTTP or HTTPS address without user and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     is_secure: bool,
-    /// Host, and port where there is one.
+    /// The host, with the port if there is one.
     authority: String,
     path: String,
-    /// With its question mark. It may hold a key.
+    /// The query string with its question mark. It may contain an API key.
     query: Secret,
 }
 
 impl Endpoint {
-    /// RFC 3986, less what no receiver needs: user, password and fragment, names in percent-encoding.
+    /// Parses an address as in RFC 3986, without user, password, fragment and percent-encoded host names.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let is_secure = match scheme.to_ascii_lowercase().as_str() {
@@ -52,7 +52,7 @@ impl Endpoint {
         }
     }
 
-    /// gRPC names its methods by the path, so there is no other.
+    /// Parses the address of a gRPC server, which has no path: gRPC uses the path for the name of the method.
     pub(crate) fn for_grpc(text: &str) -> Option<Self> {
         let is_bare = |endpoint: &Self| {
             matches!(endpoint.path(), "" | "/") && endpoint.query.expose().is_empty()
@@ -64,20 +64,20 @@ impl Endpoint {
         &self.path
     }
 
-    /// The same place, another path.
+    /// Replaces the path.
     #[must_use]
     pub(crate) fn with_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self
     }
 
-    /// The whole of it, for the one who sends.
+    /// Returns the whole address including the query string, for the request itself.
     pub(crate) fn expose(&self) -> String {
         format!("{self}{}", self.query.expose())
     }
 }
 
-/// Without its query.
+/// Formats the address without its query string.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_secure { "https" } else { "http" };
@@ -85,13 +85,13 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What may be shown of a text that was meant as an address.
+/// Removes user, password and query string from an invalid address, so that it can be shown in an error.
 pub(crate) fn without_secrets(text: &str) -> String {
     match (text.rsplit_once('@'), text.split_once(['?', '#'])) {
         (None, None) => text.to_owned(),
         (None, Some((before, _))) => format!("{before}?***"),
         (Some((_, host)), None) => format!("***@{host}"),
-        // Which of it is a password cannot be told.
+        // The password cannot be located, so the whole text is hidden.
         (Some(_), Some(_)) => "***".to_owned(),
     }
 }
@@ -136,7 +136,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// RFC 3986, `pchar` and the slash.
+/// Whether a byte may appear in a path: RFC 3986, `pchar` and the slash.
 fn is_of_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte)
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_host_and_a_port_that_are_ones() {
+    fn an_address_has_a_valid_host_and_a_valid_port() {
         for right in [
             "http://collector:4318/v1/traces",
             "https://otlp.example.com",
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_query_is_sent_and_shown_to_nobody() {
+    fn a_key_in_the_query_is_sent_but_never_shown() {
         let endpoint = Endpoint::new("https://a/v1/traces?key=s3cret?").unwrap();
         assert!(!format!("{endpoint} {endpoint:?}").contains("s3cret"));
         assert_eq!(endpoint.expose(), "https://a/v1/traces?key=s3cret?");
@@ -197,10 +197,10 @@ mod tests {
         }
     }
 
-    /// What is accepted here is what the client that sends makes of it.
+    /// The HTTP client parses every accepted address to the same parts.
     #[cfg(feature = "otlp")]
     #[test]
-    fn whatever_is_accepted_is_read_in_the_same_way_by_who_sends() {
+    fn the_http_client_parses_accepted_addresses_alike() {
         use proptest::prelude::*;
         proptest!(|(text in "https?://([a-z0-9._:@\\[\\]-]|[${}]){1,12}(:[0-9]{0,6})?(/[ -~]{0,12})?")| {
             if let Some(endpoint) = Endpoint::new(&text) {

@@ -11,7 +11,7 @@ use super::{
 /// The key of these options in the configuration.
 const KEY: &str = "alerting.http";
 
-/// How the HTTP client of alert channels connects.
+/// Options of the HTTP client of alert channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientOptions {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// How an action writes its value into the text of a notification.
+/// The escaping of a value that an action writes into the text of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::alerting) enum Escape {
     /// Unchanged.

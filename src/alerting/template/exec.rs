@@ -38,7 +38,7 @@ pub(super) struct Inputs<'a> {
     pub(super) libraries: &'a [&'a Library],
     /// The time that `since` counts to, in milliseconds since the epoch.
     pub(super) now_ms: i64,
-    /// How actions write their values.
+    /// The escaping of values that actions write.
     pub(super) escape: Escape,
     /// The text of a value that is nil.
     pub(super) nil_text: &'static str,

@@ -126,7 +126,7 @@ pub(in crate::alerting) struct MessageInputs<'a> {
     pub(in crate::alerting) libraries: &'a [&'a Library],
     /// The time that `since` counts to, in milliseconds since the epoch.
     pub(in crate::alerting) now_ms: i64,
-    /// How actions write their values.
+    /// The escaping of values that actions write.
     pub(in crate::alerting) escape: Escape,
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 const GPT: Model<'static> = Model::new("gpt-4o", "transformer", "openai");
 
-/// What is written after these observations.
+/// Returns the exposition after these observations.
 fn exposition(observations: &[Observation<'_>], options: SinkOptions) -> String {
     let registry = Registry::new(RegistryOptions {
         series_limit: options.series_limit,

@@ -2,7 +2,7 @@
 
 use crate::{net::Endpoint, traces::OtlpProtocol};
 
-/// What is sent by OTLP: each has a key of its own, a path, and variables.
+/// A kind of telemetry that is sent by OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,
@@ -13,7 +13,7 @@ pub(crate) enum Signal {
 impl Signal {
     pub(super) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    /// What stands in the names of its variables.
+    /// The part of the names of its environment variables.
     pub(super) const fn variable(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",

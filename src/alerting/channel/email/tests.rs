@@ -366,7 +366,7 @@ fn html_of_a_template_is_cleaned_and_whole() {
     assert!(page.len() > 200_000, "it is not cut");
 }
 
-/// What the screenshot in `docs/alert-email.png` shows: `ALERT_EMAIL_HTML=/tmp/mail.html cargo test --features email`.
+/// Writes the mail of the screenshot `docs/alert-email.png`: `ALERT_EMAIL_HTML=/tmp/mail.html cargo test --features email`.
 #[test]
 fn the_page_is_whole_and_without_pictures() {
     let mut message = reference(Status::Firing);

@@ -33,7 +33,7 @@ const MAX_HTML_BYTES: usize = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) name: &'static str,
-    /// How actions write their values into the text.
+    /// The escaping of values that actions write into the text.
     pub(super) escape: Escape,
     pub(super) blank: Blank,
 }

@@ -76,7 +76,7 @@ pub struct Selector {
     pub(in crate::engine) slot: usize,
 }
 
-/// How a selector reads samples outside its range, for values at the boundaries of the range.
+/// The treatment of samples outside the range of a selector, for values at the boundaries of the range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extension {
     /// No modifier: only samples inside the range count.
