@@ -86,12 +86,14 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
             }
             due = next_due(due, core.gatherer.uptime(), core.config.tick);
         }
-        let until_tick = due.saturating_sub(core.gatherer.uptime());
         #[cfg(feature = "alerting")]
-        let wait = evaluate_alerts(core, &shutdown.is_cancelled).min(until_tick);
+        let until_evaluation = evaluate_alerts(core, &shutdown.is_cancelled);
         #[cfg(not(feature = "alerting"))]
-        let wait = until_tick;
-        let wait = wait.max(Duration::from_millis(1));
+        let until_evaluation = Duration::MAX;
+        let until_tick = due.saturating_sub(core.gatherer.uptime());
+        let wait = until_tick
+            .min(until_evaluation)
+            .max(Duration::from_millis(1));
         let is_set = shutdown
             .is_set
             .lock()

@@ -197,7 +197,7 @@ fn named_by(rule: AlertRule) -> (String, [String; 3]) {
     ];
     let traces = tracing::subscriber::with_default(subscriber, || inferences.map(infer));
     watched.pass(Duration::from_secs(90));
-    watched.until("the message", || !watched.mailbox.titles().is_empty());
+    watched.tick_until("the message", || !watched.mailbox.titles().is_empty());
     let messages = watched.mailbox.0.lock().unwrap();
     let annotations = &messages[0].alerts[0].alert.annotations;
     let trace = annotations["trace_id"].clone();

@@ -87,6 +87,20 @@ impl Watched {
         }
     }
 
+    /// Ticks until the condition holds: on a busy machine, an evaluation may see a tick later than usual.
+    pub(crate) fn tick_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        for _ in 0..60 {
+            if is_so() {
+                return;
+            }
+            self.tick();
+        }
+        panic!(
+            "{what} did not come; notified so far: {:?}",
+            self.mailbox.titles()
+        );
+    }
+
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let patience = Instant::now() + Duration::from_secs(20);
         while !is_so() {

@@ -20,6 +20,10 @@ use crate::{
 
 /// The alerts of a route that share the group labels.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`group_interval` is the term of Alertmanager"
+)]
 pub(super) struct Group {
     /// Receiver and group key: the same after a restart.
     pub(super) id: Arc<str>,

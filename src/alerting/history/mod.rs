@@ -161,7 +161,7 @@ impl History {
     fn end(&mut self, fingerprint: u64, ended_at: UnixMs) {
         self.firing.remove(&fingerprint);
         self.change(fingerprint, |record| {
-            record.ends_at = Some(ended_at.as_i64())
+            record.ends_at = Some(ended_at.as_i64());
         });
     }
 
