@@ -43,7 +43,8 @@ pub struct AlertingConfig {
     pub routing: Option<Routing>,
     /// Time between two notifications of one group. Default: 5 min.
     pub aggregation_window: Duration,
-    /// Time after which an unacknowledged alert is escalated, if its rule has an escalation. Default: 15 min.
+    /// Time after which an unacknowledged alert of a default rule is escalated. Other rules have a time of their own
+    /// ([`Escalation::after`](super::Escalation::after)). Default: 15 min.
     pub escalation_delay: Duration,
     /// Directory in which alert state is kept over a restart; `None` keeps it in memory only. Default: none; in the
     /// presets production, vps and enterprise `./observatory-data`.
@@ -169,6 +170,7 @@ impl AlertingConfig {
             &self.http.connect_timeout,
             "a duration above 0s",
         )?;
+        check_client_certificate(&self.http)?;
         // A delivery attempt is limited to 30 s, of which up to 10 s are spent waiting for a free slot.
         check(
             (Duration::from_millis(1)..=Duration::from_secs(20)).contains(&self.http.timeout),
@@ -201,6 +203,21 @@ impl AlertingConfig {
         }
         Ok(())
     }
+}
+
+/// Checks that a client certificate and its key are set together.
+fn check_client_certificate(http: &ClientOptions) -> Result<(), ConfigError> {
+    const CERTIFICATE: &str = "alerting.http.client_certificate";
+    const KEY: &str = "alerting.http.client_key";
+    let (key, missing) = match (&http.client_certificate, &http.client_key) {
+        (Some(_), None) => (CERTIFICATE, KEY),
+        (None, Some(_)) => (KEY, CERTIFICATE),
+        (Some(_), Some(_)) | (None, None) => return Ok(()),
+    };
+    Err(ConfigError::Missing {
+        key: key.to_owned(),
+        missing: missing.to_owned(),
+    })
 }
 
 impl ChannelConfig {

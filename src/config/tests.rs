@@ -201,3 +201,23 @@ fn a_path_selects_thrift_and_loses_its_trailing_slash() {
         assert_eq!(jaeger.address().unwrap().to_string(), shown);
     }
 }
+
+#[cfg(feature = "alerting")]
+#[test]
+fn a_client_certificate_of_channels_needs_its_key() {
+    let mut config = Config::default();
+    config.alerting.http.client_certificate = Some("client.pem".into());
+    check_refused(
+        &config,
+        "alerting.http.client_certificate",
+        "alerting.http.client_key",
+    );
+    config.alerting.http.client_key = Some("client.key".into());
+    config.validate().unwrap();
+    config.alerting.http.client_certificate = None;
+    check_refused(
+        &config,
+        "alerting.http.client_key",
+        "alerting.http.client_certificate",
+    );
+}
