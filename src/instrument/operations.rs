@@ -406,3 +406,25 @@ pub fn observe_cache<T: CacheAnswer>(
     CacheEnding(span).ended(&output);
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn the_futures_can_be_spawned_and_outlive_the_names_of_their_operations() {
+        const fn can_be_spawned<F: Future + Send + 'static>(_: &F) {}
+        let name = String::from("get");
+        let cache = monitor_cache(&name, &name, async { true });
+        let database = monitor_database(&name, &name, async { Ok::<_, Infallible>(()) });
+        let inference = monitor_inference(Model::new(&name, &name, &name), async {
+            Ok::<_, Infallible>(())
+        });
+        drop(name);
+        can_be_spawned(&cache);
+        can_be_spawned(&database);
+        can_be_spawned(&inference);
+    }
+}
