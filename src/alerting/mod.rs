@@ -58,9 +58,9 @@ pub use self::{
         Source,
     },
     rule::{
-        AlertRule, BurnRate, Condition, DefaultRules, ExportedRules, MetricsView, NoData, OnError,
-        RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, WhenClosure,
-        default_rules, export_rules, load_rule_file, parse_rule_file, slo_rules,
+        AlertRule, BurnRate, DefaultRules, ExportedRules, MetricsView, NoData, OnError,
+        RecordingRule, Rule, RuleErrors, RuleFault, RuleGroup, RuleProblem, Slo, default_rules,
+        export_rules, load_rule_file, parse_rule_file, slo_rules,
     },
     state::AlertState,
 };

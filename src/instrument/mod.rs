@@ -44,7 +44,6 @@ mod stream;
 pub use self::{
     connection::ConnectionGuard,
     inference::{ActiveInference, InferenceCall},
-    monitored::{Classify, Ends, Monitored, Unclassified},
     operations::*,
     quality::{cache_size, model_quality, response_similarity},
     routing::{ActiveRouting, begin_routing},

@@ -10,17 +10,13 @@ use tracing::{Instrument as _, Span, instrument::Instrumented};
 
 /// Returns the class of an error for a label: `rate_limited`, never a message. The class `timeout` marks a timeout.
 ///
-/// Implemented for closures, and by [`Unclassified`] for every error.
+/// Implemented for closures, and by `()`, which classifies every error as `error`.
 pub trait Classify<E: ?Sized> {
     /// Returns the class; `None` for an error without a class.
     fn class(&self, error: &E) -> Option<&'static str>;
 }
 
-/// Classifies every error as `error`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unclassified;
-
-impl<E: ?Sized> Classify<E> for Unclassified {
+impl<E: ?Sized> Classify<E> for () {
     fn class(&self, _: &E) -> Option<&'static str> {
         None
     }
@@ -32,29 +28,24 @@ impl<E: ?Sized, F: Fn(&E) -> &'static str> Classify<E> for F {
     }
 }
 
-/// Records the end of an operation from the output of its future. [`Monitored`] calls it when the future is ready.
-pub trait Ends<T: ?Sized>: sealed::Sealed {
+/// Records the end of an operation from the output of its future. [`InSpan`] calls it when the future is ready.
+pub(super) trait Ends<T: ?Sized> {
     /// Records the end with this output.
     fn ended(self, output: &T);
-}
-
-pub(super) mod sealed {
-    pub trait Sealed {}
 }
 
 pin_project! {
     /// A future in a span; the span closes when the future is ready or dropped.
     #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Monitored<F, E> {
-        // `None` once the future is ready, because the span must close then, not when `Monitored` is dropped.
+    pub(super) struct InSpan<F, E> {
+        // `None` once the future is ready, because the span must close then, not when `InSpan` is dropped.
         #[pin]
         future: Option<Instrumented<F>>,
         ending: Option<E>,
     }
 }
 
-impl<F, E> Monitored<F, E> {
+impl<F, E> InSpan<F, E> {
     pub(super) fn new(future: F, span: &Span, ending: E) -> Self {
         Self {
             future: Some(future.instrument(span.clone())),
@@ -63,15 +54,15 @@ impl<F, E> Monitored<F, E> {
     }
 
     /// Replaces the ending.
-    pub(super) fn map_ending<O>(self, change: impl FnOnce(E) -> O) -> Monitored<F, O> {
-        Monitored {
+    pub(super) fn map_ending<O>(self, change: impl FnOnce(E) -> O) -> InSpan<F, O> {
+        InSpan {
             future: self.future,
             ending: self.ending.map(change),
         }
     }
 }
 
-impl<F, E> Future for Monitored<F, E>
+impl<F, E> Future for InSpan<F, E>
 where
     F: Future,
     E: Ends<F::Output>,

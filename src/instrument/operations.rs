@@ -1,16 +1,22 @@
 //! Wraps futures and synchronous calls in the span of their operation.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
 use tracing::{Span, field::Empty, info_span};
 
 use super::{
     inference::{ActiveInference, InferenceCall},
-    monitored::{Classify, Ends, Monitored, Unclassified, sealed::Sealed},
+    monitored::{Classify, Ends, InSpan},
     owned::Owned,
 };
 use crate::observation::{CacheResult, Model, Tokens};
 
-/// Reads the token counts of an answer. Implemented for closures, and by [`OpenAi`](super::OpenAi) and
-/// [`Anthropic`](super::Anthropic) for the body of a complete answer.
+/// Reads the token counts of an answer. Implemented for closures; by [`OpenAi`](super::OpenAi) and
+/// [`Anthropic`](super::Anthropic) for the body of a complete answer; and by `()`, which reads no counts.
 pub trait Usage<T: ?Sized> {
     /// Returns the token counts; [`Tokens::unknown`] for an answer without counts.
     fn usage(&self, answer: &T) -> Tokens;
@@ -22,11 +28,7 @@ impl<T: ?Sized, F: Fn(&T) -> Tokens> Usage<T> for F {
     }
 }
 
-/// Returns unknown token counts for every answer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoUsage;
-
-impl<T: ?Sized> Usage<T> for NoUsage {
+impl<T: ?Sized> Usage<T> for () {
     fn usage(&self, _: &T) -> Tokens {
         Tokens::unknown()
     }
@@ -34,21 +36,31 @@ impl<T: ?Sized> Usage<T> for NoUsage {
 
 /// Ends an inference by the result of its future.
 #[derive(Debug)]
-pub struct InferenceEnding<U, C> {
+struct InferenceEnding<U, C> {
     inference: ActiveInference,
     usage: U,
     classify: C,
 }
 
+pin_project! {
+    /// The future of a measured model call; created by [`monitor_inference`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct MonitoredInference<F, U = (), C = ()> {
+        #[pin]
+        future: InSpan<F, InferenceEnding<U, C>>,
+    }
+}
+
 /// Measures a model call with a single answer.
 ///
 /// `Ok` counts as success and `Err` as failure; a future that is dropped before its end counts as cancelled.
-/// [`usage`](Monitored::usage) sets the reader of token counts, [`classify`](Monitored::classify) the classifier of
-/// errors.
+/// [`usage`](MonitoredInference::usage) sets the reader of token counts, [`classify`](MonitoredInference::classify) the
+/// classifier of errors.
 pub fn monitor_inference<'a, F, T, E>(
     call: impl Into<InferenceCall<'a>>,
     future: F,
-) -> Monitored<F, InferenceEnding<NoUsage, Unclassified>>
+) -> MonitoredInference<F>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -56,33 +68,51 @@ where
     let span = inference.span().clone();
     let ending = InferenceEnding {
         inference,
-        usage: NoUsage,
-        classify: Unclassified,
+        usage: (),
+        classify: (),
     };
-    Monitored::new(future, &span, ending)
+    MonitoredInference {
+        future: InSpan::new(future, &span, ending),
+    }
 }
 
-impl<F, U, C> Monitored<F, InferenceEnding<U, C>> {
+impl<F, U, C> MonitoredInference<F, U, C> {
     /// Sets the reader of the answer's token counts.
-    pub fn usage<N>(self, usage: N) -> Monitored<F, InferenceEnding<N, C>> {
-        self.map_ending(|ending| InferenceEnding {
-            inference: ending.inference,
-            usage,
-            classify: ending.classify,
-        })
+    pub fn usage<N>(self, usage: N) -> MonitoredInference<F, N, C> {
+        MonitoredInference {
+            future: self.future.map_ending(|ending| InferenceEnding {
+                inference: ending.inference,
+                usage,
+                classify: ending.classify,
+            }),
+        }
     }
 
-    /// Sets the classifier of errors.
-    pub fn classify<N>(self, classify: N) -> Monitored<F, InferenceEnding<U, N>> {
-        self.map_ending(|ending| InferenceEnding {
-            inference: ending.inference,
-            usage: ending.usage,
-            classify,
-        })
+    /// Sets the classifier of errors: a closure that returns the class of an error, for example `rate_limited`, never a
+    /// message. The class `timeout` marks a timeout. Default: `error` for every error.
+    pub fn classify<N>(self, classify: N) -> MonitoredInference<F, U, N> {
+        MonitoredInference {
+            future: self.future.map_ending(|ending| InferenceEnding {
+                inference: ending.inference,
+                usage: ending.usage,
+                classify,
+            }),
+        }
     }
 }
 
-impl<U, C> Sealed for InferenceEnding<U, C> {}
+impl<F, T, E, U, C> Future for MonitoredInference<F, U, C>
+where
+    F: Future<Output = Result<T, E>>,
+    U: Usage<T>,
+    C: Classify<E>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(context)
+    }
+}
 
 impl<T, E, U: Usage<T>, C: Classify<E>> Ends<Result<T, E>> for InferenceEnding<U, C> {
     fn ended(self, output: &Result<T, E>) {
@@ -100,12 +130,21 @@ impl<T, E, U: Usage<T>, C: Classify<E>> Ends<Result<T, E>> for InferenceEnding<U
 
 /// Ends an operation by its result.
 #[derive(Debug)]
-pub struct ResultEnding<C> {
+struct ResultEnding<C> {
     span: Owned,
     classify: C,
 }
 
-impl<C> Sealed for ResultEnding<C> {}
+pin_project! {
+    /// The future of a measured operation, whose result is success or failure; created by [`monitor_database`],
+    /// [`monitor_queue`], [`monitor_model_load`] and [`monitor_model_unload`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Monitored<F, C = ()> {
+        #[pin]
+        future: InSpan<F, ResultEnding<C>>,
+    }
+}
 
 impl<T, E, C: Classify<E>> Ends<Result<T, E>> for ResultEnding<C> {
     fn ended(self, output: &Result<T, E>) {
@@ -118,13 +157,28 @@ impl<T, E, C: Classify<E>> Ends<Result<T, E>> for ResultEnding<C> {
     }
 }
 
-impl<F, C> Monitored<F, ResultEnding<C>> {
-    /// Sets the classifier of errors.
-    pub fn classify<N>(self, classify: N) -> Monitored<F, ResultEnding<N>> {
-        self.map_ending(|ending| ResultEnding {
-            span: ending.span,
-            classify,
-        })
+impl<F, C> Monitored<F, C> {
+    /// Sets the classifier of errors: a closure that returns the class of an error, for example `deadlock`, never a
+    /// message. The class `timeout` marks a timeout. Default: `error` for every error.
+    pub fn classify<N>(self, classify: N) -> Monitored<F, N> {
+        Monitored {
+            future: self.future.map_ending(|ending| ResultEnding {
+                span: ending.span,
+                classify,
+            }),
+        }
+    }
+}
+
+impl<F, T, E, C> Future for Monitored<F, C>
+where
+    F: Future<Output = Result<T, E>>,
+    C: Classify<E>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(context)
     }
 }
 
@@ -138,22 +192,23 @@ fn fail(span: &Span, class: Option<&'static str>) {
     tracing::record_all!(span, error.r#type = error_type, status = status);
 }
 
-fn awaited<F, T, E>(span: &Span, future: F) -> Monitored<F, ResultEnding<Unclassified>>
+fn awaited<F, T, E>(span: &Span, future: F) -> Monitored<F>
 where
     F: Future<Output = Result<T, E>>,
 {
     let ending = ResultEnding {
         span: Owned::new(span.clone()),
-        classify: Unclassified,
+        classify: (),
     };
-    Monitored::new(future, span, ending)
+    Monitored {
+        future: InSpan::new(future, span, ending),
+    }
 }
 
 fn at_once<T, E>(span: Span, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let span = Owned::new(span);
     let output = span.in_scope(work);
-    let classify = Unclassified;
-    ResultEnding { span, classify }.ended(&output);
+    ResultEnding { span, classify: () }.ended(&output);
     output
 }
 
@@ -191,11 +246,7 @@ fn cache(operation: &str, cache_type: &str) -> Span {
 }
 
 /// Measures an operation on a table or collection, for example `SELECT` on `users`.
-pub fn monitor_database<F, T, E>(
-    operation: &str,
-    table: &str,
-    future: F,
-) -> Monitored<F, ResultEnding<Unclassified>>
+pub fn monitor_database<F, T, E>(operation: &str, table: &str, future: F) -> Monitored<F>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -216,11 +267,7 @@ pub fn observe_database<T, E>(
 }
 
 /// Measures an operation on a queue, for example `publish` on `jobs`.
-pub fn monitor_queue<F, T, E>(
-    queue_name: &str,
-    operation: &str,
-    future: F,
-) -> Monitored<F, ResultEnding<Unclassified>>
+pub fn monitor_queue<F, T, E>(queue_name: &str, operation: &str, future: F) -> Monitored<F>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -241,10 +288,7 @@ pub fn observe_queue<T, E>(
 }
 
 /// Measures the loading of a model; a successful load increments `loaded_models`.
-pub fn monitor_model_load<F, T, E>(
-    model: Model<'_>,
-    future: F,
-) -> Monitored<F, ResultEnding<Unclassified>>
+pub fn monitor_model_load<F, T, E>(model: Model<'_>, future: F) -> Monitored<F>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -266,10 +310,7 @@ where
 }
 
 /// Measures the unloading of a model; a successful unload decrements `loaded_models`.
-pub fn monitor_model_unload<F, T, E>(
-    model: Model<'_>,
-    future: F,
-) -> Monitored<F, ResultEnding<Unclassified>>
+pub fn monitor_model_unload<F, T, E>(model: Model<'_>, future: F) -> Monitored<F>
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -328,9 +369,7 @@ impl<T: CacheAnswer, E> CacheAnswer for Result<T, E> {
 
 /// Ends a cache operation by its result.
 #[derive(Debug)]
-pub struct CacheEnding(Owned);
-
-impl Sealed for CacheEnding {}
+struct CacheEnding(Owned);
 
 impl<T: CacheAnswer> Ends<T> for CacheEnding {
     fn ended(self, output: &T) {
@@ -344,12 +383,16 @@ impl<T: CacheAnswer> Ends<T> for CacheEnding {
 }
 
 /// Measures a cache operation, for example `get` on `response`: hit, miss or error, by the output of the future.
-pub fn monitor_cache<F>(operation: &str, cache_type: &str, future: F) -> Monitored<F, CacheEnding>
+pub fn monitor_cache<F>(
+    operation: &str,
+    cache_type: &str,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F>
 where
     F: Future<Output: CacheAnswer>,
 {
     let span = cache(operation, cache_type);
-    Monitored::new(future, &span, CacheEnding(Owned::new(span.clone())))
+    InSpan::new(future, &span, CacheEnding(Owned::new(span.clone())))
 }
 
 /// Measures a synchronous cache operation; see [`monitor_cache`].
@@ -362,4 +405,26 @@ pub fn observe_cache<T: CacheAnswer>(
     let output = span.in_scope(work);
     CacheEnding(span).ended(&output);
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn the_futures_can_be_spawned_and_outlive_the_names_of_their_operations() {
+        const fn can_be_spawned<F: Future + Send + 'static>(_: &F) {}
+        let name = String::from("get");
+        let cache = monitor_cache(&name, &name, async { true });
+        let database = monitor_database(&name, &name, async { Ok::<_, Infallible>(()) });
+        let inference = monitor_inference(Model::new(&name, &name, &name), async {
+            Ok::<_, Infallible>(())
+        });
+        drop(name);
+        can_be_spawned(&cache);
+        can_be_spawned(&database);
+        can_be_spawned(&inference);
+    }
 }

@@ -26,4 +26,4 @@ pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
 
-pub use self::body::{CountedBody, MonitoredBody};
+pub use self::body::CountedBody;

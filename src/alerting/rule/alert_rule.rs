@@ -9,7 +9,7 @@ use crate::alerting::{Escalation, Severity, SimpleRule};
 
 /// The condition under which a rule's alerts are pending or firing.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Condition {
+pub(crate) enum Condition {
     /// A `PromQL` expression; every element of its result is an alert.
     Expr(String),
     /// A closure; there is a single alert, which is active while the closure returns `true`.
@@ -40,8 +40,8 @@ pub struct AlertRule {
     pub name: Option<String>,
     /// Description for people; the annotation `description` unless the rule sets one. Default: none.
     pub description: Option<String>,
-    /// The condition. A rule without a condition is rejected. Default: none.
-    pub condition: Option<Condition>,
+    /// A rule without a condition is rejected. Default: none.
+    pub(crate) condition: Option<Condition>,
     /// Time for which the condition must be met before an alert fires, `for` in Prometheus. Default: 0.
     pub hold_for: Duration,
     /// Time for which an alert keeps firing after its condition was last met. Default: 0.
@@ -117,6 +117,15 @@ impl AlertRule {
     pub fn expr(mut self, expr: impl Into<String>) -> Self {
         self.condition = Some(Condition::Expr(expr.into()));
         self
+    }
+
+    /// Returns the `PromQL` expression; `None` if the condition is a closure, or missing.
+    #[must_use]
+    pub fn expression(&self) -> Option<&str> {
+        match &self.condition {
+            Some(Condition::Expr(expr)) => Some(expr),
+            Some(Condition::When(_)) | None => None,
+        }
     }
 
     /// Sets a closure as the condition. The closure runs on a thread of the observatory at every evaluation.

@@ -14,7 +14,7 @@ type Function = dyn Fn(&MetricsView<'_>) -> bool + Send + Sync;
 
 /// A condition written as a Rust closure; see [`AlertRule::when`](super::AlertRule::when).
 #[derive(Clone)]
-pub struct WhenClosure {
+pub(crate) struct WhenClosure {
     function: Arc<Function>,
     /// Whether a thread is still running the closure.
     is_running: Arc<AtomicBool>,

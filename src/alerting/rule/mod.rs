@@ -23,9 +23,9 @@ mod slo;
 
 pub(crate) use self::defaults::{FIVE_MINUTES, MINUTE, inference_failures};
 pub use self::{
-    alert_rule::{AlertRule, Condition},
+    alert_rule::AlertRule,
     behaviour::{NoData, OnError},
-    closure::{MetricsView, WhenClosure},
+    closure::MetricsView,
     defaults::{DefaultRules, default_rules},
     error::{RuleErrors, RuleFault, RuleProblem},
     export::{ExportedRules, export_rules},

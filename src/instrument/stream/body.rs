@@ -8,7 +8,7 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 
 use super::{ReadChunk, TokenStream};
-use crate::instrument::Classify;
+use crate::instrument::monitored::Classify;
 
 impl<B, R, C> Body for TokenStream<B, R, C>
 where

@@ -16,10 +16,7 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 pub use self::progress::Progress;
-use super::{
-    inference::ActiveInference,
-    monitored::{Classify, Unclassified},
-};
+use super::{inference::ActiveInference, monitored::Classify};
 
 /// Counts the tokens in the chunks of a stream.
 ///
@@ -52,7 +49,7 @@ pin_project! {
     /// slow reader.
     #[derive(Debug)]
     #[must_use = "streams do nothing unless polled"]
-    pub struct TokenStream<S, R, C = Unclassified> {
+    pub struct TokenStream<S, R, C = ()> {
         // `None` once the stream ended, to release its resources, for example a slot of an engine.
         #[pin]
         inner: Option<S>,
@@ -67,7 +64,7 @@ impl<S, R> TokenStream<S, R> {
         Self {
             inner: Some(inner),
             reader,
-            classify: Unclassified,
+            classify: (),
             measured: MeasuredInference {
                 inference: Some(inference),
                 progress: Progress::default(),
@@ -77,7 +74,8 @@ impl<S, R> TokenStream<S, R> {
 }
 
 impl<S, R, C> TokenStream<S, R, C> {
-    /// Sets the classifier of errors.
+    /// Sets the classifier of errors: a closure that returns the class of an error, for example `rate_limited`, never
+    /// a message. The class `timeout` marks a timeout. Default: `error` for every error.
     pub fn classify<N>(self, classify: N) -> TokenStream<S, R, N> {
         TokenStream {
             inner: self.inner,

@@ -12,7 +12,6 @@ use crate::middleware::{body::BodyObserver, context};
 #[derive(Debug)]
 pub struct ClientCall {
     span: Span,
-    request_bytes: Option<u64>,
     response_bytes: u64,
     status_code: Option<u16>,
     completion: Completion,
@@ -61,7 +60,6 @@ impl ClientCall {
         context::inject(&span, headers);
         (!span.is_disabled()).then_some(Self {
             span,
-            request_bytes,
             response_bytes: 0,
             status_code: None,
             completion: Completion::Open,
@@ -135,12 +133,6 @@ impl ClientCall {
                 );
             }
         }
-    }
-
-    /// Returns the size of the request body in bytes, if it was known in advance.
-    #[must_use]
-    pub const fn request_bytes(&self) -> Option<u64> {
-        self.request_bytes
     }
 }
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ClientCall, call::Outgoing};
+use super::call::{ClientCall, Outgoing};
 use crate::middleware::{body::MonitoredBody, error_class};
 
 /// Monitors the HTTP requests that a client sends to one server.

@@ -20,7 +20,6 @@ mod layer;
 mod reqwest_client;
 
 pub use self::{
-    call::ClientCall,
-    layer::{HttpClient, HttpClientFuture, HttpClientLayer},
+    layer::{HttpClient, HttpClientLayer},
     reqwest_client::MonitoredClient,
 };

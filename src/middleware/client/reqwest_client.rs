@@ -8,7 +8,10 @@ use reqwest::{
     Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
 };
 
-use super::{ClientCall, call::Outgoing, layer::monitor_response};
+use super::{
+    call::{ClientCall, Outgoing},
+    layer::monitor_response,
+};
 use crate::middleware::error_class;
 
 /// A `reqwest::Client` for one server, whose requests are monitored.

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Call, GrpcFuture};
+use super::{call::Call, future::GrpcFuture};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
 /// Monitors the gRPC calls to one server. Apply this layer to the channel of a tonic client.

@@ -9,7 +9,7 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::Call;
+use super::call::Call;
 use crate::middleware::{body::MonitoredBody, error_class};
 
 pin_project! {

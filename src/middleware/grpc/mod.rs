@@ -28,9 +28,7 @@ mod future;
 mod server;
 
 pub use self::{
-    call::Call,
     client::{GrpcClient, GrpcClientLayer},
     frames::Messages,
-    future::GrpcFuture,
     server::{GrpcMonitor, GrpcMonitorLayer},
 };

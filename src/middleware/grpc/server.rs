@@ -7,7 +7,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Call, GrpcFuture, Messages};
+use super::{Messages, call::Call, future::GrpcFuture};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
 /// Monitors the gRPC calls that a server handles, for `tonic::transport::Server::layer`.

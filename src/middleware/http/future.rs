@@ -9,7 +9,7 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::Exchange;
+use super::exchange::Exchange;
 use crate::middleware::{body::MonitoredBody, error_class};
 
 pin_project! {

@@ -29,9 +29,7 @@ mod service;
 
 pub use self::{
     bytes::Bytes,
-    connections::{Connected, ConnectedFuture, MonitorConnections},
-    exchange::Exchange,
-    future::HttpFuture,
+    connections::MonitorConnections,
     layer::HttpMonitorLayer,
     options::{HttpOptions, Sampling},
     service::HttpMonitor,

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{Bytes, Exchange, HttpFuture, layer::Shared};
+use super::{Bytes, exchange::Exchange, future::HttpFuture, layer::Shared};
 use crate::middleware::body::{CountedBody, MonitoredBody};
 
 /// A service whose requests are monitored; created by [`HttpMonitorLayer`](super::HttpMonitorLayer).

@@ -38,6 +38,8 @@ mod percent;
 mod remote_parent;
 mod w3c;
 
+use std::fmt;
+
 use http::HeaderMap;
 use opentelemetry::{
     Context, ContextGuard, SpanId, TraceFlags, TraceId,
@@ -56,10 +58,9 @@ use crate::traces::Propagator;
 #[derive(Clone, Debug, Default)]
 pub struct Remote(Context);
 
-/// A guard of [`Remote::attach`]: ends it when dropped, on the thread that called it.
-#[must_use = "the remote parent is detached when the guard is dropped"]
+/// The guard of [`Remote::attach`].
 #[derive(Debug)]
-pub struct Attached(#[expect(dead_code, reason = "it is dropped")] ContextGuard);
+struct Attached(#[expect(dead_code, reason = "it is dropped")] ContextGuard);
 
 impl Remote {
     /// Whether the headers contain the id of a trace.
@@ -87,9 +88,10 @@ impl Remote {
         Some(self.0.baggage().get(name)?.as_str())
     }
 
-    /// Makes the remote span the parent of spans that this thread creates until the guard is dropped. Do not hold the
-    /// guard across an `.await`.
-    pub fn attach(&self) -> Attached {
+    /// Makes the remote span the parent of spans that this thread creates until the returned guard is dropped. Do not
+    /// hold the guard across an `.await`.
+    #[must_use = "the remote parent is detached when the guard is dropped"]
+    pub fn attach(&self) -> impl fmt::Debug + use<> {
         Attached(self.0.clone().attach())
     }
 
