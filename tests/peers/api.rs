@@ -114,11 +114,16 @@ fn now() -> f64 {
     since.as_secs_f64()
 }
 
+/// The bounds of a range whose last step, at any whole number of seconds, is now.
+fn last_minute() -> (String, String) {
+    let end = now();
+    (format!("{:.3}", end - 60.0), format!("{end:.3}"))
+}
+
 #[test]
 fn the_requests_of_grafana_are_answered_as_prometheus_answers_them() {
     let Some(both) = both("grafana") else { return };
-    let end = format!("{:.3}", now());
-    let start = format!("{:.3}", now() - 60.0);
+    let (start, end) = last_minute();
     let total = "sum by (model_id) (llm_router_model_inference_total)";
     let selector = r#"{__name__="llm_router_tokens_generated_total"}"#;
     // Responses that are equal, value for value.
@@ -188,8 +193,7 @@ fn the_requests_of_grafana_are_answered_as_prometheus_answers_them() {
 #[test]
 fn responses_that_depend_on_time_have_the_format_of_prometheus() {
     let Some(both) = both("shapes") else { return };
-    let end = format!("{:.3}", now());
-    let start = format!("{:.3}", now() - 60.0);
+    let (start, end) = last_minute();
     let total = "sum by (model_id) (llm_router_model_inference_total)";
     // Responses that depend on sampling times or on labels of the scrape: equal status and shape.
     for (method, path, parameters) in [
