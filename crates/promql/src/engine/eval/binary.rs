@@ -37,7 +37,7 @@ impl Evaluator<'_> {
                 })
             }
             (StepValue::Vector(left), StepValue::Vector(right)) => {
-                self.budget.spend(left.len() + right.len())?;
+                self.budget.work(left.len() + right.len())?;
                 let samples = if binary.op.is_set() {
                     let samples = set_operation(binary, left, right);
                     check_distinct(&samples)?;
