@@ -6,11 +6,12 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
 use promql_engine::Labels;
 use promql_engine::engine::syntax::ParseLimits;
-use promql_engine::engine::{Engine, EngineOptions, Range};
+use promql_engine::engine::{Control, Engine, EngineOptions, Range};
 use promql_engine::store::SeriesStore;
 
 static STORE: LazyLock<SeriesStore> = LazyLock::new(|| {
@@ -33,7 +34,9 @@ const ROOMY: ParseLimits = ParseLimits {
 
 fuzz_target!(|data: &[u8]| {
     let query = String::from_utf8_lossy(data);
-    let engine = Engine::new(EngineOptions::default().with_max_samples(20_000));
+    // The limit on samples bounds memory, and the limit on time bounds the samples read one after another.
+    let options = EngineOptions::default().with_max_samples(20_000);
+    let engine = Engine::new(options.with_timeout(Duration::from_secs(2)));
     let Ok(prepared) = engine.prepare(&query) else {
         return;
     };
@@ -42,8 +45,12 @@ fuzz_target!(|data: &[u8]| {
         end: 1_200_000,
         step: 200_000,
     };
-    let _ = engine.evaluate_prepared(&STORE, &prepared, 1_200_000);
-    let _ = engine.run(&STORE, &prepared).over(range);
+    let start = Instant::now();
+    let clock = || start.elapsed();
+    let control = Control { clock: Some(&clock), cancel: None };
+    let run = || engine.run(&STORE, &prepared).with_control(control);
+    let _ = run().at(1_200_000);
+    let _ = run().over(range);
     let printed = prepared.expr().to_string();
     for text in [&printed, &prepared.expr().pretty()] {
         let again = promql_engine::engine::syntax::parse(text, &ROOMY);

@@ -13,9 +13,9 @@ pub enum QueryError {
     /// The evaluation failed as it does in Prometheus.
     #[error("{0}")]
     Execution(String),
-    /// The query reads or produces more samples than the limit allows.
+    /// The query holds more samples at once than [`EngineOptions::max_samples`](super::EngineOptions::max_samples) allows.
     #[error(
-        "query processing would load too many samples into memory in query execution: the limit is {limit}"
+        "query processing would load too many samples into memory in query execution: more than {limit} at once, the limit of max_samples"
     )]
     TooManySamples {
         /// The limit.

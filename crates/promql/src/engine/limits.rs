@@ -1,4 +1,4 @@
-//! Enforces the limits on samples and time during a query.
+//! Enforces the limits on held samples and on time during a query.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,13 +36,19 @@ impl fmt::Debug for Control<'_> {
 /// The samples between two checks of clock and flag: some hundred microseconds of work.
 const CHECK_EVERY: u64 = 4096;
 
-/// The remaining budget of a query.
+/// The remaining budget of a query: samples held at once, and time.
+///
+/// The limit on samples is a limit on memory, as in Prometheus. A run holds the samples that it loaded, the result so far
+/// and the values of the current step. The number of samples that a run reads one after another is limited by time only.
 #[derive(Debug)]
 pub(super) struct Budget<'a> {
     control: Control<'a>,
     deadline: Option<Duration>,
     timeout: Duration,
-    samples: u64,
+    /// The samples that the run holds across steps: the samples of selectors and subqueries, and the result.
+    kept: u64,
+    /// The samples that the current step holds: the samples of a range, and the values of operands.
+    of_step: u64,
     max_samples: u64,
     unchecked: u64,
 }
@@ -55,21 +61,62 @@ impl<'a> Budget<'a> {
                 .clock
                 .map(|now| now().saturating_add(options.timeout)),
             timeout: options.timeout,
-            samples: 0,
+            kept: 0,
+            of_step: 0,
             max_samples: options.max_samples,
             unchecked: 0,
         }
     }
 
-    /// Counts samples that were read or produced.
-    pub(super) fn spend(&mut self, samples: usize) -> Result<(), QueryError> {
-        self.samples = self.samples.saturating_add(samples as u64);
-        if self.samples > self.max_samples {
+    /// Adds samples that the current step holds.
+    pub(super) fn hold(&mut self, samples: usize) -> Result<(), QueryError> {
+        self.of_step = self.of_step.saturating_add(samples as u64);
+        self.check_samples(0)?;
+        self.work(samples)
+    }
+
+    /// Removes samples that the current step held.
+    pub(super) fn release(&mut self, samples: usize) {
+        self.of_step = self.of_step.saturating_sub(samples as u64);
+    }
+
+    /// Returns the number of samples that the current step holds, for [`settle`](Self::settle).
+    pub(super) fn of_step(&self) -> u64 {
+        self.of_step
+    }
+
+    /// Replaces all samples that the step holds since `before` by a value's samples: the operands of the value are gone.
+    pub(super) fn settle(&mut self, before: u64, samples: usize) -> Result<(), QueryError> {
+        self.of_step = before;
+        self.hold(samples)
+    }
+
+    /// Adds samples that the run holds across steps.
+    pub(super) fn keep(&mut self, samples: usize) -> Result<(), QueryError> {
+        self.kept = self.kept.saturating_add(samples as u64);
+        self.check_samples(0)?;
+        self.work(samples)
+    }
+
+    /// Removes samples that the run held across steps.
+    pub(super) fn forget(&mut self, samples: usize) {
+        self.kept = self.kept.saturating_sub(samples as u64);
+    }
+
+    /// Fails if the samples that the run holds and `more` samples exceed the limit.
+    pub(super) fn check_samples(&self, more: u64) -> Result<(), QueryError> {
+        let held = self.kept.saturating_add(self.of_step);
+        if held.saturating_add(more) > self.max_samples {
             return Err(QueryError::TooManySamples {
                 limit: self.max_samples,
             });
         }
-        // A step without samples counts too.
+        Ok(())
+    }
+
+    /// Counts samples that were read or produced, and checks clock and flag from time to time.
+    pub(super) fn work(&mut self, samples: usize) -> Result<(), QueryError> {
+        // A step without samples counts, too.
         self.unchecked += samples as u64 + 1;
         if self.unchecked < CHECK_EVERY {
             return Ok(());

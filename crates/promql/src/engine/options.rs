@@ -14,7 +14,8 @@ pub struct EngineOptions {
     pub lookback: Duration,
     /// The step of subqueries without a step. Default: 1 min, as Prometheus's evaluation interval.
     pub subquery_step: Duration,
-    /// The maximum number of samples that a query reads and produces. Default: 50,000,000, as Prometheus's `query.max-samples`.
+    /// The maximum number of samples that a query holds at once: the samples of its selectors and subqueries, the values of
+    /// the current step, and the result so far. Default: 50,000,000, as Prometheus's `query.max-samples`.
     pub max_samples: u64,
     /// The maximum duration of a query. Default: 30 s. Needs a clock in [`Control`](super::Control).
     pub timeout: Duration,
@@ -60,7 +61,7 @@ impl EngineOptions {
         self
     }
 
-    /// Sets the maximum number of samples that a query reads and produces.
+    /// Sets the maximum number of samples that a query holds at once.
     #[must_use]
     pub fn with_max_samples(mut self, samples: u64) -> Self {
         self.max_samples = samples;

@@ -166,6 +166,145 @@ fn limits_stop_a_query_and_say_which() {
     assert_eq!(run.at(600_000), Err(QueryError::Canceled));
 }
 
+/// Evaluates a query over the steps of a range, or at the end of a range without steps.
+fn run_within(
+    store: &SeriesStore,
+    (query, range): (&str, Range),
+    max_samples: u64,
+) -> Result<QueryResult, QueryError> {
+    let engine = Engine::new(EngineOptions::default().with_max_samples(max_samples));
+    if range.start == range.end {
+        return engine.evaluate(store, query, range.end);
+    }
+    engine.query_range(store, query, range)
+}
+
+#[test]
+fn the_limit_on_samples_is_the_number_held_at_once() {
+    let store = counter();
+    let at_the_end = Range {
+        start: 600_000,
+        end: 600_000,
+        step: 1,
+    };
+    let nine_steps = Range {
+        start: 120_000,
+        end: 600_000,
+        step: 60_000,
+    };
+    let cases = [
+        // The values of an instant selector.
+        ("{x=\"1\"}", at_the_end, 2),
+        // The samples of a range, which give way to the value.
+        ("rate(a_total[10m])", at_the_end, 10),
+        ("a_total[10m]", at_the_end, 10),
+        // Both selected ranges: the samples of one range and then of the other.
+        ("{x=\"1\"}[10m]", at_the_end, 20),
+        // The value of the left operand, and the range of the right operand.
+        (
+            "rate(a_total[10m]) + on (x) rate(b_total[10m])",
+            at_the_end,
+            11,
+        ),
+        // The ten samples of the selector for all steps, and a result of each step.
+        ("rate(a_total[2m])", nine_steps, 19),
+        ("sum(rate(a_total[2m]))", nine_steps, 19),
+        // Nine samples of the selector, the values of five steps, and the result.
+        ("count_over_time(a_total[5m:1m])", at_the_end, 15),
+        // A subquery without samples has eight intervals between its nine steps.
+        ("max_over_time(nothing[9m:1m])", at_the_end, 8),
+    ];
+    for (query, range, peak) in cases {
+        let run = |max_samples| run_within(&store, (query, range), max_samples);
+        assert!(run(peak).is_ok(), "{query}: {:?}", run(peak));
+        let limit = peak - 1;
+        assert_eq!(
+            run(limit),
+            Err(QueryError::TooManySamples { limit }),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn the_error_of_the_limit_on_samples_names_the_option() {
+    let engine = Engine::new(EngineOptions::default().with_max_samples(9));
+    let error = engine.evaluate(&counter(), "rate(a_total[10m])", 600_000);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "query processing would load too many samples into memory in query execution: more than 9 at once, the limit of max_samples"
+    );
+}
+
+#[test]
+fn a_subquery_of_more_steps_than_the_limit_is_refused_before_its_first_step() {
+    let limit = EngineOptions::default().max_samples;
+    for query in [
+        "max_over_time(nothing[1y:1ms])",
+        "max_over_time(vector(1)[1y:1ms])",
+        "max_over_time(nothing[100y:1ms])",
+    ] {
+        let result = Engine::default().evaluate(&counter(), query, 600_000);
+        assert_eq!(result, Err(QueryError::TooManySamples { limit }), "{query}");
+    }
+}
+
+/// Two range queries that read more than 50,000,000 samples one after another, divided by `share`, with a limit of
+/// 50,000,000 divided by `share`.
+fn check_queries_with_many_steps(share: i64) {
+    let max_samples = EngineOptions::default().max_samples / share as u64;
+    let retention = crate::store::Retention::default().with_bytes(1 << 30);
+    let store = SeriesStore::new(retention.with_time(Duration::from_hours(3)));
+    let fill = |name: &str, series: i64, seconds: i64| {
+        for at in 0..series {
+            let (at, model) = (at.to_string(), (at % 10).to_string());
+            let labels =
+                Labels::from_pairs([("__name__", name), ("at", &at), ("model_id", &model)]);
+            for tick in 0..=seconds / 5 {
+                store.append(&labels, tick * 5_000, tick as f64);
+            }
+        }
+    };
+    let answered = |query: &str, range: Range, series: usize| {
+        let steps = (range.end - range.start) / range.step + 1;
+        match run_within(&store, (query, range), max_samples).map(|r| r.value) {
+            Ok(Value::Matrix(found)) => {
+                assert_eq!(found.len(), series, "{query}");
+                assert!(found.iter().all(|s| s.points.len() as i64 == steps));
+            }
+            other => panic!("{query}: {other:?}"),
+        }
+    };
+    // 241 steps of 60 samples of 10,000 series: 144,600,000.
+    fill("x_total", 10_000 / share, 1_500);
+    let range = Range {
+        start: 300_000,
+        end: 1_500_000,
+        step: 5_000,
+    };
+    answered("sum by (model_id) (rate(x_total[5m]))", range, 10);
+    // 601 steps of 360 samples of 360 series: 77,889,600.
+    let buckets = (360 / share).max(1);
+    fill("x_bucket", buckets, 2_400);
+    let range = Range {
+        start: 1_800_000,
+        end: 2_400_000,
+        step: 1_000,
+    };
+    answered("rate(x_bucket[30m])", range, buckets as usize);
+}
+
+#[test]
+fn samples_of_one_step_after_another_do_not_add_up() {
+    check_queries_with_many_steps(90);
+}
+
+#[test]
+#[ignore = "takes a minute without optimization: cargo test --release -- --ignored full_size"]
+fn samples_of_one_step_after_another_do_not_add_up_in_full_size() {
+    check_queries_with_many_steps(1);
+}
+
 #[test]
 fn a_prepared_query_sees_series_that_came_later() {
     let store = counter();

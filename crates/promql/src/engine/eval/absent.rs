@@ -20,7 +20,7 @@ impl Evaluator<'_> {
         let mut is_absent = true;
         self.for_each_window(arg, step, &mut |_, _, _| {
             is_absent = false;
-            Ok(())
+            Ok(0)
         })?;
         Ok(StepValue::Vector(one_if(is_absent, arg)))
     }

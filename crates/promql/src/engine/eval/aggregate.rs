@@ -95,7 +95,6 @@ impl Evaluator<'_> {
             None => None,
         };
         let samples = self.eval_vector(&aggregation.expr, step)?;
-        self.budget.spend(samples.len())?;
         let labels = &aggregation.grouping.labels;
         let projection = if aggregation.grouping.without {
             Projection::Without(labels)

@@ -37,7 +37,7 @@ impl Evaluator<'_> {
                 })
             }
             (StepValue::Vector(left), StepValue::Vector(right)) => {
-                self.budget.spend(left.len() + right.len())?;
+                self.budget.work(left.len() + right.len())?;
                 let samples = if binary.op.is_set() {
                     let samples = set_operation(binary, left, right);
                     check_distinct(&samples)?;
@@ -116,17 +116,17 @@ impl Evaluator<'_> {
                 (sample.value, other.value)
             };
             let (value, keep) = apply(binary.op, a, b);
-            if !keep && !binary.returns_bool {
-                continue;
-            }
             let value = if binary.returns_bool {
                 truth(keep)
             } else {
                 value
             };
             let sample_result = self.matched_sample(binary, (&sample, other), value);
+            // A wrong matching is an error whether or not the filter keeps the sample (prometheus/prometheus#17668).
             matched[at].insert(matching.cardinality, &sample_result.labels)?;
-            result.push(sample_result);
+            if keep || binary.returns_bool {
+                result.push(sample_result);
+            }
         }
         if !self.options.delayed_name_removal {
             check_distinct(&result)?;

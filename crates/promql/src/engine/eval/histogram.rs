@@ -188,7 +188,7 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
 
 /// Returns the fraction of observations between two values, interpolated within the buckets.
 fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
-    if prepare(buckets).is_none() || buckets.len() < 2 || lower.is_nan() || upper.is_nan() {
+    if prepare(buckets).is_none() || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
     }
     let total = buckets.last().map_or(0.0, |bucket| bucket.count);
@@ -198,32 +198,30 @@ fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if lower >= upper {
         return 0.0;
     }
-    let rank = |value: f64| {
-        let mut below = Bucket {
-            bound: if buckets[0].bound > 0.0 {
-                0.0
-            } else {
-                f64::NEG_INFINITY
-            },
-            count: 0.0,
-        };
-        for bucket in buckets.iter() {
-            if value < bucket.bound || (value == f64::INFINITY && bucket.bound == f64::INFINITY) {
-                if value == f64::INFINITY {
-                    return bucket.count;
-                }
-                if value <= below.bound
-                    || below.bound == f64::NEG_INFINITY
-                    || bucket.bound == f64::INFINITY
-                {
-                    return below.count;
-                }
-                let share = (value - below.bound) / (bucket.bound - below.bound);
-                return below.count + (bucket.count - below.count) * share;
-            }
-            below = *bucket;
-        }
-        below.count
+    (rank(upper, buckets) - rank(lower, buckets)) / total
+}
+
+/// Returns the number of observations at or below a value, interpolated within its bucket.
+///
+/// As in Prometheus (prometheus/prometheus#17424), the first bucket begins at 0 if its bound is above 0, and at -Inf otherwise. A
+/// bucket of infinite width is not interpolated: the observations of a first bucket that begins at -Inf lie at -Inf, and
+/// the observations of the `+Inf` bucket lie at +Inf.
+fn rank(value: f64, buckets: &[Bucket]) -> f64 {
+    let total = buckets.last().map_or(0.0, |bucket| bucket.count);
+    let at = buckets.partition_point(|bucket| bucket.bound <= value);
+    let Some(bucket) = buckets.get(at) else {
+        return total;
     };
-    (rank(upper) - rank(lower)) / total
+    let (start, below) = match at.checked_sub(1).map(|before| buckets[before]) {
+        Some(before) => (before.bound, before.count),
+        None if bucket.bound > 0.0 => (0.0, 0.0),
+        None => (f64::NEG_INFINITY, 0.0),
+    };
+    if value <= start || bucket.bound == f64::INFINITY {
+        return below;
+    }
+    if start == f64::NEG_INFINITY {
+        return bucket.count;
+    }
+    below + (bucket.count - below) * ((value - start) / (bucket.bound - start))
 }

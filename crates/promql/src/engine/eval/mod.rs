@@ -121,10 +121,11 @@ impl<'a> Evaluator<'a> {
                     Extension::None => points.to_vec(),
                     Extension::Anchored | Extension::Smoothed => extended::samples(points, window),
                 };
+                let held = points.len();
                 if !points.is_empty() {
                     series.push(RangeSeries { labels, points });
                 }
-                Ok(())
+                Ok(held)
             })?;
             series.sort_by(|a, b| a.labels.cmp(&b.labels));
             return self.finish(Value::Matrix(series));
@@ -169,6 +170,7 @@ impl<'a> Evaluator<'a> {
         let mut series: HashMap<Labels, Vec<Point>> = HashMap::new();
         let mut time = range.start;
         let last = range.start + (range.end - range.start) / range.step * range.step;
+        let before = self.budget.of_step();
         while time <= range.end {
             let step = Step {
                 time,
@@ -181,7 +183,8 @@ impl<'a> Evaluator<'a> {
                 StepValue::Vector(samples) => self.finish_names(samples)?,
                 StepValue::String(_) => Vec::new(),
             };
-            self.budget.spend(samples.len())?;
+            self.budget.settle(before, 0)?;
+            self.budget.keep(samples.len())?;
             for sample in samples {
                 let point = Point {
                     timestamp: time,
@@ -226,7 +229,19 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// Evaluates an expression at a step. Of the samples that the evaluation held, the budget then holds the value's only.
     fn eval(&mut self, expr: &Expr, step: Step) -> Result<StepValue, QueryError> {
+        let before = self.budget.of_step();
+        let value = self.eval_node(expr, step)?;
+        let samples = match &value {
+            StepValue::Vector(samples) => samples.len(),
+            StepValue::Scalar(_) | StepValue::String(_) => 0,
+        };
+        self.budget.settle(before, samples)?;
+        Ok(value)
+    }
+
+    fn eval_node(&mut self, expr: &Expr, step: Step) -> Result<StepValue, QueryError> {
         match &expr.kind {
             ExprKind::Number(value) => Ok(StepValue::Scalar(*value)),
             ExprKind::String(text) => Ok(StepValue::String(text.clone())),

@@ -47,7 +47,7 @@ impl Evaluator<'_> {
                 scratch: &mut scratch,
             };
             let Some(value) = call.apply(id, points) else {
-                return Ok(());
+                return Ok(0);
             };
             samples.push(Sample::new(labels.clone(), value));
             if matches!(id, FunctionId::Rate | FunctionId::Increase)
@@ -57,7 +57,7 @@ impl Evaluator<'_> {
             {
                 not_counters.push(name.to_owned());
             }
-            Ok(())
+            Ok(1)
         })?;
         for name in not_counters {
             let message = format!(

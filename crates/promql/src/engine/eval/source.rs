@@ -32,8 +32,9 @@ pub(super) struct Window {
 /// The first and the last time at which samples are read, in milliseconds.
 type Reach = (i64, i64);
 
-/// Receives each series with the samples of a range, at least one.
-type EachWindow<'e> = &'e mut dyn FnMut(&Labels, &[Point], Window) -> Result<(), QueryError>;
+/// Receives each series with the samples of a range, at least one, and returns the number of samples that the receiver
+/// holds for the rest of the step.
+type EachWindow<'e> = &'e mut dyn FnMut(&Labels, &[Point], Window) -> Result<usize, QueryError>;
 
 impl Evaluator<'_> {
     /// Returns the end of a selector's range at a step.
@@ -94,7 +95,7 @@ impl Evaluator<'_> {
                 }
             }
             drop(store);
-            return self.budget.spend(count);
+            return self.budget.hold(count);
         }
         self.load_selector(selector, step, (lookback, 0))?;
         if let Some(Some(loaded)) = self.loaded.get(selector.slot) {
@@ -109,7 +110,7 @@ impl Evaluator<'_> {
                 }
             }
         }
-        self.budget.spend(count)
+        self.budget.hold(count)
     }
 
     /// Calls `each` with the value of each series of a smoothed instant selector.
@@ -123,10 +124,11 @@ impl Evaluator<'_> {
         let mut window = self.window(time, time);
         window.extension = Extension::Smoothed;
         self.windows_of_selector((selector, window), step, &mut |labels, points, _| {
-            if let Some(value) = extended::smoothed_value(points, time) {
+            let value = extended::smoothed_value(points, time);
+            if let Some(value) = value {
                 each(labels, value);
             }
-            Ok(())
+            Ok(usize::from(value.is_some()))
         })
     }
 
@@ -175,9 +177,11 @@ impl Evaluator<'_> {
         let mut points = Vec::new();
         for (id, labels) in selected.iter() {
             store.window(*id, (from, to), &mut points);
-            self.budget.spend(points.len())?;
+            self.budget.hold(points.len())?;
             if !points.is_empty() {
-                each(labels, &points, window)?;
+                let held = each(labels, &points, window)?;
+                self.budget.release(points.len());
+                self.budget.hold(held)?;
             }
         }
         Ok(())
@@ -206,9 +210,10 @@ impl Evaluator<'_> {
                 clean.extend(points.iter().filter(|point| !is_stale(point.value)));
                 points = &clean;
             }
-            self.budget.spend(points.len())?;
+            self.budget.work(points.len())?;
             if !points.is_empty() {
-                each(&series.labels, points, window)?;
+                let held = each(&series.labels, points, window)?;
+                self.budget.hold(held)?;
             }
         }
         Ok(())
@@ -228,13 +233,14 @@ impl Evaluator<'_> {
         if self.has_loaded(selector.slot, from, to) {
             return Ok(());
         }
+        self.unload(selector.slot);
         let store = self.store.read();
         let selected = self.prepared.select(&store, selector);
         let mut series = Vec::with_capacity(selected.len());
         for (id, labels) in selected.iter() {
             let mut points = Vec::new();
             store.window_with_stale(*id, (from, to), &mut points);
-            self.budget.spend(points.len())?;
+            self.budget.keep(points.len())?;
             if !points.is_empty() {
                 let labels = labels.clone();
                 series.push(RangeSeries { labels, points });
@@ -252,6 +258,7 @@ impl Evaluator<'_> {
         if self.has_loaded(subquery.slot, start, to) {
             return Ok(());
         }
+        self.unload(subquery.slot);
         let default = i64::try_from(self.options.subquery_step.as_millis()).unwrap_or(i64::MAX);
         let interval = subquery.step.unwrap_or(default).max(1);
         // Steps are multiples of the interval since the epoch, so that they do not depend on the query's time.
@@ -274,7 +281,8 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// Evaluates the steps of a subquery, and counts each step as a sample: the subquery `1[1y:1s]` reads none.
+    /// Evaluates the steps of a subquery. A subquery with more steps than samples that the run may still hold is refused
+    /// before its first step: `nothing[1y:1ms]` reads no sample and takes hours.
     fn over_steps_inside(
         &mut self,
         expr: &Expr,
@@ -282,13 +290,21 @@ impl Evaluator<'_> {
     ) -> Result<Vec<RangeSeries>, QueryError> {
         let steps = range.end.saturating_sub(range.start) / range.step;
         self.budget
-            .spend(usize::try_from(steps).unwrap_or(usize::MAX))?;
+            .check_samples(u64::try_from(steps).unwrap_or(u64::MAX))?;
         self.over_steps(expr, range)
     }
 
     fn has_loaded(&self, slot: usize, from: i64, to: i64) -> bool {
         let loaded = self.loaded.get(slot).and_then(Option::as_ref);
         loaded.is_some_and(|loaded| loaded.from == from && loaded.to == to)
+    }
+
+    /// Removes the samples that were loaded for other steps.
+    fn unload(&mut self, slot: usize) {
+        if let Some(old) = self.loaded.get_mut(slot).and_then(Option::take) {
+            let samples = old.series.iter().map(|series| series.points.len()).sum();
+            self.budget.forget(samples);
+        }
     }
 
     fn keep(&mut self, slot: usize, loaded: LoadedSamples) {

@@ -4,7 +4,7 @@
 //! versions replaces a part of it. Any other difference between the results still shows.
 
 use promql_engine::engine::Engine;
-use promql_engine::engine::syntax::{AggregateOp, BinaryOp, Expr, ExprKind};
+use promql_engine::engine::syntax::{AggregateOp, BinaryOp, Expr, ExprKind, ParseLimits, parse};
 use serde_json::Value;
 
 /// A rewritten query.
@@ -83,6 +83,26 @@ pub(super) fn in_other_words_for_3(query: &str, engine: &Engine) -> Option<Words
     })
 }
 
+/// Prometheus before prometheus/prometheus#17668 checks the matching of the samples that a filter keeps. Without the
+/// filter, all versions check all samples.
+pub(super) fn in_words_without_filters(
+    query: &str,
+    (theirs, ours): (&Value, &Value),
+    engine: &Engine,
+) -> Option<Words> {
+    let error = ours["error"].as_str().unwrap_or("");
+    if !error.starts_with("multiple matches for labels") || theirs["status"] == "error" {
+        return None;
+    }
+    let prepared = engine.prepare(query).ok()?;
+    let text = rewritten(query, prepared.expr(), with_bool);
+    Some(Words {
+        class: "a wrong matching fails whatever a filter keeps",
+        for_theirs: text.clone(),
+        for_ours: text,
+    })
+}
+
 /// Formats an expression with replaced nodes, from the leaves up.
 fn rewritten(query: &str, expr: &Expr, replace: Replace) -> String {
     let mut children: Vec<&Expr> = match &expr.kind {
@@ -153,6 +173,27 @@ fn counted_values(expr: &Expr, text: &str) -> Option<String> {
     let labels = a.grouping.labels.join(", ");
     matches!(a.op, AggregateOp::TopK | AggregateOp::BottomK)
         .then(|| format!("count_values {word} ({labels}) (\"value\", {text})"))
+}
+
+/// With `bool`, a comparison of two vectors keeps all samples.
+fn with_bool(expr: &Expr, text: &str) -> Option<String> {
+    let is_filter = |expr: &Expr| match &expr.kind {
+        ExprKind::Binary(binary) => binary.op.is_comparison() && !binary.returns_bool,
+        _ => false,
+    };
+    if !is_filter(expr) {
+        return None;
+    }
+    // The operands in `text` are rewritten, too, so the place of the operator is another than in `expr`.
+    let parsed = parse(text, &ParseLimits::default()).ok()?;
+    let ExprKind::Binary(binary) = &parsed.kind else {
+        return None;
+    };
+    let left = binary.left.span.end as usize;
+    let op = binary.op.to_string();
+    let after_op = left + text.get(left..)?.find(&op)? + op.len();
+    let (before, after) = text.split_at(after_op);
+    Some(format!("{before} bool {after}"))
 }
 
 fn mean_as_sum(expr: &Expr, text: &str) -> Option<String> {

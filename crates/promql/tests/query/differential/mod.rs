@@ -122,12 +122,18 @@ impl Both {
             return;
         };
         let mut class = None;
-        let words = if self.is_version_3 {
+        let mut words = if self.is_version_3 {
             class = intended::class_of_3(query, &theirs, &ours);
             Vec::from_iter(intended::in_other_words_for_3(query, &self.engine))
         } else {
             intended::in_other_words(query, &theirs, &self.engine)
         };
+        let answers = (&theirs, &ours);
+        words.extend(intended::in_words_without_filters(
+            query,
+            answers,
+            &self.engine,
+        ));
         for words in words {
             if class.is_none() && self.agree_on(&words, when).await {
                 class = Some(words.class);
