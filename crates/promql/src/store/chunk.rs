@@ -84,6 +84,26 @@ impl Chunk {
         self.bytes.shrink_to_fit();
     }
 
+    /// Drops the samples before `limit`, except the last sample, and releases their memory. Returns their number.
+    pub(super) fn trim_before(&mut self, limit: i64) -> u16 {
+        let mut kept: Option<Self> = None;
+        self.for_each(|point| {
+            if point.timestamp >= limit || point.timestamp == self.last.timestamp {
+                match &mut kept {
+                    Some(chunk) => chunk.push(point),
+                    None => kept = Some(Self::new(point, self.max_samples)),
+                }
+            }
+            true
+        });
+        let before = self.samples;
+        if let Some(mut kept) = kept {
+            kept.seal();
+            *self = kept;
+        }
+        before - self.samples
+    }
+
     /// Appends a sample. Its time must be later than the time of the last sample.
     pub(super) fn push(&mut self, point: Point) {
         let interval = point.timestamp.wrapping_sub(self.last.timestamp);
@@ -265,6 +285,30 @@ mod tests {
             .map(|(n, v)| (n as i64 * 7 - 3, *v))
             .collect();
         round_trip(&points);
+    }
+
+    #[test]
+    fn a_trimmed_chunk_keeps_its_later_samples_and_goes_on() {
+        let point = |n: i64| Point {
+            timestamp: n * 10,
+            value: n as f64 * 1.5,
+        };
+        let read = |chunk: &Chunk| {
+            let mut read = Vec::new();
+            chunk.for_each(|point| {
+                read.push(point);
+                true
+            });
+            read
+        };
+        let mut chunk = Chunk::new(point(0), MAX_SAMPLES);
+        (1..50).for_each(|n| chunk.push(point(n)));
+        assert_eq!(chunk.trim_before(300), 30);
+        chunk.push(point(50));
+        assert_eq!(read(&chunk), (30..=50).map(point).collect::<Vec<_>>());
+        assert_eq!(chunk.trim_before(i64::MAX), 20);
+        chunk.push(point(51));
+        assert_eq!(read(&chunk), [point(50), point(51)]);
     }
 
     proptest! {

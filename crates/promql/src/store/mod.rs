@@ -1,12 +1,14 @@
 //! An in-memory store of time series with a time and a memory limit.
 //!
 //! A series is registered once, and later appends name its [`SeriesId`], so that appending hashes no labels. Samples are
-//! compressed (`chunk`). Retention drops samples by age and, if the store exceeds its memory limit, the oldest samples.
+//! compressed (`chunk`). Retention drops samples by age. At the memory limit, the store drops idle series and then the oldest
+//! samples, and refuses new series if the limit is reached nevertheless; see [`Retention::bytes`].
 //! Series that long ranges read also keep one sample a minute for longer. One lock guards the store: appending a sample to
 //! each of ten thousand series holds it for about a millisecond, and a query holds it for one selector at a time.
 
 mod chunk;
 mod index;
+mod pressure;
 mod retention;
 mod series;
 mod state;
@@ -30,11 +32,26 @@ use super::labels::Labels;
 use super::matcher::Matcher;
 pub(super) use state::StoreState;
 
-/// A handle to a registered series. The store refuses the handle after it has removed the series.
+/// A handle to a registered series. The store refuses the handle after it has removed the series, and a later series with
+/// the same labels has another handle. The store also refuses samples for the handle of a refused series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeriesId {
     pub(super) place: u32,
     pub(super) epoch: u32,
+}
+
+impl SeriesId {
+    const REFUSED: Self = Self {
+        place: u32::MAX,
+        epoch: u32::MAX,
+    };
+
+    /// Returns whether the store had no room for the series. The caller registers the series again when
+    /// [`SeriesStore::has_room`] returns `true`.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        *self == Self::REFUSED
+    }
 }
 
 /// A store of time series in bounded memory.
@@ -50,12 +67,16 @@ pub struct StoreStats {
     pub series: u64,
     /// The samples that the store holds, in both tiers.
     pub samples: u64,
-    /// The bytes of all samples, with an estimate for labels and index.
+    /// The bytes of the samples, the labels and the index, as requested from the allocator.
     pub bytes: u64,
-    /// The refused samples: out of order, or of a removed series.
+    /// The refused samples: out of order, or of a removed or refused series.
     pub refused_samples: u64,
     /// The samples that were dropped before their age limit, for memory.
     pub evicted_samples: u64,
+    /// The refused registrations of new series, for memory. A series that is refused again counts again.
+    pub refused_series: u64,
+    /// The sweeps for samples and series to drop. A sweep visits all series.
+    pub sweeps: u64,
 }
 
 impl SeriesStore {
@@ -68,8 +89,17 @@ impl SeriesStore {
     }
 
     /// Registers a series, or returns the handle of a known series.
+    ///
+    /// At the memory limit, new series replace idle series; see [`Retention::bytes`]. If no series is idle, a new series is
+    /// refused: its handle [is refused](SeriesId::is_refused), and so are its samples.
     pub fn register(&self, labels: &Labels) -> SeriesId {
         self.write().register(labels)
+    }
+
+    /// Returns whether the store accepts a new series: the memory limit leaves room, or a series may have become idle.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.read().has_room()
     }
 
     /// Appends a sample to a series and registers the series if it is new. Returns whether the sample was accepted.
@@ -83,8 +113,8 @@ impl SeriesStore {
 
     /// Appends a sample at the same time to each of many series, and drops samples that have become too old.
     ///
-    /// Returns the number of accepted samples. Samples out of order and samples of removed series are refused: the caller
-    /// registers these series again.
+    /// Returns the number of accepted samples. Samples out of order and samples of removed or refused series are refused: the
+    /// caller registers these series again.
     pub fn append_tick(&self, timestamp: i64, samples: &[(SeriesId, f64)]) -> usize {
         let mut state = self.write();
         let mut accepted = 0;

@@ -10,7 +10,21 @@ use crate::engine::syntax::{Expr, ExprKind, Selector};
 pub struct Retention {
     /// The age at which samples are dropped. Default: 1 h.
     pub time: Duration,
-    /// The memory at which the oldest samples are dropped. Default: 64 MiB.
+    /// The memory limit. Default: 64 MiB.
+    ///
+    /// At the limit, the store drops a sixteenth of it: first idle series, the series with the oldest last sample before the
+    /// others, then the oldest samples of the other series, which keep at least their newest sample. A series is idle if its
+    /// last sample is older than 5 minutes, or than [`time`](Self::time) if that is shorter.
+    ///
+    /// Labels and index may use three quarters of the limit. Beyond them, the store refuses new series unless a series is
+    /// idle, and counts them in [`StoreStats::refused_series`](super::StoreStats::refused_series).
+    ///
+    /// A series with five labels whose values other series share takes 730 bytes without samples; a counter with samples every
+    /// 10 seconds takes 1,440 bytes after an hour. A label value that no other series has takes about 100 bytes and its
+    /// length. The default limit has room for 69,000 such series; 46,000 of them keep an hour of samples.
+    /// The figures are of `cargo test --release -p promql-engine --test store_limit bytes_per_series -- --ignored
+    /// --nocapture`; a test holds the count within a tenth of the bytes that are requested from the allocator, which may take
+    /// more from the system.
     pub bytes: usize,
     /// The age at which samples of the coarse second tier are dropped. Default: 6 h.
     pub coarse_time: Duration,
@@ -54,7 +68,7 @@ impl Retention {
         self
     }
 
-    /// Sets the memory at which the oldest samples are dropped.
+    /// Sets the memory limit; see [`bytes`](Self::bytes).
     #[must_use]
     pub fn with_bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;

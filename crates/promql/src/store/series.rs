@@ -24,12 +24,24 @@ struct Tier {
     chunks: VecDeque<Chunk>,
 }
 
-/// The change that an operation makes to the totals of the store.
+/// The change that a new sample makes to the totals of the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Change {
     pub(super) samples: u64,
-    pub(super) bytes: u64,
+    /// The change of [`Series::sample_bytes`]. Negative if a full chunk releases its unused memory.
+    pub(super) bytes: i64,
 }
+
+/// The times before which a sweep drops the samples of the two tiers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cutoffs {
+    pub(super) recent: i64,
+    pub(super) coarse: i64,
+}
+
+/// The number of chunks for which a tier has memory from registration on, so that the first tick does not allocate for all
+/// series.
+const RESERVED_CHUNKS: usize = 4;
 
 impl Series {
     pub(super) fn new(labels: Labels, epoch: u32) -> Self {
@@ -49,10 +61,34 @@ impl Series {
         self.recent.chunks.back().map(Chunk::last)
     }
 
-    pub(super) fn heap_bytes(&self) -> u64 {
+    /// Returns the time of the last sample in both tiers.
+    pub(super) fn last_timestamp(&self) -> Option<i64> {
+        let last = |tier: &Tier| tier.chunks.back().map(|chunk| chunk.last().timestamp);
+        last(&self.recent).max(self.coarse.as_ref().and_then(last))
+    }
+
+    /// Returns the heap bytes that the series takes as long as it exists: its labels and the reserved places of chunks.
+    pub(super) fn fixed_bytes(&self) -> u64 {
+        let tiers = 1 + usize::from(self.coarse.is_some());
+        (self.labels.heap_bytes() + tiers * RESERVED_CHUNKS * size_of::<Chunk>()) as u64
+    }
+
+    /// Returns the heap bytes that the samples take beyond [`fixed_bytes`](Self::fixed_bytes).
+    pub(super) fn sample_bytes(&self) -> u64 {
         let tiers = [Some(&self.recent), self.coarse.as_ref()];
-        let chunks: usize = tiers.into_iter().flatten().map(Tier::heap_bytes).sum();
-        (size_of::<Self>() + self.labels.heap_bytes() + chunks) as u64
+        let bytes: usize = tiers.into_iter().flatten().map(Tier::sample_bytes).sum();
+        bytes as u64
+    }
+
+    /// Iterates over the chunks: whether the chunk is in the second tier, whether it is the newest of its tier, the chunk.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = (bool, bool, &Chunk)> {
+        let tiers = [(false, Some(&self.recent)), (true, self.coarse.as_ref())];
+        tiers.into_iter().flat_map(|(is_coarse, tier)| {
+            let chunks = tier.into_iter().flat_map(|tier| tier.chunks.iter().rev());
+            chunks
+                .enumerate()
+                .map(move |(at, chunk)| (is_coarse, at == 0, chunk))
+        })
     }
 
     /// Appends a sample that is later than the last sample. The second tier takes a sample per `coarse_interval`.
@@ -74,15 +110,31 @@ impl Series {
         change
     }
 
-    /// Drops the chunks that end before the given times, and returns the change.
-    pub(super) fn drop_before(&mut self, recent: i64, coarse: i64) -> Change {
-        let mut change = self.recent.drop_before(recent);
-        if let Some(tier) = &mut self.coarse {
-            let dropped = tier.drop_before(coarse);
-            change.samples += dropped.samples;
-            change.bytes += dropped.bytes;
-        }
-        change
+    /// Drops the chunks that end before the cutoffs, and returns the number of dropped samples.
+    pub(super) fn drop_before(&mut self, cutoffs: Cutoffs) -> u64 {
+        let coarse = self.coarse.as_mut();
+        self.recent.drop_before(cutoffs.recent, 0)
+            + coarse.map_or(0, |tier| tier.drop_before(cutoffs.coarse, 0))
+    }
+
+    /// Drops the chunks that end before the cutoffs, except the newest chunk of each tier, and returns the number of dropped
+    /// samples.
+    pub(super) fn shorten(&mut self, cutoffs: Cutoffs) -> u64 {
+        let coarse = self.coarse.as_mut();
+        self.recent.shorten(cutoffs.recent) + coarse.map_or(0, |tier| tier.shorten(cutoffs.coarse))
+    }
+
+    /// Drops the samples before the cutoffs, except the newest sample of each tier, and returns their number.
+    pub(super) fn trim(&mut self, cutoffs: Cutoffs) -> u64 {
+        let coarse = self.coarse.as_mut();
+        self.recent.trim(cutoffs.recent) + coarse.map_or(0, |tier| tier.trim(cutoffs.coarse))
+    }
+
+    /// Returns the number of samples in both tiers.
+    pub(super) fn samples(&self) -> u64 {
+        self.chunks()
+            .map(|(_, _, chunk)| u64::from(chunk.samples()))
+            .sum()
     }
 
     pub(super) fn is_without_samples(&self) -> bool {
@@ -115,8 +167,7 @@ impl Tier {
         let spread = u16::try_from(epoch % u32::from(MAX_SAMPLES)).unwrap_or(0);
         Self {
             first_chunk_samples: 1 + spread,
-            // Reserved at registration, so that the first tick does not allocate for all series.
-            chunks: VecDeque::with_capacity(4),
+            chunks: VecDeque::with_capacity(RESERVED_CHUNKS),
         }
     }
 
@@ -124,25 +175,26 @@ impl Tier {
         self.chunks.front().map(Chunk::first_timestamp)
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn sample_bytes(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(Chunk::heap_bytes).sum();
-        self.chunks.capacity() * size_of::<Chunk>() + chunks
+        self.place_bytes() + chunks
+    }
+
+    /// Returns the bytes of the places of chunks beyond the reserved places.
+    fn place_bytes(&self) -> usize {
+        self.chunks.capacity().saturating_sub(RESERVED_CHUNKS) * size_of::<Chunk>()
     }
 
     fn push(&mut self, point: Point) -> Change {
-        let reserved = self.chunks.capacity();
-        let bytes = match self.chunks.back_mut() {
+        let places = self.place_bytes();
+        let (before, after) = match self.chunks.back_mut() {
             Some(chunk) if !chunk.is_full() => {
                 let before = chunk.heap_bytes();
                 chunk.push(point);
-                let mut grown = chunk.heap_bytes() - before;
                 if chunk.is_full() {
-                    let full = chunk.heap_bytes();
                     chunk.seal();
-                    // The difference is not negative: a chunk grows at least once in this store's count before it is sealed.
-                    grown = grown.saturating_sub(full - chunk.heap_bytes());
                 }
-                grown
+                (before, chunk.heap_bytes())
             }
             _ => {
                 let is_first = self.chunks.is_empty();
@@ -152,27 +204,45 @@ impl Tier {
                     MAX_SAMPLES
                 };
                 self.chunks.push_back(Chunk::new(point, samples));
-                0
+                (0, 0)
             }
         };
-        let reserved = (self.chunks.capacity() - reserved) * size_of::<Chunk>();
+        let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
         Change {
             samples: 1,
-            bytes: (bytes + reserved) as u64,
+            bytes: signed(after + self.place_bytes()) - signed(before + places),
         }
     }
 
-    fn drop_before(&mut self, limit: i64) -> Change {
-        let mut change = Change::default();
-        while let Some(chunk) = self.chunks.front() {
-            if chunk.last().timestamp >= limit {
-                break;
-            }
-            change.samples += u64::from(chunk.samples());
-            change.bytes += chunk.heap_bytes() as u64;
+    /// Drops the chunks that end before `limit`, except the `keep` newest chunks.
+    fn drop_before(&mut self, limit: i64, keep: usize) -> u64 {
+        let mut samples = 0;
+        while self.chunks.len() > keep
+            && let Some(chunk) = self.chunks.front()
+            && chunk.last().timestamp < limit
+        {
+            samples += u64::from(chunk.samples());
             self.chunks.pop_front();
         }
-        change
+        samples
+    }
+
+    fn shorten(&mut self, limit: i64) -> u64 {
+        let samples = self.drop_before(limit, 1);
+        if samples > 0 && self.chunks.len() < RESERVED_CHUNKS {
+            self.chunks.shrink_to(RESERVED_CHUNKS);
+        }
+        samples
+    }
+
+    fn trim(&mut self, limit: i64) -> u64 {
+        let samples = self.shorten(limit);
+        match self.chunks.front_mut() {
+            Some(chunk) if chunk.first_timestamp() < limit => {
+                samples + u64::from(chunk.trim_before(limit))
+            }
+            _ => samples,
+        }
     }
 
     fn window(&self, from: i64, to: i64, out: &mut Vec<Point>) {

@@ -1,3 +1,5 @@
+mod limit;
+
 use std::time::Duration;
 
 use super::*;
