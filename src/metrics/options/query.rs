@@ -13,8 +13,10 @@ pub struct QueryConfig {
     pub retention: RetentionConfig,
     /// Max duration of a query. Default: 10 s.
     pub timeout: Duration,
-    /// Max samples that a query may read and produce. Default: 50,000,000, as Prometheus's `query.max-samples`.
+    /// Max samples that a query holds at once. Default: 50,000,000, as Prometheus's `query.max-samples`.
     pub max_samples: u64,
+    /// Max length of a query, in bytes. Default: 16,384 (16 KiB), which holds the multi-value variables of Grafana.
+    pub max_query_bytes: usize,
     /// Max age of the sample that an instant selector uses. Default: 5 min, as Prometheus's `query.lookback-delta`.
     pub lookback: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for QueryConfig {
             retention: RetentionConfig::default(),
             timeout: Duration::from_secs(10),
             max_samples: 50_000_000,
+            max_query_bytes: 16 << 10,
             lookback: Duration::from_mins(5),
         }
     }
@@ -72,6 +75,7 @@ mod parts {
             Self::default()
                 .with_timeout(config.timeout)
                 .with_max_samples(config.max_samples)
+                .with_max_query_bytes(config.max_query_bytes)
                 .with_lookback(config.lookback)
         }
     }

@@ -12,6 +12,8 @@ use crate::{
 const MIN_TICKS: u32 = 10;
 /// Min memory of the series store, in bytes.
 const MIN_BYTES: usize = 1 << 20;
+/// The largest value of `query.max_query_bytes`.
+const MAX_QUERY_BYTES: usize = 1 << 20;
 
 const NAME: &str = "made of letters, digits and underscores, and not beginning with a digit; for example `my_service_`";
 const LABEL: &str =
@@ -96,6 +98,7 @@ impl QueryConfig {
             retention,
             timeout,
             max_samples,
+            max_query_bytes,
             lookback,
             ..
         } = self;
@@ -122,6 +125,12 @@ impl QueryConfig {
             "query.max_samples",
             max_samples,
             "a whole number above 0",
+        )?;
+        check(
+            (1..=MAX_QUERY_BYTES).contains(max_query_bytes),
+            "query.max_query_bytes",
+            max_query_bytes,
+            "a whole number from 1 to 1048576 (1 MiB)",
         )?;
         check(
             *lookback >= tick,

@@ -68,6 +68,13 @@ impl EngineOptions {
         self
     }
 
+    /// Sets the maximum length of a query, in bytes.
+    #[must_use]
+    pub fn with_max_query_bytes(mut self, bytes: usize) -> Self {
+        self.parse.length_bytes = bytes;
+        self
+    }
+
     /// Sets the maximum age of the sample that an instant selector returns.
     #[must_use]
     pub fn with_lookback(mut self, lookback: Duration) -> Self {

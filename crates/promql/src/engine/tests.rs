@@ -249,6 +249,28 @@ fn a_subquery_of_more_steps_than_the_limit_is_refused_before_its_first_step() {
     }
 }
 
+#[test]
+fn the_length_of_a_query_is_limited_by_an_option() {
+    // A regular expression of the values of a variable, as Grafana writes it.
+    let values: Vec<String> = (0..300)
+        .map(|at| format!("model-with-name-{at:04}"))
+        .collect();
+    let query = format!("a_total{{x=\"1\",model_id!~\"{}\"}}", values.join("|"));
+    assert!(query.len() > 6_300);
+    let parse = |options: EngineOptions| Engine::new(options).prepare(&query).map(|_| ());
+    let options = EngineOptions::default();
+    assert_eq!(parse(options.clone()), Ok(()));
+    let exact = options.clone().with_max_query_bytes(query.len());
+    assert_eq!(parse(exact), Ok(()));
+    let error = parse(options.with_max_query_bytes(query.len() - 1)).unwrap_err();
+    let expected = format!(
+        "query is {} bytes long, the limit of max_query_bytes is {}",
+        query.len(),
+        query.len() - 1
+    );
+    assert_eq!(error.message, expected);
+}
+
 /// Two range queries that read more than 50,000,000 samples one after another, divided by `share`, with a limit of
 /// 50,000,000 divided by `share`.
 fn check_queries_with_many_steps(share: i64) {

@@ -11,7 +11,7 @@ use super::types;
 /// The maximum length and nesting of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseLimits {
-    /// The maximum length in bytes. Default: 4,096.
+    /// The maximum length in bytes. Default: 16,384 (16 KiB), which holds the multi-value variables of Grafana.
     pub length_bytes: usize,
     /// The maximum number of nodes from the root to a leaf. Default: 128.
     pub nesting: u16,
@@ -20,7 +20,7 @@ pub struct ParseLimits {
 impl Default for ParseLimits {
     fn default() -> Self {
         Self {
-            length_bytes: 4096,
+            length_bytes: 16 << 10,
             nesting: 128,
         }
     }
@@ -51,7 +51,7 @@ pub(in crate::engine) fn parse_numbered(
 fn parse_tokens(text: &str, limits: &ParseLimits) -> Result<Parsed, PositionedError> {
     if text.len() > limits.length_bytes {
         let message = format!(
-            "query is {} bytes long, the limit is {}",
+            "query is {} bytes long, the limit of max_query_bytes is {}",
             text.len(),
             limits.length_bytes
         );
