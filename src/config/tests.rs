@@ -1,7 +1,9 @@
 //! Tests of the errors that an invalid configuration gives.
 
 use super::*;
-use crate::traces::{JaegerConfig, OtlpProtocol};
+use crate::traces::JaegerConfig;
+#[cfg(feature = "otlp")]
+use crate::traces::OtlpProtocol;
 
 /// Asserts that the configuration is refused, and that the error names the key and the value.
 fn check_refused(config: &Config, key: &str, value: &str) {
