@@ -15,7 +15,7 @@ use crate::{
         route::{Destination, RouteNode},
     },
     query::Labels,
-    runtime::unix_ms::UnixMs,
+    runtime::unix_ms::{UnixMs, shift_ms},
 };
 
 /// The alerts of a route that share the group labels.
@@ -219,6 +219,23 @@ impl Group {
     pub(super) fn expire_log(&mut self, now: UnixMs) -> bool {
         self.log.retain(|_, entry| entry.expires_at > now);
         self.is_closed() && self.log.is_empty()
+    }
+
+    /// Moves schedule, log, escalation and acknowledgement by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        self.next_flush.shift(by_ms);
+        self.flushed_at.shift(by_ms);
+        self.last_notified.shift(by_ms);
+        for entry in self.log.values_mut() {
+            entry.at.shift(by_ms);
+            entry.expires_at.shift(by_ms);
+        }
+        if let Some(state) = &mut self.escalation {
+            state.next_at.shift(by_ms);
+        }
+        if let Some(acknowledgement) = &mut self.acknowledgement {
+            shift_ms(&mut acknowledgement.at, by_ms);
+        }
     }
 
     /// Returns whether the group has no alerts and no notifications in flight.

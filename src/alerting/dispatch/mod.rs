@@ -175,6 +175,21 @@ impl Dispatcher {
         groups.min().unwrap_or(UnixMs::MAX)
     }
 
+    /// Moves alerts, groups and pending notifications by a step of the wall clock, before which the time was `before`.
+    /// Silences keep their ends, and time intervals their times of day: both are times of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64, before: UnixMs) {
+        self.silences.shift(by_ms, before.as_i64());
+        self.alerts.shift(by_ms);
+        self.groups
+            .values_mut()
+            .for_each(|group| group.shift(by_ms));
+        self.pending
+            .iter_mut()
+            .for_each(|pending| pending.shift(by_ms));
+        self.next_garbage.shift(by_ms);
+        self.mark_all_changed();
+    }
+
     /// Returns the silences.
     pub(crate) fn silences(&self) -> &Silences {
         &self.silences

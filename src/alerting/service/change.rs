@@ -62,9 +62,9 @@ impl Alerts {
         let mut rules = self.alerting().rules();
         let resolved = rules.set_enabled(id, enabled, self.now().as_i64());
         let resolved = resolved.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?;
-        drop(rules);
         // A disabled rule keeps its routes, so the routing does not change.
         self.alerting().put(resolved);
+        drop(rules);
         self.alerting().notifications().wake();
         Ok(())
     }
@@ -152,9 +152,10 @@ impl Alerts {
             .queries
             .store
             .keep_long(rules.long_selectors());
-        drop(rules);
-        // The alerts resolve before the routes change, so that the notified addresses get the resolved notification.
+        // The alerts resolve before the routes change, so that the notified addresses get the resolved notification, and
+        // under the lock, which orders them before or after a step of the wall clock.
         self.alerting().put(resolved);
+        drop(rules);
         self.alerting().notifications().use_router(router);
     }
 }

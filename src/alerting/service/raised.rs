@@ -138,6 +138,14 @@ impl Raised {
         }
     }
 
+    /// Moves the alerts by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let alerts = self.alerts.values_mut();
+        alerts.for_each(|alert| alert.shift(by_ms));
+        self.next_resend.shift(by_ms);
+        self.next_sample.shift(by_ms);
+    }
+
     /// Returns the raised alerts.
     pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.values()

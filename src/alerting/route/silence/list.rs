@@ -6,6 +6,7 @@ use super::{MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceRequest, S
 use crate::{
     alerting::route::{inhibit::matches_all, parse_matchers},
     query::{Labels, Matcher},
+    runtime::unix_ms::shift_ms,
 };
 
 /// All silences, with parsed matchers.
@@ -82,6 +83,21 @@ impl Silences {
         let id = silence.id.clone();
         self.by_id.insert(id.clone(), (silence, matchers));
         Ok(id)
+    }
+
+    /// Keeps the states of silences over a step of the wall clock backwards, before which the time was `before`: a
+    /// silence that has started stays started, and a silence that has ended stays ended. An active silence keeps its
+    /// end, and a step forwards changes no silence, because their times are times of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64, before: i64) {
+        for (silence, _) in self.by_id.values_mut().filter(|_| by_ms < 0) {
+            let state = silence.state_at(before);
+            if state != SilenceState::Pending {
+                shift_ms(&mut silence.starts_at, by_ms);
+            }
+            if state == SilenceState::Expired {
+                shift_ms(&mut silence.ends_at, by_ms);
+            }
+        }
     }
 
     /// Expires a silence now.

@@ -97,3 +97,34 @@ fn an_incomplete_request_is_rejected() {
     let past = SilenceRequest::until(HOUR, "a=b").because("a", "b");
     assert!(matches!(set(past), SilenceError::EndsTooEarly));
 }
+
+#[test]
+fn a_step_backwards_neither_suspends_an_active_silence_nor_reopens_an_ended_one() {
+    for (by_ms, active) in [(-HOUR, vec!["active"]), (HOUR, vec!["pending"])] {
+        let mut silences = Silences::default();
+        for (id, starts_at, ends_at) in [
+            ("ended", 0, HOUR),
+            ("active", 5 * HOUR, 6 * HOUR + 1),
+            ("pending", 6 * HOUR + 1, 9 * HOUR),
+        ] {
+            let request = SilenceRequest {
+                starts_at,
+                ends_at,
+                ..request()
+            };
+            silences.set(request, id.to_owned(), 0).unwrap();
+        }
+        silences.shift(by_ms, 6 * HOUR);
+        let now = 6 * HOUR + by_ms;
+        let all = silences.list(now).into_iter();
+        let found = all.filter(|silence| silence.state_at(now) == SilenceState::Active);
+        let ids: Vec<_> = found.map(|silence| silence.id).collect();
+        assert_eq!(ids, active, "{by_ms} ms");
+        assert_eq!(silences.get("active").unwrap().ends_at, 6 * HOUR + 1);
+        assert_eq!(silences.get("pending").unwrap().starts_at, 6 * HOUR + 1);
+        assert_eq!(
+            silences.get("ended").unwrap().state_at(now),
+            SilenceState::Expired
+        );
+    }
+}
