@@ -214,7 +214,7 @@ impl Notifications {
     #[must_use]
     pub fn silences(&self) -> Vec<Silence> {
         let (core, now) = self.shared.core_now();
-        core.dispatcher.silences().list(now.as_i64())
+        core.dispatcher.silences().list(now)
     }
 
     /// Returns an active silence that matches these labels.

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{acknowledge::Acknowledgement, dedup::LogEntry, duration_from_ms};
+use super::{acknowledge::Acknowledgement, dedup::LogEntry};
 use crate::{
     alerting::{
         Message,
@@ -88,8 +88,8 @@ impl Group {
             flushed_revision: 0,
             flushed_at: UnixMs::MIN,
             last_notified: UnixMs::MIN,
-            group_interval: duration_from_ms(node.group_interval_ms),
-            repeat_interval: duration_from_ms(node.repeat_interval_ms),
+            group_interval: node.group_interval,
+            repeat_interval: node.repeat_interval,
             log: BTreeMap::new(),
             in_flight: HashMap::new(),
             escalation: None,
@@ -150,7 +150,7 @@ impl Group {
         if self.has_flushed {
             return;
         }
-        let group_wait = duration_from_ms(node.group_wait_ms);
+        let group_wait = node.group_wait;
         if self.members.len() == 1 {
             self.next_flush = now + group_wait;
         }
@@ -159,7 +159,7 @@ impl Group {
             self.next_flush = now;
         }
         if is_damped {
-            let reopens_at = self.last_notified + duration_from_ms(node.group_interval_ms);
+            let reopens_at = self.last_notified + node.group_interval;
             self.next_flush = self.next_flush.max(reopens_at);
         }
     }
