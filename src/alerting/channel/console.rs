@@ -13,8 +13,8 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    Reason, Receipt, Status,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, MessageStatus, Notifier,
+    NotifyError, NotifyFuture, Reason, Receipt,
     content::{MAX_LABELS, lines, one_line},
     payload,
     template::{Blank, Escape, Slot, TemplateFiles, Templates},
@@ -183,10 +183,10 @@ impl fmt::Debug for Console {
 
 fn render(message: &Message, is_coloured: bool) -> String {
     let colour = match (message.status, message.severity) {
-        (Status::Resolved, _) => "32",
-        (Status::Firing, Severity::Critical | Severity::Error) => "31",
-        (Status::Firing, Severity::Warning) => "33",
-        (Status::Firing, Severity::Info) => "36",
+        (MessageStatus::Resolved, _) => "32",
+        (MessageStatus::Firing, Severity::Critical | Severity::Error) => "31",
+        (MessageStatus::Firing, Severity::Warning) => "33",
+        (MessageStatus::Firing, Severity::Info) => "36",
     };
     let title = plain(&message.title());
     let title = if is_coloured {
@@ -204,8 +204,8 @@ fn render(message: &Message, is_coloured: bool) -> String {
             .map(|label| format!("{}={:?}", plain(label.name()), plain(label.value())))
             .collect();
         let time = match alert.status {
-            Status::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
-            Status::Resolved => format!("until {}", payload::time(alert.alert.ends_at)),
+            MessageStatus::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
+            MessageStatus::Resolved => format!("until {}", payload::time(alert.alert.ends_at)),
         };
         let summary = alert
             .alert
@@ -291,7 +291,8 @@ mod tests {
             Labels::from_pairs([("alertname", "Slow"), ("severity", "error")]),
             0,
         );
-        let alerts = [alert, other].map(|alert| MessageAlert::new(Arc::new(alert), Status::Firing));
+        let alerts =
+            [alert, other].map(|alert| MessageAlert::new(Arc::new(alert), MessageStatus::Firing));
         let message = Message::new("all", "k").with_alerts(alerts.to_vec());
         assert_eq!(
             render(&message, false),

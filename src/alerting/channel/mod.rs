@@ -28,7 +28,7 @@ pub use self::{
     console::Console,
     error::{FailureClass, NotifyError},
     kind::ChannelKind,
-    message::{Message, MessageAlert, Reason, Status},
+    message::{Message, MessageAlert, MessageStatus, Reason},
     template::TemplateFiles,
     webhook::Webhook,
 };

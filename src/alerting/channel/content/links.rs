@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_query_on_this_machine_is_linked_only_where_somebody_said_so() {
-        let mut message = super::super::tests::reference(crate::alerting::Status::Firing);
+        let mut message = super::super::tests::reference(crate::alerting::MessageStatus::Firing);
         let labels = |message: &Message| -> Vec<&str> {
             links(message).iter().map(|link| link.label).collect()
         };
