@@ -44,9 +44,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Whether anything is observed. A disabled observatory costs nothing. Default: true.
+    /// True if anything is observed. A disabled observatory costs nothing. Default: true.
     pub enabled: bool,
-    /// Whether `build` starts the threads and the server; otherwise `start` does. Default: true.
+    /// True if `build` starts the threads and the server; otherwise `start` does. Default: true.
     pub auto_start: bool,
     /// The interval of ticks, which sample the system and store the series. Default: 10 s.
     pub tick: Duration,

@@ -49,7 +49,7 @@ pub struct ConsoleOptions {
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
-    /// Whether a thread is writing: a full pipe or a stopped terminal holds it up.
+    /// True if a thread is writing: a full pipe or a stopped terminal holds it up.
     is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,

@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
     pub(super) alerts: Vec<MessageAlert>,
     pub(super) firing: Vec<u64>,
     pub(super) resolved: Vec<u64>,
-    /// Whether resolved alerts with a due resolved notification are held back for now.
+    /// True if resolved alerts with a due resolved notification are held back for now.
     pub(super) has_held_resolved: bool,
 }
 

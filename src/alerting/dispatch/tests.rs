@@ -20,7 +20,7 @@ pub(super) struct Simulation {
     pub(super) now: i64,
     /// The channels whose deliveries fail.
     pub(super) failing_channels: Vec<&'static str>,
-    /// Whether notifications stay in flight.
+    /// True if notifications stay in flight.
     pub(super) holds_notifications: bool,
     pub(super) in_flight: Vec<Notification>,
 }

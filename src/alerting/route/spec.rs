@@ -41,7 +41,7 @@ pub struct Route {
     /// Time after which the notification of an unchanged group is repeated. Default: 4 h.
     #[serde(deserialize_with = "units::optional_duration")]
     pub repeat_interval: Option<Duration>,
-    /// Whether the next sibling route is tried after this route has matched. Not inherited.
+    /// True if the next sibling route is tried after this route has matched. Not inherited.
     #[serde(rename = "continue")]
     pub continue_matching: bool,
     /// Time intervals in which no notifications are sent. Not inherited.
@@ -87,7 +87,7 @@ pub struct Escalation {
     pub delay: Duration,
     /// The steps, in order.
     pub steps: Vec<EscalationStep>,
-    /// Whether the steps start again after the last. Default: false.
+    /// True if the steps start again after the last. Default: false.
     pub repeat: bool,
 }
 
@@ -109,9 +109,9 @@ pub struct EscalationStep {
 pub struct ChannelTraits {
     /// Number of independent addresses, such as the URLs of a webhook; each has its own deliveries. Default: 1.
     pub destinations: u16,
-    /// Whether the channel is notified that alerts are resolved. Default: true.
+    /// True if the channel is notified that alerts are resolved. Default: true.
     pub send_resolved: bool,
-    /// Whether the channel is notified of acknowledgements, as `PagerDuty` is. Default: false.
+    /// True if the channel is notified of acknowledgements, as `PagerDuty` is. Default: false.
     pub send_acknowledged: bool,
     /// Channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,

@@ -62,7 +62,7 @@ pub struct AlertRule {
     pub no_data: NoData,
     /// Behaviour when the evaluation fails. Default: [`OnError::KeepLast`].
     pub on_error: OnError,
-    /// Whether the rule is evaluated. Default: true.
+    /// True if the rule is evaluated. Default: true.
     pub enabled: bool,
     /// Line of the rule in its file.
     pub(crate) line: Option<u64>,

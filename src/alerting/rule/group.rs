@@ -15,7 +15,7 @@ pub struct RecordingRule {
     pub expr: String,
     /// Labels added to the series.
     pub labels: BTreeMap<String, String>,
-    /// Whether the rule is evaluated. Default: true.
+    /// True if the rule is evaluated. Default: true.
     pub enabled: bool,
     /// Line of the rule in its file.
     pub(crate) line: Option<u64>,

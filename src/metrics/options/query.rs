@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryConfig {
-    /// Whether the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
+    /// True if the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
     /// `alerting` is compiled in.
     pub enabled: bool,
     /// The retention of the series store.

@@ -6,7 +6,7 @@
 pub struct SamplingConfig {
     /// The sampled ratio of the traces that start in this process, 0 to 1. Default: 1.
     pub ratio: f64,
-    /// Whether the flag of a remote parent decides on its trace. Default: true.
+    /// True if the flag of a remote parent decides on its trace. Default: true.
     pub respects_parent: bool,
     /// Rules with a ratio for some traces. The first rule that matches replaces `ratio`. Default: no rules.
     pub rules: Vec<SamplingRule>,

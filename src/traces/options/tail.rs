@@ -18,7 +18,7 @@ use crate::settings::{Variable, ratio};
 pub struct TailConfig {
     /// The ratio of the traces that no other option keeps, 0 to 1. Default: 0.1.
     pub ratio: f64,
-    /// Whether traces with a failed span are kept. Default: true.
+    /// True if traces with a failed span are kept. Default: true.
     pub keeps_errors: bool,
     /// The duration from which a span makes its trace slow, by the name of the span kind (`inference`, `http_request`,
     /// `db_query`, …). Default: `inference` 10 s, `http_request` 5 s, `db_query`, `cache` and `queue` 1 s.
