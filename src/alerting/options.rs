@@ -160,7 +160,7 @@ impl AlertingConfig {
         }
         check(
             self.max_history > 0,
-            "alerting.storage.max_history",
+            "alerting.max_history",
             &self.max_history,
             "a whole number above 0",
         )?;

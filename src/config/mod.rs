@@ -5,8 +5,6 @@
 //! valid values.
 
 mod env;
-#[cfg(test)]
-mod otel_tests;
 mod preset;
 #[cfg(feature = "alerting")]
 mod rule_presets;
@@ -50,7 +48,7 @@ pub struct Config {
     pub auto_start: bool,
     /// The interval of ticks, which sample the system and store the series. Default: 10 s.
     pub tick: Duration,
-    /// The time limit of a shutdown. Default: 5 s.
+    /// The time limit of a shutdown, at most 1 h. Default: 5 s.
     pub shutdown_timeout: Duration,
     /// The log filter of `install`, in the syntax of `RUST_LOG`. An invalid directive is ignored with a line on
     /// standard error, since a misspelt log level should not prevent the start. Default: `info`.

@@ -29,7 +29,7 @@ pub struct RetentionConfig {
     pub time: Duration,
     /// Max memory; the store then removes the oldest samples. Default: 64 MiB.
     pub bytes: usize,
-    /// Max age of the samples per minute, which rules with long windows need. Default: 6 h.
+    /// Max age of the samples per minute, which rules with long windows need; 0 keeps none. Default: 6 h.
     pub coarse_time: Duration,
 }
 
