@@ -20,6 +20,7 @@ use super::{
     template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
+use crate::settings::setters;
 
 /// Characters of a title, a label or another text from outside.
 const MAX_FOREIGN_CHARS: usize = 300;
@@ -65,18 +66,14 @@ impl ConsoleOptions {
         }
     }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+    setters! {
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
     }
 
     /// Builds the notifier of the channel with this name.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{inhibit::InhibitRule, interval::NamedInterval, units};
 
+use crate::settings::setters;
+
 /// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -161,32 +163,18 @@ impl Routing {
         }
     }
 
-    /// Adds a receiver.
-    #[must_use]
-    pub fn with_receiver(mut self, receiver: Receiver) -> Self {
-        self.receivers.push(receiver);
-        self
-    }
+    setters! {
+        /// Adds a receiver.
+        with_receiver(receiver: Receiver) { self.receivers.push(receiver) }
 
-    /// Adds an inhibition rule.
-    #[must_use]
-    pub fn with_inhibit_rule(mut self, rule: InhibitRule) -> Self {
-        self.inhibit_rules.push(rule);
-        self
-    }
+        /// Adds an inhibition rule.
+        with_inhibit_rule(rule: InhibitRule) { self.inhibit_rules.push(rule) }
 
-    /// Adds a named time interval.
-    #[must_use]
-    pub fn with_time_interval(mut self, interval: NamedInterval) -> Self {
-        self.time_intervals.push(interval);
-        self
-    }
+        /// Adds a named time interval.
+        with_time_interval(interval: NamedInterval) { self.time_intervals.push(interval) }
 
-    /// Replaces the root route.
-    #[must_use]
-    pub fn with_route(mut self, route: Route) -> Self {
-        self.route = route;
-        self
+        /// Replaces the root route.
+        with_route(route: Route) { self.route = route }
     }
 }
 
@@ -232,18 +220,12 @@ impl Route {
         self
     }
 
-    /// Adds a child route.
-    #[must_use]
-    pub fn with_route(mut self, route: Self) -> Self {
-        self.routes.push(route);
-        self
-    }
+    setters! {
+        /// Adds a child route.
+        with_route(route: Self) { self.routes.push(route) }
 
-    /// Suppresses notifications in this time interval.
-    #[must_use]
-    pub fn muted_at(mut self, interval: impl Into<String>) -> Self {
-        self.mute_time_intervals.push(interval.into());
-        self
+        /// Suppresses notifications in this time interval.
+        muted_at(interval: impl Into<String>) { self.mute_time_intervals.push(interval.into()) }
     }
 }
 
@@ -298,18 +280,12 @@ impl Escalation {
 }
 
 impl ChannelTraits {
-    /// Sets the number of independent addresses.
-    #[must_use]
-    pub fn with_destinations(mut self, destinations: u16) -> Self {
-        self.destinations = destinations;
-        self
-    }
+    setters! {
+        /// Sets the number of independent addresses.
+        with_destinations(destinations: u16) { self.destinations = destinations }
 
-    /// Sets whether the channel is notified that alerts are resolved.
-    #[must_use]
-    pub fn with_send_resolved(mut self, send: bool) -> Self {
-        self.send_resolved = send;
-        self
+        /// Sets whether the channel is notified that alerts are resolved.
+        with_send_resolved(send: bool) { self.send_resolved = send }
     }
 
     /// Notifies the channel of acknowledgements.

@@ -1,5 +1,7 @@
 //! Defines the options of head sampling.
 
+use crate::settings::setters;
+
 /// The options of head sampling, which decides at the first span of a trace.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -41,25 +43,15 @@ impl SamplingRule {
         }
     }
 
-    /// Restricts the rule to first spans with this name.
-    #[must_use]
-    pub fn with_span(mut self, pattern: impl Into<String>) -> Self {
-        self.span = Some(pattern.into());
-        self
-    }
+    setters! {
+        /// Restricts the rule to first spans with this name.
+        with_span(pattern: impl Into<String>) { self.span = Some(pattern.into()) }
 
-    /// Restricts the rule to first spans with this route.
-    #[must_use]
-    pub fn with_route(mut self, pattern: impl Into<String>) -> Self {
-        self.route = Some(pattern.into());
-        self
-    }
+        /// Restricts the rule to first spans with this route.
+        with_route(pattern: impl Into<String>) { self.route = Some(pattern.into()) }
 
-    /// Restricts the rule to first spans with this model.
-    #[must_use]
-    pub fn with_model(mut self, pattern: impl Into<String>) -> Self {
-        self.model = Some(pattern.into());
-        self
+        /// Restricts the rule to first spans with this model.
+        with_model(pattern: impl Into<String>) { self.model = Some(pattern.into()) }
     }
 }
 
