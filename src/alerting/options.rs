@@ -20,11 +20,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlertingConfig {
-    /// Whether rules are evaluated. Default: true.
+    /// True if rules are evaluated. Default: true.
     pub enabled: bool,
     /// Time between two evaluations of a rule group that sets no interval. Default: 10 s.
     pub evaluation_interval: Duration,
-    /// Whether the default rules, including the rules of the preset, are loaded. Default: true.
+    /// True if the default rules, including the rules of the preset, are loaded. Default: true.
     pub default_rules: bool,
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
@@ -73,9 +73,9 @@ pub struct AlertingConfig {
 pub struct ChannelConfig {
     /// The kind of the channel, with its options.
     pub kind: ChannelKind,
-    /// Whether the channel receives notifications. Default: true.
+    /// True if the channel receives notifications. Default: true.
     pub enabled: bool,
-    /// Whether the channel is notified that alerts are resolved. Default: true.
+    /// True if the channel is notified that alerts are resolved. Default: true.
     pub send_resolved: bool,
     /// The channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
@@ -160,7 +160,7 @@ impl AlertingConfig {
         }
         check(
             self.max_history > 0,
-            "alerting.storage.max_history",
+            "alerting.max_history",
             &self.max_history,
             "a whole number above 0",
         )?;

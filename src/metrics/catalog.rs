@@ -41,7 +41,7 @@ pub struct Metric {
     pub help: &'static str,
     /// Ascending upper bounds of a histogram's buckets, without `+Inf`; empty for counters and gauges.
     pub buckets: &'static [f64],
-    /// Whether the full name starts with the configured prefix.
+    /// True if the full name starts with the configured prefix.
     pub is_prefixed: bool,
 }
 

@@ -28,7 +28,7 @@ pub use self::{
     console::Console,
     error::{FailureClass, NotifyError},
     kind::ChannelKind,
-    message::{Message, MessageAlert, Reason, Status},
+    message::{Message, MessageAlert, MessageStatus, Reason},
     template::TemplateFiles,
     webhook::Webhook,
 };
@@ -76,8 +76,8 @@ pub trait Notifier: fmt::Debug + Send + Sync {
     /// Makes one attempt.
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a>;
 
-    /// Whether a message opens an incident that only a resolved message closes. The runner closes the incident of a
-    /// test message. Default: false.
+    /// Returns `true` if a message opens an incident that only a resolved message closes. The runner closes the
+    /// incident of a test message. Default: false.
     fn opens_incidents(&self) -> bool {
         false
     }

@@ -20,7 +20,7 @@ pub struct NotificationCounts {
     pub active_alerts: usize,
     /// The number of failed writes of the store.
     pub store_failures: u64,
-    /// Whether the state is in memory only because the disk failed.
+    /// True if the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
 }
 

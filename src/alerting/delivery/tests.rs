@@ -363,7 +363,7 @@ struct Incidents {
 impl Notifier for Incidents {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         let key = message.dedup_key.clone();
-        let is_firing = message.status == crate::alerting::Status::Firing;
+        let is_firing = message.status == crate::alerting::MessageStatus::Firing;
         let mut open = self.open.lock().unwrap();
         let answer = if is_firing {
             if open.insert(key, 1).is_none() {

@@ -35,7 +35,7 @@ pub(super) struct AlertRunner {
 /// The result of a condition.
 struct ConditionResult {
     samples: Vec<VectorSample>,
-    /// Whether the samples have a value; the result of a closure has no value.
+    /// True if the samples have a value; the result of a closure has no value.
     has_value: bool,
     no_data: bool,
 }

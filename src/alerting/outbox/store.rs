@@ -28,9 +28,9 @@ pub(crate) struct Store {
     database: Option<Database>,
     slots: BTreeMap<String, Vec<u8>>,
     failures: u64,
-    /// Whether the file could not be read at the start.
+    /// True if the file could not be read at the start.
     is_unread: bool,
-    /// Whether the file is closed, so that another process may open it.
+    /// True if the file is closed, so that another process may open it.
     is_closed: bool,
 }
 

@@ -66,7 +66,7 @@ pub struct AlertsStatus {
     pub raised: usize,
     /// The number of notifications that are neither accepted nor failed yet.
     pub outbox: usize,
-    /// Whether the state is in memory only because the disk failed.
+    /// True if the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
 }
 

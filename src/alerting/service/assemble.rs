@@ -92,7 +92,7 @@ pub(crate) struct Routes {
 /// The parts from which alerting is assembled.
 pub(crate) struct ServiceParts<'a> {
     pub(crate) options: &'a AlertingConfig,
-    /// Whether the observatory is enabled.
+    /// True if the observatory is enabled.
     pub(crate) is_enabled: bool,
     pub(crate) context: Context,
     /// The default rules, with those of the preset.
@@ -256,7 +256,7 @@ fn browser_url(options: &AlertingConfig, (listen, has_server): (SocketAddr, bool
     }
 }
 
-/// Whether an enabled channel has messages with links.
+/// Returns `true` if an enabled channel has messages with links.
 fn has_readers(enabled: &BTreeMap<String, Channel>, alerting: &AlertingConfig) -> bool {
     let mut channels = alerting.channels.iter();
     channels.any(|(name, channel)| enabled.contains_key(name) && channel.kind.has_links())
