@@ -1,7 +1,7 @@
 //! Provides the shared handle that rules, HTTP endpoints and the application call.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,21 +9,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
     Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
-    peer::PeerQueue,
+    durability::Progress, peer::PeerQueue,
 };
 use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, GroupView, HistoryQuery,
         HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence, SilenceError,
-        SilenceRequest,
-        dispatch::Dispatcher,
-        history::History,
-        outbox::{Store, Write},
+        SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
     },
     query::Labels,
     runtime::unix_ms::UnixMs,
@@ -45,6 +42,7 @@ pub(super) struct Shared {
     pub(super) peers: Vec<Arc<PeerQueue>>,
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) attempt_timeout: Duration,
     options: NotificationOptions,
 }
@@ -55,6 +53,7 @@ pub(super) struct StoreHealth {
     failures: AtomicU64,
     is_degraded: AtomicBool,
     is_closed: AtomicBool,
+    problem: Mutex<Option<String>>,
 }
 
 impl Notifications {
@@ -95,7 +94,9 @@ impl Notifications {
                 .map(|name| (name.clone(), super::ChannelCounts::default()))
                 .collect(),
             slots: loaded.slots,
+            changed_slots: BTreeSet::new(),
             writes: Vec::new(),
+            batches: 0,
         };
         let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
         let shared = Arc::new(Shared {
@@ -106,6 +107,7 @@ impl Notifications {
             peers: peers.collect(),
             time,
             wake: Notify::new(),
+            progress: watch::Sender::default(),
             attempt_timeout: options.attempt_timeout,
             options: options.clone(),
         });
@@ -276,16 +278,23 @@ impl Notifications {
         self.shared.core().slots.get(name).cloned()
     }
 
+    /// Returns the values whose names start with `prefix`.
+    pub(crate) fn saved_states(&self, prefix: &str) -> Vec<Vec<u8>> {
+        let core = self.shared.core();
+        let from_prefix = core.slots.range(prefix.to_owned()..);
+        let with_prefix = from_prefix.take_while(|(name, _)| name.starts_with(prefix));
+        with_prefix.map(|(_, bytes)| bytes.clone()).collect()
+    }
+
     /// Saves a value under a name; the next round writes it.
     pub fn save_state(&self, name: &str, bytes: Vec<u8>) {
-        let mut core = self.shared.core();
-        // The new value replaces an older value that is not written yet.
-        let is_older = |write: &Write| matches!(write, Write::PutSlot(other, _) if other == name);
-        core.writes.retain(|write| !is_older(write));
-        core.writes
-            .push(Write::PutSlot(name.to_owned(), bytes.clone()));
-        core.slots.insert(name.to_owned(), bytes);
-        drop(core);
+        self.shared.core().set_slot(name, Some(bytes));
+        self.shared.wake.notify_one();
+    }
+
+    /// Removes the value under a name; the next round writes the removal.
+    pub(crate) fn remove_state(&self, name: &str) {
+        self.shared.core().set_slot(name, None);
         self.shared.wake.notify_one();
     }
 
@@ -301,6 +310,10 @@ impl Shared {
 
     pub(super) fn now(&self) -> UnixMs {
         UnixMs::from_i64((self.time)())
+    }
+
+    pub(super) fn is_persistent(&self) -> bool {
+        self.options.data_dir.is_some()
     }
 
     /// Calls `work` with the store; blocks on the disk.
@@ -324,6 +337,16 @@ impl StoreHealth {
         self.is_degraded
             .store(store.is_degraded(), Ordering::Relaxed);
         self.is_closed.store(store.is_closed(), Ordering::Relaxed);
+        *self.lock_problem() = store.problem();
+    }
+
+    /// Returns the path and the reason of the failure of the disk; `None` if the store is not degraded.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.lock_problem().clone()
+    }
+
+    fn lock_problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_closed(&self) -> bool {

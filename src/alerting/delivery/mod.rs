@@ -17,6 +17,7 @@ mod channel;
 mod channel_test;
 mod core;
 mod counts;
+mod durability;
 mod handle;
 mod options;
 mod peer;
@@ -30,6 +31,7 @@ pub use self::{
     channel::Channel,
     channel_test::{TestResult, UnknownChannel},
     counts::{ChannelCounts, NotificationCounts, PeerCounts},
+    durability::NotDurable,
     handle::Notifications,
     options::{NotificationOptions, OpenError, TimeSource},
     runner::Runner,
