@@ -206,6 +206,7 @@ fn rules(
     let now = queries.now().as_i64();
     let mut options = RuleOptions::default()
         .with_interval(alerting.evaluation_interval)
+        .with_restart_hold(alerting.restart_hold)
         .with_external_url(external_url(alerting, parts.listen.0));
     for (name, value) in labels {
         options = options.with_external_label(name, value);
