@@ -13,8 +13,8 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
-    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
-    durability::Progress, peer::PeerQueue,
+    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource,
+    address::Address, core::Core, durability::Progress, peer::PeerQueue,
 };
 use crate::{
     alerting::{
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     store: Mutex<Store>,
     pub(super) store_health: StoreHealth,
     pub(super) channels: BTreeMap<String, Channel>,
+    /// The addresses of each channel.
+    pub(super) addresses: BTreeMap<String, Vec<Arc<Address>>>,
     pub(super) peers: Vec<Arc<PeerQueue>>,
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
@@ -103,6 +105,10 @@ impl Notifications {
             core: Mutex::new(core),
             store_health: StoreHealth::of(&store),
             store: Mutex::new(store),
+            addresses: channels
+                .iter()
+                .map(|(name, channel)| (name.clone(), channel.addresses(name)))
+                .collect(),
             channels,
             peers: peers.collect(),
             time,
@@ -261,8 +267,14 @@ impl Notifications {
             .collect();
         let health = &self.shared.store_health;
         let core = self.shared.core();
+        let mut channels = core.channels.clone();
+        for (name, addresses) in &self.shared.addresses {
+            let counts = channels.entry(name.clone()).or_default();
+            counts.hangs = addresses.iter().map(|address| address.hangs()).sum();
+            counts.hanging = addresses.iter().filter(|a| a.is_hanging()).count();
+        }
         NotificationCounts {
-            channels: core.channels.clone(),
+            channels,
             peers,
             suppressed: core.dispatcher.suppressed(),
             outbox_depth: core.outbox.len(),

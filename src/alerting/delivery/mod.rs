@@ -11,8 +11,8 @@
 //! crashes between an acceptance and the next commit, the notification is sent again: delivery is at least once, and
 //! both messages have the same dedup key.
 
+mod address;
 mod address_worker;
-mod attempt;
 mod channel;
 mod channel_test;
 mod core;

@@ -104,11 +104,11 @@ impl Runner {
         let mut workers = Workers::new();
         // Each group has at most one notification in flight to an address.
         let capacity = self.options.dispatch.max_groups.saturating_add(1);
-        for (name, channel) in &self.shared.channels {
-            for (index, notifier) in (0u16..).zip(&channel.notifiers) {
+        for (name, addresses) in &self.shared.addresses {
+            for (index, address) in (0u16..).zip(addresses) {
                 let (sender, incoming) = mpsc::channel(capacity);
                 let worker = AddressWorker {
-                    notifier: Arc::clone(notifier),
+                    address: Arc::clone(address),
                     time: Arc::clone(&self.shared.time),
                     backoff: self.options.backoff.clone(),
                     attempt_timeout: self.options.attempt_timeout,

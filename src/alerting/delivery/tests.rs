@@ -1,3 +1,5 @@
+mod blocking;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -10,8 +12,9 @@ use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use super::*;
 use crate::{
     alerting::{
-        Alert, ChannelTraits, DeliveryOutcome, Escalation, FailureClass, HistoryQuery, Message,
-        Notifier, NotifyError, NotifyFuture, Receipt, Receiver, Route, Routing,
+        Alert, ChannelTraits, DeliveryOutcome, DispatchOptions, Escalation, FailureClass,
+        HistoryQuery, Message, Notifier, NotifyError, NotifyFuture, Receipt, Receiver, Route,
+        Routing,
     },
     query::Labels,
 };
@@ -90,12 +93,19 @@ struct Running {
 
 impl Running {
     fn start(options: NotificationOptions, channels: &[(&str, Channel)]) -> Self {
+        let channels = channels.iter();
+        // The fake services wait in paused time, which threads of their own would not follow.
+        let channels = channels
+            .map(|(name, channel)| ((*name).to_owned(), channel.clone().on_shared_thread()));
+        Self::with_channels(options, channels.collect())
+    }
+
+    /// Starts without changing the threads of the channels.
+    fn with_channels(options: NotificationOptions, channels: BTreeMap<String, Channel>) -> Self {
         let start = Instant::now();
         let time: TimeSource = Arc::new(move || BASE + start.elapsed().as_millis() as i64);
-        let channels = channels.iter();
-        let channels = channels.map(|(name, channel)| ((*name).to_owned(), channel.clone()));
         let (notifications, runner) =
-            Notifications::open(options, channels.collect(), Vec::new(), time).unwrap();
+            Notifications::open(options, channels, Vec::new(), time).unwrap();
         let (stop, stopped) = oneshot::channel();
         let done = tokio::spawn(runner.run(async move {
             let _ = stopped.await;

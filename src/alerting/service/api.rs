@@ -71,6 +71,8 @@ pub struct AlertsStatus {
     pub outbox: usize,
     /// Whether the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
+    /// The channels with a notifier of the application that has not returned from an attempt after its time limit.
+    pub hanging_channels: Vec<String>,
 }
 
 impl Alerts {
@@ -361,6 +363,12 @@ impl Alerting {
             raised: self.raised().alerts().count(),
             outbox: counts.outbox_depth,
             is_store_degraded: counts.is_store_degraded,
+            hanging_channels: counts
+                .channels
+                .into_iter()
+                .filter(|(_, count)| count.hanging > 0)
+                .map(|(name, _)| name)
+                .collect(),
         }
     }
 }

@@ -135,7 +135,7 @@ impl Assembled {
                     };
                     match channel.kind.receivers(&context)? {
                         Built::Notifiers(notifiers) => {
-                            let built = Channel::from_notifiers(notifiers);
+                            let built = Channel::from_notifiers(notifiers).on_shared_thread();
                             channels.insert(name.clone(), built.with_traits(traits(channel)));
                         }
                         Built::Alertmanagers(built) => peers.extend(built),
@@ -153,7 +153,8 @@ impl Assembled {
                 .take_if(|name| !enabled.contains(name));
         }
         if channels.is_empty() && peers.is_empty() {
-            channels.insert(CONSOLE.to_owned(), Channel::new(Console::stderr()));
+            let console = Channel::new(Console::stderr()).on_shared_thread();
+            channels.insert(CONSOLE.to_owned(), console);
             known.insert(CONSOLE.to_owned());
         }
         let routes = Routes {
