@@ -8,9 +8,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{attempt::attempt, core::Assignment, handle::Shared};
+use super::{address::Address, core::Assignment, handle::Shared};
 use crate::{
-    alerting::{FailureClass, Notifier, NotifyError, Receipt, dispatch::Notification},
+    alerting::{FailureClass, NotifyError, Receipt, dispatch::Notification},
     net::Backoff,
     runtime::{random::random_unit, unix_ms::UnixMs},
 };
@@ -44,7 +44,7 @@ impl Completion {
 
 /// The worker of one address.
 pub(super) struct AddressWorker {
-    pub(super) notifier: Arc<dyn Notifier>,
+    pub(super) address: Arc<Address>,
     pub(super) shared: Arc<Shared>,
     pub(super) backoff: Backoff,
     pub(super) attempt_timeout: Duration,
@@ -88,7 +88,7 @@ impl AddressWorker {
             };
             queued.attempts += 1;
             let message = &queued.notification.message;
-            let result = attempt(&*self.notifier, message, self.attempt_timeout).await;
+            let result = self.address.attempt(message, self.attempt_timeout).await;
             match result {
                 Err(error) if error.is_retryable => {
                     failures += 1;

@@ -1,7 +1,7 @@
 //! Provides the shared handle that rules, HTTP endpoints and the application call.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,21 +9,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
-    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
-    peer::PeerQueue,
+    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource,
+    address::Address, core::Core, durability::Progress, peer::PeerQueue,
 };
 use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, GroupView, HistoryQuery,
         HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence, SilenceError,
-        SilenceRequest,
-        dispatch::Dispatcher,
-        history::History,
-        outbox::{Store, Write},
+        SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
     },
     query::Labels,
     runtime::unix_ms::UnixMs,
@@ -47,9 +44,12 @@ pub(super) struct Shared {
     store: Mutex<Store>,
     pub(super) store_health: StoreHealth,
     pub(super) channels: BTreeMap<String, Channel>,
+    /// The addresses of each channel.
+    pub(super) addresses: BTreeMap<String, Vec<Arc<Address>>>,
     pub(super) peers: Vec<Arc<PeerQueue>>,
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) attempt_timeout: Duration,
     options: NotificationOptions,
 }
@@ -60,6 +60,7 @@ pub(super) struct StoreHealth {
     failures: AtomicU64,
     is_degraded: AtomicBool,
     is_closed: AtomicBool,
+    problem: Mutex<Option<String>>,
 }
 
 impl Notifications {
@@ -83,10 +84,7 @@ impl Notifications {
             tracing::warn!(records, "records of the alert store cannot be read");
         }
         let mut slots = loaded.slots;
-        slots
-            .entry(TIMES.to_owned())
-            .or_insert_with(|| WALL_CLOCK.to_vec());
-        let times = Write::PutSlot(TIMES.to_owned(), WALL_CLOCK.to_vec());
+        slots.insert(TIMES.to_owned(), WALL_CLOCK.to_vec());
         let mut state = loaded.state;
         for notification in &mut state.outbox {
             // After a long outage, restored notifications get the minimum delivery time again.
@@ -105,7 +103,9 @@ impl Notifications {
                 .map(|name| (name.clone(), super::ChannelCounts::default()))
                 .collect(),
             slots,
-            writes: vec![times],
+            changed_slots: BTreeSet::from([TIMES.to_owned()]),
+            writes: Vec::new(),
+            batches: 0,
             stepped_ms: 0,
         };
         let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
@@ -113,10 +113,15 @@ impl Notifications {
             core: Mutex::new(core),
             store_health: StoreHealth::of(&store),
             store: Mutex::new(store),
+            addresses: channels
+                .iter()
+                .map(|(name, channel)| (name.clone(), channel.addresses(name)))
+                .collect(),
             channels,
             peers: peers.collect(),
             time,
             wake: Notify::new(),
+            progress: watch::Sender::default(),
             attempt_timeout: options.attempt_timeout,
             options: options.clone(),
         });
@@ -276,8 +281,14 @@ impl Notifications {
             .collect();
         let health = &self.shared.store_health;
         let (core, now) = self.shared.core_now();
+        let mut channels = core.channels.clone();
+        for (name, addresses) in &self.shared.addresses {
+            let counts = channels.entry(name.clone()).or_default();
+            counts.hangs = addresses.iter().map(|address| address.hangs()).sum();
+            counts.hanging = addresses.iter().filter(|a| a.is_hanging()).count();
+        }
         NotificationCounts {
-            channels: core.channels.clone(),
+            channels,
             peers,
             suppressed: core.dispatcher.suppressed(),
             outbox_depth: core.outbox.len(),
@@ -293,16 +304,23 @@ impl Notifications {
         self.shared.core().slots.get(name).cloned()
     }
 
+    /// Returns the values whose names start with `prefix`.
+    pub(crate) fn saved_states(&self, prefix: &str) -> Vec<Vec<u8>> {
+        let core = self.shared.core();
+        let from_prefix = core.slots.range(prefix.to_owned()..);
+        let with_prefix = from_prefix.take_while(|(name, _)| name.starts_with(prefix));
+        with_prefix.map(|(_, bytes)| bytes.clone()).collect()
+    }
+
     /// Saves a value under a name; the next round writes it.
     pub fn save_state(&self, name: &str, bytes: Vec<u8>) {
-        let mut core = self.shared.core();
-        // The new value replaces an older value that is not written yet.
-        let is_older = |write: &Write| matches!(write, Write::PutSlot(other, _) if other == name);
-        core.writes.retain(|write| !is_older(write));
-        core.writes
-            .push(Write::PutSlot(name.to_owned(), bytes.clone()));
-        core.slots.insert(name.to_owned(), bytes);
-        drop(core);
+        self.shared.core().set_slot(name, Some(bytes));
+        self.shared.wake.notify_one();
+    }
+
+    /// Removes the value under a name; the next round writes the removal.
+    pub(crate) fn remove_state(&self, name: &str) {
+        self.shared.core().set_slot(name, None);
         self.shared.wake.notify_one();
     }
 
@@ -333,6 +351,10 @@ impl Shared {
         core.steady(now)
     }
 
+    pub(super) fn is_persistent(&self) -> bool {
+        self.options.data_dir.is_some()
+    }
+
     /// Calls `work` with the store; blocks on the disk.
     pub(super) fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -354,6 +376,16 @@ impl StoreHealth {
         self.is_degraded
             .store(store.is_degraded(), Ordering::Relaxed);
         self.is_closed.store(store.is_closed(), Ordering::Relaxed);
+        *self.lock_problem() = store.problem();
+    }
+
+    /// Returns the path and the reason of the failure of the disk; `None` if the store is not degraded.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.lock_problem().clone()
+    }
+
+    fn lock_problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    alerting::{Alert, Reason, Severity, Status, alert::label_map},
+    alerting::{Alert, MessageStatus, Reason, Severity, alert::label_map},
     query::Labels,
     runtime::unix_ms::{UnixMs, shift_ms},
 };
@@ -58,7 +58,7 @@ pub struct DeliveryRecord {
     /// The address: `webhook`, or `webhook/1`.
     pub destination: String,
     /// The status of the message.
-    pub status: Status,
+    pub status: MessageStatus,
     /// The reason for the notification.
     pub reason: Reason,
     /// The number of attempts.

@@ -45,10 +45,18 @@ pub(crate) struct AlertInstance {
     pub(crate) keep_firing_since: Option<i64>,
     pub(crate) last_sent_at: Option<i64>,
     pub(crate) valid_until: i64,
-    /// Time before which an alert restored as firing is not resolved, because the series store is still filling.
-    pub(crate) held_until: Option<i64>,
+    /// The hold of an alert that was restored as firing, because the series store is still filling.
+    pub(crate) hold: Option<RestoreHold>,
     /// The state, and the labels of the `ALERTS` series for this state and of `ALERTS_FOR_STATE`.
     series: Option<(AlertState, Labels, Labels)>,
+}
+
+/// The times before which an alert that was restored as firing is not resolved; in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RestoreHold {
+    pub(crate) until: i64,
+    /// The time while a metric of the expression has no sample of this run.
+    pub(crate) without_data_until: i64,
 }
 
 /// The time and the intervals that determine which alerts are sent; in milliseconds.
@@ -81,7 +89,7 @@ impl AlertInstance {
             keep_firing_since: None,
             last_sent_at: None,
             valid_until: 0,
-            held_until: None,
+            hold: None,
             series: None,
         }
     }
@@ -93,9 +101,10 @@ impl AlertInstance {
             &mut self.resolved_at,
             &mut self.keep_firing_since,
             &mut self.last_sent_at,
-            &mut self.held_until,
         ];
-        let times = optional.into_iter().flatten();
+        let holds = self.hold.iter_mut();
+        let holds = holds.flat_map(|hold| [&mut hold.until, &mut hold.without_data_until]);
+        let times = optional.into_iter().flatten().chain(holds);
         for time in times.chain([&mut self.active_at, &mut self.valid_until]) {
             shift_ms(time, by_ms);
         }
@@ -114,7 +123,7 @@ impl AlertInstance {
             self.fired_at = None;
             self.last_sent_at = None;
             self.keep_firing_since = None;
-            self.held_until = None;
+            self.hold = None;
         }
     }
 
@@ -125,7 +134,10 @@ impl AlertInstance {
             AlertState::Inactive => return !self.is_past_retention(timing.now),
             AlertState::Firing => {}
         }
-        let is_held = self.held_until.is_some_and(|until| timing.now < until);
+        let is_held = self.hold.is_some_and(|hold| {
+            timing.now < hold.until
+                || (timing.is_data_missing && timing.now < hold.without_data_until)
+        });
         let mut is_kept = is_held;
         if !is_held && timing.keep_firing_for > 0 {
             let since = *self.keep_firing_since.get_or_insert(timing.now);
@@ -142,7 +154,7 @@ impl AlertInstance {
     pub(super) fn resolve(&mut self, now: i64) {
         self.state = AlertState::Inactive;
         self.resolved_at = Some(now);
-        self.held_until = None;
+        self.hold = None;
     }
 
     pub(super) fn is_past_retention(&self, now: i64) -> bool {
