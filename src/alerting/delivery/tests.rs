@@ -617,7 +617,6 @@ async fn a_second_process_with_the_same_directory_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_step_of_the_clock_moves_neither_attempts_nor_deadlines() {
-    let mut all = Vec::new();
     for by_ms in [0, 3_600_000, -3_600_000] {
         let service = FakeService::new(busy());
         let channel = Channel::new(service.clone());
@@ -637,9 +636,10 @@ async fn a_step_of_the_clock_moves_neither_attempts_nor_deadlines() {
             (4 * 60_000..=6 * 60_000).contains(&age),
             "{by_ms}: {record:?}"
         );
-        all.push((service.attempts().len() / 4, failed));
+        // The first message fails after five minutes; the delays between attempts are random.
+        assert_eq!(failed, BTreeMap::from([(FailureClass::ServerError, 1)]));
+        let attempts = service.attempts().len();
+        assert!((12..=40).contains(&attempts), "{by_ms}: {attempts} attempts");
         running.stop().await;
     }
-    assert_eq!(all[0], all[1]);
-    assert_eq!(all[0], all[2]);
 }
