@@ -16,8 +16,8 @@
 
 mod call;
 mod layer;
-mod reqwest_client;
 mod request_builder;
+mod reqwest_client;
 
 pub use self::{
     layer::{HttpClient, HttpClientLayer},

@@ -61,11 +61,7 @@ impl MonitoredRequest {
     }
 
     /// Sets the user and the password of basic authentication.
-    pub fn basic_auth(
-        self,
-        user: impl fmt::Display,
-        password: Option<impl fmt::Display>,
-    ) -> Self {
+    pub fn basic_auth(self, user: impl fmt::Display, password: Option<impl fmt::Display>) -> Self {
         self.map(|builder| builder.basic_auth(user, password))
     }
 
