@@ -639,7 +639,10 @@ async fn a_step_of_the_clock_moves_neither_attempts_nor_deadlines() {
         // The first message fails after five minutes; the delays between attempts are random.
         assert_eq!(failed, BTreeMap::from([(FailureClass::ServerError, 1)]));
         let attempts = service.attempts().len();
-        assert!((12..=40).contains(&attempts), "{by_ms}: {attempts} attempts");
+        assert!(
+            (12..=40).contains(&attempts),
+            "{by_ms}: {attempts} attempts"
+        );
         running.stop().await;
     }
 }
