@@ -381,6 +381,7 @@ impl Config {
             labels: prometheus.labels,
             buckets: prometheus.buckets,
             idle_timeout: prometheus.idle_timeout,
+            masks: self.traces.redaction.masks,
         }
     }
 
@@ -388,6 +389,7 @@ impl Config {
         SinkOptions {
             gen_ai: self.prometheus.gen_ai,
             series_limit: self.prometheus.series_limit,
+            masks: self.traces.redaction.masks,
         }
     }
 }
