@@ -318,6 +318,7 @@ impl Config {
             labels: prometheus.labels,
             buckets: prometheus.buckets,
             idle_timeout: prometheus.idle_timeout,
+            masks: self.traces.redaction.masks,
         }
     }
 
@@ -325,6 +326,7 @@ impl Config {
         SinkOptions {
             gen_ai: self.prometheus.gen_ai,
             series_limit: self.prometheus.series_limit,
+            masks: self.traces.redaction.masks,
         }
     }
 }

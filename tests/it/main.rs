@@ -11,6 +11,8 @@ mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
 mod architecture;
+#[path = "../privacy/canaries.rs"]
+mod canaries;
 mod clock;
 #[cfg(feature = "otlp")]
 mod dashboard;
@@ -32,6 +34,7 @@ mod lifecycle;
 #[cfg(feature = "otlp")]
 mod live;
 mod query;
+mod redaction;
 mod server;
 #[cfg(feature = "otlp")]
 mod spans;
