@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use serde::Serialize;
 
 use super::Core;
+use crate::metrics::catalog;
 
 /// The status of an observatory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +35,10 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of observations, that were dropped.
     pub dropped_observations: u64,
+    /// Requests that the server refused, for example because queries held all of their memory.
+    pub refused_requests: u64,
+    /// Connections that the server closed before their time, for example because the client did not read.
+    pub closed_connections: u64,
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
@@ -96,6 +101,8 @@ impl Core {
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            refused_requests: counted(catalog::SERVER_REFUSED.name),
+            closed_connections: counted(catalog::SERVER_CLOSED.name),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces

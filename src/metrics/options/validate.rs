@@ -10,7 +10,7 @@ use crate::{
 
 /// Min retention in ticks, so that `rate()` has a result.
 const MIN_TICKS: u32 = 10;
-/// Min memory of the series store, in bytes.
+/// Min memory of the series store, and of all queries together, in bytes.
 const MIN_BYTES: usize = 1 << 20;
 /// The largest value of `query.max_query_bytes`.
 const MAX_QUERY_BYTES: usize = 1 << 20;
@@ -98,6 +98,7 @@ impl QueryConfig {
             retention,
             timeout,
             max_samples,
+            max_bytes,
             max_query_bytes,
             lookback,
             ..
@@ -125,6 +126,12 @@ impl QueryConfig {
             "query.max_samples",
             max_samples,
             "a whole number above 0",
+        )?;
+        check(
+            *max_bytes >= MIN_BYTES,
+            "query.max_bytes",
+            max_bytes,
+            "at least 1048576 (1 MiB)",
         )?;
         check(
             (1..=MAX_QUERY_BYTES).contains(max_query_bytes),
