@@ -39,6 +39,8 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     )?;
     paths(config)?;
     config.prometheus.validate()?;
+    #[cfg(feature = "server")]
+    config.server.validate()?;
     config.query.validate(config.tick)?;
     #[cfg(feature = "alerting")]
     config.alerting.validate()?;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use serde::Serialize;
 
 use super::Core;
+use crate::metrics::catalog;
 use crate::runtime::clock::ClockSteps;
 
 /// The status of an observatory.
@@ -35,6 +36,10 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of observations, that were dropped.
     pub dropped_observations: u64,
+    /// Requests that the server refused, for example because queries held all of their memory.
+    pub refused_requests: u64,
+    /// Connections that the server closed before their time, for example because the client did not read.
+    pub closed_connections: u64,
     /// Set-ups that look healthy but measure nothing, each with the change that repairs it.
     pub problems: Vec<String>,
     /// The state of each exporter of traces; empty if traces are off.
@@ -123,6 +128,8 @@ impl Core {
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            refused_requests: counted(catalog::SERVER_REFUSED.name),
+            closed_connections: counted(catalog::SERVER_CLOSED.name),
             problems: self.filter_check.problem().into_iter().collect(),
             #[cfg(feature = "otlp")]
             exporters: self

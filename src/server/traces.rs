@@ -162,12 +162,9 @@ async fn on_blocking_thread(
     state: ServerState,
     work: impl FnOnce(&LiveTraces, &Sources) -> Response + Send + 'static,
 ) -> Response {
-    let sources = state.sources;
-    let worked =
-        tokio::task::spawn_blocking(move || work(&(sources.live_traces)(), &sources)).await;
-    worked.unwrap_or_else(|error| {
-        error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
-    })
+    let work = |sources: &Sources| work(&(sources.live_traces)(), sources);
+    let answered = state.places.run(&state.sources, work).await;
+    answered.unwrap_or_else(|refused| refused)
 }
 
 /// Returns the address of a trace in the configured trace viewer.

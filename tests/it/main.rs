@@ -11,6 +11,10 @@ mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
 mod architecture;
+#[cfg(all(feature = "server", feature = "alerting"))]
+#[path = "../attackers/mod.rs"]
+mod attackers;
+mod attacks;
 #[path = "../privacy/canaries.rs"]
 mod canaries;
 mod clock;

@@ -514,8 +514,8 @@ fn a_cancelled_evaluation_leaves_every_alert_unchanged() {
     assert_eq!(names(&bench.evaluate(0).alerts, 0), ["m firing"; 2]);
     let cancel = std::sync::atomic::AtomicBool::new(true);
     let control = Control {
-        clock: None,
         cancel: Some(&cancel),
+        ..Control::default()
     };
     let source = Source::new(&bench.engine, &bench.store).with_control(control);
     let evaluation = bench.rules.evaluate_all(&source, 2 * MINUTE);

@@ -182,9 +182,12 @@ impl Alerting {
         }
         let start = gatherer.uptime();
         let clock = || gatherer.uptime();
+        let share = queries.own_budget.share();
+        let held = |samples| share.hold_samples(samples);
         let control = Control {
             clock: Some(&clock),
             cancel: Some(is_cancelled),
+            held: Some(&held),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
             exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)

@@ -7,7 +7,7 @@ use std::{
 
 use super::{collector::Collector, exemplars};
 use crate::{
-    metrics::{Gatherer, QueryConfig, catalog},
+    metrics::{Gatherer, QueryBudget, QueryConfig, Share, catalog},
     query::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
@@ -20,9 +20,24 @@ pub(crate) struct Queries {
     pub(crate) store: Arc<SeriesStore>,
     pub(crate) engine: Engine,
     pub(crate) gatherer: Arc<Gatherer>,
+    /// The memory of the queries of clients.
+    pub(crate) budget: Arc<QueryBudget>,
+    /// The memory of the queries of this process: rules, and queries of the application. Clients cannot exhaust it.
+    pub(crate) own_budget: Arc<QueryBudget>,
     /// Fills the store, if series are kept. It outlives the working thread, since a series that was known before a
     /// stop must not start at zero again after the next start.
     collector: Option<Mutex<Collector>>,
+}
+
+/// The limits of one run of a query.
+#[derive(Clone, Copy)]
+pub(crate) struct RunLimits<'a> {
+    /// The engine, with its options.
+    pub(crate) engine: &'a Engine,
+    /// Counts the samples that the run holds.
+    pub(crate) share: &'a Share,
+    /// Ends the run once it is set.
+    pub(crate) cancel: Option<&'a AtomicBool>,
 }
 
 impl Queries {
@@ -34,6 +49,8 @@ impl Queries {
             collector: options.enabled.then(collector),
             store,
             engine: Engine::new(options.into()),
+            budget: QueryBudget::new(options.max_memory),
+            own_budget: QueryBudget::new(options.max_memory),
             gatherer,
         }
     }
@@ -51,6 +68,7 @@ impl Queries {
             (&catalog::STORE_SERIES, stats.series),
             (&catalog::STORE_SAMPLES, stats.samples),
             (&catalog::STORE_BYTES, stats.bytes),
+            (&catalog::QUERY_BYTES, self.budget.held_bytes() as u64),
         ] {
             registry.gauge(gauge, &[]).set(value as f64);
         }
@@ -72,19 +90,25 @@ impl Queries {
         }
     }
 
-    /// Parses a query with the limits of `engine`, and evaluates it with `evaluate` until `cancel` is set.
+    /// Parses a query, and evaluates it with `evaluate` within `limits`. The share then holds at least the result.
     pub(crate) fn run(
         &self,
-        engine: &Engine,
         query: &str,
-        cancel: Option<&AtomicBool>,
+        limits: &RunLimits<'_>,
         evaluate: impl FnOnce(Run<'_>) -> Result<QueryResult, QueryError>,
     ) -> Result<QueryResult, QueryError> {
+        let RunLimits {
+            engine,
+            share,
+            cancel,
+        } = *limits;
         let prepared = engine.prepare(query)?;
         let clock = || self.gatherer.uptime();
+        let held = |samples| share.hold_samples(samples);
         let control = Control {
             clock: Some(&clock),
             cancel,
+            held: Some(&held),
         };
         evaluate(engine.run(&self.store, &prepared).with_control(control))
     }

@@ -10,7 +10,7 @@ use crate::{
 
 /// Min retention in ticks, so that `rate()` has a result.
 const MIN_TICKS: u32 = 10;
-/// Min memory of the series store, in bytes.
+/// Min memory of the series store, and of all queries together, in bytes.
 const MIN_BYTES: usize = 1 << 20;
 /// Min retention of the samples per minute, which are a minute apart.
 const MIN_COARSE_TIME: Duration = Duration::from_mins(1);
@@ -100,6 +100,7 @@ impl QueryConfig {
             retention,
             timeout,
             max_samples,
+            max_memory,
             max_query_bytes,
             lookback,
             ..
@@ -133,6 +134,12 @@ impl QueryConfig {
             "query.max_samples",
             max_samples,
             "a whole number above 0",
+        )?;
+        check(
+            *max_memory >= MIN_BYTES,
+            "query.max_memory",
+            max_memory,
+            "at least 1048576 (1 MiB)",
         )?;
         check(
             (1..=MAX_QUERY_BYTES).contains(max_query_bytes),

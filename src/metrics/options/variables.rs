@@ -3,7 +3,7 @@
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::Side,
-    settings::{Variable, boolean, count, duration, set},
+    settings::{Invalid, Variable, boolean, count, duration, set},
 };
 
 impl PrometheusConfig {
@@ -55,12 +55,15 @@ impl QueryConfig {
             set(&mut query.retention.time, duration(value))
         }),
         Variable::new("OBSERVATORY_RETENTION_BYTES", |query, value| {
-            set(
-                &mut query.retention.bytes,
-                value
-                    .parse()
-                    .map_err(|_| "a whole number of bytes, for example `67108864`"),
-            )
+            set(&mut query.retention.bytes, bytes(value))
+        }),
+        Variable::new("OBSERVATORY_QUERY_MAX_MEMORY", |query, value| {
+            set(&mut query.max_memory, bytes(value))
         }),
     ];
+}
+
+fn bytes(text: &str) -> Result<usize, Invalid> {
+    let bytes = text.parse();
+    bytes.map_err(|_| "a whole number of bytes, for example `67108864`")
 }
