@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every gate holds.
+/// Returns `true` if every gate holds.
 fn run(command: Command) -> Result<bool, Failure> {
     let mut report = Report::default();
     let mut is_within = true;

@@ -56,7 +56,7 @@ impl Variant {
         }
     }
 
-    /// Whether the layer records metrics.
+    /// Returns `true` if the layer records metrics.
     pub(crate) const fn is_rival(self) -> bool {
         matches!(self, Self::AxumPrometheus)
     }

@@ -64,7 +64,7 @@ impl Model {
         self.in_flight.load(Ordering::Relaxed) * 1_000 / self.traits.concurrency
     }
 
-    /// Whether another request would start immediately.
+    /// Returns `true` if another request would start immediately.
     pub(crate) fn has_room(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) < self.traits.concurrency
     }

@@ -98,7 +98,7 @@ impl ChatRequest {
         self.max_completion_tokens.or(self.max_tokens)
     }
 
-    /// Whether the same request always has the same answer.
+    /// Returns `true` if the same request always has the same answer.
     pub(crate) fn is_repeatable(&self) -> bool {
         !self.is_streaming() && self.temperature == Some(0.0)
     }

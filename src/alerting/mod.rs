@@ -71,12 +71,12 @@ pub use self::channel::Encryption;
 pub(crate) use self::route::Silences;
 pub use self::{
     channel::{
-        AlertmanagerPeer, ChannelKind, Console, FailureClass, Message, MessageAlert, Notifier,
-        NotifyError, NotifyFuture, Reason, Receipt, Status, TemplateFiles, Webhook, options::*,
+        AlertmanagerPeer, ChannelKind, Console, FailureClass, Message, MessageAlert, MessageStatus,
+        Notifier, NotifyError, NotifyFuture, Reason, Receipt, TemplateFiles, Webhook, options::*,
     },
     delivery::{
-        Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
-        PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+        Channel, ChannelCounts, NotDurable, NotificationCounts, NotificationOptions, Notifications,
+        OpenError, PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
     },
     dispatch::{AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView},
     history::{DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics},

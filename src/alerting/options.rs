@@ -20,11 +20,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlertingConfig {
-    /// Whether rules are evaluated. Default: true.
+    /// True if rules are evaluated. Default: true.
     pub enabled: bool,
     /// Time between two evaluations of a rule group that sets no interval. Default: 10 s.
     pub evaluation_interval: Duration,
-    /// Whether the default rules, including the rules of the preset, are loaded. Default: true.
+    /// True if the default rules, including the rules of the preset, are loaded. Default: true.
     pub default_rules: bool,
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
@@ -51,6 +51,10 @@ pub struct AlertingConfig {
     pub data_dir: Option<PathBuf>,
     /// Maximum number of alerts in the history. Default: 10,000.
     pub max_history: usize,
+    /// Maximum time after a restart for which an alert that was firing before waits for a sample of every metric that its
+    /// expression names, before the alert can resolve: an application may set a gauge only minutes after its start.
+    /// Default: 5 min.
+    pub restart_hold: Duration,
     /// URL at which a browser reaches the observatory, for links in notifications. Default: none, which uses the
     /// address of the server; a server on a loopback address is not linked to.
     pub external_url: Option<String>,
@@ -73,9 +77,9 @@ pub struct AlertingConfig {
 pub struct ChannelConfig {
     /// The kind of the channel, with its options.
     pub kind: ChannelKind,
-    /// Whether the channel receives notifications. Default: true.
+    /// True if the channel receives notifications. Default: true.
     pub enabled: bool,
-    /// Whether the channel is notified that alerts are resolved. Default: true.
+    /// True if the channel is notified that alerts are resolved. Default: true.
     pub send_resolved: bool,
     /// The channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
@@ -97,6 +101,7 @@ impl Default for AlertingConfig {
             escalation_delay: Duration::from_mins(15),
             data_dir: None,
             max_history: 10_000,
+            restart_hold: Duration::from_mins(5),
             external_url: None,
             trace_url: None,
             http: ClientOptions::default(),
@@ -160,7 +165,7 @@ impl AlertingConfig {
         }
         check(
             self.max_history > 0,
-            "alerting.storage.max_history",
+            "alerting.max_history",
             &self.max_history,
             "a whole number above 0",
         )?;
@@ -323,6 +328,9 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
     }),
     Variable::secret("OBSERVATORY_TOKEN", |alerting, value| {
         set(&mut alerting.api_token, Ok(Some(Secret::new(value))))
+    }),
+    Variable::new("OBSERVATORY_RESTART_HOLD", |alerting, value| {
+        set(&mut alerting.restart_hold, duration(value))
     }),
     Variable::new("OBSERVATORY_EVALUATION_INTERVAL", |alerting, value| {
         set(&mut alerting.evaluation_interval, duration(value))

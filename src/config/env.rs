@@ -230,6 +230,7 @@ mod tests {
             ("OBSERVATORY_ENV", "production"),
             ("OBSERVATORY_LISTEN", "0.0.0.0:1234"),
             ("OBSERVATORY_TICK", "500ms"),
+            ("OBSERVATORY_MAX_QUERY_BYTES", "8192"),
             ("OBSERVATORY_GEN_AI", "server"),
             ("OTEL_SERVICE_NAME", "mine"),
             ("LOG_LEVEL", "debug"),
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!(config.prometheus.prefix, "llm_router_");
         assert_eq!(config.prometheus.listen.to_string(), "0.0.0.0:1234");
         assert_eq!(config.tick, Duration::from_millis(500));
+        assert_eq!(config.query.max_query_bytes, 8_192);
         assert_eq!(config.prometheus.gen_ai, Some(Side::Server));
         assert_eq!(
             (config.service.name.as_str(), config.log_filter.as_str()),
@@ -270,6 +272,7 @@ mod tests {
         for (key, value, expected) in [
             ("OBSERVATORY_LISTEN", "9091", "127.0.0.1:9091"),
             ("OBSERVATORY_TICK", "10", "10s"),
+            ("OBSERVATORY_MAX_QUERY_BYTES", "0", "above 0"),
             ("OBSERVATORY_ENV", "prod", "production"),
             ("OBSERVATORY_GEN_AI", "both", "client"),
             ("MONITORING_ENABLED", "maybe", "true"),

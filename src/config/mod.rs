@@ -5,8 +5,6 @@
 //! valid values.
 
 mod env;
-#[cfg(test)]
-mod otel_tests;
 mod preset;
 #[cfg(feature = "alerting")]
 mod rule_presets;
@@ -28,7 +26,7 @@ use crate::{
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
     observation::Mapping,
-    settings::ConfigError,
+    settings::{ConfigError, setters},
     system::HealthConfig,
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
@@ -44,13 +42,13 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Whether anything is observed. A disabled observatory costs nothing. Default: true.
+    /// True if anything is observed. A disabled observatory costs nothing. Default: true.
     pub enabled: bool,
-    /// Whether `build` starts the threads and the server; otherwise `start` does. Default: true.
+    /// True if `build` starts the threads and the server; otherwise `start` does. Default: true.
     pub auto_start: bool,
     /// The interval of ticks, which sample the system and store the series. Default: 10 s.
     pub tick: Duration,
-    /// The time limit of a shutdown. Default: 5 s.
+    /// The time limit of a shutdown, at most 1 h. Default: 5 s.
     pub shutdown_timeout: Duration,
     /// The log filter of `install`, in the syntax of `RUST_LOG`. An invalid directive is ignored with a line on
     /// standard error, since a misspelt log level should not prevent the start. Default: `info`.
@@ -118,53 +116,27 @@ impl Config {
         preset::config(preset)
     }
 
-    /// Sets whether anything is observed.
-    #[must_use]
-    pub fn with_enabled(mut self, enabled: bool) -> Self {
-        self.enabled = enabled;
-        self
-    }
+    setters! {
+        /// Sets whether anything is observed.
+        with_enabled(enabled: bool) { self.enabled = enabled }
 
-    /// Sets whether `build` starts the threads and the server.
-    #[must_use]
-    pub fn with_auto_start(mut self, auto_start: bool) -> Self {
-        self.auto_start = auto_start;
-        self
-    }
+        /// Sets whether `build` starts the threads and the server.
+        with_auto_start(auto_start: bool) { self.auto_start = auto_start }
 
-    /// Sets the interval of ticks.
-    #[must_use]
-    pub fn with_tick(mut self, tick: Duration) -> Self {
-        self.tick = tick;
-        self
-    }
+        /// Sets the interval of ticks.
+        with_tick(tick: Duration) { self.tick = tick }
 
-    /// Sets the log filter, in the syntax of `RUST_LOG`.
-    #[must_use]
-    pub fn with_log_filter(mut self, filter: impl Into<String>) -> Self {
-        self.log_filter = filter.into();
-        self
-    }
+        /// Sets the log filter, in the syntax of `RUST_LOG`.
+        with_log_filter(filter: impl Into<String>) { self.log_filter = filter.into() }
 
-    /// Sets the format of log lines.
-    #[must_use]
-    pub fn with_log_format(mut self, format: LogFormat) -> Self {
-        self.log_format = format;
-        self
-    }
+        /// Sets the format of log lines.
+        with_log_format(format: LogFormat) { self.log_format = format }
 
-    /// Sets `service.name`.
-    #[must_use]
-    pub fn with_service_name(mut self, name: impl Into<String>) -> Self {
-        self.service.name = name.into();
-        self
-    }
+        /// Sets `service.name`.
+        with_service_name(name: impl Into<String>) { self.service.name = name.into() }
 
-    /// Sets the address of the server; port 0 selects a free port.
-    #[must_use]
-    pub fn with_listen(mut self, listen: SocketAddr) -> Self {
-        self.prometheus.listen = listen;
-        self
+        /// Sets the address of the server; port 0 selects a free port.
+        with_listen(listen: SocketAddr) { self.prometheus.listen = listen }
     }
 
     /// Disables the server.
@@ -174,46 +146,28 @@ impl Config {
         self
     }
 
-    /// Sets the prefix of the names of the catalog's metrics.
-    #[must_use]
-    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prometheus.prefix = prefix.into();
-        self
-    }
+    setters! {
+        /// Sets the prefix of the names of the catalog's metrics.
+        with_prefix(prefix: impl Into<String>) { self.prometheus.prefix = prefix.into() }
 
-    /// Adds a label to every series.
-    #[must_use]
-    pub fn with_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.prometheus.labels.insert(name.into(), value.into());
-        self
-    }
+        /// Adds a label to every series.
+        with_label(name: impl Into<String>, value: impl Into<String>) {
+            self.prometheus.labels.insert(name.into(), value.into())
+        }
 
-    /// Sets the maximum number of series of a metric.
-    #[must_use]
-    pub fn with_series_limit(mut self, limit: usize) -> Self {
-        self.prometheus.series_limit = limit;
-        self
-    }
+        /// Sets the maximum number of series of a metric.
+        with_series_limit(limit: usize) { self.prometheus.series_limit = limit }
 
-    /// Sets the time after which a series that does not change is hidden until its next change.
-    #[must_use]
-    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.prometheus.idle_timeout = Some(timeout);
-        self
-    }
+        /// Sets the time after which a series that does not change is hidden until its next change.
+        with_idle_timeout(timeout: Duration) { self.prometheus.idle_timeout = Some(timeout) }
 
-    /// Adds buckets for some histograms. The first entry that matches a histogram applies.
-    #[must_use]
-    pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
-        self.prometheus.buckets.push((which, upper.into()));
-        self
-    }
+        /// Adds buckets for some histograms. The first entry that matches a histogram applies.
+        with_buckets(which: BucketsFor, upper: impl Into<Vec<f64>>) {
+            self.prometheus.buckets.push((which, upper.into()))
+        }
 
-    /// Sets the side, client or server, of the `GenAI` conventions' metrics that are recorded; `None` disables them.
-    #[must_use]
-    pub fn with_gen_ai(mut self, side: Option<Side>) -> Self {
-        self.prometheus.gen_ai = side;
-        self
+        /// Sets the side, client or server, of the `GenAI` conventions' metrics that are recorded; `None` disables them.
+        with_gen_ai(side: Option<Side>) { self.prometheus.gen_ai = side }
     }
 
     /// Sets the age at which samples are deleted, and the memory in bytes at which the oldest samples are deleted.
@@ -224,44 +178,29 @@ impl Config {
         self
     }
 
-    /// Adds an alert channel, or replaces the channel with this name.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_channel(
-        mut self,
-        name: impl Into<String>,
-        channel: impl Into<ChannelConfig>,
-    ) -> Self {
-        self.alerting.channels.insert(name.into(), channel.into());
-        self
-    }
+    setters! {
+        /// Adds an alert channel, or replaces the channel with this name.
+        #[cfg(feature = "alerting")]
+        with_channel(name: impl Into<String>, channel: impl Into<ChannelConfig>) {
+            self.alerting.channels.insert(name.into(), channel.into())
+        }
 
-    /// Adds an alert rule to those that exist from the start.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_rule(mut self, rule: crate::alerting::AlertRule) -> Self {
-        self.alerting.rules.push(rule);
-        self
-    }
+        /// Adds an alert rule to those that exist from the start.
+        #[cfg(feature = "alerting")]
+        with_rule(rule: crate::alerting::AlertRule) { self.alerting.rules.push(rule) }
 
-    /// Adds groups of alerting and recording rules to those that exist from the start, such as the groups of
-    /// [`slo_rules`](crate::alerting::slo_rules). The status and errors show their file as `configuration`.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_rule_groups(
-        mut self,
-        groups: impl IntoIterator<Item = crate::alerting::RuleGroup>,
-    ) -> Self {
-        self.alerting.rule_groups.extend(groups);
-        self
-    }
+        /// Adds groups of alerting and recording rules to those that exist from the start, such as the groups of
+        /// [`slo_rules`](crate::alerting::slo_rules). The status and errors show their file as `configuration`.
+        #[cfg(feature = "alerting")]
+        with_rule_groups(groups: impl IntoIterator<Item = crate::alerting::RuleGroup>) {
+            self.alerting.rule_groups.extend(groups)
+        }
 
-    /// Adds a rule file in Prometheus's format.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_rule_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
-        self.alerting.rule_files.push(path.into());
-        self
+        /// Adds a rule file in Prometheus's format.
+        #[cfg(feature = "alerting")]
+        with_rule_file(path: impl Into<std::path::PathBuf>) {
+            self.alerting.rule_files.push(path.into())
+        }
     }
 
     /// Adds files of templates that the templates of all channels can call, as in Alertmanager's `templates`; `*` and
@@ -277,20 +216,16 @@ impl Config {
         self
     }
 
-    /// Sets the routing tree of alerts, as in Alertmanager.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_routing(mut self, routing: crate::alerting::Routing) -> Self {
-        self.alerting.routing = Some(routing);
-        self
-    }
+    setters! {
+        /// Sets the routing tree of alerts, as in Alertmanager.
+        #[cfg(feature = "alerting")]
+        with_routing(routing: crate::alerting::Routing) { self.alerting.routing = Some(routing) }
 
-    /// Sets the directory in which the state of alerts is stored.
-    #[cfg(feature = "alerting")]
-    #[must_use]
-    pub fn with_data_dir(mut self, directory: impl Into<std::path::PathBuf>) -> Self {
-        self.alerting.data_dir = Some(directory.into());
-        self
+        /// Sets the directory in which the state of alerts is stored.
+        #[cfg(feature = "alerting")]
+        with_data_dir(directory: impl Into<std::path::PathBuf>) {
+            self.alerting.data_dir = Some(directory.into())
+        }
     }
 
     /// Disables alert rules.
@@ -350,18 +285,16 @@ impl Config {
         self
     }
 
-    /// Maps a span name of the application to a name that the Layer knows.
-    #[must_use]
-    pub fn with_span_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.mapping.spans.insert(yours.into(), known.into());
-        self
-    }
+    setters! {
+        /// Maps a span name of the application to a name that the Layer knows.
+        with_span_name(yours: impl Into<String>, known: impl Into<String>) {
+            self.mapping.spans.insert(yours.into(), known.into())
+        }
 
-    /// Maps a field name of the application to a name that the Layer knows.
-    #[must_use]
-    pub fn with_field_name(mut self, yours: impl Into<String>, known: impl Into<String>) -> Self {
-        self.mapping.fields.insert(yours.into(), known.into());
-        self
+        /// Maps a field name of the application to a name that the Layer knows.
+        with_field_name(yours: impl Into<String>, known: impl Into<String>) {
+            self.mapping.fields.insert(yours.into(), known.into())
+        }
     }
 
     /// Checks that all values are valid.

@@ -1,5 +1,7 @@
 //! Tests of the errors that an invalid configuration gives.
 
+mod otel;
+
 use super::*;
 use crate::traces::JaegerConfig;
 #[cfg(feature = "otlp")]
@@ -57,8 +59,28 @@ fn an_invalid_value_is_named() {
         "mapping.fields",
         "modelid",
     );
+    for timeout in [Duration::ZERO, Duration::from_secs(3_601)] {
+        let mut config = config();
+        config.shutdown_timeout = timeout;
+        check_refused(&config, "shutdown_timeout", &format!("{timeout:?}"));
+    }
+    for timeout in [Duration::from_nanos(1), Duration::from_hours(1)] {
+        let mut config = config();
+        config.shutdown_timeout = timeout;
+        config.validate().unwrap();
+    }
     // Without alerting, the retention is not checked.
     if cfg!(feature = "alerting") {
+        let coarse = |time| {
+            let mut config = config();
+            config.query.retention.coarse_time = time;
+            config
+        };
+        let short = coarse(Duration::from_secs(59));
+        check_refused(&short, "query.retention.coarse_time", "59s");
+        for time in [Duration::ZERO, Duration::from_mins(1)] {
+            coarse(time).validate().unwrap();
+        }
         check_refused(
             &config().with_retention(Duration::from_secs(1), 64 << 20),
             "query.retention.time",
@@ -70,7 +92,16 @@ fn an_invalid_value_is_named() {
             "64",
         );
     }
+    #[cfg(feature = "alerting")]
+    {
+        let mut empty = config();
+        empty.alerting.max_history = 0;
+        check_refused(&empty, "alerting.max_history", "0");
+    }
     if cfg!(feature = "otlp") {
+        let mut sampled = config().with_trace_exporters([]);
+        sampled.traces.sampling.rules = [1.0, 1.5].map(crate::traces::SamplingRule::new).into();
+        check_refused(&sampled, "traces.sampling.rules[1].ratio", "1.5");
         let tail = |tail| config().with_trace_exporters([]).with_tail_sampling(tail);
         let default = TailConfig::default;
         check_refused(&tail(default().with_ratio(1.5)), "traces.tail.ratio", "1.5");

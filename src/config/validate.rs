@@ -1,5 +1,7 @@
 //! Checks of a whole configuration: each area checks its own options, and this module checks the rest.
 
+use std::time::Duration;
+
 use super::Config;
 use crate::{
     layer::is_known_field,
@@ -7,12 +9,21 @@ use crate::{
     settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in},
 };
 
+/// The time limit of a shutdown that is taken for a mistake: service managers kill a process much earlier.
+const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_hours(1);
+
 pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     check(
         config.tick >= MIN_INTERVAL,
         "tick",
         &config.tick,
         "a duration of at least 100ms",
+    )?;
+    check(
+        !config.shutdown_timeout.is_zero() && config.shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT,
+        "shutdown_timeout",
+        &config.shutdown_timeout,
+        "a duration above 0s and at most 1h",
     )?;
     check(
         !config.service.name.is_empty(),

@@ -189,7 +189,7 @@ impl<'w> FormatFields<'w> for Fields {
     }
 }
 
-/// Whether a field is shown. The metadata fields of `log` are already part of the line.
+/// Returns `true` if a field is shown. The metadata fields of `log` are already part of the line.
 fn is_shown(name: &str) -> bool {
     !name.starts_with("log.")
 }

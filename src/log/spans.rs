@@ -23,7 +23,7 @@ struct StoredFields {
     recorded: RecordedFields,
     /// The span as JSON, once a line has shown it; cleared when a field is recorded.
     json: Option<Vec<u8>>,
-    /// Whether the extension that the line formatter reads holds the current text.
+    /// True if the extension that the line formatter reads holds the current text.
     is_shown: bool,
 }
 

@@ -136,7 +136,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Whether a byte may appear in a path: RFC 3986, `pchar` and the slash.
+/// Returns `true` if a byte may appear in a path: RFC 3986, `pchar` and the slash.
 fn is_of_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@%/".contains(&byte)
 }

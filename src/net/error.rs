@@ -48,7 +48,7 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// Whether the request may have reached the receiver.
+    /// Returns `true` if the request may have reached the receiver.
     #[cfg(feature = "alerting")]
     pub(crate) fn maybe_received(&self) -> bool {
         match self {
@@ -80,7 +80,8 @@ fn step(error: &legacy::Error) -> &'static str {
     }
 }
 
-/// Whether rustls is among the causes of an error. An I/O error does not return its inner error from `source`.
+/// Returns `true` if rustls is among the causes of an error. An I/O error does not return its inner error from
+/// `source`.
 pub(crate) fn is_tls_error(error: &(dyn Error + 'static)) -> bool {
     if error.is::<rustls::Error>() {
         return true;

@@ -8,6 +8,8 @@ use super::{
     tls::{Tls, TlsFiles},
 };
 
+use crate::settings::setters;
+
 /// The key of these options in the configuration.
 const KEY: &str = "alerting.http";
 
@@ -51,18 +53,12 @@ impl ClientOptions {
         self
     }
 
-    /// Trusts this certificate authority (DER) instead of the platform's.
-    #[must_use]
-    pub fn with_authority(mut self, der: Vec<u8>) -> Self {
-        self.authorities.push(der);
-        self
-    }
+    setters! {
+        /// Trusts this certificate authority (DER) instead of the platform's.
+        with_authority(der: Vec<u8>) { self.authorities.push(der) }
 
-    /// Trusts the certificate authorities in this file (PEM) instead of the platform's.
-    #[must_use]
-    pub fn with_certificate(mut self, path: impl Into<PathBuf>) -> Self {
-        self.certificate = Some(path.into());
-        self
+        /// Trusts the certificate authorities in this file (PEM) instead of the platform's.
+        with_certificate(path: impl Into<PathBuf>) { self.certificate = Some(path.into()) }
     }
 
     /// Identifies the client by the certificate chain and the private key in these files (PEM).

@@ -17,7 +17,7 @@ static BUNDLED_CLIENTS: AtomicU64 = AtomicU64::new(0);
 /// The root certificates of the platform.
 pub(crate) struct PlatformRoots {
     pub(super) store: Arc<RootCertStore>,
-    /// Whether the store holds Mozilla's bundled list.
+    /// True if the store holds Mozilla's bundled list.
     pub(crate) is_bundled: bool,
 }
 

@@ -173,7 +173,7 @@ pub struct InferenceEnd {
     pub time_to_first_token: Option<Duration>,
     /// Time that the request waited for the engine.
     pub queue_duration: Option<Duration>,
-    /// Whether the answer was streamed.
+    /// True if the answer was streamed.
     pub is_streaming: bool,
     /// The trace that the inference belongs to, for exemplars.
     pub trace: Option<TraceReference>,

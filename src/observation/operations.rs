@@ -294,7 +294,7 @@ pub struct CustomMetric<'a> {
 pub struct AlertSignal<'a> {
     /// The alert's name, with or without a rule of that name.
     pub rule: &'a str,
-    /// Whether the alert is resolved.
+    /// True if the alert is resolved.
     pub is_over: bool,
     /// `info`, `warning`, `error` or `critical`; `None` for the severity of the rule of that name, else `warning`.
     pub severity: Option<&'a str>,

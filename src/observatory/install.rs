@@ -13,7 +13,7 @@ use tracing_subscriber::{
 use super::{InstallError, Observatory};
 use crate::config::Config;
 
-/// Whether an observatory is installed in this process, or is being installed.
+/// Remembers that an observatory is installed in this process, or is being installed.
 static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn install(config: Config) -> Result<Observatory, InstallError> {
@@ -86,13 +86,14 @@ fn exported_level(config: &Config) -> LevelFilter {
     }
 }
 
-/// Whether a `metrics` recorder is installed. The facade has no query for it; its no-op recorder has size zero.
+/// Returns `true` if a `metrics` recorder is installed. The facade has no query for it; its no-op recorder has size
+/// zero.
 fn has_recorder() -> bool {
     metrics::with_recorder(|recorder| size_of_val(recorder) > 0)
 }
 
-/// Whether the log shows this event. Events of single tokens occur hundreds of times a second and are for the Layer
-/// only.
+/// Returns `true` if the log shows this event. Events of single tokens occur hundreds of times a second and are for the
+/// Layer only.
 fn is_logged(metadata: &Metadata<'_>) -> bool {
     !(metadata.is_event() && matches!(metadata.name(), "token" | "first_token"))
 }

@@ -78,7 +78,7 @@ struct Core {
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
-    /// Whether observations are recorded (`config.enabled`).
+    /// True if observations are recorded (`config.enabled`).
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
     subscriber: Registered,

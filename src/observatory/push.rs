@@ -16,10 +16,13 @@ use crate::{
         exposition::protobuf,
         registry::{Counter, Series},
     },
-    runtime::own_thread::{Executor, ShutdownDeadline},
+    runtime::{
+        own_thread::{Executor, ShutdownDeadline},
+        report_once::ReportOnce,
+    },
     traces::{
-        Complaint, Deadline, Encoded, ExportError, PushConfig, Sent, Signal, TracesError,
-        Transport, deliver_parts, say, unharmed,
+        Deadline, Encoded, ExportError, MIN_WARNING_INTERVAL, PushConfig, Sent, Signal,
+        TracesError, Transport, deliver_parts, say, unharmed,
     },
 };
 
@@ -66,7 +69,7 @@ async fn run(core: &Core, end: ShutdownDeadline) {
         return;
     };
     let results = PushResults::new(core);
-    let mut complaint = Complaint::default();
+    let mut warnings = ReportOnce::new(MIN_WARNING_INTERVAL);
     let mut deadline = Deadline::new(end);
     let config = &core.config.push;
     let mut pause = config.interval;
@@ -85,7 +88,8 @@ async fn run(core: &Core, end: ShutdownDeadline) {
         pause = retry_after.map_or(config.interval, |retry_after| {
             retry_after.max(config.interval)
         });
-        if (error.is_some() || sent.rejected > 0) && complaint.about(1, Instant::now()).is_some() {
+        let has_problem = error.is_some() || sent.rejected > 0;
+        if has_problem && warnings.is_due((), "", Instant::now()) {
             let address = transport.address();
             say(|| match error {
                 None => {

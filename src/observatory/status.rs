@@ -16,7 +16,7 @@ pub struct Status {
     pub environment: Option<String>,
     /// Version of llm-observatory.
     pub version: &'static str,
-    /// Whether anything is observed.
+    /// True if anything is observed.
     pub enabled: bool,
     /// Seconds since the start.
     pub uptime_seconds: u64,
@@ -24,7 +24,7 @@ pub struct Status {
     pub started_unix_seconds: u64,
     /// The address of the server.
     pub listen: Option<String>,
-    /// Whether each component runs.
+    /// The state of each component: true if it runs.
     pub components: Components,
     /// Metrics that have series.
     pub metrics: usize,
@@ -42,12 +42,12 @@ pub struct Status {
     pub alerts: crate::alerting::AlertsStatus,
 }
 
-/// Whether each component runs.
+/// The state of each component: true if it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 #[non_exhaustive]
 pub struct Components {
-    /// Whether the threads run.
+    /// True if the threads run.
     pub running: bool,
     /// The server.
     pub prometheus: bool,

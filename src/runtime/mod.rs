@@ -7,7 +7,6 @@ pub(crate) mod own_thread;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) mod random;
 mod registered;
-#[cfg(feature = "alerting")]
 pub(crate) mod report_once;
 #[cfg(feature = "alerting")]
 pub(crate) mod unix_ms;

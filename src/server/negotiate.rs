@@ -38,7 +38,7 @@ pub(super) fn format(accept: &str) -> Format {
     best.1
 }
 
-/// Whether the client accepts gzip.
+/// Returns `true` if the client accepts gzip.
 pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
     accept_encoding.split(',').any(|coding| {
         let mut parts = coding.split(';').map(str::trim);

@@ -39,7 +39,7 @@ pub(crate) fn check_compiled_in(
     )
 }
 
-/// Whether a text can begin a metric's name: letters, digits and underscores, not beginning with a digit.
+/// Returns `true` if a text can begin a metric's name: letters, digits and underscores, not beginning with a digit.
 pub(crate) fn is_metric_name_part(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

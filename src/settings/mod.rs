@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod setters;
 mod values;
 mod variable;
 
@@ -15,6 +16,7 @@ pub(crate) use self::values::comma_separated;
 pub(crate) use self::values::percent_bytes;
 pub(crate) use self::{
     check::{MIN_INTERVAL, check, check_compiled_in, is_metric_name_part},
+    setters::setters,
     values::{boolean, count, duration, known_names, lowercase, milliseconds, pairs, ratio},
     variable::{Invalid, Variable, set},
 };

@@ -8,7 +8,7 @@ pub(crate) struct Variable<T> {
     pub(crate) name: &'static str,
     /// Parses the value and applies it; changes nothing if the value is invalid.
     pub(crate) apply: fn(&mut T, &str) -> Result<(), Invalid>,
-    /// Whether the value is a secret, which may also stand in the file that `NAME_FILE` names.
+    /// True if the value is a secret, which may also stand in the file that `NAME_FILE` names.
     pub(crate) is_secret: bool,
 }
 

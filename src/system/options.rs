@@ -6,7 +6,7 @@ use crate::settings::{Variable, boolean, set};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthConfig {
-    /// Whether the process and the machine are sampled. Default: true if the feature `health` is compiled in.
+    /// True if the process and the machine are sampled. Default: true if the feature `health` is compiled in.
     pub enabled: bool,
     /// Path of the health report. Default: `/health`.
     pub endpoint: String,

@@ -22,7 +22,7 @@ pub(crate) struct Sampler {
     #[cfg(feature = "server")]
     runtime: super::runtime::RuntimeReader,
     own: Option<Pid>,
-    /// Whether a CPU reading exists. CPU usage is the difference of two readings, so the first reading gives no value.
+    /// True if a CPU reading exists. CPU usage is the difference of two readings, so the first reading gives no value.
     has_cpu_before: bool,
 }
 

@@ -101,7 +101,7 @@ impl Failures {
         has_failed.then(|| class.unwrap_or_default())
     }
 
-    /// Whether the span is of a kind of this crate, whose `status` has a known meaning.
+    /// Returns `true` if the span is of a kind of this crate, whose `status` has a known meaning.
     fn is_kind(&self, span: &SpanData) -> bool {
         let of_name = |name: &str| Kind::named(name, &self.mapping.spans).is_some();
         let mut keys = span.attributes.iter().map(|pair| pair.key.as_str());

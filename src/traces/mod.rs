@@ -61,7 +61,7 @@ pub(crate) use self::{
     },
     gate::Gate,
     options::{Signal, shortest},
-    pipeline::{Complaint, say, unharmed},
+    pipeline::{MIN_WARNING_INTERVAL, say, unharmed},
 };
 // A glob, so that the options of a new exporter need no line here.
 pub use self::exporter::*;

@@ -169,3 +169,13 @@ fn closures_and_disabled_rules_are_omitted_from_the_export_and_listed() {
     check_round_trip("closures", &[group]);
     assert_eq!(export_rules(&[]).yaml, "groups: []\n");
 }
+
+#[test]
+fn an_expression_of_any_length_is_exported_over_several_lines() {
+    for bytes in [100, 20_000] {
+        let expr = format!(r#"sum(up{{a="{}"}}) > 1"#, "a".repeat(bytes));
+        let group = RuleGroup::new("g").rule(AlertRule::new("long").expr(expr));
+        let yaml = export_rules(&[group]).yaml;
+        assert!(yaml.contains("    expr: |2-\n"), "{bytes} bytes: {yaml}");
+    }
+}

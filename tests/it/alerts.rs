@@ -7,8 +7,8 @@ use std::time::Duration;
 use llm_observatory::{
     Config, Observatory,
     alerting::{
-        AcknowledgeTarget, AlertRule, AlertState, ChannelConfig, Escalation, Receiver, Routing,
-        Severity, SilenceRequest, Status,
+        AcknowledgeTarget, AlertRule, AlertState, ChannelConfig, Escalation, MessageStatus,
+        Receiver, Routing, Severity, SilenceRequest,
     },
 };
 use tracing_subscriber::prelude::*;
@@ -253,7 +253,7 @@ fn an_alert_escalates_until_it_is_acknowledged() {
     watched.until("the all-clear", || watched.mailbox.titles().len() == 3);
     assert_eq!(
         watched.mailbox.0.lock().unwrap().last().unwrap().status,
-        Status::Resolved
+        MessageStatus::Resolved
     );
 }
 

@@ -13,8 +13,8 @@ use std::{
 use llm_observatory::{
     CacheOperation, HttpRequest, Inference, InferenceEnd, Model, Outcome,
     alerting::{
-        AlertState, AlertStatus, Channel, FailureClass, HistoryQuery, Message, Notifier,
-        NotifyError, NotifyFuture, Receipt, Status,
+        AlertState, AlertStatus, Channel, FailureClass, HistoryQuery, Message, MessageStatus,
+        Notifier, NotifyError, NotifyFuture, Receipt,
     },
 };
 
@@ -191,7 +191,7 @@ struct Breakable {
 impl Notifier for Breakable {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         let is_broken = self.is_broken.load(Ordering::Relaxed);
-        if message.status == Status::Resolved && !is_broken {
+        if message.status == MessageStatus::Resolved && !is_broken {
             let names = message.alerts.iter().map(|alert| &alert.alert.labels);
             let names = names.map(|labels| labels.get("alertname").unwrap().to_owned());
             self.resolved.lock().unwrap().extend(names);

@@ -178,7 +178,7 @@ impl Source {
     }
 }
 
-/// Whether an item is compiled for tests only.
+/// Returns `true` if an item is compiled for tests only.
 fn is_test_code(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else {

@@ -11,8 +11,8 @@ use std::{
 use llm_observatory::{
     ClientOptions,
     alerting::{
-        ChannelConfig, EmailOptions, Encryption, FailureClass, Message, Notifier, NotifyError,
-        Status,
+        ChannelConfig, EmailOptions, Encryption, FailureClass, Message, MessageStatus, Notifier,
+        NotifyError,
     },
 };
 use serde_json::Value;
@@ -47,7 +47,7 @@ fn notifiers(options: &EmailOptions) -> Vec<Arc<dyn Notifier>> {
 }
 
 fn firing() -> Message {
-    two_alerts(Status::Firing)
+    two_alerts(MessageStatus::Firing)
 }
 
 fn failure(options: &EmailOptions) -> NotifyError {
@@ -219,7 +219,7 @@ fn exim_delivers_a_mail_over_tls_and_python_reads_it() {
             "{}",
             receipt.answer
         );
-        send(notifier, &two_alerts(Status::Resolved)).unwrap();
+        send(notifier, &two_alerts(MessageStatus::Resolved)).unwrap();
         let mails = inbox(&server.folder.0.join("inbox"), 2);
         let (first, second) = (&mails[0], &mails[1]);
         assert_eq!(first["defects"], serde_json::json!([]));

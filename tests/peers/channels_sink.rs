@@ -8,8 +8,8 @@ use std::{
 use llm_observatory::{
     ClientOptions, OutgoingClient,
     alerting::{
-        ChannelConfig, FailureClass, Message, Notifier, NotifyError, PagerDutyOptions, Reason,
-        SlackOptions, Status,
+        ChannelConfig, FailureClass, Message, MessageStatus, Notifier, NotifyError,
+        PagerDutyOptions, Reason, SlackOptions,
     },
 };
 use serde_json::Value;
@@ -132,7 +132,7 @@ async fn serve(
 }
 
 fn failure(notifier: &Arc<dyn Notifier>) -> NotifyError {
-    let error = send(notifier, &two_alerts(Status::Firing)).unwrap_err();
+    let error = send(notifier, &two_alerts(MessageStatus::Firing)).unwrap_err();
     assert!(
         !error.text.contains("token") && !error.text.contains(KEY),
         "{error}"
@@ -143,7 +143,7 @@ fn failure(notifier: &Arc<dyn Notifier>) -> NotifyError {
 #[test]
 fn slack_takes_a_message_over_tls() {
     let sink = Sink::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
-    let receipt = send(&sink.slack(), &two_alerts(Status::Firing)).unwrap();
+    let receipt = send(&sink.slack(), &two_alerts(MessageStatus::Firing)).unwrap();
     assert_eq!(receipt.answer, "200 OK: ok");
     let body = sink.bodies.recv().unwrap();
     assert_eq!(body["channel"], "#alerts");
@@ -159,15 +159,15 @@ fn pagerduty_opens_acknowledges_and_closes_one_incident() {
     let answer = "HTTP/1.1 202 Accepted\r\ncontent-length: 20\r\nconnection: close\r\n\r\n{\"status\":\"success\"}";
     let sink = Sink::start(answer);
     let notifier = sink.pagerduty();
-    let mut acknowledged = two_alerts(Status::Firing);
+    let mut acknowledged = two_alerts(MessageStatus::Firing);
     acknowledged.reason = Reason::Acknowledged {
         by: "Ada".to_owned(),
         comment: String::new(),
     };
     let messages = [
-        two_alerts(Status::Firing),
+        two_alerts(MessageStatus::Firing),
         acknowledged,
-        two_alerts(Status::Resolved),
+        two_alerts(MessageStatus::Resolved),
     ];
     for message in &messages {
         let receipt = send(&notifier, message).unwrap();
@@ -282,8 +282,8 @@ fn slack_sdk_builds_the_same_attachment() {
         return;
     };
     for message in [
-        two_alerts(Status::Firing),
-        two_alerts(Status::Resolved),
+        two_alerts(MessageStatus::Firing),
+        two_alerts(MessageStatus::Resolved),
         hostile(),
         storm(50),
     ] {
@@ -329,15 +329,15 @@ fn the_pagerduty_client_sends_the_same_events() {
     let Some(with) = python_with("pagerduty") else {
         return;
     };
-    let mut acknowledged = two_alerts(Status::Firing);
+    let mut acknowledged = two_alerts(MessageStatus::Firing);
     acknowledged.reason = Reason::Acknowledged {
         by: "Ada".to_owned(),
         comment: String::new(),
     };
-    for message in [two_alerts(Status::Firing), hostile(), storm(1_000)] {
+    for message in [two_alerts(MessageStatus::Firing), hostile(), storm(1_000)] {
         let mut trigger = arrived(Sink::pagerduty, &message);
         let acknowledge = arrived(Sink::pagerduty, &acknowledged);
-        let resolve = arrived(Sink::pagerduty, &two_alerts(Status::Resolved));
+        let resolve = arrived(Sink::pagerduty, &two_alerts(MessageStatus::Resolved));
         let input = serde_json::json!({
             "trigger": trigger, "acknowledge": acknowledge, "resolve": resolve,
         });

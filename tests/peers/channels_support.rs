@@ -4,7 +4,9 @@ use std::{io::Write as _, process::Command, process::Stdio, sync::Arc};
 
 use llm_observatory::{
     ClientOptions, Config, Observatory, ObservatoryLayer,
-    alerting::{Alert, ChannelConfig, Message, Notifier, NotifyError, Receipt, Status, TestResult},
+    alerting::{
+        Alert, ChannelConfig, Message, MessageStatus, Notifier, NotifyError, Receipt, TestResult,
+    },
     query::Labels,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -42,7 +44,7 @@ impl Certificates {
 }
 
 /// Two alerts of one rule, with a hostile label each.
-pub(crate) fn two_alerts(status: Status) -> Message {
+pub(crate) fn two_alerts(status: MessageStatus) -> Message {
     let mut message = Message::test("all", START);
     let blank = message.alerts[0].clone();
     message.alerts = ["gpt-3.5-turbo <b>&", "llama-7b שלום"]
@@ -58,7 +60,7 @@ pub(crate) fn two_alerts(status: Status) -> Message {
             alert
                 .annotations
                 .insert("description".to_owned(), description);
-            if status == Status::Resolved {
+            if status == MessageStatus::Resolved {
                 alert.ends_at = START + 50_000;
             }
             let mut own = blank.clone();
@@ -68,7 +70,7 @@ pub(crate) fn two_alerts(status: Status) -> Message {
             own
         })
         .to_vec();
-    if status == Status::Resolved {
+    if status == MessageStatus::Resolved {
         message.created_at = START + 50_000;
     }
     message.status = status;

@@ -20,7 +20,7 @@ impl Drop for Process {
     }
 }
 
-/// Whether `program` can be started; a test that needs it returns if not.
+/// Returns `true` if `program` can be started; a test that needs it returns if not.
 pub(crate) fn is_here(program: &str) -> bool {
     let is_here = Command::new(program)
         .arg("--version")

@@ -118,7 +118,7 @@ struct Translator<'a> {
     source: &'a str,
     rest: Peekable<Chars<'a>>,
     out: String,
-    /// Whether the last output was a repetition operator. RE2 refuses a second operator after it.
+    /// True if the last output was a repetition operator. RE2 refuses a second operator after it.
     after_repeat: bool,
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Traffic {
     pub(crate) speed: Speed,
     pub(crate) disconnect_rate: f64,
     pub(crate) seed: u64,
-    /// Whether each word is one token, as with the embedded engines; other servers count tokens in their own way.
+    /// True if each word is one token, as with the embedded engines; other servers count tokens in their own way.
     pub(crate) counts_words: bool,
 }
 

@@ -74,7 +74,7 @@ impl Engine {
         }
     }
 
-    /// Whether chunks can be sent without conversion.
+    /// Returns `true` if chunks can be sent without conversion.
     pub(crate) fn is_verbatim(&self) -> bool {
         matches!(self, Self::Upstream(_))
     }

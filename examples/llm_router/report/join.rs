@@ -73,7 +73,7 @@ impl Join {
     }
 }
 
-/// Whether both sides can be right.
+/// Returns `true` if both sides can be right.
 fn agree(seen: &RequestResult, ended: Option<Ended>) -> bool {
     let (outcome, prompt_tokens, output_tokens) = match (ended, seen.ending) {
         (

@@ -13,13 +13,14 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    Reason, Receipt, Status,
+    Built, ChannelContext, ChannelSpec, FailureClass, Message, MessageStatus, Notifier,
+    NotifyError, NotifyFuture, Reason, Receipt,
     content::{MAX_LABELS, lines, one_line},
     payload,
     template::{Blank, Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
+use crate::settings::setters;
 
 /// Characters of a title, a label or another text from outside.
 const MAX_FOREIGN_CHARS: usize = 300;
@@ -49,7 +50,7 @@ pub struct ConsoleOptions {
 #[derive(Clone)]
 pub struct Console {
     writer: Arc<Mutex<dyn Write + Send>>,
-    /// Whether a thread is writing: a full pipe or a stopped terminal holds it up.
+    /// True if a thread is writing: a full pipe or a stopped terminal holds it up.
     is_writing: Arc<AtomicBool>,
     is_coloured: bool,
     templates: Templates,
@@ -65,18 +66,14 @@ impl ConsoleOptions {
         }
     }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+    setters! {
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
     }
 
     /// Builds the notifier of the channel with this name.
@@ -183,10 +180,10 @@ impl fmt::Debug for Console {
 
 fn render(message: &Message, is_coloured: bool) -> String {
     let colour = match (message.status, message.severity) {
-        (Status::Resolved, _) => "32",
-        (Status::Firing, Severity::Critical | Severity::Error) => "31",
-        (Status::Firing, Severity::Warning) => "33",
-        (Status::Firing, Severity::Info) => "36",
+        (MessageStatus::Resolved, _) => "32",
+        (MessageStatus::Firing, Severity::Critical | Severity::Error) => "31",
+        (MessageStatus::Firing, Severity::Warning) => "33",
+        (MessageStatus::Firing, Severity::Info) => "36",
     };
     let title = plain(&message.title());
     let title = if is_coloured {
@@ -204,8 +201,8 @@ fn render(message: &Message, is_coloured: bool) -> String {
             .map(|label| format!("{}={:?}", plain(label.name()), plain(label.value())))
             .collect();
         let time = match alert.status {
-            Status::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
-            Status::Resolved => format!("until {}", payload::time(alert.alert.ends_at)),
+            MessageStatus::Firing => format!("since {}", payload::time(alert.alert.starts_at)),
+            MessageStatus::Resolved => format!("until {}", payload::time(alert.alert.ends_at)),
         };
         let summary = alert
             .alert
@@ -291,7 +288,8 @@ mod tests {
             Labels::from_pairs([("alertname", "Slow"), ("severity", "error")]),
             0,
         );
-        let alerts = [alert, other].map(|alert| MessageAlert::new(Arc::new(alert), Status::Firing));
+        let alerts =
+            [alert, other].map(|alert| MessageAlert::new(Arc::new(alert), MessageStatus::Firing));
         let message = Message::new("all", "k").with_alerts(alerts.to_vec());
         assert_eq!(
             render(&message, false),

@@ -9,11 +9,11 @@ use std::{fmt, time::Duration};
 pub struct NotifyError {
     /// The kind of failure.
     pub class: FailureClass,
-    /// Whether a retry can help.
+    /// True if a retry can help.
     pub is_retryable: bool,
     /// The time that the peer asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the peer may have received the message despite the error.
+    /// True if the peer may have received the message despite the error.
     pub maybe_received: bool,
     /// The description of the error for a person.
     pub text: String,

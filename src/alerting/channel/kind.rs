@@ -36,7 +36,7 @@ pub(crate) trait ChannelSpec {
     /// variables that change it.
     const VARIABLES: &[Variable<AlertingConfig>] = &[];
 
-    /// Whether messages contain links that a reader follows in a browser.
+    /// True if messages contain links that a reader follows in a browser.
     const HAS_LINKS: bool = false;
 
     /// Returns the environment variable whose value is missing, or `None` if the channel can be used.

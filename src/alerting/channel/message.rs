@@ -15,7 +15,7 @@ pub struct Message {
     /// The receiver that the route names.
     pub receiver: String,
     /// Firing while an alert of the group fires.
-    pub status: Status,
+    pub status: MessageStatus,
     /// The alerts of the group, in a stable order.
     pub alerts: Vec<MessageAlert>,
     /// The labels by which the alerts are grouped.
@@ -50,7 +50,7 @@ pub struct Message {
 #[non_exhaustive]
 pub struct MessageAlert {
     /// The status of the alert at the time of the message.
-    pub status: Status,
+    pub status: MessageStatus,
     /// The alert.
     #[serde(with = "shared")]
     pub alert: Arc<Alert>,
@@ -61,7 +61,7 @@ pub struct MessageAlert {
 /// The status of an alert or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum MessageStatus {
     /// The alert fires.
     Firing,
     /// The alert has resolved.
@@ -101,7 +101,7 @@ pub enum Reason {
     Test,
 }
 
-impl Status {
+impl MessageStatus {
     /// The name of the status in Alertmanager's payloads.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -118,7 +118,7 @@ impl Message {
         let group_key = group_key.into();
         Self {
             receiver: receiver.into(),
-            status: Status::Resolved,
+            status: MessageStatus::Resolved,
             alerts: Vec::new(),
             group_labels: BTreeMap::new(),
             common_labels: BTreeMap::new(),
@@ -147,7 +147,7 @@ impl Message {
         let mut alert = Alert::new(crate::query::Labels::from_pairs(labels), now);
         let summary = "A test of this channel. Nothing is wrong.".to_owned();
         alert.annotations.insert("summary".to_owned(), summary);
-        let alert = MessageAlert::new(Arc::new(alert), Status::Firing);
+        let alert = MessageAlert::new(Arc::new(alert), MessageStatus::Firing);
         let mut message =
             Self::new(receiver, "{}:{alertname=\"ObservatoryTest\"}").with_alerts(vec![alert]);
         message.group_labels = message.common_labels.clone();
@@ -169,7 +169,7 @@ impl Message {
         let alerts = self.alerts.iter().map(|alert| {
             let mut resolved = Alert::clone(&alert.alert);
             resolved.ends_at = now;
-            MessageAlert::new(Arc::new(resolved), Status::Resolved)
+            MessageAlert::new(Arc::new(resolved), MessageStatus::Resolved)
         });
         let mut message = self.clone().with_alerts(alerts.collect());
         message.severity = severity;
@@ -179,10 +179,10 @@ impl Message {
 
     /// Sets the alerts and the fields that depend on them: status, severity, common labels and annotations.
     pub(crate) fn with_alerts(mut self, alerts: Vec<MessageAlert>) -> Self {
-        let is_firing = |alert: &&MessageAlert| alert.status == Status::Firing;
+        let is_firing = |alert: &&MessageAlert| alert.status == MessageStatus::Firing;
         self.status = match alerts.iter().find(is_firing) {
-            Some(_) => Status::Firing,
-            None => Status::Resolved,
+            Some(_) => MessageStatus::Firing,
+            None => MessageStatus::Resolved,
         };
         let counting = alerts.iter().filter(|alert| alert.status == self.status);
         self.severity = counting
@@ -225,7 +225,7 @@ impl Message {
         let firing = self
             .alerts
             .iter()
-            .filter(|alert| alert.status == Status::Firing);
+            .filter(|alert| alert.status == MessageStatus::Firing);
         firing.count()
     }
 
@@ -237,18 +237,18 @@ impl Message {
             .get("alertname")
             .map_or("several alerts", String::as_str);
         match self.status {
-            Status::Firing => format!(
+            MessageStatus::Firing => format!(
                 "[FIRING:{}] {name} ({})",
                 self.firing_count(),
                 self.severity
             ),
-            Status::Resolved => format!("[RESOLVED] {name} ({})", self.severity),
+            MessageStatus::Resolved => format!("[RESOLVED] {name} ({})", self.severity),
         }
     }
 }
 
 impl MessageAlert {
-    pub(crate) fn new(alert: Arc<Alert>, status: Status) -> Self {
+    pub(crate) fn new(alert: Arc<Alert>, status: MessageStatus) -> Self {
         Self {
             status,
             fingerprint: alert.fingerprint(),
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::query::Labels;
 
-    fn alert(model: &str, status: Status, severity: &str) -> MessageAlert {
+    fn alert(model: &str, status: MessageStatus, severity: &str) -> MessageAlert {
         let labels = [
             ("alertname", "Slow"),
             ("model_id", model),
@@ -308,10 +308,10 @@ mod tests {
     #[test]
     fn a_message_has_what_its_alerts_have_in_common() {
         let message = Message::new("all", "{}:{}").with_alerts(vec![
-            alert("a", Status::Firing, "warning"),
-            alert("b", Status::Resolved, "critical"),
+            alert("a", MessageStatus::Firing, "warning"),
+            alert("b", MessageStatus::Resolved, "critical"),
         ]);
-        assert_eq!(message.status, Status::Firing);
+        assert_eq!(message.status, MessageStatus::Firing);
         assert_eq!(message.severity, Severity::Warning);
         let common: Vec<&str> = message.common_labels.keys().map(String::as_str).collect();
         assert_eq!(common, ["alertname"]);
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_truncated_message_counts_what_it_leaves_out() {
-        let alerts = (0..5).map(|n| alert(&n.to_string(), Status::Firing, "error"));
+        let alerts = (0..5).map(|n| alert(&n.to_string(), MessageStatus::Firing, "error"));
         let message = Message::new("all", "{}:{}").with_alerts(alerts.collect());
         assert_eq!(message.truncated(0), message);
         assert_eq!(message.truncated(5), message);

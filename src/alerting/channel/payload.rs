@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Message, Status};
+use super::{Message, MessageStatus};
 use crate::alerting::Alert;
 
 /// Go's zero time: the end of an alert that fires.
@@ -16,7 +16,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 #[serde(rename_all = "camelCase")]
 struct Body<'m> {
     receiver: &'m str,
-    status: Status,
+    status: MessageStatus,
     alerts: Vec<BodyAlert<'m>>,
     group_labels: &'m BTreeMap<String, String>,
     common_labels: &'m BTreeMap<String, String>,
@@ -31,7 +31,7 @@ struct Body<'m> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct BodyAlert<'m> {
-    status: Status,
+    status: MessageStatus,
     labels: BTreeMap<&'m str, &'m str>,
     annotations: &'m BTreeMap<String, String>,
     starts_at: String,
@@ -62,8 +62,8 @@ pub(super) fn webhook(message: &Message) -> Result<Vec<u8>, serde_json::Error> {
         annotations: &alert.alert.annotations,
         starts_at: time(alert.alert.starts_at),
         ends_at: match alert.status {
-            Status::Firing => Cow::Borrowed(NEVER),
-            Status::Resolved => Cow::Owned(time(alert.alert.ends_at)),
+            MessageStatus::Firing => Cow::Borrowed(NEVER),
+            MessageStatus::Resolved => Cow::Owned(time(alert.alert.ends_at)),
         },
         generator_url: &alert.alert.generator_url,
         fingerprint: format!("{:016x}", alert.fingerprint),
@@ -117,7 +117,7 @@ mod tests {
 
     const START: i64 = 1_795_462_834_028;
 
-    fn message(status: Status) -> Message {
+    fn message(status: MessageStatus) -> Message {
         let alerts = ["gpt-3.5-turbo", "llama-7b"].map(|model| {
             let labels = [
                 ("alertname", "HighErrorRate"),
@@ -130,7 +130,7 @@ mod tests {
                 .annotations
                 .insert("summary".to_owned(), "Error rate > 5%".to_owned());
             alert.generator_url = "http://127.0.0.1:9090/alerts/high_error_rate".to_owned();
-            if status == Status::Resolved {
+            if status == MessageStatus::Resolved {
                 alert.ends_at = START + 50_000;
             }
             MessageAlert::new(Arc::new(alert), status)
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn the_webhooks_body_is_alertmanagers() {
-        let ours = serde_json::from_slice(&webhook(&message(Status::Firing)).unwrap()).unwrap();
+        let ours =
+            serde_json::from_slice(&webhook(&message(MessageStatus::Firing)).unwrap()).unwrap();
         let theirs = serde_json::from_str(FIRING).unwrap();
         assert_eq!(without_times(ours), without_times(theirs));
     }
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_resolved_alert_has_its_end() {
         let body: Value =
-            serde_json::from_slice(&webhook(&message(Status::Resolved)).unwrap()).unwrap();
+            serde_json::from_slice(&webhook(&message(MessageStatus::Resolved)).unwrap()).unwrap();
         assert_eq!(body["status"], "resolved");
         assert_eq!(body["alerts"][0]["startsAt"], "2026-11-23T19:40:34.028Z");
         assert_eq!(body["alerts"][0]["endsAt"], "2026-11-23T19:41:24.028Z");

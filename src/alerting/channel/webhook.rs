@@ -24,7 +24,7 @@ use crate::{
     alerting::{AlertingConfig, ExportedChannel, RoutingError},
     net::OutgoingClient,
     privacy::Secret,
-    settings::Variable,
+    settings::{Variable, setters},
 };
 
 /// The time of the signature in seconds since the epoch.
@@ -85,39 +85,25 @@ impl WebhookOptions {
         }
     }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+    setters! {
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
-    }
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
 
-    /// Adds a header.
-    #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Arc<str>>) -> Self {
-        self.headers.insert(name.into(), Secret::new(value));
-        self
-    }
+        /// Adds a header.
+        with_header(name: impl Into<String>, value: impl Into<Arc<str>>) {
+            self.headers.insert(name.into(), Secret::new(value))
+        }
 
-    /// Signs each body with this key.
-    #[must_use]
-    pub fn with_signing_key(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.signing_key = Some(Secret::new(key));
-        self
-    }
+        /// Signs each body with this key.
+        with_signing_key(key: impl Into<Arc<str>>) { self.signing_key = Some(Secret::new(key)) }
 
-    /// Sets the maximum number of alerts in one message.
-    #[must_use]
-    pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
-        self.max_alerts = max_alerts;
-        self
+        /// Sets the maximum number of alerts in one message.
+        with_max_alerts(max_alerts: usize) { self.max_alerts = max_alerts }
     }
 
     /// Builds the notifiers of the channel with this name: one for each URL.

@@ -25,7 +25,7 @@ pub(super) struct Entry {
     pub(super) alert: Arc<Alert>,
     /// The revision of the table at the last state change: distinguishes changes after a flush from changes before.
     pub(super) revision: u64,
-    /// Whether an update reported the end of the alert. An alert also resolves when its validity ends without an
+    /// True if an update reported the end of the alert. An alert also resolves when its validity ends without an
     /// update.
     pub(super) is_reported_resolved: bool,
     /// The time until which a resolved alert still counts as firing.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use crate::{
-    alerting::{Alert, Message, MessageAlert, Reason, Status, route::Destination},
+    alerting::{Alert, Message, MessageAlert, MessageStatus, Reason, route::Destination},
     query::Labels,
     runtime::unix_ms::UnixMs,
 };
@@ -32,7 +32,7 @@ impl Dispatcher {
             let first = std::iter::once(&receiver.destinations);
             let steps = first.chain(receiver.steps.iter().map(|step| &step.destinations));
             for (step, destinations) in steps.enumerate() {
-                let alerts = vec![MessageAlert::new(Arc::clone(&alert), Status::Firing)];
+                let alerts = vec![MessageAlert::new(Arc::clone(&alert), MessageStatus::Firing)];
                 let mut message = Message::new(&*node.receiver, key.clone()).with_alerts(alerts);
                 message.severity = super::flush::escalated_severity(message.severity, step);
                 message.escalation_step = step;

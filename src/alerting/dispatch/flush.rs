@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     alerting::{
-        Message, MessageAlert, Reason, Severity, Status,
+        Message, MessageAlert, MessageStatus, Reason, Severity,
         alert::label_map,
         route::{Destination, InhibitSources, matches_all},
     },
@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
     pub(super) alerts: Vec<MessageAlert>,
     pub(super) firing: Vec<u64>,
     pub(super) resolved: Vec<u64>,
-    /// Whether resolved alerts with a due resolved notification are held back for now.
+    /// True if resolved alerts with a due resolved notification are held back for now.
     pub(super) has_held_resolved: bool,
 }
 
@@ -126,9 +126,9 @@ impl Dispatcher {
             let is_resolved = entry.is_resolved_at(now);
             let alert = MessageAlert {
                 status: if is_resolved {
-                    Status::Resolved
+                    MessageStatus::Resolved
                 } else {
-                    Status::Firing
+                    MessageStatus::Firing
                 },
                 alert: Arc::clone(&entry.alert),
                 fingerprint: *fingerprint,
@@ -222,7 +222,7 @@ impl Dispatcher {
         let alerts: Vec<MessageAlert> = snapshot
             .alerts
             .iter()
-            .filter(|alert| send_resolved || alert.status == Status::Firing)
+            .filter(|alert| send_resolved || alert.status == MessageStatus::Firing)
             .cloned()
             .collect();
         self.counts.grouping += alerts.len().saturating_sub(1) as u64;
@@ -307,15 +307,15 @@ impl Dispatcher {
 impl Snapshot {
     fn new(mut alerts: Vec<MessageAlert>) -> Self {
         sort(&mut alerts);
-        let fingerprints_of = |status: Status| {
+        let fingerprints_of = |status: MessageStatus| {
             let alerts = alerts.iter().filter(|alert| alert.status == status);
             let mut fingerprints: Vec<u64> = alerts.map(|alert| alert.fingerprint).collect();
             fingerprints.sort_unstable();
             fingerprints
         };
         Self {
-            firing: fingerprints_of(Status::Firing),
-            resolved: fingerprints_of(Status::Resolved),
+            firing: fingerprints_of(MessageStatus::Firing),
+            resolved: fingerprints_of(MessageStatus::Resolved),
             alerts,
             has_held_resolved: false,
         }

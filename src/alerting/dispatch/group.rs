@@ -49,7 +49,7 @@ pub(super) struct Group {
     pub(super) in_flight: HashMap<Destination, u64>,
     pub(super) escalation: Option<EscalationState>,
     pub(super) acknowledgement: Option<Acknowledgement>,
-    /// Whether an address lacks the state of the last flush, because a notification was in flight or failed. Until the
+    /// True if an address lacks the state of the last flush, because a notification was in flight or failed. Until the
     /// next flush the group keeps its resolved alerts; otherwise their resolved notifications would be lost.
     pub(super) has_stale_address: bool,
 }
@@ -64,7 +64,7 @@ pub(crate) struct EscalationState {
     #[serde(rename = "highest")]
     pub(super) steps_notified: usize,
     pub(super) next_at: UnixMs,
-    /// Whether an acknowledgement paused the escalation.
+    /// True if an acknowledgement paused the escalation.
     pub(super) is_paused: bool,
     /// The addresses that had a notification in flight when their step was executed: they are notified afterwards.
     #[serde(default, rename = "owed")]

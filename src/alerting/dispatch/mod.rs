@@ -82,7 +82,7 @@ pub(crate) struct Dispatcher {
     pending: Vec<Notification>,
     next_id: u64,
     next_garbage: UnixMs,
-    /// Whether the current batch of alerts found every group open, so that no group can be removed to make room.
+    /// True if the current batch of alerts found every group open, so that no group can be removed to make room.
     are_all_groups_open: bool,
     dirty: Dirty,
 }

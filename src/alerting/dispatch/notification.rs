@@ -37,7 +37,7 @@ pub(crate) enum Delivery {
     Accepted,
     /// All attempts failed.
     Failed {
-        /// Whether the receiver may have received the notification: an attempt timed out, or its connection broke.
+        /// True if the receiver may have received the notification: an attempt timed out, or its connection broke.
         maybe_received: bool,
     },
 }

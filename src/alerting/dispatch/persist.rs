@@ -45,7 +45,7 @@ pub(crate) struct GroupRecord {
 pub(crate) struct AlertRecord {
     #[serde(with = "shared")]
     pub(super) alert: Arc<Alert>,
-    /// Whether an update reported the end of the alert. A firing alert also has an end: the end of its validity.
+    /// True if an update reported the end of the alert. A firing alert also has an end: the end of its validity.
     #[serde(rename = "is_over")]
     pub(super) is_reported_resolved: bool,
 }

@@ -20,7 +20,7 @@ pub(super) struct Simulation {
     pub(super) now: i64,
     /// The channels whose deliveries fail.
     pub(super) failing_channels: Vec<&'static str>,
-    /// Whether notifications stay in flight.
+    /// True if notifications stay in flight.
     pub(super) holds_notifications: bool,
     pub(super) in_flight: Vec<Notification>,
 }
@@ -154,7 +154,7 @@ pub(super) fn alert(name: &str, starts_at: i64, ends_at: i64) -> Alert {
 
 fn describe(notification: &Notification) -> String {
     let message = &notification.message;
-    let names = |status: crate::alerting::Status| {
+    let names = |status: crate::alerting::MessageStatus| {
         let alerts = message.alerts.iter().filter(|alert| alert.status == status);
         let instances = alerts.map(|alert| alert.alert.labels.get("instance").unwrap_or("-"));
         instances.collect::<Vec<_>>().join(",")
@@ -162,8 +162,8 @@ fn describe(notification: &Notification) -> String {
     let reason = format!("{:?}", message.reason);
     let reason = reason.split(' ').next().unwrap();
     let (firing, resolved) = (
-        names(crate::alerting::Status::Firing),
-        names(crate::alerting::Status::Resolved),
+        names(crate::alerting::MessageStatus::Firing),
+        names(crate::alerting::MessageStatus::Resolved),
     );
     format!(
         "{}: {reason} +{firing} -{resolved} {}",

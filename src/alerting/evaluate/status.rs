@@ -72,7 +72,7 @@ pub struct RuleStatus {
     /// `alerting` or `recording`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Whether the rule is evaluated. Not in Prometheus.
+    /// True if the rule is evaluated. Not in Prometheus.
     pub enabled: bool,
     /// Number of evaluations since the start. Not in Prometheus.
     pub evaluations: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Reason, Severity, Status, alert::label_map};
+use crate::alerting::{Alert, MessageStatus, Reason, Severity, alert::label_map};
 
 /// A period in which an alert fired, with its notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub struct DeliveryRecord {
     /// The address: `webhook`, or `webhook/1`.
     pub destination: String,
     /// The status of the message.
-    pub status: Status,
+    pub status: MessageStatus,
     /// The reason for the notification.
     pub reason: Reason,
     /// The number of attempts.

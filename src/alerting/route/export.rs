@@ -19,7 +19,7 @@ pub enum ExportedChannel {
     Webhook {
         /// URLs of the webhook.
         urls: Vec<String>,
-        /// Whether the webhook is notified that alerts are resolved.
+        /// True if the webhook is notified that alerts are resolved.
         send_resolved: bool,
         /// Maximum number of alerts in a notification; 0 for no limit.
         max_alerts: usize,

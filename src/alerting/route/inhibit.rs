@@ -38,7 +38,7 @@ pub(crate) struct InhibitSources {
     by_rule: Vec<HashMap<Labels, HasSourceOnlyMatch>>,
 }
 
-/// Whether any of the sources matches only the source side of the rule, not its target side.
+/// True if any of the sources matches only the source side of the rule, not its target side.
 type HasSourceOnlyMatch = bool;
 
 impl InhibitRule {

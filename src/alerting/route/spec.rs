@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::{inhibit::InhibitRule, interval::NamedInterval, units};
 
+use crate::settings::setters;
+
 /// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,7 +43,7 @@ pub struct Route {
     /// Time after which the notification of an unchanged group is repeated. Default: 4 h.
     #[serde(deserialize_with = "units::optional_duration")]
     pub repeat_interval: Option<Duration>,
-    /// Whether the next sibling route is tried after this route has matched. Not inherited.
+    /// True if the next sibling route is tried after this route has matched. Not inherited.
     #[serde(rename = "continue")]
     pub continue_matching: bool,
     /// Time intervals in which no notifications are sent. Not inherited.
@@ -87,7 +89,7 @@ pub struct Escalation {
     pub delay: Duration,
     /// The steps, in order.
     pub steps: Vec<EscalationStep>,
-    /// Whether the steps start again after the last. Default: false.
+    /// True if the steps start again after the last. Default: false.
     pub repeat: bool,
 }
 
@@ -109,9 +111,9 @@ pub struct EscalationStep {
 pub struct ChannelTraits {
     /// Number of independent addresses, such as the URLs of a webhook; each has its own deliveries. Default: 1.
     pub destinations: u16,
-    /// Whether the channel is notified that alerts are resolved. Default: true.
+    /// True if the channel is notified that alerts are resolved. Default: true.
     pub send_resolved: bool,
-    /// Whether the channel is notified of acknowledgements, as `PagerDuty` is. Default: false.
+    /// True if the channel is notified of acknowledgements, as `PagerDuty` is. Default: false.
     pub send_acknowledged: bool,
     /// Channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
@@ -161,32 +163,18 @@ impl Routing {
         }
     }
 
-    /// Adds a receiver.
-    #[must_use]
-    pub fn with_receiver(mut self, receiver: Receiver) -> Self {
-        self.receivers.push(receiver);
-        self
-    }
+    setters! {
+        /// Adds a receiver.
+        with_receiver(receiver: Receiver) { self.receivers.push(receiver) }
 
-    /// Adds an inhibition rule.
-    #[must_use]
-    pub fn with_inhibit_rule(mut self, rule: InhibitRule) -> Self {
-        self.inhibit_rules.push(rule);
-        self
-    }
+        /// Adds an inhibition rule.
+        with_inhibit_rule(rule: InhibitRule) { self.inhibit_rules.push(rule) }
 
-    /// Adds a named time interval.
-    #[must_use]
-    pub fn with_time_interval(mut self, interval: NamedInterval) -> Self {
-        self.time_intervals.push(interval);
-        self
-    }
+        /// Adds a named time interval.
+        with_time_interval(interval: NamedInterval) { self.time_intervals.push(interval) }
 
-    /// Replaces the root route.
-    #[must_use]
-    pub fn with_route(mut self, route: Route) -> Self {
-        self.route = route;
-        self
+        /// Replaces the root route.
+        with_route(route: Route) { self.route = route }
     }
 }
 
@@ -232,18 +220,12 @@ impl Route {
         self
     }
 
-    /// Adds a child route.
-    #[must_use]
-    pub fn with_route(mut self, route: Self) -> Self {
-        self.routes.push(route);
-        self
-    }
+    setters! {
+        /// Adds a child route.
+        with_route(route: Self) { self.routes.push(route) }
 
-    /// Suppresses notifications in this time interval.
-    #[must_use]
-    pub fn muted_at(mut self, interval: impl Into<String>) -> Self {
-        self.mute_time_intervals.push(interval.into());
-        self
+        /// Suppresses notifications in this time interval.
+        muted_at(interval: impl Into<String>) { self.mute_time_intervals.push(interval.into()) }
     }
 }
 
@@ -298,18 +280,12 @@ impl Escalation {
 }
 
 impl ChannelTraits {
-    /// Sets the number of independent addresses.
-    #[must_use]
-    pub fn with_destinations(mut self, destinations: u16) -> Self {
-        self.destinations = destinations;
-        self
-    }
+    setters! {
+        /// Sets the number of independent addresses.
+        with_destinations(destinations: u16) { self.destinations = destinations }
 
-    /// Sets whether the channel is notified that alerts are resolved.
-    #[must_use]
-    pub fn with_send_resolved(mut self, send: bool) -> Self {
-        self.send_resolved = send;
-        self
+        /// Sets whether the channel is notified that alerts are resolved.
+        with_send_resolved(send: bool) { self.send_resolved = send }
     }
 
     /// Notifies the channel of acknowledgements.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::behaviour::{NoData, OnError};
 use super::closure::{MetricsView, WhenClosure};
 use crate::alerting::{Escalation, Severity, SimpleRule};
+use crate::settings::setters;
 
 /// The condition under which a rule's alerts are pending or firing.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +63,7 @@ pub struct AlertRule {
     pub no_data: NoData,
     /// Behaviour when the evaluation fails. Default: [`OnError::KeepLast`].
     pub on_error: OnError,
-    /// Whether the rule is evaluated. Default: true.
+    /// True if the rule is evaluated. Default: true.
     pub enabled: bool,
     /// Line of the rule in its file.
     pub(crate) line: Option<u64>,
@@ -92,18 +93,12 @@ impl AlertRule {
         }
     }
 
-    /// Sets the display name.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
-        self
-    }
+    setters! {
+        /// Sets the display name.
+        name(name: impl Into<String>) { self.name = Some(name.into()) }
 
-    /// Sets the description.
-    #[must_use]
-    pub fn description(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
+        /// Sets the description.
+        description(description: impl Into<String>) { self.description = Some(description.into()) }
     }
 
     /// Sets the label `severity`.
@@ -128,45 +123,30 @@ impl AlertRule {
         }
     }
 
-    /// Sets a closure as the condition. The closure runs on a thread of the observatory at every evaluation.
-    ///
-    /// A panic in the closure is an error of this rule only. The closure should not block: the other rules of the group
-    /// wait for it.
-    #[must_use]
-    pub fn when(
-        mut self,
-        condition: impl Fn(&MetricsView<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.condition = Some(Condition::When(WhenClosure::new(condition)));
-        self
-    }
+    setters! {
+        /// Sets a closure as the condition. The closure runs on a thread of the observatory at every evaluation.
+        ///
+        /// A panic in the closure is an error of this rule only. The closure should not block: the other rules of the group
+        /// wait for it.
+        when(condition: impl Fn(&MetricsView<'_>) -> bool + Send + Sync + 'static) {
+            self.condition = Some(Condition::When(WhenClosure::new(condition)))
+        }
 
-    /// Sets the time for which the condition must be met before an alert fires.
-    #[must_use]
-    pub fn hold_for(mut self, duration: Duration) -> Self {
-        self.hold_for = duration;
-        self
-    }
+        /// Sets the time for which the condition must be met before an alert fires.
+        hold_for(duration: Duration) { self.hold_for = duration }
 
-    /// Sets the time for which an alert keeps firing after its condition was last met.
-    #[must_use]
-    pub fn keep_firing_for(mut self, duration: Duration) -> Self {
-        self.keep_firing_for = duration;
-        self
-    }
+        /// Sets the time for which an alert keeps firing after its condition was last met.
+        keep_firing_for(duration: Duration) { self.keep_firing_for = duration }
 
-    /// Adds a label to the alerts; the value is a template.
-    #[must_use]
-    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.labels.insert(name.into(), value.into());
-        self
-    }
+        /// Adds a label to the alerts; the value is a template.
+        label(name: impl Into<String>, value: impl Into<String>) {
+            self.labels.insert(name.into(), value.into())
+        }
 
-    /// Adds an annotation to the alerts; the value is a template.
-    #[must_use]
-    pub fn annotation(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.annotations.insert(name.into(), value.into());
-        self
+        /// Adds an annotation to the alerts; the value is a template.
+        annotation(name: impl Into<String>, value: impl Into<String>) {
+            self.annotations.insert(name.into(), value.into())
+        }
     }
 
     /// Sets the annotation `runbook_url`, the address of the instructions for this alert.
@@ -196,25 +176,15 @@ impl AlertRule {
         self
     }
 
-    /// Sets the further channels that are notified while an alert is not acknowledged.
-    #[must_use]
-    pub fn escalation(mut self, escalation: Escalation) -> Self {
-        self.escalation = Some(escalation);
-        self
-    }
+    setters! {
+        /// Sets the further channels that are notified while an alert is not acknowledged.
+        escalation(escalation: Escalation) { self.escalation = Some(escalation) }
 
-    /// Sets the behaviour when none of the rule's series has a sample.
-    #[must_use]
-    pub fn no_data(mut self, behaviour: NoData) -> Self {
-        self.no_data = behaviour;
-        self
-    }
+        /// Sets the behaviour when none of the rule's series has a sample.
+        no_data(behaviour: NoData) { self.no_data = behaviour }
 
-    /// Sets the behaviour when the evaluation fails.
-    #[must_use]
-    pub fn on_error(mut self, behaviour: OnError) -> Self {
-        self.on_error = behaviour;
-        self
+        /// Sets the behaviour when the evaluation fails.
+        on_error(behaviour: OnError) { self.on_error = behaviour }
     }
 
     /// Disables the rule: it is loaded and listed, but not evaluated.

@@ -16,7 +16,7 @@ type Function = dyn Fn(&MetricsView<'_>) -> bool + Send + Sync;
 #[derive(Clone)]
 pub(crate) struct WhenClosure {
     function: Arc<Function>,
-    /// Whether a thread is still running the closure.
+    /// True if a thread is still running the closure.
     is_running: Arc<AtomicBool>,
 }
 
@@ -50,8 +50,10 @@ struct QueryOutcomes {
 #[derive(Debug)]
 pub(crate) struct ClosureResult {
     pub(crate) is_met: bool,
-    /// Whether the closure made queries and none of them had a result.
+    /// True if the closure made queries and none of them had a result.
     pub(crate) has_no_data: bool,
+    /// Whether a query of the closure had no result.
+    pub(crate) has_missing: bool,
 }
 
 impl WhenClosure {
@@ -109,6 +111,7 @@ impl WhenClosure {
             None => Ok(ClosureResult {
                 is_met,
                 has_no_data: queries.has_missing && !queries.has_result,
+                has_missing: queries.has_missing,
             }),
         }
     }

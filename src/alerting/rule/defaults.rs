@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::alert_rule::AlertRule;
 use super::group::RuleGroup;
 use crate::alerting::{Escalation, Severity};
+use crate::settings::setters;
 
 /// Options of the default rules.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,25 +80,15 @@ impl DefaultRules {
         self
     }
 
-    /// Sets the limit of the 95th percentile of the time to first token.
-    #[must_use]
-    pub fn with_first_token(mut self, limit: Duration) -> Self {
-        self.first_token = limit;
-        self
-    }
+    setters! {
+        /// Sets the limit of the 95th percentile of the time to first token.
+        with_first_token(limit: Duration) { self.first_token = limit }
 
-    /// Sets the limit of the cost per hour, in US dollars.
-    #[must_use]
-    pub fn with_hourly_cost_usd(mut self, limit: f64) -> Self {
-        self.hourly_cost_usd = Some(limit);
-        self
-    }
+        /// Sets the limit of the cost per hour, in US dollars.
+        with_hourly_cost_usd(limit: f64) { self.hourly_cost_usd = Some(limit) }
 
-    /// Sets the limit of the cost per day, in US dollars; the store must keep samples for one day.
-    #[must_use]
-    pub fn with_daily_cost_usd(mut self, limit: f64) -> Self {
-        self.daily_cost_usd = Some(limit);
-        self
+        /// Sets the limit of the cost per day, in US dollars; the store must keep samples for one day.
+        with_daily_cost_usd(limit: f64) { self.daily_cost_usd = Some(limit) }
     }
 
     /// Creates a rule, with `P_` in its expression replaced by the prefix.

@@ -110,7 +110,12 @@ fn write_alert(out: &mut String, rule: &AlertRule, expr: &str, labels: &BTreeMap
 
 /// Writes a long expression over several lines, as `promtool` formats it.
 fn write_expr(out: &mut String, expr: &str) {
-    let pretty = parse(expr, &ParseLimits::default()).map(|expr| expr.pretty());
+    // The limits of the engine, which are options, apply when a rule is loaded, not when it is written.
+    let limits = ParseLimits {
+        length_bytes: expr.len(),
+        ..ParseLimits::default()
+    };
+    let pretty = parse(expr, &limits).map(|expr| expr.pretty());
     match pretty {
         Ok(pretty) if pretty.contains('\n') && !pretty.starts_with(' ') => {
             out.push_str("    expr: |-\n");

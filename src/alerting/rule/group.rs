@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::alert_rule::AlertRule;
 
+use crate::settings::setters;
+
 /// Stores the result of an expression as a new series.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -15,7 +17,7 @@ pub struct RecordingRule {
     pub expr: String,
     /// Labels added to the series.
     pub labels: BTreeMap<String, String>,
-    /// Whether the rule is evaluated. Default: true.
+    /// True if the rule is evaluated. Default: true.
     pub enabled: bool,
     /// Line of the rule in its file.
     pub(crate) line: Option<u64>,
@@ -120,39 +122,23 @@ impl RuleGroup {
         }
     }
 
-    /// Sets the time between two evaluations.
-    #[must_use]
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = Some(interval);
-        self
-    }
+    setters! {
+        /// Sets the time between two evaluations.
+        interval(interval: Duration) { self.interval = Some(interval) }
 
-    /// Sets the maximum number of alerts or series per rule.
-    #[must_use]
-    pub fn limit(mut self, limit: usize) -> Self {
-        self.limit = Some(limit);
-        self
-    }
+        /// Sets the maximum number of alerts or series per rule.
+        limit(limit: usize) { self.limit = Some(limit) }
 
-    /// Sets the offset into the past at which the expressions are evaluated.
-    #[must_use]
-    pub fn query_offset(mut self, offset: Duration) -> Self {
-        self.query_offset = offset;
-        self
-    }
+        /// Sets the offset into the past at which the expressions are evaluated.
+        query_offset(offset: Duration) { self.query_offset = offset }
 
-    /// Adds a label to every rule that does not set it.
-    #[must_use]
-    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.labels.insert(name.into(), value.into());
-        self
-    }
+        /// Adds a label to every rule that does not set it.
+        label(name: impl Into<String>, value: impl Into<String>) {
+            self.labels.insert(name.into(), value.into())
+        }
 
-    /// Adds a rule.
-    #[must_use]
-    pub fn rule(mut self, rule: impl Into<Rule>) -> Self {
-        self.rules.push(rule.into());
-        self
+        /// Adds a rule.
+        rule(rule: impl Into<Rule>) { self.rules.push(rule.into()) }
     }
 
     /// Adds several rules.

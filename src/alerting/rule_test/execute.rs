@@ -63,9 +63,10 @@ impl<'a> TestRun<'a> {
         } else {
             test.interval.0
         };
+        let limits = &engine.options().parse;
         let mut samples = Vec::new();
         for input in &test.input_series {
-            let labels = series::labels(&input.series).map_err(|e| format!("    {e}"))?;
+            let labels = series::labels(&input.series, limits).map_err(|e| format!("    {e}"))?;
             let values =
                 series::values(&input.values).map_err(|e| format!("    {}: {e}", input.series))?;
             for (at, value) in values.into_iter().enumerate() {
@@ -199,7 +200,7 @@ impl<'a> TestRun<'a> {
         };
         let mut expected = Vec::new();
         for sample in test.exp_samples.iter().flatten() {
-            match series::labels(&sample.labels) {
+            match series::labels(&sample.labels, &self.engine.options().parse) {
                 Ok(labels) => expected.push((labels, sample.value)),
                 Err(error) => return Some(format!("{head} err: {error}")),
             }

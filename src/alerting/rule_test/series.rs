@@ -8,15 +8,14 @@ use crate::query::store::STALE_MARKER_BITS;
 /// Maximum number of repetitions in a single item.
 const MAX_REPEAT: usize = 1_000_000;
 
-/// Parses the labels of a series.
-pub(super) fn labels(text: &str) -> Result<Labels, String> {
+/// Parses the labels of a series, within the limits of the tests' engine.
+pub(super) fn labels(text: &str, limits: &ParseLimits) -> Result<Labels, String> {
     let text = text.trim();
     if text == "{}" {
         return Ok(Labels::empty());
     }
     let invalid = || format!("{text:?} is not a series: write name{{label=\"value\"}}");
-    let expr =
-        parse(text, &ParseLimits::default()).map_err(|error| format!("{}: {error}", invalid()))?;
+    let expr = parse(text, limits).map_err(|error| format!("{}: {error}", invalid()))?;
     let ExprKind::Selector(selector) = expr.kind else {
         return Err(invalid());
     };

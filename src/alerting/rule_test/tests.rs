@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
 use super::series::{labels, values};
+use crate::query::engine::syntax::ParseLimits;
 
 fn check(text: &str, expected: &[f64]) {
     let found: Vec<_> = values(text)
@@ -53,7 +54,8 @@ fn an_invalid_value_is_rejected() {
 
 #[test]
 fn a_series_is_parsed_into_its_name_and_labels() {
-    let text = |series: &str| labels(series).unwrap().to_string();
+    let limits = ParseLimits::default();
+    let text = |series: &str| labels(series, &limits).unwrap().to_string();
     assert_eq!(text("up"), r#"{__name__="up"}"#);
     assert_eq!(text(r#" up{b="1",a=""} "#), r#"{__name__="up", b="1"}"#);
     assert_eq!(text("{}"), "{}");
@@ -65,6 +67,6 @@ fn a_series_is_parsed_into_its_name_and_labels() {
         "1",
         "",
     ] {
-        assert!(labels(series).is_err(), "{series}");
+        assert!(labels(series, &limits).is_err(), "{series}");
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Branch {
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) variables: Vec<String>,
-    /// Whether the pipe has `=` and not `:=`.
+    /// True if the pipe has `=` and not `:=`.
     pub(super) assigns: bool,
     pub(super) commands: Vec<Command>,
 }
@@ -92,7 +92,7 @@ pub(super) enum OperandKind {
 pub(super) struct Number {
     pub(super) integer: Option<i64>,
     pub(super) float: f64,
-    /// Whether the number is written as an integer.
+    /// True if the number is written as an integer.
     pub(super) is_integer: bool,
 }
 

@@ -5,7 +5,7 @@ use super::value::Value;
 const INCOMPATIBLE: &str = "incompatible types for comparison";
 const NO_COMPARISON: &str = "invalid type for comparison";
 
-/// Whether the first argument equals any other.
+/// Returns `true` if the first argument equals any other.
 pub(super) fn equal(args: &[Value]) -> Result<bool, String> {
     let [first, others @ ..] = args else {
         return Err("missing argument for comparison".to_owned());

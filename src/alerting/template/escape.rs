@@ -58,7 +58,8 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// Whether Go prints the character as it is: neither a control, a separator nor a character that formats others.
+/// Returns `true` if Go prints the character as it is: neither a control, a separator nor a character that formats
+/// others.
 fn is_printed(c: char) -> bool {
     let is_separator = c.is_whitespace() && c != ' ';
     let is_format = matches!(

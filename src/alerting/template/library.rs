@@ -16,7 +16,7 @@ pub(in crate::alerting) struct Library {
 #[derive(Debug)]
 struct Entry {
     tree: Arc<Tree>,
-    /// Whether the entry is the text of the file itself, outside its definitions.
+    /// True if the entry is the text of the file itself, outside its definitions.
     is_main: bool,
 }
 
@@ -71,7 +71,7 @@ impl Entry {
     }
 }
 
-/// Whether the nodes are at most blanks.
+/// Returns `true` if the nodes are at most blanks.
 pub(super) fn is_empty(nodes: &[Node]) -> bool {
     nodes
         .iter()

@@ -208,7 +208,7 @@ impl Value {
         }
     }
 
-    /// Whether `if` takes the value: neither zero nor empty.
+    /// Returns `true` if `if` takes the value: neither zero nor empty.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::Nil => false,

@@ -27,7 +27,7 @@ pub(crate) struct Collector {
     round: u64,
     /// The time of the last tick, in milliseconds since the epoch.
     last_tick: Option<i64>,
-    /// Whether the store refused samples of the last tick: it may have removed series.
+    /// True if the store refused samples of the last tick: it may have removed series.
     must_register: bool,
     tick: Tick,
 }

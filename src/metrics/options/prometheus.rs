@@ -12,7 +12,7 @@ use crate::metrics::{BucketsFor, RegistryOptions, Side, SinkOptions};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PrometheusConfig {
-    /// Whether the server runs. Default: true if the feature `server` is compiled in.
+    /// True if the server runs. Default: true if the feature `server` is compiled in.
     pub enabled: bool,
     /// Address of the server; port 0 selects a free port. Default: `127.0.0.1:9090`.
     pub listen: SocketAddr,

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryConfig {
-    /// Whether the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
+    /// True if the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
     /// `alerting` is compiled in.
     pub enabled: bool,
     /// The retention of the series store.
@@ -29,7 +29,7 @@ pub struct RetentionConfig {
     pub time: Duration,
     /// Max memory; the store then removes the oldest samples. Default: 64 MiB.
     pub bytes: usize,
-    /// Max age of the samples per minute, which rules with long windows need. Default: 6 h.
+    /// Max age of the samples per minute, which rules with long windows need; 0 keeps none. Default: 6 h.
     pub coarse_time: Duration,
 }
 

@@ -12,6 +12,8 @@ use crate::{
 const MIN_TICKS: u32 = 10;
 /// Min memory of the series store, in bytes.
 const MIN_BYTES: usize = 1 << 20;
+/// Min retention of the samples per minute, which are a minute apart.
+const MIN_COARSE_TIME: Duration = Duration::from_mins(1);
 /// The largest value of `query.max_query_bytes`.
 const MAX_QUERY_BYTES: usize = 1 << 20;
 
@@ -113,6 +115,12 @@ impl QueryConfig {
             "query.retention.bytes",
             &retention.bytes,
             "at least 1048576 (1 MiB)",
+        )?;
+        check(
+            retention.coarse_time.is_zero() || retention.coarse_time >= MIN_COARSE_TIME,
+            "query.retention.coarse_time",
+            &retention.coarse_time,
+            "0s, or at least 1m",
         )?;
         check(
             *timeout >= Duration::from_millis(10),

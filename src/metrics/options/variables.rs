@@ -3,7 +3,7 @@
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::Side,
-    settings::{Variable, boolean, duration, set},
+    settings::{Variable, boolean, count, duration, set},
 };
 
 impl PrometheusConfig {
@@ -48,6 +48,9 @@ impl PrometheusConfig {
 
 impl QueryConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
+        Variable::new("OBSERVATORY_MAX_QUERY_BYTES", |query, value| {
+            set(&mut query.max_query_bytes, count(value))
+        }),
         Variable::new("OBSERVATORY_RETENTION", |query, value| {
             set(&mut query.retention.time, duration(value))
         }),

@@ -22,7 +22,7 @@ use crate::observation::{Dropped, TraceReference};
 /// A value that only rises. The integer part is exact beyond 2⁵³; the fraction is stored apart.
 pub(crate) struct Counter {
     cells: Striped<CounterPart>,
-    /// Whether the counter copies an external count, which did not start at 0 with this counter.
+    /// True if the counter copies an external count, which did not start at 0 with this counter.
     is_raised: AtomicBool,
     /// A single slot.
     exemplar: OnceLock<Box<Exemplars>>,

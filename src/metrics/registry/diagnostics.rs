@@ -4,16 +4,16 @@
 //! and the observatory's thread logs it. Each notice is stored once, up to a limit.
 
 use std::{
-    collections::BTreeSet,
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use super::cells::{Counter, Series};
-use crate::observation::Dropped;
+use crate::{observation::Dropped, runtime::report_once::ReportOnce};
 
 /// Max notices over the life of a process.
 const MAX_NOTICES: usize = 100;
@@ -24,15 +24,23 @@ const MAX_DETAIL_BYTES: usize = 64;
 #[derive(Default)]
 pub(crate) struct Diagnostics {
     dropped: [OnceLock<Arc<Series<Counter>>>; Dropped::ALL.len()],
-    /// Reasons with a notice, a bit for each reason.
+    /// Reasons with a notice, a bit for each reason: a repeated drop takes no lock.
     reported: AtomicU32,
     notices: Mutex<Notices>,
 }
 
-#[derive(Default)]
 struct Notices {
-    known: BTreeSet<String>,
+    known: ReportOnce<String>,
     pending: Vec<String>,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self {
+            known: ReportOnce::forever(),
+            pending: Vec::new(),
+        }
+    }
 }
 
 impl Diagnostics {
@@ -74,7 +82,9 @@ impl Diagnostics {
     /// Stores a notice, once, for the observatory's thread to log.
     pub(crate) fn notice(&self, notice: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if notices.known.len() < MAX_NOTICES && notices.known.insert(notice.clone()) {
+        if notices.known.len() < MAX_NOTICES
+            && notices.known.is_due(notice.clone(), "", Duration::ZERO)
+        {
             notices.pending.push(notice);
         }
     }

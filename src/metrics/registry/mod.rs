@@ -39,6 +39,7 @@ use self::{
 };
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::observation::{Dropped, OVERFLOW};
+use crate::settings::setters;
 
 /// Max metrics. The limit bounds the memory if the application puts an id into a metric name.
 const MAX_METRICS: usize = 2_000;
@@ -88,18 +89,16 @@ impl RegistryOptions {
         self
     }
 
-    /// Adds a label that every series gets.
-    #[must_use]
-    pub fn with_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.labels.insert(name.into(), value.into());
-        self
-    }
+    setters! {
+        /// Adds a label that every series gets.
+        with_label(name: impl Into<String>, value: impl Into<String>) {
+            self.labels.insert(name.into(), value.into())
+        }
 
-    /// Adds buckets for the matching histograms; the first match applies.
-    #[must_use]
-    pub fn with_buckets(mut self, which: BucketsFor, upper: impl Into<Vec<f64>>) -> Self {
-        self.buckets.push((which, upper.into()));
-        self
+        /// Adds buckets for the matching histograms; the first match applies.
+        with_buckets(which: BucketsFor, upper: impl Into<Vec<f64>>) {
+            self.buckets.push((which, upper.into()))
+        }
     }
 
     /// Sets the time without a change after which a series is hidden until its next change.

@@ -22,7 +22,7 @@ pub struct Call {
     response_messages: u64,
     frames: Frames,
     status: Option<RpcStatus>,
-    /// Whether the service was pending, which shows that it implements the method.
+    /// True if the service was pending, which shows that it implements the method.
     was_pending: bool,
     is_polling: bool,
     completion: Completion,

@@ -20,7 +20,8 @@ impl Sampling {
         (0.0..=1.0).contains(&share).then_some(Self(share))
     }
 
-    /// Whether the request with this sequence number is selected. Consecutive numbers are selected independently.
+    /// Returns `true` if the request with this sequence number is selected. Consecutive numbers are selected
+    /// independently.
     fn selects(self, number: u64) -> bool {
         // The upper 53 bits of splitmix64, as a fraction of 2^53.
         let mut mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -49,7 +50,7 @@ pub struct HttpOptions {
     pub excluded_paths: Vec<String>,
     /// Share of requests that are traced and whose headers are captured. Every request is counted. Default: all.
     pub sampling: Sampling,
-    /// Whether headers are captured as fields of the span. Headers are never labels. Default: false.
+    /// True if headers are captured as fields of the span. Headers are never labels. Default: false.
     pub captures_headers: bool,
     /// Headers whose values are never captured, in addition to the headers that are known to carry secrets
     /// (`authorization`, `cookie`, `x-api-key`, and every name that contains `token`, `secret`, `password` or `key`).
@@ -116,7 +117,7 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// Whether the next request is sampled.
+    /// Returns `true` if the next request is sampled.
     pub(super) fn samples_next(&self, sampling: Sampling) -> bool {
         // If every request is sampled, the sequence number is not needed.
         if sampling == Sampling::ALL {

@@ -20,7 +20,7 @@ pub(crate) fn mark() {
     IS_OWN.set(true);
 }
 
-/// Whether this thread is the observatory's own.
+/// Returns `true` if this thread is the observatory's own.
 #[inline]
 pub(crate) fn is_marked() -> bool {
     IS_OWN.get()

@@ -139,15 +139,15 @@ impl Params {
     }
 
     /// Parses the series selectors of `match[]`. A series must match at least one of them.
-    pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]").map(matchers).collect()
+    pub(super) fn matchers(&self, limits: &ParseLimits) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let texts = self.all("match[]");
+        texts.map(|text| matchers(text, limits)).collect()
     }
 }
 
 /// Parses a series selector.
-fn matchers(text: &str) -> Result<Vec<Matcher>, ApiError> {
-    let expr = parse(text, &ParseLimits::default())
-        .map_err(|error| ApiError::parameter("match[]", error))?;
+fn matchers(text: &str, limits: &ParseLimits) -> Result<Vec<Matcher>, ApiError> {
+    let expr = parse(text, limits).map_err(|error| ApiError::parameter("match[]", error))?;
     match expr.kind {
         ExprKind::Selector(selector) if selector.shift == TimeShift::default() => {
             Ok(selector.matchers)
@@ -210,8 +210,16 @@ mod tests {
             error.contains("start") && error.contains("tomorrow"),
             "{error}"
         );
-        assert!(params(&[("match[]", "rate(a[5m])")]).matchers().is_err());
-        assert!(params(&[("match[]", "a offset 5m")]).matchers().is_err());
+        let limits = ParseLimits::default();
+        let is_refused = |text, limits| params(&[("match[]", text)]).matchers(limits).is_err();
+        assert!(is_refused("rate(a[5m])", &limits));
+        assert!(is_refused("a offset 5m", &limits));
+        let short = ParseLimits {
+            length_bytes: 4,
+            ..limits
+        };
+        assert!(!is_refused("abcd", &short));
+        assert!(is_refused("abcde", &short));
         assert!(params(&[("limit", "-1")]).limit().is_err());
         assert_eq!(params(&[("limit", "0")]).limit().ok(), Some(usize::MAX));
     }

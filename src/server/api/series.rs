@@ -86,12 +86,12 @@ fn matching_series(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels
             "end timestamp must not be before start time",
         ));
     }
-    let mut sets = params.matchers()?;
+    let queries = &sources.queries;
+    let mut sets = params.matchers(&queries.engine.options().parse)?;
     if sets.is_empty() {
         sets.push(Vec::new());
     }
-    let store = &sources.queries.store;
-    let of_set = |matchers: &Vec<_>| store.series_between(matchers, start, end);
+    let of_set = |matchers: &Vec<_>| queries.store.series_between(matchers, start, end);
     Ok(sets.iter().flat_map(of_set).collect())
 }
 

@@ -85,12 +85,12 @@ impl Deadline {
         self.shutdown_since();
     }
 
-    /// Whether the shutdown signal was sent.
+    /// Returns `true` if the shutdown signal was sent.
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.shutdown_deadline().is_some()
     }
 
-    /// Whether the shutdown deadline has passed.
+    /// Returns `true` if the shutdown deadline has passed.
     pub(crate) fn has_passed(&self) -> bool {
         self.shutdown_deadline()
             .is_some_and(|end| Instant::now() >= end)

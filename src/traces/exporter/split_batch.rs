@@ -10,7 +10,7 @@ pub(super) const MAX_REQUEST_BYTES: usize = 4_000_000;
 pub(crate) struct Part {
     pub(in crate::traces) encoded: Encoded,
     pub(in crate::traces) items: usize,
-    /// Whether a single item exceeds the size limit.
+    /// True if a single item exceeds the size limit.
     pub(super) is_too_large: bool,
 }
 

@@ -54,7 +54,7 @@ impl LiveTraces {
         Self { live, subscriber }
     }
 
-    /// Whether live traces are enabled.
+    /// Returns `true` if live traces are enabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.live.is_some()

@@ -33,7 +33,7 @@ pub struct TraceSummary {
     pub failed: usize,
     /// The number of ended spans that were left out to bound memory.
     pub left_out: usize,
-    /// Whether the local root span has ended.
+    /// True if the local root span has ended.
     pub is_complete: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct SpanRecord {
     /// The id of the parent, of this process or remote.
     #[serde(serialize_with = "maybe_hexadecimal")]
     pub parent_id: Option<u64>,
-    /// Whether the parent is in another process.
+    /// True if the parent is in another process.
     pub parent_is_remote: bool,
     /// The name of the span.
     pub name: String,

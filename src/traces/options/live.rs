@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LiveConfig {
-    /// Whether traces are kept in the process. Default: true if traces are enabled.
+    /// True if traces are kept in the process. Default: true if traces are enabled.
     pub enabled: bool,
     /// The maximum age of a trace. Default: 15 min.
     pub window: Duration,

@@ -11,7 +11,7 @@ use super::{BatchConfig, OtlpConfig};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogsConfig {
-    /// Whether events are exported. Default: false (`OTEL_LOGS_EXPORTER=otlp` turns it on).
+    /// True if events are exported. Default: false (`OTEL_LOGS_EXPORTER=otlp` turns it on).
     pub enabled: bool,
     /// The most verbose level that is exported, independent of the log on standard error (`log_filter`, `RUST_LOG`). In
     /// a subscriber of your own, its filters apply before. Default: INFO.

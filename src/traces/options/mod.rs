@@ -26,7 +26,7 @@ use crate::{privacy::RedactionConfig, settings::Variable};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TracesConfig {
-    /// Whether traces are enabled. Default: false; the presets enable them if the feature `otlp` is compiled in.
+    /// True if traces are enabled. Default: false; the presets enable them if the feature `otlp` is compiled in.
     pub enabled: bool,
     /// The exporters, each with a queue of its own. Default: OTLP.
     pub exporters: Vec<TraceExporter>,

@@ -12,7 +12,7 @@ use crate::settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PushConfig {
-    /// Whether metrics are pushed. Default: false (`OTEL_METRICS_EXPORTER=otlp` turns it on).
+    /// True if metrics are pushed. Default: false (`OTEL_METRICS_EXPORTER=otlp` turns it on).
     pub enabled: bool,
     /// The time between two pushes. The last push is part of the shutdown. Default: 60 s.
     pub interval: Duration,

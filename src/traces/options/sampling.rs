@@ -1,12 +1,14 @@
 //! Defines the options of head sampling.
 
+use crate::settings::setters;
+
 /// The options of head sampling, which decides at the first span of a trace.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SamplingConfig {
     /// The sampled ratio of the traces that start in this process, 0 to 1. Default: 1.
     pub ratio: f64,
-    /// Whether the flag of a remote parent decides on its trace. Default: true.
+    /// True if the flag of a remote parent decides on its trace. Default: true.
     pub respects_parent: bool,
     /// Rules with a ratio for some traces. The first rule that matches replaces `ratio`. Default: no rules.
     pub rules: Vec<SamplingRule>,
@@ -41,25 +43,15 @@ impl SamplingRule {
         }
     }
 
-    /// Restricts the rule to first spans with this name.
-    #[must_use]
-    pub fn with_span(mut self, pattern: impl Into<String>) -> Self {
-        self.span = Some(pattern.into());
-        self
-    }
+    setters! {
+        /// Restricts the rule to first spans with this name.
+        with_span(pattern: impl Into<String>) { self.span = Some(pattern.into()) }
 
-    /// Restricts the rule to first spans with this route.
-    #[must_use]
-    pub fn with_route(mut self, pattern: impl Into<String>) -> Self {
-        self.route = Some(pattern.into());
-        self
-    }
+        /// Restricts the rule to first spans with this route.
+        with_route(pattern: impl Into<String>) { self.route = Some(pattern.into()) }
 
-    /// Restricts the rule to first spans with this model.
-    #[must_use]
-    pub fn with_model(mut self, pattern: impl Into<String>) -> Self {
-        self.model = Some(pattern.into());
-        self
+        /// Restricts the rule to first spans with this model.
+        with_model(pattern: impl Into<String>) { self.model = Some(pattern.into()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::TracesConfig;
-use crate::settings::{Variable, ratio};
+use crate::settings::{Variable, ratio, setters};
 
 /// The options of tail sampling, which decides at the end of the local root span whether a sampled trace is exported:
 /// failed, slow and expensive traces, traces with a chosen attribute, and a ratio of the rest.
@@ -18,7 +18,7 @@ use crate::settings::{Variable, ratio};
 pub struct TailConfig {
     /// The ratio of the traces that no other option keeps, 0 to 1. Default: 0.1.
     pub ratio: f64,
-    /// Whether traces with a failed span are kept. Default: true.
+    /// True if traces with a failed span are kept. Default: true.
     pub keeps_errors: bool,
     /// The duration from which a span makes its trace slow, by the name of the span kind (`inference`, `http_request`,
     /// `db_query`, …). Default: `inference` 10 s, `http_request` 5 s, `db_query`, `cache` and `queue` 1 s.
@@ -42,32 +42,22 @@ pub struct TailConfig {
 }
 
 impl TailConfig {
-    /// Sets the ratio of the traces that no other option keeps, 0 to 1.
-    #[must_use]
-    pub fn with_ratio(mut self, ratio: f64) -> Self {
-        self.ratio = ratio;
-        self
-    }
+    setters! {
+        /// Sets the ratio of the traces that no other option keeps, 0 to 1.
+        with_ratio(ratio: f64) { self.ratio = ratio }
 
-    /// Sets the duration from which a span of a kind makes its trace slow.
-    #[must_use]
-    pub fn with_slow(mut self, kind: impl Into<String>, threshold: Duration) -> Self {
-        self.slow.insert(kind.into(), threshold);
-        self
-    }
+        /// Sets the duration from which a span of a kind makes its trace slow.
+        with_slow(kind: impl Into<String>, threshold: Duration) {
+            self.slow.insert(kind.into(), threshold)
+        }
 
-    /// Sets the cost from which a trace is kept.
-    #[must_use]
-    pub fn with_cost_usd(mut self, cost: f64) -> Self {
-        self.cost_usd = Some(cost);
-        self
-    }
+        /// Sets the cost from which a trace is kept.
+        with_cost_usd(cost: f64) { self.cost_usd = Some(cost) }
 
-    /// Adds an attribute that keeps a trace, with the pattern of its value.
-    #[must_use]
-    pub fn with_attribute(mut self, name: impl Into<String>, pattern: impl Into<String>) -> Self {
-        self.attributes.push((name.into(), pattern.into()));
-        self
+        /// Adds an attribute that keeps a trace, with the pattern of its value.
+        with_attribute(name: impl Into<String>, pattern: impl Into<String>) {
+            self.attributes.push((name.into(), pattern.into()))
+        }
     }
 
     /// Sets the maximum time that a trace waits, and the memory limit of waiting spans.

@@ -25,7 +25,6 @@ impl TracesConfig {
 }
 
 fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
-    const SHARE: &str = "a share from 0 to 1";
     check_compiled_in(
         true,
         cfg!(feature = "otlp"),
@@ -33,14 +32,9 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
         "false, or the feature `otlp` added",
     )?;
     let sampling = &traces.sampling;
-    let shares = sampling.rules.iter().map(|rule| rule.ratio);
-    for share in shares.chain([sampling.ratio]) {
-        check(
-            (0.0..=1.0).contains(&share),
-            "traces.sampling.ratio",
-            &share,
-            SHARE,
-        )?;
+    share("traces.sampling.ratio", sampling.ratio)?;
+    for (at, rule) in sampling.rules.iter().enumerate() {
+        share(&format!("traces.sampling.rules[{at}].ratio"), rule.ratio)?;
     }
     check(
         sampling.traces_per_second.is_none_or(|most| most > 0.0),
@@ -86,13 +80,13 @@ fn gathering(key: &str, batch: &BatchConfig) -> Result<(), ConfigError> {
     )
 }
 
+fn share(key: &str, ratio: f64) -> Result<(), ConfigError> {
+    let is_share = (0.0..=1.0).contains(&ratio);
+    check(is_share, key, &ratio, "a share from 0 to 1")
+}
+
 fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
-    check(
-        (0.0..=1.0).contains(&tail.ratio),
-        "traces.tail.ratio",
-        &tail.ratio,
-        "a share from 0 to 1",
-    )?;
+    share("traces.tail.ratio", tail.ratio)?;
     for kind in tail.slow.keys() {
         check(
             Kind::is_known(kind),

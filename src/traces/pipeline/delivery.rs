@@ -13,13 +13,13 @@ use std::{
 
 use super::queue::Queue;
 use crate::{
-    runtime::own_thread::ShutdownDeadline,
+    runtime::{own_thread::ShutdownDeadline, report_once::ReportOnce},
     traces::BatchConfig,
     traces::exporter::{ExportError, deadline::Deadline, retry::Sent},
 };
 
 /// The minimum time between two warnings about a receiver.
-const MIN_WARNING_INTERVAL: Duration = Duration::from_mins(1);
+pub(crate) const MIN_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The receiver of batches, which counts the results.
 pub(in crate::traces) trait Receiver {
@@ -46,13 +46,6 @@ pub(in crate::traces) trait Receiver {
     fn warn(&self, failed: usize, error: Option<&ExportError>);
 }
 
-/// Limits the warnings about failures to one per minute.
-#[derive(Default)]
-pub(crate) struct Complaint {
-    last: Option<Instant>,
-    failed_since: usize,
-}
-
 /// Sends batches until the queue is closed and empty.
 pub(in crate::traces) async fn deliver_all<R: Receiver>(
     queue: &Queue<R::Item>,
@@ -60,7 +53,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
     receiver: &R,
     end: ShutdownDeadline,
 ) {
-    let mut complaint = Complaint::default();
+    let mut warnings = ReportOnce::new(MIN_WARNING_INTERVAL);
     let mut deadline = Deadline::new(end);
     let mut not_before: Option<Instant> = None;
     // The receiver asked for a pause beyond the deadline of the shutdown.
@@ -96,7 +89,7 @@ pub(in crate::traces) async fn deliver_all<R: Receiver>(
         let pause = error.as_ref().and_then(ExportError::pause);
         not_before = pause.and_then(|pause| end.checked_add(pause));
         if failed > 0
-            && let Some(failed) = complaint.about(failed, end)
+            && let Some(failed) = warnings.count_due((), "", failed, end)
         {
             say(|| receiver.warn(failed, error.as_ref()));
         }
@@ -120,21 +113,6 @@ pub(crate) async fn unharmed<T>(sending: impl Future<Output = T>) -> Result<T, E
         }
     })
     .await
-}
-
-impl Complaint {
-    /// Adds failures, and returns the number to warn of now, if a warning is due.
-    pub(crate) fn about(&mut self, failed: usize, now: Instant) -> Option<usize> {
-        self.failed_since += failed;
-        if self
-            .last
-            .is_some_and(|last| now < last + MIN_WARNING_INTERVAL)
-        {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.failed_since))
-    }
 }
 
 #[cfg(test)]
@@ -213,14 +191,5 @@ mod tests {
                 "0 of 1 failed",
             ]
         );
-    }
-
-    #[test]
-    fn warnings_come_once_a_minute_and_count_all_failures() {
-        let mut complaint = Complaint::default();
-        let start = Instant::now();
-        assert_eq!(complaint.about(3, start), Some(3));
-        assert_eq!(complaint.about(2, start + MIN_WARNING_INTERVAL / 2), None);
-        assert_eq!(complaint.about(5, start + MIN_WARNING_INTERVAL), Some(7));
     }
 }

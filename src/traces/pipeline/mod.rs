@@ -25,7 +25,7 @@ use std::{
 use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinSet;
 
-pub(crate) use self::delivery::{Complaint, say, unharmed};
+pub(crate) use self::delivery::{MIN_WARNING_INTERVAL, say, unharmed};
 pub(super) use self::intake::Intake;
 use self::worker::Worker;
 pub(super) use self::{
@@ -43,7 +43,10 @@ use super::{
 };
 use crate::{
     privacy::Redaction,
-    runtime::own_thread::{Restartable, ShutdownDeadline},
+    runtime::{
+        own_thread::{Restartable, ShutdownDeadline},
+        report_once::ReportOnce,
+    },
     traces::BatchConfig,
 };
 
@@ -87,7 +90,7 @@ struct Parts {
     workers: Vec<Worker>,
     filters: Filters,
     batch: BatchConfig,
-    complaint: Complaint,
+    warnings: ReportOnce<(), Instant>,
 }
 
 /// The steps between the queue and the exporters.
@@ -123,7 +126,7 @@ impl Pipeline {
             workers,
             filters,
             batch: batch.clone(),
-            complaint: Complaint::default(),
+            warnings: ReportOnce::new(MIN_WARNING_INTERVAL),
         };
         Self {
             stream: Arc::new(Stream {
@@ -172,7 +175,7 @@ async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
         workers,
         mut filters,
         batch,
-        mut complaint,
+        mut warnings,
     } = parts;
     let queues: Queues = workers
         .iter()
@@ -188,7 +191,7 @@ async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
     // The workers wait for full batches, so this loop need not.
     let delay = batch.delay.min(std::time::Duration::from_millis(500));
     while let Some(spans) = stream.queue.next(batch.batch_size, delay).await {
-        let spans = stream.filtered(spans, &mut filters, &mut complaint);
+        let spans = stream.filtered(spans, &mut filters, &mut warnings);
         match filters.tail {
             Some(_) => hand_out_traces(spans, &queues).await,
             None => hand_out(spans, &queues, batch.batch_size).await,
@@ -211,7 +214,7 @@ async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
         workers,
         filters,
         batch,
-        complaint,
+        warnings,
     }
 }
 
@@ -226,7 +229,7 @@ impl Stream {
         &self,
         mut spans: Vec<SpanData>,
         filters: &mut Filters,
-        complaint: &mut Complaint,
+        warnings: &mut ReportOnce<(), Instant>,
     ) -> Vec<Arc<SpanData>> {
         let mut panics = 0;
         spans.retain_mut(|span| {
@@ -270,7 +273,7 @@ impl Stream {
             }
         };
         if panics > 0
-            && let Some(panics) = complaint.about(panics, now)
+            && let Some(panics) = warnings.count_due((), "", panics, now)
         {
             say(|| {
                 tracing::warn!(target: "llm_observatory", panics, "a step on the way of spans panicked; what it did not finish is withheld");

@@ -63,7 +63,7 @@ pub struct Remote(Context);
 struct Attached(#[expect(dead_code, reason = "it is dropped")] ContextGuard);
 
 impl Remote {
-    /// Whether the headers contain the id of a trace.
+    /// Returns `true` if the headers contain the id of a trace.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.0.span().span_context().is_valid()
@@ -76,7 +76,7 @@ impl Remote {
         self.is_known().then(|| u128::from_be_bytes(id.to_bytes()))
     }
 
-    /// Whether the caller samples the trace; false if the caller has left the decision open.
+    /// Returns `true` if the caller samples the trace; false if the caller has left the decision open.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.0.span().span_context().is_sampled()

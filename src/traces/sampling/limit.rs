@@ -27,7 +27,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether a trace may be sampled at `now`, a time since a fixed start.
+    /// Returns `true` if a trace may be sampled at `now`, a time since a fixed start.
     pub(in crate::traces) fn allows(&self, now: Duration) -> bool {
         let now = now.as_nanos() as u64;
         let next = |due: u64| {

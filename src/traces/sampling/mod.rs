@@ -42,7 +42,7 @@ impl HeadSampler {
         self
     }
 
-    /// Whether a trace that starts with this span is sampled. Calls `now` only if a rate limit is set.
+    /// Returns `true` if a trace that starts with this span is sampled. Calls `now` only if a rate limit is set.
     #[inline]
     pub(in crate::traces) fn draw(
         &self,
@@ -74,7 +74,8 @@ impl HeadSampler {
         RemoteDecision::of_new_trace(context).filter(|_| self.respects_parent)
     }
 
-    /// Whether a trace of a remote parent is sampled; `is_sampled` is `None` if the caller has left the decision open.
+    /// Returns `true` if a trace of a remote parent is sampled; `is_sampled` is `None` if the caller has left the
+    /// decision open.
     pub(in crate::traces) fn continues(&self, trace_id: u128, is_sampled: Option<bool>) -> bool {
         is_sampled
             .filter(|_| self.respects_parent)

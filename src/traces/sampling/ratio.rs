@@ -25,7 +25,7 @@ impl Ratio {
         random() >> 1 < self.0
     }
 
-    /// Whether the ratio contains a trace id.
+    /// Returns `true` if the ratio contains a trace id.
     pub(in crate::traces) fn contains(self, trace_id: u128) -> bool {
         (trace_id as u64) >> 1 < self.0
     }

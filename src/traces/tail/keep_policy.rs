@@ -68,12 +68,12 @@ impl KeepPolicy {
             || self.has_attribute(span);
     }
 
-    /// Whether a trace is kept, by a condition or by the ratio.
+    /// Returns `true` if a trace is kept, by a condition or by the ratio.
     pub(super) fn keep(&self, findings: Findings, trace_id: u128) -> bool {
         findings.is_matched || self.ratio.contains(mixed(trace_id))
     }
 
-    /// Whether a trace is kept when it is evicted before its end.
+    /// Returns `true` if a trace is kept when it is evicted before its end.
     pub(super) fn keeps_on_overflow(findings: Findings) -> bool {
         findings.is_matched
     }

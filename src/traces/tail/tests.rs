@@ -69,7 +69,7 @@ fn sampler(config: &TailConfig) -> TailSampler {
     TailSampler::new(config, &Mapping::default())
 }
 
-/// Whether a trace of this child span and a root span is kept.
+/// Returns `true` if a trace of this child span and a root span is kept.
 fn check(config: &TailConfig, child: SpanData, is_kept: bool) {
     let mut sampler = sampler(config);
     let (now, mut decided) = (Instant::now(), Decided::default());

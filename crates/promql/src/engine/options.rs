@@ -23,10 +23,10 @@ pub struct EngineOptions {
     pub max_steps: i64,
     /// The maximum number of series in a result. Default: 100,000.
     pub max_result_series: usize,
-    /// Whether ranges and lookback include their left end, as in Prometheus 2. Default: `false`.
+    /// True if ranges and lookback include their left end, as in Prometheus 2. Default: `false`.
     pub left_closed_ranges: bool,
-    /// Whether metric names are dropped at the end of a query instead of by each function, as with Prometheus 3's feature flag
-    /// `promql-delayed-name-removal`. Default: `false`, as in Prometheus.
+    /// True if metric names are dropped at the end of a query instead of by each function, as with Prometheus 3's
+    /// feature flag `promql-delayed-name-removal`. Default: `false`, as in Prometheus.
     pub delayed_name_removal: bool,
 }
 

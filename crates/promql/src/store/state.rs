@@ -51,7 +51,7 @@ pub(crate) struct StoreState {
 struct Pressure {
     /// The time of the last sweep: one sweep per time suffices.
     swept_at: Option<i64>,
-    /// Whether a registration has swept since the last append.
+    /// True if a registration has swept since the last append.
     has_swept_early: bool,
     /// The earliest time at which a series can be idle.
     next_idle: i64,

@@ -82,7 +82,8 @@ fn checked(url: &str) -> Option<String> {
     (checked.len() <= MAX_URL_CHARS).then_some(checked)
 }
 
-/// Whether the host of a URL is this machine, which other machines cannot reach. Port 0 is not reachable at all.
+/// Returns `true` if the host of a URL is this machine, which other machines cannot reach. Port 0 is not reachable at
+/// all.
 fn is_of_this_machine(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_query_on_this_machine_is_linked_only_where_somebody_said_so() {
-        let mut message = super::super::tests::reference(crate::alerting::Status::Firing);
+        let mut message = super::super::tests::reference(crate::alerting::MessageStatus::Firing);
         let labels = |message: &Message| -> Vec<&str> {
             links(message).iter().map(|link| link.label).collect()
         };

@@ -13,7 +13,7 @@ pub(super) use self::{
     links::{Link, links},
     text::{lines, one_line},
 };
-use super::{Message, MessageAlert, Reason, Status, payload};
+use super::{Message, MessageAlert, MessageStatus, Reason, payload};
 
 /// Characters of a title: the limit of Slack and `PagerDuty`.
 pub(super) const MAX_TITLE_CHARS: usize = 1_024;
@@ -31,7 +31,7 @@ const MAX_DESCRIPTION_CHARS: usize = 1_000;
 #[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct Content {
     pub(super) title: String,
-    pub(super) status: Status,
+    pub(super) status: MessageStatus,
     pub(super) severity: &'static str,
     /// The reason of the message as a sentence; empty for the first message about a group.
     pub(super) reason: String,
@@ -50,7 +50,7 @@ pub(super) struct Content {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 pub(super) struct ContentAlert {
-    pub(super) status: Status,
+    pub(super) status: MessageStatus,
     /// `since …` or `until …`.
     pub(super) when: String,
     pub(super) value: String,
@@ -71,7 +71,7 @@ impl Content {
     /// Selects the parts, with at most `max_alerts` alerts, firing alerts first.
     pub(super) fn new(message: &Message, max_alerts: usize) -> Self {
         let mut alerts: Vec<&MessageAlert> = message.alerts.iter().collect();
-        alerts.sort_by_key(|alert| alert.status == Status::Resolved);
+        alerts.sort_by_key(|alert| alert.status == MessageStatus::Resolved);
         let shown = alerts.iter().take(max_alerts);
         let annotation = |name: &str| message.common_annotations.get(name);
         let labels = message.common_labels.iter();
@@ -105,8 +105,8 @@ fn content_alert(alert: &MessageAlert, message: &Message) -> ContentAlert {
     ContentAlert {
         status: alert.status,
         when: match alert.status {
-            Status::Firing => format!("since {}", clock(alert.alert.starts_at)),
-            Status::Resolved => format!("until {}", clock(alert.alert.ends_at)),
+            MessageStatus::Firing => format!("since {}", clock(alert.alert.starts_at)),
+            MessageStatus::Resolved => format!("until {}", clock(alert.alert.ends_at)),
         },
         value: alert
             .alert

@@ -6,7 +6,7 @@ use crate::{alerting::Alert, query::Labels};
 pub(in super::super) const START: i64 = 1_795_462_834_028;
 
 /// The group of `reference/payloads`: two alerts of one rule.
-pub(in super::super) fn reference(status: Status) -> Message {
+pub(in super::super) fn reference(status: MessageStatus) -> Message {
     let details = [
         ("gpt-3.5-turbo", "Error rate is 12.3% over 5m"),
         ("llama-7b", "Error rate is 7.0% over 5m"),
@@ -23,7 +23,7 @@ pub(in super::super) fn reference(status: Status) -> Message {
             alert.annotations.insert(name.to_owned(), text.to_owned());
         };
         annotate("summary", "Error rate > 5%");
-        if status == Status::Firing {
+        if status == MessageStatus::Firing {
             annotate("description", description);
             alert.generator_url = "http://127.0.0.1:9090/alerts/high_error_rate".to_owned();
         } else {
@@ -36,7 +36,7 @@ pub(in super::super) fn reference(status: Status) -> Message {
     message.group_labels = message.common_labels.clone();
     message.group_labels.remove("severity");
     message.external_url = "http://alertmanager.example:9093".to_owned();
-    if status == Status::Resolved {
+    if status == MessageStatus::Resolved {
         message.reason = Reason::AllResolved;
     }
     message
@@ -66,7 +66,7 @@ pub(in super::super) fn hostile() -> Message {
     ] {
         alert.annotations.insert(name.to_owned(), text.to_owned());
     }
-    let alert = MessageAlert::new(Arc::new(alert), Status::Firing);
+    let alert = MessageAlert::new(Arc::new(alert), MessageStatus::Firing);
     Message::new("all", "{}:{}").with_alerts(vec![alert])
 }
 
@@ -86,14 +86,14 @@ pub(in super::super) fn storm(count: usize) -> Message {
         alert
             .annotations
             .insert("description".to_owned(), description);
-        MessageAlert::new(Arc::new(alert), Status::Firing)
+        MessageAlert::new(Arc::new(alert), MessageStatus::Firing)
     });
     Message::new("all", "{}:{}").with_alerts(alerts.collect())
 }
 
 #[test]
 fn what_alerts_share_is_said_once() {
-    let content = Content::new(&reference(Status::Firing), 10);
+    let content = Content::new(&reference(MessageStatus::Firing), 10);
     assert_eq!(content.title, "[FIRING:2] HighErrorRate (critical)");
     assert_eq!(
         (content.reason.as_str(), content.summary.as_str()),
@@ -137,7 +137,7 @@ fn a_hostile_alert_is_short_and_has_no_line_of_its_own() {
 
 #[test]
 fn the_reason_is_a_sentence() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let mut check = |reason: Reason, expected: &str| {
         message.reason = reason;
         assert_eq!(Content::new(&message, 1).reason, expected);

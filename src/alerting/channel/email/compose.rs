@@ -13,7 +13,7 @@ use lettre::message::{
 
 use super::{
     super::{
-        Message, Status,
+        Message, MessageStatus,
         content::{Content, ContentAlert, ContentLabel, lines, one_line},
         hex, payload,
         template::Rendered,
@@ -77,7 +77,7 @@ pub(super) fn mail(
     };
     // RFC 3834: suppresses automatic replies.
     set("Auto-Submitted", "auto-generated");
-    if message.status == Status::Firing && message.severity == Severity::Critical {
+    if message.status == MessageStatus::Firing && message.severity == Severity::Critical {
         set("Importance", "high");
     }
     Ok(mail.formatted())

@@ -46,7 +46,7 @@ fn data(content: &Content, note: &str) -> Value {
             ("URL", Value::text(&*link.url)),
         ])
     });
-    let is_firing = content.status == crate::alerting::Status::Firing;
+    let is_firing = content.status == crate::alerting::MessageStatus::Firing;
     let class = if is_firing {
         content.severity
     } else {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::super::TemplateFiles;
 use crate::privacy::Secret;
+use crate::settings::setters;
 
 /// An e-mail channel: one mail server and several recipients, with a mail for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,18 +94,12 @@ impl EmailOptions {
         }
     }
 
-    /// Sets the port.
-    #[must_use]
-    pub fn with_port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
+    setters! {
+        /// Sets the port.
+        with_port(port: u16) { self.port = port }
 
-    /// Sets the encryption, independent of the port.
-    #[must_use]
-    pub fn with_encryption(mut self, encryption: Encryption) -> Self {
-        self.encryption = Some(encryption);
-        self
+        /// Sets the encryption, independent of the port.
+        with_encryption(encryption: Encryption) { self.encryption = Some(encryption) }
     }
 
     /// Sets user name and password.
@@ -119,53 +114,29 @@ impl EmailOptions {
         self
     }
 
-    /// Sets the name of this host in the SMTP greeting.
-    #[must_use]
-    pub fn with_hello_name(mut self, name: impl Into<String>) -> Self {
-        self.hello_name = Some(name.into());
-        self
-    }
+    setters! {
+        /// Sets the name of this host in the SMTP greeting.
+        with_hello_name(name: impl Into<String>) { self.hello_name = Some(name.into()) }
 
-    /// Adds a certificate authority to trust instead of the platform's.
-    #[must_use]
-    pub fn with_authority(mut self, der: Vec<u8>) -> Self {
-        self.authorities.push(der);
-        self
-    }
+        /// Adds a certificate authority to trust instead of the platform's.
+        with_authority(der: Vec<u8>) { self.authorities.push(der) }
 
-    /// Sets the time for one delivery.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+        /// Sets the time for one delivery.
+        with_timeout(timeout: Duration) { self.timeout = timeout }
 
-    /// Sets the maximum number of concurrent connections.
-    #[must_use]
-    pub fn with_max_connections(mut self, max_connections: usize) -> Self {
-        self.max_connections = max_connections;
-        self
-    }
+        /// Sets the maximum number of concurrent connections.
+        with_max_connections(max_connections: usize) { self.max_connections = max_connections }
 
-    /// Sets the maximum number of listed alerts in one mail.
-    #[must_use]
-    pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
-        self.max_alerts = max_alerts;
-        self
-    }
+        /// Sets the maximum number of listed alerts in one mail.
+        with_max_alerts(max_alerts: usize) { self.max_alerts = max_alerts }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
     }
 
     /// The encryption of the connection, by the option or the port.

@@ -5,7 +5,7 @@ use super::{
     },
     *,
 };
-use crate::{alerting::Status, privacy::Secret};
+use crate::{alerting::MessageStatus, privacy::Secret};
 
 fn options() -> EmailOptions {
     EmailOptions::new(
@@ -62,7 +62,7 @@ fn header(mail: &str, name: &str) -> Option<String> {
 
 #[test]
 fn a_mail_has_a_subject_a_thread_and_two_forms() {
-    let mail = mail(&reference(Status::Firing), &options());
+    let mail = mail(&reference(MessageStatus::Firing), &options());
     let is = |name: &str, value: &str| assert_eq!(header(&mail, name).as_deref(), Some(value));
     is("Subject", "[FIRING:2] HighErrorRate (critical)");
     is("From", "\"LLM Router\" <alerts@example.com>");
@@ -89,7 +89,7 @@ fn a_mail_has_a_subject_a_thread_and_two_forms() {
     assert!(mail.contains("multipart/alternative") && plain < rich);
     assert_eq!(
         header(
-            &self::mail(&reference(Status::Resolved), &options()),
+            &self::mail(&reference(MessageStatus::Resolved), &options()),
             "Importance"
         ),
         None
@@ -100,7 +100,7 @@ fn a_mail_has_a_subject_a_thread_and_two_forms() {
 fn a_day_is_one_thread_and_only_retries_have_one_id() {
     const LATER: i64 = START + 3 * 86_400_000;
     let shared = shared(&options());
-    let at = |ms: i64, status: Status| {
+    let at = |ms: i64, status: MessageStatus| {
         let mut message = reference(status);
         message.created_at = ms;
         let write = |now: i64| {
@@ -117,10 +117,13 @@ fn a_day_is_one_thread_and_only_retries_have_one_id() {
             header(&mail, "Message-ID").unwrap(),
         )
     };
-    let (firing, resolved) = (at(START, Status::Firing), at(START + 1, Status::Resolved));
+    let (firing, resolved) = (
+        at(START, MessageStatus::Firing),
+        at(START + 1, MessageStatus::Resolved),
+    );
     assert_eq!(firing.0, resolved.0);
     assert_ne!(firing.1, resolved.1);
-    assert_ne!(firing.0, at(START + 86_400_000, Status::Firing).0);
+    assert_ne!(firing.0, at(START + 86_400_000, MessageStatus::Firing).0);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn a_storm_of_alerts_is_a_mail_that_gmail_shows_whole() {
 
 #[test]
 fn a_subject_of_any_length_and_script_is_encoded() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let name = format!("שלום\r\n{}", "ü".repeat(1 << 20));
     message.common_labels.insert("alertname".to_owned(), name);
     let mail = mail(&message, &options());
@@ -190,14 +193,14 @@ fn templates_replace_texts_and_their_failure_is_noted() {
             "{{ .CommonLabels.component }}\r\nBcc: x@example.com",
         )
         .with_template("html", "<p>{{ .CommonAnnotations.summary }}</p>");
-    let mail = mail(&reference(Status::Firing), &own);
+    let mail = mail(&reference(MessageStatus::Firing), &own);
     assert_eq!(
         header(&mail, "Subject").unwrap(),
         "router  Bcc: x@example.com"
     );
     assert!(mail.contains("<p>Error rate &gt; 5%</p>"), "{mail}");
     let mail = self::mail(
-        &reference(Status::Firing),
+        &reference(MessageStatus::Firing),
         &options().with_template("html", "{{ .Nothing.At.All }}"),
     );
     assert_eq!(mail.matches("A template failed: ").count(), 2, "{mail}");
@@ -205,7 +208,7 @@ fn templates_replace_texts_and_their_failure_is_noted() {
         "html",
         r#"{{ $part := printf "%090000d" 0 }}"#.to_owned() + &"{{ $part }}".repeat(13),
     );
-    let mail = self::mail(&reference(Status::Firing), &long);
+    let mail = self::mail(&reference(MessageStatus::Firing), &long);
     assert!(mail.len() < 20_000, "{}", mail.len());
 }
 
@@ -314,7 +317,10 @@ async fn who_waits_for_a_connection_comes_back_while_nothing_is_under_way() {
         shared: Arc::clone(&shared),
     };
     let start = tokio::time::Instant::now();
-    let error = email.notify(&reference(Status::Firing)).await.unwrap_err();
+    let error = email
+        .notify(&reference(MessageStatus::Firing))
+        .await
+        .unwrap_err();
     // With a delivery and a goodbye, an attempt is shorter than its 30 s.
     assert_eq!(start.elapsed(), Duration::from_secs(8));
     assert_eq!(error.text, "all connections to mail.example are in use");
@@ -336,7 +342,7 @@ fn a_list_of_recipients_may_have_commas_in_names_and_each_once() {
 
 #[test]
 fn a_subject_holds_no_encoded_word_of_somebody_elses() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let name = "=?utf-8?B?QWxsIGZpbmUg4oCuIFJFU09MVkVE?= ==??";
     message
         .common_labels
@@ -353,7 +359,7 @@ fn a_subject_holds_no_encoded_word_of_somebody_elses() {
 fn html_of_a_template_is_cleaned_and_whole() {
     let source = "<pre>\n\tA</pre>{{ .CommonLabels.component }}";
     let options = options().with_template("html", source);
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let hostile = format!("\u{202e}x\u{1}{}", "y".repeat(200_000));
     message
         .common_labels
@@ -369,7 +375,7 @@ fn html_of_a_template_is_cleaned_and_whole() {
 /// Writes the mail of the screenshot `docs/alert-email.png`: `ALERT_EMAIL_HTML=/tmp/mail.html cargo test --features email`.
 #[test]
 fn the_page_is_whole_and_without_pictures() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     for (name, url) in [
         ("runbook_url", "https://runbooks.example/high_error_rate"),
         ("trace_url", "https://traces.example/4bf92f3577b34da6"),

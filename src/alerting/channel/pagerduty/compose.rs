@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        Message, MessageAlert, Reason, Status,
+        Message, MessageAlert, MessageStatus, Reason,
         content::{Content, MAX_TITLE_CHARS, lines, one_line},
         payload,
         template::Rendered,
@@ -145,9 +145,9 @@ fn event<'m>(
 
 fn action(message: &Message) -> &'static str {
     match (message.status, &message.reason) {
-        (Status::Resolved, _) => "resolve",
-        (Status::Firing, Reason::Acknowledged { .. }) => "acknowledge",
-        (Status::Firing, _) => "trigger",
+        (MessageStatus::Resolved, _) => "resolve",
+        (MessageStatus::Firing, Reason::Acknowledged { .. }) => "acknowledge",
+        (MessageStatus::Firing, _) => "trigger",
     }
 }
 
@@ -210,7 +210,10 @@ fn details(
         return details;
     }
     let mut left = size.alerts;
-    for (name, status) in [("firing", Status::Firing), ("resolved", Status::Resolved)] {
+    for (name, status) in [
+        ("firing", MessageStatus::Firing),
+        ("resolved", MessageStatus::Resolved),
+    ] {
         let alerts = message.alerts.iter().filter(|alert| alert.status == status);
         let shown = alerts.take(left);
         let shown: Vec<String> = shown

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::super::{TemplateFiles, webhook::check_url};
-use crate::{alerting::RoutingError, privacy::Secret};
+use crate::{alerting::RoutingError, privacy::Secret, settings::setters};
 
 /// Events API v2: an integration's key has 32 characters.
 const ROUTING_KEY_CHARS: usize = 32;
@@ -62,53 +62,29 @@ impl PagerDutyOptions {
         }
     }
 
-    /// Sets the URL of the API.
-    #[must_use]
-    pub fn with_url(mut self, url: impl Into<Arc<str>>) -> Self {
-        self.url = Secret::new(url);
-        self
-    }
+    setters! {
+        /// Sets the URL of the API.
+        with_url(url: impl Into<Arc<str>>) { self.url = Secret::new(url) }
 
-    /// Sets the name of the monitoring client in incidents.
-    #[must_use]
-    pub fn with_client(mut self, client: impl Into<String>) -> Self {
-        self.client = client.into();
-        self
-    }
+        /// Sets the name of the monitoring client in incidents.
+        with_client(client: impl Into<String>) { self.client = client.into() }
 
-    /// Sets the affected system, unless a label `instance` names the system.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<String>) -> Self {
-        self.source = source.into();
-        self
-    }
+        /// Sets the affected system, unless a label `instance` names the system.
+        with_source(source: impl Into<String>) { self.source = source.into() }
 
-    /// Sets the maximum number of listed alerts in one event.
-    #[must_use]
-    pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
-        self.max_alerts = max_alerts;
-        self
-    }
+        /// Sets the maximum number of listed alerts in one event.
+        with_max_alerts(max_alerts: usize) { self.max_alerts = max_alerts }
 
-    /// Sets the time to wait after a 429.
-    #[must_use]
-    pub fn with_rate_limit_wait(mut self, wait: Duration) -> Self {
-        self.rate_limit_wait = wait;
-        self
-    }
+        /// Sets the time to wait after a 429.
+        with_rate_limit_wait(wait: Duration) { self.rate_limit_wait = wait }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), RoutingError> {

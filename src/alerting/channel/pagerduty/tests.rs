@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ClientOptions,
-    alerting::{Alert, MessageAlert, Reason, Status},
+    alerting::{Alert, MessageAlert, MessageStatus, Reason},
     query::Labels,
 };
 
@@ -46,7 +46,7 @@ fn differences(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>
 
 #[test]
 fn a_trigger_differs_from_alertmanagers_only_where_it_says_more() {
-    let ours = event(&reference(Status::Firing), &options());
+    let ours = event(&reference(MessageStatus::Firing), &options());
     let theirs = theirs(include_str!(
         "../../../../tests/payloads/pagerduty_firing.json"
     ));
@@ -83,7 +83,7 @@ fn a_trigger_differs_from_alertmanagers_only_where_it_says_more() {
 
 #[test]
 fn an_end_has_the_key_of_the_beginning_and_nothing_else() {
-    let ours = event(&reference(Status::Resolved), &options());
+    let ours = event(&reference(MessageStatus::Resolved), &options());
     let theirs = theirs(include_str!(
         "../../../../tests/payloads/pagerduty_resolved.json"
     ));
@@ -92,7 +92,7 @@ fn an_end_has_the_key_of_the_beginning_and_nothing_else() {
     // Theirs sends payload and client along; the API reads neither from a resolve, and the official client sends none.
     let names: Vec<&String> = ours.as_object().unwrap().keys().collect();
     assert_eq!(names, ["dedup_key", "event_action", "routing_key"]);
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message.reason = Reason::Acknowledged {
         by: "Ada".to_owned(),
         comment: String::new(),
@@ -150,13 +150,13 @@ fn a_template_of_any_length_fits() {
     let options = options()
         .with_template("summary", "{{ .CommonLabels.component }}\nx")
         .with_template("details", control);
-    let event = event(&reference(Status::Firing), &options);
+    let event = event(&reference(MessageStatus::Firing), &options);
     assert_eq!(event["payload"]["summary"], "router x");
     let details = &event["payload"]["custom_details"];
     assert!(details["details"].as_str().unwrap().chars().count() <= 50_000);
     assert_eq!(details.get("firing"), None);
     let failing = self::options().with_template("summary", "{{ .Nothing.At.All }}");
-    let event = self::event(&reference(Status::Firing), &failing);
+    let event = self::event(&reference(MessageStatus::Firing), &failing);
     let details = &event["payload"]["custom_details"];
     let error = details["template_error"].as_str().unwrap();
     assert!(error.starts_with("A template failed: "), "{error}");
@@ -175,7 +175,7 @@ fn an_alert_that_is_too_large_is_told_of_in_fewer_words() {
         let labels = pairs().skip(1).chain([own]).collect::<Vec<_>>();
         let mut alert = Alert::new(Labels::from_pairs(labels), 0);
         alert.annotations.extend(pairs());
-        MessageAlert::new(Arc::new(alert), Status::Firing)
+        MessageAlert::new(Arc::new(alert), MessageStatus::Firing)
     });
     let message = Message::new("all", "{}:{}").with_alerts(alerts.collect());
     let event = event(&message, &options());
@@ -189,7 +189,7 @@ fn an_alert_that_is_too_large_is_told_of_in_fewer_words() {
 #[test]
 fn a_name_of_any_length_is_cut() {
     let event = event(
-        &reference(Status::Firing),
+        &reference(MessageStatus::Firing),
         &options().with_client("ü".repeat(1 << 20)),
     );
     assert_eq!(event["client"].as_str().unwrap().chars().count(), 255);
@@ -200,7 +200,7 @@ fn an_empty_summary_of_a_template_is_the_channels_own() {
     let options = options()
         .with_template("summary", "{{ .CommonLabels.absent }}")
         .with_template("details", "\n");
-    let event = event(&reference(Status::Firing), &options);
+    let event = event(&reference(MessageStatus::Firing), &options);
     assert_eq!(
         event["payload"]["summary"],
         "[FIRING:2] HighErrorRate (critical): Error rate > 5%"
@@ -240,7 +240,7 @@ async fn a_key_that_a_peer_repeats_is_in_no_receipt_and_not_half_in_an_error() {
         let options = options().with_url(echo(status).await);
         options.build("ops", &client).unwrap().remove(0)
     };
-    let message = reference(Status::Resolved);
+    let message = reference(MessageStatus::Resolved);
     let accepted = notifier("202 Accepted").await.notify(&message).await;
     let answer = accepted.unwrap().answer;
     assert!(answer.starts_with("202 Accepted: key ***, "), "{answer}");

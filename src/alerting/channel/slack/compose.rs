@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     super::{
-        Message, Status,
+        Message, MessageStatus,
         content::{Content, ContentAlert, ContentLabel, MAX_TITLE_CHARS, lines, one_line},
         template::Rendered,
     },
@@ -118,9 +118,9 @@ pub(super) fn body<'m>(
 /// The colour of the bar: red, orange or green.
 fn colour(message: &Message) -> &'static str {
     match (message.status, message.severity) {
-        (Status::Firing, Severity::Critical | Severity::Error) => "#ff0000",
-        (Status::Firing, Severity::Warning) => "#ff9500",
-        (Status::Firing, Severity::Info) | (Status::Resolved, _) => "#36a64f",
+        (MessageStatus::Firing, Severity::Critical | Severity::Error) => "#ff0000",
+        (MessageStatus::Firing, Severity::Warning) => "#ff9500",
+        (MessageStatus::Firing, Severity::Info) | (MessageStatus::Resolved, _) => "#36a64f",
     }
 }
 
@@ -128,8 +128,8 @@ fn colour(message: &Message) -> &'static str {
 fn timestamp_ms(message: &Message) -> Option<i64> {
     let alerts = message.alerts.iter().map(|alert| &alert.alert);
     match message.status {
-        Status::Firing => alerts.map(|alert| alert.starts_at).min(),
-        Status::Resolved => alerts.map(|alert| alert.ends_at).max(),
+        MessageStatus::Firing => alerts.map(|alert| alert.starts_at).min(),
+        MessageStatus::Resolved => alerts.map(|alert| alert.ends_at).max(),
     }
 }
 

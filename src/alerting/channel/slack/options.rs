@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::super::{TemplateFiles, webhook::check_url};
-use crate::{alerting::RoutingError, privacy::Secret};
+use crate::{alerting::RoutingError, privacy::Secret, settings::setters};
 
 /// A longer wait leaves no time for the message itself.
 const MAX_INTERVAL: Duration = Duration::from_secs(10);
@@ -58,53 +58,29 @@ impl SlackOptions {
         }
     }
 
-    /// Sets the channel in Slack.
-    #[must_use]
-    pub fn with_channel(mut self, channel: impl Into<String>) -> Self {
-        self.channel = channel.into();
-        self
-    }
+    setters! {
+        /// Sets the channel in Slack.
+        with_channel(channel: impl Into<String>) { self.channel = channel.into() }
 
-    /// Sets who it posts as.
-    #[must_use]
-    pub fn with_username(mut self, username: impl Into<String>) -> Self {
-        self.username = username.into();
-        self
-    }
+        /// Sets who it posts as.
+        with_username(username: impl Into<String>) { self.username = username.into() }
 
-    /// Sets the picture beside the name: an emoji such as `:rotating_light:`, or a URL.
-    #[must_use]
-    pub fn with_icon(mut self, icon: impl Into<String>) -> Self {
-        self.icon = Some(icon.into());
-        self
-    }
+        /// Sets the picture beside the name: an emoji such as `:rotating_light:`, or a URL.
+        with_icon(icon: impl Into<String>) { self.icon = Some(icon.into()) }
 
-    /// Sets the maximum number of listed alerts in one message.
-    #[must_use]
-    pub fn with_max_alerts(mut self, max_alerts: usize) -> Self {
-        self.max_alerts = max_alerts;
-        self
-    }
+        /// Sets the maximum number of listed alerts in one message.
+        with_max_alerts(max_alerts: usize) { self.max_alerts = max_alerts }
 
-    /// Sets the time between two messages.
-    #[must_use]
-    pub fn with_min_interval(mut self, interval: Duration) -> Self {
-        self.min_interval = interval;
-        self
-    }
+        /// Sets the time between two messages.
+        with_min_interval(interval: Duration) { self.min_interval = interval }
 
-    /// Sets the files whose templates this channel's templates can call.
-    #[must_use]
-    pub fn with_template_files(mut self, files: TemplateFiles) -> Self {
-        self.template_files = files;
-        self
-    }
+        /// Sets the files whose templates this channel's templates can call.
+        with_template_files(files: TemplateFiles) { self.template_files = files }
 
-    /// Replaces a text by a template.
-    #[must_use]
-    pub fn with_template(mut self, text: impl Into<String>, source: impl Into<String>) -> Self {
-        self.templates.insert(text.into(), source.into());
-        self
+        /// Replaces a text by a template.
+        with_template(text: impl Into<String>, source: impl Into<String>) {
+            self.templates.insert(text.into(), source.into())
+        }
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), RoutingError> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ClientOptions,
-    alerting::{Reason, Status},
+    alerting::{MessageStatus, Reason},
     privacy::Secret,
 };
 
@@ -45,8 +45,8 @@ fn differences(ours: &Value, theirs: &Value) -> Vec<String> {
 #[test]
 fn a_message_differs_from_alertmanagers_only_where_it_says_more() {
     for (status, name, colour) in [
-        (Status::Firing, "firing", "#ff0000"),
-        (Status::Resolved, "resolved", "#36a64f"),
+        (MessageStatus::Firing, "firing", "#ff0000"),
+        (MessageStatus::Resolved, "resolved", "#36a64f"),
     ] {
         let ours = body(&reference(status), &SlackOptions::new(URL));
         let theirs = theirs(name);
@@ -77,7 +77,7 @@ fn a_message_differs_from_alertmanagers_only_where_it_says_more() {
             ])
         );
     }
-    let firing = body(&reference(Status::Firing), &SlackOptions::new(URL));
+    let firing = body(&reference(MessageStatus::Firing), &SlackOptions::new(URL));
     assert_eq!(
         firing["attachments"][0]["title"],
         "[FIRING:2] HighErrorRate (critical)"
@@ -89,7 +89,7 @@ fn a_message_differs_from_alertmanagers_only_where_it_says_more() {
          • firing since 2026-11-23 19:40:34 UTC — model_id=llama-7b — Error rate is 7.0% over 5m\n\
          <http://alertmanager.example:9093|Dashboard> · <http://127.0.0.1:9090/alerts/high_error_rate|Query>"
     );
-    let resolved = body(&reference(Status::Resolved), &SlackOptions::new(URL));
+    let resolved = body(&reference(MessageStatus::Resolved), &SlackOptions::new(URL));
     assert_eq!(
         resolved["attachments"][0]["title"],
         "[RESOLVED] HighErrorRate (critical)"
@@ -124,7 +124,7 @@ fn a_hostile_alert_is_escaped_and_short() {
 
 #[test]
 fn foreign_text_is_not_formatted_and_names_stay_whole() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let text = "*bold* llama_7b `code`\n> quote";
     message
         .common_annotations
@@ -202,7 +202,7 @@ fn a_link_is_whole_or_not_there_and_all_of_them_leave_room_for_the_text() {
 #[test]
 fn no_foreign_text_is_a_mention_or_a_link_wherever_it_stands() {
     let evil = "<!channel> <https://evil.example|ok>";
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message
         .common_labels
         .insert("alertname".to_owned(), evil.to_owned());
@@ -230,7 +230,7 @@ fn a_cut_leaves_no_half_link_of_a_template() {
     let long = "x".repeat(2_980);
     let text = |source: String| {
         let options = SlackOptions::new(URL).with_template("text", source);
-        let body = body(&reference(Status::Firing), &options);
+        let body = body(&reference(MessageStatus::Firing), &options);
         body["attachments"][0]["text"].as_str().unwrap().to_owned()
     };
     let half = text(format!("{long}<https://example.com/runbooks|Runbook>"));
@@ -247,7 +247,7 @@ fn a_title_that_a_template_leaves_empty_is_the_channels_own() {
     let options = SlackOptions::new(URL)
         .with_template("title", " ")
         .with_template("fallback", "");
-    let body = body(&reference(Status::Firing), &options);
+    let body = body(&reference(MessageStatus::Firing), &options);
     let attachment = &body["attachments"][0];
     for name in ["title", "fallback"] {
         assert_eq!(attachment[name], "[FIRING:2] HighErrorRate (critical)");
@@ -270,7 +270,7 @@ async fn channels_on_one_webhook_share_its_pace() {
     pace.wait().await.unwrap();
     let _ = tokio::time::timeout(Duration::from_millis(1), pace.wait()).await;
     let error = first[0]
-        .notify(&reference(Status::Firing))
+        .notify(&reference(MessageStatus::Firing))
         .await
         .unwrap_err();
     assert_eq!(
@@ -286,7 +286,7 @@ async fn channels_on_one_webhook_share_its_pace() {
 
 #[test]
 fn a_title_of_entities_is_as_short_as_any_other() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message
         .common_labels
         .insert("alertname".to_owned(), "&".repeat(1 << 20));
@@ -301,7 +301,7 @@ fn a_template_replaces_a_text_and_its_failure_is_noted() {
     let options = SlackOptions::new(URL)
         .with_template("title", "{{ .CommonLabels.component }} <x>")
         .with_template("text", "{{ .Nothing.At.All }}");
-    let body = body(&reference(Status::Firing), &options);
+    let body = body(&reference(MessageStatus::Firing), &options);
     let attachment = &body["attachments"][0];
     assert_eq!(attachment["title"], "router <x>");
     assert!(
@@ -316,7 +316,7 @@ fn a_template_replaces_a_text_and_its_failure_is_noted() {
 
 #[test]
 fn an_acknowledgement_says_who() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message.reason = Reason::Acknowledged {
         by: "Ada".to_owned(),
         comment: "on it".to_owned(),
@@ -391,14 +391,14 @@ fn what_is_wrong_is_named_and_the_url_is_not_shown() {
 fn the_icon_is_an_emoji_or_a_picture() {
     let icon = |icon: &str| {
         body(
-            &reference(Status::Firing),
+            &reference(MessageStatus::Firing),
             &SlackOptions::new(URL).with_icon(icon),
         )
     };
     assert_eq!(icon(":fire:")["icon_emoji"], ":fire:");
     assert_eq!(icon("https://a/b.png")["icon_url"], "https://a/b.png");
     let own = SlackOptions::new(URL).with_channel("").with_username("");
-    let own = body(&reference(Status::Firing), &own);
+    let own = body(&reference(MessageStatus::Firing), &own);
     assert_eq!(
         (own.get("channel"), own.get("username"), own.get("icon_url")),
         (None, None, None)

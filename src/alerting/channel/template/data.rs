@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::super::{
-    Message, MessageAlert, Reason, Status,
+    Message, MessageAlert, MessageStatus, Reason,
     content::{Link, links},
 };
 use crate::alerting::template::{Field, ListKind, Value, ZERO_TIME_MS};
@@ -75,8 +75,8 @@ pub(super) fn alert(alert: &MessageAlert) -> Value {
     let labels = alert.alert.labels.iter();
     let labels = labels.map(|label| (label.name().to_owned(), label.value().to_owned()));
     let ends_at_ms = match alert.status {
-        Status::Firing => ZERO_TIME_MS,
-        Status::Resolved => alert.alert.ends_at,
+        MessageStatus::Firing => ZERO_TIME_MS,
+        MessageStatus::Resolved => alert.alert.ends_at,
     };
     let fingerprint = format!("{:016x}", alert.fingerprint);
     let generator_url = Value::text(&*alert.alert.generator_url);
@@ -116,8 +116,8 @@ pub(super) fn now_ms(message: &Message) -> i64 {
         return message.created_at;
     }
     let changes = message.alerts.iter().map(|alert| match alert.status {
-        Status::Firing => alert.alert.starts_at,
-        Status::Resolved => alert.alert.ends_at,
+        MessageStatus::Firing => alert.alert.starts_at,
+        MessageStatus::Resolved => alert.alert.ends_at,
     });
     changes.max().unwrap_or_default()
 }

@@ -80,7 +80,7 @@ impl TemplateFiles {
         Self { loaded: None }
     }
 
-    /// Whether no file was loaded.
+    /// Returns `true` if no file was loaded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.loaded.is_none()

@@ -38,7 +38,7 @@ pub(super) struct Slot {
     pub(super) blank: Blank,
 }
 
-/// Whether a text may be empty.
+/// True if a text may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blank {
     /// An empty text is sent: the rest of the message says enough.
@@ -58,7 +58,7 @@ pub(super) struct Templates {
 struct Compiled {
     slot: Slot,
     template: Arc<MessageTemplate>,
-    /// Whether a failure has been logged. Later failures are not logged, since each message has the note.
+    /// True if a failure has been logged. Later failures are not logged, since each message has the note.
     has_failed: Arc<AtomicBool>,
 }
 

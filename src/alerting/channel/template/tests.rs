@@ -6,7 +6,7 @@ use super::{
     super::content::tests::{START, hostile, reference},
     *,
 };
-use crate::alerting::{Status, template::TemplateError};
+use crate::alerting::{MessageStatus, template::TemplateError};
 
 const SLOTS: [Slot; 2] = [
     Slot {
@@ -42,7 +42,7 @@ fn expand_with(
 }
 
 fn expand(source: &str) -> Result<String, TemplateError> {
-    let message = reference(Status::Firing);
+    let message = reference(MessageStatus::Firing);
     expand_with(&message, &TemplateFiles::none(), Escape::Plain, source)
 }
 
@@ -61,7 +61,7 @@ fn a_template_sees_the_group() {
                   {{ range .Alerts }}{{ .Labels.model_id }} {{ .StartsAt.Format \"2006-01-02T15:04:05.000Z07:00\" }} {{ end }}\
                   {{ .CommonLabels.absent }}{{ (index .Links 0).URL }}";
     let rendered = templates(&[("title", source)]).unwrap();
-    let rendered = rendered.render(&reference(Status::Firing));
+    let rendered = rendered.render(&reference(MessageStatus::Firing));
     assert_eq!(
         rendered.get("title").unwrap(),
         "2 HighErrorRate: gpt-3.5-turbo 2026-11-23T19:40:34.028Z llama-7b 2026-11-23T19:40:34.028Z \
@@ -91,7 +91,7 @@ fn values_are_escaped_and_the_template_itself_is_not() {
         "&lt;&#39;&#34;&amp;"
     );
     assert_eq!(html("{{ \"<\" | html }}"), "&lt;", "escaped once");
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     let alert = Arc::make_mut(&mut message.alerts[0].alert);
     alert.annotations.extend(hostile().common_annotations);
     alert.annotations.retain(|_, text| text.len() < 1_000);
@@ -129,7 +129,7 @@ fn a_template_that_fails_or_never_ends_leaves_a_note() {
         &huge,
     ] {
         let templates = templates(&[("title", source), ("text", "fine")]).unwrap();
-        let rendered = templates.render(&reference(Status::Firing));
+        let rendered = templates.render(&reference(MessageStatus::Firing));
         assert_eq!(
             (rendered.get("title"), rendered.get("text")),
             (None, Some("fine"))
@@ -161,7 +161,7 @@ fn deep_nesting_fails_and_does_not_overflow_the_stack() {
 fn an_empty_text_is_a_failure_unless_the_slot_allows_it() {
     for source in ["", " \n\t", "{{ .CommonLabels.absent }}"] {
         let rendered = templates(&[("title", source)]).unwrap();
-        let rendered = rendered.render(&reference(Status::Firing));
+        let rendered = rendered.render(&reference(MessageStatus::Firing));
         assert_eq!(rendered.get("title"), None, "{source:?}");
         assert_eq!(rendered.note, "A template failed: title gave an empty text");
     }
@@ -171,7 +171,7 @@ fn an_empty_text_is_a_failure_unless_the_slot_allows_it() {
     };
     let sources = BTreeMap::from([("title".to_owned(), String::new())]);
     let templates = Templates::new("ops", &[allowed], &sources, &TemplateFiles::none()).unwrap();
-    let rendered = templates.render(&reference(Status::Firing));
+    let rendered = templates.render(&reference(MessageStatus::Firing));
     assert_eq!(
         (rendered.get("title"), rendered.note.as_str()),
         (Some(""), "")
@@ -196,7 +196,7 @@ fn a_failure_is_logged_once_however_often_it_is_met() {
     tracing::subscriber::with_default(subscriber, || {
         let failing = templates(&[("title", "{{ .A.B.C }}")]).unwrap();
         for recipient in [&failing, &failing.clone(), &failing] {
-            let rendered = recipient.render(&reference(Status::Firing));
+            let rendered = recipient.render(&reference(MessageStatus::Firing));
             assert!(!rendered.note.is_empty());
         }
     });
@@ -259,8 +259,8 @@ fn functions_and_methods_give_alertmanagers_texts() {
     );
     check("{{ (index .Alerts 0).Fingerprint }}", "da88a38f0beaa1b4");
     check(
-        "{{ js \"a<b>'\\\"\" }} {{ html \"<\" }} {{ urlquery \"a b&\" }}",
-        "a\\u003Cb\\u003E\\'\\\" &lt; a+b%26",
+        "{{ js \"a<b>'\\\"\" }} {{ html \"<\" }} {{ urlquery \"a b&\" }} {{ \"ü+c/d\" | urlQueryEscape }}",
+        "a\\u003Cb\\u003E\\'\\\" &lt; a+b%26 %C3%BC%2Bc%2Fd",
     );
     check("{{ .CommonLabels.absent }}|", "|");
     // By the documentation of Alertmanager 0.28 and of Go's packages: 0.25 does not have these.
@@ -342,7 +342,7 @@ fn errors_name_the_place_and_the_types() {
 
 #[test]
 fn since_counts_to_the_time_of_the_message() {
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message.created_at = START + 90_000;
     let source = "{{ since (index .Alerts 0).StartsAt }} {{ (index .Alerts 0).StartsAt | since | humanizeDuration }}";
     let text = expand_with(&message, &TemplateFiles::none(), Escape::Plain, source);
@@ -355,7 +355,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in "(\\{\\{|\\}\\}|[-|$.():=, \"`'a-z0-9%*+]|if|end|range|define|template|printf|\\.Alerts|\\.Labels|\\.StartsAt|\\.Format|Remove|Sub|join|slice|index|\\$x|\\PC){0,40}") {
         for escape in [Escape::Plain, Escape::Html, Escape::Json, Escape::Slack] {
-            let _ = expand_with(&reference(Status::Firing), &TemplateFiles::none(), escape, &text);
+            let _ = expand_with(&reference(MessageStatus::Firing), &TemplateFiles::none(), escape, &text);
         }
     }
 

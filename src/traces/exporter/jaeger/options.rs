@@ -61,7 +61,7 @@ impl JaegerConfig {
     const RIGHT_WITHOUT_THRIFT: &str = "one for OTLP over gRPC, `http://jaeger:4317`, which Jaeger takes since 1.35, or the feature `jaeger` added for Thrift";
     const RIGHT: &str = "a URL for OTLP over gRPC, `http://jaeger:4317`, say, or one for Thrift over HTTP, `http://jaeger:14268/api/traces`, without user and password";
 
-    /// Whether the endpoint accepts Thrift over HTTP.
+    /// Returns `true` if the endpoint accepts Thrift over HTTP.
     #[must_use]
     pub fn is_thrift(&self) -> bool {
         let path = self.endpoint.split('?').next().unwrap_or_default();

@@ -83,7 +83,7 @@ enum StepValue {
 struct Sample {
     labels: Labels,
     value: f64,
-    /// Whether the metric name is dropped at the end of the query.
+    /// True if the metric name is dropped at the end of the query.
     drops_name: bool,
 }
 

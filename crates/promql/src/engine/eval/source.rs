@@ -23,7 +23,7 @@ pub(super) struct LoadedSamples {
 pub(super) struct Window {
     pub(super) start: i64,
     pub(super) end: i64,
-    /// Whether samples at `start` belong to the range, as in Prometheus 2.
+    /// True if samples at `start` belong to the range, as in Prometheus 2.
     pub(super) is_left_closed: bool,
     /// The modifier of the selector. An extended range comes with samples from outside its boundaries.
     pub(super) extension: Extension,

@@ -143,7 +143,7 @@ pub enum AggregateOp {
 /// The labels after `by` or `without`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Grouping {
-    /// Whether the labels follow `without`.
+    /// True if the labels follow `without`.
     pub without: bool,
     /// The labels.
     pub labels: Vec<String>,
@@ -203,7 +203,7 @@ pub enum Cardinality {
 pub struct Matching {
     /// The cardinality.
     pub cardinality: Cardinality,
-    /// Whether only the listed labels must match (`on`), or all labels but the listed ones (`ignoring`).
+    /// True if only the listed labels must match (`on`), or all labels but the listed ones (`ignoring`).
     pub on: bool,
     /// The labels after `on` or `ignoring`.
     pub labels: Vec<String>,
@@ -220,7 +220,7 @@ pub struct Binary {
     pub left: Expr,
     /// The right operand.
     pub right: Expr,
-    /// Whether a comparison gives 0 or 1 (`bool`) instead of filtering.
+    /// True if a comparison gives 0 or 1 (`bool`) instead of filtering.
     pub returns_bool: bool,
     /// The vector matching.
     pub matching: Matching,

@@ -77,9 +77,9 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     inside: Inside,
-    /// Whether the last token was a number or a duration.
+    /// True if the last token was a number or a duration.
     is_after_duration: bool,
-    /// Whether a colon has appeared between the brackets.
+    /// True if a colon has appeared between the brackets.
     has_colon: bool,
     open_parens: usize,
 }

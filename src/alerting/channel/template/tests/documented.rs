@@ -62,7 +62,7 @@ fn the_default_templates_have_alertmanagers_names_and_expand() {
             _ => ".",
         };
         let source = format!("{{{{ template {name:?} {dot} }}}}");
-        for status in [Status::Firing, Status::Resolved] {
+        for status in [MessageStatus::Firing, MessageStatus::Resolved] {
             let message = reference(status);
             let none = TemplateFiles::none();
             expand_with(&message, &none, Escape::Plain, &source).unwrap();
@@ -106,7 +106,7 @@ fn files_define_templates_for_every_channel() {
     write("b.tmpl", "main{{ define \"mine\" }}b{{ end }}");
     write("c.txt", "{{ nope }}");
     let files = TemplateFiles::load([directory.join("*.tmpl")]).unwrap();
-    let message = reference(Status::Firing);
+    let message = reference(MessageStatus::Firing);
     let check = |source: &str, expected: &str| {
         let text = expand_with(&message, &files, Escape::Html, source);
         assert_eq!(text.as_deref(), Ok(expected), "{source}");
@@ -175,7 +175,7 @@ fn the_data_is_what_the_document_says() {
             .map(|field| format!(".{}", field.name()))
             .collect::<Vec<_>>()
     };
-    let message = reference(Status::Firing);
+    let message = reference(MessageStatus::Firing);
     let data = data::data(&message);
     assert_eq!(documented("\n### The message\n"), names(&data));
     let alert = data::alert(&message.alerts[0]);
@@ -187,7 +187,7 @@ fn the_data_is_what_the_document_says() {
 #[test]
 fn the_examples_of_the_document_give_their_texts() {
     let directory = directory("documented-templates");
-    let mut message = reference(Status::Firing);
+    let mut message = reference(MessageStatus::Firing);
     message.created_at = START + 90_000;
     let mut files = TemplateFiles::none();
     let mut template = None;
