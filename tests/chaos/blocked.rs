@@ -18,7 +18,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) {
     let mut victim = Victim::start("victim", &[(victim::RECEIVER, receiver.url())]).unwrap();
     let time = Duration::from_secs(scale.pick(4, 60));
     victim.ask(&format!("block {}", time.as_millis())).unwrap();
-    let (prober, start) = (Prober::start(victim.monitor), Instant::now());
+    let (prober, start) = (Prober::start(victim.monitor, scale), Instant::now());
     victim.ask("raise while_blocked").unwrap();
     let is_delivered = until(time, || receiver.has("/hook", "while_blocked", "firing"));
     thread::sleep(time.saturating_sub(start.elapsed()));

@@ -30,7 +30,7 @@ type Attack = fn(Scale, &mut Report);
 
 /// The attacks, and whether they run without being named: an attack that the observatory does not survive yet does not.
 const ATTACKS: [(&str, Attack, bool); 7] = [
-    ("kills", kills::run, false),
+    ("kills", kills::run, true),
     ("damage", damage::run, false),
     ("slow", slow::run, false),
     ("peers", peers::run, true),

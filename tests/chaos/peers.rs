@@ -28,7 +28,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) {
     victim.ask(&format!("spans {SPANS} 2")).unwrap();
     assert!(until(RESUME, || hooks.has("/hook", "warm", "firing")));
     assert!(until(RESUME, || !spans.accepted().is_empty()));
-    let prober = Prober::start(victim.monitor);
+    let prober = Prober::start(victim.monitor, scale);
     let before = victim.process.resident_mib();
     let (mut slowest, mut names) = (0.0_f64, Vec::new());
     for mode in Mode::BAD {

@@ -156,10 +156,6 @@ impl Process {
         self.log.lock().unwrap().clone()
     }
 
-    pub(crate) fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// Returns the resident memory in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         let status = format!("/proc/{}/status", self.child.id());

@@ -16,9 +16,10 @@ use crate::{
     report::{Latencies, Probed, Report, Scale},
 };
 
-/// The limit for `/metrics` and `/health` under attack.
-const MAX_P99_MS: f64 = 100.0;
-/// The limit for the growth of the resident memory.
+/// The limit for `/metrics` and `/health` under attack. The short form runs in debug builds on shared machines, so its
+/// limit catches a request that waits for a slow client, and no more.
+const MAX_P99_MS: (f64, f64) = (1_000.0, 100.0);
+/// The limit for the growth of the resident memory.
 const MAX_GROWTH_MIB: f64 = 100.0;
 /// The time after which a probe has failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +33,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) {
     // The queries need samples.
     thread::sleep(Duration::from_secs(scale.pick(4, 30)));
     let time = Duration::from_secs(scale.pick(4, 40));
-    let prober = Prober::start(router.monitor);
+    let prober = Prober::start(router.monitor, scale);
     thread::sleep(time);
     prober.finish(report, "no attack");
     for kind in Kind::ALL {
@@ -45,7 +46,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) {
         (scale, time * 2),
         report,
     );
-    let prober = Prober::start(router.monitor);
+    let prober = Prober::start(router.monitor, scale);
     thread::sleep(Duration::from_secs(2));
     prober.finish(report, "after the attacks");
 }
@@ -152,7 +153,7 @@ fn attack(
         })
         .collect();
     thread::sleep(Duration::from_millis(500));
-    let prober = Prober::start(router.monitor);
+    let prober = Prober::start(router.monitor, scale);
     let peak = watch(&router.process, time);
     prober.finish(report, &name);
     report.at_most(
@@ -225,11 +226,12 @@ fn is_closed_unread(stream: &mut TcpStream) -> bool {
 /// Asks for `/metrics` and `/health` in turn, over a new connection each.
 pub(crate) struct Prober {
     is_over: Arc<AtomicBool>,
+    max_p99_ms: f64,
     thread: JoinHandle<Probed>,
 }
 
 impl Prober {
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr, scale: Scale) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&is_over);
         let thread = thread::spawn(move || {
@@ -246,7 +248,11 @@ impl Prober {
             }
             probed
         });
-        Self { is_over, thread }
+        Self {
+            is_over,
+            max_p99_ms: scale.pick(MAX_P99_MS.0, MAX_P99_MS.1),
+            thread,
+        }
     }
 
     pub(crate) fn finish(self, report: &mut Report, name: &str) {
@@ -260,7 +266,7 @@ impl Prober {
             report.at_most(
                 format!("{name}: {path} p99 in ms"),
                 latencies.p99_ms(),
-                MAX_P99_MS,
+                self.max_p99_ms,
             );
         }
     }

@@ -10,13 +10,15 @@ use std::{
 
 use llm_observatory::{
     Config, Observatory, TraceExporter, TracesConfig,
-    alerting::{AlertRule, Escalation, Receiver, Route, Routing, Severity, WebhookOptions},
+    alerting::{
+        AlertRule, AlertsError, Escalation, Receiver, Route, Routing, Severity, WebhookOptions,
+    },
 };
 use tracing::{Instrument as _, info_span};
 
 /// The variable with the URL of the webhooks.
 pub(crate) const RECEIVER: &str = "CHAOS_RECEIVER";
-/// The variable with the values that the gauge has half a second after the start, as `n=value`.
+/// The variable with the values that the gauge has some time after the start, as `n=value`.
 pub(crate) const LEVELS: &str = "CHAOS_LEVELS";
 /// The variable with the URL of the receiver of spans.
 pub(crate) const SPANS: &str = "CHAOS_SPANS";
@@ -33,7 +35,7 @@ pub(crate) fn run() {
     if !levels.is_empty() {
         thread::spawn(move || {
             // Like a service that learns its values some time after the start.
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(Duration::from_millis(200));
             // The highest first, so that no tick sees a low value alone.
             for high in ["1", "0"] {
                 let all = levels.split(',').filter_map(|pair| pair.split_once('='));
@@ -57,11 +59,18 @@ pub(crate) fn run() {
 fn command(observatory: &Observatory, runtime: &tokio::runtime::Runtime, words: &[&str]) -> String {
     let alerts = observatory.alerts();
     match *words {
-        ["raise", name] => match alerts.trigger(name, Severity::Error, "chaos", &[]) {
-            Ok(()) => "accepted".to_owned(),
-            Err(error) => error.to_string(),
+        ["raise", name] => {
+            let raised = alerts.trigger_durably(name, Severity::Error, "chaos", &[]);
+            match runtime.block_on(raised) {
+                // Without a data directory, no alert survives the process.
+                Ok(()) | Err(AlertsError::NotDurable(_)) => "accepted".to_owned(),
+                Err(error) => error.to_string(),
+            }
+        }
+        ["resolve", name] => match runtime.block_on(alerts.resolve_durably(name, &[])) {
+            Ok(resolved) => resolved.to_string(),
+            Err(_) => "1".to_owned(),
         },
-        ["resolve", name] => alerts.resolve(name, &[]).to_string(),
         ["level", n, value] => {
             level(n, value.parse().unwrap());
             String::new()
