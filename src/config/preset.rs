@@ -6,7 +6,7 @@ use super::{Config, TraceExporter};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// A developer's machine. The default.
+    /// A developer's machine.
     #[default]
     Development,
     /// A production service.
