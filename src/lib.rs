@@ -180,7 +180,8 @@ pub use crate::{
     },
     observation::*,
     observatory::{
-        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
+        BuildError, ClockStatus, Components, InstallError, Observatory, ObservatoryBuilder,
+        StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},

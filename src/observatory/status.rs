@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use serde::Serialize;
 
 use super::Core;
+use crate::runtime::clock::ClockSteps;
 
 /// The status of an observatory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,9 +40,33 @@ pub struct Status {
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
+    /// The steps of the wall clock.
+    pub clock: ClockStatus,
     /// Numbers of rules, alerts and notifications.
     #[cfg(feature = "alerting")]
     pub alerts: crate::alerting::AlertsStatus,
+}
+
+/// The steps of the wall clock since the start: differences of at least half a second to the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ClockStatus {
+    /// The number of steps.
+    pub steps: u64,
+    /// The last step, negative if backwards; 0 without a step.
+    pub last_step_ms: i64,
+    /// The time after the last step, in milliseconds since the epoch; 0 without a step.
+    pub last_step_at_unix_ms: i64,
+}
+
+impl From<ClockSteps> for ClockStatus {
+    fn from(steps: ClockSteps) -> Self {
+        Self {
+            steps: steps.count,
+            last_step_ms: steps.last_ms,
+            last_step_at_unix_ms: steps.last_at_ms,
+        }
+    }
 }
 
 /// The state of each component: true if it runs.
@@ -75,7 +100,7 @@ impl Core {
             uptime_seconds: self.gatherer.uptime().as_secs(),
             started_unix_seconds: self
                 .gatherer
-                .started
+                .started()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
             listen: listen.map(|address| address.to_string()),
@@ -104,6 +129,7 @@ impl Core {
                 .traces
                 .as_ref()
                 .map_or_else(Vec::new, crate::traces::Traces::exporters),
+            clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),
         }

@@ -11,6 +11,7 @@ mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
 mod architecture;
+mod clock;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;

@@ -1,18 +1,18 @@
 //! The series store of an observatory, the engine that queries it, and the collector that fills it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
-use super::collector::Collector;
+use super::{collector::Collector, exemplars};
 use crate::{
     metrics::{Gatherer, QueryConfig, catalog},
     query::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },
-    runtime::unix_ms::{UnixMs, duration_as_ms},
+    runtime::unix_ms::UnixMs,
 };
 
 /// The stored series of an observatory, and the engine that queries them.
@@ -44,7 +44,7 @@ impl Queries {
             return;
         };
         let moment = self.gatherer.gather();
-        let now = duration_as_ms(moment.wall);
+        let now = self.now().as_i64();
         let stats = self.store.stats();
         let registry = &self.gatherer.registry;
         for (gauge, value) in [
@@ -60,9 +60,16 @@ impl Queries {
         ] {
             registry.counter(counter, &[]).raise_to(value);
         }
-        // Only the working thread locks it.
-        let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
-        collector.collect(registry, &moment, now);
+        lock(collector).collect(registry, &moment, now);
+    }
+
+    /// Moves the times of all samples and exemplars by a step of the wall clock.
+    pub(crate) fn shift(&self, by_ms: i64) {
+        self.store.shift(by_ms);
+        exemplars::shift(&self.gatherer.registry, by_ms);
+        if let Some(collector) = &self.collector {
+            lock(collector).shift(by_ms);
+        }
     }
 
     /// Parses a query with the limits of `engine`, and evaluates it with `evaluate` until `cancel` is set.
@@ -82,8 +89,13 @@ impl Queries {
         evaluate(engine.run(&self.store, &prepared).with_control(control))
     }
 
-    /// Returns the time of the wall clock.
+    /// Returns the time of new samples and of queries: the wall clock without a step that is not applied yet.
     pub(crate) fn now(&self) -> UnixMs {
         self.gatherer.clock.unix_ms()
     }
+}
+
+/// Locks the collector, which only the working thread uses.
+fn lock(collector: &Mutex<Collector>) -> MutexGuard<'_, Collector> {
+    collector.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,8 @@ use std::{
 };
 
 use crate::observation::TraceReference;
+#[cfg(feature = "alerting")]
+use crate::runtime::clock::moved;
 
 /// An observed value with its trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +51,15 @@ impl Exemplars {
             && let Some(place) = places.get_mut(bucket)
         {
             *place = Some(exemplar);
+        }
+    }
+
+    /// Moves the times of the exemplars by a step of the wall clock.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn shift(&self, by_ms: i64) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for exemplar in places.iter_mut().flatten() {
+            exemplar.trace.time = moved(exemplar.trace.time, by_ms);
         }
     }
 
