@@ -236,6 +236,7 @@ catalog! {
     RULE_DURATION = Metric::histogram("observatory_rule_evaluation_duration_seconds", "Duration of a round of rule evaluations, in seconds.", TICK_SECONDS).as_is();
     ALERTS_NOW = Metric::gauge("observatory_alerts", "Alerts of rules, by state (pending, firing).").as_is();
     OUTBOX_DEPTH = Metric::gauge("observatory_outbox_depth", "Notifications that no receiver has accepted yet.").as_is();
+    ALERT_STORE_DEGRADED = Metric::gauge("observatory_alert_store_degraded", "1 while alert state is in memory only, because the data directory cannot be written; else 0.").as_is();
     ALERT_STORE_FAILURES = Metric::counter("observatory_alert_store_failures_total", "Times that alert state could not be written to disk, and was kept in memory only.").as_is();
     NOTIFICATIONS_SENT = Metric::counter("observatory_notifications_sent_total", "Notifications that the peer accepted, by channel.").as_is();
     NOTIFICATIONS_FAILED = Metric::counter("observatory_notifications_failed_total", "Notifications that were given up, by channel and reason of the last failure.").as_is();

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::float_cmp,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_wrap,
     clippy::cast_possible_truncation,
@@ -13,6 +14,7 @@
 )]
 
 mod accepted;
+mod data_dir;
 mod notify_alertmanager;
 mod notify_cluster;
 mod notify_crash;

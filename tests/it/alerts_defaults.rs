@@ -78,6 +78,10 @@ fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
 #[test]
 fn every_default_rule_fires_after_its_time_and_resolves() {
     let mut config = quiet().with_series_limit(20);
+    // A file stands where the data directory should be.
+    let blocked = std::env::temp_dir().join(format!("llm-observatory-data-{}", std::process::id()));
+    std::fs::write(&blocked, "").unwrap();
+    config.alerting.data_dir = Some(blocked.clone());
     // The sampler would overwrite the memory with the real values.
     config.health.enabled = false;
     let mailbox = Breakable::default();
@@ -137,6 +141,7 @@ fn every_default_rule_fires_after_its_time_and_resolves() {
         pending.extend(active.iter().filter(is_pending).map(rule_of));
     }
     let expected = [
+        "alert_store_degraded",
         "exporter_failing",
         "high_error_rate",
         "high_memory_usage",
@@ -170,11 +175,15 @@ fn every_default_rule_fires_after_its_time_and_resolves() {
         watched.tick();
     }
     memory(0.2e9);
+    std::fs::remove_file(&blocked).unwrap();
     watched.pass(Duration::from_mins(20));
     assert_eq!(firing(), [""; 0]);
     let resolved = mailbox.resolved.lock().unwrap();
     let told: BTreeSet<&str> = resolved.iter().map(String::as_str).collect();
     assert_eq!(told.into_iter().collect::<Vec<_>>(), expected);
+    assert!(!watched.observatory.alerts().status().is_store_degraded);
+    drop(watched);
+    std::fs::remove_dir_all(&blocked).unwrap();
 }
 
 fn rule_of(alert: &AlertStatus) -> String {

@@ -34,7 +34,7 @@ pub(super) struct Address {
     /// The channel, with the index of the address after the first: `webhook`, `webhook/1`.
     pub(super) name: String,
     pub(super) notifier: Arc<dyn Notifier>,
-    /// Whether each attempt runs on a thread of its own.
+    /// True if each attempt runs on a thread of its own.
     has_own_threads: bool,
     /// The thread that did not return within the limit of its attempt; dangling after its end.
     hanging: Mutex<Weak<()>>,

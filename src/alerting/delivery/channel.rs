@@ -14,7 +14,7 @@ pub struct Channel {
     /// The kinds of notifications that the channel gets. The number of destinations is the number of notifiers,
     /// regardless of the traits.
     pub traits: ChannelTraits,
-    /// Whether each attempt runs on a thread of its own, because a notifier may block.
+    /// True if each attempt runs on a thread of its own, because a notifier may block.
     pub(super) has_own_threads: bool,
 }
 

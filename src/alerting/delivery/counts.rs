@@ -22,6 +22,8 @@ pub struct NotificationCounts {
     pub store_failures: u64,
     /// True if the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
+    /// The path and the reason of the failure while the state is in memory only.
+    pub store_problem: Option<String>,
 }
 
 /// The counters of a channel's notifications.

@@ -65,6 +65,24 @@ impl Notifications {
 }
 
 impl Shared {
+    /// Logs once that the state is in memory only, and once that the state is on the disk again. Does nothing before a
+    /// subscriber is installed.
+    pub(super) fn report_store(&self) {
+        if !tracing::dispatcher::has_been_set() {
+            return;
+        }
+        let problem = self.store_health.problem();
+        let is_reported = self.store_health.set_reported(problem.is_some());
+        match (problem, is_reported) {
+            (Some(problem), false) => tracing::warn!(
+                problem,
+                "alert state is in memory only: a crash or a restart loses silences, acknowledgements, raised alerts, undelivered notifications and the history; make the directory writable, or set alerting.data_dir (OBSERVATORY_DATA_DIR) to another directory; the write is retried every minute"
+            ),
+            (None, true) => tracing::info!("the complete alert state is on the disk again"),
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+
     /// Tells the callers of [`Notifications::flush`] that the runner writes changes, or that it has ended.
     pub(super) fn set_stopped(&self, is_stopped: bool) {
         self.progress

@@ -61,6 +61,8 @@ pub(super) struct StoreHealth {
     is_degraded: AtomicBool,
     is_closed: AtomicBool,
     problem: Mutex<Option<String>>,
+    /// True if the log says that the state is in memory only.
+    is_reported: AtomicBool,
 }
 
 impl Notifications {
@@ -295,6 +297,7 @@ impl Notifications {
             active_alerts: core.dispatcher.firing_count(now),
             store_failures: health.failures.load(Ordering::Relaxed),
             is_store_degraded: health.is_degraded(),
+            store_problem: health.problem(),
         }
     }
 
@@ -382,6 +385,11 @@ impl StoreHealth {
     /// Returns the path and the reason of the failure of the disk; `None` if the store is not degraded.
     pub(super) fn problem(&self) -> Option<String> {
         self.lock_problem().clone()
+    }
+
+    /// Notes that the log says that the state is in memory only, or on the disk; returns the previous value.
+    pub(super) fn set_reported(&self, is_reported: bool) -> bool {
+        self.is_reported.swap(is_reported, Ordering::Relaxed)
     }
 
     fn lock_problem(&self) -> MutexGuard<'_, Option<String>> {

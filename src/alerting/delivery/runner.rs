@@ -29,6 +29,8 @@ const MIN_SLEEP: Duration = Duration::from_millis(1);
 const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The time between two attempts to recover a failed store.
 const RECOVERY_INTERVAL: Duration = Duration::from_mins(1);
+/// The time between two checks that the file of the store still exists, if nothing is written.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The part of the shutdown time that is reserved for the last transaction, at most.
 const MAX_FINAL_WRITE: Duration = Duration::from_millis(500);
 /// The maximum number of completions that wait for the runner; a worker waits while the queue is full.
@@ -40,6 +42,8 @@ pub struct Runner {
     options: NotificationOptions,
     /// On the steady clock of the workers.
     next_recovery: UnixMs,
+    /// On the steady clock of the workers.
+    next_check: UnixMs,
 }
 
 /// The queue of each address worker, by channel and index of the address.
@@ -51,6 +55,7 @@ impl Runner {
             shared,
             options,
             next_recovery: UnixMs::MIN,
+            next_check: UnixMs::MIN,
         }
     }
 
@@ -138,14 +143,12 @@ impl Runner {
     /// Writes changes to the store; a degraded store is recovered once per [`RECOVERY_INTERVAL`].
     async fn write(&mut self, writes: Vec<Write>) {
         let now = self.shared.steady_now();
-        if !writes.is_empty() {
+        if !writes.is_empty() || (now >= self.next_check && self.shared.is_persistent()) {
+            self.next_check = now + CHECK_INTERVAL;
             self.blocking(move |shared| {
-                if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "alert state is in memory only: a crash would lose it"
-                    );
-                }
+                // The store keeps the error as its problem.
+                let _ = shared.with_store(|store| store.commit(&writes));
+                shared.report_store();
             })
             .await;
         }
@@ -163,9 +166,9 @@ impl Runner {
             match shared.with_store(|store| store.recover(&full_state)) {
                 Ok(silences) => {
                     shared.core().dispatcher.adopt_silences(silences);
-                    tracing::info!("alert state is on the disk again");
+                    shared.report_store();
                 }
-                // The recovery is retried each minute, and the first failure was logged as an error.
+                // The recovery is retried each minute, and the log has a warning about the first failure.
                 Err(error) => tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "alert state is still in memory only"

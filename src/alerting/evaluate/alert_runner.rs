@@ -38,7 +38,7 @@ struct ConditionResult {
     /// True if the samples have a value; the result of a closure has no value.
     has_value: bool,
     no_data: bool,
-    /// Whether a query of a closure had no result.
+    /// True if a query of a closure had no result.
     has_missing: bool,
 }
 

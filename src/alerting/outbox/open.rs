@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process,
     time::SystemTime,
 };
@@ -53,6 +53,12 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// The file was deleted or replaced while it was open.
+    #[error("{} was deleted or replaced while in use", path.display())]
+    Replaced {
+        /// The path of the file.
+        path: PathBuf,
+    },
     /// Serializing a record failed.
     #[error("cannot serialize a record")]
     Record(#[from] serde_json::Error),
@@ -80,17 +86,14 @@ impl Store {
         let Some(directory) = directory else {
             return Ok((Self::in_memory(), Loaded::default()));
         };
+        // The application may change its working directory later.
+        let directory = path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
         let path = directory.join(FILE_NAME);
-        match open_file(directory, &path) {
+        match open_file(&directory, &path) {
             Ok((database, loaded)) => Ok((Self::on_disk(path, database), loaded)),
             Err(error @ StoreError::Locked { .. }) => Err(error),
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "alert state is in memory only: a crash would lose it"
-                );
-                Ok((Self::degraded(path, &error), Loaded::default()))
-            }
+            // The runner logs the problem: at this point, the subscriber may not be installed yet.
+            Err(error) => Ok((Self::degraded(path, &error), Loaded::default())),
         }
     }
 }

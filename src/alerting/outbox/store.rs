@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use redb::{Database, TableDefinition, WriteTransaction};
 use serde::Serialize;
 
-use super::open::{StoreError, reopen, reopen_unread};
+use super::{
+    file_identity::FileIdentity,
+    open::{StoreError, reopen, reopen_unread},
+};
 use crate::{
     alerting::{
         Silence,
@@ -33,7 +36,9 @@ pub(crate) struct Store {
     failures: u64,
     /// The reason of the last failure; `None` while the file is open.
     problem: Option<String>,
-    /// True if the file could not be read at the start.
+    /// The identity of the open file.
+    identity: Option<FileIdentity>,
+    /// True if this process has not read the file at the path: the file could not be read at the start, or was replaced.
     is_unread: bool,
     /// True if the file is closed, so that another process may open it.
     is_closed: bool,
@@ -59,6 +64,7 @@ impl Store {
             slots: BTreeMap::new(),
             failures: 0,
             problem: None,
+            identity: None,
             is_unread: false,
             is_closed: false,
         }
@@ -66,6 +72,7 @@ impl Store {
 
     pub(super) fn on_disk(path: PathBuf, database: Database) -> Self {
         Self {
+            identity: FileIdentity::of(&path).ok(),
             path: Some(path),
             database: Some(database),
             ..Self::in_memory()
@@ -108,22 +115,33 @@ impl Store {
         self.failures
     }
 
-    /// Writes all changes in one transaction; blocks until they are on the disk.
+    /// Writes all changes in one transaction; blocks until they are on the disk. Without changes, only checks the file.
     ///
     /// # Errors
-    /// If the write fails. The store is degraded from then on: later commits succeed without a write.
+    /// If the write fails, or the file was deleted or replaced. The store is degraded from then on: later commits succeed
+    /// without a write.
     pub(crate) fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         self.keep_slots(writes);
         let Some(database) = &self.database else {
             return Ok(());
         };
-        write_all(database, writes, WriteMode::Update).map_err(|error| self.fail(error))
+        if !writes.is_empty() {
+            write_all(database, writes, WriteMode::Update).map_err(|error| self.fail(error))?;
+        }
+        match (&self.path, self.identity) {
+            (Some(path), Some(identity)) if !identity.is_at(path) => {
+                let path = path.clone();
+                self.is_unread = true;
+                Err(self.degrade(StoreError::Replaced { path }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the file again and replaces its contents by `full_state`.
     ///
-    /// If the file could not be read at the start and is readable now, it is renamed, and its silences are returned. Its
-    /// other records concern alerts that this process has evaluated again.
+    /// If the file could not be read at the start or was replaced, and is readable now, it is renamed, and its silences
+    /// are returned. Its other records concern alerts that this process has evaluated again.
     ///
     /// # Errors
     /// If the write fails again, or another process has the file open.
@@ -145,8 +163,10 @@ impl Store {
             self.failures += 1;
             self.problem = Some(sentence(error));
         })?;
+        let identity = FileIdentity::of(path).ok();
         self.is_unread = false;
         write_all(&database, &writes, WriteMode::Replace).map_err(|error| self.fail(error))?;
+        self.identity = identity;
         self.database = Some(database);
         self.problem = None;
         Ok(silences)
@@ -179,6 +199,10 @@ impl Store {
                 source: Box::new(source),
             },
         };
+        self.degrade(error)
+    }
+
+    fn degrade(&mut self, error: StoreError) -> StoreError {
         self.failures += 1;
         self.database = None;
         self.problem = Some(sentence(&error));

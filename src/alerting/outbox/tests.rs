@@ -217,6 +217,41 @@ fn an_unwritable_directory_keeps_the_store_in_memory_until_it_is_writable() {
 }
 
 #[test]
+fn a_deleted_or_replaced_file_degrades_the_store_until_it_is_written_again() {
+    let directory = Directory::new();
+    let data = directory.path().join("data");
+    let (mut store, _) = Store::open(Some(&data)).unwrap();
+    store.commit(&[put("1")]).unwrap();
+    store.commit(&[]).unwrap();
+    // The same file under the same path, after a round trip, is no problem.
+    let away = directory.path().join("away");
+    fs::rename(&data, &away).unwrap();
+    fs::rename(&away, &data).unwrap();
+    store.commit(&[put("2")]).unwrap();
+    assert!(!store.is_degraded() && store.problem().is_none());
+    for (number, id) in ["3", "4"].into_iter().enumerate() {
+        fs::rename(&data, &away).unwrap();
+        if id == "4" {
+            let (mut other, _) = Store::open(Some(&data)).unwrap();
+            other.commit(&[put("other")]).unwrap();
+        }
+        let error = store.commit(&[put(id)]).unwrap_err().to_string();
+        assert!(error.contains("alerting.redb was deleted"), "{error}");
+        assert!(store.is_degraded());
+        assert_eq!(store.problem(), Some(error));
+        assert_eq!(store.failures(), 1 + number as u64);
+        let silences = store.recover(&[put("1"), put(id)]).unwrap();
+        assert_eq!(silences.len(), number, "the silences of the other file");
+        assert!(!store.is_degraded());
+        store.commit(&[put("5")]).unwrap();
+        fs::remove_dir_all(&away).unwrap();
+    }
+    drop(store);
+    let (_, loaded) = Store::open(Some(&data)).unwrap();
+    assert_eq!(ids(&loaded), ["1", "4", "5"]);
+}
+
+#[test]
 fn a_file_that_becomes_readable_is_renamed_and_its_silences_are_restored() {
     let directory = Directory::new();
     let data = directory.path().join("data");

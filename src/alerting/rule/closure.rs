@@ -52,7 +52,7 @@ pub(crate) struct ClosureResult {
     pub(crate) is_met: bool,
     /// True if the closure made queries and none of them had a result.
     pub(crate) has_no_data: bool,
-    /// Whether a query of the closure had no result.
+    /// True if a query of the closure had no result.
     pub(crate) has_missing: bool,
 }
 

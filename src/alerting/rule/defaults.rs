@@ -258,6 +258,16 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .group_by(["channel"]),
         options
             .rule(
+                "alert_store_degraded",
+                Warning,
+                "observatory_alert_store_degraded > 0",
+                "Alert state is in memory only, because the data directory cannot be written: a restart loses silences, acknowledgements and undelivered notifications",
+            )
+            .name("Alert store degraded")
+            .hold_for(MINUTE)
+            .channels(["slack", "email"]),
+        options
+            .rule(
                 "series_overflow",
                 Warning,
                 "sum by (metric) (increase(observatory_series_overflowed_total[15m])) > 0",

@@ -71,6 +71,8 @@ pub struct AlertsStatus {
     pub outbox: usize,
     /// True if the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
+    /// The path and the reason of the failure while the state is in memory only.
+    pub store_problem: Option<String>,
     /// The channels with a notifier of the application that has not returned from an attempt after its time limit.
     pub hanging_channels: Vec<String>,
 }
@@ -366,6 +368,7 @@ impl Alerting {
             raised: self.raised().alerts().count(),
             outbox: counts.outbox_depth,
             is_store_degraded: counts.is_store_degraded,
+            store_problem: counts.store_problem,
             hanging_channels: counts
                 .channels
                 .into_iter()

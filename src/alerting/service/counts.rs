@@ -37,6 +37,11 @@ pub(super) fn publish(registry: &Registry, alerting: &Alerting) {
     }
     let counts = alerting.notifications().counts();
     gauge(&catalog::OUTBOX_DEPTH, &[], counts.outbox_depth);
+    gauge(
+        &catalog::ALERT_STORE_DEGRADED,
+        &[],
+        usize::from(counts.is_store_degraded),
+    );
     registry
         .counter(&catalog::ALERT_STORE_FAILURES, &[])
         .raise_to(counts.store_failures);

@@ -47,7 +47,7 @@ pub(crate) struct RuleTiming {
     pub(crate) keep_firing_for: i64,
     /// Maximum number of active alerts.
     pub(crate) limit: usize,
-    /// Whether a metric of the expression has no sample since the start; matters only to restored alerts.
+    /// True if a metric of the expression has no sample since the start; matters only to restored alerts.
     pub(crate) is_data_missing: bool,
 }
 
