@@ -8,11 +8,8 @@ use reqwest::{
     Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
 };
 
-use super::{
-    call::{ClientCall, Outgoing},
-    layer::monitor_response,
-};
-use crate::middleware::error_class;
+use super::call::{ClientCall, Outgoing};
+use crate::middleware::{error_class, future::monitor_response, observer::CallObserver as _};
 
 /// A `reqwest::Client` for one server, whose requests are monitored.
 ///
@@ -94,7 +91,7 @@ impl MonitoredClient {
         match tracing::Instrument::instrument(sending, call.span().clone()).await {
             Ok(response) => Ok(monitor_reqwest_response(response, call)),
             Err(error) => {
-                call.fail(error_class::classify(&error));
+                call.on_error(error_class::classify(&error));
                 Err(error)
             }
         }
