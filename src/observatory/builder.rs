@@ -138,7 +138,7 @@ impl ObservatoryBuilder {
             ("version", env!("CARGO_PKG_VERSION")),
             ("service_name", &config.service.name),
         ];
-        registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
+        registry.set(&catalog::BUILD_INFO, &labels, 1.0);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(

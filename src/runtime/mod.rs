@@ -3,6 +3,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod error_text;
+mod lock;
+mod named;
 pub(crate) mod own_thread;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) mod random;
@@ -11,4 +13,4 @@ pub(crate) mod report_once;
 #[cfg(feature = "alerting")]
 pub(crate) mod unix_ms;
 
-pub(crate) use self::registered::Registered;
+pub(crate) use self::{lock::lock, named::named, registered::Registered};

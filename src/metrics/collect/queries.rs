@@ -1,7 +1,7 @@
 //! The series store of an observatory, the engine that queries it, and the collector that fills it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -12,7 +12,10 @@ use crate::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },
-    runtime::unix_ms::{UnixMs, duration_as_ms},
+    runtime::{
+        lock,
+        unix_ms::{UnixMs, duration_as_ms},
+    },
 };
 
 /// The stored series of an observatory, and the engine that queries them.
@@ -52,7 +55,7 @@ impl Queries {
             (&catalog::STORE_SAMPLES, stats.samples),
             (&catalog::STORE_BYTES, stats.bytes),
         ] {
-            registry.gauge(gauge, &[]).set(value as f64);
+            registry.set(gauge, &[], value as f64);
         }
         for (counter, value) in [
             (&catalog::STORE_EVICTED, stats.evicted_samples),
@@ -61,7 +64,7 @@ impl Queries {
             registry.counter(counter, &[]).raise_to(value);
         }
         // Only the working thread locks it.
-        let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collector = lock(collector);
         collector.collect(registry, &moment, now);
     }
 

@@ -3,17 +3,13 @@
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::Side,
-    settings::{Variable, boolean, count, duration, set},
+    settings::{Variable, boolean, count, duration, set, text, variable},
 };
 
 impl PrometheusConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
-        Variable::new("PROMETHEUS_ENABLED", |prometheus, value| {
-            set(&mut prometheus.enabled, boolean(value))
-        }),
-        Variable::new("METRICS_ENDPOINT", |prometheus, value| {
-            set(&mut prometheus.endpoint, Ok(value.to_owned()))
-        }),
+        variable!("PROMETHEUS_ENABLED" => enabled, boolean),
+        variable!("METRICS_ENDPOINT" => endpoint, text),
         Variable::new("OBSERVATORY_LISTEN", |prometheus, value| {
             set(
                 &mut prometheus.listen,
@@ -22,9 +18,7 @@ impl PrometheusConfig {
                     .map_err(|_| "an address with a port, for example `127.0.0.1:9091`"),
             )
         }),
-        Variable::new("OBSERVATORY_PREFIX", |prometheus, value| {
-            set(&mut prometheus.prefix, Ok(value.to_owned()))
-        }),
+        variable!("OBSERVATORY_PREFIX" => prefix, text),
         Variable::new("OBSERVATORY_SERIES_LIMIT", |prometheus, value| {
             set(
                 &mut prometheus.series_limit,
@@ -48,12 +42,8 @@ impl PrometheusConfig {
 
 impl QueryConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
-        Variable::new("OBSERVATORY_MAX_QUERY_BYTES", |query, value| {
-            set(&mut query.max_query_bytes, count(value))
-        }),
-        Variable::new("OBSERVATORY_RETENTION", |query, value| {
-            set(&mut query.retention.time, duration(value))
-        }),
+        variable!("OBSERVATORY_MAX_QUERY_BYTES" => max_query_bytes, count),
+        variable!("OBSERVATORY_RETENTION" => retention.time, duration),
         Variable::new("OBSERVATORY_RETENTION_BYTES", |query, value| {
             set(
                 &mut query.retention.bytes,

@@ -1,12 +1,9 @@
 //! Stores exemplars: the newest observation of a sampled trace, for each bucket of a histogram and for a counter.
 
-use std::{
-    fmt::Write as _,
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{fmt::Write as _, sync::Mutex, time::SystemTime};
 
 use crate::observation::TraceReference;
+use crate::runtime::lock;
 
 /// An observed value with its trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,9 +50,6 @@ impl Exemplars {
     }
 
     pub(crate) fn all(&self) -> Vec<Option<Exemplar>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .to_vec()
+        lock(&self.0).to_vec()
     }
 }

@@ -17,6 +17,7 @@ use super::{
     label_set::LabelSet,
 };
 use crate::metrics::catalog::MetricKind;
+use crate::runtime::lock;
 
 /// Max overflow series of a metric beyond its limit; a last series takes the rest.
 const MAX_OVERFLOW_SERIES: usize = 64;
@@ -150,7 +151,7 @@ impl<T> Table<T> {
 
     /// Returns all series, sorted by labels. Recording does not wait for the sort.
     pub(crate) fn sorted(&self) -> Arc<[Arc<Series<T>>]> {
-        let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted = lock(&self.sorted);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.len() != sorted.len() {
             let mut all: Vec<_> = known.iter().map(|series| Arc::clone(&series.0)).collect();

@@ -39,6 +39,7 @@ use self::{
 };
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::observation::{Dropped, OVERFLOW};
+use crate::runtime::lock;
 use crate::settings::setters;
 
 /// Max metrics. The limit bounds the memory if the application puts an id into a metric name.
@@ -245,6 +246,11 @@ impl Registry {
         self.of_catalog(metric, labels, Family::gauge, Gauge::default)
     }
 
+    /// Sets a gauge of the catalog.
+    pub(crate) fn set(&self, metric: &Metric, labels: &[(&str, &str)], value: f64) {
+        self.gauge(metric, labels).set(value);
+    }
+
     /// Returns a histogram of the catalog.
     pub(crate) fn histogram(
         &self,
@@ -375,11 +381,7 @@ impl Registry {
                 unit: unit_of(name),
             }
         } else {
-            let mut described = self
-                .0
-                .described
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut described = lock(&self.0.described);
             described.remove(name).unwrap_or_else(|| About {
                 help: None,
                 unit: unit_of(name),
@@ -416,11 +418,7 @@ impl Registry {
         if let Some(family) = self.family(name) {
             family.describe(about);
         } else {
-            let mut described = self
-                .0
-                .described
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut described = lock(&self.0.described);
             if described.len() < MAX_METRICS {
                 described.insert(name.to_owned(), about);
             }
