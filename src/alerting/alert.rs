@@ -60,6 +60,18 @@ impl Alert {
         self.ends_at <= now
     }
 
+    /// Serializes the alert for the store.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // Maps with texts as keys and finite numbers always serialize.
+        serde_json::to_vec(&StoredAlert::from(self)).unwrap_or_default()
+    }
+
+    /// Parses an alert of the store.
+    pub(crate) fn from_json(bytes: &[u8]) -> Option<Self> {
+        let stored: StoredAlert = serde_json::from_slice(bytes).ok()?;
+        Some(stored.into())
+    }
+
     /// Returns the hash of the label set: the 64-bit FNV-1a of Prometheus's `LabelSet.Fingerprint`.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

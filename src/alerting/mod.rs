@@ -75,8 +75,8 @@ pub use self::{
         Notifier, NotifyError, NotifyFuture, Reason, Receipt, TemplateFiles, Webhook, options::*,
     },
     delivery::{
-        Channel, ChannelCounts, NotificationCounts, NotificationOptions, Notifications, OpenError,
-        PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
+        Channel, ChannelCounts, NotDurable, NotificationCounts, NotificationOptions, Notifications,
+        OpenError, PeerCounts, Runner, TestResult, TimeSource, UnknownChannel,
     },
     dispatch::{AcknowledgeError, AcknowledgeTarget, Acknowledgement, DispatchOptions, GroupView},
     history::{DeliveryOutcome, DeliveryRecord, HistoryQuery, HistoryRecord, HistoryStatistics},

@@ -52,6 +52,10 @@ pub struct AlertingConfig {
     pub data_dir: Option<PathBuf>,
     /// Maximum number of alerts in the history. Default: 10,000.
     pub max_history: usize,
+    /// Maximum time after a restart for which an alert that was firing before waits for a sample of every metric that its
+    /// expression names, before the alert can resolve: an application may set a gauge only minutes after its start.
+    /// Default: 5 min.
+    pub restart_hold: Duration,
     /// URL at which a browser reaches the observatory, for links in notifications. Default: none, which uses the
     /// address of the server; a server on a loopback address is not linked to.
     pub external_url: Option<String>,
@@ -98,6 +102,7 @@ impl Default for AlertingConfig {
             escalation_delay: Duration::from_mins(15),
             data_dir: None,
             max_history: 10_000,
+            restart_hold: Duration::from_mins(5),
             external_url: None,
             trace_url: None,
             http: ClientOptions::default(),
@@ -284,4 +289,5 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
         set(&mut alerting.api_token, Ok(Some(Secret::new(value))))
     }),
     variable!("OBSERVATORY_EVALUATION_INTERVAL" => evaluation_interval, duration),
+    variable!("OBSERVATORY_RESTART_HOLD" => restart_hold, duration),
 ];

@@ -239,6 +239,7 @@ catalog! {
     ALERT_STORE_FAILURES = Metric::counter("observatory_alert_store_failures_total", "Times that alert state could not be written to disk, and was kept in memory only.").as_is();
     NOTIFICATIONS_SENT = Metric::counter("observatory_notifications_sent_total", "Notifications that the peer accepted, by channel.").as_is();
     NOTIFICATIONS_FAILED = Metric::counter("observatory_notifications_failed_total", "Notifications that were given up, by channel and reason of the last failure.").as_is();
+    NOTIFIER_HANGS = Metric::counter("observatory_notifier_hangs_total", "Attempts that a notifier of the application did not return from within the time limit, by channel.").as_is();
     NOTIFICATIONS_SUPPRESSED = Metric::counter("observatory_notifications_suppressed_total", "Alerts that were kept back from notifications, by reason.").as_is();
     PEER_ALERTS_SENT = Metric::counter("observatory_alertmanager_alerts_sent_total", "Alerts that an Alertmanager accepted.").as_is();
     PEER_ALERTS_DROPPED = Metric::counter("observatory_alertmanager_alerts_dropped_total", "Alerts that an Alertmanager refused, or for which its queue had no room.").as_is();

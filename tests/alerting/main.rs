@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, numbers are small, and tables are long"
 )]
 
+mod accepted;
 mod notify_alertmanager;
 mod notify_cluster;
 mod notify_crash;

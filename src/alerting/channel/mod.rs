@@ -42,11 +42,14 @@ pub type NotifyFuture<'a> = Pin<Box<dyn Future<Output = Result<Receipt, NotifyEr
 
 /// Sends messages to one address.
 ///
-/// The runner calls a notifier on the observatory's own thread, in one task per address, with one message at a time. A
-/// notifier must not block the thread: it waits with `tokio`, or hands blocking work to another thread. After a
-/// retryable error the runner tries again with backoff until the message's deadline; any other error is final. A
-/// message may come twice, after a crash or a lost answer: [`Message::dedup_key`] is the same then. A panic fails the
-/// current message only.
+/// The runner calls a notifier of the application on a thread of its own for each attempt, with one message at a time
+/// for each address. The thread polls the future in the runtime of the runner, so the future may wait with `tokio`. An
+/// attempt has a time limit of 30 s ([`NotificationOptions::attempt_timeout`](super::NotificationOptions)): the runner
+/// then drops the future at its next await. If the notifier blocks its thread for longer, the address makes no further
+/// attempt until the thread has returned; `observatory_notifier_hangs_total` counts the hang, and other addresses are
+/// unaffected. After a retryable error the runner tries again with backoff until the message's deadline; any other
+/// error is final. A message may come twice, after a crash or a lost answer: [`Message::dedup_key`] is the same then. A
+/// panic fails the current message only.
 ///
 /// ```
 /// use llm_observatory::alerting::{FailureClass, Message, Notifier, NotifyError, NotifyFuture, Receipt};

@@ -8,9 +8,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{TimeSource, attempt::attempt};
+use super::{TimeSource, address::Address};
 use crate::{
-    alerting::{FailureClass, Notifier, NotifyError, Receipt, dispatch::Notification},
+    alerting::{FailureClass, NotifyError, Receipt, dispatch::Notification},
     net::Backoff,
     runtime::{random::random_unit, unix_ms::UnixMs},
 };
@@ -44,7 +44,7 @@ impl Completion {
 
 /// The worker of one address.
 pub(super) struct AddressWorker {
-    pub(super) notifier: Arc<dyn Notifier>,
+    pub(super) address: Arc<Address>,
     pub(super) time: TimeSource,
     pub(super) backoff: Backoff,
     pub(super) attempt_timeout: Duration,
@@ -87,7 +87,7 @@ impl AddressWorker {
             };
             queued.attempts += 1;
             let message = &queued.notification.message;
-            let result = attempt(&*self.notifier, message, self.attempt_timeout).await;
+            let result = self.address.attempt(message, self.attempt_timeout).await;
             match result {
                 Err(error) if error.is_retryable => {
                     failures += 1;

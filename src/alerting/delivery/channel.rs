@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::address::Address;
 use crate::alerting::{ChannelTraits, Notifier};
 
 /// A channel that receivers refer to by name.
@@ -13,6 +14,8 @@ pub struct Channel {
     /// The kinds of notifications that the channel gets. The number of destinations is the number of notifiers,
     /// regardless of the traits.
     pub traits: ChannelTraits,
+    /// Whether each attempt runs on a thread of its own, because a notifier may block.
+    pub(super) has_own_threads: bool,
 }
 
 impl Channel {
@@ -28,7 +31,24 @@ impl Channel {
         Self {
             notifiers,
             traits: ChannelTraits::default(),
+            has_own_threads: true,
         }
+    }
+
+    /// Polls the notifiers on the thread of the runner; for notifiers that never block.
+    pub(crate) fn on_shared_thread(mut self) -> Self {
+        self.has_own_threads = false;
+        self
+    }
+
+    /// Returns the addresses of the channel with this name.
+    pub(super) fn addresses(&self, name: &str) -> Vec<Arc<Address>> {
+        let notifiers = self.notifiers.iter().enumerate();
+        notifiers
+            .map(|(index, notifier)| {
+                Arc::new(Address::new(name, index, notifier, self.has_own_threads))
+            })
+            .collect()
     }
 
     /// Sets the kinds of notifications that the channel gets.

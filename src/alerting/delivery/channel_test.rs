@@ -9,9 +9,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Notifications, attempt::attempt};
+use super::{Notifications, address::Address};
 use crate::{
-    alerting::{FailureClass, Message, Notifier, NotifyError, Receipt},
+    alerting::{FailureClass, Message, NotifyError, Receipt},
     query::Labels,
 };
 
@@ -38,9 +38,8 @@ pub struct UnknownChannel {
 /// A test message for one address.
 #[derive(Clone, Debug)]
 struct TestMessage {
-    destination: String,
     step: usize,
-    notifier: Arc<dyn Notifier>,
+    address: Arc<Address>,
     message: Message,
 }
 
@@ -52,8 +51,8 @@ impl Notifications {
     /// # Errors
     /// If no channel has this name.
     pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
-        let Some(tested) = self.shared.channels.get(channel) else {
-            let known: Vec<&str> = self.shared.channels.keys().map(String::as_str).collect();
+        let Some(tested) = self.shared.addresses.get(channel) else {
+            let known: Vec<&str> = self.shared.addresses.keys().map(String::as_str).collect();
             return Err(UnknownChannel {
                 name: channel.to_owned(),
                 known: known.join(", "),
@@ -61,23 +60,11 @@ impl Notifications {
         };
         let message = Message::test("test", self.now().as_i64());
         let message = message.with_group_key(format!("test:{}", Uuid::new_v4()));
-        let messages = tested
-            .notifiers
-            .iter()
-            .enumerate()
-            .map(|(index, notifier)| {
-                let destination = if index == 0 {
-                    channel.to_owned()
-                } else {
-                    format!("{channel}/{index}")
-                };
-                TestMessage {
-                    destination,
-                    step: 0,
-                    notifier: Arc::clone(notifier),
-                    message: message.clone(),
-                }
-            });
+        let messages = tested.iter().map(|address| TestMessage {
+            step: 0,
+            address: Arc::clone(address),
+            message: message.clone(),
+        });
         Ok(self.run_test(messages.collect()).await)
     }
 
@@ -91,11 +78,10 @@ impl Notifications {
             .dispatcher
             .preview_escalation(labels, &id, now);
         let messages = steps.into_iter().filter_map(|(step, to, message)| {
-            let channel = self.shared.channels.get(&*to.channel)?;
+            let addresses = self.shared.addresses.get(&*to.channel)?;
             Some(TestMessage {
-                destination: to.to_string(),
                 step,
-                notifier: Arc::clone(channel.notifiers.get(usize::from(to.index))?),
+                address: Arc::clone(addresses.get(usize::from(to.index))?),
                 message,
             })
         });
@@ -112,7 +98,7 @@ impl Notifications {
                 step.iter()
                     .zip(outcomes)
                     .map(|(message, outcome)| TestResult {
-                        destination: message.destination.clone(),
+                        destination: message.address.name.clone(),
                         step: message.step,
                         outcome,
                     }),
@@ -135,8 +121,8 @@ impl Notifications {
                     Ok(_) => true,
                     Err(error) => error.maybe_received,
                 };
-                let incident = (&message.destination, &message.message.dedup_key);
-                is_open && message.notifier.opens_incidents() && closed.insert(incident)
+                let incident = (&message.address.name, &message.message.dedup_key);
+                is_open && message.address.notifier.opens_incidents() && closed.insert(incident)
             })
             .map(|(at, message)| {
                 let resolved = TestMessage {
@@ -171,7 +157,7 @@ async fn attempt_all(
         let stopped = NotifyError::new(FailureClass::Other, "the runtime was stopped");
         outcomes.push(Err(stopped.maybe_received()));
         tasks.spawn(async move {
-            let outcome = attempt(&*message.notifier, &message.message, timeout).await;
+            let outcome = message.address.attempt(&message.message, timeout).await;
             (at, outcome)
         });
     }

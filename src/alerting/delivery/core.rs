@@ -3,7 +3,7 @@
 //! The state is behind one lock, which is never held across an await.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -28,8 +28,12 @@ pub(super) struct Core {
     pub(super) channels: BTreeMap<String, ChannelCounts>,
     /// The named values of the store, such as the state of the rules.
     pub(super) slots: BTreeMap<String, Vec<u8>>,
-    /// Pending writes of the outbox and the named values.
+    /// The names of the values that were set or removed since the last batch.
+    pub(super) changed_slots: BTreeSet<String>,
+    /// Pending writes of the outbox.
     pub(super) writes: Vec<Write>,
+    /// The number of batches of changes since the start.
+    pub(super) batches: u64,
 }
 
 /// The result of a round.
@@ -64,9 +68,24 @@ impl Core {
         }
     }
 
-    /// Returns all changes since the last call.
+    /// Sets a named value, or removes it.
+    pub(super) fn set_slot(&mut self, name: &str, bytes: Option<Vec<u8>>) {
+        match bytes {
+            Some(bytes) => self.slots.insert(name.to_owned(), bytes),
+            None => self.slots.remove(name),
+        };
+        self.changed_slots.insert(name.to_owned());
+    }
+
+    /// Returns the next batch: all changes since the last call.
     pub(super) fn take_writes(&mut self) -> Vec<Write> {
+        self.batches += 1;
         let mut writes = std::mem::take(&mut self.writes);
+        let changed = std::mem::take(&mut self.changed_slots).into_iter();
+        writes.extend(changed.map(|name| match self.slots.get(&name) {
+            Some(bytes) => Write::PutSlot(name, bytes.clone()),
+            None => Write::RemoveSlot(name),
+        }));
         let changes = self.dispatcher.take_changes();
         writes.extend(changes.into_iter().map(Write::Change));
         let changes = self.history.take_changes();
@@ -78,10 +97,9 @@ impl Core {
     pub(super) fn full_state(&mut self) -> Vec<Write> {
         self.dispatcher.mark_all_changed();
         self.history.mark_all_changed();
+        self.changed_slots.extend(self.slots.keys().cloned());
         let outbox = self.outbox.values().cloned();
-        let slots = self.slots.iter();
-        let slots = slots.map(|(name, bytes)| Write::PutSlot(name.clone(), bytes.clone()));
-        self.writes = outbox.map(Write::PutNotification).chain(slots).collect();
+        self.writes = outbox.map(Write::PutNotification).collect();
         self.take_writes()
     }
 

@@ -34,6 +34,10 @@ pub struct ChannelCounts {
     pub failed: BTreeMap<FailureClass, u64>,
     /// Failed attempts, including attempts that were retried.
     pub failed_attempts: u64,
+    /// Attempts that the notifier of the application did not return from within the time limit.
+    pub hangs: u64,
+    /// Addresses whose notifier has not returned yet from an attempt after its time limit.
+    pub hanging: usize,
 }
 
 /// The counters of the alerts for an Alertmanager.

@@ -1,7 +1,7 @@
 //! Provides the shared handle that rules, HTTP endpoints and the application call.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,21 +9,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
-    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource, core::Core,
-    peer::PeerQueue,
+    Channel, NotificationCounts, NotificationOptions, OpenError, Runner, TimeSource,
+    address::Address, core::Core, durability::Progress, peer::PeerQueue,
 };
 use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, GroupView, HistoryQuery,
         HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence, SilenceError,
-        SilenceRequest,
-        dispatch::Dispatcher,
-        history::History,
-        outbox::{Store, Write},
+        SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
     },
     query::Labels,
     runtime::unix_ms::UnixMs,
@@ -42,9 +39,12 @@ pub(super) struct Shared {
     store: Mutex<Store>,
     pub(super) store_health: StoreHealth,
     pub(super) channels: BTreeMap<String, Channel>,
+    /// The addresses of each channel.
+    pub(super) addresses: BTreeMap<String, Vec<Arc<Address>>>,
     pub(super) peers: Vec<Arc<PeerQueue>>,
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
+    pub(super) progress: watch::Sender<Progress>,
     pub(super) attempt_timeout: Duration,
     options: NotificationOptions,
 }
@@ -55,6 +55,7 @@ pub(super) struct StoreHealth {
     failures: AtomicU64,
     is_degraded: AtomicBool,
     is_closed: AtomicBool,
+    problem: Mutex<Option<String>>,
 }
 
 impl Notifications {
@@ -95,17 +96,24 @@ impl Notifications {
                 .map(|name| (name.clone(), super::ChannelCounts::default()))
                 .collect(),
             slots: loaded.slots,
+            changed_slots: BTreeSet::new(),
             writes: Vec::new(),
+            batches: 0,
         };
         let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
         let shared = Arc::new(Shared {
             core: Mutex::new(core),
             store_health: StoreHealth::of(&store),
             store: Mutex::new(store),
+            addresses: channels
+                .iter()
+                .map(|(name, channel)| (name.clone(), channel.addresses(name)))
+                .collect(),
             channels,
             peers: peers.collect(),
             time,
             wake: Notify::new(),
+            progress: watch::Sender::default(),
             attempt_timeout: options.attempt_timeout,
             options: options.clone(),
         });
@@ -259,8 +267,14 @@ impl Notifications {
             .collect();
         let health = &self.shared.store_health;
         let core = self.shared.core();
+        let mut channels = core.channels.clone();
+        for (name, addresses) in &self.shared.addresses {
+            let counts = channels.entry(name.clone()).or_default();
+            counts.hangs = addresses.iter().map(|address| address.hangs()).sum();
+            counts.hanging = addresses.iter().filter(|a| a.is_hanging()).count();
+        }
         NotificationCounts {
-            channels: core.channels.clone(),
+            channels,
             peers,
             suppressed: core.dispatcher.suppressed(),
             outbox_depth: core.outbox.len(),
@@ -276,16 +290,23 @@ impl Notifications {
         self.shared.core().slots.get(name).cloned()
     }
 
+    /// Returns the values whose names start with `prefix`.
+    pub(crate) fn saved_states(&self, prefix: &str) -> Vec<Vec<u8>> {
+        let core = self.shared.core();
+        let from_prefix = core.slots.range(prefix.to_owned()..);
+        let with_prefix = from_prefix.take_while(|(name, _)| name.starts_with(prefix));
+        with_prefix.map(|(_, bytes)| bytes.clone()).collect()
+    }
+
     /// Saves a value under a name; the next round writes it.
     pub fn save_state(&self, name: &str, bytes: Vec<u8>) {
-        let mut core = self.shared.core();
-        // The new value replaces an older value that is not written yet.
-        let is_older = |write: &Write| matches!(write, Write::PutSlot(other, _) if other == name);
-        core.writes.retain(|write| !is_older(write));
-        core.writes
-            .push(Write::PutSlot(name.to_owned(), bytes.clone()));
-        core.slots.insert(name.to_owned(), bytes);
-        drop(core);
+        self.shared.core().set_slot(name, Some(bytes));
+        self.shared.wake.notify_one();
+    }
+
+    /// Removes the value under a name; the next round writes the removal.
+    pub(crate) fn remove_state(&self, name: &str) {
+        self.shared.core().set_slot(name, None);
         self.shared.wake.notify_one();
     }
 
@@ -301,6 +322,10 @@ impl Shared {
 
     pub(super) fn now(&self) -> UnixMs {
         UnixMs::from_i64((self.time)())
+    }
+
+    pub(super) fn is_persistent(&self) -> bool {
+        self.options.data_dir.is_some()
     }
 
     /// Calls `work` with the store; blocks on the disk.
@@ -324,6 +349,16 @@ impl StoreHealth {
         self.is_degraded
             .store(store.is_degraded(), Ordering::Relaxed);
         self.is_closed.store(store.is_closed(), Ordering::Relaxed);
+        *self.lock_problem() = store.problem();
+    }
+
+    /// Returns the path and the reason of the failure of the disk; `None` if the store is not degraded.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.lock_problem().clone()
+    }
+
+    fn lock_problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -11,12 +11,13 @@
 //! crashes between an acceptance and the next commit, the notification is sent again: delivery is at least once, and
 //! both messages have the same dedup key.
 
+mod address;
 mod address_worker;
-mod attempt;
 mod channel;
 mod channel_test;
 mod core;
 mod counts;
+mod durability;
 mod handle;
 mod options;
 mod peer;
@@ -30,6 +31,7 @@ pub use self::{
     channel::Channel,
     channel_test::{TestResult, UnknownChannel},
     counts::{ChannelCounts, NotificationCounts, PeerCounts},
+    durability::NotDurable,
     handle::Notifications,
     options::{NotificationOptions, OpenError, TimeSource},
     runner::Runner,

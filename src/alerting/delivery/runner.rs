@@ -62,6 +62,7 @@ impl Runner {
     ///
     /// After the end of the runner and until the start of another runner, another process can open the store.
     pub async fn run(mut self, shutdown: impl Future<Output = Option<std::time::Instant>>) {
+        self.shared.set_stopped(false);
         let mut tasks = JoinSet::new();
         let (sender, mut completions) = mpsc::channel(MAX_QUEUED_COMPLETIONS);
         let workers = self.start_workers(&mut tasks, sender);
@@ -70,7 +71,7 @@ impl Runner {
             tasks.spawn(Arc::clone(peer).run(self.options.backoff.clone()));
         }
         if self.shared.store_health.is_closed() {
-            self.recover(Vec::new()).await;
+            self.recover().await;
         }
         let restored: Vec<Arc<Notification>> = {
             let core = self.shared.core();
@@ -103,11 +104,11 @@ impl Runner {
         let mut workers = Workers::new();
         // Each group has at most one notification in flight to an address.
         let capacity = self.options.dispatch.max_groups.saturating_add(1);
-        for (name, channel) in &self.shared.channels {
-            for (index, notifier) in (0u16..).zip(&channel.notifiers) {
+        for (name, addresses) in &self.shared.addresses {
+            for (index, address) in (0u16..).zip(addresses) {
                 let (sender, incoming) = mpsc::channel(capacity);
                 let worker = AddressWorker {
-                    notifier: Arc::clone(notifier),
+                    address: Arc::clone(address),
                     time: Arc::clone(&self.shared.time),
                     backoff: self.options.backoff.clone(),
                     attempt_timeout: self.options.attempt_timeout,
@@ -133,11 +134,7 @@ impl Runner {
 
     /// Writes changes to the store; a degraded store is recovered once per [`RECOVERY_INTERVAL`].
     async fn write(&mut self, writes: Vec<Write>, now: UnixMs) {
-        let is_degraded = self.shared.store_health.is_degraded();
-        if is_degraded && now >= self.next_recovery {
-            self.next_recovery = now + RECOVERY_INTERVAL;
-            self.recover(writes).await;
-        } else if !writes.is_empty() {
+        if !writes.is_empty() {
             self.blocking(move |shared| {
                 if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
                     tracing::error!(
@@ -148,15 +145,18 @@ impl Runner {
             })
             .await;
         }
+        if self.shared.store_health.is_degraded() && now >= self.next_recovery {
+            self.next_recovery = now + RECOVERY_INTERVAL;
+            self.recover().await;
+        }
+        self.shared.publish_written();
     }
 
-    /// Opens the file of the store again and writes the complete state, preceded by the removals of `writes`.
-    async fn recover(&self, writes: Vec<Write>) {
+    /// Opens the file of the store again and writes the complete state.
+    async fn recover(&self) {
         let full_state = self.shared.core().full_state();
-        let mut all = writes;
-        all.extend(full_state);
         self.blocking(move |shared| {
-            match shared.with_store(|store| store.recover(&all)) {
+            match shared.with_store(|store| store.recover(&full_state)) {
                 Ok(silences) => {
                     shared.core().dispatcher.adopt_silences(silences);
                     tracing::info!("alert state is on the disk again");
@@ -260,6 +260,12 @@ impl Runner {
                 "notifications stay in the outbox until the next start"
             );
         }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.shared.set_stopped(true);
     }
 }
 

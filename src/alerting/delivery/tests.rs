@@ -1,3 +1,5 @@
+mod blocking;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -10,8 +12,9 @@ use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use super::*;
 use crate::{
     alerting::{
-        Alert, ChannelTraits, DeliveryOutcome, Escalation, FailureClass, HistoryQuery, Message,
-        Notifier, NotifyError, NotifyFuture, Receipt, Receiver, Route, Routing,
+        Alert, ChannelTraits, DeliveryOutcome, DispatchOptions, Escalation, FailureClass,
+        HistoryQuery, Message, Notifier, NotifyError, NotifyFuture, Receipt, Receiver, Route,
+        Routing,
     },
     query::Labels,
 };
@@ -90,12 +93,19 @@ struct Running {
 
 impl Running {
     fn start(options: NotificationOptions, channels: &[(&str, Channel)]) -> Self {
+        let channels = channels.iter();
+        // The fake services wait in paused time, which threads of their own would not follow.
+        let channels = channels
+            .map(|(name, channel)| ((*name).to_owned(), channel.clone().on_shared_thread()));
+        Self::with_channels(options, channels.collect())
+    }
+
+    /// Starts without changing the threads of the channels.
+    fn with_channels(options: NotificationOptions, channels: BTreeMap<String, Channel>) -> Self {
         let start = Instant::now();
         let time: TimeSource = Arc::new(move || BASE + start.elapsed().as_millis() as i64);
-        let channels = channels.iter();
-        let channels = channels.map(|(name, channel)| ((*name).to_owned(), channel.clone()));
         let (notifications, runner) =
-            Notifications::open(options, channels.collect(), Vec::new(), time).unwrap();
+            Notifications::open(options, channels, Vec::new(), time).unwrap();
         let (stop, stopped) = oneshot::channel();
         let done = tokio::spawn(runner.run(async move {
             let _ = stopped.await;
@@ -129,6 +139,67 @@ fn to_channels(channels: &[&str]) -> NotificationOptions {
     let routing = Routing::to_receiver(Receiver::new("all", channels.iter().copied()))
         .with_route(Route::to("all").with_group_by(["alertname"]));
     NotificationOptions::new(routing)
+}
+
+/// A directory path that is removed at the end of the test.
+struct DataDir(PathBuf);
+
+impl DataDir {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("observatory-delivery-{}", uuid::Uuid::new_v4())))
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_flush_returns_after_the_changes_are_on_the_disk_or_says_why_not() {
+    let data = DataDir::new();
+    let options = to_channels(&[]).with_data_dir(&data.0);
+    let silence = |running: &Running, comment: &str| {
+        let request =
+            crate::alerting::SilenceRequest::until(i64::MAX, "a=b").because("ann", comment);
+        running.notifications.set_silence(request).unwrap();
+    };
+    let running = Running::start(options.clone(), &[]);
+    silence(&running, "kept");
+    running.notifications.save_state("gone", b"1".to_vec());
+    running.notifications.flush().await.unwrap();
+    running.notifications.remove_state("gone");
+    running.notifications.save_state("kept", b"2".to_vec());
+    running.notifications.flush().await.unwrap();
+    // A copy of the file is the state after a crash at this moment.
+    let copy = DataDir::new();
+    std::fs::create_dir(&copy.0).unwrap();
+    std::fs::copy(data.0.join("alerting.redb"), copy.0.join("alerting.redb")).unwrap();
+    let after_crash = Running::start(to_channels(&[]).with_data_dir(&copy.0), &[]);
+    assert_eq!(after_crash.notifications.silences()[0].comment, "kept");
+    assert_eq!(after_crash.notifications.saved_state("gone"), None);
+    assert_eq!(after_crash.notifications.saved_state("kept").unwrap(), b"2");
+    after_crash.stop().await;
+    let handle = running.notifications.clone();
+    running.stop().await;
+    assert_eq!(handle.flush().await, Err(NotDurable::Stopped));
+    let in_memory = Running::start(to_channels(&[]), &[]);
+    let flushed = in_memory.notifications.flush().await;
+    assert_eq!(flushed, Err(NotDurable::NoDataDirectory));
+    let file = DataDir::new();
+    std::fs::write(&file.0, "a file where a directory should be").unwrap();
+    let degraded = Running::start(to_channels(&[]).with_data_dir(&file.0), &[]);
+    silence(&degraded, "in memory");
+    let error = degraded
+        .notifications
+        .flush()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&file.0.display().to_string()), "{error}");
+    assert_eq!(degraded.notifications.silences().len(), 1);
 }
 
 async fn advance(seconds: u64) {

@@ -38,6 +38,8 @@ struct ConditionResult {
     /// True if the samples have a value; the result of a closure has no value.
     has_value: bool,
     no_data: bool,
+    /// Whether a query of a closure had no result.
+    has_missing: bool,
 }
 
 impl AlertRunner {
@@ -69,13 +71,15 @@ impl AlertRunner {
     /// Evaluates the rule and writes its series; returns the number of samples that the store accepted.
     pub(super) fn evaluate(&mut self, at: &RuleContext<'_>) -> Result<u64, String> {
         let rule = &self.compiled.rule;
+        let outcome = self.evaluate_condition(at);
+        let has_missing = matches!(&outcome, Ok(result) if result.has_missing);
         let timing = RuleTiming {
             now: at.now,
             hold_for: duration::to_milliseconds(rule.hold_for),
             keep_firing_for: duration::to_milliseconds(rule.keep_firing_for),
             limit: at.limit,
+            is_data_missing: self.state.has_holds() && (has_missing || self.lacks_metrics(at)),
         };
-        let outcome = self.evaluate_condition(at);
         // A cancelled evaluation is not a failure of the rule and must not change the state of its alerts.
         let is_canceled = || at.context.source.control.is_canceled();
         if is_canceled() {
@@ -122,6 +126,16 @@ impl AlertRunner {
         error.map_or(Ok(accepted), Err)
     }
 
+    /// Returns whether a metric of the expression has no sample since the start.
+    fn lacks_metrics(&self, at: &RuleContext<'_>) -> bool {
+        let store = at.context.source.store;
+        let has_no_sample = |metric: &Vec<_>| {
+            let found = store.series_between(metric, i64::MIN, at.query_time);
+            found.is_empty()
+        };
+        self.compiled.metrics.iter().any(has_no_sample)
+    }
+
     fn evaluate_condition(&self, at: &RuleContext<'_>) -> Result<ConditionResult, String> {
         let source = at.context.source;
         match &self.compiled.condition {
@@ -138,6 +152,7 @@ impl AlertRunner {
                     samples,
                     has_value: true,
                     no_data,
+                    has_missing: false,
                 })
             }
             CompiledCondition::When(closure) => {
@@ -162,6 +177,7 @@ impl AlertRunner {
                     no_data: !outcome.is_met
                         && outcome.has_no_data
                         && self.compiled.rule.no_data != NoData::Ok,
+                    has_missing: outcome.has_missing,
                 })
             }
         }
@@ -181,6 +197,7 @@ impl AlertRunner {
             samples: vec![sample],
             has_value: false,
             no_data: true,
+            has_missing: false,
         };
         let mut met = self.expand(&result, at, Some(&Label::new(REASON_LABEL, reason)));
         for met in &mut met {

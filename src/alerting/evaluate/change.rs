@@ -95,7 +95,8 @@ impl RuleGroups {
         self.resolve_groups(before, now)
     }
 
-    /// Adds a rule to the group `rules` of the file `code`, or replaces the rule with the same id in that group.
+    /// Adds a rule to the group `rules` of the file `code`, or replaces the rule with the same id in that group. A new
+    /// rule that was disabled before a restart stays disabled.
     ///
     /// # Errors
     /// Returns all problems of the rule; the loaded rules are unchanged.
@@ -106,10 +107,14 @@ impl RuleGroups {
         now: i64,
     ) -> Result<Vec<Alert>, RuleErrors> {
         let id = rule.id.clone();
-        let enabled_override = self.enabled_overrides.remove(&id);
         let mut group = self.code_group();
+        let count = group.rules.len();
         group.rules.retain(|other| other.name() != rule.id);
+        let is_replaced = group.rules.len() < count;
         group.rules.push(rule.into());
+        let enabled_override = is_replaced
+            .then(|| self.enabled_overrides.remove(&id))
+            .flatten();
         let loaded = self.load(CODE_FILE, vec![group], source, now);
         if let (Err(_), Some(enabled)) = (&loaded, enabled_override) {
             self.enabled_overrides.insert(id, enabled);
@@ -163,6 +168,20 @@ impl RuleGroups {
             self.enabled_overrides.remove(id);
         }
         is_known.then_some(alerts)
+    }
+
+    /// Returns the rules that were enabled or disabled at run time, by id.
+    pub(crate) fn enabled_overrides(&self) -> &BTreeMap<String, bool> {
+        &self.enabled_overrides
+    }
+
+    /// Enables and disables rules as before a restart. A switch of a rule that is not loaded yet applies once the rule
+    /// is loaded.
+    pub(crate) fn restore_switches(&mut self, switches: BTreeMap<String, bool>) {
+        for group in &mut self.groups {
+            group.apply_enabled(&switches);
+        }
+        self.enabled_overrides = switches;
     }
 
     fn code_group(&self) -> RuleGroup {

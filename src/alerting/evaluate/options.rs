@@ -17,6 +17,9 @@ pub struct RuleOptions {
     pub outage_tolerance: Duration,
     /// Minimum time that a restored pending alert stays pending. Default: 10 min, as in Prometheus.
     pub grace_period: Duration,
+    /// Maximum time after a restart for which an alert that was firing before waits for a sample of every metric that its
+    /// expression names, before the alert can resolve. Default: 5 min.
+    pub restart_hold: Duration,
     /// Labels added to alerts that do not set them when they are sent. Default: none.
     pub external_labels: BTreeMap<String, String>,
     /// URL at which other machines reach this process, for links. Default: empty.
@@ -31,6 +34,7 @@ impl Default for RuleOptions {
             limit: 20_000,
             outage_tolerance: Duration::from_hours(1),
             grace_period: Duration::from_mins(10),
+            restart_hold: Duration::from_mins(5),
             external_labels: BTreeMap::new(),
             external_url: String::new(),
         }
@@ -49,6 +53,14 @@ impl RuleOptions {
     #[must_use]
     pub fn with_resend_delay(mut self, delay: Duration) -> Self {
         self.resend_delay = delay;
+        self
+    }
+
+    /// Sets the maximum time after a restart for which an alert that was firing before waits for a sample of every metric
+    /// that its expression names.
+    #[must_use]
+    pub fn with_restart_hold(mut self, hold: Duration) -> Self {
+        self.restart_hold = hold;
         self
     }
 

@@ -31,11 +31,13 @@ impl RuleGroups {
     /// rule no longer exists, as resolved.
     ///
     /// Firing alerts keep firing. Because the store is empty after a restart, they are not resolved before the
-    /// expression's range has passed (at least two intervals, at most the grace period). Pending alerts continue as in
-    /// Prometheus.
+    /// expression's range has passed (at least two intervals, at most the grace period), and not before every metric of
+    /// the expression has a sample (at most [`RuleOptions::restart_hold`](super::RuleOptions::restart_hold)). Pending
+    /// alerts continue as in Prometheus.
     pub(crate) fn restore(&mut self, saved: &SavedRuleAlerts, now: i64) -> Vec<Alert> {
         let grace = to_milliseconds(self.options.grace_period);
         let outage_tolerance = to_milliseconds(self.options.outage_tolerance);
+        let max_wait = to_milliseconds(self.options.restart_hold);
         let mut orphans = Vec::new();
         for alert in &saved.alerts {
             let Some((runner, interval)) = self.find_runner(alert) else {
@@ -51,6 +53,7 @@ impl RuleGroups {
                 outage_tolerance,
                 grace,
                 min_firing: min_firing.min(grace),
+                max_wait,
             };
             runner.state.restore(alert, &options);
         }

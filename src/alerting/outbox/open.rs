@@ -89,7 +89,7 @@ impl Store {
                     error = &error as &dyn std::error::Error,
                     "alert state is in memory only: a crash would lose it"
                 );
-                Ok((Self::degraded(path), Loaded::default()))
+                Ok((Self::degraded(path, &error), Loaded::default()))
             }
         }
     }

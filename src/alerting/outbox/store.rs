@@ -6,10 +6,13 @@ use redb::{Database, TableDefinition, WriteTransaction};
 use serde::Serialize;
 
 use super::open::{StoreError, reopen, reopen_unread};
-use crate::alerting::{
-    Silence,
-    dispatch::{Change, Notification},
-    history::HistoryChange,
+use crate::{
+    alerting::{
+        Silence,
+        dispatch::{Change, Notification},
+        history::HistoryChange,
+    },
+    runtime::error_text::sentence,
 };
 
 pub(super) const ALERTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("alerts");
@@ -28,6 +31,8 @@ pub(crate) struct Store {
     database: Option<Database>,
     slots: BTreeMap<String, Vec<u8>>,
     failures: u64,
+    /// The reason of the last failure; `None` while the file is open.
+    problem: Option<String>,
     /// True if the file could not be read at the start.
     is_unread: bool,
     /// True if the file is closed, so that another process may open it.
@@ -43,6 +48,7 @@ pub(crate) enum Write {
     History(HistoryChange),
     /// A named value, such as the state of the rules.
     PutSlot(String, Vec<u8>),
+    RemoveSlot(String),
 }
 
 impl Store {
@@ -52,6 +58,7 @@ impl Store {
             database: None,
             slots: BTreeMap::new(),
             failures: 0,
+            problem: None,
             is_unread: false,
             is_closed: false,
         }
@@ -65,10 +72,11 @@ impl Store {
         }
     }
 
-    pub(super) fn degraded(path: PathBuf) -> Self {
+    pub(super) fn degraded(path: PathBuf, error: &StoreError) -> Self {
         Self {
             path: Some(path),
             failures: 1,
+            problem: Some(sentence(error)),
             is_unread: true,
             ..Self::in_memory()
         }
@@ -88,6 +96,11 @@ impl Store {
     /// Returns whether the file is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// Returns the path and the reason of the failure if the store is degraded.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.clone().filter(|_| self.is_degraded())
     }
 
     /// Returns the number of failed writes.
@@ -128,10 +141,14 @@ impl Store {
         } else {
             reopen(path).map(|database| (database, Vec::new()))
         }
-        .inspect_err(|_| self.failures += 1)?;
+        .inspect_err(|error| {
+            self.failures += 1;
+            self.problem = Some(sentence(error));
+        })?;
         self.is_unread = false;
         write_all(&database, &writes, WriteMode::Replace).map_err(|error| self.fail(error))?;
         self.database = Some(database);
+        self.problem = None;
         Ok(silences)
     }
 
@@ -147,23 +164,25 @@ impl Store {
         for write in writes {
             if let Write::PutSlot(name, bytes) = write {
                 self.slots.insert(name.clone(), bytes.clone());
+            } else if let Write::RemoveSlot(name) = write {
+                self.slots.remove(name);
             }
         }
     }
 
-    /// Counts a failed write; a failed database degrades the store.
+    /// Counts a failed write and degrades the store: no change of the transaction is on the disk.
     fn fail(&mut self, error: WriteError) -> StoreError {
-        self.failures += 1;
-        match error {
+        let error = match error {
             WriteError::Record(error) => StoreError::Record(error),
-            WriteError::Database(source) => {
-                self.database = None;
-                StoreError::Io {
-                    path: self.path.clone().unwrap_or_default(),
-                    source: Box::new(source),
-                }
-            }
-        }
+            WriteError::Database(source) => StoreError::Io {
+                path: self.path.clone().unwrap_or_default(),
+                source: Box::new(source),
+            },
+        };
+        self.failures += 1;
+        self.database = None;
+        self.problem = Some(sentence(&error));
+        error
     }
 }
 
@@ -246,6 +265,9 @@ fn write_all(database: &Database, writes: &[Write], mode: WriteMode) -> Result<(
                 }
                 Write::PutSlot(name, bytes) => {
                     slots.insert(name.as_str(), bytes.as_slice())?;
+                }
+                Write::RemoveSlot(name) => {
+                    slots.remove(name.as_str())?;
                 }
             }
         }

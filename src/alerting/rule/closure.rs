@@ -52,6 +52,8 @@ pub(crate) struct ClosureResult {
     pub(crate) is_met: bool,
     /// True if the closure made queries and none of them had a result.
     pub(crate) has_no_data: bool,
+    /// Whether a query of the closure had no result.
+    pub(crate) has_missing: bool,
 }
 
 impl WhenClosure {
@@ -109,6 +111,7 @@ impl WhenClosure {
             None => Ok(ClosureResult {
                 is_met,
                 has_no_data: queries.has_missing && !queries.has_result,
+                has_missing: queries.has_missing,
             }),
         }
     }

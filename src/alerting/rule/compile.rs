@@ -9,7 +9,7 @@ use super::closure::WhenClosure;
 use super::error::{RuleErrors, RuleFault, RuleProblem};
 use super::group::{RecordingRule, Rule, RuleGroup};
 use super::names::{is_label_name, is_metric_name};
-use super::presence::{look_back, presence_queries};
+use super::presence::{look_back, metrics, presence_queries};
 use crate::alerting::template::Template;
 use crate::query::engine::syntax::ValueType;
 use crate::query::engine::{Engine, Prepared};
@@ -42,6 +42,8 @@ pub(crate) struct CompiledAlert {
     pub(crate) presence: Vec<Prepared>,
     /// Range of the expression into the past, in milliseconds.
     pub(crate) look_back: i64,
+    /// Matchers of each metric that the expression names.
+    pub(crate) metrics: Vec<Vec<Matcher>>,
 }
 
 #[derive(Debug)]
@@ -189,9 +191,10 @@ impl GroupCompiler<'_> {
             Some(Condition::When(closure)) => CompiledCondition::When(closure.clone()),
             Some(Condition::Expr(expr)) => CompiledCondition::Expr(self.expr(expr)?),
         };
-        let (mut presence, mut back) = (Vec::new(), 0);
+        let (mut presence, mut back, mut named) = (Vec::new(), 0, Vec::new());
         if let CompiledCondition::Expr(prepared) = &condition {
             back = look_back(prepared.expr());
+            named = metrics(prepared.expr());
             if rule.no_data != NoData::Ok {
                 presence = presence_queries(self.context.engine, prepared.expr());
             }
@@ -203,6 +206,7 @@ impl GroupCompiler<'_> {
             annotations,
             presence,
             look_back: back,
+            metrics: named,
         })
     }
 

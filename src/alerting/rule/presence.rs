@@ -1,5 +1,6 @@
 //! Determines the series that an expression reads, and the age of the oldest sample that it needs.
 
+use crate::query::Matcher;
 use crate::query::engine::syntax::{Expr, ExprKind, Selector, format_duration};
 use crate::query::engine::{Engine, Prepared};
 
@@ -36,6 +37,25 @@ pub(super) fn look_back(expr: &Expr) -> i64 {
     let mut longest = 0;
     selectors(expr, 0, &mut |_, back| longest = longest.max(back));
     longest
+}
+
+/// Returns the matchers of each metric that an expression names: the matchers of the name, or all matchers of a selector
+/// without a name.
+pub(super) fn metrics(expr: &Expr) -> Vec<Vec<Matcher>> {
+    let mut metrics = Vec::new();
+    selectors(expr, 0, &mut |selector, _| {
+        let all = selector.matchers.iter();
+        let mut metric: Vec<Matcher> = all
+            .clone()
+            .filter(|m| m.name() == "__name__")
+            .cloned()
+            .collect();
+        if metric.is_empty() {
+            metric = all.cloned().collect();
+        }
+        metrics.push(metric);
+    });
+    metrics
 }
 
 /// Returns one query per selector; a query has a result while a series of its selector has a sample.

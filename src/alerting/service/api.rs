@@ -8,9 +8,9 @@ use super::{Alerting, assemble::UnknownRuleChannel, raised::RaiseError, signals:
 use crate::{
     alerting::{
         AcknowledgeError, AcknowledgeTarget, AlertRule, AlertState, AlertStatus, ExportedRules,
-        GroupStatus, GroupView, HistoryQuery, HistoryRecord, HistoryStatistics, Routing,
-        RuleErrors, Severity, Silence, SilenceError, SilenceRequest, TestResult, UnknownChannel,
-        export_rules,
+        GroupStatus, GroupView, HistoryQuery, HistoryRecord, HistoryStatistics, NotDurable,
+        Routing, RuleErrors, Severity, Silence, SilenceError, SilenceRequest, TestResult,
+        UnknownChannel, export_rules,
     },
     observation::AlertSignal,
     query::{Label, Labels, LabelsBuilder},
@@ -23,7 +23,7 @@ pub struct Alerts {
     alerting: Arc<Alerting>,
 }
 
-/// An error of a change of rules or alerts; the change had no effect.
+/// An error of a change of rules or alerts. The change had no effect, except for [`AlertsError::NotDurable`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertsError {
@@ -48,6 +48,9 @@ pub enum AlertsError {
     /// The routes of the rules are invalid.
     #[error(transparent)]
     Routing(#[from] crate::alerting::RoutingError),
+    /// The change is in effect, but a crash or a restart loses the change.
+    #[error(transparent)]
+    NotDurable(#[from] NotDurable),
 }
 
 /// The status of alerting.
@@ -68,6 +71,8 @@ pub struct AlertsStatus {
     pub outbox: usize,
     /// True if the state is in memory only because the disk failed.
     pub is_store_degraded: bool,
+    /// The channels with a notifier of the application that has not returned from an attempt after its time limit.
+    pub hanging_channels: Vec<String>,
 }
 
 impl Alerts {
@@ -115,6 +120,11 @@ impl Alerts {
     ///
     /// If `id` is the id of a rule and `severity` is `None`, the alert has the severity of the rule.
     ///
+    /// The call returns before the alert is on the disk: a crash in the next milliseconds can lose it.
+    /// [`Alerts::trigger_durably`] waits for the disk. With a data directory, the alert fires until it is resolved, also
+    /// over restarts. Without a data directory, the alert ends with the process, and its receivers count it as resolved
+    /// four minutes after its last update.
+    ///
     /// # Errors
     ///
     /// If `id` is empty, or the maximum number of alerts is raised.
@@ -130,6 +140,9 @@ impl Alerts {
     }
 
     /// Resolves the raised alerts with this id and these labels; returns their number.
+    ///
+    /// The call returns before the change is on the disk: after a crash in the next milliseconds, the alerts can fire
+    /// again. [`Alerts::resolve_durably`] waits for the disk.
     #[expect(
         clippy::must_use_candidate,
         reason = "callers may ignore the number of resolved alerts"
@@ -141,6 +154,8 @@ impl Alerts {
 
     /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
     /// still sent. Returns the keys of the groups.
+    ///
+    /// A crash in the next milliseconds can lose the change; [`Alerts::flush`] waits for the disk.
     ///
     /// # Errors
     ///
@@ -158,6 +173,8 @@ impl Alerts {
 
     /// Creates or changes a silence; returns its id.
     ///
+    /// A crash in the next milliseconds can lose the change; [`Alerts::flush`] waits for the disk.
+    ///
     /// # Errors
     ///
     /// If the request is incomplete, or its id is unknown.
@@ -166,6 +183,8 @@ impl Alerts {
     }
 
     /// Ends a silence.
+    ///
+    /// A crash in the next milliseconds can lose the change; [`Alerts::flush`] waits for the disk.
     ///
     /// # Errors
     ///
@@ -291,7 +310,14 @@ impl Alerting {
             .unwrap_or_else(|| self.severity_of(&signal.rule));
         // The lock orders this update before the update of a concurrent call that resolves the alert.
         let mut raised = self.raised();
-        self.put(vec![raised.raise(signal, severity, now)?]);
+        let count = raised.len();
+        let alert = raised.raise(signal, severity, now)?;
+        // Updates of the message are saved with the next update of all alerts: an application may update it for each
+        // request, and each save is a write to the disk.
+        if raised.len() > count {
+            self.save_raised(&mut raised);
+        }
+        self.put(vec![alert]);
         Ok(())
     }
 
@@ -301,6 +327,7 @@ impl Alerting {
         let store = &self.context.queries.store;
         let resolved = raised.resolve(&signal.rule, &signal.labels, store, now);
         let count = resolved.len();
+        self.forget_raised(&resolved);
         self.put(resolved);
         count
     }
@@ -336,6 +363,12 @@ impl Alerting {
             raised: self.raised().alerts().count(),
             outbox: counts.outbox_depth,
             is_store_degraded: counts.is_store_degraded,
+            hanging_channels: counts
+                .channels
+                .into_iter()
+                .filter(|(_, count)| count.hanging > 0)
+                .map(|(name, _)| name)
+                .collect(),
         }
     }
 }

@@ -135,7 +135,7 @@ impl Assembled {
                     };
                     match channel.kind.receivers(&context)? {
                         Built::Notifiers(notifiers) => {
-                            let built = Channel::from_notifiers(notifiers);
+                            let built = Channel::from_notifiers(notifiers).on_shared_thread();
                             channels.insert(name.clone(), built.with_traits(traits(channel)));
                         }
                         Built::Alertmanagers(built) => peers.extend(built),
@@ -153,7 +153,8 @@ impl Assembled {
                 .take_if(|name| !enabled.contains(name));
         }
         if channels.is_empty() && peers.is_empty() {
-            channels.insert(CONSOLE.to_owned(), Channel::new(Console::stderr()));
+            let console = Channel::new(Console::stderr()).on_shared_thread();
+            channels.insert(CONSOLE.to_owned(), console);
             known.insert(CONSOLE.to_owned());
         }
         let routes = Routes {
@@ -206,6 +207,7 @@ fn rules(
     let now = queries.now().as_i64();
     let mut options = RuleOptions::default()
         .with_interval(alerting.evaluation_interval)
+        .with_restart_hold(alerting.restart_hold)
         .with_external_url(external_url(alerting, parts.listen.0));
     for (name, value) in labels {
         options = options.with_external_label(name, value);

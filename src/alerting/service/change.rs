@@ -53,19 +53,26 @@ impl Alerts {
         Ok(())
     }
 
-    /// Enables or disables a rule; the alerts of a disabled rule resolve.
+    /// Enables or disables a rule; the alerts of a disabled rule resolve. With a data directory, a restart keeps the
+    /// change.
+    ///
+    /// A crash in the next milliseconds can lose the change; [`Alerts::flush`] waits for the disk.
     ///
     /// # Errors
     ///
     /// If no rule has this id.
     pub fn set_enabled(&self, id: &str, enabled: bool) -> Result<(), AlertsError> {
-        let mut rules = self.alerting().rules();
-        let resolved = rules.set_enabled(id, enabled, self.now().as_i64());
+        let alerting = self.alerting();
+        let now = self.now();
+        let mut rules = alerting.rules();
+        let resolved = rules.set_enabled(id, enabled, now.as_i64());
         let resolved = resolved.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?;
+        alerting.save_switches(&rules);
+        alerting.save(&rules, now);
         drop(rules);
         // A disabled rule keeps its routes, so the routing does not change.
-        self.alerting().put(resolved);
-        self.alerting().notifications().wake();
+        alerting.put(resolved);
+        alerting.notifications().wake();
         Ok(())
     }
 
@@ -147,6 +154,7 @@ impl Alerts {
 
     /// Completes a change of the rules: passes the resolved alerts to the notifications and replaces the routes.
     fn apply(&self, rules: MutexGuard<'_, RuleGroups>, resolved: Vec<Alert>, router: Router) {
+        self.alerting().save_switches(&rules);
         self.alerting()
             .context
             .queries

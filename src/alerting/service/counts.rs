@@ -42,9 +42,12 @@ pub(super) fn publish(registry: &Registry, alerting: &Alerting) {
         .raise_to(counts.store_failures);
     for (channel, count) in &counts.channels {
         let channel = ("channel", channel.as_str());
-        registry
-            .counter(&catalog::NOTIFICATIONS_SENT, &[channel])
-            .raise_to(count.sent);
+        for (metric, value) in [
+            (&catalog::NOTIFICATIONS_SENT, count.sent),
+            (&catalog::NOTIFIER_HANGS, count.hangs),
+        ] {
+            registry.counter(metric, &[channel]).raise_to(value);
+        }
         for class in FailureClass::ALL {
             let failed = count.failed.get(&class).copied().unwrap_or_default();
             registry

@@ -8,6 +8,7 @@ mod api;
 mod assemble;
 mod change;
 mod counts;
+mod durable;
 mod raised;
 mod signals;
 mod thread;
@@ -17,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use self::raised::Raised;
 pub use self::{
     api::{Alerts, AlertsError, AlertsStatus},
     assemble::{AlertingError, UnknownRuleChannel},
@@ -27,6 +27,10 @@ pub(crate) use self::{
     assemble::{Assembled, ServiceParts},
     signals::{ObservatorySink, Signals},
     thread::Notifying,
+};
+use self::{
+    durable::{restore_switches, saved_alerts},
+    raised::Raised,
 };
 use crate::{
     alerting::{
@@ -99,6 +103,7 @@ impl Alerting {
         let saved = notifications
             .saved_state(SAVED_RULES)
             .and_then(|bytes| serde_json::from_slice::<SavedRuleAlerts>(&bytes).ok());
+        restore_switches(&mut rules, &notifications, &context);
         if let Some(saved) = saved {
             let resolved = rules.restore(&saved, context.queries.now().as_i64());
             notifications.put(resolved);
@@ -106,7 +111,7 @@ impl Alerting {
         Self {
             context,
             rules: Mutex::new(rules),
-            raised: Mutex::new(Raised::new(link.clone())),
+            raised: Mutex::new(Raised::new(link.clone(), saved_alerts(&notifications))),
             notifications,
             runner: Mutex::new(Some(runner)),
             signals,
@@ -167,7 +172,11 @@ impl Alerting {
         {
             // The lock orders this update before the update of a concurrent call that resolves an alert.
             let mut raised = self.raised();
-            self.put(raised.resend(now));
+            let resent = raised.resend(now);
+            if !resent.is_empty() {
+                self.save_raised(&mut raised);
+            }
+            self.put(resent);
             raised.write_when_due(&queries.store, now);
         }
         let start = gatherer.uptime();

@@ -1,9 +1,13 @@
 //! Keeps the alerts that the application raised by a call or an event, until the application resolves them.
 //!
-//! Raised alerts have no expression, so only the application can resolve them. Raised alerts do not survive a restart:
-//! they resolve some minutes after the restart unless the application raises them again.
+//! Raised alerts have no expression, so only the application can resolve them. With a data directory, raised alerts are
+//! saved and survive a restart. Without a data directory, their receivers count them as resolved some minutes after the
+//! end of the process, unless the application raises them again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::signals::Signal;
 use crate::{
@@ -26,6 +30,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Raised {
     alerts: BTreeMap<Labels, Alert>,
+    /// The alerts that are new or have new annotations since the last [`Raised::take_unsaved`].
+    unsaved: BTreeSet<Labels>,
     link: TraceLink,
     /// The time of the next update of all raised alerts.
     next_resend: UnixMs,
@@ -45,9 +51,11 @@ pub enum RaiseError {
 }
 
 impl Raised {
-    /// Creates an empty set; `link` builds the annotations of an alert from its trace.
-    pub(super) fn new(link: TraceLink) -> Self {
+    /// Creates a set of the alerts of the previous process; `link` builds the annotations of an alert from its trace.
+    pub(super) fn new(link: TraceLink, restored: impl IntoIterator<Item = Alert>) -> Self {
+        let alerts = restored.into_iter();
         Self {
+            alerts: alerts.map(|alert| (alert.labels.clone(), alert)).collect(),
             link,
             ..Self::default()
         }
@@ -67,11 +75,13 @@ impl Raised {
         if self.alerts.len() >= MAX_RAISED && !self.alerts.contains_key(&labels) {
             return Err(RaiseError::TooMany);
         }
+        let is_new = !self.alerts.contains_key(&labels);
         let alert = self
             .alerts
             .entry(labels.clone())
             .or_insert_with(|| Alert::new(labels, now.as_i64()));
         alert.ends_at = (now + VALIDITY).as_i64();
+        let annotations = alert.annotations.clone();
         if !signal.message.is_empty() {
             let summary = signal.message.clone();
             alert.annotations.insert("summary".to_owned(), summary);
@@ -82,6 +92,9 @@ impl Raised {
                 .annotations
                 .retain(|name, _| !name.starts_with("trace_"));
             self.link.annotate(&mut alert.annotations, id);
+        }
+        if is_new || alert.annotations != annotations {
+            self.unsaved.insert(alert.labels.clone());
         }
         Ok(alert.clone())
     }
@@ -103,7 +116,8 @@ impl Raised {
         };
         let now = now.as_i64();
         let resolved = self.alerts.extract_if(.., matches);
-        let resolved = resolved.map(|(_, mut alert)| {
+        let resolved = resolved.map(|(labels, mut alert)| {
+            self.unsaved.remove(&labels);
             alert.ends_at = now;
             store.mark_stale(store.register(&series_of(&alert.labels)), now);
             alert
@@ -136,6 +150,17 @@ impl Raised {
         for labels in self.alerts.keys() {
             store.append(&series_of(labels), now.as_i64(), 1.0);
         }
+    }
+
+    /// Returns the alerts to save: new alerts, and alerts with new annotations.
+    pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = &Alert> {
+        let unsaved = std::mem::take(&mut self.unsaved).into_iter();
+        unsaved.filter_map(|labels| self.alerts.get(&labels))
+    }
+
+    /// Returns the number of raised alerts.
+    pub(super) fn len(&self) -> usize {
+        self.alerts.len()
     }
 
     /// Returns the raised alerts.

@@ -44,10 +44,18 @@ pub(crate) struct AlertInstance {
     pub(crate) keep_firing_since: Option<i64>,
     pub(crate) last_sent_at: Option<i64>,
     pub(crate) valid_until: i64,
-    /// Time before which an alert restored as firing is not resolved, because the series store is still filling.
-    pub(crate) held_until: Option<i64>,
+    /// The hold of an alert that was restored as firing, because the series store is still filling.
+    pub(crate) hold: Option<RestoreHold>,
     /// The state, and the labels of the `ALERTS` series for this state and of `ALERTS_FOR_STATE`.
     series: Option<(AlertState, Labels, Labels)>,
+}
+
+/// The times before which an alert that was restored as firing is not resolved; in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RestoreHold {
+    pub(crate) until: i64,
+    /// The time while a metric of the expression has no sample of this run.
+    pub(crate) without_data_until: i64,
 }
 
 /// The time and the intervals that determine which alerts are sent; in milliseconds.
@@ -80,7 +88,7 @@ impl AlertInstance {
             keep_firing_since: None,
             last_sent_at: None,
             valid_until: 0,
-            held_until: None,
+            hold: None,
             series: None,
         }
     }
@@ -98,7 +106,7 @@ impl AlertInstance {
             self.fired_at = None;
             self.last_sent_at = None;
             self.keep_firing_since = None;
-            self.held_until = None;
+            self.hold = None;
         }
     }
 
@@ -109,7 +117,10 @@ impl AlertInstance {
             AlertState::Inactive => return !self.is_past_retention(timing.now),
             AlertState::Firing => {}
         }
-        let is_held = self.held_until.is_some_and(|until| timing.now < until);
+        let is_held = self.hold.is_some_and(|hold| {
+            timing.now < hold.until
+                || (timing.is_data_missing && timing.now < hold.without_data_until)
+        });
         let mut is_kept = is_held;
         if !is_held && timing.keep_firing_for > 0 {
             let since = *self.keep_firing_since.get_or_insert(timing.now);
@@ -126,7 +137,7 @@ impl AlertInstance {
     pub(super) fn resolve(&mut self, now: i64) {
         self.state = AlertState::Inactive;
         self.resolved_at = Some(now);
-        self.held_until = None;
+        self.hold = None;
     }
 
     pub(super) fn is_past_retention(&self, now: i64) -> bool {

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::instance::AlertState;
-pub(crate) use self::instance::{AlertInstance, SendTiming};
+pub(crate) use self::instance::{AlertInstance, RestoreHold, SendTiming};
 pub(crate) use self::restore::RestoreOptions;
 pub(crate) use self::saved::{SavedRuleAlert, SavedRuleAlerts};
 use crate::query::Labels;
@@ -47,6 +47,8 @@ pub(crate) struct RuleTiming {
     pub(crate) keep_firing_for: i64,
     /// Maximum number of active alerts.
     pub(crate) limit: usize,
+    /// Whether a metric of the expression has no sample since the start; matters only to restored alerts.
+    pub(crate) is_data_missing: bool,
 }
 
 /// The treatment of alerts whose condition is not met.
@@ -113,7 +115,7 @@ impl RuleState {
         self.alerts.retain(|labels, alert| {
             let is_kept = if met.contains(labels) {
                 alert.keep_firing_since = None;
-                alert.held_until = None;
+                alert.hold = None;
                 alert.update_hold(timing);
                 true
             } else if unmet == Unmet::Keep {
@@ -141,6 +143,11 @@ impl RuleState {
     pub(crate) fn active(&self) -> impl Iterator<Item = &AlertInstance> {
         let is_active = |alert: &&AlertInstance| alert.state != AlertState::Inactive;
         self.alerts.values().filter(is_active)
+    }
+
+    /// Returns whether an alert that was restored as firing waits for samples.
+    pub(crate) fn has_holds(&self) -> bool {
+        self.alerts.values().any(|alert| alert.hold.is_some())
     }
 
     /// Returns the highest state of any alert.

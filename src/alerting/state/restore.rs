@@ -3,11 +3,14 @@
 //! Prometheus reads `ALERTS_FOR_STATE` from disk after two evaluations, and shifts the start of an alert whose
 //! condition is met again, so that `for` neither restarts nor elapses during the downtime. This module does the same
 //! with saved states. Firing alerts keep firing, so that their receivers are notified when they are resolved. Because
-//! the series store is empty after a restart, they are not resolved before the range of the expression has passed.
+//! the series store is empty after a restart, they are not resolved before the range of the expression has passed, and
+//! not before every metric of the expression has a sample: an application may set a gauge only minutes after its start.
 
 use std::collections::BTreeMap;
 
-use super::{AlertInstance, AlertState, ConditionMatch, RuleState, RuleTiming, SavedRuleAlert};
+use super::{
+    AlertInstance, AlertState, ConditionMatch, RestoreHold, RuleState, RuleTiming, SavedRuleAlert,
+};
 use crate::query::Labels;
 
 /// The times that determine how alerts are restored; in milliseconds.
@@ -22,6 +25,8 @@ pub(crate) struct RestoreOptions {
     pub(crate) grace: i64,
     /// Time after the restart in which firing alerts are not resolved.
     pub(crate) min_firing: i64,
+    /// Time after the restart in which firing alerts are not resolved while a metric of the expression has no sample.
+    pub(crate) max_wait: i64,
 }
 
 /// An alert that was pending before a restart.
@@ -99,7 +104,10 @@ impl RuleState {
         alert.resolved_at = saved.resolved_at;
         alert.keep_firing_since = saved.keep_firing_since;
         if saved.state == AlertState::Firing {
-            alert.held_until = Some(deadline);
+            alert.hold = Some(RestoreHold {
+                until: deadline,
+                without_data_until: options.now.saturating_add(options.max_wait),
+            });
         }
         self.alerts.insert(labels, alert);
     }

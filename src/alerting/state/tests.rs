@@ -12,6 +12,7 @@ fn timing(now: i64) -> RuleTiming {
         hold_for: MINUTE,
         keep_firing_for: 0,
         limit: 100,
+        is_data_missing: false,
     }
 }
 
@@ -253,6 +254,7 @@ fn restore_options(now: i64, saved_at: i64) -> RestoreOptions {
         outage_tolerance: 60 * MINUTE,
         grace: 10 * MINUTE,
         min_firing: 5 * MINUTE,
+        max_wait: 5 * MINUTE,
     }
 }
 

@@ -102,6 +102,7 @@ functions! {
     Message "toJson" ToJson 1 Some(1), [];
     Message "trimSpace" TrimSpace 1 Some(1), [Text];
     Message "tz" Tz 2 Some(2), [Text, Time];
+    Both "urlQueryEscape" UrlQueryEscape 1 Some(1), [Text];
     Message "urlUnescape" UrlUnescape 1 Some(1), [Text];
     // Go's.
     Both "and" And 1 None, [];
@@ -276,7 +277,7 @@ pub(super) fn call(
         Call::Printf => bounded(printf(args, inputs)),
         Call::Html => html(args, inputs),
         Call::Js => bounded(escape::js(&format::joined(args))),
-        Call::UrlQuery => bounded(escape::query(&format::joined(args))),
+        Call::UrlQuery | Call::UrlQueryEscape => bounded(escape::query(&format::joined(args))),
     }
 }
 

@@ -11,7 +11,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{bad_request, error_response, json as answer, on_blocking_thread, yaml};
+use super::{
+    answer_durably, bad_request, error_response, json as answer, on_blocking_thread, yaml,
+};
 use crate::{
     alerting::{AcknowledgeTarget, HistoryQuery, parse_matchers},
     server::endpoints::ServerState,
@@ -116,10 +118,10 @@ pub(super) async fn acknowledge(
         },
         _ => return bad_request("exactly one of group, dedup_key and matchers must be given"),
     };
-    on_blocking_thread(&state, move |alerts| {
+    answer_durably(&state, move |alerts| {
         match alerts.acknowledge(&target, &by, &comment) {
-            Ok(groups) => answer(&json!({ "groups": groups })),
-            Err(error) => bad_request(error),
+            Ok(groups) => Ok(json!({ "groups": groups })),
+            Err(error) => Err(bad_request(error)),
         }
     })
     .await
@@ -141,10 +143,10 @@ pub(super) async fn switch(
         Ok(body) => body,
         Err(error) => return bad_request(error),
     };
-    on_blocking_thread(&state, move |alerts| {
+    answer_durably(&state, move |alerts| {
         match alerts.set_enabled(&id, enabled) {
-            Ok(()) => answer(&json!({ "rule": id, "enabled": enabled })),
-            Err(error) => error_response(StatusCode::NOT_FOUND, error),
+            Ok(()) => Ok(json!({ "rule": id, "enabled": enabled })),
+            Err(error) => Err(error_response(StatusCode::NOT_FOUND, error)),
         }
     })
     .await

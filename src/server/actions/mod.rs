@@ -8,6 +8,8 @@ mod alerts;
 mod guard;
 mod silences;
 
+use std::time::Duration;
+
 use axum::{
     Router,
     http::{StatusCode, header},
@@ -17,7 +19,10 @@ use axum::{
 use serde::Serialize;
 
 use super::endpoints::ServerState;
-use crate::alerting::Alerts;
+use crate::alerting::{Alerts, NotDurable};
+
+/// The time after which a request is answered although its change is not on the disk yet.
+const MAX_FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// Returns the routes below `/api/observatory`.
 pub(super) fn router(state: &ServerState) -> Router<ServerState> {
@@ -61,6 +66,40 @@ async fn on_blocking_thread(
     let alerts = state.sources.alerts.clone();
     let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
     worked.unwrap_or_else(|error| error_response(StatusCode::INTERNAL_SERVER_ERROR, error))
+}
+
+/// Makes a change on a blocking thread, and answers after the change is on the disk: with status 200 and
+/// `"durable": true`. A change that is in effect but not on the disk has `"durable": false` and a warning; its status is
+/// 202 if a data directory is configured.
+async fn answer_durably(
+    state: &ServerState,
+    change: impl FnOnce(&Alerts) -> Result<serde_json::Value, Response> + Send + 'static,
+) -> Response {
+    let alerts = state.sources.alerts.clone();
+    let changed = tokio::task::spawn_blocking(move || change(&alerts)).await;
+    let mut body = match changed {
+        Ok(Ok(body)) => body,
+        Ok(Err(response)) => return response,
+        Err(error) => return error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
+    };
+    let flushed = tokio::time::timeout(MAX_FLUSH_TIME, state.sources.alerts.flush()).await;
+    let warning = match flushed {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some((error == NotDurable::NoDataDirectory, error.to_string())),
+        Err(_) => Some((
+            false,
+            format!("the disk has not answered within {MAX_FLUSH_TIME:?}"),
+        )),
+    };
+    body["durable"] = warning.is_none().into();
+    let mut status = StatusCode::OK;
+    if let Some((is_as_configured, text)) = warning {
+        body["warning"] = text.into();
+        if !is_as_configured {
+            status = StatusCode::ACCEPTED;
+        }
+    }
+    (status, json(&body)).into_response()
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{bad_request, error_response, json as answer, on_blocking_thread};
+use super::{answer_durably, bad_request, error_response, json as answer, on_blocking_thread};
 use crate::{
     alerting::{SilenceError, SilenceRequest},
     server::endpoints::ServerState,
@@ -28,18 +28,18 @@ pub(super) async fn set(
         Ok(Json(request)) => request,
         Err(error) => return bad_request(error),
     };
-    on_blocking_thread(&state, move |alerts| match alerts.silence(request) {
-        Ok(id) => answer(&json!({ "silenceID": id })),
-        Err(error) => silence_error_response(&error),
+    answer_durably(&state, move |alerts| match alerts.silence(request) {
+        Ok(id) => Ok(json!({ "silenceID": id })),
+        Err(error) => Err(silence_error_response(&error)),
     })
     .await
 }
 
 /// Expires a silence.
 pub(super) async fn expire(State(state): State<ServerState>, Path(id): Path<String>) -> Response {
-    on_blocking_thread(&state, move |alerts| match alerts.expire_silence(&id) {
-        Ok(()) => answer(&json!({ "silenceID": id })),
-        Err(error) => silence_error_response(&error),
+    answer_durably(&state, move |alerts| match alerts.expire_silence(&id) {
+        Ok(()) => Ok(json!({ "silenceID": id })),
+        Err(error) => Err(silence_error_response(&error)),
     })
     .await
 }

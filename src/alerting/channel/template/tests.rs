@@ -248,8 +248,8 @@ fn functions_and_methods_give_alertmanagers_texts() {
     );
     check("{{ (index .Alerts 0).Fingerprint }}", "da88a38f0beaa1b4");
     check(
-        "{{ js \"a<b>'\\\"\" }} {{ html \"<\" }} {{ urlquery \"a b&\" }}",
-        "a\\u003Cb\\u003E\\'\\\" &lt; a+b%26",
+        "{{ js \"a<b>'\\\"\" }} {{ html \"<\" }} {{ urlquery \"a b&\" }} {{ \"ü+c/d\" | urlQueryEscape }}",
+        "a\\u003Cb\\u003E\\'\\\" &lt; a+b%26 %C3%BC%2Bc%2Fd",
     );
     check("{{ .CommonLabels.absent }}|", "|");
     // By the documentation of Alertmanager 0.28 and of Go's packages: 0.25 does not have these.

@@ -1,0 +1,85 @@
+//! Waits until changes are on the disk.
+//!
+//! The runner writes the changes in batches, one transaction per batch. A caller notes the number of the next batch,
+//! which contains every change up to now, and waits until the runner has written that batch.
+
+use super::{Notifications, handle::Shared};
+
+/// The reason why a change is in effect but not on the disk: a crash or a restart loses the change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotDurable {
+    /// No data directory is configured.
+    #[error(
+        "alert state is in memory only, because no data directory is configured: set alerting.data_dir (OBSERVATORY_DATA_DIR)"
+    )]
+    NoDataDirectory,
+    /// The data directory cannot be written.
+    #[error("alert state is in memory only until the data directory can be written again: {0}")]
+    Disk(String),
+    /// Alerting is off or stopped, so no thread writes changes.
+    #[error("alert state is not written, because alerting does not run")]
+    Stopped,
+}
+
+/// The progress of the runner.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The last batch that was written, or that the store kept in memory after a failure of the disk.
+    batch: u64,
+    /// The last batch that is on the disk, with all batches before it.
+    durable: u64,
+    is_stopped: bool,
+}
+
+impl Notifications {
+    /// Waits until every change that was made before the call is on the disk. The runner writes the changes of
+    /// concurrent calls in one transaction.
+    ///
+    /// Waits for the runner if the runner has not started yet. Needs no runtime.
+    ///
+    /// # Errors
+    /// If the changes are in effect, but a crash or a restart would lose them.
+    pub async fn flush(&self) -> Result<(), NotDurable> {
+        if !self.is_persistent() {
+            return Err(NotDurable::NoDataDirectory);
+        }
+        let mut progress = self.shared.progress.subscribe();
+        let next = self.shared.core().batches + 1;
+        self.shared.wake.notify_one();
+        let waited = progress.wait_for(|progress| progress.batch >= next || progress.is_stopped);
+        match waited.await {
+            Ok(progress) if progress.durable >= next => Ok(()),
+            Ok(progress) if progress.batch >= next => {
+                let problem = self.shared.store_health.problem();
+                Err(NotDurable::Disk(problem.unwrap_or_default()))
+            }
+            Ok(_) | Err(_) => Err(NotDurable::Stopped),
+        }
+    }
+
+    /// Returns whether a data directory is configured.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.shared.is_persistent()
+    }
+}
+
+impl Shared {
+    /// Tells the callers of [`Notifications::flush`] that the runner writes changes, or that it has ended.
+    pub(super) fn set_stopped(&self, is_stopped: bool) {
+        self.progress
+            .send_modify(|progress| progress.is_stopped = is_stopped);
+    }
+
+    /// Tells the callers of [`Notifications::flush`] that every batch so far was written.
+    pub(super) fn publish_written(&self) {
+        let batch = self.core().batches;
+        let is_on_disk = !self.store_health.is_degraded() && !self.store_health.is_closed();
+        self.progress.send_modify(|progress| {
+            progress.batch = batch;
+            if is_on_disk {
+                progress.durable = batch;
+            }
+        });
+    }
+}
