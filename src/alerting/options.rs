@@ -165,8 +165,8 @@ impl AlertingConfig {
             ("client_key", self.http.client_key.is_some()),
         )?;
         // A delivery attempt is limited to 30 s, of which up to 10 s are spent waiting for a free slot.
-        let timeouts = Duration::from_millis(1)..=Duration::from_secs(20);
-        within("alerting.http.timeout", &self.http.timeout, timeouts)?;
+        let (min, max) = (Duration::from_millis(1), Duration::from_secs(20));
+        within("alerting.http.timeout", &self.http.timeout, min, max)?;
         let is_token = |token: &Secret| !token.expose().is_empty();
         check(
             self.api_token.as_ref().is_none_or(is_token),

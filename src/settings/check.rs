@@ -1,6 +1,6 @@
 //! Checks of option values, shared by the areas.
 
-use std::{borrow::Cow, fmt::Debug, ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, fmt::Debug, time::Duration};
 
 use super::ConfigError;
 
@@ -25,7 +25,7 @@ pub(crate) fn check(
 }
 
 /// Returns an error unless a value is at least `min`.
-pub(crate) fn at_least<T: Debug + PartialOrd>(
+pub(crate) fn at_least<T: Copy + Debug + PartialOrd>(
     key: &str,
     value: &T,
     min: T,
@@ -33,14 +33,15 @@ pub(crate) fn at_least<T: Debug + PartialOrd>(
     check(*value >= min, key, value, format!("at least {min:?}"))
 }
 
-/// Returns an error unless a value lies in a range.
-pub(crate) fn within<T: Debug + PartialOrd>(
+/// Returns an error unless a value lies between `min` and `max`.
+pub(crate) fn within<T: Copy + Debug + PartialOrd>(
     key: &str,
     value: &T,
-    range: RangeInclusive<T>,
+    min: T,
+    max: T,
 ) -> Result<(), ConfigError> {
-    let expected = format!("from {:?} to {:?}", range.start(), range.end());
-    check(range.contains(value), key, value, expected)
+    let expected = format!("from {min:?} to {max:?}");
+    check((min..=max).contains(value), key, value, expected)
 }
 
 /// Returns an error unless a ratio is a share of a whole.
@@ -62,7 +63,6 @@ pub(crate) fn check_compiled_in(
 }
 
 /// Returns an error if only one of two options is set that have an effect together. `area` is the beginning of their keys.
-#[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) fn check_pair(
     area: &str,
     (first, is_first_set): (&str, bool),

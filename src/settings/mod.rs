@@ -9,15 +9,16 @@ mod setters;
 mod values;
 mod variable;
 
-#[cfg(any(feature = "alerting", feature = "otlp"))]
-pub(crate) use self::check::check_pair;
 pub use self::error::ConfigError;
 #[cfg(feature = "alerting")]
 pub(crate) use self::values::comma_separated;
 #[cfg(feature = "otlp")]
 pub(crate) use self::values::percent_bytes;
 pub(crate) use self::{
-    check::{MIN_INTERVAL, at_least, check, check_compiled_in, is_metric_name_part, share, within},
+    check::{
+        MIN_INTERVAL, at_least, check, check_compiled_in, check_pair, is_metric_name_part, share,
+        within,
+    },
     setters::setters,
     values::{
         boolean, count, duration, known_names, lowercase, milliseconds, pairs, ratio, some_text,

@@ -158,7 +158,7 @@ fn network(networks: &mut Networks, registry: &Registry) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::RegistryOptions;
+    use crate::metrics::{RegistryOptions, catalog::Metric};
 
     #[test]
     fn this_process_and_this_machine_are_sampled() {

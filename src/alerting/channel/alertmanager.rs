@@ -1,6 +1,6 @@
 //! Posts alerts to an Alertmanager, which then does the grouping, silences and deduplication.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hyper::header::HeaderMap;
 
@@ -125,14 +125,5 @@ impl AlertmanagerPeer {
         let body = payload::posted(alerts).map_err(NotifyError::unwritten("body"))?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
         post.deliver(&self.client).await
-    }
-}
-
-impl fmt::Debug for AlertmanagerPeer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AlertmanagerPeer")
-            .field("name", &self.name)
-            .field("url", &self.url)
-            .finish_non_exhaustive()
     }
 }

@@ -49,7 +49,7 @@ impl PrometheusConfig {
             prefix,
             NAME,
         )?;
-        within("prometheus.series_limit", series_limit, 1..=MAX_SERIES)?;
+        within("prometheus.series_limit", series_limit, 1, MAX_SERIES)?;
         if let Some(timeout) = idle_timeout {
             at_least("prometheus.idle_timeout", timeout, MIN_IDLE_TIMEOUT)?;
         }
@@ -105,11 +105,7 @@ impl QueryConfig {
         )?;
         at_least("query.timeout", timeout, MIN_TIMEOUT)?;
         at_least("query.max_samples", max_samples, 1)?;
-        within(
-            "query.max_query_bytes",
-            max_query_bytes,
-            1..=MAX_QUERY_BYTES,
-        )?;
+        within("query.max_query_bytes", max_query_bytes, 1, MAX_QUERY_BYTES)?;
         check(
             *lookback >= tick,
             "query.lookback",

@@ -65,7 +65,7 @@ impl ClientCall {
 
     fn record_end(&self) {
         let (error_type, status) = match (self.completion, &self.status) {
-            (Completion::Complete, Some(code)) if code.is_server_error() => {
+            (Completion::Complete, Some(code)) if code.as_u16() >= 500 => {
                 (Some(code.as_str()), "error")
             }
             (Completion::Complete, _) => (None, "success"),
