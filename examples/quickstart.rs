@@ -25,7 +25,7 @@ fn generate(prompt: &str) -> String {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let observatory = Observatory::install(Config::load()?)?;
-    let busy = "sum(rate(llm_router_dev_tokens_generated_total[1m])) > 10";
+    let busy = "sum(rate(llm_router_tokens_generated_total[1m])) > 10";
     observatory
         .alerts()
         .add_rule(AlertRule::new("busy").expr(busy))?; // notified on standard error after half a minute

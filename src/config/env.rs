@@ -1,4 +1,4 @@
-//! Applies environment variables to the preset that `OBSERVATORY_ENV` names.
+//! Applies environment variables to the base configuration, or to the preset that `OBSERVATORY_ENV` names.
 //!
 //! This module reads the environment, and drives the table of variables of each area.
 
@@ -23,6 +23,8 @@ const MAX_EDIT_DISTANCE: usize = 3;
 pub(super) trait Environment {
     fn get(&self, key: &str) -> Option<String>;
     fn keys(&self) -> Vec<String>;
+    /// Returns the file name of the executable, without its extension.
+    fn executable(&self) -> Option<String>;
 }
 
 /// The environment of this process.
@@ -38,6 +40,11 @@ impl Environment for Process {
         std::env::vars_os()
             .map(|(key, _)| key.to_string_lossy().into_owned())
             .collect()
+    }
+
+    fn executable(&self) -> Option<String> {
+        let path = std::env::current_exe().ok()?;
+        Some(path.file_stem()?.to_str()?.to_owned())
     }
 }
 
@@ -64,17 +71,17 @@ const PRESET: &str = "OBSERVATORY_ENV";
 pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError> {
     // OpenTelemetry's specification: an empty value means the same as an unset variable.
     let get = |key: &str| environment.get(key).filter(|value| !value.is_empty());
-    let preset = match get(PRESET) {
-        None => Preset::default(),
-        Some(name) => Preset::named(&name).ok_or_else(|| {
+    let mut config = match get(PRESET) {
+        None => base(environment),
+        Some(name) => {
             let expected = "`development`, `production`, `vps` or `enterprise`";
-            invalid(PRESET, &name, expected)
-        })?,
+            let preset = Preset::named(&name).ok_or_else(|| invalid(PRESET, &name, expected))?;
+            Config::preset(preset)
+        }
     };
     if let Some((key, nearest)) = environment.keys().into_iter().find_map(misspelt) {
         return Err(ConfigError::UnknownVariable { key, nearest });
     }
-    let mut config = Config::preset(preset);
     apply(VARIABLES.iter(), &mut config, &get)?;
     apply(
         PrometheusConfig::VARIABLES.iter(),
@@ -89,6 +96,25 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
     apply_opentelemetry(&mut config, &get);
     config.validate()?;
     Ok(config)
+}
+
+/// Returns the configuration without a preset: `Config::default()` for the service that the executable names, with
+/// traces in the live view. Traces are exported over OTLP if the environment names a collector.
+fn base(environment: &impl Environment) -> Config {
+    const COLLECTOR: [&str; 2] = [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ];
+    let mut config = Config::default();
+    if let Some(name) = environment.executable() {
+        config.service.name = name;
+    }
+    config.traces.enabled = cfg!(feature = "otlp");
+    let is_set = |key| environment.get(key).is_some_and(|value| !value.is_empty());
+    if !COLLECTOR.into_iter().any(is_set) {
+        config.traces.exporters.clear();
+    }
+    config
 }
 
 /// Applies the variables of OpenTelemetry's specification, of which invalid values are ignored with a notice.
@@ -194,6 +220,10 @@ mod tests {
         fn keys(&self) -> Vec<String> {
             BTreeMap::keys(self).map(|key| (*key).to_owned()).collect()
         }
+
+        fn executable(&self) -> Option<String> {
+            Some("my-router".to_owned())
+        }
     }
 
     fn config(variables: &[(&'static str, &'static str)]) -> Result<Config, String> {
@@ -202,15 +232,45 @@ mod tests {
     }
 
     #[test]
-    fn the_default_preset_is_development() {
-        let config = config(&[("OBSERVATORY_PREFIX", "")]).unwrap();
-        assert_eq!(config, Config::preset(Preset::Development));
+    fn without_a_preset_the_names_are_those_of_the_documentation() {
+        let base = config(&[("OBSERVATORY_PREFIX", ""), ("OBSERVATORY_ENV", "")]).unwrap();
+        assert_eq!(base.prometheus.prefix, "llm_router_");
+        assert_eq!(base.service.name, "my-router");
+        assert_eq!(base.service.environment, None);
+        assert_eq!(base.traces.enabled, cfg!(feature = "otlp"));
+        assert!(base.traces.exporters.is_empty(), "the live view alone");
+        let named = config(&[("OTEL_RESOURCE_ATTRIBUTES", "service.name=attributed")]).unwrap();
+        assert_eq!(named.service.name, "attributed");
+        let both = [
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.name=attributed"),
+            ("OTEL_SERVICE_NAME", "variable"),
+        ];
+        assert_eq!(config(&both).unwrap().service.name, "variable");
+        let preset = config(&[("OBSERVATORY_ENV", "development")]).unwrap();
+        assert_eq!(preset, Config::preset(Preset::Development));
+        assert_eq!(preset.prometheus.prefix, "llm_router_dev_");
+    }
+
+    #[cfg(feature = "otlp")]
+    #[test]
+    fn the_address_of_a_collector_is_enough_to_export_traces() {
+        use crate::traces::TraceExporter::{Console, Otlp};
+        let exporters = |variables: &[_]| config(variables).unwrap().traces.exporters;
+        let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+        assert_eq!(exporters(&[collector]), [Otlp]);
         assert_eq!(
-            (
-                config.prometheus.prefix.as_str(),
-                config.service.name.as_str()
-            ),
-            ("llm_router_dev_", "llm-router-dev")
+            exporters(&[collector, ("OTEL_TRACES_EXPORTER", "console")]),
+            [Console]
+        );
+        // A misspelt name changes nothing; the correct names of a list hold.
+        assert_eq!(
+            exporters(&[collector, ("OTEL_TRACES_EXPORTER", "oltp")]),
+            [Otlp]
+        );
+        assert_eq!(exporters(&[("OTEL_TRACES_EXPORTER", "oltp")]), []);
+        assert_eq!(
+            exporters(&[("OTEL_TRACES_EXPORTER", "oltp,console")]),
+            [Console]
         );
     }
 

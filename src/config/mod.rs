@@ -1,6 +1,6 @@
 //! Configuration of the whole crate: plain data with working defaults, composed of the options of all areas.
 //!
-//! [`Config::load`] starts from a preset (`OBSERVATORY_ENV`, by default `development`) and applies the environment
+//! [`Config::load`] starts from the base configuration or a preset (`OBSERVATORY_ENV`) and applies the environment
 //! variables; the `with_*` methods override both. The errors of [`Config::validate`] name the key, the value and the
 //! valid values.
 
@@ -100,7 +100,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Loads the preset that `OBSERVATORY_ENV` names (by default `development`), and applies the environment variables.
+    /// Loads the base configuration, or the preset that `OBSERVATORY_ENV` names, and applies the environment variables.
+    ///
+    /// The base configuration is [`Config::default`], with traces in the live view and without an exporter, unless
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector. The service has the name in `OTEL_SERVICE_NAME` or in
+    /// `OTEL_RESOURCE_ATTRIBUTES`, else the name of the executable.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ named! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum Preset {
-        /// A developer's machine. The default.
+        /// A developer's machine.
         #[default]
         Development = "development",
         /// A production service.

@@ -15,7 +15,6 @@ use super::{
     open::{OpenTable, State},
     operation::Operation,
     overflow_spans::{Entry, OpenSpan, OverflowSpans},
-    probe,
     values::{AnInference, Values},
 };
 use crate::{
@@ -117,7 +116,7 @@ impl Interpreter {
     #[inline]
     fn open_inference(&self, plan: &CallsitePlan, attributes: &Attributes<'_>, id: &Id) {
         if own_thread::is_marked() {
-            return probe::count(attributes.metadata());
+            return;
         }
         let start = self.clock.raw();
         match self.open.open(id.into_u64(), start, plan) {
@@ -164,7 +163,7 @@ impl Interpreter {
         id: &Id,
     ) {
         if own_thread::is_marked() {
-            return probe::count(attributes.metadata());
+            return;
         }
         let start = self.clock.raw();
         let mut reader = FieldReader::new(plan, self, kind, Values::new());

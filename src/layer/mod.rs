@@ -51,7 +51,7 @@ use self::interpreter::Interpreter;
 use self::with_traces::Traced;
 #[cfg(not(feature = "otlp"))]
 use self::without_traces::Traced;
-pub(crate) use self::{fields::is_known as is_known_field, probe::hidden_kinds};
+pub(crate) use self::{fields::is_known as is_known_field, probe::HiddenSpans};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
 use crate::{
@@ -77,8 +77,12 @@ use crate::{
 pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
     registered: Registered,
+    on_assembled: Option<OnAssembled>,
     subscriber: PhantomData<fn(S)>,
 }
+
+/// A function that is called with the subscriber when the subscriber is assembled.
+type OnAssembled = Box<dyn Fn(&Dispatch) + Send + Sync>;
 
 /// The mode of a Layer. Each callback takes a single branch, so that metrics alone do not pay for traces.
 ///
@@ -125,6 +129,7 @@ impl<S> ObservatoryLayer<S> {
         Self {
             mode,
             registered: Registered::default(),
+            on_assembled: None,
             subscriber: PhantomData,
         }
     }
@@ -154,6 +159,12 @@ impl<S> ObservatoryLayer<S> {
         self
     }
 
+    /// Calls `hook` with the subscriber that this Layer becomes part of, once all of its layers are known.
+    pub(crate) fn on_assembled(mut self, hook: impl Fn(&Dispatch) + Send + Sync + 'static) -> Self {
+        self.on_assembled = Some(Box::new(hook));
+        self
+    }
+
     /// Returns the handle of the subscriber that this Layer becomes part of.
     pub(crate) fn registered(&self) -> Registered {
         self.registered.clone()
@@ -180,6 +191,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Mode::Traces(traced) = &self.mode {
             traced.gate.on_register_dispatch(subscriber);
         }
+        if let Some(hook) = &self.on_assembled {
+            hook(subscriber);
+        }
     }
 
     #[cfg(feature = "otlp")]
@@ -189,7 +203,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         }
     }
 
-    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        probe::count(metadata);
         // With `always`, a filtered layer beside this Layer loses spans (tokio-rs/tracing#2519).
         match &self.mode {
             Mode::Off => Interest::always(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{BuildError, Core, Inner, Observatory, resource};
+use super::{BuildError, Core, Inner, Observatory, filter_check::FilterCheck, resource};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -106,6 +106,13 @@ impl ObservatoryBuilder {
         } else {
             ObservatoryLayer::off()
         };
+        let filter_check = Arc::new(FilterCheck::default());
+        let layer = if config.enabled {
+            let (check, registry) = (Arc::clone(&filter_check), registry.clone());
+            layer.on_assembled(move |subscriber| check.ask(subscriber, &registry))
+        } else {
+            layer
+        };
         for notice in &config.notices {
             registry.diagnostics().notice(notice.clone());
         }
@@ -171,6 +178,7 @@ impl ObservatoryBuilder {
             pusher,
             is_on: config.enabled,
             subscriber: layer.registered(),
+            filter_check,
             config,
             sink,
             gatherer,

@@ -1,43 +1,156 @@
-//! Checks whether a filter of the subscriber hides the spans that are turned into metrics.
+//! Reports a filter of the subscriber that hides the spans that are turned into metrics.
 
-use super::Core;
-use crate::layer::hidden_kinds;
+use std::{
+    io::{self, Write as _},
+    sync::{Mutex, PoisonError},
+};
 
-/// The check, which runs once.
-#[derive(Default)]
+use tracing::Dispatch;
+
+use crate::{
+    layer::HiddenSpans,
+    metrics::{Registry, catalog},
+};
+
+/// The check of the subscriber's filters.
+///
+/// The subscriber is asked when it is assembled and at the shutdown. The answer is logged by the observatory's thread,
+/// or written to standard error where the filter hides the log line as well.
+#[derive(Debug, Default)]
 pub(super) struct FilterCheck {
-    was_subscriber_registered: bool,
-    is_done: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hidden: Option<HiddenSpans>,
+    is_reported: bool,
+    ticks: u8,
 }
 
 impl FilterCheck {
-    /// Runs the check at the second call that finds a subscriber: at the first call, the application may be about to
-    /// install it as the global default.
-    pub(super) fn run_once(&mut self, core: &Core) {
-        let Some(subscriber) = core.subscriber.get().filter(|_| !self.is_done) else {
+    /// Asks the subscriber.
+    pub(super) fn ask(&self, subscriber: &Dispatch, registry: &Registry) {
+        let hidden = HiddenSpans::of(subscriber);
+        let spans = hidden.as_ref().map_or(0, |hidden| hidden.spans.len());
+        let gauge = registry.gauge(&catalog::HIDDEN_SPAN_KINDS, &[]);
+        gauge.set(spans as f64);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.hidden = hidden;
+        if let Some(hidden) = state.hidden.as_ref().filter(|hidden| hidden.hides_errors)
+            && hidden.passing_targets.is_empty()
+            && !state.is_reported
+        {
+            to_stderr(&message(hidden));
+            state.is_reported = true;
+        }
+    }
+
+    /// Logs the answer at the second tick: at the first tick, the application may be about to install the subscriber as
+    /// the global default.
+    pub(super) fn tick(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ticks = state.ticks.saturating_add(1);
+        if state.ticks >= 2 {
+            state.report();
+        }
+    }
+
+    /// Asks the subscriber again, and reports a filter that has not been reported, or that has hidden every observation
+    /// of the run.
+    pub(super) fn end(&self, subscriber: Option<&Dispatch>, registry: &Registry) {
+        if let Some(subscriber) = subscriber {
+            self.ask(subscriber, registry);
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_partial = |hidden: &&HiddenSpans| !hidden.passing_targets.is_empty();
+        if let Some(hidden) = state.hidden.as_ref().filter(is_partial)
+            && registry.counter_total(catalog::OBSERVATIONS.name) == 0
+        {
+            let text = format!("nothing was measured in this run: {}", message(hidden));
+            if hidden.hides_errors {
+                to_stderr(&text);
+            } else {
+                tracing::error!(target: "llm_observatory", "{text}");
+            }
+            state.is_reported = true;
+        }
+        state.report();
+    }
+
+    /// Returns the message about a filter that hides spans, for `/status`.
+    pub(super) fn problem(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.hidden.as_ref().map(message)
+    }
+}
+
+impl State {
+    fn report(&mut self) {
+        let Some(hidden) = &self.hidden else {
             return;
         };
-        if !std::mem::replace(&mut self.was_subscriber_registered, true) {
+        if std::mem::replace(&mut self.is_reported, true) {
             return;
         }
-        self.is_done = true;
-        // The subscriber is checked as a scoped default only if the global default hides spans, since a scoped default
-        // disables tracing's fast path in the whole process while it exists.
-        if hidden_kinds().is_empty() {
-            return;
-        }
-        let hidden = tracing::dispatcher::with_default(&subscriber, hidden_kinds);
-        if !hidden.is_empty() {
-            report(core, &hidden);
+        let text = message(hidden);
+        if hidden.passing_targets.is_empty() {
+            tracing::error!(target: "llm_observatory", "{text}");
+        } else {
+            tracing::info!(target: "llm_observatory", "{text}");
         }
     }
 }
 
-fn report(core: &Core, hidden: &[&str]) {
-    tracing::error!(
-        target: "llm_observatory",
-        "a filter of the subscriber hides INFO spans of unknown targets (RUST_LOG is {:?}), so these kinds are not measured, unless it names your own crates: {}; put the filter on the log's layer alone (layer.with_filter(…)), or let INFO spans through",
-        core.config.log_filter,
-        hidden.join(", "),
-    );
+/// Writes a line that the filter would keep out of the log.
+fn to_stderr(text: &str) {
+    // A closed standard error leaves the gauge and `/status`.
+    let _ = writeln!(io::stderr(), "llm_observatory: {text}");
+}
+
+/// Returns the message, with the change that repairs the subscriber.
+fn message(hidden: &HiddenSpans) -> String {
+    let filter = hidden
+        .filter
+        .as_ref()
+        .map_or_else(String::new, |filter| format!(" ({filter:?})"));
+    let spans = hidden.spans.join(", ");
+    let passing = &hidden.passing_targets;
+    let effect = if passing.is_empty() {
+        "so they are not measured".to_owned()
+    } else {
+        format!(
+            "so that spans of the targets {} are measured, and no others",
+            passing.join(", ")
+        )
+    };
+    format!(
+        "a filter of the subscriber{filter} hides INFO spans ({spans}) from the observatory, {effect}; put the filter on the log alone: registry().with(layer).with(fmt::layer().with_filter(filter)), or add a directive for your crate, such as my_crate=info"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_names_the_filter_the_spans_and_the_targets_that_pass() {
+        let mut hidden = HiddenSpans {
+            spans: vec!["inference", "cache"],
+            filter: Some("my_app=info".to_owned()),
+            passing_targets: vec!["my_app".to_owned()],
+            hides_errors: true,
+        };
+        let text = message(&hidden);
+        assert!(
+            text.contains(r#"("my_app=info") hides INFO spans (inference, cache)"#),
+            "{text}"
+        );
+        assert!(
+            text.contains("targets my_app are measured, and no others"),
+            "{text}"
+        );
+        hidden.passing_targets.clear();
+        assert!(message(&hidden).contains("so they are not measured"));
+    }
 }

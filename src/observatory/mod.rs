@@ -82,6 +82,7 @@ struct Core {
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
     subscriber: Registered,
+    filter_check: Arc<filter_check::FilterCheck>,
 }
 
 /// The sink that observations are recorded in.
@@ -92,6 +93,13 @@ type CoreSink = crate::metrics::MetricsSink;
 
 impl Observatory {
     /// Returns a builder, for a subscriber of the application.
+    ///
+    /// A filter that is a layer of the subscriber (`registry().with(EnvFilter::from_default_env())`) applies to every
+    /// layer, in whichever order the layers stand: `tracing` then calls no layer for a hidden span, and no layer can
+    /// change that. Put the filter on the log alone, with `fmt::layer().with_filter(filter)`. A filter that hides the
+    /// spans is found when the subscriber is assembled, and reported in the log or on standard error, in `/status` and
+    /// by the gauge `observatory_hidden_span_kinds`. (The report needs the Layer itself in the subscriber, not an
+    /// `Option` or a `Vec` of layers.)
     ///
     /// If the subscriber already has a layer of tracing-opentelemetry, disable traces with [`Config::without_traces`]:
     /// two such layers in one subscriber panic at the first span that both record, which is a limit of that crate.

@@ -34,6 +34,8 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of observations, that were dropped.
     pub dropped_observations: u64,
+    /// Set-ups that look healthy but measure nothing, each with the change that repairs it.
+    pub problems: Vec<String>,
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
@@ -96,6 +98,7 @@ impl Core {
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            problems: self.filter_check.problem().into_iter().collect(),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces

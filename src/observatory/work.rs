@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Core, filter_check::FilterCheck};
+use super::Core;
 use crate::{
     metrics::catalog,
     runtime::{lock, own_thread::Joinable},
@@ -48,7 +48,6 @@ impl Work {
         // Created on the caller's thread, since the sampler looks for the runtime that the caller runs in.
         let state = WorkerState {
             sampler: core.config.health.enabled.then(Sampler::new),
-            filter_check: FilterCheck::default(),
             has_ticked: false,
         };
         let thread = Joinable::spawn(NAME, move || run(&core, &signal, state))?;
@@ -70,7 +69,6 @@ impl Work {
 /// State that a tick keeps for the next tick.
 struct WorkerState {
     sampler: Option<Sampler>,
-    filter_check: FilterCheck,
     has_ticked: bool,
 }
 
@@ -100,6 +98,8 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
             drop(clock.wait(is_set, &shutdown.changed, wait));
         }
     }
+    core.filter_check
+        .end(core.subscriber.get().as_ref(), &core.gatherer.registry);
     core.report_notices();
     // The events of the last second of a process often tell why it ends.
     #[cfg(feature = "alerting")]
@@ -144,7 +144,7 @@ fn tick(core: &Core, state: &mut WorkerState) {
         core.alerting.tick();
         core.queries.collect();
     }
-    state.filter_check.run_once(core);
+    core.filter_check.tick();
     let duration = clock.between(start, clock.raw());
     registry
         .histogram(&catalog::TICK_DURATION, &[])

@@ -48,38 +48,33 @@ fn an_upstream_is_measured_by_its_name_up_to_the_end_of_the_response() {
         let base = server().await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let upstream = MonitoredClient::new(client, "openai");
-        let answer = upstream.send(upstream.get(&base)).await.unwrap();
+        let answer = upstream.get(&base).send().await.unwrap();
         assert_eq!(answer.url().as_str(), format!("{base}/"));
         assert_eq!(
             sum(&watched.text(), "http_client_active_requests", "openai"),
             1.0
         );
         assert_eq!(answer.text().await.unwrap(), "hello");
-        let echo = upstream.post(&base).body("four");
-        assert_eq!(
-            upstream.send(echo).await.unwrap().bytes().await.unwrap(),
-            "four"
-        );
+        let echo = upstream.post(&base).json("to").send().await.unwrap();
+        assert_eq!(echo.bytes().await.unwrap(), "\"to\"");
         for path in ["busy", "down"] {
             let request = upstream.get(format!("{base}/{path}?user=secret"));
-            drop(upstream.send(request).await.unwrap().bytes().await);
+            drop(request.send().await.unwrap().bytes().await);
         }
         // Dropped in the middle of the response.
         let mut answer = upstream
-            .send(upstream.get(format!("{base}/endless")))
+            .get(format!("{base}/endless"))
+            .send()
             .await
             .unwrap();
         assert_eq!(answer.chunk().await.unwrap().unwrap(), "12345");
         drop(answer);
         // No server listens there.
-        assert!(
-            upstream
-                .send(upstream.get("http://127.0.0.1:1/"))
-                .await
-                .is_err()
-        );
+        assert!(upstream.get("http://127.0.0.1:1/").send().await.is_err());
         // The server is slower than the timeout.
+        // Built by reqwest's own builder.
         let hurried = upstream
+            .client()
             .get(format!("{base}/endless"))
             .timeout(Duration::from_millis(50));
         let hurried = upstream.send(hurried).await.unwrap().bytes().await;

@@ -78,15 +78,14 @@ async fn ask<P: Protocol>(
 ) -> StreamResult {
     let started = Instant::now();
     let inference = InferenceCall::new(Model::new("mock", "chat", "mock")).begin();
-    let request = client
+    let answer = client
         .post(url)
         .header("content-type", "application/json")
         .header("authorization", "Bearer test")
         .header("x-api-key", "test")
         .header("anthropic-version", "2023-06-01")
-        .body(body.to_string());
-    let answer = client
-        .send(request)
+        .body(body.to_string())
+        .send()
         .await
         .unwrap()
         .error_for_status()

@@ -69,7 +69,7 @@ impl Upstream {
             .read_timeout(TIMEOUT);
         let client = builder.build().map_err(unreachable)?;
         let client = MonitoredClient::new(client, "upstream");
-        let answer = client.send(client.get(format!("{base}/v1/models"))).await;
+        let answer = client.get(format!("{base}/v1/models")).send().await;
         let list: Value = answer
             .and_then(reqwest::Response::error_for_status)
             .map_err(unreachable)?
@@ -99,15 +99,12 @@ impl Upstream {
         if let Some(Fault::BeforeFirstToken { error, .. }) = job.fault {
             return Err(error);
         }
-        let request = self
-            .client
-            .post(format!("{}/v1/chat/completions", self.base));
-        let request = request
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(with_model(&job)?);
         let answer = self
             .client
-            .send(request)
+            .post(format!("{}/v1/chat/completions", self.base))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(with_model(&job)?)
+            .send()
             .await
             .map_err(|error| broken(&error))?;
         if !answer.status().is_success() {

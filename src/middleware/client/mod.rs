@@ -10,16 +10,17 @@
 //!
 //! # async fn ask(client: reqwest::Client) -> Result<String, reqwest::Error> {
 //! let openai = MonitoredClient::new(client, "openai");
-//! let request = openai.get("http://127.0.0.1:8000/v1/models");
-//! openai.send(request).await?.text().await
+//! openai.get("http://127.0.0.1:8000/v1/models").send().await?.text().await
 //! # }
 //! ```
 
 mod call;
 mod layer;
+mod request_builder;
 mod reqwest_client;
 
 pub use self::{
     layer::{HttpClient, HttpClientLayer},
+    request_builder::MonitoredRequest,
     reqwest_client::MonitoredClient,
 };

@@ -5,16 +5,19 @@
 use std::{fmt, sync::Arc};
 
 use reqwest::{
-    Body, Client, IntoUrl, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
+    Body, Client, IntoUrl, Method, Request, RequestBuilder, Response, ResponseBuilderExt as _, Url,
 };
 
-use super::call::{ClientCall, Outgoing};
+use super::{
+    call::{ClientCall, Outgoing},
+    request_builder::MonitoredRequest,
+};
 use crate::middleware::{error_class, future::monitor_response, observer::CallObserver as _};
 
 /// A `reqwest::Client` for one server, whose requests are monitored.
 ///
-/// Requests are built with reqwest's own `RequestBuilder` and sent with [`send`](Self::send). A request with its
-/// redirects counts as one request.
+/// The client is used as reqwest's own: `client.post(url).json(&body).send().await`. A request with its redirects counts
+/// as one request.
 #[derive(Clone, Debug)]
 pub struct MonitoredClient {
     client: Client,
@@ -31,23 +34,48 @@ impl MonitoredClient {
         }
     }
 
-    /// Builds a GET request, for [`send`](Self::send).
-    pub fn get(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.client.get(url)
+    /// Builds a GET request.
+    pub fn get(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::GET, url)
     }
 
-    /// Builds a POST request, for [`send`](Self::send).
-    pub fn post(&self, url: impl IntoUrl) -> RequestBuilder {
-        self.client.post(url)
+    /// Builds a POST request.
+    pub fn post(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::POST, url)
     }
 
-    /// Returns the wrapped client, for requests with other methods, and for requests that must not be monitored.
+    /// Builds a PUT request.
+    pub fn put(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::PUT, url)
+    }
+
+    /// Builds a PATCH request.
+    pub fn patch(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::PATCH, url)
+    }
+
+    /// Builds a DELETE request.
+    pub fn delete(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::DELETE, url)
+    }
+
+    /// Builds a HEAD request.
+    pub fn head(&self, url: impl IntoUrl) -> MonitoredRequest {
+        self.request(Method::HEAD, url)
+    }
+
+    /// Builds a request.
+    pub fn request(&self, method: Method, url: impl IntoUrl) -> MonitoredRequest {
+        MonitoredRequest::new(self, self.client.request(method, url))
+    }
+
+    /// Returns the wrapped client, whose requests are not monitored.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Sends a request with the client that built it.
+    /// Sends a request of a builder of reqwest's, with the client that the builder belongs to.
     ///
     /// # Errors
     ///

@@ -270,7 +270,7 @@ function nothing(answer, view, wanted) {
       title("Traces are off"),
       say("Say where they go, and start again; they are shown here, too:"),
       element("pre", {}, code("OTEL_TRACES_EXPORTER=otlp")),
-      say("or in code ", code("config.with_trace_exporters([TraceExporter::Otlp])"), ". Without a collector, ", code("OTEL_TRACES_EXPORTER=console"), " will do: it writes them to standard output."),
+      say("or in code ", code("config.with_trace_exporters([TraceExporter::Otlp])"), ". Without a collector, ", code("OTEL_TRACES_EXPORTER=console"), " will do: it writes them to standard error."),
     ];
   }
   if (wanted && answer[view].length > 0) {

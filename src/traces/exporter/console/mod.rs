@@ -1,4 +1,4 @@
-//! Exports spans to standard output.
+//! Exports spans to standard error.
 
 #[cfg(feature = "otlp")]
 mod text;
@@ -7,7 +7,7 @@ mod text;
 pub(super) use self::text::attributes;
 use super::Spec;
 
-/// The format of spans on standard output.
+/// The format of spans on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsoleFormat {

@@ -1,4 +1,4 @@
-//! Writes spans to standard output: as indented text, or as a JSON object on each line.
+//! Writes spans to standard error: as indented text, or as a JSON object on each line.
 
 use std::{
     borrow::Cow,
@@ -20,10 +20,10 @@ use crate::{
     traces::{ConsoleFormat, TracesConfig, TracesError},
 };
 
-/// Held by the thread that writes: a process has one standard output.
+/// Held by the thread that writes: a process has one standard error.
 static WRITING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
-/// Writes spans to standard output.
+/// Writes spans to standard error.
 struct Console(ConsoleFormat);
 
 #[expect(clippy::unnecessary_wraps, reason = "other exporters can fail")]
@@ -33,7 +33,7 @@ pub(super) fn build(config: &TracesConfig, _: &Resource) -> Result<Box<dyn Expor
 
 impl Export for Console {
     fn address(&self) -> String {
-        "standard output".to_owned()
+        "standard error".to_owned()
     }
 
     fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
@@ -67,7 +67,7 @@ async fn write(request: &Encoded) -> Result<usize, ExportError> {
     let body = request.body.clone();
     let written = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let mut out = io::stdout().lock();
+        let mut out = io::stderr().lock();
         out.write_all(&body).and_then(|()| out.flush())
     });
     written
