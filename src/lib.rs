@@ -165,6 +165,8 @@ pub use crate::config::preset_rules;
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(feature = "server")]
+pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]
 pub use crate::traces::{
     EventRecord, ExportFailure, ExporterStatus, LiveTraces, OpenSpan, SpanRecord, TraceSummary,
@@ -180,7 +182,8 @@ pub use crate::{
     },
     observation::*,
     observatory::{
-        BuildError, Components, InstallError, Observatory, ObservatoryBuilder, StartError, Status,
+        BuildError, ClockStatus, Components, InstallError, Observatory, ObservatoryBuilder,
+        StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},

@@ -2,7 +2,12 @@
 //! error, so this binary starts itself again as the process that writes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "privacy/canaries.rs"]
+mod canaries;
+
 use std::{env, process::Command};
+
+use canaries::{CANARIES, Canary};
 
 use llm_observatory::{Config, LogFormat, Observatory};
 use tracing::{info, info_span};
@@ -26,6 +31,11 @@ fn child(format: LogFormat) {
     info_span!("step", prompt = "a s3cret", number = 7).in_scope(|| {
         info!(key = "sk-abcdef0123456789", "mail ann@example.org");
     });
+    for (_, template) in CANARIES {
+        let Canary { text, .. } = Canary::new(template);
+        let step = info_span!("canary", value = text, printed = ?text);
+        step.in_scope(|| info!(cause = text, "failed: {text}"));
+    }
     observatory.shutdown_blocking();
 }
 
@@ -56,5 +66,11 @@ fn written(format: &str) -> String {
         !log.contains("s3cret") && !log.contains("example.org"),
         "{log}"
     );
+    for (name, template) in CANARIES {
+        let canary = Canary::new(template);
+        assert_eq!(canary.leak(&log), None, "{name}");
+    }
+    let canaries = log.matches("canary").count();
+    assert!(canaries >= CANARIES.len(), "{canaries}");
     log
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::Severity;
-use crate::query::Labels;
+use crate::{query::Labels, runtime::unix_ms::shift_ms};
 
 /// An alert of one label set, firing or resolved.
 ///
@@ -58,6 +58,12 @@ impl Alert {
     #[must_use]
     pub fn is_resolved_at(&self, now: i64) -> bool {
         self.ends_at <= now
+    }
+
+    /// Moves the alert by a step of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        shift_ms(&mut self.starts_at, by_ms);
+        shift_ms(&mut self.ends_at, by_ms);
     }
 
     /// Serializes the alert for the store.

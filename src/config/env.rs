@@ -5,6 +5,8 @@
 use super::{Config, ConfigError, Preset, service};
 #[cfg(feature = "alerting")]
 use crate::alerting::AlertingConfig;
+#[cfg(feature = "server")]
+use crate::server::ServerConfig;
 use crate::{
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
@@ -88,6 +90,8 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
         &mut config.prometheus,
         &get,
     )?;
+    #[cfg(feature = "server")]
+    apply(ServerConfig::VARIABLES.iter(), &mut config.server, &get)?;
     apply(HealthConfig::VARIABLES.iter(), &mut config.health, &get)?;
     apply(QueryConfig::VARIABLES.iter(), &mut config.query, &get)?;
     #[cfg(feature = "alerting")]
@@ -159,7 +163,12 @@ fn names() -> impl Iterator<Item = &'static str> {
     let alerting = AlertingConfig::variables().map(|variable| variable.name);
     #[cfg(not(feature = "alerting"))]
     let alerting = std::iter::empty();
+    #[cfg(feature = "server")]
+    let server = names_of(ServerConfig::VARIABLES);
+    #[cfg(not(feature = "server"))]
+    let server = std::iter::empty();
     names_of(VARIABLES)
+        .chain(server)
         .chain(names_of(PrometheusConfig::VARIABLES))
         .chain(names_of(HealthConfig::VARIABLES))
         .chain(names_of(QueryConfig::VARIABLES))

@@ -22,6 +22,8 @@ pub use self::rule_presets::preset_rules;
 pub use self::{preset::Preset, service::ServiceConfig};
 #[cfg(feature = "alerting")]
 use crate::alerting::{AlertingConfig, ChannelConfig};
+#[cfg(feature = "server")]
+use crate::server::ServerConfig;
 use crate::{
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
@@ -59,6 +61,9 @@ pub struct Config {
     pub service: ServiceConfig,
     /// Options of metrics and of the server.
     pub prometheus: PrometheusConfig,
+    /// Hosts, connections and times of the server.
+    #[cfg(feature = "server")]
+    pub server: ServerConfig,
     /// Options of the health report and of the system sampler.
     pub health: HealthConfig,
     /// Retention of series, and limits of queries.
@@ -87,6 +92,8 @@ impl Default for Config {
             log_format: LogFormat::Pretty,
             service: ServiceConfig::default(),
             prometheus: PrometheusConfig::default(),
+            #[cfg(feature = "server")]
+            server: ServerConfig::default(),
             health: HealthConfig::default(),
             query: QueryConfig::default(),
             #[cfg(feature = "alerting")]
@@ -141,6 +148,17 @@ impl Config {
 
         /// Sets the address of the server; port 0 selects a free port.
         with_listen(listen: SocketAddr) { self.prometheus.listen = listen }
+    }
+
+    /// Sets the names under which clients reach the server, such as `router` or `router:9090`.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn with_allowed_hosts<H: Into<String>>(
+        mut self,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> Self {
+        self.server.allowed_hosts = hosts.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Disables the server.
@@ -318,6 +336,7 @@ impl Config {
             labels: prometheus.labels,
             buckets: prometheus.buckets,
             idle_timeout: prometheus.idle_timeout,
+            masks: self.traces.redaction.masks,
         }
     }
 
@@ -325,6 +344,7 @@ impl Config {
         SinkOptions {
             gen_ai: self.prometheus.gen_ai,
             series_limit: self.prometheus.series_limit,
+            masks: self.traces.redaction.masks,
         }
     }
 }

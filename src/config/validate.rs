@@ -30,6 +30,8 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     check_compiled_in("health.enabled", health, cfg!(feature = "health"), "health")?;
     paths(config)?;
     config.prometheus.validate()?;
+    #[cfg(feature = "server")]
+    config.server.validate()?;
     config.query.validate(config.tick)?;
     #[cfg(feature = "alerting")]
     config.alerting.validate()?;

@@ -249,6 +249,11 @@ catalog! {
     STORE_BYTES = Metric::gauge("observatory_store_bytes", "Memory of the series store, labels and index by estimate, in bytes.").as_is();
     STORE_EVICTED = Metric::counter("observatory_store_evicted_samples_total", "Samples that went before their time because the series store had used its memory up.").as_is();
     STORE_REFUSED = Metric::counter("observatory_store_refused_samples_total", "Samples that the series store refused because they were not later than the one before.").as_is();
+    QUERY_BYTES = Metric::gauge("observatory_query_bytes", "Memory of the queries of clients that are under way, answers included, in bytes.").as_is();
+    SERVER_CONNECTIONS = Metric::gauge("observatory_server_connections", "Open connections of the server.").as_is();
+    SERVER_MAX_CONNECTIONS = Metric::gauge("observatory_server_max_connections", "Connections at which the server closes the one that has waited longest.").as_is();
+    SERVER_REFUSED = Metric::counter("observatory_server_refused_requests_total", "Requests that the server refused, by reason (query_bytes, busy, body_timeout, body_size, host, origin).").as_is();
+    SERVER_CLOSED = Metric::counter("observatory_server_closed_connections_total", "Connections that the server closed before their time, by reason (limit, read_timeout, write_timeout, scrape_stalled).").as_is();
     SPANS = Metric::counter("observatory_spans_total", "Spans of sampled traces, by exporter and by what became of them (exported, sampled_out, dropped, failed).").as_is();
     DROPPED_SPANS = Metric::counter("observatory_dropped_spans_total", "Spans that an exporter was not given, by reason (queue_full, tail_overflow, shutdown).").as_is();
     LOG_RECORDS = Metric::counter("observatory_log_records_total", "Log records, by what became of them (exported, dropped, failed).").as_is();
@@ -257,6 +262,8 @@ catalog! {
     BUNDLED_ROOT_CLIENTS = Metric::gauge("observatory_bundled_root_clients", "HTTPS clients of the process that trust Mozilla's bundled root certificates, because the system has no usable ones.").as_is();
     HIDDEN_SPAN_KINDS = Metric::gauge("observatory_hidden_span_kinds", "Kinds of span that a filter of the subscriber hides from the Layer, unless the filter names their target.").as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
+    CLOCK_STEPS = Metric::counter("observatory_clock_steps_total", "Steps of the wall clock: differences of at least half a second to the monotonic clock.").as_is();
+    CLOCK_LAST_STEP = Metric::gauge("observatory_clock_last_step_seconds", "The last step of the wall clock, negative if backwards, in seconds.").as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }

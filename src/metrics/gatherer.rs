@@ -10,7 +10,7 @@ use super::{
     derived::Derived,
     exposition::{Moment, ResourceAttributes},
 };
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{Clock, moved};
 
 /// The registry of an observatory with everything that an exposition of it needs.
 pub(crate) struct Gatherer {
@@ -18,16 +18,16 @@ pub(crate) struct Gatherer {
     pub(crate) clock: Clock,
     derived: Derived,
     resource: ResourceAttributes,
-    /// The reading of the monotonic clock at the start.
-    origin: u64,
-    pub(crate) started: SystemTime,
+    /// The readings of both clocks at the start.
+    origin: Duration,
+    started: SystemTime,
 }
 
 impl Gatherer {
     /// Starts to measure uptime now.
     pub(crate) fn new(registry: Registry, clock: Clock, resource: ResourceAttributes) -> Self {
         Self {
-            origin: clock.raw(),
+            origin: clock.monotonic(),
             started: clock.wall(),
             derived: Derived::default(),
             registry,
@@ -38,7 +38,12 @@ impl Gatherer {
 
     /// Monotonic time since the start.
     pub(crate) fn uptime(&self) -> Duration {
-        self.clock.between(self.origin, self.clock.raw())
+        self.clock.monotonic().saturating_sub(self.origin)
+    }
+
+    /// Returns the time of the start, moved by the steps of the wall clock since: never later than the wall clock.
+    pub(crate) fn started(&self) -> SystemTime {
+        moved(self.started, self.clock.steps().total_ms)
     }
 
     /// Updates the gauges that are derived from counters.
@@ -57,7 +62,7 @@ impl Gatherer {
         Moment {
             now: Some(now),
             wall: since_epoch(self.clock.wall()),
-            start: since_epoch(self.started),
+            start: since_epoch(self.started()),
             resource: Arc::clone(&self.resource),
         }
     }

@@ -1,5 +1,7 @@
 //! Metrics: the catalog, the registry, the sinks that write observations to it, and the exposition formats.
 
+#[cfg(any(feature = "alerting", feature = "server"))]
+mod budget;
 pub mod catalog;
 #[cfg(feature = "alerting")]
 pub(crate) mod collect;
@@ -10,6 +12,10 @@ mod options;
 pub(crate) mod registry;
 mod sink;
 
+#[cfg(all(feature = "alerting", feature = "server"))]
+pub(crate) use self::budget::SAMPLE_BYTES;
+#[cfg(any(feature = "alerting", feature = "server"))]
+pub(crate) use self::budget::{QueryBudget, Share};
 pub(crate) use self::gatherer::Gatherer;
 pub(crate) use self::registry::{MAX_SERIES, check_buckets};
 pub use self::{

@@ -10,7 +10,7 @@ use super::{
 /// A sink that calls a function with each complete observation.
 ///
 /// `FnSink` stores the labels of open inferences, up to 2,000 label sets, and calls the function once for each
-/// inference, at its end.
+/// inference, at its end. The function receives all values as they were recorded, with any secret in them.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};

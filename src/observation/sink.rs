@@ -22,6 +22,10 @@ pub struct InFlight<'a> {
 
 /// Receives observations.
 ///
+/// A sink of the application receives all values as they were recorded. Redaction applies to spans, log lines, alerts
+/// and the series of the observatory, so a sink that stores or sends labels masks keys and tokens itself. The sinks
+/// [`MetricsSink`](crate::MetricsSink) and [`FacadeSink`](crate::FacadeSink) mask them when they create a series.
+///
 /// The Layer calls a sink on the application's threads, between two steps of the application's work. An
 /// implementation must not block, must not panic, must not emit a span or an event, and should not allocate for a label
 /// set that it has seen before.

@@ -93,10 +93,11 @@ impl ObservatoryBuilder {
             channels,
         } = self;
         config.validate()?;
-        let registry = Registry::new(config.registry_options())?;
         let redaction =
             Redaction::new(&config.traces.redaction, config.traces.limits.value_length)?;
         let redaction = Arc::new(redaction);
+        let options = config.registry_options();
+        let registry = Registry::with_redaction(options, Arc::clone(&redaction))?;
         let sink = MetricsSink::new(registry.clone(), config.sink_options());
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));

@@ -4,6 +4,7 @@
 //! `/metrics` answers while the application's runtime is blocked, and an application without a runtime can be observed.
 
 mod builder;
+mod clock_step;
 mod error;
 mod filter_check;
 mod install;
@@ -35,7 +36,7 @@ use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
-    status::{Components, Status},
+    status::{ClockStatus, Components, Status},
 };
 use crate::{
     config::Config,

@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use super::Observatory;
 use crate::{
+    metrics::collect::RunLimits,
     query::{
-        engine::{QueryError, QueryResult, Range},
+        engine::{QueryError, QueryResult, Range, Run},
         store::SeriesStore,
     },
     runtime::unix_ms::UnixMs,
@@ -31,10 +32,7 @@ impl Observatory {
     /// Returns an error if the text is not a valid query, if the evaluation fails as it would in Prometheus, or if a
     /// limit of `config.query` is reached.
     pub fn query(&self, query: &str, at: SystemTime) -> Result<QueryResult, QueryError> {
-        let queries = &self.0.core.queries;
-        queries.run(&queries.engine, query, None, |run| {
-            run.at(UnixMs::from(at).as_i64())
-        })
+        self.run(query, |run| run.at(UnixMs::from(at).as_i64()))
     }
 
     /// Evaluates a `PromQL` expression at every `step` from `start` to `end`.
@@ -43,8 +41,21 @@ impl Observatory {
     ///
     /// Returns the errors of [`Observatory::query`], and an error if the range has no steps or too many.
     pub fn query_range(&self, query: &str, range: Range) -> Result<QueryResult, QueryError> {
+        self.run(query, |run| run.over(range))
+    }
+
+    fn run(
+        &self,
+        query: &str,
+        evaluate: impl FnOnce(Run<'_>) -> Result<QueryResult, QueryError>,
+    ) -> Result<QueryResult, QueryError> {
         let queries = &self.0.core.queries;
-        queries.run(&queries.engine, query, None, |run| run.over(range))
+        let limits = RunLimits {
+            engine: &queries.engine,
+            share: &queries.own_budget.share(),
+            cancel: None,
+        };
+        queries.run(query, &limits, evaluate)
     }
 
     /// Returns the stored series, for an application that evaluates many expressions with its own engine.

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use super::{Core, StartError};
 #[cfg(feature = "otlp")]
 use crate::server::TraceOptions;
-use crate::server::{self, ServerError, ServerOptions, Sources};
+use crate::server::{self, AllowedHosts, ServerError, ServerOptions, Sources};
+
+/// The size of the body of a request beside its query.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Starts the server of an observatory.
 pub(super) fn start_server(core: &Arc<Core>) -> Result<server::Running, StartError> {
@@ -18,11 +21,21 @@ pub(super) fn start_server(core: &Arc<Core>) -> Result<server::Running, StartErr
 /// The values that a server of an observatory answers from.
 pub(super) fn sources(core: &Arc<Core>) -> Sources {
     let config = &core.config;
+    #[cfg(feature = "alerting")]
+    let external_url = config.alerting.external_url.as_deref();
+    #[cfg(not(feature = "alerting"))]
+    let external_url = None;
     let options = ServerOptions {
         listen: config.prometheus.listen,
         metrics_path: config.prometheus.endpoint.clone(),
         health_path: config.health.endpoint.clone(),
         shutdown_grace: config.shutdown_timeout,
+        hosts: AllowedHosts::new(&config.server.allowed_hosts, external_url),
+        max_connections: config.server.max_connections,
+        // The characters of a query may have three bytes each in a form.
+        max_body_bytes: 3 * config.query.max_query_bytes + MAX_BODY_BYTES,
+        read_timeout: config.server.read_timeout,
+        write_timeout: config.server.write_timeout,
         #[cfg(feature = "alerting")]
         query_timeout: config.query.timeout,
         #[cfg(feature = "alerting")]
@@ -43,6 +56,10 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         service: config.service.name.clone(),
         gatherer: Arc::clone(&core.gatherer),
         status: Box::new(move |address| status_json(&status_core, address)),
+        #[cfg(feature = "alerting")]
+        budget: Arc::clone(&core.queries.budget),
+        #[cfg(not(feature = "alerting"))]
+        budget: crate::metrics::QueryBudget::new(config.query.max_memory),
         #[cfg(feature = "alerting")]
         queries: Arc::clone(&core.queries),
         #[cfg(feature = "alerting")]

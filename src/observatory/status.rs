@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::SystemTime};
 use serde::Serialize;
 
 use super::Core;
+use crate::metrics::catalog;
+use crate::runtime::clock::ClockSteps;
 
 /// The status of an observatory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,14 +36,42 @@ pub struct Status {
     pub observations: u64,
     /// Observations, or parts of observations, that were dropped.
     pub dropped_observations: u64,
+    /// Requests that the server refused, for example because queries held all of their memory.
+    pub refused_requests: u64,
+    /// Connections that the server closed before their time, for example because the client did not read.
+    pub closed_connections: u64,
     /// Set-ups that look healthy but measure nothing, each with the change that repairs it.
     pub problems: Vec<String>,
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
+    /// The steps of the wall clock.
+    pub clock: ClockStatus,
     /// Numbers of rules, alerts and notifications.
     #[cfg(feature = "alerting")]
     pub alerts: crate::alerting::AlertsStatus,
+}
+
+/// The steps of the wall clock since the start: differences of at least half a second to the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ClockStatus {
+    /// The number of steps.
+    pub steps: u64,
+    /// The last step, negative if backwards; 0 without a step.
+    pub last_step_ms: i64,
+    /// The time after the last step, in milliseconds since the epoch; 0 without a step.
+    pub last_step_at_unix_ms: i64,
+}
+
+impl From<ClockSteps> for ClockStatus {
+    fn from(steps: ClockSteps) -> Self {
+        Self {
+            steps: steps.count,
+            last_step_ms: steps.last_ms,
+            last_step_at_unix_ms: steps.last_at_ms,
+        }
+    }
 }
 
 /// The state of each component: true if it runs.
@@ -75,7 +105,7 @@ impl Core {
             uptime_seconds: self.gatherer.uptime().as_secs(),
             started_unix_seconds: self
                 .gatherer
-                .started
+                .started()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
             listen: listen.map(|address| address.to_string()),
@@ -98,12 +128,15 @@ impl Core {
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
             dropped_observations: counted("observatory_dropped_observations_total"),
+            refused_requests: counted(catalog::SERVER_REFUSED.name),
+            closed_connections: counted(catalog::SERVER_CLOSED.name),
             problems: self.filter_check.problem().into_iter().collect(),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces
                 .as_ref()
                 .map_or_else(Vec::new, crate::traces::Traces::exporters),
+            clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),
         }

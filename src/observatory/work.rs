@@ -75,6 +75,7 @@ struct WorkerState {
 fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
     let mut due = core.gatherer.uptime();
     while !shutdown.is_set() {
+        super::clock_step::follow(core);
         let now = core.gatherer.uptime();
         if now >= due {
             // A panic must not prevent the next tick.

@@ -48,16 +48,25 @@ impl Redaction {
         config: &RedactionConfig,
         max_chars: Option<usize>,
     ) -> Result<Self, ConfigError> {
-        let patterns = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
         let masks = Masks::new(config.masks, &config.patterns);
         Ok(Self {
-            allow: patterns(&config.allow),
-            deny: patterns(&config.deny),
             masks: masks.map_err(|pattern| invalid_pattern(&pattern))?,
             max_chars,
+            ..Self::without_patterns(config)
+        })
+    }
+
+    /// Returns the redaction of a configuration without its patterns.
+    pub(crate) fn without_patterns(config: &RedactionConfig) -> Self {
+        let patterns = |texts: &[String]| texts.iter().map(|text| Glob::new(text)).collect();
+        Self {
+            allow: patterns(&config.allow),
+            deny: patterns(&config.deny),
+            masks: Masks::without_patterns(config.masks),
+            max_chars: None,
             #[cfg(feature = "alerting")]
             hash_keys: std::hash::RandomState::new(),
-        })
+        }
     }
 
     /// Builds the automata of the masks, which takes some milliseconds, before the first text arrives.
@@ -115,16 +124,35 @@ impl Redaction {
         self.cut(text, self.masked_of(key, text))
     }
 
-    /// Masks a value. The whole value of a field named `…token` is masked if it looks like a credential.
+    /// Masks the keys and tokens in the value of a label; returns `None` if the value stays unchanged. E-mail addresses
+    /// and long numbers stay, because they identify series.
+    pub(crate) fn label(&self, name: &str, value: &str) -> Option<String> {
+        let clean = || {
+            if self.is_secret(name, value) {
+                return Some(MASK.to_owned());
+            }
+            self.masks.apply_to_label(value)
+        };
+        catch_unwind(AssertUnwindSafe(clean)).unwrap_or_else(|_| Some(WITHHELD.to_owned()))
+    }
+
+    /// Masks a value.
     fn masked_of(&self, key: &str, text: &str) -> Option<String> {
+        if self.is_secret(key, text) {
+            return Some(MASK.to_owned());
+        }
+        self.masks.apply(text)
+    }
+
+    /// Returns `true` if the whole value of a field is a secret by the field's name. A field named `…token` is a secret if its
+    /// value looks like a credential.
+    fn is_secret(&self, key: &str, text: &str) -> bool {
         let ending = key.len().checked_sub(TOKEN.len());
         let is_token = ending
             .and_then(|start| key.get(start..))
             .is_some_and(|ending| ending.eq_ignore_ascii_case(TOKEN));
-        if is_token && self.masks.are_defaults_enabled() && is_credential(text) {
-            return Some(MASK.to_owned());
-        }
-        self.masks.apply(text)
+        (is_token && self.masks.are_defaults_enabled() && is_credential(text))
+            || self.masks.is_secret_by_name(key, text)
     }
 
     /// Whether an integer is masked because it is a card number.

@@ -1,29 +1,38 @@
 //! A monotonic clock for durations and a wall clock for dates, both replaceable in tests.
 //!
-//! A clock that `ObservatoryBuilder::clock` sets also applies to the observatory's own threads.
+//! A clock that `ObservatoryBuilder::clock` sets also applies to the observatory's own threads. Spans measure their
+//! durations with the CPU's time stamp counter, which is cheap but drifts over hours; uptime, stored samples and alerts
+//! use the kernel's monotonic clock and the [`timeline`] that follows it.
+
+mod timeline;
 
 use std::{
     fmt,
     sync::{
         Arc, Condvar, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
+use self::timeline::Timeline;
+pub(crate) use self::timeline::{ClockSteps, moved};
 #[cfg(feature = "alerting")]
 use super::unix_ms::UnixMs;
 
 /// A monotonic clock and a wall clock.
 #[derive(Clone)]
 pub struct Clock {
-    monotonic: quanta::Clock,
-    wall: Wall,
+    /// The time stamp counter, for the durations of spans.
+    counter: quanta::Clock,
+    source: Source,
+    timeline: Arc<Timeline>,
 }
 
 #[derive(Clone)]
-enum Wall {
-    System,
+enum Source {
+    /// The clocks of the machine, and the reading of the monotonic clock at the start.
+    System(Instant),
     Manual(Arc<ManualTime>),
 }
 
@@ -32,6 +41,17 @@ struct ManualTime {
     mock: Arc<quanta::Mock>,
     start: SystemTime,
     elapsed_ns: AtomicU64,
+    /// The time by which the wall clock was set forwards, in milliseconds.
+    stepped_ms: AtomicI64,
+}
+
+impl ManualTime {
+    /// Reads the monotonic clock and the wall clock at the same time.
+    fn read_both(&self) -> (Duration, SystemTime) {
+        let elapsed = Duration::from_nanos(self.elapsed_ns.load(Ordering::Acquire));
+        let stepped_ms = self.stepped_ms.load(Ordering::Acquire);
+        (elapsed, moved(self.start + elapsed, stepped_ms))
+    }
 }
 
 impl Default for Clock {
@@ -41,42 +61,51 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Returns the clocks of the machine: the CPU's time stamp counter if it is reliable, or else the kernel's clock.
+    /// Returns the clocks of the machine. Durations of spans are measured with the CPU's time stamp counter if it is
+    /// reliable.
     #[must_use]
     pub fn system() -> Self {
         Self {
-            monotonic: quanta::Clock::new(),
-            wall: Wall::System,
+            counter: quanta::Clock::new(),
+            source: Source::System(Instant::now()),
+            timeline: Arc::new(Timeline::new(Duration::ZERO, SystemTime::now())),
         }
     }
 
-    /// Reads the monotonic clock, for [`Clock::between`].
+    /// Reads the time stamp counter, for [`Clock::between`].
     #[inline]
     pub(crate) fn raw(&self) -> u64 {
-        self.monotonic.raw()
+        self.counter.raw()
     }
 
     /// Returns the time between two readings.
     #[inline]
     pub(crate) fn between(&self, start: u64, end: u64) -> Duration {
-        Duration::from_nanos(self.monotonic.delta_as_nanos(start, end))
+        Duration::from_nanos(self.counter.delta_as_nanos(start, end))
     }
 
     /// Reads the wall clock.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
-        match &self.wall {
-            Wall::System => SystemTime::now(),
-            Wall::Manual(time) => {
-                time.start + Duration::from_nanos(time.elapsed_ns.load(Ordering::Acquire))
-            }
+        match &self.source {
+            Source::System(_) => SystemTime::now(),
+            Source::Manual(time) => time.read_both().1,
         }
     }
 
-    /// Reads the wall clock, in milliseconds since the Unix epoch.
+    /// Returns the time since the creation of the clock, on the kernel's monotonic clock.
+    pub(crate) fn monotonic(&self) -> Duration {
+        match &self.source {
+            Source::System(origin) => origin.elapsed(),
+            Source::Manual(time) => time.read_both().0,
+        }
+    }
+
+    /// Returns the time for stored samples, alert states and deadlines: the wall clock without its steps since the last
+    /// [`Clock::compare_wall`].
     #[cfg(feature = "alerting")]
     pub(crate) fn unix_ms(&self) -> UnixMs {
-        UnixMs::from(self.wall())
+        UnixMs::from_i64(self.timeline_ms())
     }
 
     /// Waits on `condition` until it is notified or `timeout` has passed on this clock. Spurious wake-ups are possible.
@@ -86,11 +115,11 @@ impl Clock {
         condition: &Condvar,
         timeout: Duration,
     ) -> MutexGuard<'l, T> {
-        let timeout = match &self.wall {
-            Wall::System => timeout,
+        let timeout = match &self.source {
+            Source::System(_) => timeout,
             // A manual clock does not notify `condition` when it advances, so the wait is short. Only tests use this
             // branch.
-            Wall::Manual(_) => timeout.min(Duration::from_millis(2)),
+            Source::Manual(_) => timeout.min(Duration::from_millis(2)),
         };
         condition
             .wait_timeout(lock, timeout)
@@ -100,9 +129,9 @@ impl Clock {
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.wall {
-            Wall::System => "Clock::system",
-            Wall::Manual(_) => "Clock::manual",
+        let name = match self.source {
+            Source::System(_) => "Clock::system",
+            Source::Manual(_) => "Clock::manual",
         };
         f.write_str(name)
     }
@@ -122,7 +151,7 @@ impl fmt::Debug for Clock {
 /// ```
 #[derive(Clone)]
 pub struct ManualClock {
-    monotonic: quanta::Clock,
+    counter: quanta::Clock,
     time: Arc<ManualTime>,
 }
 
@@ -137,16 +166,17 @@ impl ManualClock {
     #[must_use]
     pub fn new() -> Self {
         const START: Duration = Duration::from_hours(482_136);
-        let (monotonic, mock) = quanta::Clock::mock();
+        let (counter, mock) = quanta::Clock::mock();
         // Not 0, since 0 could be mistaken for "never".
         mock.increment(1_000_000_000_u64);
         let time = ManualTime {
             mock,
             start: SystemTime::UNIX_EPOCH + START,
             elapsed_ns: AtomicU64::new(0),
+            stepped_ms: AtomicI64::new(0),
         };
         Self {
-            monotonic,
+            counter,
             time: Arc::new(time),
         }
     }
@@ -154,9 +184,11 @@ impl ManualClock {
     /// Returns a clock that shows the time of this manual clock.
     #[must_use]
     pub fn clock(&self) -> Clock {
+        let (monotonic, wall) = self.time.read_both();
         Clock {
-            monotonic: self.monotonic.clone(),
-            wall: Wall::Manual(Arc::clone(&self.time)),
+            counter: self.counter.clone(),
+            source: Source::Manual(Arc::clone(&self.time)),
+            timeline: Arc::new(Timeline::new(monotonic, wall)),
         }
     }
 
@@ -168,6 +200,16 @@ impl ManualClock {
             .elapsed_ns
             .fetch_add(nanoseconds, Ordering::AcqRel);
         self.time.mock.increment(by);
+    }
+
+    /// Sets the wall clock in whole milliseconds, as an administrator or NTP does; the monotonic clock does not change.
+    pub fn set_wall(&self, to: SystemTime) {
+        let by = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let by_ms = match to.duration_since(self.time.read_both().1) {
+            Ok(forwards) => by(forwards),
+            Err(backwards) => -by(backwards.duration()),
+        };
+        self.time.stepped_ms.fetch_add(by_ms, Ordering::AcqRel);
     }
 }
 

@@ -10,7 +10,11 @@ pub(crate) mod own_thread;
 pub(crate) mod random;
 mod registered;
 pub(crate) mod report_once;
-#[cfg(feature = "alerting")]
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg_attr(
+    not(feature = "alerting"),
+    expect(dead_code, reason = "the live view of traces only converts times")
+)]
 pub(crate) mod unix_ms;
 
 pub(crate) use self::{lock::lock, named::named, registered::Registered};

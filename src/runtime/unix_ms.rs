@@ -34,6 +34,11 @@ impl UnixMs {
         self.0
     }
 
+    /// Moves the time by a step of the wall clock; [`UnixMs::MIN`] and [`UnixMs::MAX`] stay.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        shift_ms(&mut self.0, by_ms);
+    }
+
     /// Returns the time from `earlier` to `self`; zero if `earlier` is later than `self`.
     pub(crate) fn saturating_since(self, earlier: Self) -> Duration {
         duration_from_ms(self.0.saturating_sub(earlier.0))
@@ -71,6 +76,13 @@ impl fmt::Display for UnixMs {
     }
 }
 
+/// Moves a time in milliseconds since the epoch by a step of the wall clock; the ends of the range stay.
+pub(crate) fn shift_ms(time: &mut i64, by_ms: i64) {
+    if ![i64::MIN, i64::MAX].contains(time) {
+        *time = time.saturating_add(by_ms);
+    }
+}
+
 /// Converts a duration to whole milliseconds, at most `i64::MAX`.
 pub(crate) fn duration_as_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -105,6 +117,17 @@ mod tests {
         assert_eq!(earlier.saturating_since(later), Duration::ZERO);
         let longest = UnixMs::MAX.saturating_since(UnixMs::MIN);
         assert_eq!(duration_as_ms(longest), i64::MAX);
+    }
+
+    #[test]
+    fn a_step_moves_times_but_neither_never_nor_at_once() {
+        let shifted = |mut time: UnixMs| {
+            time.shift(-3_600_000);
+            time
+        };
+        assert_eq!(shifted(UnixMs::from_i64(3_600_001)).as_i64(), 1);
+        assert_eq!(shifted(UnixMs::MAX), UnixMs::MAX);
+        assert_eq!(shifted(UnixMs::MIN), UnixMs::MIN);
     }
 
     #[test]

@@ -6,13 +6,13 @@ use axum::{
     Router,
     extract::{NestedPath, Query, State, rejection::NestedPathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::from_fn_with_state,
     response::{Html, IntoResponse as _, Response},
     routing::get,
 };
 use serde_json::json;
 
-use super::Sources;
-use super::metrics;
+use super::{Sources, body, hosts, metrics, places::Places};
 
 /// The state that all endpoints share.
 #[derive(Clone)]
@@ -21,12 +21,15 @@ pub(super) struct ServerState {
     /// The address of the server; `None` if the application's server serves the endpoints.
     pub(super) address: Option<SocketAddr>,
     scrape_limit: metrics::ScrapeLimit,
-    #[cfg(feature = "alerting")]
-    pub(super) query_limit: super::api::QueryLimit,
+    pub(super) places: Places,
 }
 
 /// The path of the status.
 const STATUS: &str = "/status";
+
+/// The content security policy of the index page: the style of the page, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'sha256-1eCuwNptBZaawq8jrTzFbgqvYWfkhiZSI4rK8OOViHg='; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the routes of the observatory's own server.
 pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
@@ -45,11 +48,14 @@ pub(crate) fn mounted(sources: Sources) -> Router {
 #[cfg(feature = "http")]
 pub(crate) fn mounted_essentials(sources: Sources) -> Router {
     let state = ServerState::new(Arc::new(sources), None);
-    essentials(&state.sources).with_state(state)
+    let router = Router::new().route(STATUS, get(status));
+    finish(router, &state).with_state(state)
 }
 
 fn routes(state: &ServerState) -> Router<ServerState> {
-    let router = essentials(&state.sources).route("/", get(index));
+    let router = Router::new()
+        .route(STATUS, get(status))
+        .route("/", get(index));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
@@ -58,14 +64,20 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     let router = router
         .merge(super::traces::router())
         .merge(super::dashboard::router());
-    router
+    finish(router, state)
 }
 
-fn essentials(sources: &Sources) -> Router<ServerState> {
+/// Adds the routes of metrics and health, which answer under every name and have a budget of their own.
+fn finish(router: Router<ServerState>, state: &ServerState) -> Router<ServerState> {
+    let options = &state.sources.options;
+    let guarded = router
+        .layer(from_fn_with_state(state.clone(), body::account))
+        .layer(from_fn_with_state(state.clone(), hosts::check));
     Router::new()
-        .route(&sources.options.metrics_path, get(scrape))
-        .route(&sources.options.health_path, get(health))
-        .route(STATUS, get(status))
+        .route(&options.metrics_path, get(scrape))
+        .route(&options.health_path, get(health))
+        .merge(guarded)
+        .layer(from_fn_with_state(state.clone(), body::read))
 }
 
 impl ServerState {
@@ -74,9 +86,22 @@ impl ServerState {
             sources,
             address,
             scrape_limit: metrics::ScrapeLimit::default(),
-            #[cfg(feature = "alerting")]
-            query_limit: super::api::QueryLimit::default(),
+            places: Places::default(),
         }
+    }
+
+    /// Returns whether a request carries the configured token.
+    #[cfg(feature = "alerting")]
+    pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
+        let token = self.sources.options.api_token.as_ref();
+        token.is_some_and(|token| super::actions::has_token(headers, token.expose()))
+    }
+
+    /// Returns false, since the token is an option of alerting.
+    #[cfg(not(feature = "alerting"))]
+    #[expect(clippy::unused_self, reason = "the signature with the feature")]
+    pub(super) fn has_token(&self, _: &HeaderMap) -> bool {
+        false
     }
 }
 
@@ -89,7 +114,8 @@ async fn scrape(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    scrape_limit.answer(sources, query.get("format").map(String::as_str), &headers)
+    let format = query.get("format").map(String::as_str);
+    scrape_limit.answer(sources, format, &headers).await
 }
 
 /// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
@@ -124,17 +150,11 @@ async fn health(
     )
 }
 
-async fn status(
-    State(ServerState {
-        sources, address, ..
-    }): State<ServerState>,
-) -> Response {
-    // On a blocking thread, since the status may wait for an evaluation of rules.
-    let read = tokio::task::spawn_blocking(move || (sources.status)(address)).await;
-    match read {
-        Ok(body) => json_body("application/json", body),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+async fn status(State(state): State<ServerState>) -> Response {
+    let address = state.address;
+    let read = move |sources: &Sources| json_body("application/json", (sources.status)(address));
+    let answered = state.places.run(&state.sources, read).await;
+    answered.unwrap_or_else(|refused| refused)
 }
 
 fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
@@ -210,7 +230,8 @@ async fn index(
                 .to_string(),
         )
         .replace("{rows}", &rows.concat());
-    Html(page).into_response()
+    let policy = HeaderValue::from_static(POLICY);
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
 /// Returns the last segment of the path that the routes are nested under.

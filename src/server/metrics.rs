@@ -1,14 +1,15 @@
 //! Answers `/metrics`. The response is rendered on a blocking thread and sent in chunks while it is rendered.
 //!
-//! Each chunk waits until the client has read the previous ones, so a large registry is never one string in memory. A
-//! client that does not read occupies one thread until the time limit of the scrape.
+//! A few chunks may wait for the client, so a large registry is never one string in memory, and the exposition of a small
+//! registry occupies its thread only while it is rendered. A client that does not read a large exposition occupies a
+//! thread until the time limit of the scrape, or until another scrape needs the thread.
 
 use std::{
     io::{self, Write as _},
     ops::ControlFlow,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task,
@@ -24,22 +25,29 @@ use flate2::{Compression, write::GzEncoder};
 use futures_core::Stream;
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, mpsc},
-    time::{Instant, timeout_at},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
+    time::Instant,
 };
 
-use super::{Sources, negotiate};
+use super::{
+    Sources,
+    connections::{Closed, count_closed},
+    negotiate, places,
+    refusal::Refusal,
+};
 use crate::metrics::{
-    Format, Gatherer,
+    Format, Gatherer, Registry,
     exposition::{self, Chunks},
 };
 
-/// The maximum number of chunks between the renderer and the client.
-const MAX_CHUNKS_IN_FLIGHT: usize = 2;
+/// The maximum number of chunks between the renderer and the client: 256 KiB of text.
+const MAX_CHUNKS_IN_FLIGHT: usize = 4;
 /// The time limit of a whole scrape. Prometheus itself gives up after 10 s by default.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The maximum number of scrapes that are answered or wait for a thread.
-const MAX_CONCURRENT_SCRAPES: usize = 16;
+/// The time that a scrape may wait for a thread, as long as Prometheus by default waits for an answer.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// The time without a read after which a scrape must give its thread to another scrape.
+const MIN_STALL: Duration = Duration::from_millis(50);
 
 /// The formats that `?format=` names.
 const FORMATS: [(&str, Format); 4] = [
@@ -52,20 +60,42 @@ const FORMATS: [(&str, Format); 4] = [
 /// Limits the number of concurrent scrapes.
 #[derive(Clone)]
 pub(super) struct ScrapeLimit {
-    permits: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    stalled: Arc<Stalled>,
+}
+
+/// The scrapes that wait for their clients, the longest wait first.
+#[derive(Default)]
+struct Stalled(Mutex<Vec<(Instant, Arc<Notify>)>>);
+
+impl Stalled {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Arc<Notify>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the scrape that has waited longest, if it has waited long enough.
+    fn end_longest(&self, now: Instant) {
+        let stalled = self.lock();
+        if let Some((since, end)) = stalled.first()
+            && now.duration_since(*since) >= MIN_STALL
+        {
+            end.notify_one();
+        }
+    }
 }
 
 impl Default for ScrapeLimit {
     fn default() -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SCRAPES)),
+            places: Arc::new(Semaphore::new(places::MAX_SCRAPES)),
+            stalled: Arc::default(),
         }
     }
 }
 
 impl ScrapeLimit {
     /// Answers a scrape. `wanted` is the value of `?format=`.
-    pub(super) fn answer(
+    pub(super) async fn answer(
         &self,
         sources: Arc<Sources>,
         wanted: Option<&str>,
@@ -87,12 +117,9 @@ impl ScrapeLimit {
                 None => return unknown_format(wanted),
             },
         };
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many concurrent scrapes; try again later\n",
-            )
-                .into_response();
+        let Some(place) = self.place().await else {
+            let message = "too many concurrent scrapes; try again later";
+            return Refusal::Busy.answer(&sources, message);
         };
         let is_gzip = negotiate::accepts_gzip(header(header::ACCEPT_ENCODING));
         let (send, chunks) = mpsc::channel(MAX_CHUNKS_IN_FLIGHT);
@@ -101,23 +128,20 @@ impl ScrapeLimit {
             chunks,
             is_complete: Arc::clone(&is_complete),
         };
-        let runtime = Handle::current();
+        let client = Client {
+            send,
+            runtime: Handle::current(),
+            stalled: Arc::clone(&self.stalled),
+            deadline: Instant::now() + SCRAPE_TIMEOUT,
+        };
         tokio::task::spawn_blocking(move || {
-            let deadline = Instant::now() + SCRAPE_TIMEOUT;
-            let forward = |bytes| {
-                let delivered =
-                    runtime.block_on(async { timeout_at(deadline, send.send(bytes)).await });
-                if matches!(delivered, Ok(Ok(()))) {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            };
+            let registry = &sources.gatherer.registry;
+            let forward = |bytes| client.forward(bytes, registry);
             let is_sent =
                 render(&sources.gatherer, format, Encoder::new(is_gzip), forward).is_continue();
             is_complete.store(is_sent, Ordering::Release);
-            crate::system::account_own_cpu(&sources.gatherer.registry);
-            drop(permit);
+            crate::system::account_own_cpu(registry);
+            drop(place);
         });
         let mut response = Body::from_stream(received).into_response();
         let headers = response.headers_mut();
@@ -133,6 +157,58 @@ impl ScrapeLimit {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
+    }
+
+    /// Waits for a thread. Scrapes whose clients do not read give their threads up.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = places::wait(&self.places, MAX_WAIT);
+        tokio::pin!(place);
+        loop {
+            tokio::select! {
+                biased;
+                place = &mut place => return place,
+                () = tokio::time::sleep(MIN_STALL / 2) => self.stalled.end_longest(Instant::now()),
+            }
+        }
+    }
+}
+
+/// The client of a scrape, from the view of its renderer.
+struct Client {
+    send: mpsc::Sender<Bytes>,
+    runtime: Handle,
+    stalled: Arc<Stalled>,
+    deadline: Instant,
+}
+
+impl Client {
+    /// Passes a chunk on; breaks off if the client is gone, or does not read for too long.
+    fn forward(&self, bytes: Bytes, registry: &Registry) -> ControlFlow<()> {
+        let bytes = match self.send.try_send(bytes) {
+            Ok(()) => return ControlFlow::Continue(()),
+            Err(mpsc::error::TrySendError::Full(bytes)) => bytes,
+            Err(mpsc::error::TrySendError::Closed(_)) => return ControlFlow::Break(()),
+        };
+        let end = Arc::new(Notify::new());
+        self.stalled.lock().push((Instant::now(), Arc::clone(&end)));
+        let sent = self.runtime.block_on(async {
+            tokio::select! {
+                sent = self.send.send(bytes) => Ok(sent.is_ok()),
+                () = tokio::time::sleep_until(self.deadline) => Err(Closed::WriteTimeout),
+                () = end.notified() => Err(Closed::ScrapeStalled),
+            }
+        });
+        self.stalled
+            .lock()
+            .retain(|(_, other)| !Arc::ptr_eq(other, &end));
+        match sent {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
+            Err(reason) => {
+                count_closed(registry, reason);
+                ControlFlow::Break(())
+            }
+        }
     }
 }
 

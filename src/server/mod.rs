@@ -4,49 +4,69 @@
 mod actions;
 #[cfg(feature = "alerting")]
 mod api;
+mod body;
+mod connections;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod endpoints;
 mod error;
+mod hosts;
 mod metrics;
 mod negotiate;
+mod options;
+mod places;
+mod refusal;
 mod sources;
+mod stream;
 #[cfg(feature = "otlp")]
 mod traces;
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    io,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, http::Request};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::oneshot,
+};
 
 #[cfg(feature = "http")]
 pub(crate) use self::endpoints::{mounted, mounted_essentials};
+pub use self::options::ServerConfig;
 #[cfg(feature = "otlp")]
 pub(crate) use self::sources::TraceOptions;
+use self::{body::AnswerBody, connections::Connections, stream::WatchedStream};
 pub(crate) use self::{
     error::ServerError,
+    hosts::AllowedHosts,
     sources::{ServerOptions, Sources},
 };
 use crate::runtime::own_thread::{self, Joinable};
 
 /// The name of the thread; Linux shows fifteen characters of it.
 const THREAD_NAME: &str = "obs-serve";
-/// The maximum number of blocking threads, which render large registries and run queries.
-const MAX_BLOCKING_THREADS: usize = 4;
-/// The maximum number of concurrent connections. A scraper needs one.
-const MAX_CONNECTIONS: usize = 64;
-/// The time limit for the head of a request, and for the pause between two requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum number of blocking threads, each for one of the [`places`].
+const MAX_BLOCKING_THREADS: usize = places::MAX_PLACES;
+/// The maximum number of connections that wait until they are accepted.
+const MAX_BACKLOG: u32 = 1024;
+/// The size of the system's buffer for the answers of a connection.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
+/// The maximum size of the head of a request, and of the part of an answer between the server and the socket.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// The interval at which the thread reports its own CPU time.
 const CPU_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -70,9 +90,6 @@ impl Running {
 pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
     let address = sources.options.listen;
     let listen_error = |source| ServerError::Listen { address, source };
-    let listener = TcpListener::bind(address).map_err(listen_error)?;
-    listener.set_nonblocking(true).map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
     let (stop, is_stopped) = oneshot::channel();
     let thread_error = |source| ServerError::Thread {
         name: THREAD_NAME,
@@ -86,6 +103,11 @@ pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
         .on_thread_start(own_thread::mark)
         .build()
         .map_err(thread_error)?;
+    let listener = {
+        let _runtime = runtime.enter();
+        listen(address).map_err(listen_error)?
+    };
+    let address = listener.local_addr().map_err(listen_error)?;
     let thread = Joinable::spawn(THREAD_NAME, move || {
         runtime.block_on(serve(listener, sources, address, is_stopped));
         // A client that reads slowly must not delay the shutdown.
@@ -99,6 +121,23 @@ pub(crate) fn start(sources: Sources) -> Result<Running, ServerError> {
     })
 }
 
+/// Binds the address, with a queue that holds the connections of a burst.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    // A restart finds connections of the previous process. On Windows, the option means something else.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit the size. The system's limit of some megabytes would hold a hundred answers to a
+    // client that sends requests without reading.
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(MAX_BACKLOG)
+}
+
 async fn serve(
     listener: TcpListener,
     sources: Sources,
@@ -107,18 +146,8 @@ async fn serve(
 ) {
     let sources = Arc::new(sources);
     let grace = sources.options.shutdown_grace.min(Duration::from_secs(1));
-    let listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            return tracing::error!(target: "llm_observatory", %error, "the server cannot listen");
-        }
-    };
     let graceful = GracefulShutdown::new();
-    let accepting = accept(
-        &listener,
-        endpoints::router(Arc::clone(&sources), address),
-        &graceful,
-    );
+    let accepting = accept(&listener, &sources, address, &graceful);
     let counting = async {
         let mut interval = tokio::time::interval(CPU_INTERVAL);
         loop {
@@ -137,30 +166,68 @@ async fn serve(
     let _ = tokio::time::timeout(grace, graceful.shutdown()).await;
 }
 
-async fn accept(listener: &tokio::net::TcpListener, router: Router, graceful: &GracefulShutdown) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept(
+    listener: &TcpListener,
+    sources: &Arc<Sources>,
+    address: SocketAddr,
+    graceful: &GracefulShutdown,
+) {
+    let options = &sources.options;
+    let registry = sources.gatherer.registry.clone();
+    let connections = Arc::new(Connections::new(options.max_connections, registry));
+    let router = endpoints::router(Arc::clone(sources), address);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.read_timeout)
+        .max_buf_size(MAX_BUFFER_BYTES);
     loop {
-        // The permit is acquired before `accept`, so that excess connections wait in the kernel's queue.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            return;
-        };
         let Ok((stream, _)) = listener.accept().await else {
             // For example, the process has no file descriptors left; the condition may pass.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(
-                TokioIo::new(stream),
-                TowerToHyperService::new(router.clone()),
-            );
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // Errors of a connection concern only its client.
-            let _ = connection.await;
-            drop(permit);
-        });
+        serve_connection(stream, &connections, (&http, &router, options), graceful).await;
+        // Lets the connection read its request before the next connection may take its place.
+        tokio::task::yield_now().await;
     }
+}
+
+/// Waits for a place among the connections, and serves the connection on a task of its own.
+async fn serve_connection(
+    stream: tokio::net::TcpStream,
+    connections: &Arc<Connections>,
+    (http, router, options): (&http1::Builder, &Router, &ServerOptions),
+    graceful: &GracefulShutdown,
+) {
+    let connection = connections.open().await;
+    let connections = Arc::clone(connections);
+    let stream = WatchedStream::new(
+        stream,
+        Arc::clone(&connection),
+        Arc::clone(&connections),
+        options.write_timeout,
+    );
+    let endpoints = TowerToHyperService::new(router.clone());
+    let parts = (Arc::clone(&connection), Arc::clone(&connections));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (connection, connections) = parts.clone();
+        if request.body().is_end_stream() {
+            connection.begin_answer();
+        }
+        request.extensions_mut().insert(Arc::clone(&connection));
+        let answer = endpoints.call(request);
+        async move {
+            let answer = answer.await;
+            answer.map(|answer| answer.map(|body| AnswerBody::new(body, connection, connections)))
+        }
+    });
+    let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+    tokio::spawn(async move {
+        // Errors of a connection concern only its client.
+        let ended = tokio::select! {
+            ended = served => ended,
+            () = connection.closed() => Ok(()),
+        };
+        connections.remove(&connection, ended);
+    });
 }

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::metrics::Gatherer;
+use super::AllowedHosts;
+use crate::metrics::{Gatherer, QueryBudget};
 #[cfg(feature = "otlp")]
 use crate::traces::LiveTraces;
 #[cfg(feature = "alerting")]
@@ -16,6 +17,8 @@ pub(crate) struct Sources {
     pub(crate) gatherer: Arc<Gatherer>,
     /// Returns the JSON document of `/status` for a server that listens on this address.
     pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,
+    /// The memory of queries and other answers, except for metrics and health.
+    pub(crate) budget: Arc<QueryBudget>,
     #[cfg(feature = "alerting")]
     pub(crate) queries: Arc<Queries>,
     #[cfg(feature = "alerting")]
@@ -31,6 +34,11 @@ pub(crate) struct ServerOptions {
     pub(crate) health_path: String,
     /// The time that answers in progress get after the start of the shutdown.
     pub(crate) shutdown_grace: Duration,
+    pub(crate) hosts: AllowedHosts,
+    pub(crate) max_connections: usize,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) read_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     /// The time that a query may wait for other queries.
     #[cfg(feature = "alerting")]
     pub(crate) query_timeout: Duration,

@@ -3,8 +3,6 @@
 //!
 //! [`dashboard`]: super::dashboard
 
-use std::time::SystemTime;
-
 use axum::{
     Router,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -17,7 +15,10 @@ use serde_json::{Value, json};
 
 use super::endpoints::ServerState;
 use super::{ServerOptions, Sources};
-use crate::traces::{LiveTraces, TraceSummary};
+use crate::{
+    runtime::unix_ms::UnixMs,
+    traces::{LiveTraces, TraceSummary},
+};
 
 /// The default and the maximum number of traces in a list.
 const DEFAULT_LIMIT: usize = 20;
@@ -99,7 +100,8 @@ async fn lists(
         let options = &sources.options;
         let mut body = json!({
             "isEnabled": traces.is_enabled(),
-            "now": unix_milliseconds(sources.gatherer.clock.wall()),
+            // The page compares times with `now`, because the clock of the browser may differ.
+            "now": UnixMs::from(sources.gatherer.clock.wall()),
             "samplingRatio": options.traces.sampling_ratio,
         });
         if !traces.is_enabled() {
@@ -142,7 +144,7 @@ async fn trace(State(state): State<ServerState>, Path(id): Path<String>) -> Resp
         }
         let mut body = json!({
             "traceId": format!("{trace_id:032x}"),
-            "now": unix_milliseconds(sources.gatherer.clock.wall()),
+            "now": UnixMs::from(sources.gatherer.clock.wall()),
             "leftOut": traces.left_out(trace_id),
             "spans": spans,
             "open": open,
@@ -160,12 +162,9 @@ async fn on_blocking_thread(
     state: ServerState,
     work: impl FnOnce(&LiveTraces, &Sources) -> Response + Send + 'static,
 ) -> Response {
-    let sources = state.sources;
-    let worked =
-        tokio::task::spawn_blocking(move || work(&(sources.live_traces)(), &sources)).await;
-    worked.unwrap_or_else(|error| {
-        error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
-    })
+    let work = |sources: &Sources| work(&(sources.live_traces)(), sources);
+    let answered = state.places.run(&state.sources, work).await;
+    answered.unwrap_or_else(|refused| refused)
 }
 
 /// Returns the address of a trace in the configured trace viewer.
@@ -179,13 +178,6 @@ fn trace_viewer_url(options: &ServerOptions, trace_id: u128) -> Option<String> {
 #[cfg(not(feature = "alerting"))]
 fn trace_viewer_url(_: &ServerOptions, _: u128) -> Option<String> {
     None
-}
-
-/// Converts a time to milliseconds since the epoch. The page compares it with `now` of the same response, since the
-/// browser's clock may differ.
-fn unix_milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_millis() as u64
 }
 
 fn json_response(body: &Value) -> Response {

@@ -57,7 +57,7 @@ pub(crate) fn lowercase(text: &str) -> String {
 }
 
 /// Returns the non-empty parts of a list that is separated by commas.
-#[cfg(feature = "alerting")]
+#[cfg(any(feature = "alerting", feature = "server"))]
 pub(crate) fn comma_separated(text: &str) -> impl Iterator<Item = &str> {
     text.split(',')
         .map(str::trim)

@@ -153,9 +153,7 @@ impl Traces {
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(spans), clock)
             .with_propagators(&self.propagators)
             .with_on_panicking_field(move |field| {
-                registry
-                    .diagnostics()
-                    .dropped_with(Dropped::PanickingField, field);
+                registry.dropped_with(Dropped::PanickingField, field);
             })
     }
 

@@ -11,6 +11,13 @@ mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
 mod architecture;
+#[cfg(all(feature = "server", feature = "alerting"))]
+#[path = "../attackers/mod.rs"]
+mod attackers;
+mod attacks;
+#[path = "../privacy/canaries.rs"]
+mod canaries;
+mod clock;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;
@@ -31,6 +38,7 @@ mod lifecycle;
 #[cfg(feature = "otlp")]
 mod live;
 mod query;
+mod redaction;
 mod server;
 #[cfg(feature = "otlp")]
 mod spans;

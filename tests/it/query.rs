@@ -139,7 +139,7 @@ fn a_query_ends_at_its_timeout_or_when_it_is_cancelled() {
     };
     let timed = run(Control {
         clock: Some(&since),
-        cancel: None,
+        ..Control::default()
     });
     assert!(
         matches!(timed, Err(QueryError::Timeout { .. })),
@@ -149,8 +149,8 @@ fn a_query_ends_at_its_timeout_or_when_it_is_cancelled() {
     let cancel = AtomicBool::new(false);
     cancel.store(true, Ordering::Relaxed);
     let cancelled = run(Control {
-        clock: None,
         cancel: Some(&cancel),
+        ..Control::default()
     });
     assert!(
         matches!(cancelled, Err(QueryError::Canceled)),

@@ -1,5 +1,5 @@
 //! Tests against real software: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
-//! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel.
+//! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel; libfaketime.
 //!
 //! A missing peer skips its tests with a message, or fails them with `CI=true`.
 #![cfg(feature = "server")]
@@ -24,6 +24,8 @@ mod channels_sink;
 #[cfg(feature = "alerting")]
 mod channels_support;
 mod clients;
+#[cfg(feature = "alerting")]
+mod clock;
 #[cfg(all(feature = "otlp", feature = "zipkin"))]
 #[path = "../collector/mod.rs"]
 mod collector;

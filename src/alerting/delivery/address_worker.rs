@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{TimeSource, address::Address};
+use super::{address::Address, core::Assignment, handle::Shared};
 use crate::{
     alerting::{FailureClass, NotifyError, Receipt, dispatch::Notification},
     net::Backoff,
@@ -45,16 +45,17 @@ impl Completion {
 /// The worker of one address.
 pub(super) struct AddressWorker {
     pub(super) address: Arc<Address>,
-    pub(super) time: TimeSource,
+    pub(super) shared: Arc<Shared>,
     pub(super) backoff: Backoff,
     pub(super) attempt_timeout: Duration,
-    pub(super) incoming: mpsc::Receiver<Arc<Notification>>,
+    pub(super) incoming: mpsc::Receiver<Assignment>,
     pub(super) completions: mpsc::Sender<Completion>,
 }
 
 /// A notification in the queue of a worker.
 struct Queued {
     notification: Arc<Notification>,
+    deadline: UnixMs,
     attempts: u32,
     maybe_received: bool,
     last_error: Option<NotifyError>,
@@ -67,12 +68,12 @@ impl AddressWorker {
         let mut failures = 0;
         let mut not_before = UnixMs::MIN;
         loop {
-            while let Ok(notification) = self.incoming.try_recv() {
-                queue.push_back(Queued::new(notification));
+            while let Ok(assignment) = self.incoming.try_recv() {
+                queue.push_back(Queued::new(assignment));
             }
             if queue.is_empty() {
                 match self.incoming.recv().await {
-                    Some(notification) => queue.push_back(Queued::new(notification)),
+                    Some(assignment) => queue.push_back(Queued::new(assignment)),
                     None => return,
                 }
                 continue;
@@ -117,7 +118,7 @@ impl AddressWorker {
         let mut at = 0;
         while at < queue.len() {
             let queued = &queue[at];
-            let deadline = queued.notification.deadline;
+            let deadline = queued.deadline;
             let is_expired = deadline <= next_attempt;
             let is_delayed_past_deadline = deadline <= not_before;
             if !(is_expired && (queued.last_error.is_some() || is_delayed_past_deadline)) {
@@ -137,7 +138,7 @@ impl AddressWorker {
         }
         tokio::select! {
             () = tokio::time::sleep(not_before.saturating_since(now)) => {}
-            Some(notification) = self.incoming.recv() => queue.push_back(Queued::new(notification)),
+            Some(assignment) = self.incoming.recv() => queue.push_back(Queued::new(assignment)),
         }
     }
 
@@ -151,15 +152,17 @@ impl AddressWorker {
         let _ = self.completions.send(completion).await;
     }
 
+    /// Returns the time on the steady clock, to which `not_before` and the deadlines belong.
     fn now(&self) -> UnixMs {
-        UnixMs::from_i64((self.time)())
+        self.shared.steady_now()
     }
 }
 
 impl Queued {
-    fn new(notification: Arc<Notification>) -> Self {
+    fn new(assignment: Assignment) -> Self {
         Self {
-            notification,
+            notification: assignment.notification,
+            deadline: assignment.deadline,
             attempts: 0,
             maybe_received: false,
             last_error: None,

@@ -71,12 +71,11 @@ impl Notifications {
     /// Tests every step of the escalation of an alert with these labels, without the delays of the steps: each address
     /// gets a test message with the number of the step and its severity. Incidents are closed after the last step.
     pub async fn test_escalation(&self, labels: &Labels) -> Vec<TestResult> {
-        let (now, id) = (self.now(), Uuid::new_v4().to_string());
-        let steps = self
-            .shared
-            .core()
-            .dispatcher
-            .preview_escalation(labels, &id, now);
+        let id = Uuid::new_v4().to_string();
+        let steps = {
+            let (core, now) = self.shared.core_now();
+            core.dispatcher.preview_escalation(labels, &id, now)
+        };
         let messages = steps.into_iter().filter_map(|(step, to, message)| {
             let addresses = self.shared.addresses.get(&*to.channel)?;
             Some(TestMessage {

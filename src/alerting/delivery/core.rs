@@ -32,6 +32,8 @@ pub(super) struct Core {
     pub(super) changed_slots: BTreeSet<String>,
     /// Pending writes of the outbox.
     pub(super) writes: Vec<Write>,
+    /// The steps of the wall clock since the start, in milliseconds.
+    pub(super) stepped_ms: i64,
     /// The number of batches of changes since the start.
     pub(super) batches: u64,
 }
@@ -41,7 +43,15 @@ pub(super) struct Core {
 pub(super) struct Round {
     /// The changes to write before the notifications are sent.
     pub(super) writes: Vec<Write>,
-    pub(super) notifications: Vec<Arc<Notification>>,
+    pub(super) notifications: Vec<Assignment>,
+}
+
+/// A notification for an address worker.
+#[derive(Clone, Debug)]
+pub(super) struct Assignment {
+    pub(super) notification: Arc<Notification>,
+    /// The deadline on the steady clock of the workers; see [`Core::steady`].
+    pub(super) deadline: UnixMs,
 }
 
 impl Core {
@@ -64,7 +74,37 @@ impl Core {
         }
         Round {
             writes: self.take_writes(),
-            notifications,
+            notifications: self.assignments(notifications),
+        }
+    }
+
+    /// Returns a time without the steps of the wall clock since the start. Workers keep their deadlines on this clock,
+    /// because a step does not reach their queues.
+    pub(super) fn steady(&self, mut time: UnixMs) -> UnixMs {
+        time.shift(self.stepped_ms.saturating_neg());
+        time
+    }
+
+    pub(super) fn assignments(
+        &self,
+        notifications: impl IntoIterator<Item = Arc<Notification>>,
+    ) -> Vec<Assignment> {
+        let assigned = |notification: Arc<Notification>| Assignment {
+            deadline: self.steady(notification.deadline),
+            notification,
+        };
+        notifications.into_iter().map(assigned).collect()
+    }
+
+    /// Moves all times by a step of the wall clock, before which the time was `before`.
+    pub(super) fn shift(&mut self, by_ms: i64, before: UnixMs) {
+        self.stepped_ms = self.stepped_ms.saturating_add(by_ms);
+        self.dispatcher.shift(by_ms, before);
+        self.history.shift(by_ms, before);
+        for notification in self.outbox.values_mut() {
+            Arc::make_mut(notification).shift(by_ms);
+            self.writes
+                .push(Write::PutNotification(Arc::clone(notification)));
         }
     }
 

@@ -26,6 +26,11 @@ use crate::{
     runtime::unix_ms::UnixMs,
 };
 
+/// The name of the stored value that states the clock of all stored times.
+const TIMES: &str = "times";
+/// A step of the wall clock moves the stored times, so that another process can read them.
+const WALL_CLOCK: &[u8] = b"wall clock, in milliseconds since the Unix epoch";
+
 /// A handle to the delivery of notifications. Clones share their state; no method blocks, except
 /// [`Notifications::open`].
 #[derive(Clone)]
@@ -78,6 +83,8 @@ impl Notifications {
             let records = loaded.unreadable;
             tracing::warn!(records, "records of the alert store cannot be read");
         }
+        let mut slots = loaded.slots;
+        slots.insert(TIMES.to_owned(), WALL_CLOCK.to_vec());
         let mut state = loaded.state;
         for notification in &mut state.outbox {
             // After a long outage, restored notifications get the minimum delivery time again.
@@ -95,10 +102,11 @@ impl Notifications {
                 .keys()
                 .map(|name| (name.clone(), super::ChannelCounts::default()))
                 .collect(),
-            slots: loaded.slots,
-            changed_slots: BTreeSet::new(),
+            slots,
+            changed_slots: BTreeSet::from([TIMES.to_owned()]),
             writes: Vec::new(),
             batches: 0,
+            stepped_ms: 0,
         };
         let peers = peers.into_iter().map(PeerQueue::new).map(Arc::new);
         let shared = Arc::new(Shared {
@@ -132,8 +140,20 @@ impl Notifications {
                 peer.put(&shared);
             }
         }
-        let now = self.now();
-        self.shared.core().put(alerts, now);
+        let (mut core, now) = self.shared.core_now();
+        core.put(alerts, now);
+        drop(core);
+        self.shared.wake.notify_one();
+    }
+
+    /// Moves all times by a step of the wall clock. `apply` moves the clock at the same time.
+    pub(crate) fn shift(&self, by_ms: i64, apply: impl FnOnce()) {
+        let (mut core, before) = self.shared.core_now();
+        apply();
+        core.shift(by_ms, before);
+        drop(core);
+        let peers = self.shared.peers.iter();
+        peers.for_each(|peer| peer.shift(by_ms));
         self.shared.wake.notify_one();
     }
 
@@ -164,8 +184,9 @@ impl Notifications {
 
     /// Replaces the routing by a router of [`Notifications::compile`].
     pub(crate) fn use_router(&self, router: Router) {
-        let now = self.now();
-        self.shared.core().dispatcher.reconfigure(router, now);
+        let (mut core, now) = self.shared.core_now();
+        core.dispatcher.reconfigure(router, now);
+        drop(core);
         self.shared.wake.notify_one();
     }
 
@@ -174,12 +195,10 @@ impl Notifications {
     /// # Errors
     /// If the request is incomplete, or its id is unknown.
     pub fn set_silence(&self, request: SilenceRequest) -> Result<String, SilenceError> {
-        let now = self.now();
-        let id =
-            self.shared
-                .core()
-                .dispatcher
-                .set_silence(request, Uuid::new_v4().to_string(), now)?;
+        let (mut core, now) = self.shared.core_now();
+        let id = Uuid::new_v4().to_string();
+        let id = core.dispatcher.set_silence(request, id, now)?;
+        drop(core);
         self.shared.wake.notify_one();
         Ok(id)
     }
@@ -189,8 +208,9 @@ impl Notifications {
     /// # Errors
     /// If the id is unknown, or the silence has expired.
     pub fn expire_silence(&self, id: &str) -> Result<(), SilenceError> {
-        let now = self.now();
-        self.shared.core().dispatcher.expire_silence(id, now)?;
+        let (mut core, now) = self.shared.core_now();
+        core.dispatcher.expire_silence(id, now)?;
+        drop(core);
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -198,19 +218,15 @@ impl Notifications {
     /// Returns all silences, active silences first.
     #[must_use]
     pub fn silences(&self) -> Vec<Silence> {
-        let now = self.now().as_i64();
-        self.shared.core().dispatcher.silences().list(now)
+        let (core, now) = self.shared.core_now();
+        core.dispatcher.silences().list(now)
     }
 
     /// Returns an active silence that matches these labels.
     #[must_use]
     pub fn silence_of(&self, labels: &Labels) -> Option<Silence> {
-        let now = self.now();
-        self.shared
-            .core()
-            .dispatcher
-            .silence_of(labels, now)
-            .cloned()
+        let (core, now) = self.shared.core_now();
+        core.dispatcher.silence_of(labels, now).cloned()
     }
 
     /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
@@ -224,8 +240,7 @@ impl Notifications {
         by: &str,
         comment: &str,
     ) -> Result<Vec<String>, AcknowledgeError> {
-        let now = self.now();
-        let mut core = self.shared.core();
+        let (mut core, now) = self.shared.core_now();
         let keys = core.dispatcher.acknowledge(target, by, comment, now)?;
         let groups = core.dispatcher.groups(now).into_iter();
         let groups = groups.filter(|group| keys.contains(&group.key));
@@ -240,8 +255,8 @@ impl Notifications {
     /// Returns the groups that have alerts.
     #[must_use]
     pub fn groups(&self) -> Vec<GroupView> {
-        let now = self.now();
-        self.shared.core().dispatcher.groups(now)
+        let (core, now) = self.shared.core_now();
+        core.dispatcher.groups(now)
     }
 
     /// Returns the records of the history that match the query, latest first.
@@ -253,20 +268,19 @@ impl Notifications {
     /// Returns the statistics of the history.
     #[must_use]
     pub fn statistics(&self) -> HistoryStatistics {
-        let now = self.now();
-        self.shared.core().history.statistics(now)
+        let (core, now) = self.shared.core_now();
+        core.history.statistics(now)
     }
 
     /// Returns the counters and gauges for the metrics.
     #[must_use]
     pub fn counts(&self) -> NotificationCounts {
-        let now = self.now();
         let peers = self.shared.peers.iter();
         let peers = peers
             .map(|peer| (peer.name().to_owned(), peer.counts()))
             .collect();
         let health = &self.shared.store_health;
-        let core = self.shared.core();
+        let (core, now) = self.shared.core_now();
         let mut channels = core.channels.clone();
         for (name, addresses) in &self.shared.addresses {
             let counts = channels.entry(name.clone()).or_default();
@@ -322,6 +336,19 @@ impl Shared {
 
     pub(super) fn now(&self) -> UnixMs {
         UnixMs::from_i64((self.time)())
+    }
+
+    /// Locks the core and reads the clock: a step of the clock moves both at the same time.
+    pub(super) fn core_now(&self) -> (MutexGuard<'_, Core>, UnixMs) {
+        let core = self.core();
+        let now = self.now();
+        (core, now)
+    }
+
+    /// Returns the time of the workers, which no step of the wall clock moves.
+    pub(super) fn steady_now(&self) -> UnixMs {
+        let (core, now) = self.core_now();
+        core.steady(now)
     }
 
     pub(super) fn is_persistent(&self) -> bool {

@@ -11,7 +11,8 @@ use crate::{
 /// The default time limit of an attempt. A notifier must complete or fail within this time.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns the time of the wall clock in milliseconds since the epoch; tests replace it.
+/// Returns the time in milliseconds since the epoch. The observatory's time follows the wall clock, without jumps;
+/// tests replace it.
 pub type TimeSource = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The options of [`Notifications::open`](super::Notifications::open).

@@ -71,6 +71,13 @@ impl PeerQueue {
         self.wake.notify_one();
     }
 
+    /// Moves the queued alerts by a step of the wall clock.
+    pub(super) fn shift(&self, by_ms: i64) {
+        let mut state = self.state();
+        let alerts = state.alerts.values_mut();
+        alerts.for_each(|alert| Arc::make_mut(alert).shift(by_ms));
+    }
+
     /// Opens a closed queue for a new runner.
     pub(super) fn open(&self) {
         self.state().is_closed = false;

@@ -12,12 +12,12 @@ use tokio::{
 use super::{
     NotificationOptions,
     address_worker::{AddressWorker, Completion},
+    core::Assignment,
     handle::Shared,
 };
 use crate::{
     alerting::{
         FailureClass, NotifyError,
-        dispatch::Notification,
         outbox::{Store, Write},
     },
     runtime::unix_ms::UnixMs,
@@ -25,7 +25,7 @@ use crate::{
 
 /// The minimum time between two rounds that only the clock causes.
 const MIN_SLEEP: Duration = Duration::from_millis(1);
-/// The maximum time between two rounds: the wall clock may jump, and the machine may be suspended.
+/// The maximum time between two rounds: the clock of a test may advance, and the machine may be suspended.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The time between two attempts to recover a failed store.
 const RECOVERY_INTERVAL: Duration = Duration::from_mins(1);
@@ -38,11 +38,12 @@ const MAX_QUEUED_COMPLETIONS: usize = 1_024;
 pub struct Runner {
     shared: Arc<Shared>,
     options: NotificationOptions,
+    /// On the steady clock of the workers.
     next_recovery: UnixMs,
 }
 
 /// The queue of each address worker, by channel and index of the address.
-type Workers = HashMap<(String, u16), mpsc::Sender<Arc<Notification>>>;
+type Workers = HashMap<(String, u16), mpsc::Sender<Assignment>>;
 
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, options: NotificationOptions) -> Self {
@@ -73,11 +74,11 @@ impl Runner {
         if self.shared.store_health.is_closed() {
             self.recover().await;
         }
-        let restored: Vec<Arc<Notification>> = {
+        let restored = {
             let core = self.shared.core();
             let mut restored: Vec<_> = core.outbox.values().cloned().collect();
             restored.sort_by_key(|notification| notification.id);
-            restored
+            core.assignments(restored)
         };
         self.distribute(&workers, &restored);
         let mut shutdown = std::pin::pin!(shutdown);
@@ -109,7 +110,7 @@ impl Runner {
                 let (sender, incoming) = mpsc::channel(capacity);
                 let worker = AddressWorker {
                     address: Arc::clone(address),
-                    time: Arc::clone(&self.shared.time),
+                    shared: Arc::clone(&self.shared),
                     backoff: self.options.backoff.clone(),
                     attempt_timeout: self.options.attempt_timeout,
                     incoming,
@@ -126,14 +127,17 @@ impl Runner {
 
     /// Runs a round: writes the changes before it distributes the notifications.
     async fn round(&mut self, workers: &Workers) {
-        let now = self.shared.now();
-        let round = self.shared.core().round(now);
-        self.write(round.writes, now).await;
+        let round = {
+            let (mut core, now) = self.shared.core_now();
+            core.round(now)
+        };
+        self.write(round.writes).await;
         self.distribute(workers, &round.notifications);
     }
 
     /// Writes changes to the store; a degraded store is recovered once per [`RECOVERY_INTERVAL`].
-    async fn write(&mut self, writes: Vec<Write>, now: UnixMs) {
+    async fn write(&mut self, writes: Vec<Write>) {
+        let now = self.shared.steady_now();
         if !writes.is_empty() {
             self.blocking(move |shared| {
                 if let Err(error) = shared.with_store(|store| store.commit(&writes)) {
@@ -181,11 +185,12 @@ impl Runner {
     }
 
     /// Passes notifications to their address workers. A notification without a worker, or for a full queue, fails.
-    fn distribute(&self, workers: &Workers, notifications: &[Arc<Notification>]) {
-        for notification in notifications {
+    fn distribute(&self, workers: &Workers, assignments: &[Assignment]) {
+        for assignment in assignments {
+            let notification = &assignment.notification;
             let key = (notification.channel.clone(), notification.address);
             let problem = match workers.get(&key) {
-                Some(worker) => match worker.try_send(Arc::clone(notification)) {
+                Some(worker) => match worker.try_send(assignment.clone()) {
                     Ok(()) => continue,
                     Err(_) => "the channel's queue is full",
                 },
@@ -196,28 +201,29 @@ impl Runner {
                 attempts: 0,
                 result: Err(NotifyError::new(FailureClass::Other, problem)),
             };
-            let now = self.shared.now();
-            completion.log();
-            self.shared.core().complete(&completion, now);
+            self.complete(&completion);
             self.shared.wake.notify_one();
         }
     }
 
     /// Records `first` and all queued completions, so that one transaction writes them.
     fn complete_all(&self, first: &Completion, completions: &mut mpsc::Receiver<Completion>) {
-        let now = self.shared.now();
-        first.log();
-        self.shared.core().complete(first, now);
+        self.complete(first);
         while let Ok(completion) = completions.try_recv() {
-            completion.log();
-            self.shared.core().complete(&completion, now);
+            self.complete(&completion);
         }
     }
 
+    fn complete(&self, completion: &Completion) {
+        completion.log();
+        let (mut core, now) = self.shared.core_now();
+        core.complete(completion, now);
+    }
+
     fn time_to_next_round(&self) -> Duration {
-        let next = self.shared.core().dispatcher.next_due();
-        next.saturating_since(self.shared.now())
-            .clamp(MIN_SLEEP, MAX_SLEEP)
+        let (core, now) = self.shared.core_now();
+        let next = core.dispatcher.next_due();
+        next.saturating_since(now).clamp(MIN_SLEEP, MAX_SLEEP)
     }
 
     /// Waits for the notifications in flight until `end`, then writes the last changes and closes the store.
@@ -248,9 +254,8 @@ impl Runner {
         while let Ok(completion) = completions.try_recv() {
             self.complete_all(&completion, &mut completions);
         }
-        let now = self.shared.now();
         let writes = self.shared.core().take_writes();
-        self.write(writes, now).await;
+        self.write(writes).await;
         self.blocking(|shared| shared.with_store(Store::close))
             .await;
         let pending = self.shared.core().outbox.len();

@@ -3,7 +3,10 @@ mod blocking;
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -87,6 +90,7 @@ impl Notifier for FakeService {
 
 struct Running {
     notifications: Notifications,
+    stepped_ms: Arc<AtomicI64>,
     stop: oneshot::Sender<()>,
     done: JoinHandle<()>,
 }
@@ -103,7 +107,11 @@ impl Running {
     /// Starts without changing the threads of the channels.
     fn with_channels(options: NotificationOptions, channels: BTreeMap<String, Channel>) -> Self {
         let start = Instant::now();
-        let time: TimeSource = Arc::new(move || BASE + start.elapsed().as_millis() as i64);
+        let stepped_ms = Arc::new(AtomicI64::new(0));
+        let stepped = Arc::clone(&stepped_ms);
+        let time: TimeSource = Arc::new(move || {
+            BASE + start.elapsed().as_millis() as i64 + stepped.load(Ordering::Relaxed)
+        });
         let (notifications, runner) =
             Notifications::open(options, channels, Vec::new(), time).unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -113,9 +121,17 @@ impl Running {
         }));
         Self {
             notifications,
+            stepped_ms,
             stop,
             done,
         }
+    }
+
+    /// Steps the clock.
+    fn step(&self, by_ms: i64) {
+        self.notifications.shift(by_ms, || {
+            self.stepped_ms.fetch_add(by_ms, Ordering::Relaxed);
+        });
     }
 
     async fn stop(self) {
@@ -597,4 +613,36 @@ async fn a_second_process_with_the_same_directory_is_an_error() {
     );
     drop(first);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_the_clock_moves_neither_attempts_nor_deadlines() {
+    for by_ms in [0, 3_600_000, -3_600_000] {
+        let service = FakeService::new(busy());
+        let channel = Channel::new(service.clone());
+        let running = Running::start(to_channels(&["hook"]), &[("hook", channel)]);
+        running.fire("slow");
+        for _ in 0..8 {
+            advance(MINUTE).await;
+            running.step(by_ms);
+        }
+        let failed = running.notifications.counts().channels["hook"]
+            .failed
+            .clone();
+        let history = running.notifications.history(&HistoryQuery::default());
+        let record = history.last().unwrap();
+        let age = record.deliveries[0].at - record.starts_at;
+        assert!(
+            (4 * 60_000..=6 * 60_000).contains(&age),
+            "{by_ms}: {record:?}"
+        );
+        // The first message fails after five minutes; the delays between attempts are random.
+        assert_eq!(failed, BTreeMap::from([(FailureClass::ServerError, 1)]));
+        let attempts = service.attempts().len();
+        assert!(
+            (12..=40).contains(&attempts),
+            "{by_ms}: {attempts} attempts"
+        );
+        running.stop().await;
+    }
 }

@@ -131,6 +131,15 @@ impl AlertTable {
         }
     }
 
+    /// Moves all alerts by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        for entry in self.by_fingerprint.values_mut() {
+            Arc::make_mut(&mut entry.alert).shift(by_ms);
+            entry.held_until.shift(by_ms);
+            entry.transitions.iter_mut().for_each(|at| at.shift(by_ms));
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.by_fingerprint.len() >= self.max_alerts
     }

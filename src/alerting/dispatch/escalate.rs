@@ -1,6 +1,6 @@
 //! Escalates unacknowledged groups: notifies the receivers of the next step and raises the severity.
 
-use super::{Dispatcher, duration_from_ms, flush::Snapshot, group::Group};
+use super::{Dispatcher, flush::Snapshot, group::Group};
 use crate::{
     alerting::{Reason, route::InhibitSources},
     runtime::unix_ms::UnixMs,
@@ -43,7 +43,7 @@ impl Dispatcher {
         }
         let step = &steps[state.steps_executed % steps.len()];
         if snapshot.firing.is_empty() {
-            state.next_at = now + duration_from_ms(step.delay_ms);
+            state.next_at = now + step.delay;
             return;
         }
         state.steps_executed += 1;
@@ -52,7 +52,7 @@ impl Dispatcher {
             .max(state.steps_executed.min(steps.len()));
         let has_next = repeat || state.steps_executed < steps.len();
         state.next_at = if has_next {
-            now + duration_from_ms(steps[state.steps_executed % steps.len()].delay_ms)
+            now + steps[state.steps_executed % steps.len()].delay
         } else {
             UnixMs::MAX
         };
@@ -105,7 +105,7 @@ impl Dispatcher {
         {
             state.steps_executed = 0;
             state.is_paused = false;
-            state.next_at = now + duration_from_ms(step.delay_ms);
+            state.next_at = now + step.delay;
         }
     }
 }

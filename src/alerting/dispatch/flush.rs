@@ -5,7 +5,6 @@ use std::{cmp::Ordering, collections::BTreeSet, sync::Arc};
 use super::{
     Dispatcher, Notification,
     dedup::{GroupState, LogEntry, notification_reason},
-    duration_from_ms,
     group::{EscalationState, Group},
 };
 use crate::{
@@ -111,10 +110,10 @@ impl Dispatcher {
         now: UnixMs,
     ) -> Snapshot {
         let router = &self.router;
-        let silences = self.silences.active_at(now.as_i64());
+        let silences = self.silences.active_at(now);
         let is_muted = group
             .route
-            .is_some_and(|at| router.is_muted(router.node(at), now.as_i64()));
+            .is_some_and(|at| router.is_muted(router.node(at), now));
         let mut alerts = Vec::with_capacity(group.members.len());
         let mut suppressed_resolved = Vec::new();
         let mut has_suppressed_firing = false;
@@ -296,7 +295,7 @@ impl Dispatcher {
             group.escalation = Some(EscalationState {
                 steps_executed: 0,
                 steps_notified: 0,
-                next_at: now + duration_from_ms(step.delay_ms),
+                next_at: now + step.delay,
                 is_paused: false,
                 deferred: BTreeSet::new(),
             });

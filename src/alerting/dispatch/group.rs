@@ -8,14 +8,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{acknowledge::Acknowledgement, dedup::LogEntry, duration_from_ms};
+use super::{acknowledge::Acknowledgement, dedup::LogEntry};
 use crate::{
     alerting::{
         Message,
         route::{Destination, RouteNode},
     },
     query::Labels,
-    runtime::unix_ms::UnixMs,
+    runtime::unix_ms::{UnixMs, shift_ms},
 };
 
 /// The alerts of a route that share the group labels.
@@ -88,8 +88,8 @@ impl Group {
             flushed_revision: 0,
             flushed_at: UnixMs::MIN,
             last_notified: UnixMs::MIN,
-            group_interval: duration_from_ms(node.group_interval_ms),
-            repeat_interval: duration_from_ms(node.repeat_interval_ms),
+            group_interval: node.group_interval,
+            repeat_interval: node.repeat_interval,
             log: BTreeMap::new(),
             in_flight: HashMap::new(),
             escalation: None,
@@ -150,7 +150,7 @@ impl Group {
         if self.has_flushed {
             return;
         }
-        let group_wait = duration_from_ms(node.group_wait_ms);
+        let group_wait = node.group_wait;
         if self.members.len() == 1 {
             self.next_flush = now + group_wait;
         }
@@ -159,7 +159,7 @@ impl Group {
             self.next_flush = now;
         }
         if is_damped {
-            let reopens_at = self.last_notified + duration_from_ms(node.group_interval_ms);
+            let reopens_at = self.last_notified + node.group_interval;
             self.next_flush = self.next_flush.max(reopens_at);
         }
     }
@@ -219,6 +219,23 @@ impl Group {
     pub(super) fn expire_log(&mut self, now: UnixMs) -> bool {
         self.log.retain(|_, entry| entry.expires_at > now);
         self.is_closed() && self.log.is_empty()
+    }
+
+    /// Moves schedule, log, escalation and acknowledgement by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        self.next_flush.shift(by_ms);
+        self.flushed_at.shift(by_ms);
+        self.last_notified.shift(by_ms);
+        for entry in self.log.values_mut() {
+            entry.at.shift(by_ms);
+            entry.expires_at.shift(by_ms);
+        }
+        if let Some(state) = &mut self.escalation {
+            state.next_at.shift(by_ms);
+        }
+        if let Some(acknowledgement) = &mut self.acknowledgement {
+            shift_ms(&mut acknowledgement.at, by_ms);
+        }
     }
 
     /// Returns whether the group has no alerts and no notifications in flight.

@@ -59,10 +59,7 @@ pub(crate) use self::{
     persist::{Change, GroupRecord, PersistedState},
 };
 use super::{Alert, Router, Silence, SilenceError, SilenceRequest, Silences, route::Destination};
-use crate::{
-    query::Labels,
-    runtime::unix_ms::{UnixMs, duration_from_ms},
-};
+use crate::{query::Labels, runtime::unix_ms::UnixMs};
 
 /// The time between two removals of expired silences, resolved alerts and old log entries.
 const GARBAGE_INTERVAL: Duration = Duration::from_mins(1);
@@ -175,6 +172,21 @@ impl Dispatcher {
         groups.min().unwrap_or(UnixMs::MAX)
     }
 
+    /// Moves alerts, groups and pending notifications by a step of the wall clock, before which the time was `before`.
+    /// Silences keep their ends, and time intervals their times of day: both are times of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64, before: UnixMs) {
+        self.silences.shift(by_ms, before);
+        self.alerts.shift(by_ms);
+        self.groups
+            .values_mut()
+            .for_each(|group| group.shift(by_ms));
+        self.pending
+            .iter_mut()
+            .for_each(|pending| pending.shift(by_ms));
+        self.next_garbage.shift(by_ms);
+        self.mark_all_changed();
+    }
+
     /// Returns the silences.
     pub(crate) fn silences(&self) -> &Silences {
         &self.silences
@@ -191,7 +203,7 @@ impl Dispatcher {
         now: UnixMs,
     ) -> Result<String, SilenceError> {
         let old = request.id.clone();
-        let id = self.silences.set(request, new_id, now.as_i64())?;
+        let id = self.silences.set(request, new_id, now)?;
         self.dirty.silences.extend(old);
         self.dirty.silences.insert(id.clone());
         Ok(id)
@@ -212,15 +224,14 @@ impl Dispatcher {
     /// # Errors
     /// The errors of [`Silences::expire`].
     pub(crate) fn expire_silence(&mut self, id: &str, now: UnixMs) -> Result<(), SilenceError> {
-        self.silences.expire(id, now.as_i64())?;
+        self.silences.expire(id, now)?;
         self.dirty.silences.insert(id.to_owned());
         Ok(())
     }
 
     /// Returns an active silence that matches these labels.
     pub(crate) fn silence_of(&self, labels: &Labels, now: UnixMs) -> Option<&Silence> {
-        self.silences
-            .get(self.silences.silenced_by(labels, now.as_i64())?)
+        self.silences.get(self.silences.silenced_by(labels, now)?)
     }
 
     /// Returns the counts of suppressed and dropped alerts, by reason.
@@ -314,7 +325,7 @@ impl Dispatcher {
     fn collect_garbage(&mut self, now: UnixMs) {
         self.dirty
             .silences
-            .extend(self.silences.collect_garbage(now.as_i64()));
+            .extend(self.silences.collect_garbage(now));
         let dirty = &mut self.dirty;
         self.groups.retain(|id, group| {
             let keep = !group.expire_log(now);

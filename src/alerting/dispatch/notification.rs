@@ -48,6 +48,12 @@ impl Notification {
         self.destination().to_string()
     }
 
+    /// Moves the deadline by a step of the wall clock; the times in the message stay as they are sent.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.created_at.shift(by_ms);
+        self.deadline.shift(by_ms);
+    }
+
     pub(super) fn destination(&self) -> Destination {
         Destination {
             channel: self.channel.as_str().into(),

@@ -116,7 +116,7 @@ impl Dispatcher {
             .alerts
             .extend(self.alerts.iter().map(|(fingerprint, _)| fingerprint));
         self.dirty.groups.extend(self.groups.keys().cloned());
-        let silences = self.silences.list(i64::MAX);
+        let silences = self.silences.list(UnixMs::MAX);
         self.dirty
             .silences
             .extend(silences.into_iter().map(|silence| silence.id));

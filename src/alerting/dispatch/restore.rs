@@ -2,14 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{
-    DispatchOptions, Dispatcher, GroupRecord, Notification, PersistedState, duration_from_ms,
-    group::Group,
-};
+use super::{DispatchOptions, Dispatcher, GroupRecord, Notification, PersistedState, group::Group};
 use crate::{
     alerting::{Alert, Router, Silences},
     query::Labels,
-    runtime::unix_ms::UnixMs,
+    runtime::unix_ms::{UnixMs, duration_from_ms},
 };
 
 impl Dispatcher {
@@ -85,10 +82,6 @@ impl Dispatcher {
         let route = self.router.find(&record.route_key, &record.receiver);
         let node = route.map(|at| self.router.node(at));
         let members = record.members.iter().copied();
-        let group_interval_ms =
-            node.map_or(record.group_interval_ms, |node| node.group_interval_ms);
-        let repeat_interval_ms =
-            node.map_or(record.repeat_interval_ms, |node| node.repeat_interval_ms);
         let group = Group {
             id: record.id.as_str().into(),
             receiver: record.receiver.as_str().into(),
@@ -104,8 +97,14 @@ impl Dispatcher {
             flushed_revision: 0,
             flushed_at: UnixMs::MIN,
             last_notified: record.last_notified,
-            group_interval: duration_from_ms(group_interval_ms),
-            repeat_interval: duration_from_ms(repeat_interval_ms),
+            group_interval: node.map_or_else(
+                || duration_from_ms(record.group_interval_ms),
+                |node| node.group_interval,
+            ),
+            repeat_interval: node.map_or_else(
+                || duration_from_ms(record.repeat_interval_ms),
+                |node| node.repeat_interval,
+            ),
             log: record.log(),
             in_flight: HashMap::new(),
             escalation: record.escalation.clone(),

@@ -1,5 +1,6 @@
 //! Tests the dispatcher in a simulation with one clock, alerts by name, and a list of the sent notifications.
 
+mod clock_steps;
 mod damping;
 mod escalation;
 mod groups;

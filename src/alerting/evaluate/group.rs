@@ -12,6 +12,7 @@ use crate::alerting::rule::compile::{CompiledGroup, CompiledRule};
 use crate::alerting::rule::{Rule, RuleGroup, duration};
 use crate::query::engine::{Prepared, QueryError, Value, VectorSample};
 use crate::query::{Labels, Matcher};
+use crate::runtime::unix_ms::shift_ms;
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -92,6 +93,29 @@ impl Group {
         }
     }
 
+    /// Moves the states of the alerts and the last evaluation by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        // Slots are multiples of the interval on the wall clock, so the step may shorten the time to the next slot.
+        let last_slot = self.last_slot.map(|slot| slot.saturating_add(by_ms));
+        self.last_slot = last_slot.map(|slot| self.slot_before(slot));
+        self.last_evaluation
+            .iter_mut()
+            .for_each(|at| shift_ms(at, by_ms));
+        for runner in &mut self.rules {
+            let health = match runner {
+                Runner::Alert(runner) => {
+                    runner.state.shift(by_ms);
+                    &mut runner.health
+                }
+                Runner::Record(runner) => &mut runner.health,
+            };
+            let last_evaluation = &mut health.last_evaluation;
+            last_evaluation
+                .iter_mut()
+                .for_each(|at| shift_ms(at, by_ms));
+        }
+    }
+
     /// Returns the group's latest slot that is not after `now`.
     pub(super) fn slot_before(&self, now: i64) -> i64 {
         let identity = Labels::from_pairs([("name", self.name()), ("file", &self.file)]);
@@ -102,8 +126,8 @@ impl Group {
 
     /// Returns the latest slot unless it was evaluated already.
     ///
-    /// After a clock step of less than two intervals backwards, evaluation pauses until the clock has caught up. After
-    /// a larger step it follows the clock, because the pause could take hours.
+    /// If the clock goes back by less than two intervals without [`Group::shift`], evaluation pauses until the clock has
+    /// caught up. If it goes back further, evaluation follows the clock, because the pause could take hours.
     pub(super) fn due(&self, now: i64) -> Option<i64> {
         let slot = self.slot_before(now);
         let is_evaluated = |last: i64| {

@@ -159,6 +159,11 @@ impl RuleGroups {
         self.groups.iter().map(|group| group.due_after(now)).min()
     }
 
+    /// Moves the states of all alerts and the schedules of all groups by a step of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.groups.iter_mut().for_each(|group| group.shift(by_ms));
+    }
+
     /// Evaluates every group that is due, at the time at which it was due.
     ///
     /// A group that has missed several evaluations is evaluated only for the latest.

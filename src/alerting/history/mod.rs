@@ -146,6 +146,25 @@ impl History {
         self.changed.extend(self.records.keys());
     }
 
+    /// Moves the records of firing alerts by a step of the wall clock, before which the time was `before`, and adds a
+    /// record of the step. Records of ended alerts keep the times that the wall clock had.
+    pub(crate) fn shift(&mut self, by_ms: i64, before: UnixMs) {
+        for (fingerprint, valid_until) in &mut self.firing {
+            valid_until.shift(by_ms);
+            if let Some(id) = self.latest.get(fingerprint)
+                && let Some(record) = self.records.get_mut(id)
+            {
+                Arc::make_mut(record).shift(by_ms);
+                self.changed.insert(*id);
+            }
+        }
+        let record = HistoryRecord::clock_step(self.next_id, by_ms, before);
+        self.changed.insert(record.id);
+        self.records.insert(record.id, Arc::new(record));
+        self.next_id += 1;
+        self.remove_oldest();
+    }
+
     fn start(&mut self, fingerprint: u64, alert: &Alert) {
         let id = self.next_id;
         self.next_id += 1;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{History, HistoryRecord};
+use super::{History, HistoryRecord, record::CLOCK_STEP};
 use crate::{
     alerting::Severity,
     query::Matcher,
@@ -36,7 +36,7 @@ pub struct HistoryQuery {
     pub limit: usize,
 }
 
-/// The statistics of the history.
+/// The statistics of the history, without the records of clock steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -79,13 +79,15 @@ impl History {
 
     /// Returns the statistics of the history at `now`.
     pub(crate) fn statistics(&self, now: UnixMs) -> HistoryStatistics {
+        let alerts = self.records.values();
+        let alerts = alerts.filter(|record| record.rule != CLOCK_STEP);
         let mut statistics = HistoryStatistics {
-            total: self.records.len(),
+            total: alerts.clone().count(),
             active: self.firing.len(),
             ..HistoryStatistics::default()
         };
         let (mut acknowledge, mut resolve) = (Mean::default(), Mean::default());
-        for record in self.records.values() {
+        for record in alerts {
             let age = now.saturating_since(UnixMs::from_i64(record.starts_at));
             statistics.last_hour += usize::from(age <= HOUR);
             statistics.last_day += usize::from(age <= DAY);

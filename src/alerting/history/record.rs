@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, MessageStatus, Reason, Severity, alert::label_map};
+use crate::{
+    alerting::{Alert, MessageStatus, Reason, Severity, alert::label_map},
+    query::Labels,
+    runtime::unix_ms::{UnixMs, shift_ms},
+};
+
+/// The rule of the record of a step of the wall clock.
+pub(super) const CLOCK_STEP: &str = "clock_step";
 
 /// A period in which an alert fired, with its notifications.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +86,30 @@ pub enum DeliveryOutcome {
 }
 
 impl HistoryRecord {
+    /// Creates the record of a step of the wall clock at `before`; the record starts and ends at the time after the step.
+    pub(super) fn clock_step(id: u64, by_ms: i64, before: UnixMs) -> Self {
+        let mut now = before;
+        now.shift(by_ms);
+        let labels = [("alertname", CLOCK_STEP), ("severity", "info")];
+        let mut alert = Alert::new(Labels::from_pairs(labels), now.as_i64());
+        let summary = format!("the wall clock stepped by {:+.3} s", by_ms as f64 / 1e3);
+        alert.annotations.insert("summary".to_owned(), summary);
+        Self {
+            ends_at: Some(now.as_i64()),
+            ..Self::new(id, alert.fingerprint(), &alert)
+        }
+    }
+
+    /// Moves the record by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        shift_ms(&mut self.starts_at, by_ms);
+        let acknowledged_at = self.acknowledged_at.iter_mut();
+        let deliveries = self.deliveries.iter_mut().map(|delivery| &mut delivery.at);
+        for time in acknowledged_at.chain(deliveries) {
+            shift_ms(time, by_ms);
+        }
+    }
+
     pub(super) fn new(id: u64, fingerprint: u64, alert: &Alert) -> Self {
         Self {
             id,

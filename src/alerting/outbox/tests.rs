@@ -10,7 +10,10 @@ use std::{
 use redb::{Database, StorageBackend, backends::InMemoryBackend};
 
 use super::{open::Loaded, *};
-use crate::alerting::{Silence, SilenceRequest, Silences, dispatch::Change};
+use crate::{
+    alerting::{Silence, SilenceRequest, Silences, dispatch::Change},
+    runtime::unix_ms::UnixMs,
+};
 
 /// A temporary directory, removed at the end of the test.
 struct Directory(PathBuf);
@@ -39,7 +42,9 @@ impl Drop for Directory {
 fn silence(id: &str) -> Silence {
     let mut silences = Silences::default();
     let request = SilenceRequest::until(10, "a=b").because("ada", "known");
-    silences.set(request, id.to_owned(), 0).unwrap();
+    silences
+        .set(request, id.to_owned(), UnixMs::from_i64(0))
+        .unwrap();
     silences.get(id).unwrap().clone()
 }
 

@@ -12,6 +12,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::RoutingError;
+use crate::runtime::unix_ms::UnixMs;
 
 /// A named set of intervals, during which routes are muted or active.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,9 +94,9 @@ impl Interval {
         })
     }
 
-    /// Returns whether the interval contains the time `now_ms`, in milliseconds since the epoch.
-    pub(crate) fn contains(&self, now_ms: i64) -> bool {
-        let Ok(moment) = Timestamp::from_millisecond(now_ms) else {
+    /// Returns whether the interval contains the time.
+    pub(crate) fn contains(&self, now: UnixMs) -> bool {
+        let Ok(moment) = Timestamp::from_millisecond(now.as_i64()) else {
             return false;
         };
         let local = moment.to_zoned_datetime(self.zone.clone());

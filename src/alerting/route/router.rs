@@ -4,7 +4,7 @@ mod build;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,10 @@ use super::{
     interval::Interval,
     spec::Channels,
 };
-use crate::query::{Labels, LabelsBuilder, Matcher};
+use crate::{
+    query::{Labels, LabelsBuilder, Matcher},
+    runtime::unix_ms::UnixMs,
+};
 
 /// A validated routing configuration: every name in it exists.
 #[derive(Clone, Debug)]
@@ -36,9 +39,9 @@ pub(crate) struct RouteNode {
     matchers: Vec<Matcher>,
     /// `None` groups by all labels.
     group_by: Option<Vec<String>>,
-    pub(crate) group_wait_ms: i64,
-    pub(crate) group_interval_ms: i64,
-    pub(crate) repeat_interval_ms: i64,
+    pub(crate) group_wait: Duration,
+    pub(crate) group_interval: Duration,
+    pub(crate) repeat_interval: Duration,
     continue_matching: bool,
     mute: Vec<String>,
     active: Vec<String>,
@@ -57,7 +60,7 @@ pub(crate) struct CompiledReceiver {
 /// A step of an escalation.
 #[derive(Clone, Debug)]
 pub(crate) struct CompiledStep {
-    pub(crate) delay_ms: i64,
+    pub(crate) delay: Duration,
     pub(crate) destinations: Vec<Destination>,
 }
 
@@ -135,7 +138,7 @@ impl Router {
     }
 
     /// Returns whether the route's time intervals suppress notifications at `now`.
-    pub(crate) fn is_muted(&self, node: &RouteNode, now: i64) -> bool {
+    pub(crate) fn is_muted(&self, node: &RouteNode, now: UnixMs) -> bool {
         let holds = |name: &String| {
             let intervals = self.intervals.get(name);
             intervals.is_some_and(|all| all.iter().any(|interval| interval.contains(now)))

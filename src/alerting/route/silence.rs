@@ -7,13 +7,15 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::list::Silences;
 use super::MatcherError;
 
 /// Alertmanager's default: `--data.retention=120h`.
-pub(crate) const RETENTION_MS: i64 = 5 * 86_400_000;
+pub(crate) const RETENTION: Duration = Duration::from_hours(120);
 /// Maximum number of silences. Alertmanager has no limit by default; this limit bounds the memory.
 pub(crate) const MAX_SILENCES: usize = 10_000;
 

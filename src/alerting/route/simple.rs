@@ -196,8 +196,8 @@ mod tests {
         assert_eq!(receivers("down"), "rule:down");
         let node = router.node(1);
         assert_eq!(
-            (node.group_wait_ms, node.group_interval_ms),
-            (30_000, 60_000)
+            (node.group_wait, node.group_interval),
+            (Duration::from_secs(30), Duration::from_mins(1))
         );
     }
 

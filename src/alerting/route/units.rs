@@ -15,11 +15,6 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Returns the milliseconds of a duration, at most `i64::MAX`.
-pub(crate) fn to_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Formats a duration in Alertmanager's syntax.
 pub(super) fn to_text(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

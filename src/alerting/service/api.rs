@@ -136,7 +136,7 @@ impl Alerts {
         labels: &[(&str, &str)],
     ) -> Result<(), AlertsError> {
         let signal = self.signal(id, severity.into(), message, labels);
-        Ok(self.alerting().raise(&signal, self.now())?)
+        Ok(self.alerting().raise(&signal)?)
     }
 
     /// Resolves the raised alerts with this id and these labels; returns their number.
@@ -149,7 +149,7 @@ impl Alerts {
     )]
     pub fn resolve(&self, id: &str, labels: &[(&str, &str)]) -> usize {
         let signal = self.signal(id, None, "", labels);
-        self.alerting().resolve_raised(&signal, self.now())
+        self.alerting().resolve_raised(&signal)
     }
 
     /// Acknowledges the matching firing alerts: stops their repeats and their escalation. Resolved notifications are
@@ -304,12 +304,14 @@ impl Alerting {
 
 impl Alerting {
     /// Raises an alert for a signal of the application.
-    pub(super) fn raise(&self, signal: &Signal, now: UnixMs) -> Result<(), RaiseError> {
+    pub(super) fn raise(&self, signal: &Signal) -> Result<(), RaiseError> {
         let severity = signal
             .severity
             .unwrap_or_else(|| self.severity_of(&signal.rule));
-        // The lock orders this update before the update of a concurrent call that resolves the alert.
+        // The lock orders this update before the update of a concurrent call that resolves the alert, and before or after
+        // a step of the wall clock.
         let mut raised = self.raised();
+        let now = self.context.queries.now();
         let count = raised.len();
         let alert = raised.raise(signal, severity, now)?;
         // Updates of the message are saved with the next update of all alerts: an application may update it for each
@@ -322,8 +324,9 @@ impl Alerting {
     }
 
     /// Resolves raised alerts for a signal of the application; returns their number.
-    pub(super) fn resolve_raised(&self, signal: &Signal, now: UnixMs) -> usize {
+    pub(super) fn resolve_raised(&self, signal: &Signal) -> usize {
         let mut raised = self.raised();
+        let now = self.context.queries.now();
         let store = &self.context.queries.store;
         let resolved = raised.resolve(&signal.rule, &signal.labels, store, now);
         let count = resolved.len();

@@ -63,15 +63,15 @@ impl Alerts {
     /// If no rule has this id.
     pub fn set_enabled(&self, id: &str, enabled: bool) -> Result<(), AlertsError> {
         let alerting = self.alerting();
-        let now = self.now();
         let mut rules = alerting.rules();
+        let now = self.now();
         let resolved = rules.set_enabled(id, enabled, now.as_i64());
         let resolved = resolved.ok_or_else(|| AlertsError::UnknownRule(id.to_owned()))?;
         alerting.save_switches(&rules);
         alerting.save(&rules, now);
-        drop(rules);
         // A disabled rule keeps its routes, so the routing does not change.
         alerting.put(resolved);
+        drop(rules);
         alerting.notifications().wake();
         Ok(())
     }
@@ -160,9 +160,10 @@ impl Alerts {
             .queries
             .store
             .keep_long(rules.long_selectors());
-        drop(rules);
-        // The alerts resolve before the routes change, so that the notified addresses get the resolved notification.
+        // The alerts resolve before the routes change, so that the notified addresses get the resolved notification, and
+        // under the lock, which orders them before or after a step of the wall clock.
         self.alerting().put(resolved);
+        drop(rules);
         self.alerting().notifications().use_router(router);
     }
 }

@@ -170,7 +170,8 @@ impl Alerting {
         let gatherer = &queries.gatherer;
         let now = queries.now();
         {
-            // The lock orders this update before the update of a concurrent call that resolves an alert.
+            // This thread applies the steps of the wall clock, so `now` stays valid. The lock orders this update before
+            // the update of a concurrent call that resolves an alert.
             let mut raised = self.raised();
             let resent = raised.resend(now);
             if !resent.is_empty() {
@@ -181,9 +182,12 @@ impl Alerting {
         }
         let start = gatherer.uptime();
         let clock = || gatherer.uptime();
+        let share = queries.own_budget.share();
+        let held = |samples| share.hold_samples(samples);
         let control = Control {
             clock: Some(&clock),
             cancel: Some(is_cancelled),
+            held: Some(&held),
         };
         let find = |selector: &[_], labels: &_, times: &_| {
             exemplars::most_telling_trace(&gatherer.registry, selector, labels, times)
@@ -214,14 +218,28 @@ impl Alerting {
 
     /// Applies the alert signals of events since the last call.
     pub(crate) fn take_signals(&self) {
-        let now = self.context.queries.now();
         for signal in self.signals.take() {
             if signal.is_resolved {
-                self.resolve_raised(&signal, now);
-            } else if let Err(error) = self.raise(&signal, now) {
+                self.resolve_raised(&signal);
+            } else if let Err(error) = self.raise(&signal) {
                 tracing::warn!(target: "llm_observatory", "an event could not raise an alert: {error}");
             }
         }
+    }
+
+    /// Moves samples, alerts and deadlines by a step of the wall clock. `apply` moves the clock meanwhile; the locks
+    /// keep other threads from using a time of before the step with a state of after it.
+    pub(crate) fn shift(&self, by_ms: i64, apply: impl FnOnce()) {
+        let mut rules = self.rules();
+        let mut raised = self.raised();
+        rules.shift(by_ms);
+        raised.shift(by_ms);
+        self.context.queries.shift(by_ms);
+        self.notifications.shift(by_ms, apply);
+        self.save_raised(&mut raised);
+        drop(raised);
+        lock(&self.last_save).at.shift(by_ms);
+        self.save(&rules, self.context.queries.now());
     }
 
     /// Returns whether alerting is on.

@@ -152,6 +152,15 @@ impl Raised {
         }
     }
 
+    /// Moves the alerts by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let alerts = self.alerts.values_mut();
+        alerts.for_each(|alert| alert.shift(by_ms));
+        self.unsaved.extend(self.alerts.keys().cloned());
+        self.next_resend.shift(by_ms);
+        self.next_sample.shift(by_ms);
+    }
+
     /// Returns the alerts to save: new alerts, and alerts with new annotations.
     pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = &Alert> {
         let unsaved = std::mem::take(&mut self.unsaved).into_iter();

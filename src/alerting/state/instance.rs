@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{ConditionMatch, RESOLVED_RETENTION_MS, RuleTiming};
 use crate::query::{Label, Labels, LabelsBuilder};
+use crate::runtime::unix_ms::shift_ms;
 
 /// The state of an alert.
 #[derive(
@@ -90,6 +91,22 @@ impl AlertInstance {
             valid_until: 0,
             hold: None,
             series: None,
+        }
+    }
+
+    /// Moves the alert by a step of the wall clock.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let optional = [
+            &mut self.fired_at,
+            &mut self.resolved_at,
+            &mut self.keep_firing_since,
+            &mut self.last_sent_at,
+        ];
+        let holds = self.hold.iter_mut();
+        let holds = holds.flat_map(|hold| [&mut hold.until, &mut hold.without_data_until]);
+        let times = optional.into_iter().flatten().chain(holds);
+        for time in times.chain([&mut self.active_at, &mut self.valid_until]) {
+            shift_ms(time, by_ms);
         }
     }
 

@@ -134,6 +134,14 @@ impl RuleState {
         Ok(())
     }
 
+    /// Moves all alerts by a step of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        let alerts = self.alerts.values_mut();
+        alerts.for_each(|alert| alert.shift(by_ms));
+        let pending_restores = self.pending_restores.values_mut();
+        pending_restores.for_each(|pending| pending.shift(by_ms));
+    }
+
     /// Returns all alerts, including resolved alerts.
     pub(crate) fn alerts(&self) -> impl Iterator<Item = &AlertInstance> {
         self.alerts.values()

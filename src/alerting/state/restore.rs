@@ -12,6 +12,7 @@ use super::{
     AlertInstance, AlertState, ConditionMatch, RestoreHold, RuleState, RuleTiming, SavedRuleAlert,
 };
 use crate::query::Labels;
+use crate::runtime::unix_ms::shift_ms;
 
 /// The times that determine how alerts are restored; in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,17 @@ impl PendingRestore {
             // The downtime does not count towards `for`.
             let downtime = timing.now.saturating_sub(self.saved_at);
             self.alert.active_at.saturating_add(downtime)
+        }
+    }
+
+    /// Moves the saved alert by a step of the wall clock; pending alerts have no other times than their start.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        for time in [
+            &mut self.alert.active_at,
+            &mut self.saved_at,
+            &mut self.deadline,
+        ] {
+            shift_ms(time, by_ms);
         }
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AlertState;
 
-/// The alerts of all rules at a point in time.
+/// The alerts of all rules at a point in time; times are times of the wall clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedRuleAlerts {
     /// Time of the save, in milliseconds since the epoch.

@@ -83,6 +83,11 @@ impl Collector {
         self.last_tick = Some(now);
     }
 
+    /// Moves the time of the last tick by a step of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.last_tick = self.last_tick.map(|last| last.saturating_add(by_ms));
+    }
+
     fn collect_family(&mut self, registry: &Registry, family: &Family, moment: &Moment) {
         match &family.series {
             Tables::Counter(table) => {

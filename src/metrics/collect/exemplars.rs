@@ -21,6 +21,23 @@ pub(crate) struct SeriesExemplar {
 /// A range of times, in milliseconds since the epoch.
 pub(crate) type TimeRange = RangeInclusive<i64>;
 
+/// Moves the times of all exemplars by a step of the wall clock, so that they stay within the ranges of queries.
+pub(super) fn shift(registry: &Registry, by_ms: i64) {
+    for family in registry.families() {
+        match &family.series {
+            Tables::Counter(table) => {
+                let all = table.sorted();
+                all.iter().for_each(|series| series.shift_exemplars(by_ms));
+            }
+            Tables::Histogram(table, ..) => {
+                let all = table.sorted();
+                all.iter().for_each(|series| series.shift_exemplars(by_ms));
+            }
+            Tables::Gauge(_) => {}
+        }
+    }
+}
+
 /// Returns the exemplars of the series that satisfy all matchers of any selector of `wanted`.
 #[cfg(feature = "server")]
 pub(crate) fn matching(

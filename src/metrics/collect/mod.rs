@@ -7,4 +7,4 @@ mod collector;
 pub(crate) mod exemplars;
 mod queries;
 
-pub(crate) use self::queries::Queries;
+pub(crate) use self::queries::{Queries, RunLimits};

@@ -5,17 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::collector::Collector;
+use super::{collector::Collector, exemplars};
 use crate::{
-    metrics::{Gatherer, QueryConfig, catalog},
+    metrics::{Gatherer, QueryBudget, QueryConfig, Share, catalog},
     query::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },
-    runtime::{
-        lock,
-        unix_ms::{UnixMs, duration_as_ms},
-    },
+    runtime::{lock, unix_ms::UnixMs},
 };
 
 /// The stored series of an observatory, and the engine that queries them.
@@ -23,9 +20,24 @@ pub(crate) struct Queries {
     pub(crate) store: Arc<SeriesStore>,
     pub(crate) engine: Engine,
     pub(crate) gatherer: Arc<Gatherer>,
+    /// The memory of the queries of clients.
+    pub(crate) budget: Arc<QueryBudget>,
+    /// The memory of the queries of this process: rules, and queries of the application. Clients cannot exhaust it.
+    pub(crate) own_budget: Arc<QueryBudget>,
     /// Fills the store, if series are kept. It outlives the working thread, since a series that was known before a
     /// stop must not start at zero again after the next start.
     collector: Option<Mutex<Collector>>,
+}
+
+/// The limits of one run of a query.
+#[derive(Clone, Copy)]
+pub(crate) struct RunLimits<'a> {
+    /// The engine, with its options.
+    pub(crate) engine: &'a Engine,
+    /// Counts the samples that the run holds.
+    pub(crate) share: &'a Share,
+    /// Ends the run once it is set.
+    pub(crate) cancel: Option<&'a AtomicBool>,
 }
 
 impl Queries {
@@ -37,6 +49,8 @@ impl Queries {
             collector: options.enabled.then(collector),
             store,
             engine: Engine::new(options.into()),
+            budget: QueryBudget::new(options.max_memory),
+            own_budget: QueryBudget::new(options.max_memory),
             gatherer,
         }
     }
@@ -47,13 +61,14 @@ impl Queries {
             return;
         };
         let moment = self.gatherer.gather();
-        let now = duration_as_ms(moment.wall);
+        let now = self.now().as_i64();
         let stats = self.store.stats();
         let registry = &self.gatherer.registry;
         for (gauge, value) in [
             (&catalog::STORE_SERIES, stats.series),
             (&catalog::STORE_SAMPLES, stats.samples),
             (&catalog::STORE_BYTES, stats.bytes),
+            (&catalog::QUERY_BYTES, self.budget.held_bytes() as u64),
         ] {
             registry.set(gauge, &[], value as f64);
         }
@@ -63,29 +78,42 @@ impl Queries {
         ] {
             registry.counter(counter, &[]).raise_to(value);
         }
-        // Only the working thread locks it.
-        let mut collector = lock(collector);
-        collector.collect(registry, &moment, now);
+        lock(collector).collect(registry, &moment, now);
     }
 
-    /// Parses a query with the limits of `engine`, and evaluates it with `evaluate` until `cancel` is set.
+    /// Moves the times of all samples and exemplars by a step of the wall clock.
+    pub(crate) fn shift(&self, by_ms: i64) {
+        self.store.shift(by_ms);
+        exemplars::shift(&self.gatherer.registry, by_ms);
+        if let Some(collector) = &self.collector {
+            lock(collector).shift(by_ms);
+        }
+    }
+
+    /// Parses a query, and evaluates it with `evaluate` within `limits`. The share then holds at least the result.
     pub(crate) fn run(
         &self,
-        engine: &Engine,
         query: &str,
-        cancel: Option<&AtomicBool>,
+        limits: &RunLimits<'_>,
         evaluate: impl FnOnce(Run<'_>) -> Result<QueryResult, QueryError>,
     ) -> Result<QueryResult, QueryError> {
+        let RunLimits {
+            engine,
+            share,
+            cancel,
+        } = *limits;
         let prepared = engine.prepare(query)?;
         let clock = || self.gatherer.uptime();
+        let held = |samples| share.hold_samples(samples);
         let control = Control {
             clock: Some(&clock),
             cancel,
+            held: Some(&held),
         };
         evaluate(engine.run(&self.store, &prepared).with_control(control))
     }
 
-    /// Returns the time of the wall clock.
+    /// Returns the time of new samples and of queries: the wall clock without a step that is not applied yet.
     pub(crate) fn now(&self) -> UnixMs {
         self.gatherer.clock.unix_ms()
     }

@@ -15,6 +15,10 @@ pub struct QueryConfig {
     pub timeout: Duration,
     /// Max samples that a query holds at once. Default: 50,000,000, as Prometheus's `query.max-samples`.
     pub max_samples: u64,
+    /// Max memory of all queries of clients together, in bytes: the samples that the engine holds, at 16 bytes each, and
+    /// the parts of answers that are not yet written. The queries of rules and of the application have as much again.
+    /// Default: 67,108,864 (64 MiB).
+    pub max_memory: usize,
     /// Max length of a query, in bytes. Default: 16,384 (16 KiB), which holds the multi-value variables of Grafana.
     pub max_query_bytes: usize,
     /// Max age of the sample that an instant selector uses. Default: 5 min, as Prometheus's `query.lookback-delta`.
@@ -40,6 +44,7 @@ impl Default for QueryConfig {
             retention: RetentionConfig::default(),
             timeout: Duration::from_secs(10),
             max_samples: 50_000_000,
+            max_memory: 64 << 20,
             max_query_bytes: 16 << 10,
             lookback: Duration::from_mins(5),
         }

@@ -10,7 +10,7 @@ use crate::{
 
 /// Min retention in ticks, so that `rate()` has a result.
 const MIN_TICKS: u32 = 10;
-/// Min memory of the series store, in bytes.
+/// Min memory of the series store, and of all queries together, in bytes.
 const MIN_BYTES: usize = 1 << 20;
 /// Min retention of the samples per minute, which are a minute apart.
 const MIN_COARSE_TIME: Duration = Duration::from_mins(1);
@@ -86,6 +86,7 @@ impl QueryConfig {
             retention,
             timeout,
             max_samples,
+            max_memory,
             max_query_bytes,
             lookback,
             ..
@@ -105,6 +106,7 @@ impl QueryConfig {
         )?;
         at_least("query.timeout", timeout, MIN_TIMEOUT)?;
         at_least("query.max_samples", max_samples, 1)?;
+        at_least("query.max_memory", max_memory, MIN_BYTES)?;
         within("query.max_query_bytes", max_query_bytes, 1, MAX_QUERY_BYTES)?;
         check(
             *lookback >= tick,

@@ -3,7 +3,7 @@
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::Side,
-    settings::{Variable, boolean, count, duration, set, text, variable},
+    settings::{Invalid, Variable, boolean, count, duration, set, text, variable},
 };
 
 impl PrometheusConfig {
@@ -44,13 +44,12 @@ impl QueryConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
         variable!("OBSERVATORY_MAX_QUERY_BYTES" => max_query_bytes, count),
         variable!("OBSERVATORY_RETENTION" => retention.time, duration),
-        Variable::new("OBSERVATORY_RETENTION_BYTES", |query, value| {
-            set(
-                &mut query.retention.bytes,
-                value
-                    .parse()
-                    .map_err(|_| "a whole number of bytes, for example `67108864`"),
-            )
-        }),
+        variable!("OBSERVATORY_RETENTION_BYTES" => retention.bytes, bytes),
+        variable!("OBSERVATORY_QUERY_MAX_MEMORY" => max_memory, bytes),
     ];
+}
+
+fn bytes(text: &str) -> Result<usize, Invalid> {
+    let bytes = text.parse();
+    bytes.map_err(|_| "a whole number of bytes, for example `67108864`")
 }

@@ -122,6 +122,14 @@ impl Counter {
         self.exemplar.get_or_init(of_one).offer(0, exemplar);
     }
 
+    /// Moves the time of the exemplar by a step of the wall clock.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn shift_exemplars(&self, by_ms: i64) {
+        self.exemplar
+            .get()
+            .inspect(|exemplars| exemplars.shift(by_ms));
+    }
+
     /// Returns the exemplar.
     pub(crate) fn exemplar(&self) -> Option<Exemplar> {
         self.exemplar.get()?.all().into_iter().flatten().next()
@@ -360,6 +368,14 @@ impl Histogram {
     pub(crate) fn sum(&self) -> f64 {
         let sums = self.cells.parts().map(|part| &part.sum);
         sums.map(|sum| f64::from_bits(sum.load(Relaxed))).sum()
+    }
+
+    /// Moves the times of the exemplars by a step of the wall clock.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn shift_exemplars(&self, by_ms: i64) {
+        self.exemplars
+            .get()
+            .inspect(|exemplars| exemplars.shift(by_ms));
     }
 
     pub(crate) fn exemplars(&self) -> Option<Vec<Option<Exemplar>>> {

@@ -60,8 +60,14 @@ impl Diagnostics {
         }
     }
 
-    /// Counts a dropped observation, and stores a notice for the first of each reason.
-    pub(crate) fn dropped_with(&self, reason: Dropped, what: &str) {
+    /// Counts a dropped observation, and stores a notice for the first of each reason. `masked` returns `what` without
+    /// its secrets if it has any.
+    pub(crate) fn dropped_with(
+        &self,
+        reason: Dropped,
+        what: &str,
+        masked: impl FnOnce() -> Option<String>,
+    ) {
         self.dropped(reason);
         let is_first = self
             .reported
@@ -69,6 +75,8 @@ impl Diagnostics {
             & 1 << reason as u32
             == 0;
         if is_first {
+            let masked = masked();
+            let what = masked.as_deref().unwrap_or(what);
             let what = &what[..what.floor_char_boundary(what.len().min(MAX_DETAIL_BYTES))];
             self.notice(format!(
                 "{}: {what:?} (logged once; counted in observatory_dropped_observations_total)",

@@ -3,6 +3,8 @@
 use std::{fmt::Write as _, sync::Mutex, time::SystemTime};
 
 use crate::observation::TraceReference;
+#[cfg(feature = "alerting")]
+use crate::runtime::clock::moved;
 use crate::runtime::lock;
 
 /// An observed value with its trace.
@@ -46,6 +48,15 @@ impl Exemplars {
             && let Some(place) = places.get_mut(bucket)
         {
             *place = Some(exemplar);
+        }
+    }
+
+    /// Moves the times of the exemplars by a step of the wall clock.
+    #[cfg(feature = "alerting")]
+    pub(crate) fn shift(&self, by_ms: i64) {
+        let mut places = lock(&self.0);
+        for exemplar in places.iter_mut().flatten() {
+            exemplar.trace.time = moved(exemplar.trace.time, by_ms);
         }
     }
 

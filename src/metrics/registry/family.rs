@@ -2,8 +2,8 @@
 
 use std::{
     borrow::Borrow,
-    collections::{BTreeMap, HashSet},
-    hash::{Hash, Hasher},
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{BuildHasher as _, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -13,11 +13,10 @@ use super::{
     bounds::Bounds,
     cells::{Counter, Gauge, Histogram, Series},
     diagnostics::Diagnostics,
-    identity::Canonical,
+    identity::{Canonical, with_canonical},
     label_set::LabelSet,
 };
-use crate::metrics::catalog::MetricKind;
-use crate::runtime::lock;
+use crate::{metrics::catalog::MetricKind, privacy::Redaction, runtime::lock};
 
 /// Max overflow series of a metric beyond its limit; a last series takes the rest.
 const MAX_OVERFLOW_SERIES: usize = 64;
@@ -30,10 +29,12 @@ pub(crate) struct Family {
     limit: Limit,
 }
 
-/// The series limit of a metric, and the labels of its overflow series.
+/// The rules for the series of a metric: the series limit, the masks of labels, and the labels of overflow series.
 #[derive(Clone)]
 pub(crate) struct Limit {
     pub(crate) series: usize,
+    /// Masks the labels of a new series.
+    pub(crate) redaction: Arc<Redaction>,
     /// Labels that every series gets, overflow series included.
     pub(crate) everywhere: Arc<BTreeMap<String, String>>,
     /// The labels of the last overflow series.
@@ -128,6 +129,10 @@ impl Family {
 /// The series of a metric, by labels. The table is append-only, so that a handle stays valid.
 pub(crate) struct Table<T> {
     known: RwLock<HashSet<ByLabels<T>, RandomState>>,
+    /// The series of labels that contain a secret, by the hash of these labels, so that the masks run once for each label
+    /// set and the secret itself is not stored. Bounded by the series limit.
+    masked: RwLock<HashMap<u64, Arc<Series<T>>>>,
+    hasher: RandomState,
     /// The series sorted by labels, as of the last call of [`Table::sorted`].
     sorted: Mutex<Arc<[Arc<Series<T>>]>>,
 }
@@ -136,6 +141,8 @@ impl<T> Default for Table<T> {
     fn default() -> Self {
         Self {
             known: RwLock::default(),
+            masked: RwLock::default(),
+            hasher: RandomState::default(),
             sorted: Mutex::new(Arc::new([])),
         }
     }
@@ -162,13 +169,50 @@ impl<T> Table<T> {
         Arc::clone(&sorted)
     }
 
+    /// Returns the series with these labels, after masking secrets in the labels of an unknown series.
     fn resolve(&self, labels: Canonical<'_>, limit: &Limit, make: impl Fn() -> T) -> Resolved<T> {
-        if let Some(series) = self.get(labels.text()) {
+        let known = self.get(labels.text());
+        if let Some(series) = known.or_else(|| self.get_masked(labels)) {
             return Resolved {
                 series,
                 is_overflow: false,
             };
         }
+        match labels.masked(&limit.redaction) {
+            None => self.resolve_clean(labels, limit, make),
+            Some(masked) => {
+                let pairs = masked.iter().map(|(key, value)| (*key, &**value));
+                let resolved =
+                    with_canonical(pairs, |labels| self.resolve_clean(labels, limit, make));
+                self.remember_masked(labels, &resolved, limit.series);
+                resolved
+            }
+        }
+    }
+
+    fn get_masked(&self, labels: Canonical<'_>) -> Option<Arc<Series<T>>> {
+        let masked = self.masked.read().unwrap_or_else(PoisonError::into_inner);
+        if masked.is_empty() {
+            return None;
+        }
+        masked.get(&self.hasher.hash_one(labels.text())).cloned()
+    }
+
+    fn remember_masked(&self, labels: Canonical<'_>, found: &Resolved<T>, limit: usize) {
+        let mut masked = self.masked.write().unwrap_or_else(PoisonError::into_inner);
+        if !found.is_overflow && masked.len() < limit {
+            let hash = self.hasher.hash_one(labels.text());
+            masked.insert(hash, Arc::clone(&found.series));
+        }
+    }
+
+    /// Returns the series with these labels, which contain no secret.
+    fn resolve_clean(
+        &self,
+        labels: Canonical<'_>,
+        limit: &Limit,
+        make: impl Fn() -> T,
+    ) -> Resolved<T> {
         let set = || labels.label_set();
         if let Some(series) = self.insert(labels.text(), set, limit.series, &make) {
             return Resolved {

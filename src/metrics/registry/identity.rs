@@ -9,7 +9,10 @@ use std::{borrow::Cow, cell::Cell, collections::BTreeMap};
 use metrics_exporter_prometheus::formatting::{sanitize_label_key, sanitize_metric_name};
 
 use super::label_set::LabelSet;
-use crate::observation::{Label, OVERFLOW};
+use crate::{
+    observation::{Label, OVERFLOW},
+    privacy::Redaction,
+};
 
 /// Max label pairs that are sorted on the stack; more pairs go to the heap.
 const ON_STACK: usize = 24;
@@ -71,7 +74,22 @@ pub(crate) struct Canonical<'a> {
     sorted: &'a [(&'a str, &'a str)],
 }
 
-impl Canonical<'_> {
+impl<'a> Canonical<'a> {
+    /// Returns the labels with their secrets masked; `None` if no label contains a secret.
+    pub(crate) fn masked(&self, redaction: &Redaction) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
+        let mut is_masked = false;
+        let masked = counted(self.sorted)
+            .map(|(key, value)| match redaction.label(key, value) {
+                Some(clean) => {
+                    is_masked = true;
+                    (key, Cow::Owned(clean))
+                }
+                None => (key, Cow::Borrowed(value)),
+            })
+            .collect();
+        is_masked.then_some(masked)
+    }
+
     /// Returns the canonical text, which identifies the series within its metric.
     pub(crate) fn text(&self) -> &str {
         self.text

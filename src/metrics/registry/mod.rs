@@ -12,6 +12,7 @@ mod expiry;
 mod family;
 pub(crate) mod identity;
 mod label_set;
+mod options;
 mod recorder;
 mod striped;
 
@@ -19,10 +20,8 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
 };
 
-pub use self::bounds::BucketsError;
 pub(crate) use self::bounds::check as check_buckets;
 pub(crate) use self::{
     bounds::Bounds,
@@ -32,107 +31,31 @@ pub(crate) use self::{
     family::{About, Family, Tables},
     label_set::LabelSet,
 };
+pub use self::{
+    bounds::BucketsError,
+    options::{BucketsFor, RegistryOptions},
+};
 use self::{
     expiry::Expiry,
     family::{Limit, Resolved},
     identity::Canonical,
 };
 use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
-use crate::observation::{Dropped, OVERFLOW};
-use crate::runtime::lock;
-use crate::settings::setters;
+use crate::{
+    observation::{Dropped, OVERFLOW},
+    privacy::{Redaction, RedactionConfig},
+    runtime::lock,
+};
 
 /// Max metrics. The limit bounds the memory if the application puts an id into a metric name.
 const MAX_METRICS: usize = 2_000;
 /// Upper bound of the configured series limit.
 pub(crate) const MAX_SERIES: usize = 1_000_000;
 
-/// Options of a registry.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct RegistryOptions {
-    /// Prefix of the prefixed names of the catalog. Default: `llm_router_`.
-    pub prefix: String,
-    /// Max series of a metric; further series fold into an overflow series. Default: 2,000.
-    pub series_limit: usize,
-    /// Labels that every series gets; a label of the series with the same name takes precedence. Default: no labels.
-    pub labels: BTreeMap<String, String>,
-    /// Buckets of histograms, by full name, prefix or suffix; the first match applies.
-    pub buckets: Vec<(BucketsFor, Vec<f64>)>,
-    /// Time without a change after which a series is hidden until its next change. Default: never.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Default for RegistryOptions {
-    fn default() -> Self {
-        Self {
-            prefix: "llm_router_".to_owned(),
-            series_limit: crate::observation::interner::DEFAULT_LIMIT,
-            labels: BTreeMap::new(),
-            buckets: Vec::new(),
-            idle_timeout: None,
-        }
-    }
-}
-
-impl RegistryOptions {
-    /// Sets the prefix of the prefixed names of the catalog.
-    #[must_use]
-    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// Sets the max series of a metric, up to 1,000,000.
-    #[must_use]
-    pub const fn with_series_limit(mut self, limit: usize) -> Self {
-        self.series_limit = limit;
-        self
-    }
-
-    setters! {
-        /// Adds a label that every series gets.
-        with_label(name: impl Into<String>, value: impl Into<String>) {
-            self.labels.insert(name.into(), value.into())
-        }
-
-        /// Adds buckets for the matching histograms; the first match applies.
-        with_buckets(which: BucketsFor, upper: impl Into<Vec<f64>>) {
-            self.buckets.push((which, upper.into()))
-        }
-    }
-
-    /// Sets the time without a change after which a series is hidden until its next change.
-    #[must_use]
-    pub const fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
-        self
-    }
-}
-
-/// Selects the histograms that buckets apply to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BucketsFor {
-    /// The histogram with this full name.
-    Name(String),
-    /// The histograms whose names start with this text.
-    Prefix(String),
-    /// The histograms whose names end with this text.
-    Suffix(String),
-}
-
-impl BucketsFor {
-    fn matches(&self, name: &str) -> bool {
-        match self {
-            Self::Name(full) => name == full,
-            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
-            Self::Suffix(suffix) => name.ends_with(suffix.as_str()),
-        }
-    }
-}
-
 /// The registry of all series of the process. Clones share the same series.
+///
+/// Keys and tokens in the value of a label are masked before the first series with this label set is created, so that no
+/// reader of the registry gets them. A known label set is not searched again.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -148,6 +71,7 @@ struct Inner {
     described: Mutex<HashMap<String, About>>,
     diagnostics: Arc<Diagnostics>,
     expiry: Option<Expiry>,
+    redaction: Arc<Redaction>,
 }
 
 impl Registry {
@@ -157,6 +81,18 @@ impl Registry {
     ///
     /// Returns an error if configured buckets are not ascending and finite, or if a list has no bucket or more than 254.
     pub fn new(options: RegistryOptions) -> Result<Self, BucketsError> {
+        let redaction = RedactionConfig {
+            masks: options.masks,
+            ..RedactionConfig::default()
+        };
+        Self::with_redaction(options, Arc::new(Redaction::without_patterns(&redaction)))
+    }
+
+    /// Returns an empty registry that masks labels by `redaction`, which the caller shares with spans and log lines.
+    pub(crate) fn with_redaction(
+        options: RegistryOptions,
+        redaction: Arc<Redaction>,
+    ) -> Result<Self, BucketsError> {
         let buckets = options
             .buckets
             .iter()
@@ -171,6 +107,7 @@ impl Registry {
             described: Mutex::default(),
             diagnostics: Arc::default(),
             expiry: options.idle_timeout.map(Expiry::new),
+            redaction,
             options,
         }));
         for reason in Dropped::ALL {
@@ -191,6 +128,12 @@ impl Registry {
 
     pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
         &self.0.diagnostics
+    }
+
+    /// Counts a dropped observation; the log shows `what` with its secrets masked.
+    pub(crate) fn dropped_with(&self, reason: Dropped, what: &str) {
+        let masked = || self.0.redaction.label("", what);
+        self.0.diagnostics.dropped_with(reason, what, masked);
     }
 
     pub(crate) fn expiry(&self) -> Option<&Expiry> {
@@ -394,6 +337,7 @@ impl Registry {
         };
         let limit = Limit {
             series,
+            redaction: Arc::clone(&self.0.redaction),
             everywhere: Arc::clone(&self.0.everywhere),
             last: Arc::clone(&self.0.last),
         };

@@ -117,7 +117,7 @@ impl Backend for Registry {
     }
 
     fn dropped(&self, reason: Dropped, what: &str) {
-        self.diagnostics().dropped_with(reason, what);
+        self.dropped_with(reason, what);
     }
 }
 

@@ -10,10 +10,14 @@ use std::{
 
 use metrics::{Key, Label, Level as Verbosity, Metadata, Recorder};
 
-use super::backend::{Backend, Count, Distribution, Level, Pairs};
+use super::{
+    SinkOptions,
+    backend::{Backend, Count, Distribution, Level, Pairs},
+};
 use crate::{
     metrics::catalog::{Metric, MetricKind},
     observation::{CustomKind, CustomMetric, Dropped},
+    privacy::{Redaction, RedactionConfig},
     runtime::lock,
 };
 
@@ -26,6 +30,8 @@ pub(crate) struct Facade {
     target: RecorderHandle,
     prefix: Arc<str>,
     described: Arc<Mutex<HashSet<&'static str>>>,
+    /// Masks the labels of each new key.
+    redaction: Arc<Redaction>,
 }
 
 #[derive(Clone)]
@@ -51,19 +57,28 @@ pub(crate) struct RecorderSeries {
 }
 
 impl Facade {
-    pub(crate) fn global(prefix: &str) -> Self {
-        Self {
-            target: RecorderHandle::Global,
-            prefix: prefix.into(),
-            described: Arc::default(),
-        }
+    pub(crate) fn global(prefix: &str, options: SinkOptions) -> Self {
+        Self::to(RecorderHandle::Global, prefix, options)
     }
 
-    pub(crate) fn of(recorder: Arc<dyn Recorder + Send + Sync>, prefix: &str) -> Self {
+    pub(crate) fn of(
+        recorder: Arc<dyn Recorder + Send + Sync>,
+        prefix: &str,
+        options: SinkOptions,
+    ) -> Self {
+        Self::to(RecorderHandle::Own(recorder), prefix, options)
+    }
+
+    fn to(target: RecorderHandle, prefix: &str, options: SinkOptions) -> Self {
+        let redaction = RedactionConfig {
+            masks: options.masks,
+            ..RedactionConfig::default()
+        };
         Self {
-            target: RecorderHandle::Own(recorder),
+            target,
             prefix: prefix.into(),
             described: Arc::default(),
+            redaction: Arc::new(Redaction::without_patterns(&redaction)),
         }
     }
 
@@ -79,19 +94,21 @@ impl Facade {
         }
         RecorderSeries {
             target: self.target.clone(),
-            key: key(name, labels),
+            key: self.key(name, labels),
         }
     }
-}
 
-fn key(name: String, labels: Pairs<'_>) -> Key {
-    let labels = labels.iter().filter(|(_, value)| !value.is_empty());
-    Key::from_parts(
-        name,
-        labels
-            .map(|(key, value)| Label::new((*key).to_owned(), (*value).to_owned()))
-            .collect::<Vec<_>>(),
-    )
+    fn key(&self, name: String, labels: Pairs<'_>) -> Key {
+        let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+        let labels = labels.map(|(key, value)| {
+            let masked = self.redaction.label(key, value);
+            Label::new(
+                (*key).to_owned(),
+                masked.unwrap_or_else(|| (*value).to_owned()),
+            )
+        });
+        Key::from_parts(name, labels.collect::<Vec<_>>())
+    }
 }
 
 impl Backend for Facade {
@@ -117,7 +134,7 @@ impl Backend for Facade {
     fn custom(&self, metric: &CustomMetric<'_>) {
         let series = RecorderSeries {
             target: self.target.clone(),
-            key: key(metric.name.to_owned(), metric.labels),
+            key: self.key(metric.name.to_owned(), metric.labels),
         };
         match metric.kind {
             CustomKind::MonotonicCounter => match metric.value {

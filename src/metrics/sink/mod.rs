@@ -37,6 +37,9 @@ pub struct SinkOptions {
     pub gen_ai: Option<Side>,
     /// Max label sets for each kind of observation. Default: 2,000.
     pub series_limit: usize,
+    /// Masks keys and tokens in the values of labels that [`FacadeSink`] passes on. A [`Registry`] masks by its own option.
+    /// Default: true.
+    pub masks: bool,
 }
 
 impl Default for SinkOptions {
@@ -44,6 +47,7 @@ impl Default for SinkOptions {
         Self {
             gen_ai: Some(Side::Client),
             series_limit: DEFAULT_LIMIT,
+            masks: true,
         }
     }
 }
@@ -60,6 +64,13 @@ impl SinkOptions {
     #[must_use]
     pub const fn with_series_limit(mut self, limit: usize) -> Self {
         self.series_limit = limit;
+        self
+    }
+
+    /// Passes the values of labels to the recorder as they are, with keys and tokens.
+    #[must_use]
+    pub const fn without_masks(mut self) -> Self {
+        self.masks = false;
         self
     }
 }
@@ -85,7 +96,7 @@ impl FacadeSink {
     /// Returns a sink that writes to the recorder that is global at the time of each recording.
     #[must_use]
     pub fn global(prefix: &str, options: SinkOptions) -> Self {
-        Self(SeriesSink::new(Facade::global(prefix), options))
+        Self(SeriesSink::new(Facade::global(prefix, options), options))
     }
 
     /// Returns a sink that writes to `recorder`.
@@ -95,7 +106,8 @@ impl FacadeSink {
         prefix: &str,
         options: SinkOptions,
     ) -> Self {
-        Self(SeriesSink::new(Facade::of(recorder, prefix), options))
+        let facade = Facade::of(recorder, prefix, options);
+        Self(SeriesSink::new(facade, options))
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn guard(
 }
 
 /// Compares the token in constant time, so that the response time does not reveal how many bytes are equal.
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
+pub(in crate::server) fn has_token(headers: &HeaderMap, token: &str) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

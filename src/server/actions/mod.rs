@@ -18,7 +18,8 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::endpoints::ServerState;
+pub(super) use self::guard::has_token;
+use super::{Sources, endpoints::ServerState};
 use crate::alerting::{Alerts, NotDurable};
 
 /// The time after which a request is answered although its change is not on the disk yet.
@@ -63,9 +64,9 @@ async fn on_blocking_thread(
     state: &ServerState,
     work: impl FnOnce(Alerts) -> Response + Send + 'static,
 ) -> Response {
-    let alerts = state.sources.alerts.clone();
-    let worked = tokio::task::spawn_blocking(move || work(alerts)).await;
-    worked.unwrap_or_else(|error| error_response(StatusCode::INTERNAL_SERVER_ERROR, error))
+    let work = |sources: &Sources| work(sources.alerts.clone());
+    let answered = state.places.run(&state.sources, work).await;
+    answered.unwrap_or_else(|refused| refused)
 }
 
 /// Makes a change on a blocking thread, and answers after the change is on the disk: with status 200 and

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::pieces::Pieces;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -21,6 +22,7 @@ pub(super) struct ApiError {
     status: StatusCode,
     kind: &'static str,
     message: String,
+    is_over_budget: bool,
 }
 
 impl ApiError {
@@ -46,12 +48,32 @@ impl ApiError {
             status,
             kind,
             message: message.into(),
+            is_over_budget: false,
         }
+    }
+
+    /// Returns the error of a query beyond the memory of all queries under way.
+    pub(super) fn over_budget(message: String) -> Self {
+        Self {
+            is_over_budget: true,
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "execution", message)
+        }
+    }
+
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.is_over_budget
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 }
 
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
+        if let QueryError::OverBudget(message) = error {
+            return Self::over_budget(message);
+        }
         let kind = error.api_type();
         let status = match kind {
             "bad_data" => StatusCode::BAD_REQUEST,
@@ -63,50 +85,52 @@ impl From<QueryError> for ApiError {
     }
 }
 
-/// A serialised response.
-#[derive(Debug)]
+/// A response, serialised as a whole or up to its first piece.
 pub(super) struct Encoded {
     body: Vec<u8>,
+    /// The pieces after the first.
+    rest: Option<Pieces>,
     is_compressed: bool,
 }
 
 #[derive(Serialize)]
-struct Success<'a, T> {
+struct Success<T> {
     status: &'static str,
     data: T,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    infos: &'a [String],
 }
 
 impl Encoded {
     /// Serialises `data` as a success.
     pub(super) fn success(data: impl Serialize) -> Self {
-        Self::with_annotations(data, &[], &[])
+        let status = "success";
+        // Strings, numbers, lists and maps always serialise.
+        let body = serde_json::to_vec(&Success { status, data });
+        Self::whole(body.unwrap_or_default())
     }
 
-    /// Serialises `data` as a success with warnings and infos.
-    pub(super) fn with_annotations(
-        data: impl Serialize,
-        warnings: &[String],
-        infos: &[String],
-    ) -> Self {
-        let envelope = Success {
-            status: "success",
-            data,
-            warnings,
-            infos,
-        };
+    fn whole(body: Vec<u8>) -> Self {
         Self {
-            // Strings, numbers, lists and maps always serialise.
-            body: serde_json::to_vec(&envelope).unwrap_or_default(),
+            body,
+            rest: None,
             is_compressed: false,
         }
     }
 
-    pub(super) fn compressed(self, is_requested: bool) -> Self {
+    /// Encodes a success up to its first piece.
+    pub(super) fn in_pieces(mut pieces: Pieces) -> Self {
+        let body = pieces.piece();
+        Self {
+            rest: (!pieces.is_complete()).then_some(pieces),
+            ..Self::whole(body)
+        }
+    }
+
+    pub(super) fn compressed(mut self, is_requested: bool) -> Self {
         if !is_requested || self.body.len() < MIN_COMPRESSED_BYTES {
+            return self;
+        }
+        self.is_compressed = true;
+        if self.rest.is_some() {
             return self;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -115,16 +139,18 @@ impl Encoded {
             .write_all(&self.body)
             .and_then(|()| encoder.finish())
         {
-            Ok(body) => Self {
-                body,
-                is_compressed: true,
-            },
-            Err(_) => self,
+            Ok(body) => self.body = body,
+            Err(_) => self.is_compressed = false,
         }
+        self
     }
 
     pub(super) fn into_response(self) -> Response {
-        let mut response = json(StatusCode::OK, self.body);
+        let body = match self.rest {
+            Some(rest) => rest.into_body(self.body, self.is_compressed),
+            None => Body::from(self.body),
+        };
+        let mut response = json(StatusCode::OK, body);
         if self.is_compressed {
             let gzip = HeaderValue::from_static("gzip");
             response
@@ -135,6 +161,23 @@ impl Encoded {
     }
 }
 
+/// Returns the text before and after the items of a list in a success; `before` and `after` are a part of it.
+pub(super) fn envelope(
+    (before, after): (&str, &str),
+    warnings: &[String],
+    infos: &[String],
+) -> (Vec<u8>, Vec<u8>) {
+    let mut suffix = after.as_bytes().to_vec();
+    for (key, list) in [("warnings", warnings), ("infos", infos)] {
+        if !list.is_empty() {
+            suffix.extend(format!(",\"{key}\":{}", serde_json::json!(list)).into_bytes());
+        }
+    }
+    suffix.push(b'}');
+    let prefix = format!("{{\"status\":\"success\",\"data\":{before}");
+    (prefix.into_bytes(), suffix)
+}
+
 /// Returns the response for an error.
 pub(super) fn error(error: &ApiError) -> Response {
     let envelope = serde_json::json!({
@@ -142,7 +185,7 @@ pub(super) fn error(error: &ApiError) -> Response {
         "errorType": error.kind,
         "error": error.message,
     });
-    json(error.status, envelope.to_string().into_bytes())
+    json(error.status, Body::from(envelope.to_string()))
 }
 
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -152,11 +195,11 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
         .is_some_and(negotiate::accepts_gzip)
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Response {
+fn json(status: StatusCode, body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
         (header::VARY, "accept-encoding"),
     ];
-    (status, headers, Body::from(body)).into_response()
+    (status, headers, body).into_response()
 }

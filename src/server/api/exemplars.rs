@@ -44,7 +44,8 @@ pub(in crate::server) async fn query(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
+        let sources = context.sources;
         let start = params.time("start")?.unwrap_or(i64::MIN / 2);
         let end = params.time("end")?.unwrap_or(i64::MAX / 2);
         if end < start {

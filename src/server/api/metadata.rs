@@ -27,7 +27,8 @@ pub(in crate::server) async fn metadata(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
+        let sources = context.sources;
         let limit = params.limit()?;
         let wanted = params.get("metric");
         let all = sources.gatherer.registry.families();

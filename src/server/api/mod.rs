@@ -2,12 +2,14 @@
 //!
 //! Paths, parameters, response formats and status codes are those of Prometheus 3. Queries run on blocking threads, at
 //! most two at a time, so that scrapes and probes are answered meanwhile. A query is cancelled when its client
-//! disconnects.
+//! disconnects. An answer is encoded while its client reads it; the samples and bytes that it holds until then count
+//! towards `query.max_memory`.
 
 mod answer;
 mod exemplars;
 mod metadata;
 mod params;
+mod pieces;
 mod query;
 mod rules;
 mod series;
@@ -18,14 +20,10 @@ use std::sync::{
 };
 
 use axum::{Router, http::HeaderMap, response::Response, routing::get};
-use tokio::sync::Semaphore;
 
 use self::answer::{ApiError, Encoded};
-use super::endpoints::ServerState;
-use crate::server::Sources;
-
-/// The maximum number of concurrent queries. The other blocking threads are reserved for scrapes.
-const MAX_CONCURRENT_QUERIES: usize = 2;
+use super::{Sources, endpoints::ServerState, places, refusal::Refusal};
+use crate::metrics::Share;
 
 /// Returns the routes below `/api/v1`.
 pub(super) fn router() -> Router<ServerState> {
@@ -49,16 +47,6 @@ pub(super) fn router() -> Router<ServerState> {
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
 }
 
-/// Limits the number of concurrent queries.
-#[derive(Clone)]
-pub(super) struct QueryLimit(Arc<Semaphore>);
-
-impl Default for QueryLimit {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)))
-    }
-}
-
 /// Cancels a query when it is dropped, because the client disconnected or the query has ended.
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -68,25 +56,43 @@ impl Drop for CancelOnDrop {
     }
 }
 
+/// The sources of an answer, and the limits of the query.
+struct Context<'a> {
+    sources: &'a Sources,
+    cancel: &'a AtomicBool,
+    /// Counts the memory of the query and of its answer.
+    share: &'a Arc<Share>,
+}
+
 /// Runs `work` on a blocking thread, and returns its result as the response.
 async fn answer(
     state: &ServerState,
     headers: &HeaderMap,
-    work: impl FnOnce(&Sources, &AtomicBool) -> Result<Encoded, ApiError> + Send + 'static,
+    work: impl FnOnce(&Context<'_>) -> Result<Encoded, ApiError> + Send + 'static,
 ) -> Response {
     let is_gzip = answer::accepts_gzip(headers);
     let sources = Arc::clone(&state.sources);
     let timeout = sources.options.query_timeout;
-    let permits = Arc::clone(&state.query_limit.0);
-    let Ok(Ok(permit)) = tokio::time::timeout(timeout, permits.acquire_owned()).await else {
+    let Some(place) = places::wait(&state.places.queries, timeout).await else {
         return answer::error(&ApiError::timeout("query timed out in query queue"));
     };
     let cancel = Arc::new(AtomicBool::new(false));
     let is_cancelled = CancelOnDrop(Arc::clone(&cancel));
     let task = tokio::task::spawn_blocking(move || {
-        let answered = work(&sources, &cancel).map(|encoded| encoded.compressed(is_gzip));
+        let share = Arc::new(sources.budget.share());
+        let context = Context {
+            sources: &sources,
+            cancel: &cancel,
+            share: &share,
+        };
+        let answered = work(&context).map(|encoded| encoded.compressed(is_gzip));
+        if let Err(error) = &answered
+            && error.is_over_budget()
+        {
+            Refusal::QueryBytes.count(&sources, error.message());
+        }
         crate::system::account_own_cpu(&sources.gatherer.registry);
-        drop(permit);
+        drop(place);
         answered
     });
     let answered = task

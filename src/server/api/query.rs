@@ -3,15 +3,19 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::{
-    answer,
-    answer::{ApiError, Encoded},
+    Context, answer,
+    answer::{ApiError, Encoded, envelope},
     params::Params,
+    pieces::Pieces,
 };
 use crate::{
-    query::engine::{Engine, QueryResult, Range, Value, syntax::parse},
+    metrics::collect::RunLimits,
+    query::engine::{Engine, QueryError, QueryResult, Range, Run, Value, syntax::parse},
     server::{Sources, endpoints::ServerState},
 };
 
+/// Prometheus's warning about a result that `limit` has cut.
+pub(super) const CUT: &str = "results truncated due to limit";
 /// Prometheus's error for a range query with too many steps.
 const TOO_MANY_STEPS: &str = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
 
@@ -20,15 +24,10 @@ pub(in crate::server) async fn instant(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, cancel| {
-        let now = sources.queries.now().as_i64();
+    super::answer(&state, &headers, move |context| {
+        let now = context.sources.queries.now().as_i64();
         let time = params.time("time")?.unwrap_or(now);
-        let engine = engine(sources, &params)?;
-        let limit = params.limit()?;
-        let result = sources
-            .queries
-            .run(&engine, params.query(), Some(cancel), |run| run.at(time))?;
-        Ok(encode(result, limit))
+        run(context, &params, |run| run.at(time))
     })
     .await
 }
@@ -38,16 +37,28 @@ pub(in crate::server) async fn range(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, cancel| {
-        let range = requested_range(&params, sources.queries.engine.options().max_steps)?;
-        let engine = engine(sources, &params)?;
-        let limit = params.limit()?;
-        let result = sources
-            .queries
-            .run(&engine, params.query(), Some(cancel), |run| run.over(range))?;
-        Ok(encode(result, limit))
+    super::answer(&state, &headers, move |context| {
+        let max_steps = context.sources.queries.engine.options().max_steps;
+        let range = requested_range(&params, max_steps)?;
+        run(context, &params, |run| run.over(range))
     })
     .await
+}
+
+fn run(
+    context: &Context<'_>,
+    params: &Params,
+    evaluate: impl FnOnce(Run<'_>) -> Result<QueryResult, QueryError>,
+) -> Result<Encoded, ApiError> {
+    let limit = params.limit()?;
+    let limits = RunLimits {
+        engine: &engine(context.sources, params)?,
+        share: context.share,
+        cancel: Some(context.cancel),
+    };
+    let queries = &context.sources.queries;
+    let result = queries.run(params.query(), &limits, evaluate)?;
+    encode(context, result, limit)
 }
 
 pub(in crate::server) async fn format(
@@ -97,18 +108,41 @@ fn requested_range(params: &Params, max_steps: i64) -> Result<Range, ApiError> {
     Ok(Range { start, end, step })
 }
 
-fn encode(mut result: QueryResult, limit: usize) -> Encoded {
+fn encode(
+    context: &Context<'_>,
+    mut result: QueryResult,
+    limit: usize,
+) -> Result<Encoded, ApiError> {
     let is_cut = match &mut result.value {
         Value::Vector(samples) => cut(samples, limit),
         Value::Matrix(series) => cut(series, limit),
         Value::Scalar(_) | Value::String(..) => false,
     };
     if is_cut {
-        result
-            .warnings
-            .push("results truncated due to limit".to_owned());
+        result.warnings.push(CUT.to_owned());
     }
-    Encoded::with_annotations(&result.value, &result.warnings, &result.infos)
+    let (warnings, infos) = (&result.warnings, &result.infos);
+    let around = |kind| {
+        let before = format!("{{\"resultType\":\"{kind}\",\"result\":[");
+        envelope((&before, "]}"), warnings, infos)
+    };
+    let pieces = match result.value {
+        Value::Matrix(series) => {
+            let (prefix, suffix) = around("matrix");
+            Pieces::of_series((prefix, series, suffix), context.share)
+        }
+        Value::Vector(samples) => {
+            let (prefix, suffix) = around("vector");
+            Pieces::of_list((prefix, samples, suffix), context.share)
+        }
+        value @ (Value::Scalar(_) | Value::String(..)) => {
+            let (prefix, suffix) = envelope(("", ""), warnings, infos);
+            Pieces::of_list((prefix, vec![value], suffix), context.share)
+        }
+    };
+    pieces
+        .map(Encoded::in_pieces)
+        .map_err(ApiError::over_budget)
 }
 
 pub(super) fn cut<T>(list: &mut Vec<T>, limit: usize) -> bool {

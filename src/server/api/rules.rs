@@ -28,7 +28,8 @@ pub(in crate::server) async fn rules(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
+        let sources = context.sources;
         let kind = match params.get("type").map(str::to_ascii_lowercase).as_deref() {
             None => None,
             Some("alert") => Some("alerting"),
@@ -70,7 +71,8 @@ pub(in crate::server) async fn alerts(
     State(state): State<ServerState>,
     headers: HeaderMap,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
+        let sources = context.sources;
         let alerts = sources.alerts.active();
         Ok(Encoded::success(Active { alerts }))
     })

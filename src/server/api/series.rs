@@ -9,9 +9,11 @@ use axum::{
 };
 
 use super::{
-    answer::{ApiError, Encoded},
+    Context,
+    answer::{ApiError, Encoded, envelope},
     params::Params,
-    query::cut,
+    pieces::Pieces,
+    query::{CUT, cut},
 };
 use crate::{
     query::Labels,
@@ -24,14 +26,12 @@ pub(in crate::server) async fn series(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
         if params.get("match[]").is_none() {
             return Err(ApiError::bad_data("no match[] parameter provided"));
         }
-        encode(
-            matching_series(sources, &params)?.into_iter().collect(),
-            &params,
-        )
+        let found = matching_series(context.sources, &params)?;
+        encode(context, found.into_iter().collect(), &params)
     })
     .await
 }
@@ -42,14 +42,14 @@ pub(in crate::server) async fn names(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
-        let found = matching_series(sources, &params)?;
+    super::answer(&state, &headers, move |context| {
+        let found = matching_series(context.sources, &params)?;
         let names: BTreeSet<String> = found
             .iter()
             .flat_map(Labels::iter)
             .map(|label| label.name().to_owned())
             .collect();
-        encode(names.into_iter().collect(), &params)
+        encode(context, names.into_iter().collect(), &params)
     })
     .await
 }
@@ -61,17 +61,17 @@ pub(in crate::server) async fn values(
     headers: HeaderMap,
     params: Params,
 ) -> Response {
-    super::answer(&state, &headers, move |sources, _| {
+    super::answer(&state, &headers, move |context| {
         if name.is_empty() {
             return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
         }
-        let found = matching_series(sources, &params)?;
+        let found = matching_series(context.sources, &params)?;
         let values: BTreeSet<String> = found
             .iter()
             .filter_map(|labels| labels.get(&name))
             .map(str::to_owned)
             .collect();
-        encode(values.into_iter().collect(), &params)
+        encode(context, values.into_iter().collect(), &params)
     })
     .await
 }
@@ -95,9 +95,20 @@ fn matching_series(sources: &Sources, params: &Params) -> Result<BTreeSet<Labels
     Ok(sets.iter().flat_map(of_set).collect())
 }
 
-fn encode<T: serde::Serialize>(mut list: Vec<T>, params: &Params) -> Result<Encoded, ApiError> {
+fn encode<T: serde::Serialize + Send + 'static>(
+    context: &Context<'_>,
+    mut list: Vec<T>,
+    params: &Params,
+) -> Result<Encoded, ApiError> {
     let is_cut = cut(&mut list, params.limit()?);
-    let warning = "results truncated due to limit".to_owned();
-    let warnings = if is_cut { vec![warning] } else { Vec::new() };
-    Ok(Encoded::with_annotations(list, &warnings, &[]))
+    let warnings = if is_cut {
+        vec![CUT.to_owned()]
+    } else {
+        Vec::new()
+    };
+    let (prefix, suffix) = envelope(("[", "]"), &warnings, &[]);
+    let pieces = Pieces::of_list((prefix, list, suffix), context.share);
+    pieces
+        .map(Encoded::in_pieces)
+        .map_err(ApiError::over_budget)
 }

@@ -10,6 +10,7 @@ use opentelemetry_sdk::trace::SpanData;
 use serde::{Serialize, Serializer};
 
 use super::store::StoredTrace;
+use crate::runtime::unix_ms::UnixMs;
 
 /// A summary of a trace. In JSON, ids are hexadecimal, times are milliseconds since the epoch, and durations are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -197,8 +198,7 @@ fn maybe_hexadecimal_32<S: Serializer>(
 }
 
 fn milliseconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    serializer.serialize_u64(since.unwrap_or_default().as_millis() as u64)
+    UnixMs::from(*time).serialize(serializer)
 }
 
 /// A double resolves quarters of a microsecond at the current time.

@@ -47,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let start = Instant::now();
     let clock = || start.elapsed();
-    let control = Control { clock: Some(&clock), cancel: None };
+    let control = Control { clock: Some(&clock), ..Control::default() };
     let run = || engine.run(&STORE, &prepared).with_control(control);
     let _ = run().at(1_200_000);
     let _ = run().over(range);

@@ -21,6 +21,9 @@ pub enum QueryError {
         /// The limit.
         limit: u64,
     },
+    /// The caller's limit on held samples ([`Control::held`](super::Control::held)) is exceeded; the text is the caller's.
+    #[error("{0}")]
+    OverBudget(String),
     /// The result has more series than the limit allows.
     #[error("query result has more than {limit} series")]
     TooManySeries {
@@ -72,9 +75,10 @@ impl QueryError {
             | Self::ZeroStep
             | Self::EndBeforeStart
             | Self::TooManySteps { .. } => "bad_data",
-            Self::Execution(_) | Self::TooManySamples { .. } | Self::TooManySeries { .. } => {
-                "execution"
-            }
+            Self::Execution(_)
+            | Self::TooManySamples { .. }
+            | Self::OverBudget(_)
+            | Self::TooManySeries { .. } => "execution",
             Self::Timeout { .. } => "timeout",
             Self::Canceled => "canceled",
         }

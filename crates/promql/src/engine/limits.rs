@@ -14,6 +14,10 @@ pub struct Control<'a> {
     pub clock: Option<&'a dyn Fn() -> Duration>,
     /// A flag that cancels the run once it is `true`.
     pub cancel: Option<&'a AtomicBool>,
+    /// The caller's own limit on held samples, which several runs may share. The function receives the number of samples
+    /// that the run holds whenever the number has changed by some thousands, and returns an error that ends the run. The
+    /// last number includes the samples of the result.
+    pub held: Option<&'a dyn Fn(u64) -> Result<(), String>>,
 }
 
 impl Control<'_> {
@@ -29,12 +33,15 @@ impl fmt::Debug for Control<'_> {
         f.debug_struct("Control")
             .field("clock", &self.clock.is_some())
             .field("cancel", &self.cancel)
+            .field("held", &self.held.is_some())
             .finish()
     }
 }
 
 /// The samples between two checks of clock and flag: some hundred microseconds of work.
 const CHECK_EVERY: u64 = 4096;
+/// The change of held samples that the caller is told: 64 KiB of samples.
+const REPORT_EVERY: u64 = 4096;
 
 /// The remaining budget of a query: samples held at once, and time.
 ///
@@ -50,6 +57,8 @@ pub(super) struct Budget<'a> {
     /// The samples that the current step holds: the samples of a range, and the values of operands.
     of_step: u64,
     max_samples: u64,
+    /// The number of held samples that the caller knows.
+    reported: u64,
     unchecked: u64,
 }
 
@@ -64,6 +73,7 @@ impl<'a> Budget<'a> {
             kept: 0,
             of_step: 0,
             max_samples: options.max_samples,
+            reported: 0,
             unchecked: 0,
         }
     }
@@ -72,6 +82,7 @@ impl<'a> Budget<'a> {
     pub(super) fn hold(&mut self, samples: usize) -> Result<(), QueryError> {
         self.of_step = self.of_step.saturating_add(samples as u64);
         self.check_samples(0)?;
+        self.report()?;
         self.work(samples)
     }
 
@@ -95,6 +106,7 @@ impl<'a> Budget<'a> {
     pub(super) fn keep(&mut self, samples: usize) -> Result<(), QueryError> {
         self.kept = self.kept.saturating_add(samples as u64);
         self.check_samples(0)?;
+        self.report()?;
         self.work(samples)
     }
 
@@ -110,6 +122,21 @@ impl<'a> Budget<'a> {
             return Err(QueryError::TooManySamples {
                 limit: self.max_samples,
             });
+        }
+        Ok(())
+    }
+
+    /// Reports the held samples to the caller, in steps of [`REPORT_EVERY`].
+    fn report(&mut self) -> Result<(), QueryError> {
+        let Some(report) = self.control.held else {
+            return Ok(());
+        };
+        let held = self.kept.saturating_add(self.of_step);
+        let step = held.div_ceil(REPORT_EVERY).saturating_mul(REPORT_EVERY);
+        // A run whose steps hold more and less in turn does not report each of them.
+        if step > self.reported || self.reported - step > REPORT_EVERY {
+            report(step).map_err(QueryError::OverBudget)?;
+            self.reported = step;
         }
         Ok(())
     }

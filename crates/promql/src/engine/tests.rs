@@ -152,18 +152,47 @@ fn limits_stop_a_query_and_say_which() {
     let clock = || Duration::from_millis(now.replace(now.get() + 100));
     let control = Control {
         clock: Some(&clock),
-        cancel: None,
+        ..Control::default()
     };
     let limit = Duration::from_secs(1);
     let run = engine.run(&store, &prepared).with_control(control);
     assert_eq!(run.at(600_000), Err(QueryError::Timeout { limit }));
     let cancel = AtomicBool::new(true);
     let control = Control {
-        clock: None,
         cancel: Some(&cancel),
+        ..Control::default()
     };
     let run = engine.run(&store, &prepared).with_control(control);
     assert_eq!(run.at(600_000), Err(QueryError::Canceled));
+}
+
+#[test]
+fn a_run_tells_its_caller_how_many_samples_it_holds_and_ends_when_the_caller_refuses() {
+    let store = counter();
+    let engine = Engine::new(EngineOptions::default());
+    let prepared = engine.prepare("a_total @ end()").unwrap();
+    let range = Range {
+        start: 600_000,
+        end: 600_000 + 10_000,
+        step: 1,
+    };
+    for (limit, is_answered) in [(12_288, true), (8_192, false)] {
+        let told = Cell::new(0);
+        let held = |samples| {
+            told.set(samples);
+            let is_within = samples <= limit;
+            is_within.then_some(()).ok_or_else(|| "too much".to_owned())
+        };
+        let control = Control {
+            held: Some(&held),
+            ..Control::default()
+        };
+        let run = engine.run(&store, &prepared).with_control(control);
+        let refused = || Err(QueryError::OverBudget("too much".to_owned()));
+        let result = run.over(range).map(|_| ());
+        assert_eq!(result, if is_answered { Ok(()) } else { refused() });
+        assert_eq!(told.get(), 12_288, "10,001 samples in steps of 4,096");
+    }
 }
 
 /// Evaluates a query over the steps of a range, or at the end of a range without steps.

@@ -79,6 +79,13 @@ impl Chunk {
         self.bytes.capacity()
     }
 
+    /// Moves the times of all samples: the bytes hold only intervals.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        for point in [&mut self.first, &mut self.last] {
+            point.timestamp = point.timestamp.saturating_add(by_ms);
+        }
+    }
+
     /// Releases the unused capacity of the buffer.
     pub(super) fn seal(&mut self) {
         self.bytes.shrink_to_fit();

@@ -135,6 +135,12 @@ impl SeriesStore {
         self.write().append(id, Point { timestamp, value })
     }
 
+    /// Moves the times of all samples by `by_ms` milliseconds, backwards if negative: for a step of the clock that gives the
+    /// times. Intervals between samples stay as they are, and so does the age of samples at the time of the moved clock.
+    pub fn shift(&self, by_ms: i64) {
+        self.write().shift(by_ms);
+    }
+
     /// Keeps the coarse second tier for the series that satisfy any of these selectors, from now on.
     pub fn keep_long(&self, selectors: Vec<Vec<Matcher>>) {
         self.write().keep_long(selectors);

@@ -110,6 +110,14 @@ impl Series {
         change
     }
 
+    /// Moves the times of all samples.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        let tiers = std::iter::once(&mut self.recent).chain(&mut self.coarse);
+        for chunk in tiers.flat_map(|tier| &mut tier.chunks) {
+            chunk.shift(by_ms);
+        }
+    }
+
     /// Drops the chunks that end before the cutoffs, and returns the number of dropped samples.
     pub(super) fn drop_before(&mut self, cutoffs: Cutoffs) -> u64 {
         let coarse = self.coarse.as_mut();

@@ -214,6 +214,17 @@ impl StoreState {
         true
     }
 
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        for series in self.series.iter_mut().flatten() {
+            series.shift(by_ms);
+        }
+        let pressure = &mut self.pressure;
+        let times = [&mut self.now, &mut self.next_sweep, &mut pressure.next_idle];
+        for time in times.into_iter().chain(&mut pressure.swept_at) {
+            *time = time.saturating_add(by_ms);
+        }
+    }
+
     pub(super) fn keep_long(&mut self, selectors: Vec<Vec<Matcher>>) {
         for series in self.series.iter_mut().flatten() {
             let is_long = |s: &Vec<Matcher>| s.iter().all(|m| m.is_met_by(&series.labels));

@@ -130,3 +130,49 @@ fn ranges_beyond_the_retention_are_refused_by_name() {
     );
     assert!(check("max_over_time(a[4h:] offset 3h)").is_err());
 }
+
+#[test]
+fn a_shift_moves_all_samples_and_changes_no_result() {
+    let engine = crate::engine::Engine::default();
+    for by_ms in [5_000, -5_000, 3_600_000, -3_600_000, 31_536_000_000] {
+        let retention = Retention::default().with_time(Duration::from_mins(30));
+        let stores = [SeriesStore::new(retention), SeriesStore::new(retention)];
+        let mut offset = 0;
+        for tick in 0..1_000_i64 {
+            if tick == 500 {
+                stores[1].shift(by_ms);
+                offset = by_ms;
+            }
+            let now = 10_000_000_000 + tick * 10_000;
+            for (store, now) in stores.iter().zip([now, now + offset]) {
+                if tick == 0 {
+                    store.keep_long(vec![vec![Matcher::equal("__name__", "up")]]);
+                }
+                let id = store.register(&labels("up", "a"));
+                assert_eq!(store.append_tick(now, &[(id, (tick * 7 % 400) as f64)]), 1);
+            }
+            let values = stores.each_ref().map(|store| {
+                let now = if std::ptr::eq(store, &raw const stores[1]) {
+                    now + offset
+                } else {
+                    now
+                };
+                [
+                    "rate(up[5m])",
+                    "up offset 20m",
+                    "count_over_time(up[2h])",
+                    "time() - timestamp(up)",
+                ]
+                .map(|expr| engine.evaluate(store, expr, now).unwrap())
+                .map(|result| match result.value {
+                    crate::engine::Value::Vector(samples) => {
+                        samples.first().map(|sample| sample.point.value)
+                    }
+                    _ => None,
+                })
+            });
+            assert_eq!(values[0], values[1], "tick {tick}, shift {by_ms}");
+        }
+        assert_eq!(stores[0].stats(), stores[1].stats());
+    }
+}

@@ -12,7 +12,7 @@ mod smtp;
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use lettre::{Address, message::Mailbox};
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     alerting::{AlertingConfig, ChannelKind, RoutingError, delivery::ATTEMPT_TIMEOUT},
     privacy::Secret,
+    runtime::unix_ms::UnixMs,
     settings::{Invalid, Variable},
 };
 
@@ -67,7 +68,8 @@ impl Notifier for Email {
         Box::pin(async move {
             let shared = &*self.shared;
             let rendered = shared.templates.render(message);
-            let mail = compose::mail(message, shared, &rendered, now_ms())
+            let now = UnixMs::from(SystemTime::now());
+            let mail = compose::mail(message, shared, &rendered, now.as_i64())
                 .map_err(NotifyError::unwritten("mail"))?;
             let _permit = shared.connection_permit().await?;
             shared
@@ -89,13 +91,6 @@ impl Shared {
             NotifyError::new(FailureClass::DeadlineExceeded, text).retryable()
         })
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for Email {

@@ -28,7 +28,7 @@ fn times(start: &str, end: &str) -> IntervalSpec {
 #[track_caller]
 fn check(spec: &IntervalSpec, inside: &[&str], outside: &[&str]) {
     let interval = Interval::new("test", spec).unwrap();
-    let ms = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+    let ms = |text: &str| UnixMs::from_i64(text.parse::<Timestamp>().unwrap().as_millisecond());
     for moment in inside {
         assert!(interval.contains(ms(moment)), "{moment} is inside");
     }

@@ -10,7 +10,7 @@ use super::{CompiledReceiver, CompiledStep, Destination, RouteNode, Router};
 use crate::{
     alerting::route::{
         GroupBy, Receiver, Route, Routing, RoutingError, interval::Interval, matchers,
-        parse_matchers, spec::Channels, units::to_ms,
+        parse_matchers, spec::Channels,
     },
     query::{MatchOp, Matcher},
 };
@@ -109,8 +109,8 @@ fn compile_receiver(
     if let Some(escalation) = &receiver.escalation {
         compiled.repeat = escalation.repeat;
         for step in &escalation.steps {
-            let delay_ms = to_ms(step.delay.unwrap_or(escalation.delay));
-            if delay_ms == 0 {
+            let delay = step.delay.unwrap_or(escalation.delay);
+            if delay.is_zero() {
                 return Err(RoutingError::new(
                     place,
                     "escalation.delay",
@@ -118,7 +118,7 @@ fn compile_receiver(
                 ));
             }
             compiled.steps.push(CompiledStep {
-                delay_ms,
+                delay,
                 destinations: all("escalation.steps.channels", &step.channels)?,
             });
         }
@@ -214,17 +214,13 @@ fn add(
             Some(group_by) => group_labels(group_by, place)?,
             None => inherited.map_or(Some(Vec::new()), |parent| parent.group_by.clone()),
         },
-        group_wait_ms: route.group_wait.map_or_else(
-            || inherited.map_or(to_ms(GROUP_WAIT), |parent| parent.group_wait_ms),
-            to_ms,
-        ),
-        group_interval_ms: positive(route.group_interval, "group_interval", place)?.unwrap_or_else(
-            || inherited.map_or(to_ms(GROUP_INTERVAL), |parent| parent.group_interval_ms),
-        ),
-        repeat_interval_ms: positive(route.repeat_interval, "repeat_interval", place)?
-            .unwrap_or_else(|| {
-                inherited.map_or(to_ms(REPEAT_INTERVAL), |parent| parent.repeat_interval_ms)
-            }),
+        group_wait: route
+            .group_wait
+            .unwrap_or_else(|| inherited.map_or(GROUP_WAIT, |parent| parent.group_wait)),
+        group_interval: positive(route.group_interval, "group_interval", place)?
+            .unwrap_or_else(|| inherited.map_or(GROUP_INTERVAL, |parent| parent.group_interval)),
+        repeat_interval: positive(route.repeat_interval, "repeat_interval", place)?
+            .unwrap_or_else(|| inherited.map_or(REPEAT_INTERVAL, |parent| parent.repeat_interval)),
         continue_matching: route.continue_matching,
         mute: route.mute_time_intervals.clone(),
         active: route.active_time_intervals.clone(),
@@ -248,11 +244,11 @@ fn positive(
     duration: Option<Duration>,
     key: &'static str,
     place: &str,
-) -> Result<Option<i64>, RoutingError> {
-    match duration.map(to_ms) {
-        Some(0) => Err(RoutingError::new(place, key, "must be longer than 0")),
-        other => Ok(other),
+) -> Result<Option<Duration>, RoutingError> {
+    if duration.is_some_and(|duration| duration.is_zero()) {
+        return Err(RoutingError::new(place, key, "must be longer than 0"));
     }
+    Ok(duration)
 }
 
 fn group_labels(group_by: &GroupBy, place: &str) -> Result<Option<Vec<String>>, RoutingError> {

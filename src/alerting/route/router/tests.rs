@@ -66,17 +66,17 @@ fn a_route_inherits_the_settings_that_it_does_not_set() {
     let router = Router::new(&parse(TREE), channels()).unwrap();
     let pager = router.node(2);
     assert_eq!(pager.key, r#"{}/{team="ml"}/{severity="critical"}"#);
-    assert_eq!(pager.group_wait_ms, 10_000);
-    assert_eq!(pager.group_interval_ms, 300_000);
+    assert_eq!(pager.group_wait, Duration::from_secs(10));
+    assert_eq!(pager.group_interval, Duration::from_mins(5));
     let set = labels(&[("team", "ml"), ("alertname", "slow")]);
     assert_eq!(pager.group_labels(&set), set);
     let web = router.node(3);
-    assert_eq!(web.repeat_interval_ms, 3_600_000);
+    assert_eq!(web.repeat_interval, Duration::from_hours(1));
     assert_eq!(web.group_labels(&set), labels(&[("alertname", "slow")]));
     // Neither time intervals nor `continue` are inherited.
-    assert!(router.is_muted(pager, 3_600_000));
-    assert!(!router.is_muted(pager, 7 * 3_600_000));
-    assert!(!router.is_muted(web, 3_600_000));
+    assert!(router.is_muted(pager, UnixMs::from_i64(3_600_000)));
+    assert!(!router.is_muted(pager, UnixMs::from_i64(7 * 3_600_000)));
+    assert!(!router.is_muted(web, UnixMs::from_i64(3_600_000)));
 }
 
 #[test]

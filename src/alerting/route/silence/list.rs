@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_SILENCES, RETENTION_MS, Silence, SilenceError, SilenceRequest, SilenceState};
+use super::{MAX_SILENCES, RETENTION, Silence, SilenceError, SilenceRequest, SilenceState};
 use crate::{
     alerting::route::{inhibit::matches_all, parse_matchers},
     query::{Labels, Matcher},
+    runtime::unix_ms::{UnixMs, shift_ms},
 };
 
 /// All silences, with parsed matchers.
@@ -48,7 +49,7 @@ impl Silences {
         &mut self,
         request: SilenceRequest,
         new_id: String,
-        now: i64,
+        now: UnixMs,
     ) -> Result<String, SilenceError> {
         let matchers = check(&request, now)?;
         let mut silence = Silence {
@@ -56,7 +57,7 @@ impl Silences {
             matchers: request.matchers,
             starts_at: request.starts_at,
             ends_at: request.ends_at,
-            updated_at: now,
+            updated_at: now.as_i64(),
             created_by: request.created_by,
             comment: request.comment,
         };
@@ -71,35 +72,50 @@ impl Silences {
                 self.by_id.insert(id.clone(), (silence, matchers));
                 return Ok(id);
             }
-            if old.state_at(now) != SilenceState::Expired {
+            if old.state_at(now.as_i64()) != SilenceState::Expired {
                 self.expire(&id, now)?;
             }
         }
         if self.by_id.len() >= MAX_SILENCES {
             return Err(SilenceError::TooMany);
         }
-        silence.starts_at = silence.starts_at.max(now);
+        silence.starts_at = silence.starts_at.max(now.as_i64());
         let id = silence.id.clone();
         self.by_id.insert(id.clone(), (silence, matchers));
         Ok(id)
+    }
+
+    /// Keeps the states of silences over a step of the wall clock backwards, before which the time was `before`: a
+    /// silence that has started stays started, and a silence that has ended stays ended. An active silence keeps its
+    /// end, and a step forwards changes no silence, because their times are times of the wall clock.
+    pub(crate) fn shift(&mut self, by_ms: i64, before: UnixMs) {
+        for (silence, _) in self.by_id.values_mut().filter(|_| by_ms < 0) {
+            let state = silence.state_at(before.as_i64());
+            if state != SilenceState::Pending {
+                shift_ms(&mut silence.starts_at, by_ms);
+            }
+            if state == SilenceState::Expired {
+                shift_ms(&mut silence.ends_at, by_ms);
+            }
+        }
     }
 
     /// Expires a silence now.
     ///
     /// # Errors
     /// When the id is unknown, or the silence has ended already.
-    pub(crate) fn expire(&mut self, id: &str, now: i64) -> Result<(), SilenceError> {
+    pub(crate) fn expire(&mut self, id: &str, now: UnixMs) -> Result<(), SilenceError> {
         let (silence, _) = self
             .by_id
             .get_mut(id)
             .ok_or_else(|| SilenceError::NotFound(id.to_owned()))?;
-        match silence.state_at(now) {
+        match silence.state_at(now.as_i64()) {
             SilenceState::Expired => return Err(SilenceError::Expired(id.to_owned())),
-            SilenceState::Pending => silence.starts_at = now,
+            SilenceState::Pending => silence.starts_at = now.as_i64(),
             SilenceState::Active => {}
         }
-        silence.ends_at = now;
-        silence.updated_at = now;
+        silence.ends_at = now.as_i64();
+        silence.updated_at = now.as_i64();
         Ok(())
     }
 
@@ -109,13 +125,13 @@ impl Silences {
     }
 
     /// Returns all silences: active, then pending, then expired.
-    pub(crate) fn list(&self, now: i64) -> Vec<Silence> {
+    pub(crate) fn list(&self, now: UnixMs) -> Vec<Silence> {
         let mut silences: Vec<_> = self
             .by_id
             .values()
             .map(|(silence, _)| silence.clone())
             .collect();
-        silences.sort_by_key(|silence| match silence.state_at(now) {
+        silences.sort_by_key(|silence| match silence.state_at(now.as_i64()) {
             SilenceState::Active => (0, silence.ends_at),
             SilenceState::Pending => (1, silence.starts_at),
             SilenceState::Expired => (2, -silence.ends_at),
@@ -124,8 +140,8 @@ impl Silences {
     }
 
     /// Returns the id of the silence that suppresses this label set at `now`.
-    pub(crate) fn silenced_by(&self, labels: &Labels, now: i64) -> Option<&str> {
-        let active = |silence: &Silence| silence.state_at(now) == SilenceState::Active;
+    pub(crate) fn silenced_by(&self, labels: &Labels, now: UnixMs) -> Option<&str> {
+        let active = |silence: &Silence| silence.state_at(now.as_i64()) == SilenceState::Active;
         self.by_id
             .values()
             .find(|(silence, matchers)| active(silence) && matches_all(matchers, labels))
@@ -133,17 +149,18 @@ impl Silences {
     }
 
     /// Returns the matchers of the silences that are active at `now`, for checking many label sets.
-    pub(crate) fn active_at(&self, now: i64) -> Vec<&[Matcher]> {
+    pub(crate) fn active_at(&self, now: UnixMs) -> Vec<&[Matcher]> {
         let active = self.by_id.values();
         active
-            .filter(|(silence, _)| silence.state_at(now) == SilenceState::Active)
+            .filter(|(silence, _)| silence.state_at(now.as_i64()) == SilenceState::Active)
             .map(|(_, matchers)| matchers.as_slice())
             .collect()
     }
 
     /// Removes the silences that ended longer ago than the retention; returns their ids.
-    pub(crate) fn collect_garbage(&mut self, now: i64) -> Vec<String> {
-        let is_old = |silence: &Silence| now.saturating_sub(silence.ends_at) > RETENTION_MS;
+    pub(crate) fn collect_garbage(&mut self, now: UnixMs) -> Vec<String> {
+        let is_old =
+            |silence: &Silence| now.saturating_since(UnixMs::from_i64(silence.ends_at)) > RETENTION;
         let old: Vec<String> = self
             .by_id
             .values()
@@ -165,7 +182,7 @@ fn compile(texts: &[String]) -> Result<Vec<Matcher>, SilenceError> {
     Ok(matchers)
 }
 
-fn check(request: &SilenceRequest, now: i64) -> Result<Vec<Matcher>, SilenceError> {
+fn check(request: &SilenceRequest, now: UnixMs) -> Result<Vec<Matcher>, SilenceError> {
     let matchers = compile(&request.matchers)?;
     if matchers.iter().all(|matcher| matcher.is_match("")) {
         return Err(SilenceError::MatchesEverything);
@@ -176,18 +193,18 @@ fn check(request: &SilenceRequest, now: i64) -> Result<Vec<Matcher>, SilenceErro
     if request.comment.is_empty() {
         return Err(SilenceError::Empty("comment"));
     }
-    if request.ends_at <= request.starts_at || request.ends_at <= now {
+    if request.ends_at <= request.starts_at || request.ends_at <= now.as_i64() {
         return Err(SilenceError::EndsTooEarly);
     }
     Ok(matchers)
 }
 
 /// Applies Alertmanager's rule for changes in place.
-fn can_change_in_place(old: &Silence, new: &Silence, now: i64) -> bool {
+fn can_change_in_place(old: &Silence, new: &Silence, now: UnixMs) -> bool {
     old.matchers == new.matchers
-        && match old.state_at(now) {
-            SilenceState::Active => new.starts_at == old.starts_at && new.ends_at >= now,
-            SilenceState::Pending => new.starts_at >= now,
+        && match old.state_at(now.as_i64()) {
+            SilenceState::Active => new.starts_at == old.starts_at && new.ends_at >= now.as_i64(),
+            SilenceState::Pending => new.starts_at >= now.as_i64(),
             SilenceState::Expired => false,
         }
 }

@@ -6,6 +6,10 @@ use crate::engine::error::{QueryError, execution};
 use crate::engine::syntax::{Expr, ExprKind, is_plain_name};
 use crate::labels::{Label, LabelsBuilder, METRIC_NAME};
 use crate::pattern::Pattern;
+use crate::store::Point;
+
+/// The maximum length of a label value that does not count as samples.
+const MAX_UNCOUNTED_VALUE_BYTES: usize = 256;
 
 impl Evaluator<'_> {
     pub(super) fn label_replace(
@@ -25,6 +29,7 @@ impl Evaluator<'_> {
         for sample in &mut samples {
             let value = sample.labels.get(source).unwrap_or("");
             if let Some(value) = pattern.expand(value, template) {
+                self.keep_long(&value)?;
                 set_label(sample, target, &value);
             }
         }
@@ -51,9 +56,18 @@ impl Evaluator<'_> {
                 .map(|v| v.unwrap_or(""))
                 .collect();
             let value = values.join(separator);
+            self.keep_long(&value)?;
             set_label(sample, target, &value);
         }
         finish(samples)
+    }
+
+    /// Counts the memory of a long label value as samples: a template of kilobytes makes a new value for each series.
+    fn keep_long(&mut self, value: &str) -> Result<(), QueryError> {
+        if value.len() <= MAX_UNCOUNTED_VALUE_BYTES {
+            return Ok(());
+        }
+        self.budget.keep(value.len() / size_of::<Point>())
     }
 
     /// Checks a label name. Prometheus 3 accepts any UTF-8, Prometheus 2 only classic names.

@@ -87,6 +87,8 @@ struct Sample {
     drops_name: bool,
 }
 
+/// The number of samples from which a series without gaps gets room for all steps.
+const MIN_DENSE: usize = 4;
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 impl<'a> Evaluator<'a> {
@@ -190,7 +192,11 @@ impl<'a> Evaluator<'a> {
                     timestamp: time,
                     value: sample.value,
                 };
-                series.entry(sample.labels).or_default().push(point);
+                let points = series.entry(sample.labels).or_default();
+                if points.len() == points.capacity() {
+                    points.reserve_exact(reserve(points.len(), time, range));
+                }
+                points.push(point);
             }
             if series.len() > self.options.max_result_series {
                 return Err(self.too_many_series());
@@ -338,6 +344,18 @@ impl Sample {
             drops_name: false,
         }
     }
+}
+
+/// Returns the number of samples for which a full vector of a series gets room at a step. The budget counts samples, so
+/// the room is that of the remaining steps if the series had a sample at each step so far, and else a quarter more.
+fn reserve(samples: usize, time: i64, range: Range) -> usize {
+    let count =
+        |from: i64, to: i64| to.saturating_sub(from).unsigned_abs() / range.step.unsigned_abs();
+    let is_dense = samples as u64 >= count(range.start, time) && samples >= MIN_DENSE;
+    if is_dense {
+        return usize::try_from(count(time, range.end) + 1).unwrap_or(usize::MAX);
+    }
+    (samples / 4).max(MIN_DENSE)
 }
 
 /// Returns whether all samples have the same metric name. The label sets of a vector are distinct, and stay distinct
