@@ -10,7 +10,7 @@ use crate::{
 const THREADS: usize = 4;
 
 pub(crate) fn run(scale: Scale, report: &mut Report) {
-    let spans: usize = scale.pick(400_000, 10_000_000);
+    let spans: usize = scale.pick(100_000, 10_000_000);
     let mut victim = Victim::start("victim", &[]).unwrap();
     victim
         .ask(&format!("spans {} {THREADS}", spans / 10))
