@@ -16,6 +16,11 @@ use super::{
 
 static METADATA: Metadata<'_> = Metadata::new("redaction", Level::INFO, None);
 
+fn canaries() -> Vec<Canary> {
+    let templates = CANARIES.iter().map(|(_, template)| template);
+    templates.map(|template| Canary::new(template)).collect()
+}
+
 /// Returns the canaries that are masked in labels: keys and tokens, not addresses and numbers of cards.
 fn keys() -> Vec<Canary> {
     let keys = CANARIES
@@ -147,16 +152,204 @@ fn a_new_key_with_each_call_makes_one_series_and_leaves_the_limit_to_others() {
 
 #[test]
 fn a_sink_of_the_application_receives_values_as_recorded() {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
     let store = std::sync::Arc::clone(&seen);
     let sink =
         llm_observatory::FnSink::new(move |observation: &llm_observatory::Observation<'_>| {
-            store.lock().unwrap().push_str(&format!("{observation:?}"));
+            store.lock().unwrap().push(format!("{observation:?}"));
         });
     let layer = ObservatoryLayer::new(sink);
     let key = "gsk_x7Qk2Vd9mZt4Rw8LsB3N";
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         drop(info_span!("cache", operation = "get", cache_type = key));
     });
-    assert!(seen.lock().unwrap().contains(key));
+    assert!(seen.lock().unwrap().iter().any(|seen| seen.contains(key)));
+}
+
+#[cfg(all(feature = "email", feature = "otlp"))]
+mod notified {
+    use std::{
+        io::{BufRead as _, BufReader, Read as _, Write as _},
+        net::{TcpListener, TcpStream},
+        sync::{Arc, Mutex},
+    };
+
+    use llm_observatory::{
+        ClientOptions, Format, OutgoingClient, TracesConfig,
+        alerting::{AlertRule, EmailOptions, Encryption, SlackOptions, WebhookOptions},
+    };
+    use tracing_subscriber::prelude::*;
+
+    use super::{
+        super::alerts_support::{quiet, watched},
+        canaries, check_no_leak, info, info_span, keys, record,
+    };
+
+    type Inbox = Arc<Mutex<Vec<String>>>;
+
+    /// Starts a server that talks to each connection with `talk`.
+    fn server(talk: fn(TcpStream, &Inbox)) -> (u16, Inbox) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inbox = Inbox::default();
+        let received = Arc::clone(&inbox);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let received = Arc::clone(&received);
+                std::thread::spawn(move || talk(stream, &received));
+            }
+        });
+        (port, inbox)
+    }
+
+    /// Accepts requests over HTTP, and stores their bodies.
+    fn http(mut stream: TcpStream, inbox: &Inbox) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                let line = line.trim_end().to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            inbox.lock().unwrap().push(String::from_utf8(body).unwrap());
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    }
+
+    /// Accepts mails, and stores their text without soft line breaks.
+    fn smtp(mut stream: TcpStream, inbox: &Inbox) {
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        let mut mail: Option<String> = None;
+        let _ = stream.write_all(b"220 sink\r\n");
+        for line in reader.lines().map_while(Result::ok) {
+            let answer: &[u8] = match &mut mail {
+                Some(text) if line == "." => {
+                    inbox.lock().unwrap().push(text.replace("=\n", ""));
+                    mail = None;
+                    b"250 accepted\r\n"
+                }
+                Some(text) => {
+                    text.push_str(&line);
+                    text.push('\n');
+                    continue;
+                }
+                None if line.eq_ignore_ascii_case("data") => {
+                    mail = Some(String::new());
+                    b"354 go on\r\n"
+                }
+                None => b"250 ok\r\n",
+            };
+            let _ = stream.write_all(answer);
+        }
+    }
+
+    #[test]
+    fn canaries_reach_no_trace_alert_mail_or_payload() {
+        let (slack_port, slack) = server(http);
+        let (hook_port, hook) = server(http);
+        let (mail_port, mail) = server(smtp);
+        let client = OutgoingClient::new(&ClientOptions::default()).unwrap();
+        let slack_url = format!("http://127.0.0.1:{slack_port}/services/T0/B0/x");
+        let slack_options =
+            SlackOptions::new(slack_url).with_min_interval(std::time::Duration::ZERO);
+        let hook_options = WebhookOptions::new([format!("http://127.0.0.1:{hook_port}/hook")]);
+        let mail_options =
+            EmailOptions::new("127.0.0.1", "alerts@router.test", ["on-call@router.test"])
+                .with_port(mail_port)
+                .with_encryption(Encryption::None);
+        let notifiers = [
+            slack_options.build("slack", &client).unwrap(),
+            hook_options.build("hook", &client).unwrap(),
+            mail_options.build("mail").unwrap(),
+        ];
+        let mut traces = TracesConfig::default();
+        traces.exporters.clear();
+        let mut config = quiet().with_traces(traces).with_sampling_ratio(1.0);
+        config.alerting.rules = vec![
+            AlertRule::new("upstream_failing")
+                .expr("calls_total > 0")
+                .annotation("summary", "{{ $labels.upstream }} failed"),
+        ];
+        let mut watched = watched(config);
+        let layer = watched.layer.take().unwrap();
+        let observatory = &watched.observatory;
+        watched.tick();
+        let (canaries, keys) = (canaries(), keys());
+        let subscriber = tracing_subscriber::registry()
+            .with(layer)
+            .with(observatory.log_export_layer());
+        tracing::subscriber::with_default(subscriber, || {
+            for (number, canary) in canaries.iter().enumerate() {
+                let text = canary.text.as_str();
+                let span = info_span!("step", upstream = text, note = ?text, message = %text);
+                let _entered = span.enter();
+                tracing::error!(cause = text, "failed: {text}");
+                let rule = format!("rule_{number}");
+                tracing::warn!(alert.rule = rule, upstream = text, "failed: {text}");
+            }
+            let sink = llm_observatory::FnSink::new(|_: &llm_observatory::Observation<'_>| ());
+            for key in &keys {
+                record(&key.text, &sink, &observatory.recorder());
+            }
+            info!("done");
+        });
+        let count = canaries.len() + 1;
+        watched.tick_until("notifications", || {
+            watched.mailbox.0.lock().unwrap().len() >= count
+        });
+        let messages = watched.mailbox.0.lock().unwrap().clone();
+        check_no_leak("a message", &canaries, &format!("{messages:?}"));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        for message in &messages {
+            for notifier in notifiers.iter().flatten() {
+                runtime.block_on(notifier.notify(message)).unwrap();
+            }
+        }
+        for (what, inbox) in [("Slack", &slack), ("the webhook", &hook), ("a mail", &mail)] {
+            let inbox = inbox.lock().unwrap();
+            assert_eq!(inbox.len(), messages.len(), "{what}");
+            for body in inbox.iter() {
+                check_no_leak(what, &canaries, body);
+                assert!(
+                    body.contains("[masked]") || body.contains("done"),
+                    "{what}: {body}"
+                );
+            }
+        }
+        let active = observatory.alerts().active();
+        assert!(active.len() > canaries.len(), "{}", active.len());
+        check_no_leak("an alert", &canaries, &format!("{active:?}"));
+        let history = llm_observatory::alerting::HistoryQuery::default();
+        let history = format!("{:?}", observatory.alerts().history(&history));
+        check_no_leak("the history", &canaries, &history);
+        for format in [Format::Prometheus, Format::OpenMetrics] {
+            check_no_leak("/metrics", &keys, &observatory.export_metrics(format));
+        }
+        let now = watched.clock.clock().wall();
+        let all = observatory.query(r#"{__name__=~".+"}"#, now).unwrap();
+        check_no_leak("a query", &keys, &format!("{all:?}"));
+        let live = observatory.traces();
+        let kept = live.recent(999);
+        let spans: Vec<_> = kept
+            .iter()
+            .flat_map(|trace| live.spans(trace.trace_id))
+            .collect();
+        assert!(spans.len() >= canaries.len(), "{}", spans.len());
+        check_no_leak("a trace", &canaries, &format!("{kept:?} {spans:?}"));
+        watched.observatory.shutdown_blocking();
+    }
 }
