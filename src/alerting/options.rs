@@ -12,7 +12,8 @@ use crate::{
     net::{ClientOptions, check_url, without_secrets},
     privacy::Secret,
     settings::{
-        ConfigError, MIN_INTERVAL, Variable, boolean, check, comma_separated, duration, set,
+        ConfigError, MIN_INTERVAL, Variable, at_least, boolean, check, check_pair, comma_separated,
+        duration, set, some_text, variable, within,
     },
 };
 
@@ -139,50 +140,33 @@ impl AlertingConfig {
     ///
     /// Returns the first invalid value, with its key.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        for (key, value, min) in [
-            (
-                "alerting.evaluation_interval",
-                &self.evaluation_interval,
-                MIN_INTERVAL,
-            ),
-            (
-                "alerting.aggregation_window",
-                &self.aggregation_window,
-                Duration::from_secs(1),
-            ),
-            (
-                "alerting.escalation_delay",
-                &self.escalation_delay,
-                Duration::from_secs(1),
-            ),
-        ] {
-            let expected = if min == MIN_INTERVAL {
-                "a duration of at least 100ms"
-            } else {
-                "a duration of at least 1s"
-            };
-            check(*value >= min, key, value, expected)?;
-        }
-        check(
-            self.max_history > 0,
-            "alerting.max_history",
-            &self.max_history,
-            "a whole number above 0",
-        )?;
+        let Self {
+            evaluation_interval,
+            aggregation_window,
+            escalation_delay,
+            max_history,
+            ..
+        } = self;
+        let second = Duration::from_secs(1);
+        let key = "alerting.evaluation_interval";
+        at_least(key, evaluation_interval, MIN_INTERVAL)?;
+        at_least("alerting.aggregation_window", aggregation_window, second)?;
+        at_least("alerting.escalation_delay", escalation_delay, second)?;
+        at_least("alerting.max_history", max_history, 1)?;
         check(
             !self.http.connect_timeout.is_zero(),
             "alerting.http.connect_timeout",
             &self.http.connect_timeout,
             "a duration above 0s",
         )?;
-        check_client_certificate(&self.http)?;
-        // A delivery attempt is limited to 30 s, of which up to 10 s are spent waiting for a free slot.
-        check(
-            (Duration::from_millis(1)..=Duration::from_secs(20)).contains(&self.http.timeout),
-            "alerting.http.timeout",
-            &self.http.timeout,
-            "a duration above 0s and at most 20s",
+        check_pair(
+            "alerting.http",
+            ("client_certificate", self.http.client_certificate.is_some()),
+            ("client_key", self.http.client_key.is_some()),
         )?;
+        // A delivery attempt is limited to 30 s, of which up to 10 s are spent waiting for a free slot.
+        let (min, max) = (Duration::from_millis(1), Duration::from_secs(20));
+        within("alerting.http.timeout", &self.http.timeout, min, max)?;
         let is_token = |token: &Secret| !token.expose().is_empty();
         check(
             self.api_token.as_ref().is_none_or(is_token),
@@ -208,21 +192,6 @@ impl AlertingConfig {
         }
         Ok(())
     }
-}
-
-/// Checks that a client certificate and its key are set together.
-fn check_client_certificate(http: &ClientOptions) -> Result<(), ConfigError> {
-    const CERTIFICATE: &str = "alerting.http.client_certificate";
-    const KEY: &str = "alerting.http.client_key";
-    let (key, missing) = match (&http.client_certificate, &http.client_key) {
-        (Some(_), None) => (CERTIFICATE, KEY),
-        (None, Some(_)) => (KEY, CERTIFICATE),
-        (Some(_), Some(_)) | (None, None) => return Ok(()),
-    };
-    Err(ConfigError::Missing {
-        key: key.to_owned(),
-        missing: missing.to_owned(),
-    })
 }
 
 impl ChannelConfig {
@@ -297,9 +266,7 @@ impl ChannelConfig {
 }
 
 const VARIABLES: &[Variable<AlertingConfig>] = &[
-    Variable::new("ALERTING_ENABLED", |alerting, value| {
-        set(&mut alerting.enabled, boolean(value))
-    }),
+    variable!("ALERTING_ENABLED" => enabled, boolean),
     #[cfg(not(feature = "email"))]
     Variable::new("ALERT_TO_EMAILS", |_, _| {
         Err("unset, or the feature `email` enabled")
@@ -314,25 +281,13 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
         alerting.template_files.extend(paths);
         Ok(())
     }),
-    Variable::new("OBSERVATORY_DATA_DIR", |alerting, value| {
-        set(&mut alerting.data_dir, Ok(Some(value.into())))
-    }),
-    Variable::new("OBSERVATORY_EXTERNAL_URL", |alerting, value| {
-        set(&mut alerting.external_url, Ok(Some(value.to_owned())))
-    }),
-    Variable::new("OBSERVATORY_TRACE_URL", |alerting, value| {
-        set(&mut alerting.trace_url, Ok(Some(value.to_owned())))
-    }),
-    Variable::new("OBSERVATORY_AGGREGATION_WINDOW", |alerting, value| {
-        set(&mut alerting.aggregation_window, duration(value))
-    }),
+    variable!("OBSERVATORY_DATA_DIR" => data_dir, some_text),
+    variable!("OBSERVATORY_EXTERNAL_URL" => external_url, some_text),
+    variable!("OBSERVATORY_TRACE_URL" => trace_url, some_text),
+    variable!("OBSERVATORY_AGGREGATION_WINDOW" => aggregation_window, duration),
     Variable::secret("OBSERVATORY_TOKEN", |alerting, value| {
         set(&mut alerting.api_token, Ok(Some(Secret::new(value))))
     }),
-    Variable::new("OBSERVATORY_RESTART_HOLD", |alerting, value| {
-        set(&mut alerting.restart_hold, duration(value))
-    }),
-    Variable::new("OBSERVATORY_EVALUATION_INTERVAL", |alerting, value| {
-        set(&mut alerting.evaluation_interval, duration(value))
-    }),
+    variable!("OBSERVATORY_EVALUATION_INTERVAL" => evaluation_interval, duration),
+    variable!("OBSERVATORY_RESTART_HOLD" => restart_hold, duration),
 ];

@@ -4,21 +4,25 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The severity of an alert, in ascending order; the value of the label `severity`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// For information only.
-    Info,
-    /// Needs attention during working hours.
-    #[default]
-    Warning,
-    /// A part of the service does not work.
-    Error,
-    /// Needs immediate action.
-    Critical,
+use crate::runtime::named;
+
+named! {
+    /// The severity of an alert, in ascending order; the value of the label `severity`.
+    #[derive(
+        Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    )]
+    #[serde(rename_all = "lowercase")]
+    pub enum Severity {
+        /// For information only.
+        Info = "info",
+        /// Needs attention during working hours.
+        #[default]
+        Warning = "warning",
+        /// A part of the service does not work.
+        Error = "error",
+        /// Needs immediate action.
+        Critical = "critical",
+    }
 }
 
 /// A text that is not the name of a severity.
@@ -27,20 +31,6 @@ pub enum Severity {
 pub struct UnknownSeverity(String);
 
 impl Severity {
-    /// All severities, in ascending order.
-    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
-
-    /// Returns the name of the severity, as in the label `severity`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
-    }
-
     /// Returns the next higher severity; [`Critical`](Self::Critical) stays critical.
     #[must_use]
     pub const fn raised(self) -> Self {

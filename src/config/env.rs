@@ -10,7 +10,7 @@ use crate::server::ServerConfig;
 use crate::{
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
-    settings::{Variable, boolean, duration, set},
+    settings::{Variable, boolean, duration, set, text, variable},
     system::HealthConfig,
     traces::{TracesConfig, variables},
 };
@@ -52,18 +52,10 @@ impl Environment for Process {
 
 /// The variables of the options that belong to no area.
 const VARIABLES: &[Variable<Config>] = &[
-    Variable::new("MONITORING_ENABLED", |config, value| {
-        set(&mut config.enabled, boolean(value))
-    }),
-    Variable::new("LOG_LEVEL", |config, value| {
-        set(&mut config.log_filter, Ok(value.to_owned()))
-    }),
-    Variable::new("RUST_LOG", |config, value| {
-        set(&mut config.log_filter, Ok(value.to_owned()))
-    }),
-    Variable::new("OBSERVATORY_ENABLED", |config, value| {
-        set(&mut config.enabled, boolean(value))
-    }),
+    variable!("MONITORING_ENABLED" => enabled, boolean),
+    variable!("LOG_LEVEL" => log_filter, text),
+    variable!("RUST_LOG" => log_filter, text),
+    variable!("OBSERVATORY_ENABLED" => enabled, boolean),
     Variable::new("OBSERVATORY_LOG_FORMAT", |config, value| {
         let format = match value {
             "pretty" => Ok(LogFormat::Pretty),
@@ -72,9 +64,7 @@ const VARIABLES: &[Variable<Config>] = &[
         };
         set(&mut config.log_format, format)
     }),
-    Variable::new("OBSERVATORY_TICK", |config, value| {
-        set(&mut config.tick, duration(value))
-    }),
+    variable!("OBSERVATORY_TICK" => tick, duration),
 ];
 
 /// The variable that names the preset; it is read before all others.
@@ -142,7 +132,7 @@ fn invalid(key: &str, value: &str, expected: &'static str) -> ConfigError {
     ConfigError::Invalid {
         key: key.to_owned(),
         value: format!("{value:?}"),
-        expected,
+        expected: expected.into(),
     }
 }
 
@@ -205,7 +195,7 @@ fn secret_from_file(
         Err(error) => Err(ConfigError::Invalid {
             key,
             value: format!("{path:?} ({error})"),
-            expected: "the path of a file that can be read",
+            expected: "the path of a file that can be read".into(),
         }),
     }
 }

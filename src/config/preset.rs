@@ -1,42 +1,26 @@
 //! Presets: the base configurations for the kinds of deployments.
 
 use super::{Config, TraceExporter};
+use crate::runtime::named;
 
-/// A kind of deployment, which selects the base configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Preset {
-    /// A developer's machine.
-    #[default]
-    Development,
-    /// A production service.
-    Production,
-    /// A small virtual server that runs alone.
-    Vps,
-    /// A large deployment.
-    Enterprise,
+named! {
+    /// A kind of deployment, which selects the base configuration.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Preset {
+        /// A developer's machine.
+        #[default]
+        Development = "development",
+        /// A production service.
+        Production = "production",
+        /// A small virtual server that runs alone.
+        Vps = "vps",
+        /// A large deployment.
+        Enterprise = "enterprise",
+    }
 }
 
 impl Preset {
-    /// All presets.
-    pub const ALL: [Self; 4] = [
-        Self::Development,
-        Self::Production,
-        Self::Vps,
-        Self::Enterprise,
-    ];
-
-    /// Returns the name of the preset in `OBSERVATORY_ENV`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Development => "development",
-            Self::Production => "production",
-            Self::Vps => "vps",
-            Self::Enterprise => "enterprise",
-        }
-    }
-
     /// Returns the preset with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

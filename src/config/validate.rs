@@ -6,19 +6,14 @@ use super::Config;
 use crate::{
     layer::is_known_field,
     observation::{Kind, Mapping},
-    settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in},
+    settings::{ConfigError, MIN_INTERVAL, at_least, check, check_compiled_in},
 };
 
 /// The time limit of a shutdown that is taken for a mistake: service managers kill a process much earlier.
 const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_hours(1);
 
 pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
-    check(
-        config.tick >= MIN_INTERVAL,
-        "tick",
-        &config.tick,
-        "a duration of at least 100ms",
-    )?;
+    at_least("tick", &config.tick, MIN_INTERVAL)?;
     check(
         !config.shutdown_timeout.is_zero() && config.shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT,
         "shutdown_timeout",
@@ -31,12 +26,8 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
         &config.service.name,
         "a name",
     )?;
-    check_compiled_in(
-        config.health.enabled,
-        cfg!(feature = "health"),
-        "health.enabled",
-        "false, or the feature `health` added",
-    )?;
+    let health = config.health.enabled;
+    check_compiled_in("health.enabled", health, cfg!(feature = "health"), "health")?;
     paths(config)?;
     config.prometheus.validate()?;
     #[cfg(feature = "server")]

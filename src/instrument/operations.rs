@@ -212,37 +212,29 @@ fn at_once<T, E>(span: Span, work: impl FnOnce() -> Result<T, E>) -> Result<T, E
     output
 }
 
+/// Opens the span of an operation, with the fields that its end records.
+macro_rules! operation_span {
+    ($name:literal, $($field:ident),+) => {
+        info_span!(
+            $name,
+            $($field,)+
+            error.r#type = Empty,
+            status = Empty,
+            observatory.ended = Empty,
+        )
+    };
+}
+
 fn database(operation: &str, table: &str) -> Span {
-    info_span!(
-        "db_query",
-        operation,
-        table,
-        status = Empty,
-        error.r#type = Empty,
-        observatory.ended = Empty
-    )
+    operation_span!("db_query", operation, table)
 }
 
 fn queue(queue: &str, operation: &str) -> Span {
-    info_span!(
-        "queue",
-        queue,
-        operation,
-        status = Empty,
-        error.r#type = Empty,
-        observatory.ended = Empty
-    )
+    operation_span!("queue", queue, operation)
 }
 
 fn cache(operation: &str, cache_type: &str) -> Span {
-    info_span!(
-        "cache",
-        operation,
-        cache_type,
-        status = Empty,
-        error.r#type = Empty,
-        observatory.ended = Empty
-    )
+    operation_span!("cache", operation, cache_type)
 }
 
 /// Measures an operation on a table or collection, for example `SELECT` on `users`.
@@ -297,15 +289,7 @@ where
         model_type,
         engine,
     } = model;
-    let span = info_span!(
-        "model_load",
-        model_id,
-        model_type,
-        engine,
-        error.r#type = Empty,
-        status = Empty,
-        observatory.ended = Empty
-    );
+    let span = operation_span!("model_load", model_id, model_type, engine);
     awaited(&span, future)
 }
 
@@ -319,15 +303,7 @@ where
         model_type,
         engine,
     } = model;
-    let span = info_span!(
-        "model_unload",
-        model_id,
-        model_type,
-        engine,
-        error.r#type = Empty,
-        status = Empty,
-        observatory.ended = Empty
-    );
+    let span = operation_span!("model_unload", model_id, model_type, engine);
     awaited(&span, future)
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use super::{
     catalog,
     registry::{Registry, Tables},
 };
+use crate::runtime::lock;
 
 /// The window of rates and ratios.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -42,7 +43,7 @@ impl Derived {
     /// Takes a sample at `now` (monotonic) and sets the gauges.
     pub(crate) fn update(&self, registry: &Registry, now: Duration) {
         let totals = totals(registry);
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = lock(&self.past);
         // Removes the samples before the newest sample that is a whole window old.
         while past.get(1).is_some_and(|second| second.at + WINDOW <= now) {
             past.pop_front();
@@ -56,18 +57,14 @@ impl Derived {
             let increase = errors - before.errors.get(component).copied().unwrap_or(0.0);
             // Divides by a whole minute in the first minute, too: a counter that began inside the window began at 0.
             let rate = increase / seconds.max(WINDOW.as_secs_f64());
-            registry
-                .gauge(&catalog::ERROR_RATE, &[("component", component)])
-                .set(rate);
+            registry.set(&catalog::ERROR_RATE, &[("component", component)], rate);
         }
         for (cache, (hits, reads)) in &totals.caches {
             let (hits_before, reads_before) = before.caches.get(cache).copied().unwrap_or_default();
             // The ratio keeps its value if the window has no read.
             if *reads > reads_before {
                 let ratio = (hits - hits_before) / (reads - reads_before);
-                registry
-                    .gauge(&catalog::CACHE_HIT_RATIO, &[("cache_type", cache)])
-                    .set(ratio);
+                registry.set(&catalog::CACHE_HIT_RATIO, &[("cache_type", cache)], ratio);
             }
         }
         if past
@@ -79,9 +76,7 @@ impl Derived {
         drop(past);
         for family in registry.families() {
             let labels = [("metric", &*family.name)];
-            registry
-                .gauge(&catalog::SERIES, &labels)
-                .set(family.len() as f64);
+            registry.set(&catalog::SERIES, &labels, family.len() as f64);
             // Creates the counter at 0, before its first event.
             registry.counter(&catalog::SERIES_OVERFLOWED, &labels);
         }

@@ -5,33 +5,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tracing::Span;
 
-use super::error_class;
-
-/// Observes a response body. An observer that is dropped before the end treats the body as cancelled.
-pub trait BodyObserver<D>: Sized {
-    /// Returns the span that is entered while the body is polled.
-    fn span(&self) -> &Span;
-
-    /// Sets whether the body is being polled. An observer that is dropped during a poll was dropped by a panic.
-    fn set_polling(&mut self, is_polling: bool);
-
-    /// Handles a data frame; returns whether the body is complete with it.
-    fn on_data(&mut self, data: &D) -> bool;
-
-    /// Handles the trailers; returns whether the body is complete with them.
-    fn on_trailers(&mut self, trailers: &HeaderMap) -> bool;
-
-    /// Handles the end of the body.
-    fn on_end(self);
-
-    /// Handles an error of the body, given its class.
-    fn on_error(self, class: &'static str);
-}
+use super::{error_class, observer::BodyObserver};
 
 pin_project! {
     /// A response body that keeps the span of its request open until the last byte.

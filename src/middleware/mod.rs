@@ -21,9 +21,11 @@ mod body;
 pub mod client;
 mod context;
 mod error_class;
+mod future;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 #[cfg(feature = "http")]
 pub mod http;
+mod observer;
 
 pub use self::body::CountedBody;

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::privacy::Secret;
+use crate::runtime::lock;
 
 /// Time that an attempt waits for its turn. An attempt with a later turn fails and is retried then, since an attempt has
 /// a timeout.
@@ -31,7 +32,7 @@ struct State {
 impl Paces {
     /// The pace of a URL, with the longest interval that was asked for.
     pub(super) fn of(&self, url: &Secret, interval: Duration) -> Arc<Pace> {
-        let mut paces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces = lock(&self.0);
         let pace = paces.entry(url.expose().to_owned());
         let pace = pace.or_insert_with(|| Arc::new(Pace::new(interval)));
         {
@@ -73,7 +74,7 @@ impl Pace {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     fmt,
     hash::{BuildHasher, Hasher},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -16,6 +16,7 @@ use std::{
 use foldhash::fast::RandomState;
 
 use super::labels::Labels;
+use crate::runtime::lock;
 
 /// Default max label sets; also the default series limit of a metric.
 pub(crate) const DEFAULT_LIMIT: usize = 2_000;
@@ -250,10 +251,7 @@ impl<T> Storage<T> {
     ) -> Option<Interned<'_, T>> {
         let key = labels.canonical();
         let hash = self.hash(key);
-        let _guard = self
-            .inserting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _guard = lock(&self.inserting);
         // Another thread may have inserted the set.
         let index = match self.find(hash, key) {
             Ok((number, entry)) => {

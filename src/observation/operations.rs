@@ -6,6 +6,7 @@ use super::{
     HttpClientRequest, HttpRequest, Inference, Label, Labels, Model, Outcome, TraceReference,
     kind::Kind,
 };
+use crate::runtime::named;
 
 /// An observation of the service: an operation that ended, a measured value, or an event.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,31 +211,18 @@ pub struct ModelLoad<'a> {
     pub error_type: &'a str,
 }
 
-/// The result of a cache operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CacheResult {
-    /// The cache had the entry, or the operation (`set`, `delete`) succeeded.
-    #[default]
-    Hit,
-    /// The cache did not have the entry.
-    Miss,
-    /// The cache failed.
-    Error,
-}
-
-impl CacheResult {
-    /// Every result, in the order of its number.
-    pub const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Error];
-
-    /// Returns the value of the label `status`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Error => "error",
-        }
+named! {
+    /// The result of a cache operation.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum CacheResult {
+        /// The cache had the entry, or the operation (`set`, `delete`) succeeded.
+        #[default]
+        Hit = "hit",
+        /// The cache did not have the entry.
+        Miss = "miss",
+        /// The cache failed.
+        Error = "error",
     }
 }
 

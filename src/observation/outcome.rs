@@ -1,44 +1,27 @@
 //! The outcome of an operation.
 
-/// The outcome of an operation; the label `status`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The operation succeeded.
-    #[default]
-    Success,
-    /// The operation failed.
-    Error,
-    /// The operation timed out.
-    Timeout,
-    /// The caller cancelled the operation.
-    Cancelled,
-    /// The operation recorded an unknown status.
-    Other,
+use crate::runtime::named;
+
+named! {
+    /// The outcome of an operation; the label `status`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum Outcome {
+        /// The operation succeeded.
+        #[default]
+        Success = "success",
+        /// The operation failed.
+        Error = "error",
+        /// The operation timed out.
+        Timeout = "timeout",
+        /// The caller cancelled the operation.
+        Cancelled = "cancelled",
+        /// The operation recorded an unknown status.
+        Other = "other",
+    }
 }
 
 impl Outcome {
-    /// Every outcome, in the order of its number.
-    pub const ALL: [Self; 5] = [
-        Self::Success,
-        Self::Error,
-        Self::Timeout,
-        Self::Cancelled,
-        Self::Other,
-    ];
-
-    /// Returns the value of the label `status`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Error => "error",
-            Self::Timeout => "timeout",
-            Self::Cancelled => "cancelled",
-            Self::Other => "other",
-        }
-    }
-
     /// Parses a `status` field in the common spellings. An unknown status is [`Outcome::Other`].
     #[must_use]
     pub fn parse(status: &str) -> Self {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{InferenceEnd, Labels, Observation};
+use crate::runtime::named;
 
 /// A number that a [`Sink`] returns for an open inference or a request in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -119,74 +120,37 @@ impl<T: Sink + ?Sized> Sink for Arc<T> {
     }
 }
 
-/// The reason why an observation, or a part of an observation, was dropped; the label `reason` of
-/// `observatory_dropped_observations_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Dropped {
-    /// A negative count, size or duration.
-    Negative,
-    /// A value outside its range, for example a score above 1.
-    OutOfRange,
-    /// A value that is NaN or infinite.
-    NotANumber,
-    /// A text in a field that requires a number.
-    NotNumeric,
-    /// A label value above [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES): the value was truncated.
-    Truncated,
-    /// An unknown status: the operation counts as `other`.
-    UnknownStatus,
-    /// An unknown kind in `observatory.kind`.
-    UnknownKind,
-    /// A metric name that another kind of metric uses.
-    KindConflict,
-    /// Too many metrics; the application probably puts an id into a metric name.
-    TooManyMetrics,
-    /// Too many open spans.
-    TooManyOpenSpans,
-    /// A panic in the `Debug` or `Display` implementation of a field.
-    PanickingField,
-    /// More alerts of the application than the queue holds.
-    TooManyAlerts,
-    /// A label of a metric or an alert with the content of a prompt or an answer: the label was left out.
-    Content,
-}
-
-impl Dropped {
-    /// Every reason, in the order of its number.
-    pub const ALL: [Self; 13] = [
-        Self::Negative,
-        Self::OutOfRange,
-        Self::NotANumber,
-        Self::NotNumeric,
-        Self::Truncated,
-        Self::UnknownStatus,
-        Self::UnknownKind,
-        Self::KindConflict,
-        Self::TooManyMetrics,
-        Self::TooManyOpenSpans,
-        Self::PanickingField,
-        Self::TooManyAlerts,
-        Self::Content,
-    ];
-
-    /// Returns the value of the label `reason`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Negative => "negative",
-            Self::OutOfRange => "out_of_range",
-            Self::NotANumber => "not_a_number",
-            Self::NotNumeric => "not_numeric",
-            Self::Truncated => "truncated",
-            Self::UnknownStatus => "unknown_status",
-            Self::UnknownKind => "unknown_kind",
-            Self::KindConflict => "kind_conflict",
-            Self::TooManyMetrics => "too_many_metrics",
-            Self::TooManyOpenSpans => "too_many_open_spans",
-            Self::PanickingField => "panicking_field",
-            Self::TooManyAlerts => "too_many_alerts",
-            Self::Content => "content",
-        }
+named! {
+    /// The reason why an observation, or a part of an observation, was dropped; the label `reason` of
+    /// `observatory_dropped_observations_total`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Dropped {
+        /// A negative count, size or duration.
+        Negative = "negative",
+        /// A value outside its range, for example a score above 1.
+        OutOfRange = "out_of_range",
+        /// A value that is NaN or infinite.
+        NotANumber = "not_a_number",
+        /// A text in a field that requires a number.
+        NotNumeric = "not_numeric",
+        /// A label value above [`MAX_VALUE_BYTES`](super::MAX_VALUE_BYTES): the value was truncated.
+        Truncated = "truncated",
+        /// An unknown status: the operation counts as `other`.
+        UnknownStatus = "unknown_status",
+        /// An unknown kind in `observatory.kind`.
+        UnknownKind = "unknown_kind",
+        /// A metric name that another kind of metric uses.
+        KindConflict = "kind_conflict",
+        /// Too many metrics; the application probably puts an id into a metric name.
+        TooManyMetrics = "too_many_metrics",
+        /// Too many open spans.
+        TooManyOpenSpans = "too_many_open_spans",
+        /// A panic in the `Debug` or `Display` implementation of a field.
+        PanickingField = "panicking_field",
+        /// More alerts of the application than the queue holds.
+        TooManyAlerts = "too_many_alerts",
+        /// A label of a metric or an alert with the content of a prompt or an answer: the label was left out.
+        Content = "content",
     }
 }

@@ -1,30 +1,19 @@
 //! Token counts of an inference, and the source of the output count.
 
-/// The source of an inference's output token count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum TokenSource {
-    /// The provider or the engine reported the count (`usage`).
-    #[default]
-    Provider,
-    /// The tokens of the stream were counted.
-    Counted,
-    /// The count was estimated from the length of the text.
-    Estimated,
-}
+use crate::runtime::named;
 
-impl TokenSource {
-    /// Every source, in the order of its number.
-    pub const ALL: [Self; 3] = [Self::Provider, Self::Counted, Self::Estimated];
-
-    /// Returns the value of the label `source`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::Counted => "counted",
-            Self::Estimated => "estimated",
-        }
+named! {
+    /// The source of an inference's output token count.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum TokenSource {
+        /// The provider or the engine reported the count (`usage`).
+        #[default]
+        Provider = "provider",
+        /// The tokens of the stream were counted.
+        Counted = "counted",
+        /// The count was estimated from the length of the text.
+        Estimated = "estimated",
     }
 }
 

@@ -102,21 +102,15 @@ impl ObservatoryBuilder {
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
-        let layer = if config.enabled {
-            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
-        } else {
-            ObservatoryLayer::off()
-        };
         let filter_check = Arc::new(FilterCheck::default());
         let layer = if config.enabled {
             let (check, registry) = (Arc::clone(&filter_check), registry.clone());
-            layer.on_assembled(move |subscriber| check.ask(subscriber, &registry))
+            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
+                .on_assembled(move |subscriber| check.ask(subscriber, &registry))
         } else {
-            layer
+            ObservatoryLayer::off()
         };
-        for notice in &config.notices {
-            registry.diagnostics().notice(notice.clone());
-        }
+        describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
         let traces = (config.enabled && config.traces.enabled)
@@ -142,11 +136,6 @@ impl ObservatoryBuilder {
         let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
-        let labels = [
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("service_name", &config.service.name),
-        ];
-        registry.gauge(&catalog::BUILD_INFO, &labels).set(1.0);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -193,6 +182,18 @@ impl ObservatoryBuilder {
             observatory.start()?;
         }
         Ok((layer, observatory))
+    }
+}
+
+/// Records the version and the service, and the notices of the configuration.
+fn describe(registry: &Registry, config: &Config) {
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("service_name", &config.service.name),
+    ];
+    registry.set(&catalog::BUILD_INFO, &labels, 1.0);
+    for notice in &config.notices {
+        registry.diagnostics().notice(notice.clone());
     }
 }
 

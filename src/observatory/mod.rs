@@ -26,7 +26,7 @@ use std::{
     fmt,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tracing::Subscriber;
@@ -50,7 +50,7 @@ use crate::{
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
     privacy::Redaction,
-    runtime::Registered,
+    runtime::{Registered, lock},
 };
 
 /// A running observatory. Clones share it; it stops when the last clone is dropped.
@@ -343,11 +343,6 @@ impl Inner {
             running.stop(&self.core);
         }
     }
-}
-
-/// Locks a mutex, also if a panic has poisoned it: every guarded value is valid between two changes.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Inner {

@@ -4,14 +4,18 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::Core;
-use crate::{metrics::catalog, runtime::own_thread::Joinable, system::Sampler};
+use crate::{
+    metrics::catalog,
+    runtime::{lock, own_thread::Joinable},
+    system::Sampler,
+};
 
 /// The name of the thread; Linux shows fifteen characters of it.
 pub(super) const NAME: &str = "obs-work";
@@ -33,7 +37,7 @@ struct ShutdownSignal {
 
 impl ShutdownSignal {
     fn is_set(&self) -> bool {
-        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.is_set)
     }
 }
 
@@ -52,11 +56,7 @@ impl Work {
 
     /// Signals the thread to stop, without waiting for its end.
     pub(super) fn end(&self) {
-        *self
-            .shutdown
-            .is_set
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.shutdown.is_set) = true;
         self.shutdown.is_cancelled.store(true, Ordering::Relaxed);
         self.shutdown.changed.notify_all();
     }
@@ -93,10 +93,7 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
         let wait = until_tick
             .min(until_evaluation)
             .max(Duration::from_millis(1));
-        let is_set = shutdown
-            .is_set
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let is_set = lock(&shutdown.is_set);
         if !*is_set {
             let clock = &core.gatherer.clock;
             drop(clock.wait(is_set, &shutdown.changed, wait));

@@ -49,6 +49,6 @@ pub(super) fn invalid_pattern(pattern: &str) -> ConfigError {
     ConfigError::Invalid {
         key: "traces.redaction.patterns".to_owned(),
         value: format!("{pattern:?}"),
-        expected: PATTERN_EXPECTED,
+        expected: PATTERN_EXPECTED.into(),
     }
 }

@@ -3,6 +3,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod error_text;
+mod lock;
+mod named;
 pub(crate) mod own_thread;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub(crate) mod random;
@@ -15,4 +17,4 @@ pub(crate) mod report_once;
 )]
 pub(crate) mod unix_ms;
 
-pub(crate) use self::registered::Registered;
+pub(crate) use self::{lock::lock, named::named, registered::Registered};

@@ -1,6 +1,6 @@
 //! Checks of option values, shared by the areas.
 
-use std::{fmt::Debug, time::Duration};
+use std::{borrow::Cow, fmt::Debug, time::Duration};
 
 use super::ConfigError;
 
@@ -12,7 +12,7 @@ pub(crate) fn check(
     is_valid: bool,
     key: &str,
     value: &dyn Debug,
-    expected: &'static str,
+    expected: impl Into<Cow<'static, str>>,
 ) -> Result<(), ConfigError> {
     if is_valid {
         return Ok(());
@@ -20,23 +20,63 @@ pub(crate) fn check(
     Err(ConfigError::Invalid {
         key: key.to_owned(),
         value: format!("{value:?}"),
-        expected,
+        expected: expected.into(),
     })
+}
+
+/// Returns an error unless a value is at least `min`.
+pub(crate) fn at_least<T: Copy + Debug + PartialOrd>(
+    key: &str,
+    value: &T,
+    min: T,
+) -> Result<(), ConfigError> {
+    check(*value >= min, key, value, format!("at least {min:?}"))
+}
+
+/// Returns an error unless a value lies between `min` and `max`.
+pub(crate) fn within<T: Copy + Debug + PartialOrd>(
+    key: &str,
+    value: &T,
+    min: T,
+    max: T,
+) -> Result<(), ConfigError> {
+    let expected = format!("from {min:?} to {max:?}");
+    check((min..=max).contains(value), key, value, expected)
+}
+
+/// Returns an error unless a ratio is a share of a whole.
+pub(crate) fn share(key: &str, ratio: f64) -> Result<(), ConfigError> {
+    let is_share = (0.0..=1.0).contains(&ratio);
+    check(is_share, key, &ratio, "a share from 0 to 1")
 }
 
 /// Returns an error if an option is switched on whose feature is not compiled in.
 pub(crate) fn check_compiled_in(
+    key: &str,
     is_requested: bool,
     is_compiled_in: bool,
-    key: &str,
-    expected: &'static str,
+    feature: &str,
 ) -> Result<(), ConfigError> {
-    check(
-        !is_requested || is_compiled_in,
-        key,
-        &is_requested,
-        expected,
-    )
+    let is_valid = !is_requested || is_compiled_in;
+    let expected = format!("false, or the feature `{feature}` added");
+    check(is_valid, key, &is_requested, expected)
+}
+
+/// Returns an error if only one of two options is set that have an effect together. `area` is the beginning of their keys.
+pub(crate) fn check_pair(
+    area: &str,
+    (first, is_first_set): (&str, bool),
+    (second, is_second_set): (&str, bool),
+) -> Result<(), ConfigError> {
+    let (key, missing) = match (is_first_set, is_second_set) {
+        (true, false) => (first, second),
+        (false, true) => (second, first),
+        (true, true) | (false, false) => return Ok(()),
+    };
+    Err(ConfigError::Missing {
+        key: format!("{area}.{key}"),
+        missing: format!("{area}.{missing}"),
+    })
 }
 
 /// Returns `true` if a text can begin a metric's name: letters, digits and underscores, not beginning with a digit.

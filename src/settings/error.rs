@@ -1,5 +1,7 @@
 //! Errors of a configuration.
 
+use std::borrow::Cow;
+
 use crate::runtime::error_text::debug_is_a_sentence;
 
 debug_is_a_sentence!(ConfigError);
@@ -16,7 +18,7 @@ pub enum ConfigError {
         /// Its value.
         value: String,
         /// The values that would be valid.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// A value has no effect without another value.
     #[error("{key} is set, but {missing}, which goes with it, is not")]

@@ -15,8 +15,14 @@ pub(crate) use self::values::comma_separated;
 #[cfg(feature = "otlp")]
 pub(crate) use self::values::percent_bytes;
 pub(crate) use self::{
-    check::{MIN_INTERVAL, check, check_compiled_in, is_metric_name_part},
+    check::{
+        MIN_INTERVAL, at_least, check, check_compiled_in, check_pair, is_metric_name_part, share,
+        within,
+    },
     setters::setters,
-    values::{boolean, count, duration, known_names, lowercase, milliseconds, pairs, ratio},
-    variable::{Invalid, Variable, set},
+    values::{
+        boolean, count, duration, known_names, lowercase, milliseconds, pairs, ratio, some_text,
+        text,
+    },
+    variable::{Invalid, Variable, set, variable},
 };

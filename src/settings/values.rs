@@ -7,6 +7,17 @@ use super::Invalid;
 /// The expected value of a variable in milliseconds.
 pub(crate) const MILLISECONDS_EXPECTED: Invalid = "a whole number of milliseconds";
 
+/// Takes any text.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every parser")]
+pub(crate) fn text<T: for<'t> From<&'t str>>(text: &str) -> Result<T, Invalid> {
+    Ok(text.into())
+}
+
+/// Takes any text as the value of an optional option.
+pub(crate) fn some_text<T: for<'t> From<&'t str>>(value: &str) -> Result<Option<T>, Invalid> {
+    text(value).map(Some)
+}
+
 pub(crate) fn boolean(text: &str) -> Result<bool, Invalid> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -23,10 +34,9 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
 
 /// Parses a whole number of milliseconds, the unit of OpenTelemetry's variables. OpenTelemetry's specification says of
 /// a 0 that limits a duration: "SHOULD be interpreted as indefinite".
-pub(crate) fn milliseconds(text: &str, option: &mut Duration) -> Result<(), Invalid> {
+pub(crate) fn milliseconds(text: &str) -> Result<Duration, Invalid> {
     let milliseconds = text.parse().map_err(|_| MILLISECONDS_EXPECTED)?;
-    *option = Duration::from_millis(milliseconds);
-    Ok(())
+    Ok(Duration::from_millis(milliseconds))
 }
 
 /// Parses a whole number of at least one.

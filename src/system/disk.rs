@@ -12,7 +12,7 @@ use sysinfo::{DiskRefreshKind, Disks};
 
 use crate::{
     metrics::{Registry, catalog},
-    runtime::own_thread,
+    runtime::{lock, own_thread},
 };
 
 /// The maximum number of mounts with metrics.
@@ -35,18 +35,11 @@ pub(super) struct DiskReader {
 impl DiskReader {
     /// Reports the last reading, and starts the next unless the previous reading still hangs.
     pub(super) fn sample(&self, registry: &Registry) {
-        for space in self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for space in lock(&self.last).iter() {
             let used = space.total.saturating_sub(space.available);
             for (state, bytes) in [("used", used), ("total", space.total)] {
                 let labels = [("mount", space.mount.as_str()), ("state", state)];
-                registry
-                    .gauge(&catalog::SYSTEM_DISK, &labels)
-                    .set(bytes as f64);
+                registry.set(&catalog::SYSTEM_DISK, &labels, bytes as f64);
             }
         }
         if self.is_reading.swap(true, Ordering::AcqRel) {

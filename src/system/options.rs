@@ -1,6 +1,6 @@
 //! Options of the system sampler and of the health report.
 
-use crate::settings::{Variable, boolean, set};
+use crate::settings::{Variable, boolean, text, variable};
 
 /// Options of the health report and of the system sampler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +23,7 @@ impl Default for HealthConfig {
 
 impl HealthConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
-        Variable::new("HEALTH_CHECK_ENABLED", |health, value| {
-            set(&mut health.enabled, boolean(value))
-        }),
-        Variable::new("HEALTH_ENDPOINT", |health, value| {
-            set(&mut health.endpoint, Ok(value.to_owned()))
-        }),
+        variable!("HEALTH_CHECK_ENABLED" => enabled, boolean),
+        variable!("HEALTH_ENDPOINT" => endpoint, text),
     ];
 }

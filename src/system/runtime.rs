@@ -25,15 +25,13 @@ impl RuntimeReader {
         let busy: f64 = (0..workers)
             .map(|worker| metrics.worker_total_busy_duration(worker).as_secs_f64())
             .sum();
-        registry
-            .gauge(&catalog::TOKIO_WORKERS, &[])
-            .set(workers as f64);
-        registry
-            .gauge(&catalog::TOKIO_TASKS, &[])
-            .set(metrics.num_alive_tasks() as f64);
-        registry
-            .gauge(&catalog::TOKIO_QUEUE, &[])
-            .set(metrics.global_queue_depth() as f64);
+        registry.set(&catalog::TOKIO_WORKERS, &[], workers as f64);
+        registry.set(&catalog::TOKIO_TASKS, &[], metrics.num_alive_tasks() as f64);
+        registry.set(
+            &catalog::TOKIO_QUEUE,
+            &[],
+            metrics.global_queue_depth() as f64,
+        );
         registry
             .counter(&catalog::TOKIO_BUSY, &[])
             .raise_to_f64(busy);

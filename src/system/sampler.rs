@@ -6,10 +6,7 @@ use sysinfo::{
 };
 
 use super::disk::DiskReader;
-use crate::metrics::{
-    Registry,
-    catalog::{self, Metric},
-};
+use crate::metrics::{Registry, catalog};
 
 /// The maximum number of network interfaces with metrics, since a container host can have many.
 const MAX_INTERFACES: usize = 32;
@@ -60,53 +57,28 @@ impl Sampler {
     }
 }
 
-fn set(registry: &Registry, metric: &Metric, labels: &[(&str, &str)], value: impl Into<f64>) {
-    registry.gauge(metric, labels).set(value.into());
-}
-
 fn machine(system: &mut System, own: Option<Pid>, registry: &Registry, has_cpu_before: bool) {
     system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
     system.refresh_memory_specifics(MemoryRefreshKind::everything());
     if has_cpu_before {
-        set(
-            registry,
-            &catalog::SYSTEM_CPU_USAGE,
-            &[],
-            f64::from(system.global_cpu_usage()) / 100.0,
-        );
+        let usage = f64::from(system.global_cpu_usage()) / 100.0;
+        registry.set(&catalog::SYSTEM_CPU_USAGE, &[], usage);
     }
-    registry
-        .gauge(&catalog::SYSTEM_CPU_CORES, &[])
-        .set(system.cpus().len() as f64);
+    registry.set(&catalog::SYSTEM_CPU_CORES, &[], system.cpus().len() as f64);
     let (used, total) = memory(system, own);
     for (state, seed, bytes) in [
         ("used", "system_used", used),
         ("total", "system_total", total),
     ] {
-        set(
-            registry,
-            &catalog::SYSTEM_MEMORY,
-            &[("state", state)],
-            bytes as f64,
-        );
-        set(
-            registry,
-            &catalog::MEMORY_USAGE,
-            &[("type", seed)],
-            bytes as f64,
-        );
+        registry.set(&catalog::SYSTEM_MEMORY, &[("state", state)], bytes as f64);
+        registry.set(&catalog::MEMORY_USAGE, &[("type", seed)], bytes as f64);
     }
     for (state, bytes) in [("used", system.used_swap()), ("total", system.total_swap())] {
-        set(
-            registry,
-            &catalog::SYSTEM_SWAP,
-            &[("state", state)],
-            bytes as f64,
-        );
+        registry.set(&catalog::SYSTEM_SWAP, &[("state", state)], bytes as f64);
     }
     if let Ok(load) = System::load_average() {
         for (period, load) in [("1m", load.one), ("5m", load.five), ("15m", load.fifteen)] {
-            set(registry, &catalog::SYSTEM_LOAD, &[("period", period)], load);
+            registry.set(&catalog::SYSTEM_LOAD, &[("period", period)], load);
         }
     }
 }
@@ -141,22 +113,11 @@ fn process(system: &mut System, own: Pid, registry: &Registry) {
         return;
     };
     let (resident, virtual_) = (process.memory() as f64, process.virtual_memory() as f64);
-    set(registry, &catalog::PROCESS_RESIDENT, &[], resident);
-    set(registry, &catalog::PROCESS_VIRTUAL, &[], virtual_);
-    set(
-        registry,
-        &catalog::MEMORY_USAGE,
-        &[("type", "rss")],
-        resident,
-    );
-    set(
-        registry,
-        &catalog::MEMORY_USAGE,
-        &[("type", "virtual")],
-        virtual_,
-    );
-    set(
-        registry,
+    registry.set(&catalog::PROCESS_RESIDENT, &[], resident);
+    registry.set(&catalog::PROCESS_VIRTUAL, &[], virtual_);
+    registry.set(&catalog::MEMORY_USAGE, &[("type", "rss")], resident);
+    registry.set(&catalog::MEMORY_USAGE, &[("type", "virtual")], virtual_);
+    registry.set(
         &catalog::PROCESS_START_TIME,
         &[],
         process.start_time() as f64,
@@ -175,7 +136,7 @@ fn process(system: &mut System, own: Pid, registry: &Registry) {
     ];
     for (metric, count) in counts {
         if let Some(count) = count {
-            set(registry, metric, &[], count as f64);
+            registry.set(metric, &[], count as f64);
         }
     }
 }
@@ -197,7 +158,7 @@ fn network(networks: &mut Networks, registry: &Registry) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::RegistryOptions;
+    use crate::metrics::{RegistryOptions, catalog::Metric};
 
     #[test]
     fn this_process_and_this_machine_are_sampled() {

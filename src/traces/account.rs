@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -14,6 +14,7 @@ use crate::metrics::{
     Registry, catalog,
     registry::{Counter, Histogram, Series},
 };
+use crate::runtime::lock;
 
 /// The reason for dropping a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +140,7 @@ impl Account {
     }
 
     fn failure(&self) -> MutexGuard<'_, Option<ExportFailure>> {
-        self.last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.last_failure)
     }
 
     /// Limits the sum of the results to `accepted`.

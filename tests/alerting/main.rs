@@ -22,10 +22,9 @@ mod notify_storm;
 mod notify_support;
 mod notify_templates;
 mod notify_tls;
-#[path = "../../crates/promql/tests/query/prometheus.rs"]
 #[allow(
     dead_code,
-    reason = "shared with the tests of promql-engine, which use more of it"
+    reason = "a link to a file of the tests of promql-engine, which use more of it"
 )]
 mod prometheus;
 mod rules_files;

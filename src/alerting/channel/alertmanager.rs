@@ -1,11 +1,11 @@
 //! Posts alerts to an Alertmanager, which then does the grouping, silences and deduplication.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hyper::header::HeaderMap;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, NotifyError, Receipt,
+    Built, ChannelContext, ChannelSpec, NotifyError, Receipt,
     http::{Post, prepare},
     payload,
     webhook::{check_url, headers},
@@ -70,6 +70,7 @@ impl ChannelSpec for AlertmanagerOptions {
 }
 
 /// One Alertmanager. Each peer of a cluster must get all alerts, as from Prometheus.
+#[derive(Debug)]
 pub struct AlertmanagerPeer {
     name: String,
     url: Secret,
@@ -89,9 +90,8 @@ impl AlertmanagerPeer {
         client: OutgoingClient,
     ) -> Result<Self, RoutingError> {
         let name = name.into();
-        check_url(base_url).map_err(|problem| {
-            RoutingError::new(format!("channel {name:?}"), "alertmanagers", problem)
-        })?;
+        check_url(base_url)
+            .map_err(|problem| RoutingError::channel(&name, "alertmanagers", problem))?;
         prepare(&client, base_url);
         let base = base_url.expose().trim_end_matches('/');
         Ok(Self {
@@ -109,7 +109,7 @@ impl AlertmanagerPeer {
     pub fn with_headers(mut self, pairs: &BTreeMap<String, Secret>) -> Result<Self, RoutingError> {
         self.headers = headers(pairs).map_err(|header| {
             let problem = format!("{header:?} cannot be sent");
-            RoutingError::new(format!("channel {:?}", self.name), "headers", problem)
+            RoutingError::channel(&self.name, "headers", problem)
         })?;
         Ok(self)
     }
@@ -122,22 +122,8 @@ impl AlertmanagerPeer {
 
     /// Makes one attempt.
     pub(crate) async fn post(&self, alerts: &[Arc<Alert>]) -> Result<Receipt, NotifyError> {
-        let body = payload::posted(alerts).map_err(|error| {
-            NotifyError::new(
-                FailureClass::Other,
-                format!("cannot write the body: {error}"),
-            )
-        })?;
+        let body = payload::posted(alerts).map_err(NotifyError::unwritten("body"))?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
         post.deliver(&self.client).await
-    }
-}
-
-impl fmt::Debug for AlertmanagerPeer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AlertmanagerPeer")
-            .field("name", &self.name)
-            .field("url", &self.url)
-            .finish_non_exhaustive()
     }
 }

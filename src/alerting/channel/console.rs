@@ -5,7 +5,7 @@ use std::{
     fmt,
     io::{self, IsTerminal as _, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,9 +17,10 @@ use super::{
     NotifyError, NotifyFuture, Reason, Receipt,
     content::{MAX_LABELS, lines, one_line},
     payload,
-    template::{Blank, Escape, Slot, TemplateFiles, Templates},
+    template::{Escape, Slot, TemplateFiles, Templates},
 };
 use crate::alerting::{RoutingError, Severity};
+use crate::runtime::lock;
 use crate::settings::setters;
 
 /// Characters of a title, a label or another text from outside.
@@ -30,11 +31,7 @@ const MAX_ALERTS: usize = 20;
 const MAX_TEXT_CHARS: usize = 16_384;
 
 /// The text that a template can replace.
-const SLOTS: [Slot; 1] = [Slot {
-    name: "text",
-    escape: Escape::Plain,
-    blank: Blank::Refused,
-}];
+const SLOTS: [Slot; 1] = [Slot::new("text", Escape::Plain)];
 
 /// A console channel: lines on standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,7 +138,7 @@ impl Console {
         }
         let (writer, is_writing) = (Arc::clone(&self.writer), Arc::clone(&self.is_writing));
         let written = spawn_blocking(move || {
-            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writer = lock(&writer);
             let written = writer
                 .write_all(text.as_bytes())
                 .and_then(|()| writer.flush());

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::runtime::named;
+
 /// The error of a failed attempt. Its text has no secret and no URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -19,22 +21,24 @@ pub struct NotifyError {
     pub text: String,
 }
 
-/// The kinds of failure, as the metrics and Alertmanager name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum FailureClass {
-    /// The peer rejects the message: a 4xx.
-    ClientError,
-    /// The peer fails: a 5xx.
-    ServerError,
-    /// The peer limits the rate of messages: a 429.
-    RateLimited,
-    /// The peer rejects the credentials: a 401 or 403.
-    AuthError,
-    /// The peer did not answer before the deadline.
-    DeadlineExceeded,
-    /// Another failure: of the connection, of name resolution, of TLS.
-    Other,
+named! {
+    /// The kinds of failure, as the metrics and Alertmanager name them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum FailureClass {
+        /// The peer rejects the message: a 4xx.
+        ClientError = "clientError",
+        /// The peer fails: a 5xx.
+        ServerError = "serverError",
+        /// The peer limits the rate of messages: a 429.
+        RateLimited = "rateLimited",
+        /// The peer rejects the credentials: a 401 or 403.
+        AuthError = "authError",
+        /// The peer did not answer before the deadline.
+        DeadlineExceeded = "deadlineExceeded",
+        /// Another failure: of the connection, of name resolution, of TLS.
+        Other = "other",
+    }
 }
 
 impl NotifyError {
@@ -47,6 +51,16 @@ impl NotifyError {
             retry_after: None,
             maybe_received: false,
             text: text.into(),
+        }
+    }
+
+    /// Returns the conversion of an error of writing `what`, the content of a message.
+    pub(super) fn unwritten<E: fmt::Display>(what: &str) -> impl Fn(E) -> Self {
+        move |error| {
+            Self::new(
+                FailureClass::Other,
+                format!("cannot write the {what}: {error}"),
+            )
         }
     }
 
@@ -69,31 +83,6 @@ impl NotifyError {
     pub fn maybe_received(mut self) -> Self {
         self.maybe_received = true;
         self
-    }
-}
-
-impl FailureClass {
-    /// Every class.
-    pub const ALL: [Self; 6] = [
-        Self::ClientError,
-        Self::ServerError,
-        Self::RateLimited,
-        Self::AuthError,
-        Self::DeadlineExceeded,
-        Self::Other,
-    ];
-
-    /// The value of the label `reason` in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientError => "clientError",
-            Self::ServerError => "serverError",
-            Self::RateLimited => "rateLimited",
-            Self::AuthError => "authError",
-            Self::DeadlineExceeded => "deadlineExceeded",
-            Self::Other => "other",
-        }
     }
 }
 

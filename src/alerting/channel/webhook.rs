@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -14,11 +13,10 @@ use hyper::{
 use ring::hmac;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    hex,
+    Built, ChannelContext, ChannelSpec, Message, Notifier, NotifyError, NotifyFuture, hex,
     http::{Post, prepare},
     payload,
-    template::{Blank, Escape, Slot, TemplateFiles, Templates},
+    template::{Escape, Slot, TemplateFiles, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ExportedChannel, RoutingError},
@@ -37,11 +35,7 @@ const DEDUP_HEADER: &str = "x-observatory-dedup-key";
 const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
 
 /// The text that a template can replace.
-const SLOTS: [Slot; 1] = [Slot {
-    name: "body",
-    escape: Escape::Json,
-    blank: Blank::Refused,
-}];
+const SLOTS: [Slot; 1] = [Slot::new("body", Escape::Json)];
 
 /// A webhook channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +56,7 @@ pub struct WebhookOptions {
 }
 
 /// One URL of a webhook channel.
+#[derive(Debug)]
 pub struct Webhook {
     templates: Templates,
     url: Secret,
@@ -116,9 +111,7 @@ impl WebhookOptions {
         name: &str,
         client: &OutgoingClient,
     ) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
-        let error = |key: &'static str, problem: String| {
-            Err(RoutingError::new(format!("channel {name:?}"), key, problem))
-        };
+        let error = |key, problem: String| Err(RoutingError::channel(name, key, problem));
         if self.urls.is_empty() {
             return error("url", "must not be empty".to_owned());
         }
@@ -187,29 +180,23 @@ pub(super) fn headers(pairs: &BTreeMap<String, Secret>) -> Result<HeaderMap, &st
 impl Notifier for Webhook {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         Box::pin(async move {
-            let write_error = |error: &dyn fmt::Display| {
-                NotifyError::new(
-                    FailureClass::Other,
-                    format!("cannot write the body: {error}"),
-                )
-            };
             let message = message.truncated(self.max_alerts);
             let rendered = self.templates.render(&message);
             let body = match rendered.get("body") {
                 Some(body) => body.as_bytes().to_vec(),
-                None => payload::webhook(&message).map_err(|error| write_error(&error))?,
+                None => payload::webhook(&message).map_err(NotifyError::unwritten("body"))?,
             };
             let mut headers = self.headers.clone();
             let mut set = |name: &'static str, value: String| {
                 HeaderValue::try_from(value).map(|value| headers.insert(name, value))
             };
-            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(|error| write_error(&error))?;
+            set(DEDUP_HEADER, message.dedup_key.clone()).map_err(NotifyError::unwritten("body"))?;
             if !rendered.note.is_empty() {
                 // A header's value is ASCII.
                 let note = rendered
                     .note
                     .replace(|c: char| !matches!(c, ' '..='~'), "?");
-                set(TEMPLATE_ERROR_HEADER, note).map_err(|error| write_error(&error))?;
+                set(TEMPLATE_ERROR_HEADER, note).map_err(NotifyError::unwritten("body"))?;
             }
             if let Some(key) = &self.key {
                 let since = SystemTime::now()
@@ -217,22 +204,12 @@ impl Notifier for Webhook {
                     .unwrap_or_default();
                 let seconds = since.as_secs().to_string();
                 let signature = format!("sha256={}", sign(key, &seconds, &body));
-                set(TIMESTAMP_HEADER, seconds).map_err(|error| write_error(&error))?;
-                set(SIGNATURE_HEADER, signature).map_err(|error| write_error(&error))?;
+                set(TIMESTAMP_HEADER, seconds).map_err(NotifyError::unwritten("body"))?;
+                set(SIGNATURE_HEADER, signature).map_err(NotifyError::unwritten("body"))?;
             }
             let post = Post::new(&self.url, body).with_headers(headers);
             post.deliver(&self.client).await
         })
-    }
-}
-
-impl fmt::Debug for Webhook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook")
-            .field("url", &self.url)
-            .field("is_signed", &self.key.is_some())
-            .field("max_alerts", &self.max_alerts)
-            .finish_non_exhaustive()
     }
 }
 

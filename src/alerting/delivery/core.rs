@@ -121,8 +121,8 @@ impl Core {
     pub(super) fn take_writes(&mut self) -> Vec<Write> {
         self.batches += 1;
         let mut writes = std::mem::take(&mut self.writes);
-        let changed = std::mem::take(&mut self.changed_slots).into_iter();
-        writes.extend(changed.map(|name| match self.slots.get(&name) {
+        let slots = std::mem::take(&mut self.changed_slots).into_iter();
+        writes.extend(slots.map(|name| match self.slots.get(&name) {
             Some(bytes) => Write::PutSlot(name, bytes.clone()),
             None => Write::RemoveSlot(name),
         }));

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     alerting::{DispatchOptions, Routing, RoutingError, StoreError},
     net::Backoff,
+    settings::setters,
 };
 
 /// The default time limit of an attempt. A notifier must complete or fail within this time.
@@ -62,25 +63,15 @@ impl NotificationOptions {
         }
     }
 
-    /// Sets the directory of the persistent state.
-    #[must_use]
-    pub fn with_data_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.data_dir = Some(directory.into());
-        self
-    }
+    setters! {
+        /// Sets the directory of the persistent state.
+        with_data_dir(directory: impl Into<PathBuf>) { self.data_dir = Some(directory.into()) }
 
-    /// Sets the options of the dispatcher.
-    #[must_use]
-    pub fn with_dispatch(mut self, dispatch: DispatchOptions) -> Self {
-        self.dispatch = dispatch;
-        self
-    }
+        /// Sets the options of the dispatcher.
+        with_dispatch(dispatch: DispatchOptions) { self.dispatch = dispatch }
 
-    /// Sets the maximum number of records of the history.
-    #[must_use]
-    pub fn with_max_history(mut self, records: usize) -> Self {
-        self.max_history = records;
-        self
+        /// Sets the maximum number of records of the history.
+        with_max_history(records: usize) { self.max_history = records }
     }
 
     /// Sets the time limit of an attempt, and the time for notifications in flight when the observatory stops.

@@ -108,9 +108,9 @@ impl Running {
     fn with_channels(options: NotificationOptions, channels: BTreeMap<String, Channel>) -> Self {
         let start = Instant::now();
         let stepped_ms = Arc::new(AtomicI64::new(0));
-        let stepped = Arc::clone(&stepped_ms);
+        let by_ms = Arc::clone(&stepped_ms);
         let time: TimeSource = Arc::new(move || {
-            BASE + start.elapsed().as_millis() as i64 + stepped.load(Ordering::Relaxed)
+            BASE + start.elapsed().as_millis() as i64 + by_ms.load(Ordering::Relaxed)
         });
         let (notifications, runner) =
             Notifications::open(options, channels, Vec::new(), time).unwrap();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::settings::setters;
+
 /// The limits and timing of the dispatcher.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -82,17 +84,11 @@ impl DispatchOptions {
         self
     }
 
-    /// Sets the minimum time for which the delivery of a notification is retried.
-    #[must_use]
-    pub fn with_delivery_time(mut self, time: Duration) -> Self {
-        self.delivery_time = time;
-        self
-    }
+    setters! {
+        /// Sets the minimum time for which the delivery of a notification is retried.
+        with_delivery_time(time: Duration) { self.delivery_time = time }
 
-    /// Sets the time for which a firing alert stays valid after a restart.
-    #[must_use]
-    pub fn with_restart_grace(mut self, grace: Duration) -> Self {
-        self.restart_grace = grace;
-        self
+        /// Sets the time for which a firing alert stays valid after a restart.
+        with_restart_grace(grace: Duration) { self.restart_grace = grace }
     }
 }

@@ -109,10 +109,9 @@ impl Group {
                 }
                 Runner::Record(runner) => &mut runner.health,
             };
-            let last_evaluation = &mut health.last_evaluation;
-            last_evaluation
-                .iter_mut()
-                .for_each(|at| shift_ms(at, by_ms));
+            if let Some(at) = &mut health.last_evaluation {
+                shift_ms(at, by_ms);
+            }
         }
     }
 

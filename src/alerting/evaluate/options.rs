@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::settings::setters;
+
 /// Options that apply to all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,50 +44,26 @@ impl Default for RuleOptions {
 }
 
 impl RuleOptions {
-    /// Sets the time between two evaluations of a group that sets no interval.
-    #[must_use]
-    pub fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
+    setters! {
+        /// Sets the time between two evaluations of a group that sets no interval.
+        with_interval(interval: Duration) { self.interval = interval }
 
-    /// Sets the time after which an active alert is sent again.
-    #[must_use]
-    pub fn with_resend_delay(mut self, delay: Duration) -> Self {
-        self.resend_delay = delay;
-        self
-    }
+        /// Sets the time after which an active alert is sent again.
+        with_resend_delay(delay: Duration) { self.resend_delay = delay }
 
-    /// Sets the maximum time after a restart for which an alert that was firing before waits for a sample of every metric
-    /// that its expression names.
-    #[must_use]
-    pub fn with_restart_hold(mut self, hold: Duration) -> Self {
-        self.restart_hold = hold;
-        self
-    }
+        /// Sets the maximum time after a restart for which an alert that was firing before waits for a sample of every metric
+        /// that its expression names.
+        with_restart_hold(hold: Duration) { self.restart_hold = hold }
 
-    /// Sets the maximum number of alerts or series per rule, for groups that set no limit.
-    #[must_use]
-    pub fn with_limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
+        /// Sets the maximum number of alerts or series per rule, for groups that set no limit.
+        with_limit(limit: usize) { self.limit = limit }
 
-    /// Adds a label to alerts that do not set it when they are sent.
-    #[must_use]
-    pub fn with_external_label(
-        mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Self {
-        self.external_labels.insert(name.into(), value.into());
-        self
-    }
+        /// Adds a label to alerts that do not set it when they are sent.
+        with_external_label(name: impl Into<String>, value: impl Into<String>) {
+            self.external_labels.insert(name.into(), value.into())
+        }
 
-    /// Sets the URL at which other machines reach this process.
-    #[must_use]
-    pub fn with_external_url(mut self, url: impl Into<String>) -> Self {
-        self.external_url = url.into();
-        self
+        /// Sets the URL at which other machines reach this process.
+        with_external_url(url: impl Into<String>) { self.external_url = url.into() }
     }
 }

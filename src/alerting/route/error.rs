@@ -26,4 +26,9 @@ impl RoutingError {
             problem: problem.into(),
         }
     }
+
+    /// An error of a channel's options.
+    pub(crate) fn channel(name: &str, key: &'static str, problem: impl Into<String>) -> Self {
+        Self::new(format!("channel {name:?}"), key, problem)
+    }
 }

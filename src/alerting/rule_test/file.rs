@@ -8,90 +8,66 @@ use serde::{Deserialize, Deserializer};
 use crate::alerting::{glob, rule::duration};
 
 /// A test file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct TestFile {
-    #[serde(default)]
     rule_files: Vec<String>,
-    #[serde(default)]
     pub(super) evaluation_interval: Milliseconds,
-    #[serde(default)]
     pub(super) group_eval_order: Vec<String>,
     /// Prometheus 3: adjacent floating-point values count as equal.
-    #[serde(default)]
     pub(super) fuzzy_compare: bool,
-    #[serde(default)]
     pub(super) tests: Vec<TestGroup>,
     #[serde(skip)]
     pub(super) rule_paths: Vec<PathBuf>,
 }
 
 /// Input series and the results that are expected of them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct TestGroup {
-    #[serde(default)]
     pub(super) name: String,
-    #[serde(default)]
     pub(super) interval: Milliseconds,
-    #[serde(default)]
     pub(super) input_series: Vec<InputSeries>,
-    #[serde(default)]
     pub(super) alert_rule_test: Vec<AlertTest>,
-    #[serde(default)]
     pub(super) promql_expr_test: Vec<ExprTest>,
-    #[serde(default)]
     pub(super) external_labels: BTreeMap<String, String>,
-    #[serde(default)]
     pub(super) external_url: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct InputSeries {
-    #[serde(default)]
     pub(super) series: String,
-    #[serde(default)]
     pub(super) values: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct AlertTest {
-    #[serde(default)]
     pub(super) eval_time: Milliseconds,
-    #[serde(default)]
     pub(super) alertname: String,
-    #[serde(default)]
     pub(super) exp_alerts: Option<Vec<ExpectedAlert>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ExpectedAlert {
-    #[serde(default)]
     pub(super) exp_labels: Option<BTreeMap<String, String>>,
-    #[serde(default)]
     pub(super) exp_annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ExprTest {
-    #[serde(default)]
     pub(super) expr: String,
-    #[serde(default)]
     pub(super) eval_time: Milliseconds,
-    #[serde(default)]
     pub(super) exp_samples: Option<Vec<ExpectedSample>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ExpectedSample {
-    #[serde(default)]
     pub(super) labels: String,
-    #[serde(default)]
     pub(super) value: f64,
 }
 

@@ -10,7 +10,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::metrics::{
-    exposition::{Fingerprint, Moment, is_shown},
+    exposition::{Moment, shown},
     registry::{Family, Histogram, LabelSet, Registry, Series, Tables},
 };
 use crate::query::{
@@ -168,16 +168,6 @@ impl Collector {
             }
         }
     }
-}
-
-fn shown<'a, T: Fingerprint>(
-    registry: &'a Registry,
-    all: &'a [Arc<Series<T>>],
-    moment: &'a Moment,
-) -> impl Iterator<Item = &'a Series<T>> {
-    all.iter()
-        .map(|series| &**series)
-        .filter(|series| is_shown(registry, series, moment))
 }
 
 /// Builds the label set of a series in the store: its name, its labels in the registry, and the bound of a bucket.

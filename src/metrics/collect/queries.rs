@@ -1,7 +1,7 @@
 //! The series store of an observatory, the engine that queries it, and the collector that fills it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use crate::{
         engine::{Control, Engine, QueryError, QueryResult, Run},
         store::SeriesStore,
     },
-    runtime::unix_ms::UnixMs,
+    runtime::{lock, unix_ms::UnixMs},
 };
 
 /// The stored series of an observatory, and the engine that queries them.
@@ -70,7 +70,7 @@ impl Queries {
             (&catalog::STORE_BYTES, stats.bytes),
             (&catalog::QUERY_BYTES, self.budget.held_bytes() as u64),
         ] {
-            registry.gauge(gauge, &[]).set(value as f64);
+            registry.set(gauge, &[], value as f64);
         }
         for (counter, value) in [
             (&catalog::STORE_EVICTED, stats.evicted_samples),
@@ -117,9 +117,4 @@ impl Queries {
     pub(crate) fn now(&self) -> UnixMs {
         self.gatherer.clock.unix_ms()
     }
-}
-
-/// Locks the collector, which only the working thread uses.
-fn lock(collector: &Mutex<Collector>) -> MutexGuard<'_, Collector> {
-    collector.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use serde::Serialize;
 
-use super::{Chunks, Moment, is_shown, number::write_f64};
+use super::{Chunks, Moment, number::write_f64, shown};
 use crate::metrics::registry::{Family, Histogram, LabelSet, Registry, Tables};
 
 #[derive(Serialize)]
@@ -77,29 +77,20 @@ fn metrics(registry: &Registry, family: &Family, moment: &Moment) -> Vec<MetricJ
     };
     match &family.series {
         Tables::Counter(table) => {
-            let shown = table.sorted();
-            let shown = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment));
-            shown
+            let sorted = table.sorted();
+            shown(registry, &sorted, moment)
                 .map(|series| metric(&series.labels, single(series.value().as_f64())))
                 .collect()
         }
         Tables::Gauge(table) => {
-            let shown = table.sorted();
-            let shown = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment));
-            shown
+            let sorted = table.sorted();
+            shown(registry, &sorted, moment)
                 .map(|series| metric(&series.labels, single(series.value())))
                 .collect()
         }
         Tables::Histogram(table, ..) => {
-            let shown = table.sorted();
-            let shown = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment));
-            shown
+            let sorted = table.sorted();
+            shown(registry, &sorted, moment)
                 .map(|series| metric(&series.labels, histogram(series)))
                 .collect()
         }

@@ -124,12 +124,18 @@ impl Fingerprint for Histogram {
     }
 }
 
+/// Returns the series of a family that are shown at a moment.
+pub(crate) fn shown<'s, T: Fingerprint>(
+    registry: &'s Registry,
+    series: &'s [Arc<Series<T>>],
+    moment: &'s Moment,
+) -> impl Iterator<Item = &'s Series<T>> {
+    let series = series.iter().map(|series| &**series);
+    series.filter(|series| is_shown(registry, series, moment))
+}
+
 /// Returns whether a series is shown at `moment`. Only series with labels expire: series without labels are few.
-pub(crate) fn is_shown<T: Fingerprint>(
-    registry: &Registry,
-    series: &Series<T>,
-    moment: &Moment,
-) -> bool {
+fn is_shown<T: Fingerprint>(registry: &Registry, series: &Series<T>, moment: &Moment) -> bool {
     let (Some(expiry), Some(now)) = (registry.expiry(), moment.now) else {
         return true;
     };

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{Chunks, Moment, is_shown};
+use super::{Chunks, Moment, shown};
 use crate::metrics::registry::{Exemplar, Family, Histogram, LabelSet, Registry, Series, Tables};
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`: values since the start of the process.
@@ -40,46 +40,34 @@ pub(super) fn write(registry: &Registry, moment: &Moment, out: &mut Chunks<'_>) 
 fn metric(registry: &Registry, family: &Family, moment: &Moment) -> Option<Value> {
     let (data, points) = match &family.series {
         Tables::Counter(table) => {
-            let shown = table.sorted();
-            let points = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment))
-                .map(|series| {
-                    let value = series.value();
-                    let mut point = point(&series.labels, moment);
-                    if value.fraction == 0.0 {
-                        point["asInt"] = value.whole.to_string().into();
-                    } else {
-                        point["asDouble"] = double(value.as_f64());
-                    }
-                    set_exemplars(&mut point, series.exemplar());
-                    point
-                });
+            let sorted = table.sorted();
+            let points = shown(registry, &sorted, moment).map(|series| {
+                let value = series.value();
+                let mut point = point(&series.labels, moment);
+                if value.fraction == 0.0 {
+                    point["asInt"] = value.whole.to_string().into();
+                } else {
+                    point["asDouble"] = double(value.as_f64());
+                }
+                set_exemplars(&mut point, series.exemplar());
+                point
+            });
             ("sum", points.collect::<Vec<_>>())
         }
         Tables::Gauge(table) => {
-            let shown = table.sorted();
-            let points = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment))
-                .map(|series| {
-                    let mut point = point(&series.labels, moment);
-                    point["asDouble"] = double(series.value());
-                    point
-                });
+            let sorted = table.sorted();
+            let points = shown(registry, &sorted, moment).map(|series| {
+                let mut point = point(&series.labels, moment);
+                point["asDouble"] = double(series.value());
+                point
+            });
             ("gauge", points.collect())
         }
         Tables::Histogram(table, ..) => {
-            let shown = table.sorted();
-            let points = shown
-                .iter()
-                .filter(|series| is_shown(registry, series, moment));
-            (
-                "histogram",
-                points
-                    .map(|series| histogram_point(series, moment))
-                    .collect(),
-            )
+            let sorted = table.sorted();
+            let points =
+                shown(registry, &sorted, moment).map(|series| histogram_point(series, moment));
+            ("histogram", points.collect())
         }
     };
     if points.is_empty() {

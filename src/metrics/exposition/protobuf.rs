@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
 };
 
-use super::{Fingerprint, Moment, is_shown, otlp::ucum};
+use super::{Fingerprint, Moment, otlp::ucum, shown};
 use crate::metrics::registry::{
     Exemplar as Own, Family, Histogram, LabelSet, Registry, Series, Tables,
 };
@@ -111,10 +111,7 @@ fn points<T: Fingerprint, P>(
     moment: &Moment,
     point: impl Fn(&Series<T>) -> P,
 ) -> Vec<P> {
-    let shown = series
-        .iter()
-        .filter(|series| is_shown(registry, series, moment));
-    shown.map(|series| point(series)).collect()
+    shown(registry, series, moment).map(point).collect()
 }
 
 fn number<T>(series: &Series<T>, moment: &Moment, value: Value) -> NumberDataPoint {

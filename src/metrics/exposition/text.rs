@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Chunks, Moment, is_shown,
+    Chunks, Moment,
     number::{write_f64, write_u64},
+    shown,
 };
 use crate::metrics::{
     catalog::MetricKind,
@@ -50,11 +51,7 @@ fn write_family(
         Tables::Counter(table) => {
             let can_have_exemplars =
                 style == Style::OpenMetrics && stem(registry, family).is_some();
-            for series in table
-                .sorted()
-                .iter()
-                .filter(|series| is_shown(registry, series, moment))
-            {
+            for series in shown(registry, &table.sorted(), moment) {
                 introduce(out);
                 let value = series.value();
                 write_name(out.text(), &family.name, &series.labels);
@@ -71,11 +68,7 @@ fn write_family(
             }
         }
         Tables::Gauge(table) => {
-            for series in table
-                .sorted()
-                .iter()
-                .filter(|series| is_shown(registry, series, moment))
-            {
+            for series in shown(registry, &table.sorted(), moment) {
                 introduce(out);
                 write_name(out.text(), &family.name, &series.labels);
                 write_f64(out.text(), series.value());
@@ -84,11 +77,7 @@ fn write_family(
             }
         }
         Tables::Histogram(table, ..) => {
-            for series in table
-                .sorted()
-                .iter()
-                .filter(|series| is_shown(registry, series, moment))
-            {
+            for series in shown(registry, &table.sorted(), moment) {
                 introduce(out);
                 write_histogram(out.text(), &family.name, series, style);
                 out.pass()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::{MAX_SERIES, check_buckets},
-    settings::{ConfigError, check, check_compiled_in, is_metric_name_part},
+    settings::{ConfigError, at_least, check, check_compiled_in, is_metric_name_part, within},
 };
 
 /// Min retention in ticks, so that `rate()` has a result.
@@ -16,6 +16,11 @@ const MIN_BYTES: usize = 1 << 20;
 const MIN_COARSE_TIME: Duration = Duration::from_mins(1);
 /// The largest value of `query.max_query_bytes`.
 const MAX_QUERY_BYTES: usize = 1 << 20;
+
+/// Min time after which an unchanged series is hidden.
+const MIN_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Min time limit of a query.
+const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 const NAME: &str = "made of letters, digits and underscores, and not beginning with a digit; for example `my_service_`";
 const LABEL: &str =
@@ -28,17 +33,14 @@ impl PrometheusConfig {
     ///
     /// Returns the first invalid value, with its key.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        check_compiled_in(
-            self.enabled,
-            cfg!(feature = "server"),
-            "prometheus.enabled",
-            "false, or the feature `server` added",
-        )?;
+        let (key, has_server) = ("prometheus.enabled", cfg!(feature = "server"));
+        check_compiled_in(key, self.enabled, has_server, "server")?;
         let PrometheusConfig {
             prefix,
             series_limit,
             labels,
             buckets,
+            idle_timeout,
             ..
         } = self;
         check(
@@ -47,22 +49,10 @@ impl PrometheusConfig {
             prefix,
             NAME,
         )?;
-        let is_limit = (1..=MAX_SERIES).contains(series_limit);
-        check(
-            is_limit,
-            "prometheus.series_limit",
-            series_limit,
-            "a number from 1 to 1000000",
-        )?;
-        let is_timeout = self
-            .idle_timeout
-            .is_none_or(|timeout| timeout >= Duration::from_secs(1));
-        check(
-            is_timeout,
-            "prometheus.idle_timeout",
-            &self.idle_timeout,
-            "at least 1s",
-        )?;
+        within("prometheus.series_limit", series_limit, 1, MAX_SERIES)?;
+        if let Some(timeout) = idle_timeout {
+            at_least("prometheus.idle_timeout", timeout, MIN_IDLE_TIMEOUT)?;
+        }
         for label in labels.keys() {
             let is_label = !label.is_empty()
                 && is_metric_name_part(label)
@@ -90,12 +80,8 @@ impl QueryConfig {
         if !self.enabled {
             return Ok(());
         }
-        check_compiled_in(
-            true,
-            cfg!(feature = "alerting"),
-            "query.enabled",
-            "false, or the feature `alerting` added",
-        )?;
+        let has_alerting = cfg!(feature = "alerting");
+        check_compiled_in("query.enabled", true, has_alerting, "alerting")?;
         let QueryConfig {
             retention,
             timeout,
@@ -111,42 +97,17 @@ impl QueryConfig {
             &retention.time,
             "at least ten ticks",
         )?;
-        check(
-            retention.bytes >= MIN_BYTES,
-            "query.retention.bytes",
-            &retention.bytes,
-            "at least 1048576 (1 MiB)",
-        )?;
+        at_least("query.retention.bytes", &retention.bytes, MIN_BYTES)?;
         check(
             retention.coarse_time.is_zero() || retention.coarse_time >= MIN_COARSE_TIME,
             "query.retention.coarse_time",
             &retention.coarse_time,
             "0s, or at least 1m",
         )?;
-        check(
-            *timeout >= Duration::from_millis(10),
-            "query.timeout",
-            timeout,
-            "at least 10ms",
-        )?;
-        check(
-            *max_samples > 0,
-            "query.max_samples",
-            max_samples,
-            "a whole number above 0",
-        )?;
-        check(
-            *max_memory >= MIN_BYTES,
-            "query.max_memory",
-            max_memory,
-            "at least 1048576 (1 MiB)",
-        )?;
-        check(
-            (1..=MAX_QUERY_BYTES).contains(max_query_bytes),
-            "query.max_query_bytes",
-            max_query_bytes,
-            "a whole number from 1 to 1048576 (1 MiB)",
-        )?;
+        at_least("query.timeout", timeout, MIN_TIMEOUT)?;
+        at_least("query.max_samples", max_samples, 1)?;
+        at_least("query.max_memory", max_memory, MIN_BYTES)?;
+        within("query.max_query_bytes", max_query_bytes, 1, MAX_QUERY_BYTES)?;
         check(
             *lookback >= tick,
             "query.lookback",

@@ -3,17 +3,13 @@
 use super::{PrometheusConfig, QueryConfig};
 use crate::{
     metrics::Side,
-    settings::{Invalid, Variable, boolean, count, duration, set},
+    settings::{Invalid, Variable, boolean, count, duration, set, text, variable},
 };
 
 impl PrometheusConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
-        Variable::new("PROMETHEUS_ENABLED", |prometheus, value| {
-            set(&mut prometheus.enabled, boolean(value))
-        }),
-        Variable::new("METRICS_ENDPOINT", |prometheus, value| {
-            set(&mut prometheus.endpoint, Ok(value.to_owned()))
-        }),
+        variable!("PROMETHEUS_ENABLED" => enabled, boolean),
+        variable!("METRICS_ENDPOINT" => endpoint, text),
         Variable::new("OBSERVATORY_LISTEN", |prometheus, value| {
             set(
                 &mut prometheus.listen,
@@ -22,9 +18,7 @@ impl PrometheusConfig {
                     .map_err(|_| "an address with a port, for example `127.0.0.1:9091`"),
             )
         }),
-        Variable::new("OBSERVATORY_PREFIX", |prometheus, value| {
-            set(&mut prometheus.prefix, Ok(value.to_owned()))
-        }),
+        variable!("OBSERVATORY_PREFIX" => prefix, text),
         Variable::new("OBSERVATORY_SERIES_LIMIT", |prometheus, value| {
             set(
                 &mut prometheus.series_limit,
@@ -48,18 +42,10 @@ impl PrometheusConfig {
 
 impl QueryConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
-        Variable::new("OBSERVATORY_MAX_QUERY_BYTES", |query, value| {
-            set(&mut query.max_query_bytes, count(value))
-        }),
-        Variable::new("OBSERVATORY_RETENTION", |query, value| {
-            set(&mut query.retention.time, duration(value))
-        }),
-        Variable::new("OBSERVATORY_RETENTION_BYTES", |query, value| {
-            set(&mut query.retention.bytes, bytes(value))
-        }),
-        Variable::new("OBSERVATORY_QUERY_MAX_MEMORY", |query, value| {
-            set(&mut query.max_memory, bytes(value))
-        }),
+        variable!("OBSERVATORY_MAX_QUERY_BYTES" => max_query_bytes, count),
+        variable!("OBSERVATORY_RETENTION" => retention.time, duration),
+        variable!("OBSERVATORY_RETENTION_BYTES" => retention.bytes, bytes),
+        variable!("OBSERVATORY_QUERY_MAX_MEMORY" => max_memory, bytes),
     ];
 }
 

@@ -6,14 +6,17 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use super::cells::{Counter, Series};
-use crate::{observation::Dropped, runtime::report_once::ReportOnce};
+use crate::{
+    observation::Dropped,
+    runtime::{lock, report_once::ReportOnce},
+};
 
 /// Max notices over the life of a process.
 const MAX_NOTICES: usize = 100;
@@ -89,7 +92,7 @@ impl Diagnostics {
 
     /// Stores a notice, once, for the observatory's thread to log.
     pub(crate) fn notice(&self, notice: String) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = lock(&self.notices);
         if notices.known.len() < MAX_NOTICES
             && notices.known.is_due(notice.clone(), "", Duration::ZERO)
         {
@@ -99,13 +102,7 @@ impl Diagnostics {
 
     /// Removes and returns the pending notices.
     pub(crate) fn take_notices(&self) -> Vec<String> {
-        std::mem::take(
-            &mut self
-                .notices
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pending,
-        )
+        std::mem::take(&mut lock(&self.notices).pending)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Stores exemplars: the newest observation of a sampled trace, for each bucket of a histogram and for a counter.
 
-use std::{
-    fmt::Write as _,
-    sync::{Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::{fmt::Write as _, sync::Mutex, time::SystemTime};
 
 use crate::observation::TraceReference;
 #[cfg(feature = "alerting")]
 use crate::runtime::clock::moved;
+use crate::runtime::lock;
 
 /// An observed value with its trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,16 +54,13 @@ impl Exemplars {
     /// Moves the times of the exemplars by a step of the wall clock.
     #[cfg(feature = "alerting")]
     pub(crate) fn shift(&self, by_ms: i64) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.0);
         for exemplar in places.iter_mut().flatten() {
             exemplar.trace.time = moved(exemplar.trace.time, by_ms);
         }
     }
 
     pub(crate) fn all(&self) -> Vec<Option<Exemplar>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .to_vec()
+        lock(&self.0).to_vec()
     }
 }

@@ -4,11 +4,9 @@
 //! its full value. If the registry removed the series instead, increments of cached handles would be lost. The series
 //! limits bound the memory, not the expiry.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use crate::runtime::lock;
 
 /// The identity of a series: its address, which is stable because the registry never removes a series.
 pub(crate) type SeriesId = usize;
@@ -35,7 +33,7 @@ impl Expiry {
 
     /// Returns whether a series is shown at `now`. `fingerprint` changes with each change of the series.
     pub(crate) fn is_shown(&self, series: SeriesId, fingerprint: u64, now: Duration) -> bool {
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = lock(&self.changes);
         let entry = changes.entry(series).or_insert(LastChange {
             fingerprint,
             changed: now,

@@ -16,7 +16,7 @@ use super::{
     identity::{Canonical, with_canonical},
     label_set::LabelSet,
 };
-use crate::{metrics::catalog::MetricKind, privacy::Redaction};
+use crate::{metrics::catalog::MetricKind, privacy::Redaction, runtime::lock};
 
 /// Max overflow series of a metric beyond its limit; a last series takes the rest.
 const MAX_OVERFLOW_SERIES: usize = 64;
@@ -158,7 +158,7 @@ impl<T> Table<T> {
 
     /// Returns all series, sorted by labels. Recording does not wait for the sort.
     pub(crate) fn sorted(&self) -> Arc<[Arc<Series<T>>]> {
-        let mut sorted = self.sorted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted = lock(&self.sorted);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if known.len() != sorted.len() {
             let mut all: Vec<_> = known.iter().map(|series| Arc::clone(&series.0)).collect();

@@ -44,6 +44,7 @@ use super::catalog::{self, CATALOG, DEFAULT_BUCKETS, Metric, MetricKind};
 use crate::{
     observation::{Dropped, OVERFLOW},
     privacy::{Redaction, RedactionConfig},
+    runtime::lock,
 };
 
 /// Max metrics. The limit bounds the memory if the application puts an id into a metric name.
@@ -188,6 +189,11 @@ impl Registry {
         self.of_catalog(metric, labels, Family::gauge, Gauge::default)
     }
 
+    /// Sets a gauge of the catalog.
+    pub(crate) fn set(&self, metric: &Metric, labels: &[(&str, &str)], value: f64) {
+        self.gauge(metric, labels).set(value);
+    }
+
     /// Returns a histogram of the catalog.
     pub(crate) fn histogram(
         &self,
@@ -318,11 +324,7 @@ impl Registry {
                 unit: unit_of(name),
             }
         } else {
-            let mut described = self
-                .0
-                .described
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut described = lock(&self.0.described);
             described.remove(name).unwrap_or_else(|| About {
                 help: None,
                 unit: unit_of(name),
@@ -360,11 +362,7 @@ impl Registry {
         if let Some(family) = self.family(name) {
             family.describe(about);
         } else {
-            let mut described = self
-                .0
-                .described
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut described = lock(&self.0.described);
             if described.len() < MAX_METRICS {
                 described.insert(name.to_owned(), about);
             }

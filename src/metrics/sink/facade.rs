@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use metrics::{Key, Label, Level as Verbosity, Metadata, Recorder};
@@ -18,6 +18,7 @@ use crate::{
     metrics::catalog::{Metric, MetricKind},
     observation::{CustomKind, CustomMetric, Dropped},
     privacy::{Redaction, RedactionConfig},
+    runtime::lock,
 };
 
 static METADATA: Metadata<'static> =
@@ -83,12 +84,7 @@ impl Facade {
 
     fn find(&self, metric: &'static Metric, labels: Pairs<'_>) -> RecorderSeries {
         let name = metric.full_name(&self.prefix);
-        if self
-            .described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(metric.name)
-        {
+        if lock(&self.described).insert(metric.name) {
             let (name, help) = (name.clone().into(), metric.help.into());
             self.target.with(|recorder| match metric.kind {
                 MetricKind::Counter => recorder.describe_counter(name, None, help),

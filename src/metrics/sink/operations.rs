@@ -251,77 +251,61 @@ trait HistogramSeries<B: Backend> {
     fn histogram(&self) -> &B::Histogram;
 }
 
-/// Defines a series that consists of a histogram.
-macro_rules! histogram_series {
-    ($(#[$doc:meta])* $name:ident, $metric:ident) => {
-        $(#[$doc])*
-        pub(super) struct $name<B: Backend> {
-            values: B::Histogram,
-        }
-
-        impl<B: Backend> OperationSeries<B> for $name<B> {
-            const METRICS: &'static [Metric] = &[catalog::$metric];
-
-            fn new(backend: &B, labels: &Labels) -> Self {
-                Self { values: backend.histogram(&catalog::$metric, &pairs(labels)) }
+/// Defines the series of operations with a metric each: `Name { field: Kind = constructor(METRIC) }`.
+macro_rules! operation_series {
+    ($($(#[$doc:meta])* $name:ident { $field:ident: $kind:ident = $create:ident($metric:ident) })*) => {
+        $(
+            $(#[$doc])*
+            pub(super) struct $name<B: Backend> {
+                $field: B::$kind,
             }
-        }
 
-        impl<B: Backend> HistogramSeries<B> for $name<B> {
+            impl<B: Backend> OperationSeries<B> for $name<B> {
+                const METRICS: &'static [Metric] = &[catalog::$metric];
+
+                fn new(backend: &B, labels: &Labels) -> Self {
+                    Self { $field: backend.$create(&catalog::$metric, &pairs(labels)) }
+                }
+            }
+        )*
+    };
+}
+
+operation_series! {
+    /// Durations of the operations on a table.
+    DatabaseSeries { values: Histogram = histogram(DATABASE_DURATION) }
+    /// Durations of the operations on a queue.
+    QueueSeries { values: Histogram = histogram(QUEUE_OPERATION_DURATION) }
+    /// Durations of the choices by a strategy.
+    SelectionSeries { values: Histogram = histogram(SELECTION_DURATION) }
+    /// Durations of the loads of a model.
+    LoadSeries { values: Histogram = histogram(LOADING_DURATION) }
+    /// Similarities of the answers of two models.
+    SimilaritySeries { values: Histogram = histogram(RESPONSE_SIMILARITY) }
+    /// Number of loaded models of a type.
+    LoadedSeries { level: Gauge = gauge(LOADED_MODELS) }
+    /// Number of open connections of a type.
+    ConnectionSeries { level: Gauge = gauge(ACTIVE_CONNECTIONS) }
+    /// Size of a cache.
+    CacheSizeSeries { level: Gauge = gauge(CACHE_SIZE) }
+    /// Quality of a model's answers.
+    QualitySeries { level: Gauge = gauge(QUALITY_SCORE) }
+    /// Routing decisions for a model.
+    DecisionSeries { count: Counter = counter(ROUTING_DECISIONS) }
+    /// Errors of a class in a component.
+    ErrorSeries { count: Counter = counter(ERRORS) }
+}
+
+macro_rules! histogram_series {
+    ($($name:ident),*) => {
+        $(impl<B: Backend> HistogramSeries<B> for $name<B> {
             fn histogram(&self) -> &B::Histogram {
                 &self.values
             }
-        }
+        })*
     };
 }
-
-/// Defines a series that consists of a gauge.
-macro_rules! gauge_series {
-    ($(#[$doc:meta])* $name:ident, $metric:ident) => {
-        $(#[$doc])*
-        pub(super) struct $name<B: Backend> {
-            level: B::Gauge,
-        }
-
-        impl<B: Backend> OperationSeries<B> for $name<B> {
-            const METRICS: &'static [Metric] = &[catalog::$metric];
-
-            fn new(backend: &B, labels: &Labels) -> Self {
-                Self { level: backend.gauge(&catalog::$metric, &pairs(labels)) }
-            }
-        }
-    };
-}
-
-/// Defines a series that consists of a counter.
-macro_rules! counter_series {
-    ($(#[$doc:meta])* $name:ident, $metric:ident) => {
-        $(#[$doc])*
-        pub(super) struct $name<B: Backend> {
-            count: B::Counter,
-        }
-
-        impl<B: Backend> OperationSeries<B> for $name<B> {
-            const METRICS: &'static [Metric] = &[catalog::$metric];
-
-            fn new(backend: &B, labels: &Labels) -> Self {
-                Self { count: backend.counter(&catalog::$metric, &pairs(labels)) }
-            }
-        }
-    };
-}
-
-histogram_series!(/** Durations of the operations on a table. */ DatabaseSeries, DATABASE_DURATION);
-histogram_series!(/** Durations of the operations on a queue. */ QueueSeries, QUEUE_OPERATION_DURATION);
-histogram_series!(/** Durations of the choices by a strategy. */ SelectionSeries, SELECTION_DURATION);
-histogram_series!(/** Durations of the loads of a model. */ LoadSeries, LOADING_DURATION);
-histogram_series!(/** Similarities of the answers of two models. */ SimilaritySeries, RESPONSE_SIMILARITY);
-gauge_series!(/** Number of loaded models of a type. */ LoadedSeries, LOADED_MODELS);
-gauge_series!(/** Number of open connections of a type. */ ConnectionSeries, ACTIVE_CONNECTIONS);
-gauge_series!(/** Size of a cache. */ CacheSizeSeries, CACHE_SIZE);
-gauge_series!(/** Quality of a model's answers. */ QualitySeries, QUALITY_SCORE);
-counter_series!(/** Routing decisions for a model. */ DecisionSeries, ROUTING_DECISIONS);
-counter_series!(/** Errors of a class in a component. */ ErrorSeries, ERRORS);
+histogram_series!(DatabaseSeries, QueueSeries, SelectionSeries, LoadSeries);
 
 fn with_label(label: Label, value: &str) -> Labels {
     [(label, value)].into_iter().collect()

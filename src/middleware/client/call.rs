@@ -3,25 +3,22 @@
 use std::fmt::Display;
 
 use bytes::Buf;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 use tracing::{Span, field::Empty, info_span, record_all};
 
-use crate::middleware::{body::BodyObserver, context};
+use crate::middleware::{
+    context,
+    observer::{BodyObserver, CallObserver, Completion, failed_status},
+};
 
 /// A request in progress. A call that is dropped before its end is recorded as cancelled.
 #[derive(Debug)]
 pub struct ClientCall {
     span: Span,
     response_bytes: u64,
-    status_code: Option<u16>,
+    status: Option<StatusCode>,
     completion: Completion,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Completion {
-    Open,
-    Complete,
-    Failed(&'static str),
 }
 
 /// A request that is about to be sent.
@@ -61,78 +58,28 @@ impl ClientCall {
         (!span.is_disabled()).then_some(Self {
             span,
             response_bytes: 0,
-            status_code: None,
+            status: None,
             completion: Completion::Open,
         })
     }
 
-    pub(super) const fn span(&self) -> &Span {
-        &self.span
-    }
-
-    /// Handles the head of the response.
-    pub(super) fn on_response(&mut self, status: StatusCode) {
-        self.status_code = Some(status.as_u16());
-    }
-
-    /// Records that the request failed without a response, with this error class.
-    pub(super) fn fail(mut self, class: &'static str) {
-        self.completion = Completion::Failed(class);
-    }
-
-    /// Records that the response is complete.
-    pub(super) fn complete(mut self) {
-        self.completion = Completion::Complete;
-    }
-
     fn record_end(&self) {
-        let status_code = self.status_code;
-        let response_size = status_code.map(|_| self.response_bytes);
-        let code = status_code.unwrap_or(0);
-        match self.completion {
-            Completion::Complete if code >= 500 => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    error.r#type = display(code),
-                    http.response.body.size = response_size,
-                    http.response.status_code = status_code,
-                    status = "error",
-                );
+        let (error_type, status) = match (self.completion, &self.status) {
+            (Completion::Complete, Some(code)) if code.as_u16() >= 500 => {
+                (Some(code.as_str()), "error")
             }
-            Completion::Complete => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    http.response.body.size = response_size,
-                    http.response.status_code = status_code,
-                    status = "success",
-                );
-            }
-            Completion::Failed(class) => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    error.r#type = class,
-                    http.response.body.size = response_size,
-                    http.response.status_code = status_code,
-                    status = if class == "timeout" {
-                        "timeout"
-                    } else {
-                        "error"
-                    },
-                );
-            }
-            Completion::Open => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    http.response.body.size = response_size,
-                    http.response.status_code = status_code,
-                    status = "cancelled",
-                );
-            }
-        }
+            (Completion::Complete, _) => (None, "success"),
+            (Completion::Failed(class), _) => (Some(class), failed_status(class)),
+            (Completion::Open, _) => (None, "cancelled"),
+        };
+        record_all!(
+            self.span,
+            observatory.ended = true,
+            error.r#type = error_type,
+            http.response.body.size = self.status.map(|_| self.response_bytes),
+            http.response.status_code = self.status.map(|code| code.as_u16()),
+            status = status,
+        );
     }
 }
 
@@ -142,27 +89,30 @@ impl Drop for ClientCall {
     }
 }
 
-impl<D: Buf> BodyObserver<D> for ClientCall {
+impl CallObserver for ClientCall {
     fn span(&self) -> &Span {
         &self.span
     }
 
     fn set_polling(&mut self, _: bool) {}
 
+    fn on_response<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+        self.status = Some(response.status());
+        if response.body().is_end_stream() {
+            self.on_end();
+            return None;
+        }
+        Some(self)
+    }
+
+    fn completion(&mut self) -> &mut Completion {
+        &mut self.completion
+    }
+}
+
+impl<D: Buf> BodyObserver<D> for ClientCall {
     fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         false
-    }
-
-    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
-        true
-    }
-
-    fn on_end(self) {
-        self.complete();
-    }
-
-    fn on_error(self, class: &'static str) {
-        self.fail(class);
     }
 }

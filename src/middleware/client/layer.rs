@@ -2,19 +2,19 @@
 
 use std::{
     fmt,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{Request, Response, Uri};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::call::{ClientCall, Outgoing};
-use crate::middleware::{body::MonitoredBody, error_class};
+use crate::middleware::{
+    body::MonitoredBody, future::MonitoredFuture, observer::CallObserver as _,
+};
 
 /// Monitors the HTTP requests that a client sends to one server.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ where
 {
     type Response = Response<MonitoredBody<R, ClientCall>>;
     type Error = S::Error;
-    type Future = HttpClientFuture<S::Future>;
+    type Future = MonitoredFuture<S::Future, ClientCall>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -80,65 +80,8 @@ where
             Some(call) => call.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),
         };
-        HttpClientFuture { inner, call }
+        MonitoredFuture::new(inner, call)
     }
-}
-
-pin_project! {
-    /// Resolves to the response of a monitored request.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct HttpClientFuture<F> {
-        #[pin]
-        inner: F,
-        call: Option<ClientCall>,
-    }
-}
-
-impl<F, B, E> Future for HttpClientFuture<F>
-where
-    F: Future<Output = Result<Response<B>, E>>,
-    B: Body,
-    E: 'static,
-{
-    type Output = Result<Response<MonitoredBody<B, ClientCall>>, E>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = {
-            let _entered = this.call.as_ref().map(|call| call.span().enter());
-            ready!(this.inner.poll(context))
-        };
-        let call = this.call.take();
-        Poll::Ready(match answer {
-            Ok(response) => Ok(monitor_response(response, call)),
-            Err(error) => {
-                if let Some(call) = call {
-                    call.fail(error_class::classify(&error));
-                }
-                Err(error)
-            }
-        })
-    }
-}
-
-/// Wraps the body of a response, so that the call ends with the last byte.
-pub(super) fn monitor_response<B: Body>(
-    response: Response<B>,
-    call: Option<ClientCall>,
-) -> Response<MonitoredBody<B, ClientCall>> {
-    let status = response.status();
-    response.map(|body| {
-        let call = call.and_then(|mut call| {
-            call.on_response(status);
-            if !body.is_end_stream() {
-                return Some(call);
-            }
-            call.complete();
-            None
-        });
-        MonitoredBody::new(body, call)
-    })
 }
 
 /// Displays the address of a request without credentials and query, which may hold secrets.

@@ -10,10 +10,9 @@ use reqwest::{
 
 use super::{
     call::{ClientCall, Outgoing},
-    layer::monitor_response,
     request_builder::MonitoredRequest,
 };
-use crate::middleware::error_class;
+use crate::middleware::{error_class, future::monitor_response, observer::CallObserver as _};
 
 /// A `reqwest::Client` for one server, whose requests are monitored.
 ///
@@ -120,7 +119,7 @@ impl MonitoredClient {
         match tracing::Instrument::instrument(sending, call.span().clone()).await {
             Ok(response) => Ok(monitor_reqwest_response(response, call)),
             Err(error) => {
-                call.fail(error_class::classify(&error));
+                call.on_error(error_class::classify(&error));
                 Err(error)
             }
         }

@@ -5,7 +5,10 @@ use tracing::{Span, field::Empty, info_span, record_all};
 
 use super::frames::{Frames, Messages};
 use crate::{
-    middleware::{body::BodyObserver, context},
+    middleware::{
+        context,
+        observer::{BodyObserver, CallObserver, Completion, failed_status},
+    },
     observation::RpcStatus,
 };
 
@@ -33,13 +36,6 @@ pub struct Call {
 enum Side {
     Server,
     Client,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Completion {
-    Open,
-    Complete,
-    Failed(&'static str),
 }
 
 /// Opens the span of a call, with the fields of both sides.
@@ -98,48 +94,9 @@ impl Call {
         })
     }
 
-    pub(super) const fn span(&self) -> &Span {
-        &self.span
-    }
-
     /// Returns the counter of the request's messages.
     pub(super) fn request_counter(&self) -> Messages {
         self.request.clone()
-    }
-
-    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
-        self.is_polling = is_polling;
-    }
-
-    pub(super) const fn mark_pending(&mut self) {
-        self.was_pending = true;
-    }
-
-    /// Handles the head of the response; returns `None` if the call ends with it.
-    pub(super) fn on_response<B: http_body::Body>(
-        mut self,
-        response: &Response<B>,
-    ) -> Option<Self> {
-        if response.status() != StatusCode::OK {
-            self.status = Some(status_from_http(response.status()));
-        }
-        let header_status = status_of(response.headers());
-        self.status = header_status.or(self.status);
-        if self.side == Side::Server && header_status == Some(RpcStatus::Unimplemented) {
-            self.span.record("rpc.method", UNKNOWN_METHOD);
-        }
-        // A status in the headers is a trailers-only response: no body follows.
-        if header_status.is_some() || response.body().is_end_stream() {
-            self.completion = Completion::Complete;
-            return None;
-        }
-        self.was_pending = true;
-        Some(self)
-    }
-
-    /// Records that the call failed without a response, with this error class.
-    pub(super) fn fail(mut self, class: &'static str) {
-        self.completion = Completion::Failed(class);
     }
 
     fn record_end(&self) {
@@ -163,7 +120,11 @@ impl Call {
                     Side::Server => RpcStatus::Unknown,
                     Side::Client => RpcStatus::Unavailable,
                 };
-                (self.status.unwrap_or(status), Some(class), Some("error"))
+                (
+                    self.status.unwrap_or(status),
+                    Some(class),
+                    Some(failed_status(class)),
+                )
             }
             Completion::Open if has_panicked => (RpcStatus::Unknown, None, Some("error")),
             Completion::Open => (RpcStatus::Cancelled, None, Some("cancelled")),
@@ -195,7 +156,7 @@ impl Drop for Call {
     }
 }
 
-impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
+impl CallObserver for Call {
     fn span(&self) -> &Span {
         &self.span
     }
@@ -204,6 +165,34 @@ impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
         self.is_polling = is_polling;
     }
 
+    fn on_pending(&mut self) {
+        self.was_pending = true;
+    }
+
+    fn on_response<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
+        if response.status() != StatusCode::OK {
+            self.status = Some(status_from_http(response.status()));
+        }
+        let header_status = status_of(response.headers());
+        self.status = header_status.or(self.status);
+        if self.side == Side::Server && header_status == Some(RpcStatus::Unimplemented) {
+            self.span.record("rpc.method", UNKNOWN_METHOD);
+        }
+        // A status in the headers is a trailers-only response: no body follows.
+        if header_status.is_some() || response.body().is_end_stream() {
+            self.completion = Completion::Complete;
+            return None;
+        }
+        self.was_pending = true;
+        Some(self)
+    }
+
+    fn completion(&mut self) -> &mut Completion {
+        &mut self.completion
+    }
+}
+
+impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
     fn on_data(&mut self, data: &D) -> bool {
         let bytes = data.as_ref();
         self.response_bytes += bytes.len() as u64;
@@ -214,14 +203,6 @@ impl<D: AsRef<[u8]>> BodyObserver<D> for Call {
     fn on_trailers(&mut self, trailers: &HeaderMap) -> bool {
         self.status = status_of(trailers).or(self.status);
         true
-    }
-
-    fn on_end(mut self) {
-        self.completion = Completion::Complete;
-    }
-
-    fn on_error(mut self, class: &'static str) {
-        self.completion = Completion::Failed(class);
     }
 }
 

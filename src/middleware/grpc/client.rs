@@ -10,8 +10,12 @@ use tonic::body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{call::Call, future::GrpcFuture};
-use crate::middleware::body::{CountedBody, MonitoredBody};
+use super::call::Call;
+use crate::middleware::{
+    body::{CountedBody, MonitoredBody},
+    future::MonitoredFuture,
+    observer::CallObserver as _,
+};
 
 /// Monitors the gRPC calls to one server. Apply this layer to the channel of a tonic client.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ where
 {
     type Response = Response<MonitoredBody<R, Call>>;
     type Error = S::Error;
-    type Future = GrpcFuture<S::Future>;
+    type Future = MonitoredFuture<S::Future, Call>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -62,11 +66,11 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path().to_owned();
         let Some(call) = Call::send(&self.peer, &path, request.headers_mut()) else {
-            return GrpcFuture::new(self.inner.call(request), None);
+            return MonitoredFuture::new(self.inner.call(request), None);
         };
         let counter = Some(call.request_counter());
         let request = request.map(|body| Body::new(CountedBody::new(body, counter)));
         let inner = call.span().in_scope(|| self.inner.call(request));
-        GrpcFuture::new(inner, Some(call))
+        MonitoredFuture::new(inner, Some(call))
     }
 }

@@ -24,7 +24,6 @@
 mod call;
 mod client;
 mod frames;
-mod future;
 mod server;
 
 pub use self::{

@@ -7,8 +7,12 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Messages, call::Call, future::GrpcFuture};
-use crate::middleware::body::{CountedBody, MonitoredBody};
+use super::{Messages, call::Call};
+use crate::middleware::{
+    body::{CountedBody, MonitoredBody},
+    future::MonitoredFuture,
+    observer::CallObserver as _,
+};
 
 /// Monitors the gRPC calls that a server handles, for `tonic::transport::Server::layer`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +51,7 @@ where
 {
     type Response = Response<MonitoredBody<R, Call>>;
     type Error = S::Error;
-    type Future = GrpcFuture<S::Future>;
+    type Future = MonitoredFuture<S::Future, Call>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -62,6 +66,6 @@ where
             Some(call) => call.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),
         };
-        GrpcFuture::new(inner, call)
+        MonitoredFuture::new(inner, call)
     }
 }

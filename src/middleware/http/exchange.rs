@@ -13,7 +13,10 @@ use tracing::{
 };
 
 use super::{Bytes, headers::Captured, layer::Shared};
-use crate::middleware::{body::BodyObserver, context};
+use crate::middleware::{
+    context,
+    observer::{BodyObserver, CallObserver, Completion, failed_status},
+};
 
 /// nginx's status code for a client that disconnected before the response was complete.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -33,17 +36,6 @@ pub struct Exchange {
     completion: Completion,
     /// The options of header capture; `None` if headers are not captured.
     capturing: Option<Arc<Shared>>,
-}
-
-/// The end of an exchange.
-#[derive(Clone, Copy, Debug)]
-enum Completion {
-    /// Not ended. If the exchange is dropped in this state, the client disconnected.
-    Open,
-    /// Ended with the last byte.
-    Complete,
-    /// Ended with an error of this class.
-    Failed(&'static str),
 }
 
 impl Exchange {
@@ -105,16 +97,48 @@ impl Exchange {
         self.request_bytes.clone()
     }
 
-    pub(super) const fn span(&self) -> &Span {
+    /// Records the end of the exchange in its span, which closes next.
+    fn record_end(&self) {
+        let has_panicked = self.is_polling || std::thread::panicking();
+        let (status_code, error_type, status) = match self.completion {
+            Completion::Complete => (self.status_code, None, None),
+            Completion::Failed(class) => {
+                (self.status_code, Some(class), Some(failed_status(class)))
+            }
+            Completion::Open if has_panicked => {
+                let code = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+                (Some(code), None, Some("error"))
+            }
+            Completion::Open => (Some(CLIENT_CLOSED_REQUEST), None, Some("cancelled")),
+        };
+        record_all!(
+            self.span,
+            observatory.ended = true,
+            error.r#type = error_type,
+            http.request.body.size = self.request_bytes.as_ref().map_or(0, Bytes::count),
+            http.response.body.size = self.response_bytes,
+            http.response.status_code = status_code,
+            status = status,
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record_end();
+    }
+}
+
+impl CallObserver for Exchange {
+    fn span(&self) -> &Span {
         &self.span
     }
 
-    pub(super) const fn mark_polling(&mut self, is_polling: bool) {
+    fn set_polling(&mut self, is_polling: bool) {
         self.is_polling = is_polling;
     }
 
-    /// Handles the head of the response; returns `None` if the response ends with it.
-    pub(super) fn on_response<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
+    fn on_response<B: Body>(mut self, response: &Response<B>) -> Option<Self> {
         let status = response.status();
         self.status_code = Some(status.as_u16());
         if let Some(shared) = &self.capturing {
@@ -132,98 +156,16 @@ impl Exchange {
         Some(self)
     }
 
-    /// Records that the service failed without a response, with this error class.
-    pub(super) fn fail(mut self, class: &'static str) {
-        self.completion = Completion::Failed(class);
-    }
-
-    /// Records the end of the exchange in its span, which closes next.
-    fn record_end(&self) {
-        let request_size = self.request_bytes.as_ref().map_or(0, Bytes::count);
-        let response_size = self.response_bytes;
-        let has_panicked = self.is_polling || std::thread::panicking();
-        match self.completion {
-            Completion::Complete => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    http.request.body.size = request_size,
-                    http.response.body.size = response_size,
-                    http.response.status_code = self.status_code,
-                );
-            }
-            Completion::Failed(class) => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    error.r#type = class,
-                    http.request.body.size = request_size,
-                    http.response.body.size = response_size,
-                    // Without a response, `status` carries the kind of the failure.
-                    http.response.status_code = self.status_code,
-                    status = if class == "timeout" {
-                        "timeout"
-                    } else {
-                        "error"
-                    },
-                );
-            }
-            // The Layer detects the panic itself when the span closes during unwinding.
-            Completion::Open if has_panicked => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    http.request.body.size = request_size,
-                    http.response.body.size = response_size,
-                    http.response.status_code = StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-                    status = "error",
-                );
-            }
-            Completion::Open => {
-                record_all!(
-                    self.span,
-                    observatory.ended = true,
-                    http.request.body.size = request_size,
-                    http.response.body.size = response_size,
-                    http.response.status_code = CLIENT_CLOSED_REQUEST,
-                    status = "cancelled",
-                );
-            }
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.record_end();
+    fn completion(&mut self) -> &mut Completion {
+        &mut self.completion
     }
 }
 
 impl<D: Buf> BodyObserver<D> for Exchange {
-    fn span(&self) -> &Span {
-        &self.span
-    }
-
-    fn set_polling(&mut self, is_polling: bool) {
-        self.is_polling = is_polling;
-    }
-
     fn on_data(&mut self, data: &D) -> bool {
         self.response_bytes += data.remaining() as u64;
         self.expected_bytes
             .is_some_and(|expected| self.response_bytes >= expected)
-    }
-
-    fn on_trailers(&mut self, _: &HeaderMap) -> bool {
-        true
-    }
-
-    fn on_end(mut self) {
-        self.completion = Completion::Complete;
-    }
-
-    fn on_error(mut self, class: &'static str) {
-        self.completion = Completion::Failed(class);
     }
 }
 

@@ -21,7 +21,6 @@
 mod bytes;
 mod connections;
 mod exchange;
-mod future;
 mod headers;
 mod layer;
 mod options;

@@ -9,8 +9,12 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{Bytes, exchange::Exchange, future::HttpFuture, layer::Shared};
-use crate::middleware::body::{CountedBody, MonitoredBody};
+use super::{Bytes, exchange::Exchange, layer::Shared};
+use crate::middleware::{
+    body::{CountedBody, MonitoredBody},
+    future::MonitoredFuture,
+    observer::CallObserver as _,
+};
 
 /// A service whose requests are monitored; created by [`HttpMonitorLayer`](super::HttpMonitorLayer).
 #[derive(Clone, Debug)]
@@ -28,7 +32,7 @@ where
 {
     type Response = Response<MonitoredBody<R, Exchange>>;
     type Error = S::Error;
-    type Future = HttpFuture<S::Future>;
+    type Future = MonitoredFuture<S::Future, Exchange>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -49,6 +53,6 @@ where
             Some(exchange) => exchange.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),
         };
-        HttpFuture::new(future, exchange)
+        MonitoredFuture::new(future, exchange)
     }
 }

@@ -1,8 +1,8 @@
 //! Lists the forms of keys and tokens that start with a fixed prefix, and builds a single pattern of all forms.
 //!
 //! The prefixes, alphabets and lengths are facts from the rules of gitleaks (config/gitleaks.toml, version 8). The
-//! prefixes of Groq, xAI, Replicate, NVIDIA, Fireworks, LangSmith, Tavily, Cerebras, Pinecone, Together, E2B, Jina and
-//! Google's OAuth tokens, which gitleaks lacks, are those of the detectors of trufflehog and of the providers. The
+//! prefixes of Groq, xAI, Replicate, NVIDIA, Fireworks, `LangSmith`, Tavily, Cerebras, Pinecone, Together, E2B, Jina
+//! and Google's OAuth tokens, which gitleaks lacks, are those of the detectors of trufflehog and of the providers. The
 //! minimum of a form is at most the length that these rules state and mostly half of it, because providers change the
 //! lengths and log lines are cut.
 

@@ -6,7 +6,7 @@
 use crate::privacy::credential::is_credential;
 
 /// A pattern, and the condition on its matches.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pattern {
     /// A group `kept` is the text before the secret, which stays.
     pub(super) regex: &'static str,

@@ -229,7 +229,7 @@ mod canaries;
 
 use canaries::{CANARIES, Canary};
 
-/// The ids of models and their aliases of the package `genai-prices` 0.2.3 (PyPI; licence: MIT, copyright Pydantic
+/// The ids of models and their aliases of the package `genai-prices` 0.2.3 (`PyPI`; licence: MIT, copyright Pydantic
 /// Services Inc.).
 const MODEL_IDS: &str = include_str!("../../../tests/privacy/model_ids.txt");
 

@@ -2,11 +2,12 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use super::{Executor, ShutdownDeadline};
+use crate::runtime::lock;
 
 /// The time that a thread gets after its deadline to count the remaining items as dropped.
 const COUNTING_GRACE: Duration = Duration::from_millis(200);
@@ -84,10 +85,6 @@ impl<P: Send + 'static> Restartable<P> {
             executor.stop(deadline, COUNTING_GRACE);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@ use std::{
     fmt,
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
 };
 
 use hyper::body::Bytes;
+
+use crate::runtime::lock;
 
 /// The future of [`opentelemetry_http`]'s client trait, as `async_trait` writes it.
 type Responding<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
@@ -26,7 +28,7 @@ impl EncodeOnlyClient {
     }
 
     fn body(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn invalid_endpoint(key: &str, text: &str, expected: &'static str) ->
     ConfigError::Invalid {
         key: key.to_owned(),
         value: format!("{:?}", without_secrets(text)),
-        expected,
+        expected: expected.into(),
     }
 }
 

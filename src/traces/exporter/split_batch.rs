@@ -1,5 +1,8 @@
 //! Splits a batch into requests that stay below the size limit of the receiver.
 
+#[cfg(any(feature = "jaeger", feature = "zipkin"))]
+use hyper::body::Bytes;
+
 use super::Encoded;
 
 /// Bytes of a request to Jaeger or Zipkin: the default of `OtlpConfig::request_bytes`. Their own receivers accept more.
@@ -32,6 +35,27 @@ pub(super) fn group_sizes(sizes: impl IntoIterator<Item = usize>, max_bytes: usi
         groups.push(count);
     }
     groups
+}
+
+/// Encodes items as requests below [`MAX_REQUEST_BYTES`], by the encoded size of each item.
+#[cfg(any(feature = "jaeger", feature = "zipkin"))]
+pub(super) fn requests<T, B: Into<Bytes>>(
+    mut rest: &[T],
+    sizes: impl IntoIterator<Item = usize>,
+    encode: impl Fn(&[T]) -> B,
+) -> Vec<Part> {
+    let part = |items| {
+        let (group, others) = rest.split_at(items);
+        rest = others;
+        let body = encode(group).into();
+        Part {
+            is_too_large: body.len() > MAX_REQUEST_BYTES,
+            encoded: Encoded { body },
+            items,
+        }
+    };
+    let groups = group_sizes(sizes, MAX_REQUEST_BYTES);
+    groups.into_iter().map(part).collect()
 }
 
 #[cfg(test)]

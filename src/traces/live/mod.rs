@@ -8,7 +8,7 @@ mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Instant,
 };
 
@@ -17,7 +17,10 @@ use opentelemetry_sdk::trace::SpanData;
 pub use self::report::{EventRecord, OpenSpan, SpanRecord, TraceSummary};
 use self::store::Store;
 use super::gate;
-use crate::{runtime::Registered, traces::LiveConfig};
+use crate::{
+    runtime::{Registered, lock},
+    traces::LiveConfig,
+};
 
 /// The sampled traces of the last minutes. Cheap to clone.
 ///
@@ -45,7 +48,7 @@ impl Live {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

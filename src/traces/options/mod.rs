@@ -20,7 +20,7 @@ pub use self::{
     tail::TailConfig,
 };
 use super::exporter::{ConsoleFormat, JaegerConfig, OtlpConfig, TraceExporter, ZipkinConfig};
-use crate::{privacy::RedactionConfig, settings::Variable};
+use crate::{privacy::RedactionConfig, runtime::named, settings::Variable};
 
 /// The options of traces: sampling, redaction, batching, exporters, propagation.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,42 +91,21 @@ pub struct SpanLimits {
     pub value_length: Option<usize>,
 }
 
-/// A format of the headers that carry a trace from one service to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Propagator {
-    /// W3C Trace Context: `traceparent`, `tracestate`.
-    TraceContext,
-    /// W3C Baggage: `baggage`.
-    Baggage,
-    /// B3 in one header: `b3`.
-    B3,
-    /// B3 in several headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
-    B3Multi,
-    /// Jaeger: `uber-trace-id`, `uberctx-*`.
-    Jaeger,
-}
-
-impl Propagator {
-    /// Every format.
-    pub const ALL: [Self; 5] = [
-        Self::TraceContext,
-        Self::Baggage,
-        Self::B3,
-        Self::B3Multi,
-        Self::Jaeger,
-    ];
-
-    /// The name in `OTEL_PROPAGATORS`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TraceContext => "tracecontext",
-            Self::Baggage => "baggage",
-            Self::B3 => "b3",
-            Self::B3Multi => "b3multi",
-            Self::Jaeger => "jaeger",
-        }
+named! {
+    /// A format of the headers that carry a trace from one service to the next.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Propagator {
+        /// W3C Trace Context: `traceparent`, `tracestate`.
+        TraceContext = "tracecontext",
+        /// W3C Baggage: `baggage`.
+        Baggage = "baggage",
+        /// B3 in one header: `b3`.
+        B3 = "b3",
+        /// B3 in several headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
+        B3Multi = "b3multi",
+        /// Jaeger: `uber-trace-id`, `uberctx-*`.
+        Jaeger = "jaeger",
     }
 }
 

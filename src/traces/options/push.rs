@@ -6,7 +6,7 @@ use super::OtlpConfig;
 use super::Signal;
 #[cfg(feature = "otlp")]
 use super::shortest;
-use crate::settings::{ConfigError, MIN_INTERVAL, check, check_compiled_in};
+use crate::settings::{ConfigError, MIN_INTERVAL, at_least, check_compiled_in};
 
 /// The options for metrics that are pushed to a Collector by OTLP. They can be scraped, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,18 +52,8 @@ impl PushConfig {
         if !self.enabled {
             return Ok(());
         }
-        check_compiled_in(
-            true,
-            cfg!(feature = "otlp"),
-            "push.enabled",
-            "false, or the feature `otlp` added",
-        )?;
-        check(
-            self.interval >= MIN_INTERVAL,
-            "push.interval",
-            &self.interval,
-            "a duration of at least 100ms",
-        )?;
+        check_compiled_in("push.enabled", true, cfg!(feature = "otlp"), "otlp")?;
+        at_least("push.interval", &self.interval, MIN_INTERVAL)?;
         self.otlp.check(Signal::Metrics)
     }
 }

@@ -1,15 +1,15 @@
 //! Validates the options of traces.
 
-use std::time::Duration;
-
 use super::{BatchConfig, Signal, TailConfig, TracesConfig};
 use crate::{
     observation::Kind,
-    settings::{ConfigError, check, check_compiled_in},
+    settings::{ConfigError, MIN_INTERVAL, at_least, check, check_compiled_in, share},
 };
 
 /// The minimum memory that holds a trace in tail sampling.
 const MIN_BYTES: usize = 1 << 20;
+/// The minimum memory that holds a live trace.
+const MIN_LIVE_BYTES: usize = 64 << 10;
 
 impl TracesConfig {
     /// Validates every value.
@@ -25,12 +25,7 @@ impl TracesConfig {
 }
 
 fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
-    check_compiled_in(
-        true,
-        cfg!(feature = "otlp"),
-        "traces.enabled",
-        "false, or the feature `otlp` added",
-    )?;
+    check_compiled_in("traces.enabled", true, cfg!(feature = "otlp"), "otlp")?;
     let sampling = &traces.sampling;
     share("traces.sampling.ratio", sampling.ratio)?;
     for (at, rule) in sampling.rules.iter().enumerate() {
@@ -45,12 +40,9 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
     if let Some(tail) = &traces.tail {
         tail_sampling(tail)?;
     }
-    check(
-        !traces.live.enabled || traces.live.bytes >= 64 << 10,
-        "traces.live.bytes",
-        &traces.live.bytes,
-        "at least 65536 (64 KiB)",
-    )?;
+    if traces.live.enabled {
+        at_least("traces.live.bytes", &traces.live.bytes, MIN_LIVE_BYTES)?;
+    }
     gathering("traces.batch", &traces.batch)?;
     if traces.logs.enabled {
         gathering("traces.logs.batch", &traces.logs.batch)?;
@@ -66,23 +58,13 @@ fn traces(traces: &TracesConfig) -> Result<(), ConfigError> {
 }
 
 fn gathering(key: &str, batch: &BatchConfig) -> Result<(), ConfigError> {
-    check(
-        batch.queue_size > 0,
-        &format!("{key}.queue_size"),
-        &batch.queue_size,
-        "above 0",
-    )?;
+    at_least(&format!("{key}.queue_size"), &batch.queue_size, 1)?;
     check(
         (1..=batch.queue_size).contains(&batch.batch_size),
         &format!("{key}.batch_size"),
         &batch.batch_size,
         "above 0, and no more than the queue's size",
     )
-}
-
-fn share(key: &str, ratio: f64) -> Result<(), ConfigError> {
-    let is_share = (0.0..=1.0).contains(&ratio);
-    check(is_share, key, &ratio, "a share from 0 to 1")
 }
 
 fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
@@ -101,22 +83,7 @@ fn tail_sampling(tail: &TailConfig) -> Result<(), ConfigError> {
         &tail.cost_usd,
         "above 0",
     )?;
-    check(
-        tail.wait >= Duration::from_millis(100),
-        "traces.tail.wait",
-        &tail.wait,
-        "at least 100ms",
-    )?;
-    check(
-        tail.bytes >= MIN_BYTES,
-        "traces.tail.bytes",
-        &tail.bytes,
-        "at least 1048576 (1 MiB)",
-    )?;
-    check(
-        tail.decisions > 0,
-        "traces.tail.decisions",
-        &tail.decisions,
-        "above 0",
-    )
+    at_least("traces.tail.wait", &tail.wait, MIN_INTERVAL)?;
+    at_least("traces.tail.bytes", &tail.bytes, MIN_BYTES)?;
+    at_least("traces.tail.decisions", &tail.decisions, 1)
 }

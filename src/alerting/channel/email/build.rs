@@ -26,9 +26,7 @@ impl EmailOptions {
     /// If the server, an address, an authority or a template is invalid, the timeout is too long, or a password would be
     /// sent without TLS.
     pub fn build(&self, name: &str) -> Result<Vec<Arc<dyn Notifier>>, RoutingError> {
-        let error = |key: &'static str, problem: String| {
-            RoutingError::new(format!("channel {name:?}"), key, problem)
-        };
+        let error = |key, problem: String| RoutingError::channel(name, key, problem);
         let host = self.host.trim();
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
             let problem = format!("is {host:?}, but must be the name of a mail server");

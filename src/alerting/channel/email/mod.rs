@@ -25,7 +25,7 @@ pub use self::options::{EmailOptions, Encryption};
 use self::smtp::Server;
 use super::{
     Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
-    template::{Blank, Escape, Slot, Templates},
+    template::{Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ChannelKind, RoutingError, delivery::ATTEMPT_TIMEOUT},
@@ -40,21 +40,9 @@ const MAX_TIMEOUT: Duration = ATTEMPT_TIMEOUT.saturating_sub(Duration::from_secs
 
 /// The texts that a template can replace.
 const SLOTS: [Slot; 3] = [
-    Slot {
-        name: "subject",
-        escape: Escape::Plain,
-        blank: Blank::Refused,
-    },
-    Slot {
-        name: "text",
-        escape: Escape::Plain,
-        blank: Blank::Refused,
-    },
-    Slot {
-        name: "html",
-        escape: Escape::Html,
-        blank: Blank::Refused,
-    },
+    Slot::new("subject", Escape::Plain),
+    Slot::new("text", Escape::Plain),
+    Slot::new("html", Escape::Html),
 ];
 
 /// One recipient.
@@ -81,11 +69,8 @@ impl Notifier for Email {
             let shared = &*self.shared;
             let rendered = shared.templates.render(message);
             let now = UnixMs::from(SystemTime::now());
-            let mail =
-                compose::mail(message, shared, &rendered, now.as_i64()).map_err(|error| {
-                    let text = format!("cannot write the mail: {error}");
-                    NotifyError::new(FailureClass::Other, text)
-                })?;
+            let mail = compose::mail(message, shared, &rendered, now.as_i64())
+                .map_err(NotifyError::unwritten("mail"))?;
             let _permit = shared.connection_permit().await?;
             shared
                 .server

@@ -3,13 +3,13 @@
 mod compose;
 mod options;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 pub use self::options::PagerDutyOptions;
 use super::{
     Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
     http::{Post, prepare},
-    template::{Blank, Escape, Slot, Templates},
+    template::{Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, ChannelTraits, RoutingError},
@@ -19,19 +19,12 @@ use crate::{
 
 /// The texts that a template can replace.
 const SLOTS: [Slot; 2] = [
-    Slot {
-        name: "summary",
-        escape: Escape::Plain,
-        blank: Blank::Refused,
-    },
-    Slot {
-        name: "details",
-        escape: Escape::Plain,
-        blank: Blank::Refused,
-    },
+    Slot::new("summary", Escape::Plain),
+    Slot::new("details", Escape::Plain),
 ];
 
 /// The notifier of one integration.
+#[derive(Debug)]
 struct PagerDuty {
     options: PagerDutyOptions,
     templates: Templates,
@@ -42,10 +35,8 @@ impl Notifier for PagerDuty {
     fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
         Box::pin(async move {
             let rendered = self.templates.render(message);
-            let body = compose::body(message, &self.options, &rendered).map_err(|error| {
-                let text = format!("cannot write the event: {error}");
-                NotifyError::new(FailureClass::Other, text)
-            })?;
+            let body = compose::body(message, &self.options, &rendered)
+                .map_err(NotifyError::unwritten("event"))?;
             let post = Post::new(&self.options.url, body).hiding(&self.options.routing_key);
             let sent = post.deliver(&self.client).await;
             sent.map_err(|error| self.with_rate_limit_wait(error))
@@ -65,14 +56,6 @@ impl PagerDuty {
             error.retry_after = Some(error.retry_after.map_or(own, |asked| asked.max(own)));
         }
         error
-    }
-}
-
-impl fmt::Debug for PagerDuty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PagerDuty")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
     }
 }
 

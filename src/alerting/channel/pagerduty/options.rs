@@ -88,9 +88,7 @@ impl PagerDutyOptions {
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), RoutingError> {
-        let error = |key: &'static str, problem: String| {
-            Err(RoutingError::new(format!("channel {name:?}"), key, problem))
-        };
+        let error = |key, problem: String| Err(RoutingError::channel(name, key, problem));
         let key = self.routing_key.expose();
         let length = key.chars().count();
         if length != ROUTING_KEY_CHARS || !key.chars().all(|c| c.is_ascii_alphanumeric()) {

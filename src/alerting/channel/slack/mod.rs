@@ -3,14 +3,14 @@
 mod compose;
 mod options;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 pub use self::options::SlackOptions;
 use super::{
     Built, ChannelContext, ChannelSpec, FailureClass, Message, Notifier, NotifyError, NotifyFuture,
     Receipt,
     http::{Answer, Post, prepare},
-    template::{Blank, Escape, Slot, Templates},
+    template::{Escape, Slot, Templates},
 };
 use crate::{
     alerting::{AlertingConfig, RoutingError},
@@ -20,24 +20,13 @@ use crate::{
 
 /// The texts that a template can replace.
 const SLOTS: [Slot; 3] = [
-    Slot {
-        name: "title",
-        escape: Escape::Slack,
-        blank: Blank::Refused,
-    },
-    Slot {
-        name: "text",
-        escape: Escape::Slack,
-        blank: Blank::Allowed,
-    },
-    Slot {
-        name: "fallback",
-        escape: Escape::Slack,
-        blank: Blank::Refused,
-    },
+    Slot::new("title", Escape::Slack),
+    Slot::new("text", Escape::Slack).or_blank(),
+    Slot::new("fallback", Escape::Slack),
 ];
 
 /// One incoming webhook.
+#[derive(Debug)]
 struct Slack {
     options: SlackOptions,
     templates: Templates,
@@ -50,10 +39,7 @@ impl Notifier for Slack {
         Box::pin(async move {
             let rendered = self.templates.render(message);
             let body = compose::body(message, &self.options, &rendered);
-            let body = serde_json::to_vec(&body).map_err(|error| {
-                let text = format!("cannot write the body: {error}");
-                NotifyError::new(FailureClass::Other, text)
-            })?;
+            let body = serde_json::to_vec(&body).map_err(NotifyError::unwritten("body"))?;
             self.pace.wait().await.map_err(|wait| {
                 let text = format!("the webhook's next turn is in {wait:.1?}");
                 let error = NotifyError::new(FailureClass::RateLimited, text);
@@ -73,14 +59,6 @@ fn check_answer(answer: &Answer) -> Result<Receipt, NotifyError> {
     }
     let text = format!("{}, but Slack answers `ok`", answer.text());
     Err(NotifyError::new(FailureClass::ClientError, text))
-}
-
-impl fmt::Debug for Slack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slack")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
 }
 
 impl SlackOptions {

@@ -84,9 +84,7 @@ impl SlackOptions {
     }
 
     pub(super) fn check(&self, name: &str) -> Result<(), RoutingError> {
-        let error = |key: &'static str, problem: String| {
-            Err(RoutingError::new(format!("channel {name:?}"), key, problem))
-        };
+        let error = |key, problem: String| Err(RoutingError::channel(name, key, problem));
         if self.url.expose().is_empty() {
             return error("url", "must not be empty".to_owned());
         }

@@ -35,16 +35,7 @@ pub(super) struct Slot {
     pub(super) name: &'static str,
     /// The escaping of values that actions write into the text.
     pub(super) escape: Escape,
-    pub(super) blank: Blank,
-}
-
-/// True if a text may be empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blank {
-    /// An empty text is sent: the rest of the message says enough.
-    Allowed,
-    /// An empty text is a failure of the template: `PagerDuty` rejects an event without a summary.
-    Refused,
+    may_be_blank: bool,
 }
 
 /// The parsed templates of a channel.
@@ -70,6 +61,23 @@ pub(super) struct Rendered {
     pub(super) note: String,
 }
 
+impl Slot {
+    /// A text that must not be empty: `PagerDuty` rejects an event without a summary.
+    pub(super) const fn new(name: &'static str, escape: Escape) -> Self {
+        Self {
+            name,
+            escape,
+            may_be_blank: false,
+        }
+    }
+
+    /// Allows an empty text: the rest of the message says enough.
+    pub(super) const fn or_blank(mut self) -> Self {
+        self.may_be_blank = true;
+        self
+    }
+}
+
 impl Templates {
     /// Parses the templates of a channel, by the names of their texts.
     pub(super) fn new(
@@ -78,9 +86,7 @@ impl Templates {
         sources: &BTreeMap<String, String>,
         files: &TemplateFiles,
     ) -> Result<Self, RoutingError> {
-        let error = |problem: String| {
-            RoutingError::new(format!("channel {channel:?}"), "templates", problem)
-        };
+        let error = |problem: String| RoutingError::channel(channel, "templates", problem);
         let mut compiled = Vec::new();
         for (name, source) in sources {
             let Some(slot) = known.iter().find(|slot| slot.name == name) else {
@@ -142,7 +148,7 @@ impl Compiled {
         let text = self.template.expand(data, inputs);
         let text = text.map_err(|error| one_line(&error.to_string(), MAX_ERROR_CHARS))?;
         let name = self.slot.name;
-        if text.trim().is_empty() && self.slot.blank == Blank::Refused {
+        if text.trim().is_empty() && !self.slot.may_be_blank {
             return Err(format!("{name} gave an empty text"));
         }
         match self.slot.escape {

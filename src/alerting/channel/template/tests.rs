@@ -9,16 +9,8 @@ use super::{
 use crate::alerting::{MessageStatus, template::TemplateError};
 
 const SLOTS: [Slot; 2] = [
-    Slot {
-        name: "title",
-        escape: Escape::Plain,
-        blank: Blank::Refused,
-    },
-    Slot {
-        name: "text",
-        escape: Escape::Slack,
-        blank: Blank::Refused,
-    },
+    Slot::new("title", Escape::Plain),
+    Slot::new("text", Escape::Slack),
 ];
 
 fn templates(pairs: &[(&str, &str)]) -> Result<Templates, RoutingError> {
@@ -165,10 +157,7 @@ fn an_empty_text_is_a_failure_unless_the_slot_allows_it() {
         assert_eq!(rendered.get("title"), None, "{source:?}");
         assert_eq!(rendered.note, "A template failed: title gave an empty text");
     }
-    let allowed = Slot {
-        blank: Blank::Allowed,
-        ..SLOTS[0]
-    };
+    let allowed = SLOTS[0].or_blank();
     let sources = BTreeMap::from([("title".to_owned(), String::new())]);
     let templates = Templates::new("ops", &[allowed], &sources, &TemplateFiles::none()).unwrap();
     let rendered = templates.render(&reference(MessageStatus::Firing));

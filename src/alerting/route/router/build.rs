@@ -65,8 +65,7 @@ pub(super) fn destinations(channels: &Channels, channel: &str) -> Vec<Destinatio
 
 fn check_fallbacks(channels: &Channels) -> Result<(), RoutingError> {
     for (name, traits) in channels {
-        let error =
-            |problem: String| RoutingError::new(format!("channel {name:?}"), "fallback", problem);
+        let error = |problem: String| RoutingError::channel(name, "fallback", problem);
         let (mut visited, mut next) = (BTreeSet::from([name]), traits.fallback.as_ref());
         while let Some(fallback) = next {
             let Some(traits) = channels.get(fallback) else {
@@ -160,17 +159,13 @@ fn check_root(root: &Route) -> Result<(), RoutingError> {
     if root.continue_matching {
         return error("continue", "the root route has no sibling to continue with");
     }
-    if !root.mute_time_intervals.is_empty() {
-        return error(
-            "mute_time_intervals",
-            "the root route must have no time intervals",
-        );
-    }
-    if !root.active_time_intervals.is_empty() {
-        return error(
-            "active_time_intervals",
-            "the root route must have no time intervals",
-        );
+    for (key, intervals) in [
+        ("mute_time_intervals", &root.mute_time_intervals),
+        ("active_time_intervals", &root.active_time_intervals),
+    ] {
+        if !intervals.is_empty() {
+            return error(key, "the root route must have no time intervals");
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     net::{Endpoint, without_secrets},
     privacy::Secret,
-    settings::{ConfigError, Invalid, Variable, check, milliseconds},
+    settings::{ConfigError, Invalid, Variable, check, milliseconds, variable},
     traces::{TracesConfig, exporter::spec::invalid_endpoint},
 };
 
@@ -39,9 +39,7 @@ pub(super) const VARIABLES: &[Variable<TracesConfig>] = &[
         traces.jaeger.password = Some(value.into());
         Ok(())
     }),
-    Variable::new("OTEL_EXPORTER_JAEGER_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.jaeger.timeout)
-    }),
+    variable!("OTEL_EXPORTER_JAEGER_TIMEOUT" => jaeger.timeout, milliseconds),
 ];
 
 impl Default for JaegerConfig {

@@ -4,14 +4,12 @@
 //! The last release of `opentelemetry-jaeger` was built for OpenTelemetry 0.23, so spans are converted to the types of
 //! that version.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{
     HeaderMap,
+    body::Bytes,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use opentelemetry_sdk::{Resource, trace::SpanData};
@@ -22,13 +20,14 @@ use opentelemetry_sdk_0_23::{
 use super::{build::KEY, convert};
 use crate::{
     net::{Protocol, TlsFiles},
+    runtime::lock,
     traces::{
         JaegerConfig, TracesError,
         exporter::{
             Encoded, Export, Sending,
             encode_only_client::{EncodeOnlyClient, poll_once},
             endpoint_client::EndpointClient,
-            split_batch::{MAX_REQUEST_BYTES, Part, group_sizes},
+            split_batch::{Part, requests},
         },
         size::bytes_of,
     },
@@ -71,17 +70,15 @@ impl Thrift {
         })
     }
 
-    fn encode_request(&self, spans: &[SpanData]) -> Encoded {
+    fn encode_request(&self, spans: &[SpanData]) -> Bytes {
         let spans = spans.iter().map(convert::span).collect();
         let exported = {
-            let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut encoder = lock(&self.encoder);
             encoder.export(spans)
         };
         // The encode-only client responds at once and accepts every request.
         let _ = poll_once(exported);
-        Encoded {
-            body: self.encoded.take(),
-        }
+        self.encoded.take()
     }
 }
 
@@ -97,19 +94,8 @@ impl Export for Thrift {
     /// Groups spans by their size in memory, which is above their size in Thrift: the encoded size is only known
     /// afterwards.
     fn encode(&self, spans: Vec<SpanData>) -> Vec<Part> {
-        let mut rest = &*spans;
-        let groups = group_sizes(spans.iter().map(bytes_of), MAX_REQUEST_BYTES);
-        let part = |items| {
-            let (group, others) = rest.split_at(items);
-            rest = others;
-            let encoded = self.encode_request(group);
-            Part {
-                is_too_large: encoded.body.len() > MAX_REQUEST_BYTES,
-                encoded,
-                items,
-            }
-        };
-        groups.into_iter().map(part).collect()
+        let sizes = spans.iter().map(bytes_of);
+        requests(&spans, sizes, |spans| self.encode_request(spans))
     }
 
     fn send<'a>(&'a self, request: &'a Encoded) -> Sending<'a> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use crate::{
     net::{Endpoint, is_header_name, is_header_value},
     privacy::Secret,
-    settings::ConfigError,
+    settings::{ConfigError, at_least, check, check_pair},
     traces::{exporter::spec::invalid_endpoint, options::Signal},
 };
 
@@ -83,13 +83,8 @@ impl OtlpConfig {
     pub(in crate::traces) fn check(&self, signal: Signal) -> Result<(), ConfigError> {
         self.address(signal)?;
         self.check_client(signal.key())?;
-        if self.request_bytes < MIN_REQUEST_BYTES {
-            return Err(ConfigError::Invalid {
-                key: format!("{}.request_bytes", signal.key()),
-                value: self.request_bytes.to_string(),
-                expected: "at least 65536 (64 KiB)",
-            });
-        }
+        let key = format!("{}.request_bytes", signal.key());
+        at_least(&key, &self.request_bytes, MIN_REQUEST_BYTES)?;
         for (name, value) in &self.headers {
             let (shown, expected) = if !is_header_name(name) {
                 // The name may be a whole header with its secret.
@@ -102,11 +97,12 @@ impl OtlpConfig {
             } else {
                 continue;
             };
-            return Err(ConfigError::Invalid {
-                key: format!("{}.headers", signal.key()),
-                value: format!("{shown:?}"),
+            check(
+                false,
+                &format!("{}.headers", signal.key()),
+                &shown,
                 expected,
-            });
+            )?;
         }
         Ok(())
     }
@@ -118,23 +114,18 @@ impl OtlpConfig {
             ("client_key", &self.client_key),
         ] {
             let is_content = |file: &PathBuf| file.to_string_lossy().contains("-----BEGIN");
-            if file.as_ref().is_some_and(is_content) {
-                return Err(ConfigError::Invalid {
-                    key: format!("{key}.{name}"),
-                    value: "\"***\"".to_owned(),
-                    expected: "the path of a file, not what is in it",
-                });
-            }
+            check(
+                !file.as_ref().is_some_and(is_content),
+                &format!("{key}.{name}"),
+                &"***",
+                "the path of a file, not what is in it",
+            )?;
         }
-        let (set, missing) = match (&self.client_certificate, &self.client_key) {
-            (Some(_), None) => ("client_certificate", "client_key"),
-            (None, Some(_)) => ("client_key", "client_certificate"),
-            (Some(_), Some(_)) | (None, None) => return Ok(()),
-        };
-        Err(ConfigError::Missing {
-            key: format!("{key}.{set}"),
-            missing: format!("{key}.{missing}"),
-        })
+        check_pair(
+            key,
+            ("client_certificate", self.client_certificate.is_some()),
+            ("client_key", self.client_key.is_some()),
+        )
     }
 
     /// The checked endpoint of a signal.

@@ -31,7 +31,7 @@ use super::{
         encode_only_client::{EncodeOnlyClient, poll_once},
         endpoint_client::EndpointClient,
         mapping,
-        split_batch::{MAX_REQUEST_BYTES, Part, group_sizes},
+        split_batch::{Part, requests},
     },
     remote,
 };
@@ -164,22 +164,10 @@ impl Zipkin {
 /// JSON arrays below the size limit of a request.
 fn lists(spans: &[Vec<u8>]) -> Vec<Part> {
     // A comma or a bracket follows each span, and a bracket precedes the first one.
-    let groups = group_sizes(
-        spans.iter().map(|span| span.len() + 1),
-        MAX_REQUEST_BYTES - 1,
-    );
-    let mut rest = spans;
-    let list = |count| {
-        let (spans, others) = rest.split_at(count);
-        rest = others;
-        let body = [b"[", &*spans.join(&b','), b"]"].concat();
-        Part {
-            is_too_large: body.len() > MAX_REQUEST_BYTES,
-            encoded: Encoded { body: body.into() },
-            items: count,
-        }
-    };
-    groups.into_iter().map(list).collect()
+    let sizes = spans.iter().map(|span| span.len() + 2);
+    requests(spans, sizes, |spans| {
+        [b"[", &*spans.join(&b','), b"]"].concat()
+    })
 }
 
 fn prepare(span: &mut SpanData) {
@@ -206,7 +194,7 @@ fn with_attributes(event: &mut Event) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::super::split_batch::MAX_REQUEST_BYTES, *};
 
     #[test]
     fn arrays_are_json_and_below_the_size_limit() {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     net::Endpoint,
-    settings::{ConfigError, Variable, milliseconds},
+    settings::{ConfigError, Variable, milliseconds, variable},
     traces::{TracesConfig, exporter::spec::invalid_endpoint},
 };
 
@@ -28,9 +28,7 @@ pub(super) const VARIABLES: &[Variable<TracesConfig>] = &[
         traces.zipkin = zipkin;
         Ok(())
     }),
-    Variable::new("OTEL_EXPORTER_ZIPKIN_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.zipkin.timeout)
-    }),
+    variable!("OTEL_EXPORTER_ZIPKIN_TIMEOUT" => zipkin.timeout, milliseconds),
 ];
 
 impl Default for ZipkinConfig {

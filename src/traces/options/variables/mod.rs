@@ -11,6 +11,7 @@ use crate::{
     net::without_secrets,
     settings::{
         Invalid, MIN_INTERVAL, Variable, count, known_names, lowercase, milliseconds, ratio,
+        variable,
     },
     traces::TraceExporter,
 };
@@ -22,12 +23,8 @@ const MAX_SHOWN_CHARS: usize = 80;
 const TRACES: &[Variable<TracesConfig>] = &[
     Variable::new("OTEL_TRACES_EXPORTER", traces_exporter),
     Variable::new("OTEL_TRACES_SAMPLER", sampler),
-    Variable::new("OTEL_BSP_SCHEDULE_DELAY", |traces, value| {
-        milliseconds(value, &mut traces.batch.delay)
-    }),
-    Variable::new("OTEL_BSP_EXPORT_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.batch.timeout)
-    }),
+    variable!("OTEL_BSP_SCHEDULE_DELAY" => batch.delay, milliseconds),
+    variable!("OTEL_BSP_EXPORT_TIMEOUT" => batch.timeout, milliseconds),
     Variable::new("OTEL_BSP_MAX_QUEUE_SIZE", |traces, value| {
         traces.batch.set_queue_size(count(value)?);
         Ok(())
@@ -43,36 +40,17 @@ const TRACES: &[Variable<TracesConfig>] = &[
         limits.link_attributes = limits.attributes;
         Ok(())
     }),
-    Variable::new("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", |traces, value| {
-        traces.limits.attributes = limit(value)?;
-        Ok(())
-    }),
-    Variable::new("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", |traces, value| {
-        traces.limits.event_attributes = limit(value)?;
-        Ok(())
-    }),
-    Variable::new("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", |traces, value| {
-        traces.limits.link_attributes = limit(value)?;
-        Ok(())
-    }),
-    Variable::new("OTEL_SPAN_EVENT_COUNT_LIMIT", |traces, value| {
-        traces.limits.events = limit(value)?;
-        Ok(())
-    }),
-    Variable::new("OTEL_SPAN_LINK_COUNT_LIMIT", |traces, value| {
-        traces.limits.links = limit(value)?;
-        Ok(())
-    }),
+    variable!("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" => limits.attributes, limit),
+    variable!("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT" => limits.event_attributes, limit),
+    variable!("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT" => limits.link_attributes, limit),
+    variable!("OTEL_SPAN_EVENT_COUNT_LIMIT" => limits.events, limit),
+    variable!("OTEL_SPAN_LINK_COUNT_LIMIT" => limits.links, limit),
     Variable::new("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", value_length),
     Variable::new("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", value_length),
     Variable::new("OTEL_PROPAGATORS", propagators),
     Variable::new("OTEL_LOGS_EXPORTER", logs_exporter),
-    Variable::new("OTEL_BLRP_SCHEDULE_DELAY", |traces, value| {
-        milliseconds(value, &mut traces.logs.batch.delay)
-    }),
-    Variable::new("OTEL_BLRP_EXPORT_TIMEOUT", |traces, value| {
-        milliseconds(value, &mut traces.logs.batch.timeout)
-    }),
+    variable!("OTEL_BLRP_SCHEDULE_DELAY" => logs.batch.delay, milliseconds),
+    variable!("OTEL_BLRP_EXPORT_TIMEOUT" => logs.batch.timeout, milliseconds),
     Variable::new("OTEL_BLRP_MAX_QUEUE_SIZE", |traces, value| {
         traces.logs.batch.set_queue_size(count(value)?);
         Ok(())
@@ -95,17 +73,14 @@ const TRACES: &[Variable<TracesConfig>] = &[
 const PUSH: &[Variable<PushConfig>] = &[
     Variable::new("OTEL_METRICS_EXPORTER", metrics_exporter),
     Variable::new("OTEL_METRIC_EXPORT_INTERVAL", |push, value| {
-        let mut interval = push.interval;
-        milliseconds(value, &mut interval)?;
+        let interval = milliseconds(value)?;
         if interval < MIN_INTERVAL {
             return Err("a whole number of milliseconds, at least 100");
         }
         push.interval = interval;
         Ok(())
     }),
-    Variable::new("OTEL_METRIC_EXPORT_TIMEOUT", |push, value| {
-        milliseconds(value, &mut push.timeout)
-    }),
+    variable!("OTEL_METRIC_EXPORT_TIMEOUT" => timeout, milliseconds),
     Variable::new(
         "OTEL_METRICS_EXEMPLAR_FILTER",
         |_, value| match &*lowercase(value) {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     net::{Endpoint, HEADERS_EXPECTED, is_header_name, is_header_value},
     privacy::Secret,
-    settings::{Invalid, milliseconds, pairs},
+    settings::{Invalid, milliseconds, pairs, set, some_text},
     traces::{Compression, OtlpConfig, OtlpProtocol},
 };
 
@@ -16,16 +16,29 @@ type Setter = fn(&mut OtlpConfig, Signal, &str) -> Result<(), Invalid>;
 
 /// The ending of a variable's name, its setter if the variable is for all signals, and its setter if it is for one.
 const VARIABLES: &[(&str, Setter, Setter)] = &[
-    ("PROTOCOL", protocol, protocol),
-    ("COMPRESSION", compression, compression),
-    ("TIMEOUT", timeout, timeout),
-    ("HEADERS", set_headers, set_headers),
-    ("CERTIFICATE", certificate, certificate),
-    ("CLIENT_CERTIFICATE", client_certificate, client_certificate),
-    ("CLIENT_KEY", client_key, client_key),
+    both("PROTOCOL", protocol),
+    both("COMPRESSION", compression),
+    both("TIMEOUT", |otlp, _, text| {
+        set(&mut otlp.timeout, milliseconds(text))
+    }),
+    both("HEADERS", set_headers),
+    both("CERTIFICATE", |otlp, _, path| {
+        set(&mut otlp.certificate, some_text(path))
+    }),
+    both("CLIENT_CERTIFICATE", |otlp, _, path| {
+        set(&mut otlp.client_certificate, some_text(path))
+    }),
+    both("CLIENT_KEY", |otlp, _, path| {
+        set(&mut otlp.client_key, some_text(path))
+    }),
     // After the protocol, which decides the path.
     ("ENDPOINT", base, endpoint),
 ];
+
+/// A variable that one setter applies for all signals and for one.
+const fn both(name: &str, setter: Setter) -> (&str, Setter, Setter) {
+    (name, setter, setter)
+}
 
 pub(super) fn apply(
     traces: &mut TracesConfig,
@@ -73,10 +86,6 @@ fn compression(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Inval
     Ok(())
 }
 
-fn timeout(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Invalid> {
-    milliseconds(text, &mut otlp.timeout)
-}
-
 /// One invalid header discards all headers: a receiver would refuse a request without its credentials anyway.
 fn set_headers(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Invalid> {
     let can_be_sent = |pair: &(String, String)| is_header_name(&pair.0) && is_header_value(&pair.1);
@@ -85,24 +94,6 @@ fn set_headers(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Inval
         .ok_or(HEADERS_EXPECTED)?;
     let secret = |(name, value): (String, String)| (name, Secret::from(value));
     otlp.headers = pairs.into_iter().map(secret).collect();
-    Ok(())
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the signature of every setter")]
-fn certificate(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Invalid> {
-    otlp.certificate = Some(text.into());
-    Ok(())
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the signature of every setter")]
-fn client_certificate(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Invalid> {
-    otlp.client_certificate = Some(text.into());
-    Ok(())
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the signature of every setter")]
-fn client_key(otlp: &mut OtlpConfig, _: Signal, text: &str) -> Result<(), Invalid> {
-    otlp.client_key = Some(text.into());
     Ok(())
 }
 

@@ -1,0 +1,1 @@
+../../crates/promql/tests/query/prometheus.rs
