@@ -254,3 +254,43 @@ fn a_client_certificate_of_channels_needs_its_key() {
         "alerting.http.client_certificate",
     );
 }
+
+#[cfg(all(feature = "server", feature = "alerting"))]
+#[test]
+fn the_limits_of_the_server_are_checked() {
+    for (host, is_valid) in [
+        ("router", true),
+        ("router:9090", true),
+        ("*", true),
+        ("", false),
+        ("http://router", false),
+    ] {
+        let config = Config::default().with_allowed_hosts([host]);
+        if is_valid {
+            config.validate().unwrap();
+        } else {
+            check_refused(&config, "server.allowed_hosts", &format!("{host:?}"));
+        }
+    }
+    let with = |change: fn(&mut Config)| {
+        let mut config = Config::default();
+        change(&mut config);
+        config
+    };
+    let none = with(|config| config.server.max_connections = 0);
+    check_refused(&none, "server.max_connections", "0");
+    let short = with(|config| config.server.read_timeout = Duration::from_millis(99));
+    check_refused(&short, "server.read_timeout", "99ms");
+    let short = with(|config| config.server.write_timeout = Duration::from_millis(99));
+    check_refused(&short, "server.write_timeout", "99ms");
+    let small = with(|config| config.query.max_memory = (1 << 20) - 1);
+    check_refused(&small, "query.max_memory", "1048575");
+    with(|config| {
+        config.server.max_connections = 1;
+        config.server.read_timeout = Duration::from_millis(100);
+        config.server.write_timeout = Duration::from_millis(100);
+        config.query.max_memory = 1 << 20;
+    })
+    .validate()
+    .unwrap();
+}

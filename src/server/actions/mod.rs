@@ -4,6 +4,11 @@
 //! configured token. Without a configured token, they are accepted only on a loopback address. Their body must have a
 //! JSON content type, which a page of another origin cannot send without a CORS preflight.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "an endpoint returns its response by value, whether or not it is an error"
+)]
+
 mod alerts;
 mod guard;
 mod silences;
@@ -76,12 +81,10 @@ async fn answer_durably(
     state: &ServerState,
     change: impl FnOnce(&Alerts) -> Result<serde_json::Value, Response> + Send + 'static,
 ) -> Response {
-    let alerts = state.sources.alerts.clone();
-    let changed = tokio::task::spawn_blocking(move || change(&alerts)).await;
-    let mut body = match changed {
+    let change = |sources: &Sources| change(&sources.alerts);
+    let mut body = match state.places.run(&state.sources, change).await {
         Ok(Ok(body)) => body,
-        Ok(Err(response)) => return response,
-        Err(error) => return error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
+        Ok(Err(response)) | Err(response) => return response,
     };
     let flushed = tokio::time::timeout(MAX_FLUSH_TIME, state.sources.alerts.flush()).await;
     let warning = match flushed {

@@ -87,7 +87,7 @@ struct Sample {
     drops_name: bool,
 }
 
-/// The number of samples from which a series without gaps gets room for all steps.
+/// The number of samples from which a series without gaps gets room for many more.
 const MIN_DENSE: usize = 4;
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
@@ -347,13 +347,16 @@ impl Sample {
 }
 
 /// Returns the number of samples for which a full vector of a series gets room at a step. The budget counts samples, so
-/// the room is that of the remaining steps if the series had a sample at each step so far, and else a quarter more.
+/// a series gets room for a quarter more. A series with a sample at each step so far gets room for three times as many, but
+/// for no more than the remaining steps: few moves leave few holes in the heap. It must not get room for all steps, since
+/// a filter can end every series after some steps.
 fn reserve(samples: usize, time: i64, range: Range) -> usize {
     let count =
         |from: i64, to: i64| to.saturating_sub(from).unsigned_abs() / range.step.unsigned_abs();
     let is_dense = samples as u64 >= count(range.start, time) && samples >= MIN_DENSE;
     if is_dense {
-        return usize::try_from(count(time, range.end) + 1).unwrap_or(usize::MAX);
+        let remaining = usize::try_from(count(time, range.end) + 1);
+        return remaining.unwrap_or(usize::MAX).min(3 * samples);
     }
     (samples / 4).max(MIN_DENSE)
 }
