@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The rate of inferences lies above zero in every window of ten seconds, or else the second alert fires.
-const RULES: &str = r#"
+const RULES: &str = r"
 groups:
 - name: clock
   interval: 1s
@@ -25,7 +25,7 @@ groups:
     expr: sum(rate(llm_router_model_inference_total[10s])) > 0
   - alert: Gap
     expr: absent(sum(rate(llm_router_model_inference_total[10s])) > 0)
-"#;
+";
 
 /// The offsets of the example's wall clock in seconds, one after the other: ± 5 s, ± 1 h, + 1 h and back, + 1 year.
 const OFFSETS: [i64; 8] = [5, 0, -5, 0, 3_600, 0, -3_600, 365 * 24 * 3_600];

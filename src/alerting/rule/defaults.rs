@@ -289,6 +289,13 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .channels(["slack", "pagerduty"])
             .escalation(options.escalation()),
     ];
+    rules.extend(cost_rules(options));
+    rules
+}
+
+/// Returns the rules of the configured cost budgets.
+fn cost_rules(options: &DefaultRules) -> Vec<AlertRule> {
+    let mut rules = Vec::new();
     let costs = [
         (
             "cost_budget_hourly",
@@ -306,7 +313,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
         );
         rules.push(
             options
-                .rule(id, Critical, &expr, &summary)
+                .rule(id, Severity::Critical, &expr, &summary)
                 .name("Cost budget exceeded")
                 .channels(["slack", "email"])
                 .aggregation_key("cost"),
