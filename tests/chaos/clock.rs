@@ -1,6 +1,7 @@
 //! Steps the wall clock of a running process with libfaketime: alerts that fire stay so, new alerts are delivered, and
 //! queries have wall time.
 
+use std::fmt::Write as _;
 use std::{
     env, fs,
     path::PathBuf,
@@ -131,7 +132,10 @@ fn true_seconds() -> f64 {
 
 /// Returns the value of an instant query with one result.
 fn query(victim: &Victim, query: &str) -> Option<f64> {
-    let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encoded = query.bytes().fold(String::new(), |mut text, byte| {
+        write!(text, "%{byte:02x}").unwrap();
+        text
+    });
     let answer = ask(
         victim.monitor,
         "GET",

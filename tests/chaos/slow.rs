@@ -37,12 +37,12 @@ pub(crate) fn run(scale: Scale, report: &mut Report) {
     thread::sleep(time);
     prober.finish(report, "no attack");
     for kind in Kind::ALL {
-        attack(&router, &[kind], kind.name(scale), (scale, time), report);
+        attack(&router, &[kind], &kind.name(scale), (scale, time), report);
     }
     attack(
         &router,
         &Kind::ALL,
-        "all at once".to_owned(),
+        "all at once",
         (scale, time * 2),
         report,
     );
@@ -139,7 +139,7 @@ impl Kind {
 fn attack(
     router: &Router,
     kinds: &[Kind],
-    name: String,
+    name: &str,
     (scale, time): (Scale, Duration),
     report: &mut Report,
 ) {
@@ -155,7 +155,7 @@ fn attack(
     thread::sleep(Duration::from_millis(500));
     let prober = Prober::start(router.monitor, scale);
     let peak = watch(&router.process, time);
-    prober.finish(report, &name);
+    prober.finish(report, name);
     report.at_most(
         format!("{name}: growth of the resident memory in MiB"),
         peak - before,

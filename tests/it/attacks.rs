@@ -259,11 +259,9 @@ fn browsers_reach_the_api_under_known_names_only() {
     }
     let (_, body) = status("/dashboard/traces", "host: rebound.example\r\n");
     assert!(!body.contains("<script"), "{body}");
-    let silence = format!(
-        "POST /api/observatory/silences HTTP/1.0\r\nhost: rebound.example\r\ncontent-type: application/json\r\n\
-         content-length: 2\r\n\r\n{{}}"
-    );
-    assert!(ask(address, &silence).0.starts_with("http/1.0 421"));
+    let silence = "POST /api/observatory/silences HTTP/1.0\r\nhost: rebound.example\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\n\r\n{}";
+    assert!(ask(address, silence).0.starts_with("http/1.0 421"));
     let refused = "observatory_server_refused_requests_total{reason=\"host\"";
     assert!(metric(&observatory, refused) >= 5.0);
 }
@@ -309,6 +307,7 @@ fn the_index_page_has_a_content_security_policy_that_fits_its_style() {
 /// `PROBES=100 ATTACKED=127.0.0.1:9090,PID cargo test --all-features --test it -- --ignored --nocapture measure`
 #[test]
 #[ignore = "needs a running process"]
+#[expect(clippy::print_stdout, reason = "the measurement is the output")]
 fn measure_a_process_under_attack() {
     let target = std::env::var("ATTACKED").unwrap();
     let (address, process) = target.split_once(',').unwrap();

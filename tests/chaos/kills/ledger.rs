@@ -50,7 +50,7 @@ pub(super) struct Wave {
     pub(super) is_resolved_falsely: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Silences by id, with whether they were expired.
     pub(super) silences: BTreeMap<String, bool>,
@@ -62,22 +62,6 @@ pub(super) struct Ledger {
     pub(super) lost_alerts: BTreeSet<String>,
     pub(super) risen_alerts: BTreeSet<String>,
     pub(super) lost_acknowledgements: BTreeSet<String>,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self {
-            silences: BTreeMap::new(),
-            raised: BTreeMap::new(),
-            names: 0,
-            acknowledgements: 0,
-            waves: Vec::new(),
-            lost_silences: BTreeSet::new(),
-            lost_alerts: BTreeSet::new(),
-            risen_alerts: BTreeSet::new(),
-            lost_acknowledgements: BTreeSet::new(),
-        }
-    }
 }
 
 impl Ledger {
