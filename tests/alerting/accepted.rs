@@ -54,14 +54,14 @@ async fn child() {
             let raised = alerts.active();
             let numbers = raised.iter().filter_map(|alert| alert.labels.get("number"));
             let silences = alerts.silences();
-            let silenced = silences.iter().map(|silence| &silence.comment);
+            let comments = silences.iter().map(|silence| &silence.comment);
             let rules = alerts.rules();
             let mut rules = rules.iter().flat_map(|group| &group.rules);
-            let rule = rules.find(|rule| rule.name == "always").unwrap();
+            let always = rules.find(|rule| rule.name == "always").unwrap();
             json!({
                 "raised": numbers.collect::<Vec<_>>(),
-                "silences": silenced.collect::<Vec<_>>(),
-                "is_enabled": rule.enabled,
+                "silences": comments.collect::<Vec<_>>(),
+                "is_enabled": always.enabled,
             })
             .to_string()
         }
@@ -74,7 +74,7 @@ async fn child() {
 
 fn request(number: &str) -> SilenceRequest {
     let ends_at = now_ms() + 3_600_000;
-    SilenceRequest::until(ends_at, &format!("number=\"{number}\"")).because("ann", number)
+    SilenceRequest::until(ends_at, format!("number=\"{number}\"")).because("ann", number)
 }
 
 /// Starts a child, and returns it with its answer.

@@ -211,7 +211,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
         "histogram_quantile(0.95, sum by (model_id, le) (rate(P_time_to_first_token_seconds_bucket[5m]))) > {} and sum by (model_id) (increase(P_time_to_first_token_seconds_count[5m])) >= 20",
         options.first_token.as_secs_f64()
     );
-    let mut rules = vec![
+    let rules = vec![
         options
             .rule(
                 "slow_first_token",
@@ -289,6 +289,13 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
             .channels(["slack", "pagerduty"])
             .escalation(options.escalation()),
     ];
+    rules.into_iter().chain(cost_rules(options)).collect()
+}
+
+/// Returns the rules about the cost budgets that are set.
+fn cost_rules(options: &DefaultRules) -> Vec<AlertRule> {
+    use Severity::Critical;
+    let mut rules = Vec::new();
     let costs = [
         (
             "cost_budget_hourly",

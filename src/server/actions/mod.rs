@@ -74,13 +74,13 @@ async fn on_blocking_thread(
 /// 202 if a data directory is configured.
 async fn answer_durably(
     state: &ServerState,
-    change: impl FnOnce(&Alerts) -> Result<serde_json::Value, Response> + Send + 'static,
+    change: impl FnOnce(&Alerts) -> Result<serde_json::Value, (StatusCode, String)> + Send + 'static,
 ) -> Response {
     let alerts = state.sources.alerts.clone();
     let changed = tokio::task::spawn_blocking(move || change(&alerts)).await;
     let mut body = match changed {
         Ok(Ok(body)) => body,
-        Ok(Err(response)) => return response,
+        Ok(Err((status, error))) => return error_response(status, error),
         Err(error) => return error_response(StatusCode::INTERNAL_SERVER_ERROR, error),
     };
     let flushed = tokio::time::timeout(MAX_FLUSH_TIME, state.sources.alerts.flush()).await;
