@@ -121,7 +121,7 @@ pub(super) async fn acknowledge(
     answer_durably(&state, move |alerts| {
         match alerts.acknowledge(&target, &by, &comment) {
             Ok(groups) => Ok(json!({ "groups": groups })),
-            Err(error) => Err(bad_request(error)),
+            Err(error) => Err((StatusCode::BAD_REQUEST, error.to_string())),
         }
     })
     .await
@@ -146,7 +146,7 @@ pub(super) async fn switch(
     answer_durably(&state, move |alerts| {
         match alerts.set_enabled(&id, enabled) {
             Ok(()) => Ok(json!({ "rule": id, "enabled": enabled })),
-            Err(error) => Err(error_response(StatusCode::NOT_FOUND, error)),
+            Err(error) => Err((StatusCode::NOT_FOUND, error.to_string())),
         }
     })
     .await

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{answer_durably, bad_request, error_response, json as answer, on_blocking_thread};
+use super::{answer_durably, bad_request, json as answer, on_blocking_thread};
 use crate::{
     alerting::{SilenceError, SilenceRequest},
     server::endpoints::ServerState,
@@ -30,7 +30,7 @@ pub(super) async fn set(
     };
     answer_durably(&state, move |alerts| match alerts.silence(request) {
         Ok(id) => Ok(json!({ "silenceID": id })),
-        Err(error) => Err(silence_error_response(&error)),
+        Err(error) => Err(refusal(&error)),
     })
     .await
 }
@@ -39,17 +39,18 @@ pub(super) async fn set(
 pub(super) async fn expire(State(state): State<ServerState>, Path(id): Path<String>) -> Response {
     answer_durably(&state, move |alerts| match alerts.expire_silence(&id) {
         Ok(()) => Ok(json!({ "silenceID": id })),
-        Err(error) => Err(silence_error_response(&error)),
+        Err(error) => Err(refusal(&error)),
     })
     .await
 }
 
-fn silence_error_response(error: &SilenceError) -> Response {
+/// Returns the status and the text of the answer to a request that was refused.
+fn refusal(error: &SilenceError) -> (StatusCode, String) {
     let status = match error {
         SilenceError::NotFound(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::BAD_REQUEST,
     };
     // The cause holds the position of the error in the matcher.
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    error_response(status, format_args!("{error}{}", cause.unwrap_or_default()))
+    (status, format!("{error}{}", cause.unwrap_or_default()))
 }
