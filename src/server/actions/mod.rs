@@ -4,11 +4,6 @@
 //! configured token. Without a configured token, they are accepted only on a loopback address. Their body must have a
 //! JSON content type, which a page of another origin cannot send without a CORS preflight.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "an endpoint returns its response by value, whether or not it is an error"
-)]
-
 mod alerts;
 mod guard;
 mod silences;
@@ -79,12 +74,13 @@ async fn on_blocking_thread(
 /// 202 if a data directory is configured.
 async fn answer_durably(
     state: &ServerState,
-    change: impl FnOnce(&Alerts) -> Result<serde_json::Value, Response> + Send + 'static,
+    change: impl FnOnce(&Alerts) -> Result<serde_json::Value, (StatusCode, String)> + Send + 'static,
 ) -> Response {
     let change = |sources: &Sources| change(&sources.alerts);
     let mut body = match state.places.run(&state.sources, change).await {
         Ok(Ok(body)) => body,
-        Ok(Err(response)) | Err(response) => return response,
+        Ok(Err((status, error))) => return error_response(status, error),
+        Err(response) => return response,
     };
     let flushed = tokio::time::timeout(MAX_FLUSH_TIME, state.sources.alerts.flush()).await;
     let warning = match flushed {
