@@ -56,6 +56,12 @@ enum Command {
         #[arg(long)]
         gate: bool,
     },
+    /// A request of 64 polls inside three nested spans: instructions and allocations.
+    Polls {
+        /// Ends with 1 unless every target is met.
+        #[arg(long)]
+        gate: bool,
+    },
     /// A disabled `trace!`.
     Disabled,
     /// 1,000 rules over 10,000 series, a tick and the memory of samples, beside a Prometheus (two minutes).
@@ -68,7 +74,7 @@ enum Command {
     },
     /// One HTTP request through a layer.
     Http,
-    /// The example router under wrk, with the observatory on and off.
+    /// The example router under wrk, from the observatory off to everything on, and without load (five minutes).
     Router,
     /// The example router under wrk, with traces, beside collectors that misbehave (eight minutes).
     Collectors {
@@ -133,6 +139,7 @@ fn run(command: Command) -> Result<bool, Failure> {
         }
         Command::Render => report.render()?,
         Command::Traces { gate } => is_within = report.traces()? || !gate,
+        Command::Polls { gate } => is_within = report.polls()? || !gate,
         Command::Disabled => report.disabled()?,
         Command::Rules => report.rules()?,
         Command::Storm { gate } => is_within = report.storm()? || !gate,
@@ -148,6 +155,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             report.storm()?;
             if !variants::TRACES.is_empty() {
                 report.traces()?;
+                report.polls()?;
             }
             report.http()?;
             report.router()?;

@@ -2,8 +2,10 @@
 
 mod collectors;
 mod plot;
+mod router;
 mod rules;
 mod storm;
+mod traces;
 
 use std::{
     env,
@@ -17,11 +19,10 @@ use crate::{
     Failure, disabled,
     hot_path::{
         instructions, time,
-        variants::{BASELINE, OURS, PEER_TO_BEAT, TRACES, VARIANTS},
+        variants::{BASELINE, OURS, PEER_TO_BEAT, VARIANTS},
     },
     middleware,
     render::{self, Kind, Library},
-    router,
 };
 
 /// Maximum instructions of ours, relative to the baseline.
@@ -32,18 +33,6 @@ const MAX_CONTENDED_RATIO: f64 = 1.5;
 const MAX_RENDER_RATIO: f64 = 0.5;
 /// Maximum bytes per counter and per 12-bucket histogram: those of prometheus-client when the targets were set.
 const MAX_BYTES: [(Kind, f64); 2] = [(Kind::Counter, 298.0), (Kind::Histogram, 764.0)];
-
-/// Turns of the shorter run with traces, which waits for the batches of a tree.
-const TRACES_TURNS: usize = 1_000;
-/// Maximum instructions of a span that is sampled out.
-const MAX_SAMPLED_OUT_INSTRUCTIONS: f64 = 1_800.0;
-/// Maximum cost of a tree that is sampled out, and of a tree that is sampled in, relative to tracing-opentelemetry.
-const MAX_OUT_TREE_RATIO: f64 = 0.2;
-const MAX_IN_TREE_RATIO: f64 = 1.1;
-/// Minimum throughput of the router with the observatory on, relative to off.
-const MIN_THROUGHPUT: f64 = 0.97;
-/// Maximum cost of tail sampling on the application's threads: only noise, since it runs on another thread.
-const MAX_TAIL_RATIO: f64 = 1.05;
 
 /// The common beginning of all commands.
 const RUN: &str = "cargo run --release -p llm-observatory-benches --";
@@ -191,75 +180,6 @@ impl Report {
         Ok(())
     }
 
-    /// Counts the spans of traces; returns whether ours are within their targets.
-    pub(crate) fn traces(&mut self) -> Result<bool, Failure> {
-        if TRACES.is_empty() {
-            return Err("traces are measured with `--features traces`: cargo run --release -p llm-observatory-benches --features traces -- traces".into());
-        }
-        self.line("\n## Traces\n\n`cargo run --release -p llm-observatory-benches --features traces -- traces`\n");
-        self.line("Callgrind counts the thread that makes the spans. Batches are exported between the counted pieces. Allocations are counted on every thread, so the allocations of our sampled-in tree include the encoding of its batch.\n");
-        self.line("| variant | instructions | allocations | description |\n|---|---:|---:|---|");
-        let mut counts = Vec::new();
-        for variant in TRACES {
-            let count = instructions::count_over(variant, TRACES_TURNS)?;
-            self.line(format_args!(
-                "| `{}` | {:.0} | {:.2} | {} |",
-                variant.name, count.instructions, count.allocations, variant.about
-            ));
-            counts.push(count);
-        }
-        self.line("");
-        let [
-            out,
-            _,
-            out_tree,
-            their_out_tree,
-            in_tree,
-            their_in_tree,
-            tail,
-            _,
-            _,
-        ] = counts[..]
-        else {
-            return Err("there are other variants than those that are judged".into());
-        };
-        let is_short = self.target(
-            format_args!(
-                "a span that is sampled out takes at most {MAX_SAMPLED_OUT_INSTRUCTIONS} instructions"
-            ),
-            format_args!("{:.0}", out.instructions),
-            out.instructions <= MAX_SAMPLED_OUT_INSTRUCTIONS,
-        );
-        let is_free = self.target(
-            "a span that is sampled out allocates nothing",
-            format_args!("{:.2}", out.allocations),
-            out.allocations < 0.001,
-        );
-        let ratio = out_tree.instructions / their_out_tree.instructions;
-        let is_cheap = self.target(
-            format_args!(
-                "a tree that is sampled out takes at most {MAX_OUT_TREE_RATIO} × tracing-opentelemetry's"
-            ),
-            format_args!("× {ratio:.2}"),
-            ratio <= MAX_OUT_TREE_RATIO,
-        );
-        let ratio = in_tree.instructions / their_in_tree.instructions;
-        let is_near = self.target(
-            format_args!(
-                "a tree that is sampled in takes at most {MAX_IN_TREE_RATIO} × tracing-opentelemetry's"
-            ),
-            format_args!("× {ratio:.2}"),
-            ratio <= MAX_IN_TREE_RATIO,
-        );
-        let ratio = tail.instructions / in_tree.instructions;
-        let is_elsewhere = self.target(
-            format_args!("tail sampling takes at most {MAX_TAIL_RATIO} × the same tree without it"),
-            format_args!("× {ratio:.2}"),
-            ratio <= MAX_TAIL_RATIO,
-        );
-        Ok(is_short && is_free && is_cheap && is_near && is_elsewhere)
-    }
-
     pub(crate) fn http(&mut self) -> Result<(), Failure> {
         self.section("One HTTP request", "http");
         self.line("CPU time of one GET through an axum router, its body read to the end, without a socket; 20 blocks A B B A beside axum alone (5 pairs of processes, 4 blocks each).\n");
@@ -286,31 +206,6 @@ impl Report {
             "ours adds the least time among the layers that record metrics",
             format_args!("{ours:.0} ns beside {rival:.0} ns"),
             ours < rival,
-        );
-        Ok(())
-    }
-
-    pub(crate) fn router(&mut self) -> Result<(), Failure> {
-        self.section("The router, with the observatory on and off", "router");
-        self.line(format_args!("The example router (`{BUILD}`) under wrk with 128 connections, each request a streamed answer of 64 tokens; 12 pairs A B B A of 2 s each. On means all of it but traces: spans, metrics, its threads; off is `OBSERVATORY_ENABLED=false`, with the same code compiled in.\n", BUILD = router::BUILD));
-        self.line("| | off, per second | on, per second | on / off | on / off, per second of the router's CPU time |\n|---|---:|---:|---:|---:|");
-        let mut least = f64::INFINITY;
-        for (speed, meaning) in router::LOADS {
-            let compared = router::compare(speed)?;
-            self.line(format_args!(
-                "| {meaning} (speed {speed}) | {:.0} | {:.0} | {:.3} | {:.3} |",
-                compared.off_per_second,
-                compared.on_per_second,
-                compared.throughput,
-                compared.per_cpu_second
-            ));
-            least = least.min(compared.throughput.value);
-        }
-        self.line("");
-        self.target(
-            format_args!("at least {MIN_THROUGHPUT} of the throughput, in both"),
-            format_args!("{least:.3}"),
-            least >= MIN_THROUGHPUT,
         );
         Ok(())
     }

@@ -74,6 +74,9 @@ use crate::{
 ///
 /// The Layer never disables a callsite, because other layers may need the callsite. Without an outer level filter, a
 /// disabled `trace!` therefore misses tracing's fastest path: put a `LevelFilter` around the subscriber.
+///
+/// The destructor of a thread-local must not open a span: the thread-locals of tracing and OpenTelemetry may be destroyed
+/// already, and a panic in such a destructor aborts the process.
 pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
     registered: Registered,
@@ -249,7 +252,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[cfg(feature = "otlp")]
     #[inline]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Mode::Traces(traced) = &self.mode {
+        if let Mode::Traces(traced) = &self.mode
+            && !traced.gate.is_idle_at_enter()
+        {
             traced.on_enter(id, context);
         }
     }
@@ -258,6 +263,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_exit(id),
+            Mode::Traces(traced) if traced.is_idle_at_exit() => {}
             Mode::Traces(traced) => traced.on_exit(id, context),
             Mode::Off => {}
         }

@@ -1,6 +1,6 @@
 //! Passes the callbacks of a Layer with traces to the gate and to the interpreter.
 //!
-//! The methods are never inlined: a Layer without traces must not pay for this code.
+//! The methods with work are never inlined: a Layer without traces must not pay for this code.
 
 use tracing::{
     Event,
@@ -32,9 +32,12 @@ impl<S: SpanLookup> Traced<S> {
         id: &Id,
         context: Context<'_, S>,
     ) {
-        self.gate.on_new_span(attributes, id, &context);
+        let sampled = self.gate.on_new_span(attributes, id, &context);
         if let Some(interpreter) = &self.interpreter {
             interpreter.on_new_span(attributes, id);
+            if let Some(ids) = sampled {
+                interpreter.set_trace(id, ids.trace_id, ids.span_id);
+            }
         }
     }
 
@@ -64,6 +67,11 @@ impl<S: SpanLookup> Traced<S> {
         {
             interpreter.set_trace(id, entered.trace_id, entered.span_id);
         }
+    }
+
+    #[inline]
+    pub(super) fn is_idle_at_exit(&self) -> bool {
+        self.gate.is_idle_at_exit() && !std::thread::panicking()
     }
 
     #[inline(never)]

@@ -29,6 +29,10 @@ impl<S: SpanLookup> Traced<S> {
         match self.never {}
     }
 
+    pub(super) fn is_idle_at_exit(&self) -> bool {
+        match self.never {}
+    }
+
     pub(super) fn on_exit(&self, _: &Id, _: Context<'_, S>) {
         match self.never {}
     }

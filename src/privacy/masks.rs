@@ -282,6 +282,10 @@ impl Compiled {
 
 impl Mask {
     fn apply(&self, text: &str) -> Option<String> {
+        // `replace_all` allocates before its first match, and most texts match no pattern.
+        if !self.regex.is_match(text) {
+            return None;
+        }
         let replaced = match self.is_secret {
             None => self.regex.replace_all(text, REPLACEMENT),
             Some(is_secret) => self.regex.replace_all(text, |found: &Captures<'_>| {

@@ -29,8 +29,9 @@ pub(crate) fn account_own_cpu(registry: &Registry) {
 
 #[cfg(unix)]
 fn thread_time() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
+    use nix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok()?;
+    Some(Duration::from(time))
 }
 
 #[cfg(not(unix))]

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Instant};
 
-use opentelemetry::{Value, trace::TracerProvider as _};
+use opentelemetry::{KeyValue, Value, trace::TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -14,12 +14,13 @@ use super::{
     conventions::Conventions,
     exporter::Exporter,
     failure::Failures,
-    gate::{self, SpanTable},
+    gate::{self, OwnSpans, SpanTable},
     live::Live,
     log_ids::LogIds,
     pipeline::{Filters, Intake, Pipeline},
     provider,
     records::{RecordExport, RecordLayer},
+    redaction::SpanRedaction,
     sampling::HeadSampler,
     tail::TailSampler,
 };
@@ -53,6 +54,8 @@ pub(crate) fn set_attribute(span: &Span, key: String, value: AttributeValue) {
         AttributeValue::Number(value) => value.into(),
         AttributeValue::Text(text) => Value::from(text),
     };
+    let own = KeyValue::new(key.clone(), value.clone());
+    span.with_subscriber(|(id, dispatch)| gate::set_own_attribute(dispatch, id, own));
     gate::internal(|| span.set_attribute(key, value));
 }
 
@@ -62,6 +65,8 @@ pub(crate) struct Traces {
     provider: SdkTracerProvider,
     pub(super) ids: LogIds,
     live: Option<Arc<Live>>,
+    /// `None` if spans are exported.
+    own: Option<Arc<OwnSpans>>,
     records: Option<RecordExport>,
     propagators: Vec<Propagator>,
     registry: Registry,
@@ -87,6 +92,7 @@ impl Traces {
                 kinds.push(*kind);
             }
         }
+        let has_exporter = !kinds.is_empty();
         let exporters = kinds
             .iter()
             .map(|kind| {
@@ -102,7 +108,7 @@ impl Traces {
         let pipeline = Pipeline::new(
             exporters,
             Filters {
-                redaction: Arc::clone(redaction),
+                redaction: SpanRedaction::new(Arc::clone(redaction)),
                 failures: Failures::new(mapping, redaction),
                 conventions: Conventions::new(gen_ai, mapping, redaction),
                 live: live.clone(),
@@ -119,6 +125,11 @@ impl Traces {
             .then(|| RecordExport::new(&traces.logs, redaction, &resource, registry))
             .transpose()?;
         let sampler = Arc::new(HeadSampler::new(&traces.sampling).with_mapping(mapping));
+        let own = (!has_exporter).then(|| {
+            let (stream, limits) = (Arc::clone(&pipeline.stream), traces.limits.clone());
+            let baggage = traces.baggage_attributes.clone();
+            Arc::new(OwnSpans::new(stream, limits, baggage))
+        });
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
             traces.baggage_attributes.clone(),
@@ -136,6 +147,7 @@ impl Traces {
                 sampler,
             },
             live,
+            own,
             records,
             propagators: traces.propagators.clone(),
             registry: registry.clone(),
@@ -151,6 +163,7 @@ impl Traces {
         let LogIds { sampler, spans } = &self.ids;
         let registry = self.registry.clone();
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(spans), clock)
+            .with_own_spans(self.own.as_ref())
             .with_propagators(&self.propagators)
             .with_on_panicking_field(move |field| {
                 registry.dropped_with(Dropped::PanickingField, field);

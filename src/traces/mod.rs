@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! spans ─► gate ─► tracing-opentelemetry ─► queue ─► redaction ─► tail sampling ─► queue ─► exporter (one each)
+//!             └─── without an exporter ───────┘              └─► live view
 //! ```
 //!
 //! The gate decides at the first span of a trace, so that an unsampled trace costs little. Metrics do not depend on

@@ -1,73 +1,145 @@
 //! Redacts spans once, before all exporters.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap, hash::BuildHasher as _, sync::Arc};
 
+use foldhash::fast::RandomState;
 use opentelemetry::{Array, KeyValue, StringValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::privacy::{MASK, Redaction, WITHHELD};
 
-/// Withholds the values of denied attributes, and masks secrets in all other texts of a span, its name and its messages
-/// included.
-pub(super) fn apply(redaction: &Redaction, span: &mut SpanData) {
-    clean_name(redaction, &mut span.name);
-    clean_attributes(redaction, &mut span.attributes);
-    for event in &mut span.events.events {
-        clean_name(redaction, &mut event.name);
-        clean_attributes(redaction, &mut event.attributes);
-    }
-    for link in &mut span.links.links {
-        clean_attributes(redaction, &mut link.attributes);
-    }
-    if let Status::Error { description } = &mut span.status {
-        clean_name(redaction, description);
-    }
+/// Texts whose result is remembered, a power of two. Most texts of spans repeat: routes, models, places in the code.
+const TEXTS: usize = 1024;
+/// Longer texts repeat seldom.
+const MAX_TEXT_BYTES: usize = 256;
+/// Names of attributes whose result is remembered.
+const MAX_NAMES: usize = 1024;
+
+/// Redacts spans, and remembers the texts that stay unchanged.
+pub(super) struct SpanRedaction {
+    redaction: Arc<Redaction>,
+    /// Texts that stay unchanged, by their hash.
+    unchanged: Box<[String]>,
+    /// Whether the values of attributes of these names are withheld.
+    withheld: HashMap<Box<str>, bool, RandomState>,
+    hasher: RandomState,
 }
 
-fn clean_attributes(redaction: &Redaction, attributes: &mut [KeyValue]) {
-    for pair in attributes {
-        if redaction.is_withheld(pair.key.as_str()) {
-            pair.value = Value::String(WITHHELD.into());
-        } else {
-            clean_value(redaction, pair.key.as_str(), &mut pair.value);
+impl SpanRedaction {
+    pub(super) fn new(redaction: Arc<Redaction>) -> Self {
+        Self {
+            redaction,
+            unchanged: vec![String::new(); TEXTS].into(),
+            withheld: HashMap::default(),
+            hasher: RandomState::default(),
         }
     }
-}
 
-fn clean_value(redaction: &Redaction, key: &str, value: &mut Value) {
-    match value {
-        Value::String(text) => clean_text(redaction, key, text),
-        Value::Array(Array::String(texts)) => {
-            for text in texts {
-                clean_text(redaction, key, text);
+    /// Withholds the values of denied attributes, and masks secrets in all other texts of a span, its name and its
+    /// messages included.
+    pub(super) fn apply(&mut self, span: &mut SpanData) {
+        self.clean_name(&mut span.name);
+        self.clean_attributes(&mut span.attributes);
+        for event in &mut span.events.events {
+            self.clean_name(&mut event.name);
+            self.clean_attributes(&mut event.attributes);
+        }
+        for link in &mut span.links.links {
+            self.clean_attributes(&mut link.attributes);
+        }
+        if let Status::Error { description } = &mut span.status {
+            self.clean_name(description);
+        }
+    }
+
+    fn clean_attributes(&mut self, attributes: &mut [KeyValue]) {
+        for pair in attributes {
+            if self.is_withheld(pair.key.as_str()) {
+                pair.value = Value::String(WITHHELD.into());
+            } else {
+                self.clean_value(pair.key.as_str(), &mut pair.value);
             }
         }
-        Value::I64(number) if redaction.masks_number(*number) => *value = MASK.into(),
-        Value::F64(number) if redaction.masks_float(*number) => *value = MASK.into(),
-        Value::Array(Array::I64(numbers))
-            if numbers.iter().any(|number| redaction.masks_number(*number)) =>
-        {
-            *value = MASK.into();
-        }
-        Value::Array(Array::F64(numbers))
-            if numbers.iter().any(|number| redaction.masks_float(*number)) =>
-        {
-            *value = MASK.into();
-        }
-        // Other numbers and booleans contain no secret.
-        _ => {}
     }
-}
 
-fn clean_text(redaction: &Redaction, key: &str, text: &mut StringValue) {
-    if let Some(clean) = redaction.cleaned_of(key, text.as_str()) {
-        *text = clean.into();
+    fn clean_value(&mut self, key: &str, value: &mut Value) {
+        let redaction = &self.redaction;
+        match value {
+            Value::String(text) => self.clean_text(key, text),
+            Value::Array(Array::String(texts)) => {
+                for text in texts {
+                    self.clean_text(key, text);
+                }
+            }
+            Value::I64(number) if redaction.masks_number(*number) => *value = MASK.into(),
+            Value::F64(number) if redaction.masks_float(*number) => *value = MASK.into(),
+            Value::Array(Array::I64(numbers))
+                if numbers.iter().any(|number| redaction.masks_number(*number)) =>
+            {
+                *value = MASK.into();
+            }
+            Value::Array(Array::F64(numbers))
+                if numbers.iter().any(|number| redaction.masks_float(*number)) =>
+            {
+                *value = MASK.into();
+            }
+            // Other numbers and booleans contain no secret.
+            _ => {}
+        }
     }
-}
 
-fn clean_name(redaction: &Redaction, name: &mut Cow<'static, str>) {
-    if let Some(clean) = redaction.cleaned(name) {
-        *name = clean.into();
+    fn clean_text(&mut self, key: &str, text: &mut StringValue) {
+        // The value of a field called token is masked by other rules than the same text elsewhere.
+        let ending = key.as_bytes().last_chunk();
+        let is_token = ending.is_some_and(|ending: &[u8; 5]| ending.eq_ignore_ascii_case(b"token"));
+        let clean = if is_token {
+            self.redaction.cleaned_of(key, text.as_str())
+        } else {
+            self.cleaned(text.as_str(), |redaction, text| {
+                redaction.cleaned_of(key, text)
+            })
+        };
+        if let Some(clean) = clean {
+            *text = clean.into();
+        }
+    }
+
+    fn clean_name(&mut self, name: &mut Cow<'static, str>) {
+        if let Some(clean) = self.cleaned(name, Redaction::cleaned) {
+            *name = clean.into();
+        }
+    }
+
+    fn cleaned(
+        &mut self,
+        text: &str,
+        clean: impl FnOnce(&Redaction, &str) -> Option<String>,
+    ) -> Option<String> {
+        if text.len() > MAX_TEXT_BYTES {
+            return clean(&self.redaction, text);
+        }
+        let place = self.hasher.hash_one(text) as usize % TEXTS;
+        let known = self.unchanged.get_mut(place);
+        if known.as_deref().is_some_and(|known| known == text) {
+            return None;
+        }
+        let cleaned = clean(&self.redaction, text);
+        if let Some(known) = known.filter(|_| cleaned.is_none()) {
+            known.clear();
+            known.push_str(text);
+        }
+        cleaned
+    }
+
+    fn is_withheld(&mut self, name: &str) -> bool {
+        if let Some(is_withheld) = self.withheld.get(name) {
+            return *is_withheld;
+        }
+        let is_withheld = self.redaction.is_withheld(name);
+        if self.withheld.len() < MAX_NAMES && name.len() <= MAX_TEXT_BYTES {
+            self.withheld.insert(name.into(), is_withheld);
+        }
+        is_withheld
     }
 }
 
@@ -104,10 +176,17 @@ mod tests {
         }
     }
 
+    /// Redacts a span, twice, since texts are remembered.
+    fn apply(redaction: Redaction, span: &mut SpanData) {
+        let mut redaction = SpanRedaction::new(Arc::new(redaction));
+        redaction.apply(&mut span.clone());
+        redaction.apply(span);
+    }
+
     /// Checks a value after redaction with a configuration.
     fn check(config: &RedactionConfig, key: &'static str, value: &'static str, expected: &str) {
         let mut span = span(&[(key, value)]);
-        apply(&Redaction::new(config, None).unwrap(), &mut span);
+        apply(Redaction::new(config, None).unwrap(), &mut span);
         assert_eq!(span.attributes[0].value.to_string(), expected, "{key}");
     }
 
@@ -146,7 +225,7 @@ mod tests {
             Value::Array(vec![StringValue::from(secret)].into()),
         ));
         let redaction = Redaction::new(&RedactionConfig::default(), None);
-        apply(&redaction.unwrap(), &mut span);
+        apply(redaction.unwrap(), &mut span);
         assert!(!format!("{span:?}").contains("example.org"), "{span:?}");
     }
 
@@ -169,12 +248,11 @@ mod tests {
                 MASK.into(),
             ),
         ];
-        let redaction = Redaction::new(&RedactionConfig::default(), None);
-        let redaction = redaction.unwrap();
         for (value, expected) in cases {
+            let redaction = Redaction::new(&RedactionConfig::default(), None).unwrap();
             let mut span = span(&[]);
             span.attributes.push(KeyValue::new("number", value));
-            apply(&redaction, &mut span);
+            apply(redaction, &mut span);
             assert_eq!(span.attributes[0].value, expected);
         }
     }
@@ -186,6 +264,36 @@ mod tests {
         check(&default, "Token", "abcdef0123456789", MASK);
         check(&default, "token", "hello", "hello");
         check(&default, "tokens", "abcdef0123456789", "abcdef0123456789");
+    }
+
+    #[test]
+    fn a_text_that_is_remembered_as_clean_is_still_masked_as_a_token() {
+        let redaction = Redaction::new(&RedactionConfig::default(), None).unwrap();
+        let mut redaction = SpanRedaction::new(Arc::new(redaction));
+        let mut span = span(&[
+            ("note", "abcdef0123456789"),
+            ("session_token", "abcdef0123456789"),
+        ]);
+        for _ in 0..2 {
+            let mut span = span.clone();
+            redaction.apply(&mut span);
+            assert_eq!(span.attributes[0].value.to_string(), "abcdef0123456789");
+            assert_eq!(span.attributes[1].value.to_string(), MASK);
+        }
+        // A text in the place of another text replaces it, and is not taken for it.
+        for number in 0..3 * TEXTS {
+            let secret = format!("{number}@example.org");
+            span.attributes = vec![
+                KeyValue::new("a", format!("text {number}")),
+                KeyValue::new("b", secret),
+            ];
+            redaction.apply(&mut span);
+            assert_eq!(
+                span.attributes[0].value.to_string(),
+                format!("text {number}")
+            );
+            assert_eq!(span.attributes[1].value.to_string(), MASK);
+        }
     }
 
     #[test]
@@ -224,12 +332,13 @@ mod tests {
                 ..RedactionConfig::default()
             };
             let redaction = Redaction::new(&config, None).unwrap();
+            let mut redaction = SpanRedaction::new(Arc::new(redaction));
             let mut rounds: Vec<_> = (0..200)
                 .map(|_| {
                     let mut spans: Vec<_> = (0..100).map(|_| typical()).collect();
                     let start = std::time::Instant::now();
                     for span in &mut spans {
-                        apply(&redaction, span);
+                        redaction.apply(span);
                     }
                     start.elapsed() / 100
                 })
@@ -252,7 +361,7 @@ mod tests {
     fn a_value_is_cut_at_characters() {
         let redaction = Redaction::new(&RedactionConfig::default(), Some(2)).unwrap();
         let mut span = span(&[("a", "äöü"), ("b", "äö")]);
-        apply(&redaction, &mut span);
+        apply(redaction, &mut span);
         assert_eq!(span.attributes[0].value.to_string(), "äö");
         assert_eq!(span.attributes[1].value.to_string(), "äö");
     }

@@ -65,9 +65,8 @@ impl Call {
     pub(super) fn serve(path: &str, scheme: Option<&str>, headers: &HeaderMap) -> Option<Self> {
         let method = method(path);
         let scheme = scheme.unwrap_or("http");
-        let span = call_span!("server", method, url.scheme = scheme,);
-        context::extract(&span, headers, true);
-        Self::new(span, Side::Server)
+        let create = || call_span!("server", method, url.scheme = scheme,);
+        Self::new(context::received(headers, true, create), Side::Server)
     }
 
     /// Opens the span of an outgoing call to `peer`, and injects its context into the headers; returns `None` if the

@@ -52,28 +52,30 @@ impl Exchange {
             .extensions
             .get::<MatchedPath>()
             .map_or("unmatched", MatchedPath::as_str);
-        let span = info_span!(
-            "http_request",
-            otel.kind = "server",
-            otel.name = display(format_args!("{method} {route}")),
-            error.r#type = Empty,
-            http.request.method = method,
-            http.route = route,
-            // After the route: sampling rules match the first of the two fields that exists.
-            url.path = request.uri.path(),
-            url.scheme = request.uri.scheme_str().unwrap_or("http"),
-            http.request.body.size = Empty,
-            http.response.body.size = Empty,
-            http.response.status_code = Empty,
-            http.request.headers = Empty,
-            http.response.headers = Empty,
-            status = Empty,
-            observatory.ended = Empty,
-        );
+        let create = || {
+            info_span!(
+                "http_request",
+                otel.kind = "server",
+                otel.name = display(format_args!("{method} {route}")),
+                error.r#type = Empty,
+                http.request.method = method,
+                http.route = route,
+                // After the route: sampling rules match the first of the two fields that exists.
+                url.path = request.uri.path(),
+                url.scheme = request.uri.scheme_str().unwrap_or("http"),
+                http.request.body.size = Empty,
+                http.response.body.size = Empty,
+                http.response.status_code = Empty,
+                http.request.headers = Empty,
+                http.response.headers = Empty,
+                status = Empty,
+                observatory.ended = Empty,
+            )
+        };
+        let span = context::received(&request.headers, is_sampled, create);
         if span.is_disabled() {
             return None;
         }
-        context::extract(&span, &request.headers, is_sampled);
         let capturing = (options.captures_headers && is_sampled).then(|| shared.clone());
         if let Some(shared) = &capturing {
             let headers = captured(shared, &request.headers);

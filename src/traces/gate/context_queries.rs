@@ -77,8 +77,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         // A span with an identity starts an unsampled trace of its own.
         let nearest = unsampled_scope(&span, &self.spans)
             .find(|span| is_seen(&span.id()) || span.extensions().get::<Identity>().is_some());
-        for first in nearest.iter().chain(&span.scope().last()) {
-            self.callsites.set_queried(first.metadata());
+        for known in nearest.iter().chain(&span.scope().last()).chain([&span]) {
+            self.callsites.set_queried(known.metadata());
         }
         if !is_seen(id) {
             return nearest.map(|span| span.id()).filter(is_seen);

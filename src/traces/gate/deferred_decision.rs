@@ -3,7 +3,8 @@
 //! Web frameworks create the span of a request first and call `set_parent` on it afterwards. So these spans go through
 //! the gate undecided, and the gate decides when such a span is entered, gets a child or an event, or is asked for its
 //! context: by its parent, or else by the draw of the head sampler at its creation. Spans at the boundary of the service
-//! are deferred, and root spans of a callsite whose spans other code queries ([`Callsites`]).
+//! are deferred, and root spans, if other code queries the spans of their callsite ([`Callsites`]). The middleware of this
+//! crate attaches the remote parent before it creates a span, so that the span need not be deferred ([`Creation`]).
 //!
 //! The draw has to survive `set_parent`: frameworks set a parent for every request, an empty one if the request carries
 //! no trace. So the gate hands the draw to the SDK's sampler through a thread-local while the span starts.
@@ -12,7 +13,7 @@ use std::{
     cell::Cell,
     sync::{
         PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -27,7 +28,39 @@ use tracing_subscriber::{layer::Context, registry::LookupSpan};
 use super::{Gate, context_queries, identity::Identity, span_table::Decision};
 
 thread_local! {
+    static CREATION: Cell<Creation> = const { Cell::new(Creation::ByApplication) };
     static START: Cell<Start> = const { Cell::new(Start::LET_THROUGH) };
+}
+
+/// The code that creates spans on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::traces) enum Creation {
+    /// The application, which may set a parent later.
+    ByApplication,
+    /// The middleware, inside the context of its request.
+    Request,
+    /// The middleware, inside the context of its request, whose entries the span has to keep.
+    RequestWithEntries,
+}
+
+impl Creation {
+    /// Calls `create`, which creates a span.
+    pub(in crate::traces) fn of<R>(self, create: impl FnOnce() -> R) -> R {
+        /// Resets the value, after a panic in a field of the span, too.
+        struct Reset(Creation);
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                CREATION.set(self.0);
+            }
+        }
+        let _reset = Reset(CREATION.replace(self));
+        create()
+    }
+
+    #[inline]
+    pub(super) fn current() -> Self {
+        CREATION.get()
+    }
 }
 
 /// The span that the SDK starts on this thread.
@@ -159,46 +192,70 @@ pub(super) fn is_boundary(metadata: &Metadata<'_>) -> bool {
     })
 }
 
-/// Callsites of spans that start a trace in this process, without those of boundary spans. The first such span of each
-/// callsite is deferred. If other code queries the span or a span inside it, all such spans of the callsite are deferred
-/// from then on.
-pub(super) struct Callsites([AtomicUsize; MAX_CALLSITES]);
+/// Callsites of spans that start a trace in this process, or are at the boundary of the service. The first spans of each
+/// callsite are deferred. If other code queries such a span or a span inside it, all later spans of the callsite are
+/// deferred.
+pub(super) struct Callsites([Place; MAX_CALLSITES]);
 
-/// Spans of further callsites are not deferred.
+/// Boundary spans of further callsites are always deferred, other spans never.
 const MAX_CALLSITES: usize = 64;
+
+/// Spans of a boundary callsite that are deferred until the first query. Only some requests may carry a parent.
+const MAX_UNQUERIED_SPANS: u8 = 64;
 
 /// A bit beside the address of a callsite, which is even: other code queries its spans.
 const QUERIED: usize = 1;
 
+#[derive(Default)]
+struct Place {
+    callsite: AtomicUsize,
+    /// The number of deferred spans, until it is irrelevant.
+    deferred: AtomicU8,
+}
+
 impl Callsites {
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicUsize::new(0)))
+        Self(std::array::from_fn(|_| Place::default()))
     }
 
-    /// Whether a span of this callsite that starts a trace is to be deferred.
+    /// Whether a span of this callsite is to be deferred; `is_boundary` is false for a span that starts a trace.
     #[inline]
-    pub(super) fn defers(&self, callsite: &'static Metadata<'static>) -> bool {
+    pub(super) fn defers(&self, callsite: &'static Metadata<'static>, is_boundary: bool) -> bool {
         let own = std::ptr::from_ref(callsite).addr();
-        for place in &self.0 {
-            let known = match place.load(Relaxed) {
-                0 => match place.compare_exchange(0, own, Relaxed, Relaxed) {
-                    Ok(_) => return true,
+        let max = if is_boundary { MAX_UNQUERIED_SPANS } else { 1 };
+        for Place { callsite, deferred } in &self.0 {
+            let known = match callsite.load(Relaxed) {
+                0 => match callsite.compare_exchange(0, own, Relaxed, Relaxed) {
+                    Ok(_) => own,
                     Err(known) => known,
                 },
                 known => known,
             };
             if known & !QUERIED == own {
-                return known != own;
+                // Threads that come at once may defer a few spans more.
+                let count = deferred.load(Relaxed);
+                if count < max {
+                    deferred.store(count + 1, Relaxed);
+                }
+                return known != own || count < max;
             }
         }
-        false
+        is_boundary
+    }
+
+    /// Whether other code queries spans of this callsite, or may do so unnoticed.
+    pub(super) fn is_queried(&self, callsite: &'static Metadata<'static>) -> bool {
+        let own = std::ptr::from_ref(callsite).addr();
+        let places = self.0.iter().map(|place| place.callsite.load(Relaxed));
+        let known = places.into_iter().find(|known| known & !QUERIED == own);
+        known != Some(own)
     }
 
     pub(super) fn set_queried(&self, callsite: &'static Metadata<'static>) {
         let own = std::ptr::from_ref(callsite).addr();
-        for place in &self.0 {
-            if place.load(Relaxed) & !QUERIED == own {
-                place.store(own | QUERIED, Relaxed);
+        for Place { callsite, .. } in &self.0 {
+            if callsite.load(Relaxed) & !QUERIED == own {
+                callsite.store(own | QUERIED, Relaxed);
             }
         }
     }

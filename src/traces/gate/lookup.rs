@@ -1,18 +1,22 @@
 //! Reaches the gate of a subscriber from code that does not know the type of the subscriber.
 
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use std::sync::Arc;
+
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanContext, TraceContextExt as _},
+};
 use tracing::{Dispatch, Subscriber, span::Id};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Gate;
+use super::{Gate, OwnSpans, span_table::Seen};
 use crate::{traces::Propagator, traces::live::OpenSpan};
 
 /// The functions of a gate, found through a dispatch.
 pub(crate) struct Lookup {
     context_of: fn(&Dispatch, &Id) -> Option<SpanContext>,
-    #[cfg(any(feature = "http", feature = "grpc"))]
-    parent_context: fn(&Dispatch, &Id) -> Option<SpanContext>,
     open_spans: fn(&Dispatch) -> Option<Vec<OpenSpan>>,
+    pub(super) own: Option<Arc<OwnSpans>>,
     /// The header formats of requests.
     pub(super) propagators: Box<[Propagator]>,
 }
@@ -21,9 +25,8 @@ impl Lookup {
     pub(super) fn of<S: Subscriber + for<'l> LookupSpan<'l>>() -> Self {
         Self {
             context_of: Gate::<S>::context_of,
-            #[cfg(any(feature = "http", feature = "grpc"))]
-            parent_context: Gate::<S>::parent_context,
             open_spans: Gate::<S>::open_spans,
+            own: None,
             propagators: Box::default(),
         }
     }
@@ -44,18 +47,32 @@ pub(in crate::traces) fn context_of(dispatch: &Dispatch, id: &Id) -> Option<Span
     (lookup.context_of)(dispatch, id)
 }
 
-/// The context that a span was created in; called on the thread that created the span, before its first enter.
-#[cfg(any(feature = "http", feature = "grpc"))]
-pub(in crate::traces) fn context_of_creation(
+/// The context of an open span that the gate records itself.
+pub(in crate::traces) fn own_context(
     dispatch: &Dispatch,
     id: &Id,
-) -> opentelemetry::Context {
+) -> Option<opentelemetry::Context> {
+    let own = dispatch.downcast_ref::<Lookup>()?.own.as_ref()?;
+    own.context(id.into_u64())
+}
+
+/// Sets an attribute of an open span that the gate records itself.
+pub(in crate::traces) fn set_own_attribute(dispatch: &Dispatch, id: &Id, attribute: KeyValue) {
+    let lookup = dispatch.downcast_ref::<Lookup>();
+    if let Some(own) = lookup.and_then(|lookup| lookup.own.as_ref()) {
+        own.set_attribute(id.into_u64(), attribute);
+    }
+}
+
+/// The context that a span is created in by this thread.
+#[cfg(any(feature = "http", feature = "grpc"))]
+pub(in crate::traces) fn context_of_creation(dispatch: &Dispatch) -> opentelemetry::Context {
     let current = opentelemetry::Context::current();
     if current.has_active_span() {
         return current;
     }
-    let lookup = dispatch.downcast_ref::<Lookup>();
-    match lookup.and_then(|lookup| (lookup.parent_context)(dispatch, id)) {
+    let around = dispatch.current_span();
+    match around.id().and_then(|id| context_of(dispatch, id)) {
         Some(parent) => current.with_remote_span_context(parent),
         None => current,
     }
@@ -72,18 +89,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
         let gate = dispatch.downcast_ref::<Self>()?;
         gate.decide_if_deferred(id);
+        if let (Some(Seen::Own { .. }), Some(own)) = (gate.spans.seen(id.into_u64()), &gate.own) {
+            return gate.own_context(own, id);
+        }
         if gate.spans.contains(id.into_u64()) {
             // Starts the span: its id leaves the process.
             return Some(gate.started(id)?.span().span_context().clone());
         }
         let registry = dispatch.downcast_ref::<S>()?;
         gate.identity(&registry.span(id)?)
-    }
-
-    #[cfg(any(feature = "http", feature = "grpc"))]
-    fn parent_context(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
-        let parent = dispatch.downcast_ref::<S>()?.span(id)?.parent()?;
-        Self::context_of(dispatch, &parent.id())
     }
 
     fn open_spans(dispatch: &Dispatch) -> Option<Vec<OpenSpan>> {

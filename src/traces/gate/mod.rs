@@ -10,13 +10,16 @@
 //! - A span whose parent may be set after its creation is let through undecided ([`deferred_decision`]).
 //! - An unsampled trace has one id ([`identity`]). If an unsampled span is entered while a sampled span is current, its
 //!   context replaces the sampled one ([`unsampled_context`]).
+//! - Without an exporter, the gate records spans itself ([`own`]).
 //! - Queries of other code about unsampled spans are answered with that id ([`context_queries`]).
 
 mod context_queries;
 mod deferred_decision;
 mod identity;
 mod lookup;
+mod new_span;
 mod outcome;
+mod own;
 mod panicking_values;
 mod sampler;
 mod span_table;
@@ -24,7 +27,10 @@ mod unsampled_context;
 
 use std::{
     any::TypeId,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -36,7 +42,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{
     Dispatch, Event, Subscriber,
     dispatcher::WeakDispatch,
-    span::{Attributes, Id, Record},
+    span::{Id, Record},
 };
 use tracing_opentelemetry::{OpenTelemetryLayer, get_otel_context};
 use tracing_subscriber::{
@@ -47,19 +53,21 @@ use tracing_subscriber::{
 
 pub(super) use self::{
     context_queries::internal,
+    deferred_decision::Creation,
     identity::{ids_of, sampled_ids_of},
-    lookup::{context_of, open_spans},
+    lookup::{context_of, open_spans, own_context, set_own_attribute},
+    own::OwnSpans,
     sampler::{GateIds, GateSampler},
     span_table::SpanTable,
 };
 use self::{
     context_queries::{QueriedSubscriber, QueryLayer},
-    deferred_decision::{Callsites, context_of_creation, is_boundary},
+    deferred_decision::Callsites,
     identity::Identity,
     lookup::Lookup,
     outcome::is_end,
-    sampler::is_sampled,
-    span_table::{Decision, SampledIds},
+    own::span_of,
+    span_table::{SampledIds, Seen},
 };
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::{
@@ -67,16 +75,7 @@ pub(super) use self::{
     sampler::never_sampled,
 };
 use super::sampling::HeadSampler;
-use crate::{
-    observation::TraceReference, runtime::clock::Clock, runtime::own_thread, traces::Propagator,
-};
-
-/// The parent in the current OpenTelemetry context.
-enum ContextParent {
-    Absent,
-    Sampled,
-    Unsampled(SpanContext),
-}
+use crate::{observation::TraceReference, runtime::clock::Clock, traces::Propagator};
 
 /// The gate in front of tracing-opentelemetry's layer.
 pub(crate) struct Gate<S> {
@@ -90,6 +89,10 @@ pub(crate) struct Gate<S> {
     /// The spans that `inner` has seen.
     spans: Arc<SpanTable>,
     callsites: Callsites,
+    /// Whether the application attaches sampled contexts of its own, which the context of an unsampled span replaces.
+    has_foreign: AtomicBool,
+    /// `None` if spans are exported.
+    own: Option<Arc<OwnSpans>>,
     /// Held while a deferred span is decided.
     deciding: Mutex<()>,
     dispatch: OnceLock<WeakDispatch>,
@@ -112,6 +115,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             clock,
             spans,
             callsites: Callsites::new(),
+            has_foreign: AtomicBool::new(false),
+            own: None,
             deciding: Mutex::default(),
             dispatch: OnceLock::new(),
             lookup: Lookup::of::<S>(),
@@ -125,6 +130,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         on_panicking_field: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
         self.on_panicking_field = Box::new(on_panicking_field);
+        self
+    }
+
+    /// Records spans without OpenTelemetry's layer, where no other code needs that layer.
+    pub(super) fn with_own_spans(mut self, own: Option<&Arc<OwnSpans>>) -> Self {
+        self.own = own.cloned();
+        self.lookup.own = own.cloned();
         self
     }
 
@@ -162,8 +174,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     ) -> Option<TraceReference> {
         let id = context.event_span(event)?.id();
         self.spans.is_sampled(id.into_u64()).then_some(())?;
-        let started = self.started(&id)?;
-        let own = SampledIds::of(started.span().span_context())?;
+        let known = self.spans.ids_of(id.into_u64());
+        let start = || SampledIds::of(self.started(&id)?.span().span_context());
+        let own = known.or_else(start)?;
         Some(TraceReference {
             trace_id: own.trace_id,
             span_id: own.span_id,
@@ -173,100 +186,16 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     // The caller, `layer::traced`, is out of line already.
     #[inline]
-    pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
-    where
-        S: Subscriber + for<'l> LookupSpan<'l>,
-    {
-        if own_thread::is_marked() {
-            return;
-        }
-        let metadata = attributes.metadata();
-        let mut current = None;
-        if attributes.is_contextual() {
-            match OtelContext::map_current(|current| self.context_parent(current)) {
-                ContextParent::Absent => {}
-                ContextParent::Sampled => return self.let_through(attributes, id, context),
-                ContextParent::Unsampled(parent) => {
-                    return self.new_below_unsampled(&parent, attributes, id, context);
-                }
-            }
-            current = context.current_span().id().cloned();
-        }
-        if let Some(parent) = attributes.parent().or(current.as_ref()) {
-            self.decide_if_deferred(parent);
-            if self.spans.is_sampled(parent.into_u64()) {
-                self.let_through(attributes, id, context);
-            } else if is_boundary(metadata) {
-                self.defer_in_unsampled(attributes, id, context);
-            }
-            return;
-        }
-        let is_drawn = self.sampler.draw(attributes, || self.now());
-        if is_boundary(metadata) || self.callsites.defers(metadata) {
-            let under = context_of_creation(attributes);
-            self.defer(under, is_drawn, attributes, id, context);
-        } else if is_drawn {
-            self.let_through(attributes, id, context);
-        }
-    }
-
-    #[inline]
-    fn context_parent(&self, current: &OtelContext) -> ContextParent {
-        if !current.has_active_span() {
-            return ContextParent::Absent;
-        }
-        let span = current.span();
-        let parent = span.span_context();
-        if !parent.is_valid() {
-            ContextParent::Absent
-        } else if is_sampled(&self.sampler, parent, current) {
-            ContextParent::Sampled
-        } else {
-            ContextParent::Unsampled(parent.clone())
-        }
-    }
-
-    fn let_through(&self, attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>) {
-        let now = || self.clock.raw();
-        self.spans.insert(id.into_u64(), Decision::Sampled, now);
-        self.forward_new_span(attributes, id, context);
-    }
-
-    /// Handles a new span whose parent, of the current OpenTelemetry context, is not sampled.
-    #[cold]
-    fn new_below_unsampled(
-        &self,
-        parent: &SpanContext,
-        attributes: &Attributes<'_>,
-        id: &Id,
-        context: &Context<'_, S>,
-    ) {
-        if is_boundary(attributes.metadata()) {
-            let under = context_of_creation(attributes);
-            return self.defer(under, false, attributes, id, context);
-        }
-        // The `tracing` span around may belong to another trace, such as a worker that handles many messages.
-        let Some(span) = context.span(id) else { return };
-        let around = span.parent();
-        let known = around.and_then(|span| identity::known(&span, &self.spans));
-        if known.is_some_and(|known| known.trace_id() == parent.trace_id()) {
-            return;
-        }
-        if self.callsites.defers(attributes.metadata()) {
-            let under = context_of_creation(attributes);
-            return self.defer(under, false, attributes, id, context);
-        }
-        let own = identity::unsampled_below(parent);
-        span.extensions_mut().replace(Identity(own));
-    }
-
-    #[inline]
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
-        if self.spans.contains(id.into_u64()) {
-            self.forward_record(id, values, context);
-            if is_end(values) {
-                self.decide_if_deferred(id);
-                self.end_early(id);
+        match (self.spans.seen(id.into_u64()), &self.own) {
+            (None, _) => {}
+            (Some(Seen::Own { .. }), Some(own)) => self.record_own(own, id.into_u64(), values),
+            (Some(_), _) => {
+                self.forward_record(id, values, context);
+                if is_end(values) {
+                    self.decide_if_deferred(id);
+                    self.end_early(id);
+                }
             }
         }
     }
@@ -290,26 +219,42 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     #[inline]
     pub(crate) fn on_event(&self, event: &Event<'_>, context: &Context<'_, S>) {
-        if self.spans.is_empty() {
+        // A span keeps a limited number of events: those of tokens would displace those of a failure after them.
+        if self.spans.is_empty() || event.metadata().name() == "token" {
             return;
+        }
+        if let Some(own) = &self.own
+            && let Some(id) = span_of(event, context)
+            && let Some(Seen::Own { .. }) = self.spans.seen(id.into_u64())
+        {
+            return self.event_own(own, id.into_u64(), event);
         }
         let has_deferred = self.spans.has_deferred();
         // The OpenTelemetry context is that of the current span, and cheaper to read than the span.
         let is_inside = !has_deferred && event.is_contextual() && is_sampled_current();
-        // A span keeps a limited number of events: those of tokens would displace those of a failure after them.
-        if (is_inside || self.is_of_sampled(event, context)) && event.metadata().name() != "token" {
+        if is_inside || self.is_of_sampled(event, context) {
             self.forward_event(event, context);
         }
     }
 
     fn is_of_sampled(&self, event: &Event<'_>, context: &Context<'_, S>) -> bool {
-        let is_contextual = event.is_contextual();
-        let current = is_contextual.then(|| context.current_span().id().cloned());
-        let current = current.flatten();
-        event.parent().or(current.as_ref()).is_some_and(|id| {
-            self.decide_if_deferred(id);
+        span_of(event, context).is_some_and(|id| {
+            self.decide_if_deferred(&id);
             self.spans.is_sampled(id.into_u64())
         })
+    }
+
+    /// Whether an enter needs no work: no span is sampled, here or around. The current context is read only if the
+    /// application attaches contexts, since a future enters its spans at each poll.
+    #[inline]
+    pub(crate) fn is_idle_at_enter(&self) -> bool {
+        self.is_idle_at_exit() && !(self.has_foreign.load(Relaxed) && is_sampled_current())
+    }
+
+    /// Whether an exit needs no work.
+    #[inline]
+    pub(crate) fn is_idle_at_exit(&self) -> bool {
+        self.spans.is_empty() && !unsampled_context::is_any()
     }
 
     /// Returns the ids of a sampled span at its first enter.
@@ -317,17 +262,22 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<SampledIds> {
         self.decide_if_deferred(id);
         let number = id.into_u64();
-        match self.spans.lacks_ids(number) {
-            Some(lacks_ids) => {
+        match (self.spans.seen(number), &self.own) {
+            (Some(Seen::Own { ids, attaches }), Some(own)) => {
+                own.enter(number, ids, attaches);
+            }
+            (Some(seen), _) => {
                 self.inner.on_enter(id, context.clone());
+                let lacks_ids = seen == Seen::OfLayer { lacks_ids: true };
                 return lacks_ids.then(|| self.on_first_enter(id, context))?;
             }
-            None if is_sampled_current() => {
+            (None, _) if is_sampled_current() => {
                 if let Some(own) = context.span(id).and_then(|span| self.identity(&span)) {
+                    let own = OtelContext::current().with_remote_span_context(own);
                     unsampled_context::attach(number, own);
                 }
             }
-            None => unsampled_context::enter(number),
+            (None, _) => unsampled_context::enter(number),
         }
         None
     }
@@ -349,20 +299,28 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     #[inline]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
-        if self.spans.contains(id.into_u64()) {
-            if std::thread::panicking() {
-                self.record_panic(id);
+        match (self.spans.seen(id.into_u64()), &self.own) {
+            (None, _) => unsampled_context::exit(id.into_u64()),
+            (Some(Seen::Own { .. }), Some(own)) => own.exit(id.into_u64()),
+            (Some(_), _) => {
+                if std::thread::panicking() {
+                    self.record_panic(id);
+                }
+                self.inner.on_exit(id, context.clone());
             }
-            return self.inner.on_exit(id, context.clone());
         }
-        unsampled_context::exit(id.into_u64());
     }
 
     #[inline]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_deferred(id);
-        if self.spans.remove(id.into_u64()) {
-            self.inner.on_close(id.clone(), context.clone());
+        let seen = self.own.as_ref().and(self.spans.seen(id.into_u64()));
+        if !self.spans.remove(id.into_u64()) {
+            return;
+        }
+        match (seen, &self.own) {
+            (Some(Seen::Own { .. }), Some(own)) => self.end_own(own, id.into_u64()),
+            _ => self.inner.on_close(id.clone(), context.clone()),
         }
     }
 

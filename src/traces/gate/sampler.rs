@@ -21,6 +21,12 @@ pub(in crate::traces) fn never_sampled(context: &Context) -> Context {
     context.with_value(NeverSampled)
 }
 
+/// Whether spans below a context are never sampled.
+#[inline]
+pub(super) fn is_never_sampled(context: &Context) -> bool {
+    context.get::<NeverSampled>().is_some()
+}
+
 /// Samples by the flag of the parent. A trace that starts here is sampled, because the gate has let its first span
 /// through, unless the head sampler did not draw it.
 #[derive(Clone, Debug)]
@@ -43,7 +49,7 @@ impl ShouldSample for GateSampler {
             .filter(|context| context.has_active_span())
             .map(|context| context.span().span_context().clone())
             .filter(SpanContext::is_valid);
-        let is_allowed = parent.is_none_or(|context| context.get::<NeverSampled>().is_none());
+        let is_allowed = !parent.is_some_and(is_never_sampled);
         let is_sampled = match (&span, parent) {
             (Some(span), Some(context)) => is_sampled(&self.0, span, context),
             _ => is_drawn(),
@@ -63,10 +69,8 @@ impl ShouldSample for GateSampler {
 fn below_sampled(under: &Context) -> Option<SamplingResult> {
     let span = under.span();
     let parent = span.span_context();
-    let is_sampled = parent.is_sampled()
-        && !parent.is_remote()
-        && parent.is_valid()
-        && under.get::<NeverSampled>().is_none();
+    let is_sampled =
+        parent.is_sampled() && !parent.is_remote() && parent.is_valid() && !is_never_sampled(under);
     is_sampled.then(|| result(SamplingDecision::RecordAndSample, Some(parent)))
 }
 

@@ -32,6 +32,15 @@ pub(super) enum Decision {
     },
 }
 
+/// The way in which a span of the table is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// By OpenTelemetry's layer. The ids are to be set if the span is sampled and has none.
+    OfLayer { lacks_ids: bool },
+    /// By the gate; `attaches` is whether each enter makes the context of the span current.
+    Own { ids: SampledIds, attaches: bool },
+}
+
 /// The ids of a sampled span, which logs, exemplars and live traces name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SampledIds {
@@ -76,6 +85,9 @@ struct Entry {
     is_deferred: AtomicBool,
     /// The draw of a deferred span, else whether the span is sampled.
     is_kept: AtomicBool,
+    /// Whether the gate records the span itself.
+    is_own: AtomicBool,
+    attaches: AtomicBool,
     started: AtomicU64,
     trace_high: AtomicU64,
     trace_low: AtomicU64,
@@ -129,12 +141,27 @@ impl SpanTable {
         self.with(id, Entry::decision)
     }
 
-    /// Whether the ids of a span are to be set: it is sampled and has none. `None` for a span that is not in the table.
+    /// The way in which a span is recorded; `None` for a span that is not in the table.
     #[inline]
-    pub(super) fn lacks_ids(&self, id: u64) -> Option<bool> {
-        self.with(id, |entry| {
-            entry.span.load(Relaxed) == 0 && entry.decision() == Decision::Sampled
+    pub(super) fn seen(&self, id: u64) -> Option<Seen> {
+        self.with(id, |entry| match entry.ids() {
+            Some(ids) if entry.is_own.load(Relaxed) => Seen::Own {
+                ids,
+                attaches: entry.attaches.load(Relaxed),
+            },
+            ids => Seen::OfLayer {
+                lacks_ids: ids.is_none() && entry.decision() == Decision::Sampled,
+            },
         })
+    }
+
+    /// Sets the ids of a span that the gate records itself.
+    pub(super) fn set_own(&self, id: u64, ids: SampledIds, attaches: bool) {
+        self.with(id, |entry| {
+            entry.is_own.store(true, Relaxed);
+            entry.attaches.store(attaches, Relaxed);
+        });
+        self.set_ids(id, ids);
     }
 
     /// The ids of a sampled span, once they are set.
@@ -244,6 +271,7 @@ impl Entry {
             Decision::Unsampled => (false, false),
         };
         self.span.store(0, Relaxed);
+        self.is_own.store(false, Relaxed);
         self.started.store(started, Relaxed);
         self.is_kept.store(is_kept, Relaxed);
         self.is_deferred.store(is_deferred, Release);
@@ -300,14 +328,29 @@ mod tests {
     fn a_span_keeps_its_ids_and_the_next_span_in_its_slot_has_none() {
         let table = SpanTable::new();
         table.insert(7, Decision::Sampled, || 0);
-        assert_eq!(table.lacks_ids(7), Some(true));
+        assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: true }));
         table.set_ids(7, IDS);
-        assert_eq!(table.lacks_ids(7), Some(false));
+        assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: false }));
         assert_eq!(table.ids_of(7), Some(IDS));
         assert!(table.remove(7) && !table.remove(7));
-        assert_eq!(table.lacks_ids(7), None);
+        assert_eq!(table.seen(7), None);
         table.insert(7, Decision::Sampled, || 0);
         assert_eq!(table.ids_of(7), None);
+    }
+
+    #[test]
+    fn a_span_that_the_gate_records_is_known_as_such_and_the_next_span_in_its_slot_is_not() {
+        let table = SpanTable::new();
+        table.insert(7, Decision::Sampled, || 0);
+        table.set_own(7, IDS, true);
+        let own = Seen::Own {
+            ids: IDS,
+            attaches: true,
+        };
+        assert_eq!(table.seen(7), Some(own));
+        assert!(table.is_sampled(7) && table.remove(7));
+        table.insert(7, Decision::Sampled, || 0);
+        assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: true }));
     }
 
     #[test]

@@ -1,22 +1,26 @@
-//! Makes the contexts of unsampled spans current on a thread, in place of a sampled span around them.
+//! Makes contexts current on a thread that OpenTelemetry's layer does not know: of unsampled spans, in place of a sampled
+//! span around them, and of spans that the gate records itself.
 
 use std::cell::{Cell, RefCell};
 
-use opentelemetry::{Context, ContextGuard, trace::SpanContext, trace::TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard};
 
 thread_local! {
     /// The length of `GUARDS`, read without a borrow at every exit.
     static COUNT: Cell<usize> = const { Cell::new(0) };
-    /// Unsampled spans that are entered on this thread, from the first that was attached.
+    /// Spans that are entered on this thread, from the first that was attached.
     static GUARDS: RefCell<Vec<(u64, Option<ContextGuard>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes the context of an unsampled span current, until [`exit`].
-pub(super) fn attach(id: u64, context: SpanContext) {
-    let guard = Context::current()
-        .with_remote_span_context(context)
-        .attach();
-    push(id, Some(guard));
+/// Whether a span is noted on this thread.
+#[inline]
+pub(super) fn is_any() -> bool {
+    COUNT.get() > 0
+}
+
+/// Makes the context of a span current, until [`exit`].
+pub(super) fn attach(id: u64, context: Context) {
+    push(id, Some(context.attach()));
 }
 
 /// Notes an enter without a context of its own, so that the matching [`exit`] does not end an earlier [`attach`].

@@ -37,12 +37,8 @@ impl SpanProcessor for Intake {
     }
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        self.stream.accepted.fetch_add(1, Ordering::AcqRel);
-        if let Err(refused) = self.stream.queue.put(span) {
-            self.stream.dropped(refused);
+        if span.span_context.is_sampled() {
+            self.stream.accept(span);
         }
     }
 
@@ -58,6 +54,14 @@ impl SpanProcessor for Intake {
 }
 
 impl Stream {
+    /// Puts an ended span into the queue. It never waits.
+    pub(in crate::traces) fn accept(&self, span: SpanData) {
+        self.accepted.fetch_add(1, Ordering::AcqRel);
+        if let Err(refused) = self.queue.put(span) {
+            self.dropped(refused);
+        }
+    }
+
     /// Counts a dropped span for every exporter.
     fn dropped(&self, refused: Refused) {
         for account in &self.accounts {

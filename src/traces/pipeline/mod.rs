@@ -38,11 +38,11 @@ use super::{
     exporter::Exporter,
     failure::Failures,
     live::Live,
-    numbers, redaction,
+    numbers,
+    redaction::SpanRedaction,
     tail::{Decided, TailSampler},
 };
 use crate::{
-    privacy::Redaction,
     runtime::{
         own_thread::{Restartable, ShutdownDeadline},
         report_once::ReportOnce,
@@ -95,7 +95,7 @@ struct Parts {
 
 /// The steps between the queue and the exporters.
 pub(super) struct Filters {
-    pub(super) redaction: Arc<Redaction>,
+    pub(super) redaction: SpanRedaction,
     pub(super) failures: Failures,
     pub(super) conventions: Option<Conventions>,
     pub(super) live: Option<Arc<Live>>,
@@ -242,7 +242,7 @@ impl Stream {
                     conventions.apply(span);
                 }
                 // Last: no text is added after redaction.
-                redaction::apply(&filters.redaction, span);
+                filters.redaction.apply(span);
             }));
             if redacted.is_err() {
                 panics += 1;

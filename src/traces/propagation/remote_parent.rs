@@ -87,10 +87,14 @@ impl RemoteParent {
     }
 
     fn of_span(span: &Span) -> Option<Self> {
-        let own = span.with_subscriber(|(id, dispatch)| gate::context_of(dispatch, id));
-        let own = own.flatten()?;
+        let contexts = span.with_subscriber(|(id, dispatch)| {
+            let own = gate::context_of(dispatch, id)?;
+            Some((own, gate::own_context(dispatch, id)))
+        });
+        let (own, context) = contexts.flatten()?;
         // Only a sampled span has a context of its own.
-        let context = own.is_sampled().then(|| gate::internal(|| span.context()));
+        let of_layer = || gate::internal(|| span.context());
+        let context = context.or_else(|| own.is_sampled().then(of_layer));
         let is_debugged = context.is_some_and(|context| context.get::<Debugged>().is_some());
         Some(Self::flagged(own).debugged(is_debugged))
     }

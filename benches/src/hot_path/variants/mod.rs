@@ -6,6 +6,8 @@ mod baseline;
 mod metrics_facade;
 mod opentelemetry;
 mod ours;
+#[cfg(feature = "traces")]
+mod polls;
 mod prometheus_crate;
 #[cfg(feature = "traces")]
 mod sink;
@@ -106,6 +108,16 @@ pub(crate) const TRACES: &[Variant] = &[
         install: traces::theirs_in_tree,
     },
     Variant {
+        name: "in-tree-tracing-opentelemetry-encoded",
+        about: "the same, encoded for OTLP as ours is",
+        install: traces::theirs_in_tree_encoded,
+    },
+    Variant {
+        name: "in-tree-live",
+        about: "ours, with the live view and no exporter",
+        install: traces::live_in_tree,
+    },
+    Variant {
         name: "in-tree-ours-tail",
         about: "ours, with tail sampling",
         install: traces::ours_in_tree_tail,
@@ -122,10 +134,50 @@ pub(crate) const TRACES: &[Variant] = &[
     },
 ];
 
+/// Variants for a request of 64 polls inside three nested spans; empty in a build without traces.
+#[cfg(not(feature = "traces"))]
+pub(crate) const POLLS: &[Variant] = &[];
+
+/// Variants for a request of 64 polls inside three nested spans.
+#[cfg(feature = "traces")]
+pub(crate) const POLLS: &[Variant] = &[
+    Variant {
+        name: "polls-metrics",
+        about: "metrics alone",
+        install: polls::metrics,
+    },
+    Variant {
+        name: "polls-out",
+        about: "metrics, and traces sampled out",
+        install: polls::sampled_out,
+    },
+    Variant {
+        name: "polls-live",
+        about: "metrics, and the live view of every trace, no exporter",
+        install: polls::live,
+    },
+    Variant {
+        name: "polls-in",
+        about: "metrics, the live view and OTLP of every trace",
+        install: polls::sampled_in,
+    },
+    Variant {
+        name: "polls-out-tracing-opentelemetry",
+        about: "no metrics, AlwaysOff",
+        install: polls::theirs_out,
+    },
+    Variant {
+        name: "polls-in-tracing-opentelemetry",
+        about: "no metrics, AlwaysOn and the SDK's batch processor",
+        install: polls::theirs_in,
+    },
+];
+
 /// Returns the variant with this name.
 pub(crate) fn named(name: &str) -> Option<&'static Variant> {
     VARIANTS
         .iter()
         .chain(TRACES)
+        .chain(POLLS)
         .find(|variant| variant.name == name)
 }

@@ -1,27 +1,51 @@
 //! Tests of the gate in a subscriber, by the spans that come out of it.
 
 mod orphans;
+mod own_spans;
 mod parents;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use opentelemetry::{
-    Context as OtelContext, SpanId, TraceFlags, TraceId,
-    trace::{SpanContext, TraceContextExt as _, TraceState, TracerProvider as _},
+    Context as OtelContext, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{Link, SpanContext, SpanKind, TraceContextExt as _, TraceState, TracerProvider as _},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    trace::{SdkTracerProvider, Span, SpanData, SpanProcessor},
+    trace::{SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor},
 };
 use tracing::{Dispatch, Span as TracingSpan, field::Empty, info, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::prelude::*;
 
 use super::*;
-use crate::{FnSink, ObservatoryLayer, traces::SamplingConfig};
+use crate::{FnSink, ObservatoryLayer, runtime::own_thread, traces::SamplingConfig};
 
 #[derive(Clone, Debug, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
+struct Ended(Arc<Mutex<Vec<SpanData>>>, Arc<AtomicUsize>);
+
+/// Counts the spans that OpenTelemetry's layer starts, sampled or not.
+#[derive(Clone, Debug)]
+struct CountingSampler(GateSampler, Arc<AtomicUsize>);
+
+impl ShouldSample for CountingSampler {
+    fn should_sample(
+        &self,
+        parent: Option<&OtelContext>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let sampler = &self.0;
+        sampler.should_sample(parent, trace_id, name, kind, attributes, links)
+    }
+}
 
 impl SpanProcessor for Ended {
     fn on_start(&self, _: &mut Span, _: &OtelContext) {}
@@ -69,7 +93,10 @@ fn gate(config: &SamplingConfig) -> (Gate<tracing_subscriber::Registry>, Ended, 
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
         .with_span_processor(ended.clone())
-        .with_sampler(GateSampler(Arc::clone(&sampler)))
+        .with_sampler(CountingSampler(
+            GateSampler(Arc::clone(&sampler)),
+            Arc::clone(&ended.1),
+        ))
         .with_id_generator(GateIds(Arc::clone(&sampler)))
         .build();
     let gate = Gate::new(

@@ -73,11 +73,10 @@ fn an_empty_parent_does_not_change_the_draw() {
 #[test]
 fn baggage_alone_does_not_change_the_parent_of_a_request() {
     let request = || {
-        let span = info_span!("request", otel.kind = "server");
         let mut headers = http::HeaderMap::new();
         headers.insert("baggage", "tenant=a".parse().unwrap());
-        crate::traces::propagation::received(&span, &headers, true);
-        span
+        let create = || info_span!("request", otel.kind = "server");
+        crate::traces::propagation::received(&headers, true, create)
     };
     for share in [0.0, 1.0] {
         let found = spans(share, || {
@@ -352,4 +351,37 @@ fn a_link_does_not_start_a_span() {
         span.follows_from(&linked);
         span.set_parent(remote(true)).unwrap();
     });
+}
+
+/// Counts the spans that OpenTelemetry's layer makes, sampled or not.
+fn made(config: &SamplingConfig, work: impl FnOnce()) -> usize {
+    let (gate, ended, _) = gate(config);
+    let layer = ObservatoryLayer::new(FnSink::new(|_| ())).with_gate(gate);
+    let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
+    tracing::dispatcher::with_default(&dispatch, work);
+    ended.1.load(Ordering::Relaxed)
+}
+
+#[test]
+fn unsampled_boundary_spans_reach_the_layer_only_until_no_parent_is_expected() {
+    let requests = |count: usize| {
+        move || {
+            for _ in 0..count {
+                info_span!("a", otel.kind = "server").in_scope(|| {
+                    info_span!("b", otel.kind = "client").in_scope(|| ());
+                });
+            }
+        }
+    };
+    assert_eq!(made(&ratio(0.0), requests(64)), 128);
+    assert_eq!(made(&ratio(0.0), requests(1_000)), 128);
+    // Spans of a callsite that is queried are always made.
+    let queried = made(&ratio(0.0), || {
+        for _ in 0..200 {
+            let span = info_span!("c", otel.kind = "server");
+            span.set_parent(remote(false)).unwrap();
+            span.in_scope(|| ());
+        }
+    });
+    assert_eq!(queried, 200);
 }

@@ -38,9 +38,10 @@ fn requests(
             span
         },
         &|| {
-            let span = edge();
             #[cfg(any(feature = "http", feature = "grpc"))]
-            received(&span, &came, true);
+            let span = received(&came, true, edge);
+            #[cfg(not(any(feature = "http", feature = "grpc")))]
+            let span = edge();
             #[cfg(not(any(feature = "http", feature = "grpc")))]
             extract(&came, &ALL).set_parent_of(&span);
             span
