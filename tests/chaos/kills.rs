@@ -30,7 +30,7 @@ use crate::{
 
 /// Silences, and raised alerts, of one process: 200 processes stay below the limit of 10,000 of each.
 const MAX_CHANGES: u32 = 40;
-/// The time for the last notifications after the last kill.
+/// The time without any accepted webhook after which the notifications that are still due count as lost.
 const SETTLE: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(scale: Scale, report: &mut Report) {
@@ -180,7 +180,7 @@ fn finish(ledger: &mut Ledger, receiver: &Receiver, directory: &Directory, repor
     let victim = Victim::start("victim", &variables(receiver, directory, &levels));
     let mut victim = victim.unwrap();
     ledger.check(victim.monitor);
-    until(SETTLE, || {
+    settle(receiver, || {
         ledger.see(receiver);
         ledger.waves.iter().all(Wave::is_seen)
     });
@@ -188,7 +188,7 @@ fn finish(ledger: &mut Ledger, receiver: &Receiver, directory: &Directory, repor
         wave.end();
         victim.ask(&format!("level {n} 0"));
     }
-    until(SETTLE, || {
+    settle(receiver, || {
         ledger.see(receiver);
         ledger.is_settled(receiver)
     });
@@ -227,6 +227,20 @@ fn finish(ledger: &mut Ledger, receiver: &Receiver, directory: &Directory, repor
         .filter(|entry| entry.file_name().to_string_lossy().contains("damaged"));
     report.exactly("stores found damaged", aside.count(), 0);
     ledger.explain(receiver);
+}
+
+/// Waits until a condition holds, as long as webhooks are accepted: the refused ones delay the others.
+fn settle(receiver: &Receiver, mut is_settled: impl FnMut() -> bool) {
+    let mut accepted = usize::MAX;
+    while receiver.accepted().len() != accepted {
+        accepted = receiver.accepted().len();
+        if until(SETTLE, || {
+            is_settled() || receiver.accepted().len() != accepted
+        }) && is_settled()
+        {
+            return;
+        }
+    }
 }
 
 /// Counts the accepted requests that equal an earlier request, and among them those with another dedup key.
