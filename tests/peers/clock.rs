@@ -91,7 +91,7 @@ fn the_example_keeps_samples_and_alerts_across_steps_of_its_wall_clock() {
             (status["clock"]["steps"] == steps).then_some(())
         });
         for _ in 0..6 {
-            let time = query(&monitor, "time()").unwrap();
+            let time = query(&monitor, "vector(time())").unwrap();
             assert!(
                 (time - now() - offset as f64).abs() < 2.0,
                 "{offset}: {time}"
