@@ -10,7 +10,7 @@ mod values;
 mod variable;
 
 pub use self::error::ConfigError;
-#[cfg(feature = "alerting")]
+#[cfg(any(feature = "alerting", feature = "server"))]
 pub(crate) use self::values::comma_separated;
 #[cfg(feature = "otlp")]
 pub(crate) use self::values::percent_bytes;
