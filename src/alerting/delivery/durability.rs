@@ -4,6 +4,7 @@
 //! which contains every change up to now, and waits until the runner has written that batch.
 
 use super::{Notifications, handle::Shared};
+use crate::runtime::lock;
 
 /// The reason why a change is in effect but not on the disk: a crash or a restart loses the change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +66,14 @@ impl Notifications {
 }
 
 impl Shared {
-    /// Logs once that the state is in memory only, and once that the state is on the disk again. Does nothing before a
-    /// subscriber is installed.
+    /// Logs once the records that were lost before the start, once that the state is in memory only, and once that the
+    /// state is on the disk again. Does nothing before a subscriber is installed.
     pub(super) fn report_store(&self) {
         if !tracing::dispatcher::has_been_set() {
             return;
+        }
+        for loss in std::mem::take(&mut *lock(&self.losses)) {
+            tracing::error!("{loss}");
         }
         let problem = self.store_health.problem();
         let is_reported = self.store_health.set_reported(problem.is_some());

@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) time: TimeSource,
     pub(super) wake: Notify,
     pub(super) progress: watch::Sender<Progress>,
+    /// Messages about records that were lost before the start, which the runner logs.
+    pub(super) losses: Mutex<Vec<String>>,
     pub(super) attempt_timeout: Duration,
     options: NotificationOptions,
 }
@@ -81,9 +83,12 @@ impl Notifications {
         let router = router(&options.routing, &channels)?;
         let (store, loaded) = Store::open(options.data_dir.as_deref())?;
         let now = UnixMs::from_i64(time());
+        let mut losses: Vec<String> = loaded.damage.into_iter().collect();
         if loaded.unreadable > 0 {
             let records = loaded.unreadable;
-            tracing::warn!(records, "records of the alert store cannot be read");
+            losses.push(format!(
+                "{records} records of the alert store cannot be read"
+            ));
         }
         let mut slots = loaded.slots;
         slots.insert(TIMES.to_owned(), WALL_CLOCK.to_vec());
@@ -124,6 +129,7 @@ impl Notifications {
             time,
             wake: Notify::new(),
             progress: watch::Sender::default(),
+            losses: Mutex::new(losses),
             attempt_timeout: options.attempt_timeout,
             options: options.clone(),
         });

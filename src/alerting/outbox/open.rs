@@ -72,6 +72,8 @@ pub(crate) struct Loaded {
     pub(crate) slots: BTreeMap<String, Vec<u8>>,
     /// The number of records that this version cannot parse.
     pub(crate) unreadable: usize,
+    /// The message about a damaged file that was renamed.
+    pub(crate) damage: Option<String>,
 }
 
 impl Store {
@@ -103,19 +105,19 @@ fn open_file(directory: &Path, path: &Path) -> Result<(Database, Loaded), StoreE
         path: directory.to_owned(),
         source,
     })?;
+    let mut damage = None;
     let opened = match read_file(path) {
         Err(OpenFailure::Damaged(problem)) => {
             let renamed = rename_file(path, "damaged")?;
-            tracing::error!(
-                problem,
-                renamed_to = %renamed.display(),
-                "the alert store is damaged: it was renamed, and a new store was created"
-            );
+            let renamed = renamed.display();
+            damage = Some(format!(
+                "the alert store is damaged ({problem}): it was renamed to {renamed}, and a new store was created"
+            ));
             read_file(path)
         }
         other => other,
     };
-    let opened = opened.map_err(|failure| match failure {
+    let (database, mut loaded) = opened.map_err(|failure| match failure {
         OpenFailure::Locked => StoreError::Locked {
             path: path.to_owned(),
             owner: owner(directory),
@@ -133,19 +135,23 @@ fn open_file(directory: &Path, path: &Path) -> Result<(Database, Loaded), StoreE
     if let Err(error) = fs::write(directory.join(PID_NAME), process::id().to_string()) {
         tracing::debug!(%error, "cannot write the process id beside the alert store");
     }
-    Ok(opened)
+    loaded.damage = damage;
+    Ok((database, loaded))
 }
 
 /// Opens the file again after a failure of the disk; the caller overwrites its contents.
 pub(super) fn reopen(path: &Path) -> Result<Database, StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    open_file(directory, path).map(|(database, _)| database)
+    let (database, loaded) = open_file(directory, path)?;
+    loaded.log_damage();
+    Ok(database)
 }
 
 /// Opens a file that could not be read at the start: renames the file if it has contents, and returns its silences.
 pub(super) fn reopen_unread(path: &Path) -> Result<(Database, Vec<Silence>), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let (database, loaded) = open_file(directory, path)?;
+    loaded.log_damage();
     if loaded.is_empty() {
         return Ok((database, Vec::new()));
     }
@@ -160,6 +166,12 @@ pub(super) fn reopen_unread(path: &Path) -> Result<(Database, Vec<Silence>), Sto
 }
 
 impl Loaded {
+    fn log_damage(&self) {
+        if let Some(damage) = &self.damage {
+            tracing::error!("{damage}");
+        }
+    }
+
     fn is_empty(&self) -> bool {
         let state = &self.state;
         state.alerts.is_empty()
