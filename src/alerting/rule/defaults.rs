@@ -261,7 +261,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
                 "alert_store_degraded",
                 Warning,
                 "observatory_alert_store_degraded > 0",
-                "Alert state is in memory only, because the data directory cannot be written: a restart loses silences, acknowledgements and undelivered notifications",
+                "{{ $value | humanize }} data directory cannot be written, so alert state is in memory only: a restart loses silences, acknowledgements and undelivered notifications",
             )
             .name("Alert store degraded")
             .hold_for(MINUTE)
