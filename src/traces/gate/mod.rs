@@ -314,7 +314,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_deferred(id);
-        let seen = self.own.as_ref().and(self.spans.seen(id.into_u64()));
+        let seen = self
+            .own
+            .as_ref()
+            .and_then(|_| self.spans.seen(id.into_u64()));
         if !self.spans.remove(id.into_u64()) {
             return;
         }

@@ -58,12 +58,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                 ContextParent::Absent => current = context.current_span().id().cloned(),
                 ContextParent::NewTrace => {}
                 ContextParent::Sampled => {
-                    self.note_foreign(context);
+                    self.note_foreign(creation, context);
                     return self.let_through(attributes, id, context, None);
                 }
                 ContextParent::Unsampled(parent) => {
                     if parent.is_sampled() {
-                        self.note_foreign(context);
+                        self.note_foreign(creation, context);
                     }
                     self.new_below_unsampled(&parent, attributes, id, context);
                     return None;
@@ -110,12 +110,16 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     /// Notes a sampled context that is current, unless it belongs to the span around.
-    fn note_foreign(&self, context: &Context<'_, S>) {
+    #[inline]
+    fn note_foreign(&self, creation: Creation, context: &Context<'_, S>) {
+        if creation != Creation::ByApplication || self.has_foreign.load(Relaxed) {
+            return;
+        }
         let span = context.current_span();
         let is_known = span
             .id()
             .is_some_and(|id| self.spans.contains(id.into_u64()));
-        if !is_known && Creation::current() == Creation::ByApplication {
+        if !is_known {
             self.has_foreign.store(true, Relaxed);
         }
     }

@@ -144,14 +144,18 @@ impl SpanTable {
     /// The way in which a span is recorded; `None` for a span that is not in the table.
     #[inline]
     pub(super) fn seen(&self, id: u64) -> Option<Seen> {
-        self.with(id, |entry| match entry.ids() {
-            Some(ids) if entry.is_own.load(Relaxed) => Seen::Own {
-                ids,
-                attaches: entry.attaches.load(Relaxed),
-            },
-            ids => Seen::OfLayer {
-                lacks_ids: ids.is_none() && entry.decision() == Decision::Sampled,
-            },
+        self.with(id, |entry| {
+            let own = entry.is_own.load(Relaxed).then(|| entry.ids()).flatten();
+            match own {
+                Some(ids) => Seen::Own {
+                    ids,
+                    attaches: entry.attaches.load(Relaxed),
+                },
+                None => Seen::OfLayer {
+                    lacks_ids: entry.span.load(Relaxed) == 0
+                        && entry.decision() == Decision::Sampled,
+                },
+            }
         })
     }
 
