@@ -16,3 +16,10 @@ pub mod clock {
         }
     }
 }
+
+#[path = "../../src/runtime/lock.rs"]
+mod lock;
+#[path = "../../src/runtime/named.rs"]
+mod named;
+
+pub(crate) use self::{lock::lock, named::named};
