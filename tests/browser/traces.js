@@ -14,7 +14,7 @@ const PREFIX = "/ops/observatory";
 const PHONE = { width: 360, height: 740 };
 
 const router = spawn(process.argv[2], ["--listen", "127.0.0.1:0", "--monitor", "127.0.0.1:0", "--fault-rate", "0.05", "--disconnect-rate", "0.03"], {
-  env: { OBSERVATORY_TRACE_URL: "http://jaeger.example/trace/{trace_id}" },
+  env: { OBSERVATORY_ALLOWED_HOSTS: "proxy.example", OBSERVATORY_TRACE_URL: "http://jaeger.example/trace/{trace_id}" },
   stdio: ["ignore", "ignore", "pipe"],
 });
 process.on("exit", () => router.kill("SIGKILL"));
