@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -16,6 +16,7 @@ use foldhash::fast::RandomState;
 
 use super::{open::State, operation::Operation};
 use crate::observation::Kind;
+use crate::runtime::lock;
 
 /// Max spans in the map. A span that never closes stays in the map.
 const MAX_SPANS: usize = 65_536;
@@ -111,6 +112,6 @@ impl OverflowSpans {
     fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Entry, RandomState>> {
         // The registry assigns ascending ids, so neighbours differ in the low bits.
         let shard = &self.shards[(id as usize) % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(shard)
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct HiddenSpans {
     pub(crate) filter: Option<String>,
     /// The targets that the filter names and whose INFO spans pass.
     pub(crate) passing_targets: Vec<String>,
-    /// Whether the subscriber also hides the observatory's own log lines of level ERROR.
+    /// True if the subscriber also hides the observatory's own log lines of level ERROR.
     pub(crate) hides_errors: bool,
 }
 

@@ -5,7 +5,7 @@
 //! recorded again replaces its earlier value, so the memory of a long-lived span is bounded by the number of its
 //! fields.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
@@ -14,6 +14,7 @@ use super::{
     json::Object,
 };
 use crate::privacy::Redaction;
+use crate::runtime::lock;
 
 /// The stored fields, in the extensions of a span. No foreign code runs while they are locked.
 #[derive(Clone)]
@@ -99,10 +100,6 @@ fn stored_fields<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Option<Arc<Mut
     extensions
         .get()
         .map(|SpanFields(stored)| Arc::clone(stored))
-}
-
-fn lock(stored: &Mutex<StoredFields>) -> MutexGuard<'_, StoredFields> {
-    stored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StoredFields {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use tracing::Dispatch;
@@ -10,6 +10,7 @@ use tracing::Dispatch;
 use crate::{
     layer::HiddenSpans,
     metrics::{Registry, catalog},
+    runtime::lock,
 };
 
 /// The check of the subscriber's filters.
@@ -29,13 +30,12 @@ struct State {
 }
 
 impl FilterCheck {
-    /// Asks the subscriber.
+    /// Asks the subscriber, and records the number of hidden kinds of span in the gauge.
     pub(super) fn ask(&self, subscriber: &Dispatch, registry: &Registry) {
         let hidden = HiddenSpans::of(subscriber);
         let spans = hidden.as_ref().map_or(0, |hidden| hidden.spans.len());
-        let gauge = registry.gauge(&catalog::HIDDEN_SPAN_KINDS, &[]);
-        gauge.set(spans as f64);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.set(&catalog::HIDDEN_SPAN_KINDS, &[], spans as f64);
+        let mut state = lock(&self.state);
         state.hidden = hidden;
         if let Some(hidden) = state.hidden.as_ref().filter(|hidden| hidden.hides_errors)
             && hidden.passing_targets.is_empty()
@@ -49,7 +49,7 @@ impl FilterCheck {
     /// Logs the answer at the second tick: at the first tick, the application may be about to install the subscriber as
     /// the global default.
     pub(super) fn tick(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.ticks = state.ticks.saturating_add(1);
         if state.ticks >= 2 {
             state.report();
@@ -62,7 +62,7 @@ impl FilterCheck {
         if let Some(subscriber) = subscriber {
             self.ask(subscriber, registry);
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let is_partial = |hidden: &&HiddenSpans| !hidden.passing_targets.is_empty();
         if let Some(hidden) = state.hidden.as_ref().filter(is_partial)
             && registry.counter_total(catalog::OBSERVATIONS.name) == 0
@@ -80,7 +80,7 @@ impl FilterCheck {
 
     /// Returns the message about a filter that hides spans, for `/status`.
     pub(super) fn problem(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         state.hidden.as_ref().map(message)
     }
 }

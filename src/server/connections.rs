@@ -4,14 +4,17 @@
 //! connection takes its place. A connection whose complete request is being answered keeps its place.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
 };
 use std::time::Duration;
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::metrics::{Registry, catalog};
+use crate::{
+    metrics::{Registry, catalog},
+    runtime::lock,
+};
 
 /// The share of the process's file descriptors that connections may use; the application needs the rest.
 const DESCRIPTORS_PER_CONNECTION: u64 = 10;
@@ -31,7 +34,7 @@ pub(super) struct Connections {
 /// The progress of a connection.
 pub(super) struct Connection {
     progress: Mutex<Progress>,
-    /// Whether bytes of the next request have arrived.
+    /// True if bytes of the next request have arrived.
     has_part_of_request: AtomicBool,
     close: Notify,
 }
@@ -57,8 +60,7 @@ impl Connections {
     /// Creates an empty list for at most `max` connections, or fewer if the process has few file descriptors.
     pub(super) fn new(max: usize, registry: Registry) -> Self {
         let max = within_descriptors(max, max_descriptors());
-        let gauge = registry.gauge(&catalog::SERVER_MAX_CONNECTIONS, &[]);
-        gauge.set(max as f64);
+        registry.set(&catalog::SERVER_MAX_CONNECTIONS, &[], max as f64);
         Self {
             max,
             registry,
@@ -120,12 +122,12 @@ impl Connections {
     }
 
     fn show(&self, open: usize) {
-        let gauge = self.registry.gauge(&catalog::SERVER_CONNECTIONS, &[]);
-        gauge.set(open as f64);
+        self.registry
+            .set(&catalog::SERVER_CONNECTIONS, &[], open as f64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 
@@ -167,7 +169,7 @@ impl Connection {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 }
 

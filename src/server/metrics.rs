@@ -9,7 +9,7 @@ use std::{
     ops::ControlFlow,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     task,
@@ -39,6 +39,7 @@ use crate::metrics::{
     Format, Gatherer, Registry,
     exposition::{self, Chunks},
 };
+use crate::runtime::lock;
 
 /// The maximum number of chunks between the renderer and the client: 256 KiB of text.
 const MAX_CHUNKS_IN_FLIGHT: usize = 4;
@@ -70,7 +71,7 @@ struct Stalled(Mutex<Vec<(Instant, Arc<Notify>)>>);
 
 impl Stalled {
     fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Arc<Notify>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Ends the scrape that has waited longest, if it has waited long enough.

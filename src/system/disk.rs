@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -51,7 +51,7 @@ impl DiskReader {
             .spawn(move || {
                 own_thread::mark();
                 let read = read();
-                *last.lock().unwrap_or_else(PoisonError::into_inner) = read;
+                *lock(&last) = read;
                 is_reading.store(false, Ordering::Release);
             });
         if thread.is_err() {

@@ -9,7 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     alerting::{FailureClass, Message, Notifier, NotifyError, NotifyFuture, Receipt},
-    runtime::own_thread::Joinable,
+    runtime::{lock, own_thread::Joinable},
 };
 
 /// The name of the thread of an attempt; Linux shows fifteen characters of it.
@@ -137,7 +137,7 @@ impl Address {
     }
 
     fn hanging(&self) -> MutexGuard<'_, Weak<()>> {
-        self.hanging.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hanging)
     }
 }
 

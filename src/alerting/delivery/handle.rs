@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
         SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
     },
     query::Labels,
-    runtime::unix_ms::UnixMs,
+    runtime::{lock, unix_ms::UnixMs},
 };
 
 /// The name of the stored value that states the clock of all stored times.
@@ -340,7 +340,7 @@ impl Notifications {
 
 impl Shared {
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.core)
     }
 
     pub(super) fn now(&self) -> UnixMs {
@@ -366,7 +366,7 @@ impl Shared {
 
     /// Calls `work` with the store; blocks on the disk.
     pub(super) fn with_store<T>(&self, work: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut store = lock(&self.store);
         let result = work(&mut store);
         self.store_health.update(&store);
         result
@@ -399,7 +399,7 @@ impl StoreHealth {
     }
 
     fn lock_problem(&self) -> MutexGuard<'_, Option<String>> {
-        self.problem.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.problem)
     }
 
     pub(super) fn is_closed(&self) -> bool {

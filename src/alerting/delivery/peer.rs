@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use super::{PeerCounts, address_worker::retry_delay};
 use crate::{
     alerting::{Alert, AlertmanagerPeer},
     net::Backoff,
-    runtime::random::random_unit,
+    runtime::{lock, random::random_unit},
 };
 
 /// The maximum number of alerts in a request: Prometheus's value.
@@ -155,6 +155,6 @@ impl PeerQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

@@ -14,7 +14,7 @@ mod signals;
 mod thread;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -40,7 +40,7 @@ use crate::{
     metrics::collect::{Queries, exemplars},
     privacy::Redaction,
     query::engine::Control,
-    runtime::{report_once::ReportOnce, unix_ms::UnixMs},
+    runtime::{lock, report_once::ReportOnce, unix_ms::UnixMs},
 };
 
 /// The name under which the store keeps the alerts of the rules.
@@ -297,9 +297,4 @@ impl Alerting {
             alerts: state.alerts,
         };
     }
-}
-
-/// Locks a mutex. Every change of a value is complete before a panic can occur, so a poisoned value stays in use.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,13 +8,14 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{Clock, Source};
+use crate::runtime::lock;
 
 /// The minimum difference between the clocks that is a step. NTP slews smaller differences.
 const MIN_STEP_MICROSECONDS: i64 = 500_000;
@@ -51,7 +52,7 @@ impl Timeline {
     }
 
     fn steps(&self) -> MutexGuard<'_, ClockSteps> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.steps)
     }
 }
 

@@ -182,7 +182,7 @@ pub(super) fn context_of_creation(attributes: &Attributes<'_>) -> OtelContext {
     }
 }
 
-/// Whether a span is at the boundary of the service, by the fields of its callsite: a request that comes in or goes out.
+/// Returns true if a span is at the boundary of the service, by the fields of its callsite: a request that comes in or goes out.
 pub(super) fn is_boundary(metadata: &Metadata<'_>) -> bool {
     metadata.fields().iter().any(|field| {
         matches!(
@@ -218,7 +218,7 @@ impl Callsites {
         Self(std::array::from_fn(|_| Place::default()))
     }
 
-    /// Whether a span of this callsite is to be deferred; `is_boundary` is false for a span that starts a trace.
+    /// Returns true if a span of this callsite is deferred; `is_boundary` is false for a span that starts a trace.
     #[inline]
     pub(super) fn defers(&self, callsite: &'static Metadata<'static>, is_boundary: bool) -> bool {
         let own = std::ptr::from_ref(callsite).addr();
@@ -243,7 +243,7 @@ impl Callsites {
         is_boundary
     }
 
-    /// Whether other code queries spans of this callsite, or may do so unnoticed.
+    /// Returns true if other code queries spans of this callsite, or may query such a span without notice to the gate.
     pub(super) fn is_queried(&self, callsite: &'static Metadata<'static>) -> bool {
         let own = std::ptr::from_ref(callsite).addr();
         let places = self.0.iter().map(|place| place.callsite.load(Relaxed));

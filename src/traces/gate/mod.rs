@@ -89,7 +89,7 @@ pub(crate) struct Gate<S> {
     /// The spans that `inner` has seen.
     spans: Arc<SpanTable>,
     callsites: Callsites,
-    /// Whether the application attaches sampled contexts of its own, which the context of an unsampled span replaces.
+    /// True if the application attaches sampled contexts of its own, which the context of an unsampled span replaces.
     has_foreign: AtomicBool,
     /// `None` if spans are exported.
     own: Option<Arc<OwnSpans>>,
@@ -244,14 +244,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         })
     }
 
-    /// Whether an enter needs no work: no span is sampled, here or around. The current context is read only if the
+    /// Returns true if an enter needs no work: no span is sampled, here or around. The current context is read only if the
     /// application attaches contexts, since a future enters its spans at each poll.
     #[inline]
     pub(crate) fn is_idle_at_enter(&self) -> bool {
         self.is_idle_at_exit() && !(self.has_foreign.load(Relaxed) && is_sampled_current())
     }
 
-    /// Whether an exit needs no work.
+    /// Returns true if an exit needs no work.
     #[inline]
     pub(crate) fn is_idle_at_exit(&self) -> bool {
         self.spans.is_empty() && !unsampled_context::is_any()
@@ -365,7 +365,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 }
 
-/// Whether the active span of the current OpenTelemetry context is sampled.
+/// Returns true if the active span of the current OpenTelemetry context is sampled.
 #[inline]
 fn is_sampled_current() -> bool {
     OtelContext::map_current(|current| {

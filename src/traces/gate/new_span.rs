@@ -124,7 +124,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    /// Whether the decision on a span that may start a trace is deferred.
+    /// Returns true if the decision on a span that may start a trace is deferred.
     fn defers(&self, metadata: &'static Metadata<'static>, creation: Creation) -> bool {
         creation == Creation::RequestWithEntries
             || self.callsites.defers(metadata, is_boundary(metadata))

@@ -21,7 +21,7 @@ pub(in crate::traces) fn never_sampled(context: &Context) -> Context {
     context.with_value(NeverSampled)
 }
 
-/// Whether spans below a context are never sampled.
+/// Returns true if spans below a context are never sampled.
 #[inline]
 pub(super) fn is_never_sampled(context: &Context) -> bool {
     context.get::<NeverSampled>().is_some()
@@ -83,7 +83,7 @@ fn result(decision: SamplingDecision, parent: Option<&SpanContext>) -> SamplingR
     }
 }
 
-/// Whether the children of `parent`, the active span of `under`, are sampled. The head sampler decides on remote
+/// Returns true if the children of `parent`, the active span of `under`, are sampled. The head sampler decides on remote
 /// parents.
 pub(super) fn is_sampled(sampler: &HeadSampler, parent: &SpanContext, under: &Context) -> bool {
     if !parent.is_remote() {

@@ -6,13 +6,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
 };
+
+use crate::runtime::lock;
 
 use opentelemetry::trace::SpanContext;
 
@@ -85,7 +87,7 @@ struct Entry {
     is_deferred: AtomicBool,
     /// The draw of a deferred span, else whether the span is sampled.
     is_kept: AtomicBool,
-    /// Whether the gate records the span itself.
+    /// True if the gate records the span itself.
     is_own: AtomicBool,
     attaches: AtomicBool,
     started: AtomicU64,
@@ -263,7 +265,7 @@ impl SpanTable {
     }
 
     fn overflow(&self) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.overflow)
     }
 }
 

@@ -109,7 +109,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
     }
 
-    /// Whether the spans of a trace that starts at a callsite go through OpenTelemetry's layer: the first trace, and all
+    /// Returns true if the spans of a trace that starts at a callsite go through OpenTelemetry's layer: the first trace, and all
     /// traces if other code queries them.
     fn needs_layer(&self, metadata: &'static Metadata<'static>) -> bool {
         self.callsites.defers(metadata, false) || self.callsites.is_queried(metadata)

@@ -214,7 +214,7 @@ impl Visit for Visitor<'_> {
 /// Reads the fields of an event.
 struct EventVisitor<'g> {
     visitor: Visitor<'g>,
-    /// Whether the event is a record of the crate `log`, whose `log.*` fields are metadata.
+    /// Returns true if the event is a record of the crate `log`, whose `log.*` fields are metadata.
     is_log: bool,
 }
 

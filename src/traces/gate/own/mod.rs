@@ -16,7 +16,7 @@ mod fields;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
@@ -30,6 +30,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 pub(super) use self::callbacks::span_of;
 use self::fields::Fields;
+use crate::runtime::lock;
 use crate::traces::{SpanLimits, pipeline::Stream};
 
 const SHARDS: usize = 16;
@@ -58,7 +59,7 @@ struct OwnSpan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OwnContext(SpanId);
 
-/// Whether a context is that of a span that the gate records itself.
+/// Returns true if a context belongs to a span that the gate records itself.
 pub(super) fn is_own(context: &OtelContext) -> bool {
     let own = context.get::<OwnContext>();
     own.is_some_and(|own| own.0 == context.span().span_context().span_id())
@@ -201,7 +202,7 @@ impl OwnSpans {
     fn shard(&self, id: u64) -> MutexGuard<'_, HashMap<u64, Box<OwnSpan>, RandomState>> {
         // The registry assigns ascending ids, so neighbours differ in the low bits.
         let shard = &self.shards[(id as usize) % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(shard)
     }
 }
 
