@@ -32,6 +32,8 @@ use std::{
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
+#[cfg(all(feature = "http", feature = "server"))]
+pub use self::mount::MonitorOptions;
 use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
