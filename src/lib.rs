@@ -165,6 +165,10 @@ pub use crate::config::preset_rules;
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(all(feature = "http", feature = "server"))]
+pub use crate::observatory::MonitorOptions;
+#[cfg(all(feature = "http", feature = "server"))]
+pub use crate::server::EndpointAccess;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]

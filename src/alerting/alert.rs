@@ -60,6 +60,11 @@ impl Alert {
         self.ends_at <= now
     }
 
+    /// Returns whether the application raised the alert: the alerts of rules have the URL of their expression.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.generator_url.is_empty()
+    }
+
     /// Moves the alert by a step of the wall clock.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         shift_ms(&mut self.starts_at, by_ms);

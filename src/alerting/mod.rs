@@ -37,7 +37,7 @@ pub(crate) use self::service::{
 };
 pub use self::{
     alert::Alert,
-    options::{AlertingConfig, ChannelConfig},
+    options::{AlertingConfig, ChannelConfig, FlushOnShutdown},
     service::{AlertingError, Alerts, AlertsError, AlertsStatus, RaiseError, UnknownRuleChannel},
     severity::{Severity, UnknownSeverity},
 };

@@ -11,11 +11,31 @@ use super::{
 use crate::{
     net::{ClientOptions, check_url, without_secrets},
     privacy::Secret,
+    runtime::named,
     settings::{
         ConfigError, MIN_INTERVAL, Variable, at_least, boolean, check, check_pair, comma_separated,
         duration, set, some_text, variable, within,
     },
 };
+
+named! {
+    /// Selects the groups of alerts that are notified at a shutdown although their group wait or group interval has not
+    /// ended.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum FlushOnShutdown {
+        /// With a data directory, the groups with an alert that the application raised, by an event or
+        /// [`Alerts::trigger`](super::Alerts::trigger): the program may never start again. The groups of rules wait for
+        /// the next start, since a deployment must not notify half of a group. Without a data directory, all groups,
+        /// since the next start does not know them.
+        #[default]
+        Auto = "auto",
+        /// All groups.
+        All = "all",
+        /// No group.
+        Never = "never",
+    }
+}
 
 /// Configures rules, notification channels, routing, and persistence.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +70,8 @@ pub struct AlertingConfig {
     /// Directory in which alert state is kept over a restart; `None` keeps it in memory only. Default: none; in the
     /// presets production, vps and enterprise `./observatory-data`.
     pub data_dir: Option<PathBuf>,
+    /// Groups of alerts that are notified at a shutdown before the end of their group wait. Default: `Auto`.
+    pub flush_on_shutdown: FlushOnShutdown,
     /// Maximum number of alerts in the history. Default: 10,000.
     pub max_history: usize,
     /// Maximum time after a restart for which an alert that was firing before waits for a sample of every metric that its
@@ -101,6 +123,7 @@ impl Default for AlertingConfig {
             aggregation_window: Duration::from_mins(5),
             escalation_delay: Duration::from_mins(15),
             data_dir: None,
+            flush_on_shutdown: FlushOnShutdown::Auto,
             max_history: 10_000,
             restart_hold: Duration::from_mins(5),
             external_url: None,
@@ -282,6 +305,12 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
         Ok(())
     }),
     variable!("OBSERVATORY_DATA_DIR" => data_dir, some_text),
+    Variable::new("OBSERVATORY_FLUSH_ON_SHUTDOWN", |alerting, value| {
+        let mut values = FlushOnShutdown::ALL.into_iter();
+        let flush = values.find(|flush| flush.as_str().eq_ignore_ascii_case(value));
+        let flush = flush.ok_or("`auto`, `all` or `never`");
+        set(&mut alerting.flush_on_shutdown, flush)
+    }),
     variable!("OBSERVATORY_EXTERNAL_URL" => external_url, some_text),
     variable!("OBSERVATORY_TRACE_URL" => trace_url, some_text),
     variable!("OBSERVATORY_AGGREGATION_WINDOW" => aggregation_window, duration),

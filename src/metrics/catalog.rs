@@ -253,7 +253,7 @@ catalog! {
     QUERY_BYTES = Metric::gauge("observatory_query_bytes", "Memory of the queries of clients that are under way, answers included, in bytes.").as_is();
     SERVER_CONNECTIONS = Metric::gauge("observatory_server_connections", "Open connections of the server.").as_is();
     SERVER_MAX_CONNECTIONS = Metric::gauge("observatory_server_max_connections", "Connections at which the server closes the one that has waited longest.").as_is();
-    SERVER_REFUSED = Metric::counter("observatory_server_refused_requests_total", "Requests that the server refused, by reason (query_bytes, busy, body_timeout, body_size, host, origin).").as_is();
+    SERVER_REFUSED = Metric::counter("observatory_server_refused_requests_total", "Requests that the server refused, by reason (query_bytes, busy, body_timeout, body_size, host, origin, token).").as_is();
     SERVER_CLOSED = Metric::counter("observatory_server_closed_connections_total", "Connections that the server closed before their time, by reason (limit, read_timeout, write_timeout, scrape_stalled).").as_is();
     SPANS = Metric::counter("observatory_spans_total", "Spans of sampled traces, by exporter and by what became of them (exported, sampled_out, dropped, failed).").as_is();
     DROPPED_SPANS = Metric::counter("observatory_dropped_spans_total", "Spans that an exporter was not given, by reason (queue_full, tail_overflow, shutdown).").as_is();

@@ -32,6 +32,8 @@ use std::{
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
+#[cfg(all(feature = "http", feature = "server"))]
+pub use self::mount::MonitorOptions;
 use self::running::Running;
 pub use self::{
     builder::ObservatoryBuilder,
@@ -42,7 +44,7 @@ use crate::{
     config::Config,
     log,
     metrics::{
-        Format, Gatherer, Registry,
+        Format, Gatherer, Registry, catalog,
         exposition::{self},
     },
     observation::{
@@ -114,6 +116,9 @@ impl Observatory {
     /// `config.log_filter` (`RUST_LOG`) filters the log. The spans of the Layer pass regardless of it, so that a quiet
     /// log does not cost a metric.
     ///
+    /// The observatory stops when its last handle is dropped. `let _ = Observatory::install(…)` drops the handle at once; a
+    /// log line reports that, and the lint `let_underscore_drop` of rustc finds it at compile time.
+    ///
     /// # Errors
     ///
     /// Returns an error if the configuration is invalid, the address is in use, or a subscriber or recorder is already
@@ -143,6 +148,10 @@ impl Observatory {
     }
 
     /// Stops the server and the threads, within `config.shutdown_timeout`, on any executor. Recorded metrics are kept.
+    ///
+    /// Alert rules are evaluated a last time, and `alerting.flush_on_shutdown` selects the groups of alerts that are
+    /// notified before the end of their group wait. A log line counts the notifications that remain.
+    ///
     /// Waits for a shutdown that is already in progress.
     pub async fn shutdown(&self) {
         let (done, is_done) = futures_channel::oneshot::channel();
@@ -327,6 +336,13 @@ impl Core {
         crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
     }
 
+    /// Returns whether the observatory was built a moment ago and has observed nothing.
+    fn is_unused(&self) -> bool {
+        const MOMENT: std::time::Duration = std::time::Duration::from_secs(1);
+        let observations = catalog::OBSERVATIONS.name;
+        self.gatherer.uptime() < MOMENT && self.gatherer.registry.counter_total(observations) == 0
+    }
+
     /// Logs each notice about the configuration or the application once.
     fn report_notices(&self) {
         for notice in self.gatherer.registry.diagnostics().take_notices() {
@@ -347,6 +363,23 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let is_at_once = lock(&self.running).is_some() && self.core.is_unused();
         self.stop();
+        if is_at_once {
+            report_drop();
+        }
+    }
+}
+
+/// Reports an observatory that was dropped at once, as by `let _ = Observatory::install(…)`.
+fn report_drop() {
+    let text = "the observatory has stopped, because its handle was dropped at once: nothing is measured from here on; keep the \
+                handle for as long as the program runs, `let observatory = Observatory::install(…)?;`, and end it with \
+                `observatory.shutdown_blocking()`";
+    if tracing::enabled!(target: "llm_observatory", tracing::Level::ERROR) {
+        tracing::error!(target: "llm_observatory", "{text}");
+    } else {
+        // The subscriber of the application is not installed yet, or its filter hides the line.
+        filter_check::to_stderr(text);
     }
 }

@@ -90,7 +90,8 @@ impl Running {
             traces.stop(deadline);
         }
         if let Some(work) = self.work {
-            work.join(deadline);
+            // The rest of the time is for the notifications of the last evaluation.
+            work.join(deadline - core.config.shutdown_timeout / 2);
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]
@@ -102,6 +103,7 @@ impl Running {
         // Last: sends or stores the notifications that the other threads have produced.
         #[cfg(feature = "alerting")]
         if let Some(notifying) = self.notifying {
+            core.alerting.expedite();
             // The notifications get at least this time, too, however long the exporters of traces took.
             let min_deadline = Instant::now() + std::time::Duration::from_millis(250);
             notifying.stop(deadline.max(min_deadline));

@@ -33,6 +33,9 @@ struct ShutdownSignal {
     changed: Condvar,
     /// The same flag for evaluations, which look at it without a lock.
     is_cancelled: AtomicBool,
+    /// Set when the shutdown does not wait for the thread any longer: it cancels the last evaluation.
+    #[cfg(feature = "alerting")]
+    is_expired: AtomicBool,
 }
 
 impl ShutdownSignal {
@@ -63,6 +66,8 @@ impl Work {
 
     pub(super) fn join(self, deadline: Instant) {
         self.thread.join(deadline);
+        #[cfg(feature = "alerting")]
+        self.shutdown.is_expired.store(true, Ordering::Relaxed);
     }
 }
 
@@ -102,9 +107,17 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
     core.filter_check
         .end(core.subscriber.get().as_ref(), &core.gatherer.registry);
     core.report_notices();
-    // The events of the last second of a process often tell why it ends.
+    // The events and values of the last second of a process often tell why it ends.
     #[cfg(feature = "alerting")]
-    core.alerting.take_signals();
+    {
+        let finish = || {
+            core.gatherer.update_derived();
+            core.alerting.finish(&shutdown.is_expired);
+        };
+        if catch_unwind(AssertUnwindSafe(finish)).is_err() {
+            tracing::error!(target: "llm_observatory", "the last evaluation of alert rules panicked");
+        }
+    }
 }
 
 /// Evaluates the rules that are due; returns the time until the next evaluation.

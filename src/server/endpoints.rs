@@ -12,6 +12,8 @@ use axum::{
 };
 use serde_json::json;
 
+#[cfg(feature = "http")]
+use super::{EndpointAccess, ServerOptions};
 use super::{Sources, body, hosts, metrics, places::Places};
 
 /// The state that all endpoints share.
@@ -25,7 +27,7 @@ pub(super) struct ServerState {
 }
 
 /// The path of the status.
-const STATUS: &str = "/status";
+pub(crate) const STATUS: &str = "/status";
 
 /// The content security policy of the index page: the style of the page, and nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-1eCuwNptBZaawq8jrTzFbgqvYWfkhiZSI4rK8OOViHg='; base-uri 'none'; \
@@ -44,12 +46,22 @@ pub(crate) fn mounted(sources: Sources) -> Router {
     routes(&state).with_state(state)
 }
 
-/// Returns the routes of metrics, health and status, for a server of the application.
+/// Returns the routes of metrics, health and status with their access, for a server of the application.
 #[cfg(feature = "http")]
-pub(crate) fn mounted_essentials(sources: Sources) -> Router {
+pub(crate) fn mounted_essentials(
+    sources: Sources,
+    [of_metrics, of_health, of_status]: [EndpointAccess; 3],
+) -> Router {
     let state = ServerState::new(Arc::new(sources), None);
-    let router = Router::new().route(STATUS, get(status));
-    finish(router, &state).with_state(state)
+    let ServerOptions {
+        metrics_path,
+        health_path,
+        ..
+    } = &state.sources.options;
+    let open = of_metrics.mount(Router::new(), metrics_path, get(scrape), &state);
+    let open = of_health.mount(open, health_path, get(health), &state);
+    let guarded = of_status.mount(Router::new(), STATUS, get(status), &state);
+    finish(open, guarded, &state).with_state(state)
 }
 
 fn routes(state: &ServerState) -> Router<ServerState> {
@@ -65,19 +77,23 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     let router = router
         .merge(super::traces::router())
         .merge(super::dashboard::router());
-    finish(router, state)
+    let options = &state.sources.options;
+    let open = Router::new()
+        .route(&options.metrics_path, get(scrape))
+        .route(&options.health_path, get(health));
+    finish(open, router, state)
 }
 
-/// Adds the routes of metrics and health, which answer under every name and have a budget of their own.
-fn finish(router: Router<ServerState>, state: &ServerState) -> Router<ServerState> {
-    let options = &state.sources.options;
-    let guarded = router
+/// Joins the open routes, which answer under every name and have a budget of their own, and the guarded routes.
+fn finish(
+    open: Router<ServerState>,
+    guarded: Router<ServerState>,
+    state: &ServerState,
+) -> Router<ServerState> {
+    let guarded = guarded
         .layer(from_fn_with_state(state.clone(), body::account))
         .layer(from_fn_with_state(state.clone(), hosts::check));
-    Router::new()
-        .route(&options.metrics_path, get(scrape))
-        .route(&options.health_path, get(health))
-        .merge(guarded)
+    open.merge(guarded)
         .layer(from_fn_with_state(state.clone(), body::read))
 }
 
@@ -95,7 +111,7 @@ impl ServerState {
     #[cfg(feature = "alerting")]
     pub(super) fn has_token(&self, headers: &HeaderMap) -> bool {
         let token = self.sources.options.api_token.as_ref();
-        token.is_some_and(|token| super::actions::has_token(headers, token.expose()))
+        token.is_some_and(|token| super::token::has_token(headers, token.expose()))
     }
 
     /// Returns false, since the token is an option of alerting.

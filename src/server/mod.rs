@@ -12,6 +12,8 @@ mod endpoints;
 mod error;
 mod hosts;
 mod metrics;
+#[cfg(feature = "http")]
+mod mount;
 mod negotiate;
 mod options;
 mod places;
@@ -20,6 +22,8 @@ mod refusal;
 mod runbooks;
 mod sources;
 mod stream;
+#[cfg(any(feature = "alerting", feature = "http"))]
+mod token;
 #[cfg(feature = "otlp")]
 mod traces;
 
@@ -47,7 +51,9 @@ use tokio::{
 };
 
 #[cfg(feature = "http")]
-pub(crate) use self::endpoints::{mounted, mounted_essentials};
+pub(crate) use self::endpoints::{STATUS, mounted, mounted_essentials};
+#[cfg(feature = "http")]
+pub use self::mount::EndpointAccess;
 pub use self::options::ServerConfig;
 #[cfg(feature = "otlp")]
 pub(crate) use self::sources::TraceOptions;

@@ -20,6 +20,9 @@ pub(super) enum Refusal {
     BodySize,
     Host,
     Origin,
+    /// An endpoint in a router of the application requires a token.
+    #[cfg(feature = "http")]
+    Token,
 }
 
 impl Refusal {
@@ -34,6 +37,8 @@ impl Refusal {
             Self::BodySize => "body_size",
             Self::Host => "host",
             Self::Origin => "origin",
+            #[cfg(feature = "http")]
+            Self::Token => "token",
         };
         let labels = [("reason", reason)];
         let counter = registry.counter(&catalog::SERVER_REFUSED, &labels);
@@ -57,6 +62,8 @@ impl Refusal {
             Self::BodySize => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
             Self::Host => (StatusCode::MISDIRECTED_REQUEST, "bad_data"),
             Self::Origin => (StatusCode::FORBIDDEN, "bad_data"),
+            #[cfg(feature = "http")]
+            Self::Token => (StatusCode::UNAUTHORIZED, "bad_data"),
         };
         error(status, kind, message)
     }

@@ -381,59 +381,6 @@ fn connections_are_open_as_long_as_their_service_lives() {
     assert_eq!(open(), 0.0);
 }
 
-#[cfg(feature = "server")]
-#[test]
-fn instrument_monitors_a_router_and_mounts_three_paths_before_it() {
-    use llm_observatory::{Config, Format, Observatory};
-    use tracing_subscriber::prelude::*;
-
-    let config = Config::default().without_server();
-    let (layer, observatory) = Observatory::builder(config).build().unwrap();
-    let subscriber = tracing_subscriber::registry().with(layer);
-    tracing::subscriber::with_default(subscriber, || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        // The application's own /health is replaced, without a panic.
-        let own = Router::new()
-            .route("/health", get(|| async { "mine" }))
-            .route("/items/{id}", get(|| async { "item" }));
-        let app = observatory.instrument(own, HttpOptions::default());
-        let nested = Router::new().nest("/observatory", observatory.router());
-        runtime.block_on(async {
-            let ask = async |app: &Router, path: &str| {
-                let answer = app
-                    .clone()
-                    .oneshot(request(Method::GET, path, ""))
-                    .await
-                    .unwrap();
-                let status = answer.status();
-                let body = answer.into_body().collect().await.unwrap().to_bytes();
-                (status, String::from_utf8(body.to_vec()).unwrap())
-            };
-            assert_eq!(ask(&app, "/items/7").await.1, "item");
-            assert_eq!(ask(&app, "/nowhere").await.0, StatusCode::NOT_FOUND);
-            assert!(ask(&app, "/health").await.1.contains("healthy"));
-            assert!(ask(&app, "/status").await.1.contains("service"));
-            let metrics = ask(&app, "/metrics").await.1;
-            assert!(metrics.contains(r#"route="/items/{id}""#), "{metrics}");
-            assert!(
-                ask(&nested, "/observatory/metrics")
-                    .await
-                    .1
-                    .contains("build_info")
-            );
-        });
-    });
-    let text = observatory.export_metrics(Format::Prometheus);
-    assert_eq!(
-        sum(&text, "llm_router_http_requests_total", ""),
-        2.0,
-        "{text}"
-    );
-}
-
 #[test]
 fn a_task_that_outlives_its_handler_is_not_part_of_the_request() {
     let watched = watched();

@@ -33,6 +33,8 @@ mod hostile;
 mod http;
 #[cfg(feature = "http")]
 mod http_client;
+#[cfg(all(feature = "http", feature = "server"))]
+mod http_monitor;
 mod instrument;
 mod layer;
 mod lifecycle;

@@ -87,6 +87,31 @@ impl Shared {
         }
     }
 
+    /// Logs the notifications and groups that the end of the runner leaves, and where they are kept.
+    pub(super) fn report_remaining(&self) {
+        let (core, now) = self.core_now();
+        let (notifications, groups) = (core.outbox.len(), core.dispatcher.waiting_groups(now));
+        drop(core);
+        if notifications + groups == 0 {
+            return;
+        }
+        let remaining = format!(
+            "alerting stops with {notifications} notifications that no receiver has accepted and {groups} groups of alerts that \
+             no receiver was notified of"
+        );
+        match (self.data_dir(), self.store_health.problem()) {
+            (Some(directory), None) => tracing::warn!(
+                "{remaining}; {} keeps them until the next start",
+                directory.display()
+            ),
+            (Some(_), Some(problem)) => tracing::error!("{remaining}; they are lost: {problem}"),
+            (None, _) => tracing::error!(
+                "{remaining}; they are lost, since no data directory is configured: set alerting.data_dir \
+                 (OBSERVATORY_DATA_DIR)"
+            ),
+        }
+    }
+
     /// Tells the callers of [`Notifications::flush`] that the runner writes changes, or that it has ended.
     pub(super) fn set_stopped(&self, is_stopped: bool) {
         self.progress

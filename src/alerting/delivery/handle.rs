@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,9 +19,9 @@ use super::{
 };
 use crate::{
     alerting::{
-        AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, GroupView, HistoryQuery,
-        HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence, SilenceError,
-        SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
+        AcknowledgeError, AcknowledgeTarget, Alert, AlertmanagerPeer, FlushOnShutdown, GroupView,
+        HistoryQuery, HistoryRecord, HistoryStatistics, Router, Routing, RoutingError, Silence,
+        SilenceError, SilenceRequest, dispatch::Dispatcher, history::History, outbox::Store,
     },
     query::Labels,
     runtime::{lock, unix_ms::UnixMs},
@@ -163,6 +164,18 @@ impl Notifications {
         let peers = self.shared.peers.iter();
         peers.for_each(|peer| peer.shift(by_ms));
         self.shared.wake.notify_one();
+    }
+
+    /// Makes the groups due that a shutdown must notify; the runner's last round sends their notifications.
+    pub(crate) fn expedite(&self, flush: FlushOnShutdown) {
+        let is_kept = self.is_persistent() && !self.shared.store_health.is_degraded();
+        let (mut core, now) = self.shared.core_now();
+        let dispatcher = &mut core.dispatcher;
+        match flush {
+            FlushOnShutdown::Never => {}
+            FlushOnShutdown::Auto if is_kept => dispatcher.expedite(Alert::is_raised, now),
+            FlushOnShutdown::Auto | FlushOnShutdown::All => dispatcher.expedite(|_| true, now),
+        }
     }
 
     /// Creates another runner, to be run after the end of the first runner.
@@ -361,7 +374,11 @@ impl Shared {
     }
 
     pub(super) fn is_persistent(&self) -> bool {
-        self.options.data_dir.is_some()
+        self.data_dir().is_some()
+    }
+
+    pub(super) fn data_dir(&self) -> Option<&Path> {
+        self.options.data_dir.as_deref()
     }
 
     /// Calls `work` with the store; blocks on the disk.

@@ -261,13 +261,7 @@ impl Runner {
         self.write(writes).await;
         self.blocking(|shared| shared.with_store(Store::close))
             .await;
-        let pending = self.shared.core().outbox.len();
-        if pending > 0 {
-            tracing::warn!(
-                pending,
-                "notifications stay in the outbox until the next start"
-            );
-        }
+        self.shared.report_remaining();
     }
 }
 

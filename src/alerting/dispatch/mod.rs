@@ -34,6 +34,7 @@ mod notification;
 mod options;
 mod persist;
 mod restore;
+mod shutdown;
 #[cfg(test)]
 mod tests;
 mod view;

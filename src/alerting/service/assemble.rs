@@ -11,9 +11,9 @@ use std::{
 use super::{Context, change::rules_by_file, signals::Signals};
 use crate::alerting::{
     AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
-    ExportedChannel, NotificationOptions, Notifications, OpenError, Receiver, Route, Routing,
-    RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source, TemplateFiles,
-    TimeSource, TraceLink,
+    ExportedChannel, FlushOnShutdown, NotificationOptions, Notifications, OpenError, Receiver,
+    Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source,
+    TemplateFiles, TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
@@ -73,6 +73,7 @@ pub(crate) struct Assembled {
     pub(super) signals: Signals,
     pub(super) routes: Routes,
     pub(super) link: TraceLink,
+    pub(super) flush_on_shutdown: FlushOnShutdown,
     pub(super) is_on: bool,
 }
 
@@ -189,6 +190,7 @@ impl Assembled {
             link: TraceLink {
                 template: alerting.trace_url.clone(),
             },
+            flush_on_shutdown: alerting.flush_on_shutdown,
             is_on,
             context: parts.context,
         })

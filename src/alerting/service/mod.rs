@@ -34,8 +34,8 @@ use self::{
 };
 use crate::{
     alerting::{
-        Alert, ClosureThreads, Evaluation, Notifications, RuleGroups, Runner, SavedRuleAlert,
-        SavedRuleAlerts, Source, TraceLink, TraceLookup,
+        Alert, ClosureThreads, Evaluation, FlushOnShutdown, Notifications, RuleGroups, Runner,
+        SavedRuleAlert, SavedRuleAlerts, Source, TraceLink, TraceLookup,
     },
     metrics::collect::{Queries, exemplars},
     privacy::Redaction,
@@ -77,6 +77,7 @@ pub(crate) struct Alerting {
     /// Held while routes are built from rules and replaced, so that concurrent changes take effect in order.
     routing: Mutex<()>,
     link: TraceLink,
+    flush_on_shutdown: FlushOnShutdown,
     is_on: bool,
 }
 
@@ -98,6 +99,7 @@ impl Alerting {
             signals,
             routes,
             link,
+            flush_on_shutdown,
             is_on,
         } = assembled;
         let saved = notifications
@@ -120,6 +122,7 @@ impl Alerting {
             failure_reports: Mutex::new(ReportOnce::new(FAILURE_REPORT_INTERVAL)),
             routing: Mutex::default(),
             link,
+            flush_on_shutdown,
             is_on,
         }
     }
@@ -160,6 +163,28 @@ impl Alerting {
 
     /// Applies the signals of the application and evaluates the rules that are due; stops when `is_cancelled` is set.
     pub(crate) fn work(&self, is_cancelled: &AtomicBool) {
+        self.evaluate(is_cancelled, RuleGroups::evaluate_due);
+    }
+
+    /// Applies the last signals of the application and evaluates all rules over the last values, before the
+    /// notifications stop.
+    pub(crate) fn finish(&self, is_cancelled: &AtomicBool) {
+        if self.is_on {
+            self.context.queries.collect();
+        }
+        self.evaluate(is_cancelled, RuleGroups::evaluate_all);
+    }
+
+    /// Makes the groups due that the shutdown must notify.
+    pub(crate) fn expedite(&self) {
+        self.notifications.expedite(self.flush_on_shutdown);
+    }
+
+    fn evaluate(
+        &self,
+        is_cancelled: &AtomicBool,
+        evaluate: fn(&mut RuleGroups, &Source<'_>, i64) -> Evaluation,
+    ) {
         if !self.is_on {
             return;
         }
@@ -204,7 +229,7 @@ impl Alerting {
                 link: &self.link,
             });
         let mut rules = self.rules();
-        let evaluation = rules.evaluate_due(&source, now.as_i64());
+        let evaluation = evaluate(&mut rules, &source, now.as_i64());
         let duration = gatherer.uptime().saturating_sub(start);
         if evaluation.rules > 0 {
             self.save(&rules, now);

@@ -2,13 +2,13 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::Response,
 };
 
 use super::error_response;
-use crate::server::endpoints::ServerState;
+use crate::server::{endpoints::ServerState, token::has_token};
 
 /// Passes authorised requests on; answers the others with the requirement that they do not meet.
 pub(super) async fn guard(
@@ -52,16 +52,4 @@ pub(super) async fn guard(
         );
     }
     next.run(request).await
-}
-
-/// Compares the token in constant time, so that the response time does not reveal how many bytes are equal.
-pub(in crate::server) fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    let pairs = given.bytes().zip(token.bytes());
-    let differences = pairs.fold(0, |found, (a, b)| found | (a ^ b));
-    given.len() == token.len() && differences == 0
 }

@@ -18,7 +18,6 @@ use axum::{
 };
 use serde::Serialize;
 
-pub(super) use self::guard::has_token;
 use super::{Sources, endpoints::ServerState};
 use crate::alerting::{Alerts, NotDurable};
 
