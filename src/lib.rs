@@ -200,7 +200,17 @@ pub use crate::{
     },
 };
 
-/// Every Rust block of the README is a test, in a build that has what they use.
-#[cfg(all(doctest, feature = "alerting", feature = "otlp"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
+/// Every Rust block of the README and of these pages is a test, in a build that has what they use.
+#[cfg(all(doctest, feature = "alerting", feature = "otlp", feature = "http"))]
+mod documentation {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/instrumentation.md")]
+    struct Instrumentation;
+    #[doc = include_str!("../docs/queries.md")]
+    struct Queries;
+    #[doc = include_str!("../docs/traces.md")]
+    struct Traces;
+    #[doc = include_str!("../docs/alerts.md")]
+    struct Alerts;
+}

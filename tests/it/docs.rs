@@ -1,4 +1,4 @@
-//! Tests of `docs/`: the list of metrics is the catalog, and each default rule has a runbook.
+//! Tests of the README and of `docs/`: links have targets, and the list of metrics is the catalog.
 
 use std::{
     collections::BTreeSet,
@@ -43,6 +43,54 @@ fn pages() -> Vec<PathBuf> {
         }
     }
     pages
+}
+
+/// Returns the anchor of a heading, as GitHub forms it.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter_map(|char| match char {
+        ' ' => Some('-'),
+        _ => (char.is_alphanumeric() || char == '-' || char == '_').then_some(char),
+    });
+    kept.collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(anchor).collect()
+}
+
+/// Returns the targets of the links and images of a page that are not addresses of other servers.
+fn local_links(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text.split("](").skip(1);
+    let targets = ends.filter_map(|rest| rest.split([')', '\n']).next());
+    targets.filter(|target| !target.starts_with("http") && !target.contains(' '))
+}
+
+#[test]
+fn every_link_of_the_documentation_has_a_target() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in local_links(&text) {
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if !fragment.is_empty() {
+                let found = anchors(&fs::read_to_string(&target).unwrap());
+                assert!(found.contains(fragment), "{}: {link}", page.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_takes_ten_minutes() {
+    let lines = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(lines.lines().count() < 150, "{}", lines.lines().count());
 }
 
 #[test]
