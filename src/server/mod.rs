@@ -18,6 +18,8 @@ mod negotiate;
 mod options;
 mod places;
 mod refusal;
+#[cfg(feature = "alerting")]
+mod runbooks;
 mod sources;
 mod stream;
 #[cfg(any(feature = "alerting", feature = "http"))]
