@@ -50,10 +50,10 @@ use self::interpreter::Interpreter;
 #[cfg(feature = "otlp")]
 use self::with_traces::Traced;
 #[cfg(not(feature = "otlp"))]
-use self::without_traces::Traced;
+use self::without_traces::{Traced, is_active};
 pub(crate) use self::{fields::is_known as is_known_field, probe::HiddenSpans};
 #[cfg(feature = "otlp")]
-use crate::traces::Gate;
+use crate::traces::{Gate, is_active};
 use crate::{
     observation::{Mapping, Sink},
     runtime::Registered,
@@ -252,7 +252,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     #[cfg(feature = "otlp")]
     #[inline]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Mode::Traces(traced) = &self.mode
+        // A future enters its spans at each poll: with no sampled span in the process, that takes one comparison.
+        if is_active()
+            && let Mode::Traces(traced) = &self.mode
             && !traced.gate.is_idle_at_enter()
         {
             traced.on_enter(id, context);
@@ -261,6 +263,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if !is_active() && !std::thread::panicking() {
+            return;
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_exit(id),
             Mode::Traces(traced) if traced.is_idle_at_exit() => {}

@@ -10,6 +10,11 @@ use tracing_subscriber::layer::Context;
 
 use super::SpanLookup;
 
+/// Returns false: no span is sampled.
+pub(super) const fn is_active() -> bool {
+    false
+}
+
 /// Traces, which no build without the feature `otlp` can construct.
 pub(super) struct Traced<S> {
     never: Infallible,

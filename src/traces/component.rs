@@ -133,17 +133,14 @@ impl Traces {
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
             traces.baggage_attributes.clone(),
+            traces.limits.attributes,
         );
         let provider = provider::provider(intake, &sampler, &traces.limits);
         Ok(Self {
             pipeline,
             provider,
             ids: LogIds {
-                spans: Arc::new(if live.is_some() {
-                    SpanTable::with_start_times()
-                } else {
-                    SpanTable::new()
-                }),
+                spans: Arc::new(SpanTable::new()),
                 sampler,
             },
             live,

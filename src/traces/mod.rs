@@ -60,7 +60,7 @@ pub(crate) use self::{
         deadline::Deadline,
         retry::{Sent, deliver_parts},
     },
-    gate::Gate,
+    gate::{Gate, is_active},
     options::{Signal, shortest},
     pipeline::{MIN_WARNING_INTERVAL, say, unharmed},
 };

@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use llm_observatory::{AttributeValue, Config, Observatory, SpanRecord, TracesConfig};
+use llm_observatory::{
+    AttributeValue, Clock, Config, ManualClock, Observatory, SpanRecord, TracesConfig,
+};
 use tracing::{Dispatch, dispatcher, info_span};
 use tracing_subscriber::prelude::*;
 
 /// Returns the spans of the single trace that `work` makes, as they are exported.
 fn spans_of(ratio: f64, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
+    spans_with(ratio, Clock::system(), work)
+}
+
+fn spans_with(ratio: f64, clock: Clock, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
     let mut traces = TracesConfig::default();
     traces.exporters.clear();
     traces.batch.delay = Duration::from_millis(10);
@@ -15,7 +21,8 @@ fn spans_of(ratio: f64, work: impl FnOnce(&Observatory)) -> Vec<SpanRecord> {
         .without_server()
         .with_traces(traces)
         .with_sampling_ratio(ratio);
-    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let builder = Observatory::builder(config).clock(clock);
+    let (layer, observatory) = builder.build().unwrap();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(layer));
     dispatcher::with_default(&dispatch, || work(&observatory));
     // After the pipeline has stopped, all ended spans have been processed.
@@ -115,4 +122,20 @@ fn an_inference_is_exported_with_the_names_of_the_conventions() {
     ] {
         assert_eq!(attribute(span, key), Some(value), "{span:?}");
     }
+}
+
+#[test]
+fn a_span_of_opentelemetry_has_the_time_inside_and_the_time_outside() {
+    let clock = ManualClock::new();
+    let spans = spans_with(1.0, clock.clock(), |_| {
+        let span = info_span!("step");
+        clock.advance(Duration::from_secs(1));
+        for busy in [3, 4] {
+            span.in_scope(|| clock.advance(Duration::from_secs(busy)));
+            clock.advance(Duration::from_secs(2));
+        }
+    });
+    // The time after the last exit does not count.
+    assert_eq!(attribute(&spans[0], "busy_ns"), Some("7000000000"));
+    assert_eq!(attribute(&spans[0], "idle_ns"), Some("3000000000"));
 }

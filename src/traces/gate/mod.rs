@@ -51,6 +51,7 @@ use tracing_subscriber::{
     registry::{LookupSpan, SpanRef},
 };
 
+pub(crate) use self::span_table::is_active;
 pub(super) use self::{
     context_queries::internal,
     deferred_decision::Creation,
@@ -67,7 +68,7 @@ use self::{
     lookup::Lookup,
     outcome::is_end,
     own::span_of,
-    span_table::{SampledIds, Seen},
+    span_table::{Removed, SampledIds, Seen, allow_idle},
 };
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::{
@@ -75,7 +76,11 @@ pub(super) use self::{
     sampler::never_sampled,
 };
 use super::sampling::HeadSampler;
-use crate::{observation::TraceReference, runtime::clock::Clock, traces::Propagator};
+use crate::{
+    observation::TraceReference,
+    runtime::clock::Clock,
+    traces::{Propagator, pipeline::Activity},
+};
 
 /// The gate in front of tracing-opentelemetry's layer.
 pub(crate) struct Gate<S> {
@@ -108,7 +113,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         clock: Clock,
     ) -> Self {
         Self {
-            inner: OpenTelemetryLayer::new(tracer.clone()),
+            // The gate measures the time inside a span itself, with a cheaper clock and without the span's extensions.
+            inner: OpenTelemetryLayer::new(tracer.clone()).with_tracked_inactivity(false),
             queried: OpenTelemetryLayer::new(tracer),
             sampler,
             origin: clock.raw(),
@@ -262,7 +268,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<SampledIds> {
         self.decide_if_deferred(id);
         let number = id.into_u64();
-        match (self.spans.seen(number), &self.own) {
+        match (self.spans.enter(number, || self.clock.raw()), &self.own) {
             (Some(Seen::Own { ids, attaches }), Some(own)) => {
                 own.enter(number, ids, attaches);
             }
@@ -299,7 +305,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     #[inline]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
-        match (self.spans.seen(id.into_u64()), &self.own) {
+        let seen = self.spans.exit(id.into_u64(), || self.clock.raw());
+        match (seen, &self.own) {
             (None, _) => unsampled_context::exit(id.into_u64()),
             (Some(Seen::Own { .. }), Some(own)) => own.exit(id.into_u64()),
             (Some(_), _) => {
@@ -314,16 +321,21 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     #[inline]
     pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
         self.decide_if_deferred(id);
-        let seen = self
-            .own
-            .as_ref()
-            .and_then(|_| self.spans.seen(id.into_u64()));
-        if !self.spans.remove(id.into_u64()) {
+        let Some(removed) = self.spans.remove(id.into_u64()) else {
             return;
+        };
+        match (removed.seen, &self.own) {
+            (Seen::Own { .. }, Some(own)) => self.end_own(own, id.into_u64()),
+            _ => self
+                .activity(removed)
+                .during(|| self.inner.on_close(id.clone(), context.clone())),
         }
-        match (seen, &self.own) {
-            (Some(Seen::Own { .. }), Some(own)) => self.end_own(own, id.into_u64()),
-            _ => self.inner.on_close(id.clone(), context.clone()),
+    }
+
+    fn activity(&self, removed: Removed) -> Activity {
+        Activity {
+            busy: self.clock.between(0, removed.busy),
+            idle: self.clock.between(0, removed.idle),
         }
     }
 
@@ -362,6 +374,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let found = unsafe { self.queried.downcast_raw(id) }?;
         self.note_query(id == TypeId::of::<QueryLayer<S>>());
         Some(found)
+    }
+}
+
+impl<S> Drop for Gate<S> {
+    fn drop(&mut self) {
+        if *self.has_foreign.get_mut() {
+            allow_idle();
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     deferred_decision::{Creation, context_of_creation, is_boundary},
     identity::{self, Identity},
     sampler::{is_never_sampled, is_sampled},
-    span_table::{Decision, SampledIds},
+    span_table::{Decision, SampledIds, keep_active},
 };
 use crate::runtime::own_thread;
 
@@ -120,7 +120,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             .id()
             .is_some_and(|id| self.spans.contains(id.into_u64()));
         if !is_known {
-            self.has_foreign.store(true, Relaxed);
+            self.set_foreign();
+        }
+    }
+
+    /// The contexts of the application have to be read at each enter from now on.
+    #[cold]
+    fn set_foreign(&self) {
+        if !self.has_foreign.swap(true, Relaxed) {
+            keep_active();
         }
     }
 
@@ -145,8 +153,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         context: &Context<'_, S>,
         parent: Option<&Id>,
     ) -> Option<SampledIds> {
-        let now = || self.clock.raw();
-        self.spans.insert(id.into_u64(), Decision::Sampled, now);
+        let started = self.clock.raw();
+        self.spans.insert(id.into_u64(), Decision::Sampled, started);
         if let Some(own) = &self.own {
             let span = context.current_span();
             let current = span.id().filter(|_| attributes.is_contextual());

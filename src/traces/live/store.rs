@@ -6,15 +6,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use opentelemetry::{SpanId, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::TraceSummary;
-use crate::traces::size::bytes_of;
+use super::{
+    TraceSummary,
+    packed::{PackedSpan, Packer},
+};
 
 /// Bytes of bookkeeping for each trace.
 const TRACE_OVERHEAD_BYTES: usize = 256;
@@ -32,6 +33,7 @@ pub(super) struct Store {
     recent_bytes: usize,
     failed_bytes: usize,
     slow_bytes: usize,
+    packer: Packer,
 }
 
 /// The group and the key of a trace.
@@ -46,12 +48,12 @@ enum Group {
 #[derive(Debug)]
 pub(super) struct StoredTrace {
     pub(super) trace_id: u128,
-    pub(super) spans: Vec<Arc<SpanData>>,
+    pub(super) spans: Vec<PackedSpan>,
     /// Spans that were left out to bound memory.
     pub(super) left_out: usize,
     pub(super) failed: usize,
     /// The local root span, once it has ended.
-    pub(super) root: Option<Arc<SpanData>>,
+    pub(super) root: Option<PackedSpan>,
     bytes: usize,
     place: u64,
     last: Instant,
@@ -70,10 +72,11 @@ impl Store {
             recent_bytes: 0,
             failed_bytes: 0,
             slow_bytes: 0,
+            packer: Packer::default(),
         }
     }
 
-    pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
+    pub(super) fn add(&mut self, span: &SpanData, now: Instant) {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         let place = match self.by_id.get(&trace_id) {
             Some(Group::Recent(place)) => *place,
@@ -95,7 +98,8 @@ impl Store {
         });
         trace.last = now;
         trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
-        let bytes = bytes_of(&span);
+        let packed = self.packer.packed(span);
+        let bytes = packed.bytes();
         let is_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
         // A trace must fit into the failed group or the slow group.
         let max = self.max_bytes / 4;
@@ -104,7 +108,7 @@ impl Store {
             && trace.bytes + bytes > max
             && let Some(other) = trace.spans.pop()
         {
-            let freed = bytes_of(&other);
+            let freed = other.bytes();
             trace.bytes -= freed;
             self.recent_bytes -= freed;
             trace.left_out += 1;
@@ -115,9 +119,9 @@ impl Store {
             trace.bytes += bytes;
             self.recent_bytes += bytes;
             if is_root {
-                trace.root = Some(Arc::clone(&span));
+                trace.root = Some(packed.clone());
             }
-            trace.spans.push(span);
+            trace.spans.push(packed);
         }
         self.make_room();
     }
@@ -184,7 +188,7 @@ impl Store {
         summaries(failed, max, |trace| (trace.last, trace.place))
     }
 
-    pub(super) fn spans(&self, trace_id: u128) -> Vec<Arc<SpanData>> {
+    pub(super) fn spans(&self, trace_id: u128) -> Vec<PackedSpan> {
         let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
         of_trace.flat_map(|trace| trace.spans.clone()).collect()
     }
@@ -240,10 +244,10 @@ impl Store {
 impl StoredTrace {
     /// The duration of the root span; before its end, the time from the first start to the last end.
     pub(super) fn duration(&self) -> Duration {
-        let starts = self.spans.iter().map(|span| span.start_time);
-        let ends = self.spans.iter().map(|span| span.end_time);
+        let starts = self.spans.iter().map(|span| span.start);
+        let ends = self.spans.iter().map(|span| span.end);
         let (start, end) = match &self.root {
-            Some(root) => (Some(root.start_time), Some(root.end_time)),
+            Some(root) => (Some(root.start), Some(root.end)),
             None => (starts.min(), ends.max()),
         };
         start
@@ -274,7 +278,7 @@ mod tests {
     use crate::traces::tail::tests::{failed, lasting, span};
 
     fn add(store: &mut Store, span: SpanData, now: Instant) {
-        store.add(Arc::new(span), now);
+        store.add(&span, now);
     }
 
     fn ids(traces: &[TraceSummary]) -> Vec<u128> {

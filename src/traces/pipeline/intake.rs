@@ -1,6 +1,7 @@
 //! Receives ended spans from the SDK on the application's threads.
 
 use std::{
+    cell::Cell,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -13,17 +14,75 @@ use opentelemetry_sdk::{
 
 use super::{Refused, Stream};
 
+thread_local! {
+    /// The activity of the span that ends on this thread.
+    static ENDING: Cell<Option<Activity>> = const { Cell::new(None) };
+}
+
+/// The time that threads spent inside a span, and the time before its last enter that they spent outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::traces) struct Activity {
+    pub(in crate::traces) busy: Duration,
+    pub(in crate::traces) idle: Duration,
+}
+
+/// An ended span.
+#[derive(Debug)]
+pub(super) struct EndedSpan {
+    data: SpanData,
+    /// Added by the exporting thread, so that the attributes do not move on the application's thread.
+    activity: Option<Activity>,
+}
+
+impl Activity {
+    /// Calls `end`, which ends a span of this activity.
+    #[inline]
+    pub(in crate::traces) fn during(self, end: impl FnOnce()) {
+        ENDING.set(Some(self));
+        end();
+        ENDING.set(None);
+    }
+
+    /// The attributes of tracing-opentelemetry.
+    fn attributes(self) -> [KeyValue; 2] {
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        [
+            KeyValue::new("busy_ns", nanoseconds(self.busy)),
+            KeyValue::new("idle_ns", nanoseconds(self.idle)),
+        ]
+    }
+}
+
+impl EndedSpan {
+    /// The span with the attributes of its activity.
+    pub(super) fn into_data(self) -> SpanData {
+        let Self { mut data, activity } = self;
+        data.attributes
+            .extend(activity.into_iter().flat_map(Activity::attributes));
+        data
+    }
+}
+
 /// Puts ended spans into the queue of the pipeline. It never waits: if the queue is full, a span is dropped and counted.
 #[derive(Debug)]
 pub(in crate::traces) struct Intake {
     stream: Arc<Stream>,
     /// The names of baggage entries that every span gets as attributes.
     baggage: Vec<String>,
+    max_attributes: usize,
 }
 
 impl Intake {
-    pub(in crate::traces) fn new(stream: Arc<Stream>, baggage: Vec<String>) -> Self {
-        Self { stream, baggage }
+    pub(in crate::traces) fn new(
+        stream: Arc<Stream>,
+        baggage: Vec<String>,
+        max_attributes: u32,
+    ) -> Self {
+        Self {
+            stream,
+            baggage,
+            max_attributes: max_attributes as usize,
+        }
     }
 }
 
@@ -36,10 +95,16 @@ impl SpanProcessor for Intake {
         }
     }
 
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.stream.accept(span);
+    fn on_end(&self, mut span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
         }
+        let mut activity = ENDING.take();
+        if activity.is_some() && span.attributes.len() + 2 > self.max_attributes {
+            activity = None;
+            span.dropped_attributes_count += 2;
+        }
+        self.stream.accept(span, activity);
     }
 
     /// Does nothing: the observatory flushes, within its own deadline.
@@ -55,9 +120,9 @@ impl SpanProcessor for Intake {
 
 impl Stream {
     /// Puts an ended span into the queue. It never waits.
-    pub(in crate::traces) fn accept(&self, span: SpanData) {
+    pub(in crate::traces) fn accept(&self, data: SpanData, activity: Option<Activity>) {
         self.accepted.fetch_add(1, Ordering::AcqRel);
-        if let Err(refused) = self.queue.put(span) {
+        if let Err(refused) = self.queue.put(EndedSpan { data, activity }) {
             self.dropped(refused);
         }
     }

@@ -171,7 +171,7 @@ impl OwnSpans {
                 mut data, start, ..
             } = *span;
             data.end_time = data.start_time + after(start);
-            self.stream.accept(data);
+            self.stream.accept(data, None);
         }
     }
 
