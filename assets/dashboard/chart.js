@@ -24,6 +24,7 @@ const assigned = new Map();
 
 /** Returns the custom property of the colour of a name. A name has the same colour on every chart. */
 export function colorOf(name) {
+  if (name.startsWith("--")) return name;
   const meaning = MEANINGS.find(([pattern]) => pattern.test(name));
   if (meaning) return meaning[1];
   if (!assigned.has(name)) {
@@ -35,6 +36,18 @@ export function colorOf(name) {
     assigned.set(name, free ?? wanted);
   }
   return `--series-${assigned.get(name) + 1}`;
+}
+
+/** Gives each series of a chart a colour; two series have the same only if there are more of them than colours. */
+export function distinct(series) {
+  const used = new Set();
+  const palette = Array.from({ length: PALETTE_SIZE }, (_, at) => `--series-${at + 1}`);
+  return series.map((one) => {
+    const wanted = colorOf(one.color ?? one.name);
+    const color = used.has(wanted) ? (palette.find((free) => !used.has(free)) ?? wanted) : wanted;
+    used.add(color);
+    return { ...one, color };
+  });
 }
 
 /** Resolves a custom property to a colour that a canvas understands. */
@@ -153,6 +166,7 @@ function options({ draw, unit, isLog, height, state }) {
         grid: { stroke: resolve("--line"), width: 1 },
         size: (_, values) => Math.max(44, ...(values ?? []).map((value) => String(value ?? "").length * 6.4 + 14)),
         space: isHeat ? 14 : 34,
+        ...(unit?.startsWith("bytes") ? { incrs: Array.from({ length: 50 }, (_, at) => 2 ** at) } : {}),
         ...(isHeat ? { splits: () => state.series.map((_, at) => at + 0.5), values: () => bucketLabels(state.series) } : { values: (_, values) => values.map((value) => (value === null ? "" : measure(value, unit))) }),
       },
     ],

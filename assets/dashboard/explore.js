@@ -84,7 +84,7 @@ function Result({ query, unit }) {
     { title: "Value", value: (row) => row.value, cell: (row) => measure(row.value, unit) },
   ];
   return html`<${Card} title="Table" actions=${html`<span class="faint">${rows.length.toLocaleString("en")} series${result.warnings ? ` (${result.warnings.join("; ")})` : ""}</span><${CopyButton} class="quiet" text=${() => rows.map((row) => `${row.name}\t${row.value}`).join("\n")}>Copy<//>`}>
-    ${rows.length === 0 ? html`<div class="nodata" style=${{ height: "120px" }}>The result is empty</div>` : html`<${Table} label="Result" columns=${columns} rows=${rows} keyOf=${(row) => row.name} initial=${{ at: 1, isDown: true }} />`}
+    ${rows.length === 0 ? html`<div class="nodata" style=${{ height: "120px" }}>The result is empty</div>` : html`<${Table} label="Rows of the result" columns=${columns} rows=${rows} keyOf=${(row) => row.name} initial=${{ at: 1, isDown: true }} />`}
   <//>`;
 }
 

@@ -53,7 +53,7 @@ function All() {
           ? html`<${Failure} what="A query failed." error=${{ message: error.error }} />`
           : rows.length === 0
             ? html`<${Empty} title="No inference in this range"><p>A model appears with its first inference. <a href=${link("overview")}>The overview</a> has the lines to annotate one.</p><//>`
-            : html`<${Table} label="Models" columns=${columns} rows=${rows} keyOf=${(row) => JSON.stringify([row.model, row.engine])} initial=${{ at: 3, isDown: true }}
+            : html`<${Table} label="Table of models" columns=${columns} rows=${rows} keyOf=${(row) => JSON.stringify([row.model, row.engine])} initial=${{ at: 3, isDown: true }}
                 hrefOf=${(row) => link("models", [row.model], { engine: row.engine })} />`}
     <//>
     <div class="grid">

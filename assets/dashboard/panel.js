@@ -1,7 +1,7 @@
 // Draws a panel of the table of panels: its queries, its chart, its legend, and the ways to go on from it.
 
 import { html, useState } from "./preact.js";
-import { Chart, colorOf, Sparkline } from "./chart.js";
+import { Chart, colorOf, distinct, Sparkline } from "./chart.js";
 import { exact, legend, measure } from "./format.js";
 import { Card, copy, Empty, Failure, Loading } from "./parts.js";
 import { fill, link, rateWindow, theme, useQueries } from "./store.js";
@@ -17,7 +17,7 @@ export function seriesOf(results, queries) {
   const series = results.flatMap((result, at) =>
     (result.data?.resultType === "matrix" ? result.data.result : []).map(({ metric, values }) => ({
       name: legend(queries[at]?.legend ?? "", metric),
-      color: keyOf(queries[at]?.legend ?? "", metric),
+      color: keyOf(queries[at]?.legend ?? "", metric, at),
       metric,
       le: metric.le === "+Inf" ? Infinity : Number(metric.le),
       points: values.map(([time, value]) => [time, Number(value)]),
@@ -27,7 +27,9 @@ export function seriesOf(results, queries) {
 }
 
 /** The name that a series has its colour by: a model has one colour also where other labels stand beside it. */
-function keyOf(template, metric) {
+function keyOf(template, metric, at) {
+  // Names that the panel gives are colours of their own order, so that they take none of the colours of models.
+  if (template && !template.includes("{{") && !/^p\d\d$/.test(template)) return `--series-${(at % 8) + 1}`;
   const values = Object.entries(metric).filter(([key]) => key !== "__name__");
   return values.length === 1 && (!template || template.startsWith("{{")) ? values[0][1] : legend(template, metric);
 }
@@ -43,10 +45,11 @@ export function Panel({ panel, parts, thresholds, width, height, actions }) {
   const [isAll, setAll] = useState(false);
   const [hidden, setHidden] = useState([]);
   const error = results.find((result) => result.error)?.error;
-  const all = seriesOf(results, panel.queries);
+  const found = seriesOf(results, panel.queries);
   const isHeat = panel.draw === "heatmap";
-  if (isHeat) all.sort((one, other) => one.le - other.le);
-  else all.sort((one, other) => (panel.queries.length > 1 ? 0 : one.name.localeCompare(other.name)));
+  if (isHeat) found.sort((one, other) => one.le - other.le);
+  else found.sort((one, other) => (panel.queries.length > 1 ? 0 : one.name.localeCompare(other.name)));
+  const all = distinct(found);
   const top = isAll || isHeat ? all : [...all].sort((one, other) => peak(other.points) - peak(one.points)).slice(0, MAX_SERIES);
   const shown = all.filter((one) => top.includes(one) && !hidden.includes(one.name));
   const toggle = (name, isOnly) =>

@@ -26,7 +26,7 @@ export function Icon({ name }) {
 
 /** A state with an icon and a word: `ok`, `warning`, `critical` or `unknown`. */
 export function State({ state, children }) {
-  return html`<span class=${`state ${state}`}><${Icon} name=${state} />${children}</span>`;
+  return html`<span class=${`state ${state}`}><${Icon} name=${state} /><span>${children}</span></span>`;
 }
 
 export function Card({ title, note, actions, children, class: kind = "", width = 12, id }) {

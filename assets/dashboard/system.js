@@ -79,7 +79,7 @@ function Cardinality() {
   ];
   return html`<${Card} title=${panel.title} note=${panel.question} class="cardinality" actions=${html`<span class="faint">${shown.length} of ${measure(total, "count")} metrics</span>`}>
     <p class="filters"><input type="search" data-search placeholder="Filter metrics" aria-label="Filter metrics" value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></p>
-    ${isLoading ? html`<${Loading} />` : html`<${Table} label="Series by metric" columns=${columns} rows=${shown} keyOf=${(row) => row.metric} initial=${{ at: 1, isDown: true }} hrefOf=${(row) => link("explore", [], { q: `topk(10, {__name__=~"${row.metric}(_count)?"})`, tab: "table" })} />`}
+    ${isLoading ? html`<${Loading} />` : html`<${Table} label="Table of series" columns=${columns} rows=${shown} keyOf=${(row) => row.metric} initial=${{ at: 1, isDown: true }} hrefOf=${(row) => link("explore", [], { q: `topk(10, {__name__=~"${row.metric}(_count)?"})`, tab: "table" })} />`}
   <//>`;
 }
 
