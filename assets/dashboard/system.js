@@ -101,6 +101,7 @@ function Endpoints() {
     [`${metricsPath}?format=json`, "the same series as JSON"],
     [healthPath, "health report"],
     ["/status", "status of the observatory"],
+    ["/runbooks", "a page for each default rule"],
     ...(features.alerting
       ? [
           ["/api/v1/alerts", "pending and firing alerts"],

@@ -55,7 +55,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
-        .merge(super::actions::router(state));
+        .merge(super::actions::router(state))
+        .merge(super::runbooks::router());
     #[cfg(feature = "otlp")]
     let router = router.merge(super::traces::router());
     finish(router, state)
@@ -166,6 +167,13 @@ fn json_body(content_type: &'static str, body: String) -> Response {
         body,
     )
         .into_response()
+}
+
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 async fn not_found(State(ServerState { sources, .. }): State<ServerState>) -> Response {

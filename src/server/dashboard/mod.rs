@@ -21,7 +21,7 @@ use axum::{
 };
 
 use self::assets::Asset;
-use super::endpoints::ServerState;
+use super::endpoints::{ServerState, escape};
 
 /// The content security policy: no inline script or style, no foreign resource, no frame, no string as markup.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -115,11 +115,4 @@ fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> 
     let nested = nested.ok()?;
     let path = nested.as_str().trim_end_matches('/');
     path.rsplit('/').next().map(str::to_owned)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
