@@ -13,6 +13,7 @@
 //! `ledger.rs`, `report/`).
 
 mod cache;
+mod chat;
 mod cli;
 mod client;
 mod engine;

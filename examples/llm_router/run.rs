@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Error;
+use crate::chat;
 use crate::cli::Cli;
 use crate::client::{ClientResults, Traffic, Workload};
 use crate::engine::{Engine, Upstream};
@@ -92,7 +93,9 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
     });
-    let app = MonitorConnections::new(app(service).into_make_service(), "http");
+    // The page is not monitored, so that the ledger need not count its files.
+    let app = app(service).merge(chat::routes(monitor));
+    let app = MonitorConnections::new(app.into_make_service(), "http");
     let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped));
     let serving = tokio::spawn(serving.into_future());
     eprint!("{}", greeting(server, monitor, cli));
@@ -204,16 +207,15 @@ fn greeting(server: SocketAddr, monitor: Option<SocketAddr>, cli: &Cli) -> Strin
     // Writing to a String cannot fail.
     let _infallible = writeln!(
         text,
-        "router   http://{server}/v1/chat/completions\n\
+        "page     http://{monitor}/\n\
+         chat     http://{server}/\n\
+         router   http://{server}/v1/chat/completions\n\
          metrics  http://{monitor}/metrics\n\
          health   http://{monitor}/health\n\
          status   http://{monitor}/status\n\
          try      curl -N http://{server}/v1/chat/completions -H 'content-type: application/json' -d \
          '{{\"model\":\"auto\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
-    if cfg!(feature = "otlp") {
-        let _infallible = writeln!(text, "traces   http://{monitor}/dashboard/traces");
-    }
     if std::io::stderr().is_terminal() {
         let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) {
             "ends the run"

@@ -54,6 +54,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
     Sources {
         options,
         service: config.service.name.clone(),
+        environment: config.service.environment.clone(),
+        tick: config.tick,
         gatherer: Arc::clone(&core.gatherer),
         status: Box::new(move |address| status_json(&status_core, address)),
         #[cfg(feature = "alerting")]

@@ -1,13 +1,13 @@
-//! The routes of the server, and the endpoints for metrics, health, status, and the index page.
+//! The routes of the server, and the endpoints for metrics, health and status.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::{NestedPath, Query, State, rejection::NestedPathRejection},
+    extract::{Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::from_fn_with_state,
-    response::{Html, IntoResponse as _, Response},
+    response::{IntoResponse as _, Response},
     routing::get,
 };
 use serde_json::json;
@@ -28,10 +28,6 @@ pub(super) struct ServerState {
 
 /// The path of the status.
 pub(crate) const STATUS: &str = "/status";
-
-/// The content security policy of the index page: the style of the page, and nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-1eCuwNptBZaawq8jrTzFbgqvYWfkhiZSI4rK8OOViHg='; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the routes of the observatory's own server.
 pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
@@ -67,16 +63,14 @@ pub(crate) fn mounted_essentials(
 fn routes(state: &ServerState) -> Router<ServerState> {
     let router = Router::new()
         .route(STATUS, get(status))
-        .route("/", get(index));
+        .merge(super::dashboard::router());
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
         .merge(super::actions::router(state))
         .merge(super::runbooks::router());
     #[cfg(feature = "otlp")]
-    let router = router
-        .merge(super::traces::router())
-        .merge(super::dashboard::router());
+    let router = router.merge(super::traces::router());
     let options = &state.sources.options;
     let open = Router::new()
         .route(&options.metrics_path, get(scrape))
@@ -191,73 +185,6 @@ fn json_body(content_type: &'static str, body: String) -> Response {
         .into_response()
 }
 
-async fn index(
-    State(ServerState { sources, .. }): State<ServerState>,
-    nested: Result<NestedPath, NestedPathRejection>,
-) -> Response {
-    let registry = &sources.gatherer.registry;
-    // Relative links, so that they work behind a proxy that strips a prefix. The address of a nested index page has no
-    // `/` at its end, so relative links must repeat its last segment.
-    let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
-    let row = |path: &str, what: &str| {
-        let below = path.trim_start_matches('/');
-        format!("<li><a href=\"./{own}{below}\">{path}</a><span>{what}</span></li>")
-    };
-    let rows = [
-        #[cfg(feature = "otlp")]
-        row(
-            super::dashboard::TRACES,
-            "live traces: recent, slowest, failed, open",
-        ),
-        row(
-            &sources.options.metrics_path,
-            "Prometheus text or OpenMetrics",
-        ),
-        row(
-            &format!("{}?format=json", sources.options.metrics_path),
-            "the same series as JSON",
-        ),
-        row(&sources.options.health_path, "health"),
-        row(STATUS, "status of the observatory"),
-        #[cfg(feature = "alerting")]
-        row(
-            "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",
-            "PromQL queries, also for Grafana",
-        ),
-        #[cfg(feature = "alerting")]
-        row("/api/v1/alerts", "pending and firing alerts"),
-        #[cfg(feature = "alerting")]
-        row("/api/v1/rules", "alerting and recording rules"),
-        #[cfg(feature = "alerting")]
-        row(
-            "/api/observatory/alerts/history",
-            "history of notifications",
-        ),
-        #[cfg(feature = "otlp")]
-        row("/api/observatory/traces", "the same traces as JSON"),
-    ];
-    let page = include_str!("index.html")
-        .replace("{service}", &escape(&sources.service))
-        .replace("{version}", env!("CARGO_PKG_VERSION"))
-        .replace("{series}", &registry.series_count().to_string())
-        .replace(
-            "{observations}",
-            &registry
-                .counter_total("observatory_observations_total")
-                .to_string(),
-        )
-        .replace("{rows}", &rows.concat());
-    let policy = HeaderValue::from_static(POLICY);
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
-}
-
-/// Returns the last segment of the path that the routes are nested under.
-pub(super) fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
-    let nested = nested.ok()?;
-    let path = nested.as_str().trim_end_matches('/');
-    path.rsplit('/').next().map(str::to_owned)
-}
-
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -267,7 +194,7 @@ pub(super) fn escape(text: &str) -> String {
 
 async fn not_found(State(ServerState { sources, .. }): State<ServerState>) -> Response {
     let text = format!(
-        "not found; the endpoints are {}, {}, {STATUS} and those that / lists\n",
+        "not found; the endpoints are {}, {}, {STATUS} and the page at /\n",
         sources.options.metrics_path, sources.options.health_path
     );
     (StatusCode::NOT_FOUND, text).into_response()

@@ -6,7 +6,6 @@ mod actions;
 mod api;
 mod body;
 mod connections;
-#[cfg(feature = "otlp")]
 mod dashboard;
 mod endpoints;
 mod error;

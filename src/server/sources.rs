@@ -14,6 +14,10 @@ pub(crate) struct Sources {
     pub(crate) options: ServerOptions,
     /// `service.name`.
     pub(crate) service: String,
+    /// The preset, if one was selected.
+    pub(crate) environment: Option<String>,
+    /// The interval at which series get a new sample.
+    pub(crate) tick: Duration,
     pub(crate) gatherer: Arc<Gatherer>,
     /// Returns the JSON document of `/status` for a server that listens on this address.
     pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,

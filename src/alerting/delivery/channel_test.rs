@@ -4,7 +4,11 @@
 //! incidents by key would merge the incidents and notify no person. Incidents that a test opens are closed at the end
 //! of the test.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -44,6 +48,15 @@ struct TestMessage {
 }
 
 impl Notifications {
+    /// Returns the names of the channels with the names of their addresses.
+    pub(crate) fn channel_addresses(&self) -> BTreeMap<String, Vec<String>> {
+        let of_channel = self.shared.addresses.iter().map(|(name, addresses)| {
+            let addresses = addresses.iter().map(|address| address.name.to_string());
+            (name.clone(), addresses.collect())
+        });
+        of_channel.collect()
+    }
+
     /// Sends a test message to every address of a channel: one attempt each, without queue and backoff.
     ///
     /// The incidents that the test opens are closed, so that the next test opens new incidents.

@@ -219,6 +219,12 @@ impl Alerts {
         self.alerting().notifications().statistics()
     }
 
+    /// Returns the names of the enabled channels, each with the names of its addresses.
+    #[must_use]
+    pub fn channels(&self) -> std::collections::BTreeMap<String, Vec<String>> {
+        self.alerting().notifications().channel_addresses()
+    }
+
     /// Sends a test message to every address of a channel; returns the answer or the error of each address.
     ///
     /// Needs a tokio runtime with time and I/O.

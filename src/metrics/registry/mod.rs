@@ -151,12 +151,6 @@ impl Registry {
             .collect()
     }
 
-    /// Returns the number of series of all metrics.
-    #[cfg(feature = "server")]
-    pub(crate) fn series_count(&self) -> usize {
-        self.families().iter().map(|family| family.len()).sum()
-    }
-
     /// Returns the sum of all series of a counter.
     pub(crate) fn counter_total(&self, name: &str) -> u64 {
         let family = self.family(name);

@@ -32,6 +32,14 @@ pub struct TraceSummary {
     pub left_out: usize,
     /// True if the local root span has ended.
     pub is_complete: bool,
+    /// The model of the first inference of the trace.
+    pub model: Option<String>,
+    /// The output tokens of all inferences of the trace; `None` without an inference that reports tokens.
+    pub output_tokens: Option<u64>,
+    /// The route of the first HTTP request that the trace serves.
+    pub route: Option<String>,
+    /// The status code of the answer to that request.
+    pub status_code: Option<u16>,
 }
 
 /// A span that has ended.
@@ -119,8 +127,33 @@ impl TraceSummary {
             failed: trace.failed,
             left_out: trace.left_out,
             is_complete: trace.root.is_some(),
+            model: first_of(trace, &["gen_ai.request.model", "model_id"]),
+            output_tokens: output_tokens(trace),
+            route: first_of(trace, &["http.route", "route"]),
+            status_code: first_of(trace, &["http.response.status_code", "status_code"])
+                .and_then(|code| code.parse().ok()),
         }
     }
+}
+
+/// Returns the value of an attribute in the earliest span that has one of these keys.
+fn first_of(trace: &StoredTrace, keys: &[&str]) -> Option<String> {
+    let found = trace.spans.iter().filter_map(|span| {
+        let attribute = |pair: &&KeyValue| keys.contains(&pair.key.as_str());
+        let pair = span.attributes.iter().find(attribute)?;
+        Some((span.start_time, &pair.value))
+    });
+    let (_, value) = found.min_by_key(|(start, _)| *start)?;
+    Some(value.to_string())
+}
+
+fn output_tokens(trace: &StoredTrace) -> Option<u64> {
+    let found = trace.spans.iter().filter_map(|span| {
+        let is_tokens = |pair: &&KeyValue| pair.key.as_str() == "gen_ai.usage.output_tokens";
+        let pair = span.attributes.iter().find(is_tokens)?;
+        pair.value.to_string().parse::<u64>().ok()
+    });
+    found.reduce(u64::saturating_add)
 }
 
 impl SpanRecord {

@@ -71,3 +71,71 @@ export function ticks(length, parts) {
   for (let index = 0; index * step <= length * 1.0001; index += 1) marks.push(index * step);
   return marks;
 }
+
+const SI = [
+  [1e12, "T"],
+  [1e9, "G"],
+  [1e6, "M"],
+  [1e3, "k"],
+];
+const BINARY = [
+  [2 ** 40, "TiB"],
+  [2 ** 30, "GiB"],
+  [2 ** 20, "MiB"],
+  [2 ** 10, "KiB"],
+];
+
+/** Three significant figures, without an exponent: `0.0123`, `1.23`, `123`. */
+function figures(value) {
+  const rounded = Number(value.toPrecision(3));
+  return Math.abs(rounded) < 1e-6 && rounded !== 0 ? rounded.toExponential(1) : rounded.toLocaleString("en", { maximumSignificantDigits: 3 });
+}
+
+function scaled(value, table, unit = "") {
+  const found = table.find(([factor]) => Math.abs(value) >= factor * 0.9995);
+  return found ? `${figures(value / found[0])} ${found[1]}${unit}` : `${figures(value)}${unit ? ` ${unit}` : ""}`;
+}
+
+const FORMATS = {
+  count: (value) => scaled(value, SI).trim(),
+  per_second: (value) => `${scaled(value, SI).trim()}/s`,
+  tokens_per_second: (value) => `${scaled(value, SI).trim()} tok/s`,
+  seconds: (value) => (value < 0 ? `−${duration(-value)}` : duration(value)),
+  ratio: (value) => `${figures(value * 100)} %`,
+  bytes: (value) => scaled(value, BINARY, Math.abs(value) < 1023.5 ? "B" : ""),
+  bytes_per_second: (value) => `${scaled(value, BINARY, Math.abs(value) < 1023.5 ? "B" : "")}/s`,
+  cores: (value) => figures(value),
+};
+
+/** Formats a value for readers: `1.2 k/s`, `340 ms`, `96 %`. */
+export function measure(value, unit) {
+  if (value === undefined || value === null || Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  return (FORMATS[unit] ?? FORMATS.count)(value);
+}
+
+/** Formats a value exactly, for tooltips and the clipboard. */
+export function exact(value) {
+  return value === undefined || value === null ? "no value" : String(value);
+}
+
+/** Writes the time since a moment, in milliseconds, in words: `4 min`. */
+export function since(milliseconds, now) {
+  const seconds = Math.max(0, Math.round((now - milliseconds) / 1000));
+  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** Replaces labels in double braces. */
+export function legend(template, labels) {
+  const text = template.replaceAll(/\{\{(\w+)\}\}/g, (_, name) => labels[name] ?? "");
+  return text.trim() || seriesName(labels);
+}
+
+/** Writes a series as in PromQL. */
+export function seriesName({ __name__: name = "", ...labels }) {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return pairs.length > 0 || !name ? `${name}{${pairs.join(", ")}}` : name;
+}

@@ -7,8 +7,8 @@ import { firstToSee, treeOf } from "./tree.js";
 import { Waterfall } from "./waterfall.js";
 
 export class TracePane {
-  #root = document.getElementById("trace");
-  #said = document.getElementById("said");
+  #root;
+  #said = element("p", { class: "unseen", role: "status" });
   #head = element("header");
   #details = new Details();
   #waterfall;
@@ -20,13 +20,14 @@ export class TracePane {
   #missed;
 
   /** `close` is called when the reader closes the trace; `choose` is called with the selected span. */
-  constructor(close, choose) {
+  constructor(root, close, choose) {
+    this.#root = root;
     this.#close = close;
     this.#waterfall = new Waterfall((node) => {
       this.#select(node);
       choose(this.#id, node.id);
     });
-    this.#root.append(this.#head);
+    this.#root.append(this.#head, this.#said);
     this.#root.addEventListener("keydown", (event) => this.#key(event));
   }
 
