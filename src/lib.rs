@@ -99,6 +99,7 @@
 //! | `observatory` | composes the areas: installs, starts and stops one observatory |
 //! | `config` | loads a configuration: presets, environment variables, checks across areas |
 //! | `server` | serves metrics, status, queries, alerts and traces over HTTP |
+//! | `health` | runs health checks, and answers health questions from their last results |
 //! | `alerting` | evaluates alert rules; groups, routes and delivers notifications |
 //! | `middleware` | observes HTTP and gRPC requests, on servers and clients |
 //! | `instrument` | wraps calls of models, databases, caches and queues in spans |
@@ -139,6 +140,7 @@
 #[cfg(feature = "alerting")]
 pub mod alerting;
 mod config;
+mod health;
 pub mod instrument;
 mod layer;
 mod log;
@@ -174,6 +176,7 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
+    health::HealthConfig,
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
@@ -188,7 +191,6 @@ pub use crate::{
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
     settings::ConfigError,
-    system::HealthConfig,
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,

@@ -25,11 +25,11 @@ use crate::alerting::{AlertingConfig, ChannelConfig};
 #[cfg(feature = "server")]
 use crate::server::ServerConfig;
 use crate::{
+    health::HealthConfig,
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
     observation::Mapping,
     settings::{ConfigError, setters},
-    system::HealthConfig,
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
 

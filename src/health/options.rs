@@ -1,4 +1,4 @@
-//! Options of the system sampler and of the health report.
+//! Options of the health checks, the health report and the system sampler.
 
 use crate::settings::{Variable, boolean, text, variable};
 
