@@ -70,7 +70,7 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics | yes |
+//! | `health` | process and machine metrics; health checks, their groups and endpoints (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
@@ -126,8 +126,8 @@
 //! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
 //!   code.
 //! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
-//!   evaluates rules, one delivers notifications, and one exports traces. A slow evaluation delays no notification, and
-//!   a slow receiver delays no evaluation.
+//!   evaluates rules, one runs health checks, one delivers notifications, and one exports traces. A slow evaluation
+//!   delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
 //! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
 //!   ids and request ids are never labels.
 //! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.
@@ -140,7 +140,7 @@
 #[cfg(feature = "alerting")]
 pub mod alerting;
 mod config;
-mod health;
+pub mod health;
 pub mod instrument;
 mod layer;
 mod log;
@@ -167,6 +167,8 @@ pub use crate::config::preset_rules;
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(feature = "health")]
+pub use crate::observatory::HealthSummary;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]
@@ -176,7 +178,6 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
-    health::HealthConfig,
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
