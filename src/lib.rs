@@ -70,7 +70,7 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics | yes |
+//! | `health` | process and machine metrics; health checks, their groups and endpoints (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
@@ -99,6 +99,7 @@
 //! | `observatory` | composes the areas: installs, starts and stops one observatory |
 //! | `config` | loads a configuration: presets, environment variables, checks across areas |
 //! | `server` | serves metrics, status, queries, alerts and traces over HTTP |
+//! | `health` | runs health checks, and answers health questions from their last results |
 //! | `alerting` | evaluates alert rules; groups, routes and delivers notifications |
 //! | `middleware` | observes HTTP and gRPC requests, on servers and clients |
 //! | `instrument` | wraps calls of models, databases, caches and queues in spans |
@@ -125,8 +126,8 @@
 //! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
 //!   code.
 //! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
-//!   evaluates rules, one delivers notifications, and one exports traces. A slow evaluation delays no notification, and
-//!   a slow receiver delays no evaluation.
+//!   evaluates rules, one runs health checks, one delivers notifications, and one exports traces. A slow evaluation
+//!   delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
 //! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
 //!   ids and request ids are never labels.
 //! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.
@@ -139,6 +140,7 @@
 #[cfg(feature = "alerting")]
 pub mod alerting;
 mod config;
+pub mod health;
 pub mod instrument;
 mod layer;
 mod log;
@@ -169,6 +171,8 @@ pub use crate::net::{ClientOptions, OutgoingClient};
 pub use crate::observatory::MonitorOptions;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::server::EndpointAccess;
+#[cfg(feature = "health")]
+pub use crate::observatory::HealthSummary;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]
@@ -192,7 +196,6 @@ pub use crate::{
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
     settings::ConfigError,
-    system::HealthConfig,
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,

@@ -8,10 +8,10 @@ use crate::alerting::AlertingConfig;
 #[cfg(feature = "server")]
 use crate::server::ServerConfig;
 use crate::{
+    health::HealthConfig,
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
     settings::{Variable, boolean, duration, set, text, variable},
-    system::HealthConfig,
     traces::{TracesConfig, variables},
 };
 

@@ -135,6 +135,7 @@ const GEN_AI_TOKENS: &[f64] = &[
 const CONVENTION_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+const HEALTH_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 const TICK_SECONDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
 /// Buckets of an application's histogram without configured ones: those of the Prometheus clients.
@@ -221,6 +222,10 @@ catalog! {
     SYSTEM_NETWORK_RECEIVED = Metric::counter("system_network_receive_bytes_total", "Bytes received, by network interface.").as_is();
     SYSTEM_NETWORK_SENT = Metric::counter("system_network_transmit_bytes_total", "Bytes sent, by network interface.").as_is();
     SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
+
+    HEALTH_STATUS = Metric::gauge("observatory_health_status", "State of a health check: 1 healthy, 0.5 degraded, 0 unhealthy; absent before the first result, NaN after the removal of the check.").as_is();
+    HEALTH_RUNS = Metric::counter("observatory_health_runs_total", "Runs of a health check, by result (healthy, degraded, unhealthy, not_run).").as_is();
+    HEALTH_DURATION = Metric::histogram("observatory_health_run_duration_seconds", "Duration of the runs of a health check, retries included, in seconds.", HEALTH_SECONDS).as_is();
 
     TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of the tokio runtime that the observatory was made in.").as_is();
     TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that the runtime's workers were busy, summed over them, in seconds; its rate over tokio_workers is their busy ratio.").as_is();

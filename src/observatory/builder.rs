@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{BuildError, Core, Inner, Observatory, filter_check::FilterCheck, resource};
+use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
+#[cfg(feature = "health")]
+use crate::health::{BuiltInParts, Health, HealthParts};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -103,13 +105,7 @@ impl ObservatoryBuilder {
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let filter_check = Arc::new(FilterCheck::default());
-        let layer = if config.enabled {
-            let (check, registry) = (Arc::clone(&filter_check), registry.clone());
-            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
-                .on_assembled(move |subscriber| check.ask(subscriber, &registry))
-        } else {
-            ObservatoryLayer::off()
-        };
+        let layer = interpretation(&config, &sink, &clock, (&filter_check, &registry));
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
@@ -156,7 +152,16 @@ impl ObservatoryBuilder {
         )?;
         #[cfg(any(feature = "alerting", feature = "otlp"))]
         report_bundled_roots(&gatherer.registry);
+        #[cfg(feature = "health")]
+        let health = health(
+            &config,
+            &gatherer,
+            #[cfg(feature = "alerting")]
+            &queries,
+        )?;
         let core = Arc::new(Core {
+            #[cfg(feature = "health")]
+            health,
             #[cfg(feature = "alerting")]
             queries,
             #[cfg(feature = "alerting")]
@@ -185,6 +190,24 @@ impl ObservatoryBuilder {
     }
 }
 
+/// Returns the Layer that interprets spans and events, without traces.
+fn interpretation<S>(
+    config: &Config,
+    sink: &Arc<CoreSink>,
+    clock: &Clock,
+    (filter_check, registry): (&Arc<FilterCheck>, &Registry),
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    if !config.enabled {
+        return ObservatoryLayer::off();
+    }
+    let (check, registry) = (Arc::clone(filter_check), registry.clone());
+    ObservatoryLayer::with_options(Arc::clone(sink), config.mapping.clone(), clock.clone())
+        .on_assembled(move |subscriber| check.ask(subscriber, &registry))
+}
+
 /// Records the version and the service, and the notices of the configuration.
 fn describe(registry: &Registry, config: &Config) {
     let labels = [
@@ -195,6 +218,29 @@ fn describe(registry: &Registry, config: &Config) {
     for notice in &config.notices {
         registry.diagnostics().notice(notice.clone());
     }
+}
+
+/// Creates the built-in health checks and the configured dependencies.
+#[cfg(feature = "health")]
+fn health(
+    config: &Config,
+    gatherer: &Arc<Gatherer>,
+    #[cfg(feature = "alerting")] queries: &Arc<Queries>,
+) -> Result<Health, crate::health::HealthError> {
+    Health::new(&HealthParts {
+        options: &config.health,
+        is_on: config.enabled && config.health.enabled,
+        gatherer,
+        built_in: BuiltInParts {
+            directories: crate::config::checked_directories(config),
+            #[cfg(feature = "alerting")]
+            queries,
+            #[cfg(feature = "alerting")]
+            stores_series: config.query.enabled,
+            #[cfg(not(feature = "alerting"))]
+            without_queries: std::marker::PhantomData,
+        },
+    })
 }
 
 #[cfg(feature = "alerting")]

@@ -15,6 +15,8 @@ pub(super) struct Running {
     #[cfg(feature = "server")]
     server: Option<crate::server::Running>,
     work: Option<Work>,
+    #[cfg(feature = "health")]
+    has_health: bool,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -59,6 +61,12 @@ impl Running {
             let push_thread = super::push::PushThread::start(core);
             self.push_thread = push_thread.map_err(thread(super::push::NAME))?;
         }
+        #[cfg(feature = "health")]
+        {
+            self.has_health = true;
+            let health = core.health.start();
+            health.map_err(thread(crate::health::THREAD_NAME))?;
+        }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
     }
@@ -72,6 +80,10 @@ impl Running {
     /// Stops the threads, within the configured time.
     pub(super) fn stop(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.announce_end(deadline);
+        }
         if let Some(work) = &self.work {
             work.end();
         }
@@ -88,6 +100,10 @@ impl Running {
         #[cfg(feature = "otlp")]
         if let (true, Some(traces)) = (self.has_traces, &core.traces) {
             traces.stop(deadline);
+        }
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.stop(deadline);
         }
         if let Some(work) = self.work {
             // The rest of the time is for the notifications of the last evaluation.

@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use serde_json::json;
 
 #[cfg(feature = "http")]
 use super::{EndpointAccess, ServerOptions};
@@ -49,13 +48,13 @@ pub(crate) fn mounted_essentials(
     [of_metrics, of_health, of_status]: [EndpointAccess; 3],
 ) -> Router {
     let state = ServerState::new(Arc::new(sources), None);
-    let ServerOptions {
-        metrics_path,
-        health_path,
-        ..
-    } = &state.sources.options;
+    let ServerOptions { metrics_path, .. } = &state.sources.options;
     let open = of_metrics.mount(Router::new(), metrics_path, get(scrape), &state);
-    let open = of_health.mount(open, health_path, get(health), &state);
+    let open = super::health::routes(&state, true)
+        .into_iter()
+        .fold(open, |open, (path, route)| {
+            of_health.clone().mount(open, &path, route, &state)
+        });
     let guarded = of_status.mount(Router::new(), STATUS, get(status), &state);
     finish(open, guarded, &state).with_state(state)
 }
@@ -71,10 +70,15 @@ fn routes(state: &ServerState) -> Router<ServerState> {
         .merge(super::runbooks::router());
     #[cfg(feature = "otlp")]
     let router = router.merge(super::traces::router());
-    let options = &state.sources.options;
-    let open = Router::new()
-        .route(&options.metrics_path, get(scrape))
-        .route(&options.health_path, get(health));
+    #[cfg(feature = "health")]
+    let router = router.route(
+        "/api/observatory/health/history",
+        get(super::health::history),
+    );
+    let open = Router::new().route(&state.sources.options.metrics_path, get(scrape));
+    let open = super::health::routes(state, false)
+        .into_iter()
+        .fold(open, |open, (path, route)| open.route(&path, route));
     finish(open, router, state)
 }
 
@@ -129,49 +133,11 @@ async fn scrape(
     scrape_limit.answer(sources, format, &headers).await
 }
 
-/// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
-async fn health(
-    State(ServerState { sources, .. }): State<ServerState>,
-    headers: HeaderMap,
-) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let service = &sources.service;
-    if !accept.contains("application/health+json") {
-        return json_response(
-            "application/json",
-            &json!({
-                "status": "healthy",
-                "service": service,
-                "uptime_seconds": sources.gatherer.uptime().as_secs(),
-                "checks": {},
-            }),
-        );
-    }
-    // The format of draft-inadarei-api-health-check-06.
-    json_response(
-        "application/health+json",
-        &json!({
-            "status": "pass",
-            "serviceId": service,
-            "checks": { "uptime": [{ "observedValue": sources.gatherer.uptime().as_secs(), "observedUnit": "s", "status": "pass" }] },
-        }),
-    )
-}
-
 async fn status(State(state): State<ServerState>) -> Response {
     let address = state.address;
     let read = move |sources: &Sources| json_body("application/json", (sources.status)(address));
     let answered = state.places.run(&state.sources, read).await;
     answered.unwrap_or_else(|refused| refused)
-}
-
-fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps always serialise.
-    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    json_body(content_type, body)
 }
 
 fn json_body(content_type: &'static str, body: String) -> Response {

@@ -19,6 +19,8 @@ pub(crate) struct Sources {
     /// The interval at which series get a new sample.
     pub(crate) tick: Duration,
     pub(crate) gatherer: Arc<Gatherer>,
+    #[cfg(feature = "health")]
+    pub(crate) health: crate::health::Health,
     /// Returns the JSON document of `/status` for a server that listens on this address.
     pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,
     /// The memory of queries and other answers, except for metrics and health.
@@ -36,6 +38,9 @@ pub(crate) struct ServerOptions {
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_path: String,
     pub(crate) health_path: String,
+    /// True if every caller sees messages and checks in the health report.
+    #[cfg(feature = "health")]
+    pub(crate) shows_health_details: bool,
     /// The time that answers in progress get after the start of the shutdown.
     pub(crate) shutdown_grace: Duration,
     pub(crate) hosts: AllowedHosts,

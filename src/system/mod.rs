@@ -7,13 +7,11 @@
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
-mod options;
 #[cfg(all(feature = "health", feature = "server"))]
 mod runtime;
 #[cfg(feature = "health")]
 mod sampler;
 
-pub use self::options::HealthConfig;
 #[cfg(not(feature = "health"))]
 pub(crate) use self::without::{Sampler, account_own_cpu};
 #[cfg(feature = "health")]
