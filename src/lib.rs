@@ -167,12 +167,12 @@ pub use crate::config::preset_rules;
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(feature = "health")]
+pub use crate::observatory::HealthSummary;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::observatory::MonitorOptions;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::server::EndpointAccess;
-#[cfg(feature = "health")]
-pub use crate::observatory::HealthSummary;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]

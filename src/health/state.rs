@@ -265,7 +265,7 @@ mod tests {
     fn a_result_expires_to_unhealthy_and_a_new_result_renews_it() {
         let (plan, mut runs) = (plan(), Runs::new(AT(0)));
         record(&mut runs, &plan, done(HealthStatus::Healthy, "up"), 100);
-        let just_before = AT(100) + plan.max_age() - Duration::from_nanos(1);
+        let just_before = AT(99) + plan.max_age();
         assert_eq!(runs.view(&plan, just_before).state, CheckState::Healthy);
         let view = runs.view(&plan, AT(100) + plan.max_age());
         assert!(view.is_stale && view.state == CheckState::Unhealthy);
@@ -284,7 +284,8 @@ mod tests {
         };
         let mut runs = Runs::new(AT(0));
         let last = AT(60) + plan.max_age();
-        assert_eq!(runs.view(&plan, last - AT(1)).state, CheckState::Pending);
+        let just_before = AT(59) + plan.max_age();
+        assert_eq!(runs.view(&plan, just_before).state, CheckState::Pending);
         let view = runs.view(&plan, last);
         assert_eq!(view.state, CheckState::Unhealthy);
         assert_eq!(view.message, "stale: no result within 108 s");

@@ -104,16 +104,34 @@ impl PackedSpan {
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader(&self.texts)
     }
+
+    /// Returns the value of the first attribute with one of these keys.
+    pub(super) fn attribute(&self, keys: &[&str]) -> Option<String> {
+        let mut reader = self.reader();
+        // The name and the description.
+        reader.bytes();
+        reader.bytes();
+        (0..reader.count()).find_map(|_| {
+            let key = reader.bytes();
+            let value = reader.bytes();
+            let is_wanted = keys.iter().any(|wanted| wanted.as_bytes() == key);
+            is_wanted.then(|| String::from_utf8_lossy(value).into_owned())
+        })
+    }
 }
 
 /// Reads the texts of a packed span in their order: name, description, attributes, count of events; name, time and
 /// attributes of each event.
 pub(super) struct Reader<'t>(&'t [u8]);
 
-impl Reader<'_> {
+impl<'t> Reader<'t> {
     pub(super) fn text(&mut self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
+    }
+
+    fn bytes(&mut self) -> &'t [u8] {
         let length = self.count() as usize;
-        String::from_utf8_lossy(self.take(length)).into_owned()
+        self.take(length)
     }
 
     pub(super) fn count(&mut self) -> u32 {
@@ -131,7 +149,7 @@ impl Reader<'_> {
         (0..count).map(|_| (self.text(), self.text())).collect()
     }
 
-    fn take(&mut self, length: usize) -> &[u8] {
+    fn take(&mut self, length: usize) -> &'t [u8] {
         let (taken, rest) = self.0.split_at_checked(length).unwrap_or_default();
         self.0 = rest;
         taken
@@ -178,6 +196,10 @@ mod tests {
         ];
         let expected = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(record.attributes, expected);
+        let stored = packer.packed(&span);
+        let value = |keys: &[&str]| stored.attribute(keys);
+        assert_eq!(value(&["list", "count"]).as_deref(), Some("7"));
+        assert_eq!(value(&["named"]), None);
         assert_eq!(record.events_left_out, 8);
         let [first, second] = &record.events[..] else {
             panic!("{:?}", record.events);

@@ -139,19 +139,17 @@ impl TraceSummary {
 /// Returns the value of an attribute in the earliest span that has one of these keys.
 fn first_of(trace: &StoredTrace, keys: &[&str]) -> Option<String> {
     let found = trace.spans.iter().filter_map(|span| {
-        let attribute = |pair: &&KeyValue| keys.contains(&pair.key.as_str());
-        let pair = span.attributes.iter().find(attribute)?;
-        Some((span.start_time, &pair.value))
+        let value = span.attribute(keys)?;
+        Some((span.start, value))
     });
     let (_, value) = found.min_by_key(|(start, _)| *start)?;
-    Some(value.to_string())
+    Some(value)
 }
 
 fn output_tokens(trace: &StoredTrace) -> Option<u64> {
     let found = trace.spans.iter().filter_map(|span| {
-        let is_tokens = |pair: &&KeyValue| pair.key.as_str() == "gen_ai.usage.output_tokens";
-        let pair = span.attributes.iter().find(is_tokens)?;
-        pair.value.to_string().parse::<u64>().ok()
+        let tokens = span.attribute(&["gen_ai.usage.output_tokens"])?;
+        tokens.parse::<u64>().ok()
     });
     found.reduce(u64::saturating_add)
 }

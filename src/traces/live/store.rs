@@ -277,6 +277,7 @@ mod tests {
     use super::*;
     use crate::traces::tail::tests::{failed, lasting, span};
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers create the span")]
     fn add(store: &mut Store, span: SpanData, now: Instant) {
         store.add(&span, now);
     }
