@@ -198,11 +198,17 @@ impl AlertingConfig {
             "a non-empty token, or no token",
         )?;
         if let Some(template) = &self.trace_url {
-            let key = "alerting.trace_url";
+            let key = "alerting.trace_url (OBSERVATORY_TRACE_URL)";
             let expected = "a URL without user and password that contains `{trace_id}`, for example `http://jaeger:16686/trace/{trace_id}`";
             check_url(key, template, expected)?;
             let is_complete = template.contains(TRACE_ID);
             check(is_complete, key, &without_secrets(template), expected)?;
+        }
+        if let Some(url) = &self.external_url {
+            let key = "alerting.external_url (OBSERVATORY_EXTERNAL_URL)";
+            let expected =
+                "a URL without user and password, for example `https://observatory.example`";
+            check_url(key, url, expected)?;
         }
         for (name, channel) in &self.channels {
             let is_known = |fallback: &String| self.channels.contains_key(fallback);
@@ -292,7 +298,7 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
     variable!("ALERTING_ENABLED" => enabled, boolean),
     #[cfg(not(feature = "email"))]
     Variable::new("ALERT_TO_EMAILS", |_, _| {
-        Err("unset, or the feature `email` enabled")
+        Err("unset, or the feature `email` added")
     }),
     Variable::new("OBSERVATORY_RULES", |alerting, value| {
         let paths = comma_separated(value).map(PathBuf::from);

@@ -52,8 +52,12 @@ pub(super) fn config(preset: Preset) -> Config {
     health(preset, &mut config.health);
     config.traces.enabled = cfg!(feature = "otlp");
     config.traces.exporters = vec![exporter];
-    if preset == Preset::Enterprise && cfg!(feature = "zipkin") {
-        config.traces.exporters.push(TraceExporter::Zipkin);
+    if preset == Preset::Enterprise {
+        if cfg!(feature = "zipkin") {
+            config.traces.exporters.push(TraceExporter::Zipkin);
+        } else if config.traces.enabled {
+            left_out(&mut config, "the exporter zipkin", "zipkin");
+        }
     }
     config.traces.sampling.ratio = ratio;
     #[cfg(feature = "alerting")]
@@ -78,6 +82,13 @@ fn health(preset: Preset, health: &mut HealthConfig) {
     thresholds.response_time = Duration::from_secs(response_time);
 }
 
+/// Adds a notice about a part of a preset whose feature is not compiled in.
+fn left_out(config: &mut Config, part: &str, feature: &str) {
+    config.notices.push(format!(
+        "{part} of the preset is off: it needs the feature `{feature}` added"
+    ));
+}
+
 /// Sets the channels, the routes and the storage of alerts.
 #[cfg(feature = "alerting")]
 fn alerting(preset: Preset, config: &mut Config) {
@@ -91,12 +102,15 @@ fn alerting(preset: Preset, config: &mut Config) {
         let pager = ChannelConfig::pagerduty(PagerDutyOptions::default());
         channels.insert("slack".to_owned(), slack);
         channels.insert("pagerduty".to_owned(), pager);
+        #[cfg(not(feature = "email"))]
+        left_out(config, "the alert channel email", "email");
         #[cfg(feature = "email")]
-        channels.insert(
+        config.alerting.channels.insert(
             "email".to_owned(),
             ChannelConfig::email(crate::alerting::EmailOptions::default()),
         );
     }
+    let channels = &mut config.alerting.channels;
     if preset != Preset::Development {
         channels.remove("console");
     }

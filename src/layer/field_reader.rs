@@ -68,7 +68,7 @@ impl ReadLabels {
     #[inline]
     pub(super) fn checked(&mut self, sink: &dyn Sink) -> &mut Labels {
         if self.labels.truncated() > 0 {
-            report_truncated(sink, self.labels.truncated());
+            report_truncated(sink, &self.labels);
         }
         &mut self.labels
     }
@@ -335,9 +335,9 @@ fn status_code(text: &str) -> Option<u16> {
 }
 
 #[cold]
-fn report_truncated(sink: &dyn Sink, labels: u8) {
-    for _ in 0..labels {
-        sink.dropped(Dropped::Truncated, "a label value");
+fn report_truncated(sink: &dyn Sink, labels: &Labels) {
+    for _ in 0..labels.truncated() {
+        sink.dropped(Dropped::Truncated, labels.truncated_name());
     }
 }
 

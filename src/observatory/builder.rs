@@ -215,6 +215,8 @@ fn describe(registry: &Registry, config: &Config) {
         ("service_name", &config.service.name),
     ];
     registry.set(&catalog::BUILD_INFO, &labels, 1.0);
+    registry.counter(&catalog::CLOCK_STEPS, &[]);
+    registry.set(&catalog::CLOCK_LAST_STEP, &[], 0.0);
     for notice in &config.notices {
         registry.diagnostics().notice(notice.clone());
     }

@@ -10,6 +10,7 @@ mod filter_check;
 mod install;
 #[cfg(all(feature = "http", feature = "server"))]
 mod mount;
+mod problems;
 #[cfg(feature = "otlp")]
 mod push;
 #[cfg(feature = "alerting")]

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use serde::Serialize;
 
-use super::Core;
+use super::{Core, problems::problems};
 use crate::metrics::catalog;
 use crate::runtime::clock::ClockSteps;
 
@@ -40,7 +40,7 @@ pub struct Status {
     pub refused_requests: u64,
     /// Connections that the server closed before their time, for example because the client did not read.
     pub closed_connections: u64,
-    /// Set-ups that look healthy but measure nothing, each with the change that repairs it.
+    /// Degradations, and set-ups that look healthy but measure nothing, each with the next step.
     pub problems: Vec<String>,
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
@@ -135,7 +135,7 @@ impl Core {
         let families = self.gatherer.registry.families();
         let counted = |name| self.gatherer.registry.counter_total(name);
         let service = &self.config.service;
-        Status {
+        let mut status = Status {
             service: service.name.clone(),
             environment: service.environment.clone(),
             version: env!("CARGO_PKG_VERSION"),
@@ -168,7 +168,7 @@ impl Core {
             dropped_observations: counted("observatory_dropped_observations_total"),
             refused_requests: counted(catalog::SERVER_REFUSED.name),
             closed_connections: counted(catalog::SERVER_CLOSED.name),
-            problems: self.filter_check.problem().into_iter().collect(),
+            problems: Vec::new(),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces
@@ -179,6 +179,8 @@ impl Core {
             clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),
-        }
+        };
+        status.problems = problems(self, &status);
+        status
     }
 }

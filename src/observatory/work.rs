@@ -106,7 +106,6 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
     }
     core.filter_check
         .end(core.subscriber.get().as_ref(), &core.gatherer.registry);
-    core.report_notices();
     // The events and values of the last second of a process often tell why it ends.
     #[cfg(feature = "alerting")]
     {
@@ -118,6 +117,7 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
             tracing::error!(target: "llm_observatory", "the last evaluation of alert rules panicked");
         }
     }
+    core.report_notices();
 }
 
 /// Evaluates the rules that are due; returns the time until the next evaluation.

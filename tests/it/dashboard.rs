@@ -45,12 +45,16 @@ fn follow(page: &str, mut ask: impl FnMut(&str) -> String) -> BTreeSet<String> {
         let text = ask(url.path());
         let before: &[&str] = match url.path() {
             path if path == page => &["href=\"", "src=\""],
-            path if path.ends_with(".js") && !is_vendor(path) => &[" from \"", "import(\""],
+            path if is_script(path) && !is_vendor(path) => &[" from \"", "import(\""],
             _ => &[],
         };
         waiting.extend(references(&text, before, &url));
     }
     seen
+}
+
+fn is_script(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "js")
 }
 
 fn is_vendor(path: &str) -> bool {

@@ -10,6 +10,7 @@ mod alerts;
 mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
+mod alerts_unknown;
 mod architecture;
 #[cfg(all(feature = "server", feature = "alerting"))]
 #[path = "../attackers/mod.rs"]

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_observatory::{
-    AttributeValue, Clock, Config, ManualClock, Observatory, SpanRecord, TracesConfig,
-};
+use llm_observatory::{Clock, Config, ManualClock, Observatory, SpanRecord, TracesConfig};
 use tracing::{Dispatch, dispatcher, info_span};
 use tracing_subscriber::prelude::*;
 
@@ -51,12 +49,12 @@ fn attribute<'a>(span: &'a SpanRecord, key: &str) -> Option<&'a str> {
 #[test]
 fn a_custom_span_has_its_name_its_attributes_and_its_children() {
     let attributes = || {
-        [
-            ("documents", AttributeValue::from(40)),
-            ("share", 0.5.into()),
-            ("is_cached", true.into()),
-            ("prompt", "a s3cret".into()),
-        ]
+        (
+            ("documents", 40),
+            ("share", 0.5),
+            ("is_cached", true),
+            ("prompt", "a s3cret"),
+        )
     };
     let spans = spans_of(1.0, |observatory| {
         let name = format!("rerank {}", 1);

@@ -87,7 +87,7 @@ impl Alerts {
     /// Returns every rule with its alerts, in the form of `/api/v1/rules`.
     #[must_use]
     pub fn rules(&self) -> Vec<GroupStatus> {
-        self.alerting().rules().status()
+        self.alerting().rule_status()
     }
 
     /// Returns the pending and firing alerts, including the alerts that the application raised.

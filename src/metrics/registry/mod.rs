@@ -252,9 +252,10 @@ impl Registry {
             .labels
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        let labels = labels.inspect(|(_, value)| {
+        let labels = labels.inspect(|(name, value)| {
             if value.len() > identity::MAX_VALUE_BYTES {
-                self.0.diagnostics.dropped(Dropped::Truncated);
+                let diagnostics = &self.0.diagnostics;
+                diagnostics.dropped_with(Dropped::Truncated, name, || None);
             }
         });
         identity::with_canonical(everywhere.chain(labels), find)

@@ -241,7 +241,8 @@ impl<B: Backend> SeriesSink<B> {
 
     fn report_truncated(&self, labels: &Labels) {
         for _ in 0..labels.truncated() {
-            self.backend.dropped(Dropped::Truncated, "a label value");
+            self.backend
+                .dropped(Dropped::Truncated, labels.truncated_name());
         }
     }
 
