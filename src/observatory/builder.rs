@@ -1,6 +1,6 @@
 //! Builds an observatory for a subscriber of the application.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
@@ -177,6 +177,7 @@ impl ObservatoryBuilder {
             core,
             running: Mutex::new(None),
             transition: Mutex::new(()),
+            has_stopped: AtomicBool::new(false),
         }));
         if observatory.config().auto_start {
             observatory.start()?;

@@ -26,7 +26,10 @@ use std::{
     fmt,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::Subscriber;
@@ -63,6 +66,8 @@ struct Inner {
     running: Mutex<Option<Running>>,
     /// Locked while the observatory starts or stops.
     transition: Mutex<()>,
+    /// True after a shutdown, until the next start.
+    has_stopped: AtomicBool,
 }
 
 /// The parts of an observatory, shared with its threads.
@@ -139,6 +144,7 @@ impl Observatory {
         }
         let begun = Running::start(core)?;
         *lock(&self.0.running) = Some(begun);
+        self.0.has_stopped.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -176,10 +182,10 @@ impl Observatory {
         running.as_ref().and(None)
     }
 
-    /// Returns whether anything is observed.
+    /// Returns whether anything is observed: `config.enabled`, and false after a shutdown until the next start.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.0.core.is_on
+        self.0.core.is_on && !self.0.has_stopped.load(Ordering::Acquire)
     }
 
     /// Returns the configuration of the observatory.
@@ -338,6 +344,7 @@ impl Core {
 impl Inner {
     fn stop(&self) {
         let _one_at_a_time = lock(&self.transition);
+        self.has_stopped.store(true, Ordering::Release);
         let running = lock(&self.running).take();
         if let Some(running) = running {
             running.stop(&self.core);

@@ -116,6 +116,7 @@ impl Traces {
                     .tail
                     .as_ref()
                     .map(|tail| TailSampler::new(tail, mapping)),
+                max_attributes: traces.limits.attributes as usize,
             },
             &traces.batch,
         );
@@ -133,7 +134,6 @@ impl Traces {
         let intake = Intake::new(
             Arc::clone(&pipeline.stream),
             traces.baggage_attributes.clone(),
-            traces.limits.attributes,
         );
         let provider = provider::provider(intake, &sampler, &traces.limits);
         Ok(Self {

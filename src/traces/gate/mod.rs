@@ -79,7 +79,10 @@ use super::sampling::HeadSampler;
 use crate::{
     observation::TraceReference,
     runtime::clock::Clock,
-    traces::{Propagator, pipeline::Activity},
+    traces::{
+        InferenceFacts, Propagator,
+        pipeline::{Activity, Ending},
+    },
 };
 
 /// The gate in front of tracing-opentelemetry's layer.
@@ -192,15 +195,23 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     // The caller, `layer::traced`, is out of line already.
     #[inline]
-    pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
+    pub(crate) fn on_record(
+        &self,
+        id: &Id,
+        values: &Record<'_>,
+        facts: Option<InferenceFacts>,
+        context: &Context<'_, S>,
+    ) {
         match (self.spans.seen(id.into_u64()), &self.own) {
             (None, _) => {}
-            (Some(Seen::Own { .. }), Some(own)) => self.record_own(own, id.into_u64(), values),
+            (Some(Seen::Own { .. }), Some(own)) => {
+                self.record_own(own, id.into_u64(), values, facts)
+            }
             (Some(_), _) => {
                 self.forward_record(id, values, context);
                 if is_end(values) {
                     self.decide_if_deferred(id);
-                    self.end_early(id);
+                    self.end_early(id, facts);
                 }
             }
         }
@@ -319,24 +330,38 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     #[inline]
-    pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
+    pub(crate) fn on_close(
+        &self,
+        id: &Id,
+        facts: Option<InferenceFacts>,
+        context: &Context<'_, S>,
+    ) {
         self.decide_if_deferred(id);
         let Some(removed) = self.spans.remove(id.into_u64()) else {
             return;
         };
         match (removed.seen, &self.own) {
-            (Seen::Own { .. }, Some(own)) => self.end_own(own, id.into_u64()),
+            (Seen::Own { .. }, Some(own)) => self.end_own(own, id.into_u64(), facts),
             _ => self
-                .activity(removed)
+                .ending(removed, facts)
                 .during(|| self.inner.on_close(id.clone(), context.clone())),
         }
     }
 
-    fn activity(&self, removed: Removed) -> Activity {
-        Activity {
-            busy: self.clock.between(0, removed.busy),
-            idle: self.clock.between(0, removed.idle),
+    fn ending(&self, removed: Removed, facts: Option<InferenceFacts>) -> Ending {
+        Ending {
+            activity: Some(Activity {
+                busy: self.clock.between(0, removed.busy),
+                idle: self.clock.between(0, removed.idle),
+            }),
+            facts,
         }
+    }
+
+    /// Returns true if a span is sampled, or may be.
+    #[inline]
+    pub(crate) fn has_seen(&self, id: &Id) -> bool {
+        self.spans.contains(id.into_u64())
     }
 
     pub(crate) fn on_register_dispatch(&self, dispatch: &Dispatch) {

@@ -21,7 +21,7 @@ use super::{
     fields::{self, Fields},
     is_own,
 };
-use crate::traces::sampling::random;
+use crate::traces::{InferenceFacts, sampling::random};
 
 /// The parent of a sampled span, for the choice between the gate and OpenTelemetry's layer.
 enum Parent {
@@ -123,7 +123,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         })
     }
 
-    pub(in super::super) fn record_own(&self, own: &OwnSpans, id: u64, values: &Record<'_>) {
+    pub(in super::super) fn record_own(
+        &self,
+        own: &OwnSpans,
+        id: u64,
+        values: &Record<'_>,
+        facts: Option<InferenceFacts>,
+    ) {
         let record = |visit: &mut dyn tracing::field::Visit| values.record(visit);
         let fields = Fields::read(values.len(), &*self.on_panicking_field, record);
         own.add_fields(id, fields);
@@ -132,7 +138,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             if std::thread::panicking() {
                 own.set_panicked(id);
             }
-            self.end_own(own, id);
+            self.end_own(own, id, facts);
         }
     }
 
@@ -142,9 +148,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         own.add_event(id, event, status, |start| self.clock.between(start, now));
     }
 
-    pub(in super::super) fn end_own(&self, own: &OwnSpans, id: u64) {
+    pub(in super::super) fn end_own(&self, own: &OwnSpans, id: u64, facts: Option<InferenceFacts>) {
         let now = self.clock.raw();
-        own.end(id, |start| self.clock.between(start, now));
+        own.end(id, facts, |start| self.clock.between(start, now));
     }
 }
 

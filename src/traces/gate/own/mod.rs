@@ -31,7 +31,10 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 pub(super) use self::callbacks::span_of;
 use self::fields::Fields;
 use crate::runtime::lock;
-use crate::traces::{SpanLimits, pipeline::Stream};
+use crate::traces::{
+    InferenceFacts, SpanLimits,
+    pipeline::{Ending, Stream},
+};
 
 const SHARDS: usize = 16;
 
@@ -163,7 +166,7 @@ impl OwnSpans {
     }
 
     /// Ends a span, `after` its start, and passes it on.
-    fn end(&self, id: u64, after: impl FnOnce(u64) -> Duration) {
+    fn end(&self, id: u64, facts: Option<InferenceFacts>, after: impl FnOnce(u64) -> Duration) {
         // Taken out in a statement of its own: the shard is not locked any more.
         let span = self.shard(id).remove(&id);
         if let Some(span) = span {
@@ -171,7 +174,11 @@ impl OwnSpans {
                 mut data, start, ..
             } = *span;
             data.end_time = data.start_time + after(start);
-            self.stream.accept(data, None);
+            let ending = Ending {
+                activity: None,
+                facts,
+            };
+            self.stream.accept(data, ending);
         }
     }
 
