@@ -126,12 +126,9 @@ impl ObservatoryBuilder {
             })
             .transpose()?;
         #[cfg(feature = "otlp")]
-        let layer = match &traces {
-            Some(traces) => layer
-                .with_gate(traces.gate(clock.clone()))
-                .with_event_level(event_level),
-            None => layer,
-        };
+        let traces = traces.map(Arc::new);
+        #[cfg(feature = "otlp")]
+        let layer = with_gate(layer, traces.as_ref(), &clock, event_level);
         #[cfg(not(feature = "otlp"))]
         let _ = event_level;
         #[cfg(feature = "otlp")]
@@ -184,6 +181,29 @@ impl ObservatoryBuilder {
         }
         Ok((layer, observatory))
     }
+}
+
+/// Adds the gate of the traces to the Layer, and reports another OpenTelemetry layer in the subscriber.
+#[cfg(feature = "otlp")]
+fn with_gate<S>(
+    layer: ObservatoryLayer<S>,
+    traces: Option<&Arc<Traces>>,
+    clock: &Clock,
+    event_level: LevelFilter,
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let Some(traces) = traces else { return layer };
+    let conflicting = Arc::clone(traces);
+    layer
+        .with_gate(traces.gate(clock.clone()))
+        .with_event_level(event_level)
+        .on_assembled(move |_| {
+            if let Some(problem) = conflicting.conflict() {
+                super::filter_check::to_stderr(problem);
+            }
+        })
 }
 
 /// Records the version and the service, and the notices of the configuration.

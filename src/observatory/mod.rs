@@ -81,7 +81,7 @@ struct Core {
     alerting: Arc<crate::alerting::Alerting>,
     redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
-    traces: Option<crate::traces::Traces>,
+    traces: Option<Arc<crate::traces::Traces>>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
     /// True if observations are recorded (`config.enabled`).
@@ -330,7 +330,7 @@ impl Core {
     /// Returns the traces of the last minutes.
     #[cfg(feature = "otlp")]
     fn live_traces(&self) -> crate::traces::LiveTraces {
-        crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
+        crate::traces::Traces::live(self.traces.as_deref(), self.subscriber.clone())
     }
 
     /// Logs each notice about the configuration or the application once.

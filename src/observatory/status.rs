@@ -92,6 +92,16 @@ pub struct Components {
 }
 
 impl Core {
+    /// The set-ups that measure or export nothing.
+    fn problems(&self) -> Vec<String> {
+        let problems = self.filter_check.problem().into_iter();
+        #[cfg(feature = "otlp")]
+        let conflict = self.traces.as_ref().and_then(|traces| traces.conflict());
+        #[cfg(feature = "otlp")]
+        let problems = problems.chain(conflict.map(str::to_owned));
+        problems.collect()
+    }
+
     /// Returns the status. The caller passes whether the threads run and the address of the server.
     pub(super) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
         let families = self.gatherer.registry.families();
@@ -130,12 +140,12 @@ impl Core {
             dropped_observations: counted("observatory_dropped_observations_total"),
             refused_requests: counted(catalog::SERVER_REFUSED.name),
             closed_connections: counted(catalog::SERVER_CLOSED.name),
-            problems: self.filter_check.problem().into_iter().collect(),
+            problems: self.problems(),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces
                 .as_ref()
-                .map_or_else(Vec::new, crate::traces::Traces::exporters),
+                .map_or_else(Vec::new, |traces| traces.exporters()),
             clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),

@@ -65,7 +65,7 @@ impl Notifications {
     /// The addresses of a channel. Alertmanagers have none: their peers are `NAME/0`, `NAME/1`.
     fn addresses_of(&self, channel: &str) -> Result<Vec<Arc<Address>>, UnknownChannel> {
         if let Some(addresses) = self.shared.addresses.get(channel) {
-            return Ok(addresses.to_vec());
+            return Ok(addresses.clone());
         }
         let channel_of = |peer: &PeerQueue| {
             let (channel, _) = peer.name().rsplit_once('/').unwrap_or((peer.name(), ""));

@@ -125,6 +125,11 @@ impl OwnSpans {
         self.shard(id).insert(id, span);
     }
 
+    /// Replaces the ids of an open span.
+    fn adopt(&self, id: u64, context: SpanContext) {
+        self.with(id, |span| span.data.span_context = context);
+    }
+
     fn add_fields(&self, id: u64, fields: Fields) {
         self.with(id, |span| span.add(fields, &self.limits));
     }
