@@ -180,7 +180,9 @@ impl<V: ValueTarget, L: LabelTarget> FieldReader<'_, V, L> {
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
         self.labels.set_failure(label, value);
-        if label == Label::ErrorType && !value.is_empty() {
+        // The labels of the failure hold a cancellation until the close.
+        let is_cancelled = value == Outcome::Cancelled.as_str();
+        if label == Label::ErrorType && !value.is_empty() && !is_cancelled {
             self.values.failed_with(value == "timeout");
         }
     }

@@ -80,7 +80,7 @@ use crate::{
 pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
     registered: Registered,
-    on_assembled: Option<OnAssembled>,
+    on_assembled: Vec<OnAssembled>,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -132,7 +132,7 @@ impl<S> ObservatoryLayer<S> {
         Self {
             mode,
             registered: Registered::default(),
-            on_assembled: None,
+            on_assembled: Vec::new(),
             subscriber: PhantomData,
         }
     }
@@ -164,7 +164,7 @@ impl<S> ObservatoryLayer<S> {
 
     /// Calls `hook` with the subscriber that this Layer becomes part of, once all of its layers are known.
     pub(crate) fn on_assembled(mut self, hook: impl Fn(&Dispatch) + Send + Sync + 'static) -> Self {
-        self.on_assembled = Some(Box::new(hook));
+        self.on_assembled.push(Box::new(hook));
         self
     }
 
@@ -194,7 +194,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Mode::Traces(traced) = &self.mode {
             traced.gate.on_register_dispatch(subscriber);
         }
-        if let Some(hook) = &self.on_assembled {
+        for hook in &self.on_assembled {
             hook(subscriber);
         }
     }

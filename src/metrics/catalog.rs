@@ -266,6 +266,7 @@ catalog! {
     PUSHES = Metric::counter("observatory_metric_pushes_total", "Pushes of every series to a Collector, by result (success, partial: some points were rejected, failure).").as_is();
     EXPORT_DURATION = Metric::histogram("observatory_export_duration_seconds", "Time to export a batch of spans, with every retry, in seconds.", DEFAULT_BUCKETS).as_is();
     BUNDLED_ROOT_CLIENTS = Metric::gauge("observatory_bundled_root_clients", "HTTPS clients of the process that trust Mozilla's bundled root certificates, because the system has no usable ones.").as_is();
+    TRACE_EXPORT_SUPPRESSED = Metric::gauge("observatory_trace_export_suppressed", "1 if spans are not exported because the subscriber contains another tracing-opentelemetry layer.").as_is();
     HIDDEN_SPAN_KINDS = Metric::gauge("observatory_hidden_span_kinds", "Kinds of span that a filter of the subscriber hides from the Layer, unless the filter names their target.").as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     CLOCK_STEPS = Metric::counter("observatory_clock_steps_total", "Steps of the wall clock: differences of at least half a second to the monotonic clock.").as_is();

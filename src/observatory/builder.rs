@@ -1,6 +1,6 @@
 //! Builds an observatory for a subscriber of the application.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
@@ -122,12 +122,9 @@ impl ObservatoryBuilder {
             })
             .transpose()?;
         #[cfg(feature = "otlp")]
-        let layer = match &traces {
-            Some(traces) => layer
-                .with_gate(traces.gate(clock.clone()))
-                .with_event_level(event_level),
-            None => layer,
-        };
+        let traces = traces.map(Arc::new);
+        #[cfg(feature = "otlp")]
+        let layer = with_gate(layer, traces.as_ref(), &clock, event_level);
         #[cfg(not(feature = "otlp"))]
         let _ = event_level;
         #[cfg(feature = "otlp")]
@@ -182,6 +179,7 @@ impl ObservatoryBuilder {
             core,
             running: Mutex::new(None),
             transition: Mutex::new(()),
+            has_stopped: AtomicBool::new(false),
         }));
         if observatory.config().auto_start {
             observatory.start()?;
@@ -206,6 +204,29 @@ where
     let (check, registry) = (Arc::clone(filter_check), registry.clone());
     ObservatoryLayer::with_options(Arc::clone(sink), config.mapping.clone(), clock.clone())
         .on_assembled(move |subscriber| check.ask(subscriber, &registry))
+}
+
+/// Adds the gate of the traces to the Layer, and reports another OpenTelemetry layer in the subscriber.
+#[cfg(feature = "otlp")]
+fn with_gate<S>(
+    layer: ObservatoryLayer<S>,
+    traces: Option<&Arc<Traces>>,
+    clock: &Clock,
+    event_level: LevelFilter,
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let Some(traces) = traces else { return layer };
+    let conflicting = Arc::clone(traces);
+    layer
+        .with_gate(traces.gate(clock.clone()))
+        .with_event_level(event_level)
+        .on_assembled(move |_| {
+            if let Some(problem) = conflicting.conflict() {
+                super::filter_check::to_stderr(problem);
+            }
+        })
 }
 
 /// Records the version and the service, and the notices of the configuration.

@@ -27,7 +27,10 @@ use std::{
     fmt,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::Subscriber;
@@ -68,6 +71,8 @@ struct Inner {
     running: Mutex<Option<Running>>,
     /// Locked while the observatory starts or stops.
     transition: Mutex<()>,
+    /// True after a shutdown, until the next start.
+    has_stopped: AtomicBool,
 }
 
 /// The parts of an observatory, shared with its threads.
@@ -83,7 +88,7 @@ struct Core {
     health: crate::health::Health,
     redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
-    traces: Option<crate::traces::Traces>,
+    traces: Option<Arc<crate::traces::Traces>>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
     /// True if observations are recorded (`config.enabled`).
@@ -149,6 +154,7 @@ impl Observatory {
         }
         let begun = Running::start(core)?;
         *lock(&self.0.running) = Some(begun);
+        self.0.has_stopped.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -190,10 +196,10 @@ impl Observatory {
         running.as_ref().and(None)
     }
 
-    /// Returns whether anything is observed.
+    /// Returns whether anything is observed: `config.enabled`, and false after a shutdown until the next start.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.0.core.is_on
+        self.0.core.is_on && !self.0.has_stopped.load(Ordering::Acquire)
     }
 
     /// Returns the configuration of the observatory.
@@ -345,7 +351,7 @@ impl Core {
     /// Returns the traces of the last minutes.
     #[cfg(feature = "otlp")]
     fn live_traces(&self) -> crate::traces::LiveTraces {
-        crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
+        crate::traces::Traces::live(self.traces.as_deref(), self.subscriber.clone())
     }
 
     /// Returns whether the observatory was built a moment ago and has observed nothing.
@@ -366,6 +372,7 @@ impl Core {
 impl Inner {
     fn stop(&self) {
         let _one_at_a_time = lock(&self.transition);
+        self.has_stopped.store(true, Ordering::Release);
         let running = lock(&self.running).take();
         if let Some(running) = running {
             running.stop(&self.core);

@@ -6,6 +6,11 @@ use crate::metrics::catalog;
 /// Returns the degradations that the status shows.
 pub(super) fn problems(core: &Core, status: &Status) -> Vec<String> {
     let mut problems: Vec<String> = core.filter_check.problem().into_iter().collect();
+    #[cfg(feature = "otlp")]
+    {
+        let conflict = core.traces.as_ref().and_then(|traces| traces.conflict());
+        problems.extend(conflict.map(str::to_owned));
+    }
     #[cfg(feature = "alerting")]
     problems.extend(of_alerting(status));
     #[cfg(feature = "alerting")]

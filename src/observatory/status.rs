@@ -130,6 +130,7 @@ pub struct Components {
 }
 
 impl Core {
+    /// The set-ups that measure or export nothing.
     /// Returns the status. The caller passes whether the threads run and the address of the server.
     pub(super) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
         let families = self.gatherer.registry.families();
@@ -173,7 +174,7 @@ impl Core {
             exporters: self
                 .traces
                 .as_ref()
-                .map_or_else(Vec::new, crate::traces::Traces::exporters),
+                .map_or_else(Vec::new, |traces| traces.exporters()),
             #[cfg(feature = "health")]
             health: self.health.report().into(),
             clock: self.gatherer.clock.steps().into(),

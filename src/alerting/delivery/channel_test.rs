@@ -13,7 +13,7 @@ use std::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Notifications, address::Address};
+use super::{Notifications, address::Address, peer::PeerQueue};
 use crate::{
     alerting::{FailureClass, Message, NotifyError, Receipt},
     query::Labels,
@@ -64,21 +64,43 @@ impl Notifications {
     /// # Errors
     /// If no channel has this name.
     pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
-        let Some(tested) = self.shared.addresses.get(channel) else {
-            let known: Vec<&str> = self.shared.addresses.keys().map(String::as_str).collect();
-            return Err(UnknownChannel {
-                name: channel.to_owned(),
-                known: known.join(", "),
-            });
-        };
+        let addresses = self.addresses_of(channel)?;
         let message = Message::test("test", self.now().as_i64());
         let message = message.with_group_key(format!("test:{}", Uuid::new_v4()));
-        let messages = tested.iter().map(|address| TestMessage {
+        let messages = addresses.into_iter().map(|address| TestMessage {
             step: 0,
-            address: Arc::clone(address),
+            address,
             message: message.clone(),
         });
         Ok(self.run_test(messages.collect()).await)
+    }
+
+    /// The addresses of a channel. Alertmanagers have none: their peers are `NAME/0`, `NAME/1`.
+    fn addresses_of(&self, channel: &str) -> Result<Vec<Arc<Address>>, UnknownChannel> {
+        if let Some(addresses) = self.shared.addresses.get(channel) {
+            return Ok(addresses.clone());
+        }
+        let channel_of = |peer: &PeerQueue| {
+            let (channel, _) = peer.name().rsplit_once('/').unwrap_or((peer.name(), ""));
+            channel.to_owned()
+        };
+        let peers = self.shared.peers.iter();
+        let tested: Vec<_> = peers
+            .clone()
+            .filter(|peer| channel_of(peer) == channel)
+            .map(|peer| Arc::new(peer.test_address()))
+            .collect();
+        if !tested.is_empty() {
+            return Ok(tested);
+        }
+        let known: BTreeSet<String> = peers
+            .map(|peer| channel_of(peer))
+            .chain(self.shared.addresses.keys().cloned())
+            .collect();
+        Err(UnknownChannel {
+            name: channel.to_owned(),
+            known: Vec::from_iter(known).join(", "),
+        })
     }
 
     /// Tests every step of the escalation of an alert with these labels, without the delays of the steps: each address

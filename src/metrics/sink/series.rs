@@ -150,10 +150,13 @@ impl<B: Backend> SeriesSink<B> {
         let of_failure = |label| failure.and_then(|failure| failure.get(label));
         let error_type = of_failure(Label::ErrorType);
         if let Some(side) = self.side {
-            labels.set(
-                Label::ErrorType,
-                error_type.unwrap_or(inference::error_type(end.outcome)),
-            );
+            // A cancelled inference is no failure: its duration is in the series without an error type.
+            if end.outcome != Outcome::Cancelled {
+                labels.set(
+                    Label::ErrorType,
+                    error_type.unwrap_or(inference::error_type(end.outcome)),
+                );
+            }
             let find = |labels: &Labels| inference::failed_duration(&self.backend, labels, side);
             let histogram = self.failed_durations.resolve(&mut labels, find).value;
             histogram.record(end.duration.as_secs_f64());

@@ -42,6 +42,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if own_thread::is_marked() {
             return None;
         }
+        if self.has_other_layer() {
+            return self.new_beside_other_layer(attributes, id, context);
+        }
         let metadata = attributes.metadata();
         let creation = Creation::current();
         let mut current = None;
@@ -165,6 +168,32 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         self.forward_new_span(attributes, id, context);
         None
+    }
+
+    /// Handles a new span beside another OpenTelemetry layer: records the span for the live view, if spans are not
+    /// exported. The contexts of the other layer do not decide, since its sampling is its own.
+    #[cold]
+    fn new_beside_other_layer(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) -> Option<SampledIds> {
+        let own = self.own.as_ref()?;
+        let current = context.current_span();
+        let around = attributes
+            .parent()
+            .or_else(|| current.id().filter(|_| attributes.is_contextual()));
+        let is_sampled = match around {
+            Some(parent) => self.spans.is_sampled(parent.into_u64()),
+            None => self.sampler.draw(attributes, || self.now()),
+        };
+        if !is_sampled {
+            return None;
+        }
+        let started = self.clock.raw();
+        self.spans.insert(id.into_u64(), Decision::Sampled, started);
+        Some(self.open_own_with(own, attributes, id, around))
     }
 
     /// Handles a new span whose parent, of the current OpenTelemetry context, is not sampled.

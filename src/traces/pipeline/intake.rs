@@ -13,10 +13,11 @@ use opentelemetry_sdk::{
 };
 
 use super::{Refused, Stream};
+use crate::traces::InferenceFacts;
 
 thread_local! {
-    /// The activity of the span that ends on this thread.
-    static ENDING: Cell<Option<Activity>> = const { Cell::new(None) };
+    /// The span that ends on this thread.
+    static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 
 /// The time that threads spent inside a span, and the time before its last enter that they spent outside.
@@ -26,23 +27,32 @@ pub(in crate::traces) struct Activity {
     pub(in crate::traces) idle: Duration,
 }
 
+/// The properties of a span that its OpenTelemetry data does not have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::traces) struct Ending {
+    pub(in crate::traces) activity: Option<Activity>,
+    pub(in crate::traces) facts: Option<InferenceFacts>,
+}
+
 /// An ended span.
 #[derive(Debug)]
 pub(super) struct EndedSpan {
     data: SpanData,
     /// Added by the exporting thread, so that the attributes do not move on the application's thread.
-    activity: Option<Activity>,
+    ending: Ending,
 }
 
-impl Activity {
-    /// Calls `end`, which ends a span of this activity.
+impl Ending {
+    /// Calls `end`, which ends this span.
     #[inline]
     pub(in crate::traces) fn during(self, end: impl FnOnce()) {
         ENDING.set(Some(self));
         end();
         ENDING.set(None);
     }
+}
 
+impl Activity {
     /// The attributes of tracing-opentelemetry.
     fn attributes(self) -> [KeyValue; 2] {
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
@@ -54,11 +64,19 @@ impl Activity {
 }
 
 impl EndedSpan {
-    /// The span with the attributes of its activity.
-    pub(super) fn into_data(self) -> SpanData {
-        let Self { mut data, activity } = self;
+    /// The span with the attributes of its end, as far as its limit of attributes allows.
+    pub(super) fn into_data(self, max_attributes: usize) -> SpanData {
+        let Self { mut data, ending } = self;
+        let known = data.attributes.len();
+        let activity = ending.activity.into_iter();
         data.attributes
-            .extend(activity.into_iter().flat_map(Activity::attributes));
+            .extend(activity.flat_map(Activity::attributes));
+        if let Some(facts) = ending.facts {
+            facts.add_to(&mut data.attributes);
+        }
+        let max = max_attributes.max(known);
+        data.dropped_attributes_count += data.attributes.len().saturating_sub(max) as u32;
+        data.attributes.truncate(max);
         data
     }
 }
@@ -69,20 +87,11 @@ pub(in crate::traces) struct Intake {
     stream: Arc<Stream>,
     /// The names of baggage entries that every span gets as attributes.
     baggage: Vec<String>,
-    max_attributes: usize,
 }
 
 impl Intake {
-    pub(in crate::traces) fn new(
-        stream: Arc<Stream>,
-        baggage: Vec<String>,
-        max_attributes: u32,
-    ) -> Self {
-        Self {
-            stream,
-            baggage,
-            max_attributes: max_attributes as usize,
-        }
+    pub(in crate::traces) fn new(stream: Arc<Stream>, baggage: Vec<String>) -> Self {
+        Self { stream, baggage }
     }
 }
 
@@ -95,16 +104,10 @@ impl SpanProcessor for Intake {
         }
     }
 
-    fn on_end(&self, mut span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            self.stream.accept(span, ENDING.take().unwrap_or_default());
         }
-        let mut activity = ENDING.take();
-        if activity.is_some() && span.attributes.len() + 2 > self.max_attributes {
-            activity = None;
-            span.dropped_attributes_count += 2;
-        }
-        self.stream.accept(span, activity);
     }
 
     /// Does nothing: the observatory flushes, within its own deadline.
@@ -120,9 +123,9 @@ impl SpanProcessor for Intake {
 
 impl Stream {
     /// Puts an ended span into the queue. It never waits.
-    pub(in crate::traces) fn accept(&self, data: SpanData, activity: Option<Activity>) {
+    pub(in crate::traces) fn accept(&self, data: SpanData, ending: Ending) {
         self.accepted.fetch_add(1, Ordering::AcqRel);
-        if let Err(refused) = self.queue.put(EndedSpan { data, activity }) {
+        if let Err(refused) = self.queue.put(EndedSpan { data, ending }) {
             self.dropped(refused);
         }
     }

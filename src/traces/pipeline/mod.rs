@@ -26,7 +26,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinSet;
 
 pub(crate) use self::delivery::{MIN_WARNING_INTERVAL, say, unharmed};
-pub(super) use self::intake::{Activity, Intake};
+pub(super) use self::intake::{Activity, Ending, Intake};
 pub(super) use self::{
     delivery::{Receiver, deliver_all},
     queue::{Queue, Refused},
@@ -100,6 +100,8 @@ pub(super) struct Filters {
     pub(super) conventions: Option<Conventions>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) tail: Option<TailSampler>,
+    /// The limit of attributes of a span.
+    pub(super) max_attributes: usize,
 }
 
 /// The queue of each exporter, and the account for spans that it refuses.
@@ -232,7 +234,10 @@ impl Stream {
         warnings: &mut ReportOnce<(), Instant>,
     ) -> Vec<Arc<SpanData>> {
         let mut panics = 0;
-        let mut spans: Vec<_> = spans.into_iter().map(EndedSpan::into_data).collect();
+        let mut spans: Vec<_> = spans
+            .into_iter()
+            .map(|span| span.into_data(filters.max_attributes))
+            .collect();
         spans.retain_mut(|span| {
             // A panic on a span does not affect the next span.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
