@@ -46,7 +46,7 @@ function Deciding({ report, members }) {
 function Checks({ members }) {
   const { results } = useQueries(about.value.features.alerting ? [{ expr: "observatory_health_check_status", seconds: 3600, step: 3600 / CELLS }] : []);
   const courses = new Map((results[0]?.data?.result ?? []).map(({ metric, values }) => [metric.check ?? metric.name, values]));
-  return html`<${Card} title=${`${members.length} checks`} note="The last hour of each check: one cell a minute">
+  return html`<${Card} title=${members.length === 1 ? "1 check" : `${members.length} checks`} note="The last hour of each check: one cell a minute">
     <ul class="rules checks">${members.map((member) => html`<li class="rule" key=${member.name}><details>
       <summary><${State} state=${member.state}>${member.status}<//> <strong><bdi>${member.name}</bdi></strong>${member.critical ? html` <span class="chip">critical</span>` : ""}
         <${Strip} values=${courses.get(member.name)} name=${member.name} />

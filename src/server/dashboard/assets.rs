@@ -179,7 +179,6 @@ mod tests {
         let all = sum(&|asset| asset.kind != TEXT);
         assert!(first <= MAX_FIRST_BYTES, "the first load has {first} bytes");
         assert!(all <= MAX_BYTES, "all files have {all} bytes");
-        println!("first load {first} bytes, all {all} bytes, compressed");
     }
 
     #[test]

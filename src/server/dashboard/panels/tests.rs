@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::*;
 use crate::{
@@ -118,25 +118,21 @@ fn a_dashboard_for_grafana_has_every_panel_once_within_the_grid() {
 fn documentation() -> String {
     let mut text = String::new();
     for view in View::ALL {
-        text += &format!(
-            "\n### {}\n\n| Panel | Question | PromQL |\n|---|---|---|\n",
-            view.name()
-        );
+        let name = view.name();
+        write!(
+            text,
+            "\n### {name}\n\n| Panel | Question | PromQL |\n|---|---|---|\n"
+        )
+        .unwrap();
         for panel in all().filter(|panel| panel.view == view) {
             let queries = panel.queries.iter().map(|query| {
                 let expr = query.expr.replace("$O", "").replace('|', "\\|");
-                format!(
-                    "{}: `{expr}`",
-                    query.legend.replace("{{", "`{{").replace("}}", "}}`")
-                )
+                let legend = query.legend.replace("{{", "`{{").replace("}}", "}}`");
+                format!("{legend}: `{expr}`")
             });
             let queries: Vec<_> = queries.collect();
-            text += &format!(
-                "| {} | {} | {} |\n",
-                panel.title,
-                panel.question,
-                queries.join("<br>")
-            );
+            let (title, question) = (panel.title, panel.question);
+            writeln!(text, "| {title} | {question} | {} |", queries.join("<br>")).unwrap();
         }
     }
     text
