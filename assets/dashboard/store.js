@@ -207,7 +207,8 @@ function schedule() {
     return;
   }
   const tick = (about.value?.tickSeconds ?? 1) * 1000;
-  const pause = failures > 0 ? Math.min(1000 * 1.5 ** failures, RETRY_MS) : Math.min(Math.max(tick, 1000), 10_000);
+  // A short tick is meant to be seen soon.
+  const pause = failures > 0 ? Math.min(1000 * 1.5 ** failures, RETRY_MS) : Math.min(Math.max(tick <= 2000 ? tick / 2 : tick, 500), 10_000);
   timer = setTimeout(poll, pause);
 }
 

@@ -4,13 +4,16 @@
 
 import { join } from "node:path";
 import { checker, failures, startBrowser, startRouter, WIDE } from "./driver.js";
+import { queries } from "./queries.js";
 import { traces } from "./traces.js";
-import { hostile, measures, paths, proxied, views } from "./views.js";
+import { firstRequest, hostile, measures, paths, proxied, views } from "./views.js";
 
 const router = await startRouter(process.argv[2], ["--fault-rate", "0.05", "--disconnect-rate", "0.03"]);
 const browser = await startBrowser();
 const check = checker(browser, router.page);
 
+await queries(router);
+await firstRequest(browser, process.argv[2]);
 await measures(check, router);
 await paths(check, router);
 await traces(check, router);
