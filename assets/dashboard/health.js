@@ -4,7 +4,7 @@ import { html } from "./preact.js";
 import { duration, measure, since } from "./format.js";
 import { membersOf, verdict } from "./overview.js";
 import { Panel } from "./panel.js";
-import { Card, CopyButton, Empty, Loading, Missing, State, useSeconds } from "./parts.js";
+import { Card, CopyButton, Empty, Failure, Loading, Missing, State, useSeconds } from "./parts.js";
 import { about, health, link, now, panelOf, useFetch, useQueries } from "./store.js";
 
 const CELLS = 60;
@@ -13,6 +13,7 @@ const RANK = { critical: 0, warning: 1, unknown: 2, ok: 3 };
 export default function Health() {
   useSeconds();
   const report = health.value;
+  if (report === null) return html`<${Failure} what="The health report could not be read." error=${{ message: about.value.healthPath }} />`;
   if (!report) return html`<${Loading} />`;
   const members = membersOf(report).sort((one, other) => RANK[one.state] - RANK[other.state] || one.name.localeCompare(other.name));
   const { features } = about.value;
@@ -46,7 +47,7 @@ function Deciding({ report, members }) {
 function Checks({ members }) {
   const { results } = useQueries(about.value.features.alerting ? [{ expr: "observatory_health_check_status", seconds: 3600, step: 3600 / CELLS }] : []);
   const courses = new Map((results[0]?.data?.result ?? []).map(({ metric, values }) => [metric.check ?? metric.name, values]));
-  return html`<${Card} title=${`${members.length} checks`} note="The last hour of each check: one cell a minute">
+  return html`<${Card} title=${members.length === 1 ? "1 check" : `${members.length} checks`} note="The last hour of each check: one cell a minute">
     <ul class="rules checks">${members.map((member) => html`<li class="rule" key=${member.name}><details>
       <summary><${State} state=${member.state}>${member.status}<//> <strong><bdi>${member.name}</bdi></strong>${member.critical ? html` <span class="chip">critical</span>` : ""}
         <${Strip} values=${courses.get(member.name)} name=${member.name} />

@@ -139,8 +139,8 @@ export function Tile({ panel }) {
   const [, figure, unit] = text.match(/^([^\s/]+)(.*)$/) ?? [undefined, text, ""];
   return html`<a class="tile card" href=${link("explore", [], { q: expr(""), unit: panel.unit })} title=${panel.question} style=${{ "--columns": 2 }}>
     <span class="tile-title">${panel.title}</span>
-    <span class="tile-value" title=${exact(present)}>${isLoading ? " " : figure}<small>${isLoading ? "" : unit}</small></span>
+    <span class="tile-value" title=${exact(present)}>${isLoading ? "\u00a0" : figure}<small>${isLoading ? "" : unit}</small></span>
     ${points.length > 0 ? html`<${Sparkline} points=${points} frame=${{ end, seconds, step }} label=${`Course of ${panel.title}`} />` : html`<span class="spark"></span>`}
-    <span class="tile-before">${isLoading ? " " : before === undefined ? "no value an hour ago" : `an hour ago ${measure(before, panel.unit)}`}</span>
+    <span class="tile-before">${isLoading ? "\u00a0" : before === undefined ? "no value an hour ago" : `an hour ago ${measure(before, panel.unit)}`}</span>
   </a>`;
 }

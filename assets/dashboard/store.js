@@ -32,7 +32,7 @@ export const isLive = signal(true);
 export const connection = signal({ state: "loading" });
 /** The counts of alerts, and the firing ones. */
 export const alerts = signal();
-/** The answer of the health endpoint. */
+/** The answer of the health endpoint; null if it is refused. */
 export const health = signal();
 /** The time of the server in milliseconds minus the time of the browser. */
 let clockOffset = 0;
@@ -43,7 +43,7 @@ export const now = () => Date.now() + clockOffset;
 export const step = computed(() => {
   const tick = about.value?.tickSeconds ?? 10;
   const rough = Math.max(range.value.seconds / MAX_POINTS, tick);
-  const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].find((seconds) => seconds >= rough) ?? Math.ceil(rough);
+  const nice = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600].find((seconds) => seconds >= rough) ?? Math.ceil(rough);
   return nice;
 });
 
@@ -207,7 +207,8 @@ function schedule() {
     return;
   }
   const tick = (about.value?.tickSeconds ?? 1) * 1000;
-  const pause = failures > 0 ? Math.min(1000 * 1.5 ** failures, RETRY_MS) : Math.min(Math.max(tick, 1000), 10_000);
+  // A short tick is meant to be seen soon.
+  const pause = failures > 0 ? Math.min(1000 * 1.5 ** failures, RETRY_MS) : Math.min(Math.max(tick <= 2000 ? tick / 2 : tick, 500), 10_000);
   timer = setTimeout(poll, pause);
 }
 
@@ -227,7 +228,13 @@ async function everything() {
 }
 
 async function report() {
-  health.value = await ask(about.value.healthPath.slice(1));
+  try {
+    health.value = await ask(about.value.healthPath.slice(1));
+  } catch (error) {
+    // A report that is refused must not hide the charts.
+    if (!(error instanceof Refusal) || error.status === 0) throw error;
+    health.value = null;
+  }
 }
 
 async function panels() {

@@ -101,11 +101,11 @@ function Endpoints() {
     [`${metricsPath}?format=json`, "the same series as JSON"],
     [healthPath, "health report"],
     ["/status", "status of the observatory"],
-    ["/runbooks", "a page for each default rule"],
     ...(features.alerting
       ? [
           ["/api/v1/alerts", "pending and firing alerts"],
           ["/api/v1/rules", "alerting and recording rules"],
+          ["/runbooks", "a page for each default rule"],
           ["/api/observatory/export/rules", "rules as a Prometheus rule file"],
           ["/api/observatory/export/alertmanager", "routes as an Alertmanager configuration"],
           ["/api/observatory/export/grafana/overview", "dashboard for Grafana: overview"],

@@ -11,10 +11,10 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Installs the subscriber, and serves `/metrics` on `listen`.
 pub(crate) fn install(listen: SocketAddr) -> Result<Observatory, Error> {
     // The page of the dashboard shows the latest, slowest and failed traces; `OTEL_EXPORTER_OTLP_ENDPOINT` sends all of
-    // them to a collector, too. The short tick lets the page show a request within a second.
+    // them to a collector, too. The short tick lets the page show a request soon.
     let mut config = Config::load()?
         .with_listen(listen)
-        .with_tick(Duration::from_secs(1));
+        .with_tick(Duration::from_millis(500));
     let prefix = &config.prometheus.prefix;
     let availability = Slo::new(
         "availability",

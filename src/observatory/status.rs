@@ -130,7 +130,6 @@ pub struct Components {
 }
 
 impl Core {
-    /// The set-ups that measure or export nothing.
     /// Returns the status. The caller passes whether the threads run and the address of the server.
     pub(super) fn status(&self, is_running: bool, listen: Option<SocketAddr>) -> Status {
         let families = self.gatherer.registry.families();

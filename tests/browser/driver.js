@@ -28,11 +28,11 @@ const RULES = `groups:
 `;
 
 /** Starts the router, and returns its addresses by name. */
-export async function startRouter(program, more = []) {
+export async function startRouter(program, more = [], hasRules = true) {
   const rules = join(tmpdir(), `observatory-browser-${process.pid}.yml`);
   await writeFile(rules, RULES);
   const router = spawn(program, ["--listen", "127.0.0.1:0", "--monitor", "127.0.0.1:0", ...more], {
-    env: { OBSERVATORY_RULES: rules, OBSERVATORY_ALLOWED_HOSTS: "proxy.example", OBSERVATORY_TRACE_URL: "http://jaeger.example/trace/{trace_id}" },
+    env: { ...(hasRules ? { OBSERVATORY_RULES: rules } : {}), OBSERVATORY_ALLOWED_HOSTS: "proxy.example", OBSERVATORY_TRACE_URL: "http://jaeger.example/trace/{trace_id}" },
     stdio: ["ignore", "ignore", "pipe"],
   });
   process.on("exit", () => router.kill("SIGKILL"));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { EVIL } from "./answers.js";
-import { PHONE, text } from "./driver.js";
+import { checker, PHONE, startRouter, text } from "./driver.js";
 
 const QUERY = "sum by (model_id) (rate(llm_router_model_inference_total[1m]))";
 const explore = (query) => `#/explore?q=${encodeURIComponent(query)}&unit=per_second`;
@@ -322,4 +322,24 @@ export async function proxied(check, { page: base }) {
     await page.locator(".rail a", { hasText: "System" }).click();
     assert.match(await page.locator("main a", { hasText: "/metrics?format=json" }).getAttribute("href"), /\/ops\/observatory\/metrics\?format=json$/);
   });
+}
+
+/** The time from the first request of a fresh service to its number and its line on the overview. */
+export async function firstRequest(browser, program) {
+  const router = await startRouter(program, ["--no-client"]);
+  await checker(browser, router.page)("the first request appears soon", { isQuick: true }, async (page, open) => {
+    await open();
+    await page.getByText("No inference yet").waitFor();
+    const body = JSON.stringify({ model: "auto", max_tokens: 3, messages: [{ role: "user", content: "Hello" }] });
+    const answer = await fetch(new URL("v1/chat/completions", router.chat), { method: "POST", headers: { "content-type": "application/json" }, body });
+    const began = Date.now();
+    assert.equal(answer.status, 200);
+    await answer.text();
+    await page.locator(".tile", { hasText: "Requests" }).locator(".spark path[d^=M]").waitFor();
+    const took = Date.now() - began;
+    console.log(`         the first request is drawn after ${took} ms`);
+    assert.ok(took < 5_000, `${took} ms`);
+    await page.locator(".u-over").first().waitFor();
+  });
+  router.stop();
 }

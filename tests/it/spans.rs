@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use llm_observatory::{
-    AttributeValue, Clock, Config, ManualClock, Observatory, SpanRecord, TracesConfig,
-};
+use llm_observatory::{Clock, Config, ManualClock, Observatory, SpanRecord, TracesConfig};
 use tracing::{Dispatch, dispatcher, field::Empty, info_span};
 use tracing_subscriber::prelude::*;
 

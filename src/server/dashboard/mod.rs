@@ -46,14 +46,14 @@ async fn page(
     nested: Result<NestedPath, NestedPathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let own = last_part(nested).map_or_else(String::new, |part| part + "/");
+    let own = last_part(nested).map_or_else(String::new, |part| escape(&part) + "/");
     let options = &state.sources.options;
     let text = include_str!("../../../assets/dashboard/index.html")
         .replace(
             "{assets}",
             &format!("./{own}dashboard/assets/{}", assets::version()),
         )
-        .replace("{own}", &format!("./{}", escape(&own)))
+        .replace("{own}", &format!("./{own}"))
         .replace("{service}", &escape(&state.sources.service))
         .replace(
             "{metrics}",

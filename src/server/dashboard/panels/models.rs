@@ -39,7 +39,7 @@ pub(super) const PANELS: &[Panel] = &[
     Panel::new(
         (View::Models, Draw::Heatmap),
         "model_first_token",
-        ("Time to first token", "How long do callers wait for the first token, and are there two groups of them?"),
+        ("First tokens over time", "How long do callers wait for the first token, and are there two groups of them?"),
         Unit::Seconds,
     )
     .queries(&[query("{{le}}", "sum by (le) (increase($Ptime_to_first_token_seconds_bucket{$S}[$W]))")]),

@@ -119,18 +119,16 @@ fn documentation() -> String {
     let mut text = String::new();
     for view in View::ALL {
         let name = view.name();
-        writeln!(
+        write!(
             text,
-            "\n### {name}\n\n| Panel | Question | PromQL |\n|---|---|---|"
+            "\n### {name}\n\n| Panel | Question | PromQL |\n|---|---|---|\n"
         )
         .unwrap();
         for panel in all().filter(|panel| panel.view == view) {
             let queries = panel.queries.iter().map(|query| {
                 let expr = query.expr.replace("$O", "").replace('|', "\\|");
-                format!(
-                    "{}: `{expr}`",
-                    query.legend.replace("{{", "`{{").replace("}}", "}}`")
-                )
+                let legend = query.legend.replace("{{", "`{{").replace("}}", "}}`");
+                format!("{legend}: `{expr}`")
             });
             let queries: Vec<_> = queries.collect();
             let (title, question) = (panel.title, panel.question);
