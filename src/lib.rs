@@ -163,6 +163,8 @@ pub use promql_engine as query;
 
 #[cfg(feature = "alerting")]
 pub use crate::config::preset_rules;
+#[cfg(feature = "health")]
+pub use crate::health::{Condition, Finding, FindingSpan, Watchdog};
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
@@ -176,7 +178,7 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
-    health::HealthConfig,
+    health::{HealthConfig, WatchdogConfig},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{

@@ -28,6 +28,9 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     )?;
     let health = config.health.enabled;
     check_compiled_in("health.enabled", health, cfg!(feature = "health"), "health")?;
+    if health {
+        config.health.watchdog.validate()?;
+    }
     paths(config)?;
     config.prometheus.validate()?;
     #[cfg(feature = "server")]

@@ -1,6 +1,7 @@
 //! Options of the health checks, the health report and the system sampler.
 
-use crate::settings::{Variable, boolean, text, variable};
+use super::WatchdogConfig;
+use crate::settings::{Variable, boolean, duration, text, variable};
 
 /// Options of the health report and of the system sampler.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct HealthConfig {
     pub enabled: bool,
     /// Path of the health report. Default: `/health`.
     pub endpoint: String,
+    /// Options of the watchdog, which also needs `enabled`.
+    pub watchdog: WatchdogConfig,
 }
 
 impl Default for HealthConfig {
@@ -17,6 +20,7 @@ impl Default for HealthConfig {
         Self {
             enabled: cfg!(feature = "health"),
             endpoint: "/health".to_owned(),
+            watchdog: WatchdogConfig::default(),
         }
     }
 }
@@ -25,5 +29,9 @@ impl HealthConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
         variable!("HEALTH_CHECK_ENABLED" => enabled, boolean),
         variable!("HEALTH_ENDPOINT" => endpoint, text),
+        variable!("OBSERVATORY_WATCHDOG_ENABLED" => watchdog.enabled, boolean),
+        variable!("OBSERVATORY_WATCHDOG_INTERVAL" => watchdog.interval, duration),
+        variable!("OBSERVATORY_WATCHDOG_BLOCKED_AFTER" => watchdog.blocked_after, duration),
+        variable!("OBSERVATORY_WATCHDOG_STALLED_AFTER" => watchdog.stalled_after, duration),
     ];
 }

@@ -6,6 +6,8 @@ use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{BuildError, Core, Inner, Observatory, filter_check::FilterCheck, resource};
+#[cfg(feature = "health")]
+use crate::layer::{SpanReader, Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -136,6 +138,10 @@ impl ObservatoryBuilder {
         let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
+        #[cfg(feature = "health")]
+        let runtimes = Arc::new(crate::system::Runtimes::default());
+        #[cfg(feature = "health")]
+        let (layer, watchdog) = watched(layer, &config, (&registry, &redaction, &runtimes));
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -166,6 +172,10 @@ impl ObservatoryBuilder {
             traces,
             #[cfg(feature = "otlp")]
             pusher,
+            #[cfg(feature = "health")]
+            runtimes,
+            #[cfg(feature = "health")]
+            watchdog,
             is_on: config.enabled,
             subscriber: layer.registered(),
             filter_check,
@@ -183,6 +193,29 @@ impl ObservatoryBuilder {
         }
         Ok((layer, observatory))
     }
+}
+
+/// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
+#[cfg(feature = "health")]
+fn watched<S>(
+    layer: ObservatoryLayer<S>,
+    config: &Config,
+    (registry, redaction, runtimes): (&Registry, &Arc<Redaction>, &Arc<crate::system::Runtimes>),
+) -> (ObservatoryLayer<S>, crate::health::Watchdog)
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let options = &config.health.watchdog;
+    let is_on = config.enabled && config.health.enabled && options.enabled;
+    let watch = is_on.then(|| Arc::new(Watch::new()));
+    let watchdog = crate::health::Watchdog::new(crate::health::WatchdogParts {
+        options: options.clone(),
+        watch: watch.clone(),
+        spans: SpanReader::of(&layer, Arc::clone(redaction)),
+        runtimes: Arc::clone(runtimes),
+        registry: registry.clone(),
+    });
+    (layer.with_watch(watch), watchdog)
 }
 
 /// Records the version and the service, and the notices of the configuration.

@@ -15,6 +15,8 @@ pub(super) struct Running {
     #[cfg(feature = "server")]
     server: Option<crate::server::Running>,
     work: Option<Work>,
+    #[cfg(feature = "health")]
+    watchdog: Option<crate::health::WatchdogThread>,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -59,6 +61,14 @@ impl Running {
             let push_thread = super::push::PushThread::start(core);
             self.push_thread = push_thread.map_err(thread(super::push::NAME))?;
         }
+        #[cfg(feature = "health")]
+        {
+            use crate::health::WatchdogThread;
+            // On the caller's thread, whose runtime is the application's.
+            core.runtimes.add_current();
+            let watchdog = WatchdogThread::start(&core.watchdog);
+            self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
+        }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
     }
@@ -91,6 +101,10 @@ impl Running {
         }
         if let Some(work) = self.work {
             work.join(deadline);
+        }
+        #[cfg(feature = "health")]
+        if let Some(watchdog) = self.watchdog {
+            watchdog.stop(deadline);
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]

@@ -60,6 +60,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     let router = router
         .merge(super::api::router())
         .merge(super::actions::router(state));
+    #[cfg(feature = "health")]
+    let router = router.merge(super::tasks::router());
     #[cfg(feature = "otlp")]
     let router = router
         .merge(super::traces::router())
@@ -216,6 +218,8 @@ async fn index(
             "/api/observatory/alerts/history",
             "history of notifications",
         ),
+        #[cfg(feature = "health")]
+        row("/api/observatory/tasks", "open spans as a tree, as JSON"),
         #[cfg(feature = "otlp")]
         row("/api/observatory/traces", "the same traces as JSON"),
     ];

@@ -18,6 +18,8 @@ mod places;
 mod refusal;
 mod sources;
 mod stream;
+#[cfg(feature = "health")]
+mod tasks;
 #[cfg(feature = "otlp")]
 mod traces;
 
