@@ -70,8 +70,9 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics | yes |
+//! | `health` | process and machine metrics, health checks, the watchdog of blocked runtimes | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
+//! | `gpu` | memory, load and temperature of NVIDIA GPUs | no |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
 //! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |

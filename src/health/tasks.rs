@@ -146,9 +146,10 @@ fn tree(nodes: Vec<Node>) -> Vec<Value> {
         let mut own = std::mem::take(&mut children[position]);
         own.sort_by_key(|(position, _)| *position);
         let is_deepest = depths[position] + 1 > MAX_DEPTH;
-        let nested: Vec<Value> = match is_deepest {
-            true => Vec::new(),
-            false => own.drain(..).map(|(_, value)| value).collect(),
+        let nested: Vec<Value> = if is_deepest {
+            Vec::new()
+        } else {
+            own.drain(..).map(|(_, value)| value).collect()
         };
         object.insert("children".to_owned(), Value::Array(nested));
         let target = match parents[position] {

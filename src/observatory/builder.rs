@@ -104,14 +104,7 @@ impl ObservatoryBuilder {
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
-        let filter_check = Arc::new(FilterCheck::default());
-        let layer = if config.enabled {
-            let (check, registry) = (Arc::clone(&filter_check), registry.clone());
-            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
-                .on_assembled(move |subscriber| check.ask(subscriber, &registry))
-        } else {
-            ObservatoryLayer::off()
-        };
+        let (layer, filter_check) = interpreting_layer(&config, &sink, &registry, &clock);
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
@@ -139,9 +132,7 @@ impl ObservatoryBuilder {
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
         #[cfg(feature = "health")]
-        let runtimes = Arc::new(crate::system::Runtimes::default());
-        #[cfg(feature = "health")]
-        let (layer, watchdog) = watched(layer, &config, (&registry, &redaction, &runtimes));
+        let (layer, watchdog) = watched(layer, &config, &registry, &redaction);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -173,8 +164,6 @@ impl ObservatoryBuilder {
             #[cfg(feature = "otlp")]
             pusher,
             #[cfg(feature = "health")]
-            runtimes,
-            #[cfg(feature = "health")]
             watchdog,
             is_on: config.enabled,
             subscriber: layer.registered(),
@@ -195,12 +184,31 @@ impl ObservatoryBuilder {
     }
 }
 
+/// Returns the Layer that interprets spans and events, and the check of the subscriber's filters.
+fn interpreting_layer<S>(
+    config: &Config,
+    sink: &Arc<super::CoreSink>,
+    registry: &Registry,
+    clock: &Clock,
+) -> (ObservatoryLayer<S>, Arc<FilterCheck>) {
+    let filter_check = Arc::new(FilterCheck::default());
+    if !config.enabled {
+        return (ObservatoryLayer::off(), filter_check);
+    }
+    let (check, registry) = (Arc::clone(&filter_check), registry.clone());
+    let mapping = config.mapping.clone();
+    let layer = ObservatoryLayer::with_options(Arc::clone(sink), mapping, clock.clone())
+        .on_assembled(move |subscriber| check.ask(subscriber, &registry));
+    (layer, filter_check)
+}
+
 /// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
 #[cfg(feature = "health")]
 fn watched<S>(
     layer: ObservatoryLayer<S>,
     config: &Config,
-    (registry, redaction, runtimes): (&Registry, &Arc<Redaction>, &Arc<crate::system::Runtimes>),
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
 ) -> (ObservatoryLayer<S>, crate::health::Watchdog)
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
@@ -212,7 +220,7 @@ where
         options: options.clone(),
         watch: watch.clone(),
         spans: SpanReader::of(&layer, Arc::clone(redaction)),
-        runtimes: Arc::clone(runtimes),
+        runtimes: Arc::default(),
         registry: registry.clone(),
     });
     (layer.with_watch(watch), watchdog)

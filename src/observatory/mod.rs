@@ -79,9 +79,6 @@ struct Core {
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
-    /// The application's runtimes.
-    #[cfg(feature = "health")]
-    runtimes: Arc<crate::system::Runtimes>,
     #[cfg(feature = "health")]
     watchdog: crate::health::Watchdog,
     /// True if observations are recorded (`config.enabled`).

@@ -65,7 +65,7 @@ impl Running {
         {
             use crate::health::WatchdogThread;
             // On the caller's thread, whose runtime is the application's.
-            core.runtimes.add_current();
+            core.watchdog.runtimes().add_current();
             let watchdog = WatchdogThread::start(&core.watchdog);
             self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
         }

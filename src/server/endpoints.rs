@@ -59,7 +59,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
-        .merge(super::actions::router(state));
+        .merge(super::actions::router(state))
+        .merge(super::runbooks::router());
     #[cfg(feature = "health")]
     let router = router.merge(super::tasks::router());
     #[cfg(feature = "otlp")]

@@ -21,6 +21,7 @@ mod clock;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;
+mod docs;
 mod events;
 mod exposition;
 #[cfg(feature = "grpc")]
@@ -47,3 +48,4 @@ mod stress;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod watchdog;

@@ -5,7 +5,8 @@ use opentelemetry_sdk::trace::Sampler;
 use tracing::{field::Empty, info_span};
 
 use super::traces::{
-    DiscardExporter, batches_of, install, install_live, install_watched, install_ours, install_theirs,
+    DiscardExporter, batches_of, install, install_live, install_ours, install_theirs,
+    install_watched,
 };
 use crate::hot_path::{
     instructions::PIECE,
