@@ -70,7 +70,7 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics, health checks, the watchdog of blocked runtimes | yes |
+//! | `health` | process and machine metrics; health checks, their groups and endpoints; the watchdog of blocked runtimes (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
 //! | `gpu` | memory, load and temperature of NVIDIA GPUs | no |
 //! | `email` | alerts by e-mail | no |
@@ -127,8 +127,8 @@
 //! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
 //!   code.
 //! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
-//!   evaluates rules, one delivers notifications, and one exports traces. A slow evaluation delays no notification, and
-//!   a slow receiver delays no evaluation.
+//!   evaluates rules, one runs health checks, one delivers notifications, and one exports traces. A slow evaluation
+//!   delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
 //! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
 //!   ids and request ids are never labels.
 //! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.
@@ -141,7 +141,7 @@
 #[cfg(feature = "alerting")]
 pub mod alerting;
 mod config;
-mod health;
+pub mod health;
 pub mod instrument;
 mod layer;
 mod log;
@@ -164,12 +164,12 @@ pub use promql_engine as query;
 
 #[cfg(feature = "alerting")]
 pub use crate::config::preset_rules;
-#[cfg(feature = "health")]
-pub use crate::health::{Condition, Finding, FindingSpan, Watchdog};
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(feature = "health")]
+pub use crate::observatory::HealthSummary;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]
@@ -179,7 +179,6 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, Preset, ServiceConfig},
-    health::{HealthConfig, WatchdogConfig},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{

@@ -4,6 +4,8 @@
 //! variables; the `with_*` methods override both. The errors of [`Config::validate`] name the key, the value and the
 //! valid values.
 
+#[cfg(feature = "health")]
+mod directories;
 mod env;
 mod preset;
 #[cfg(feature = "alerting")]
@@ -15,6 +17,8 @@ mod validate;
 
 use std::{net::SocketAddr, time::Duration};
 
+#[cfg(feature = "health")]
+pub(crate) use self::directories::checked_directories;
 #[cfg(feature = "alerting")]
 pub(crate) use self::rule_presets::configured_rules;
 #[cfg(feature = "alerting")]
@@ -64,7 +68,7 @@ pub struct Config {
     /// Hosts, connections and times of the server.
     #[cfg(feature = "server")]
     pub server: ServerConfig,
-    /// Options of the health report and of the system sampler.
+    /// Options of the health checks, the health report and the system sampler.
     pub health: HealthConfig,
     /// Retention of series, and limits of queries.
     pub query: QueryConfig,

@@ -135,6 +135,7 @@ const GEN_AI_TOKENS: &[f64] = &[
 const CONVENTION_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+const HEALTH_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 const TICK_SECONDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
 /// Buckets of an application's histogram without configured ones: those of the Prometheus clients.
@@ -223,6 +224,10 @@ catalog! {
     CGROUP_CPU_LIMIT = Metric::gauge("system_cgroup_cpu_limit_cores", "CPU limit of the process's cgroup, in cores; absent without a limit.").as_is();
     CGROUP_CPU_THROTTLED = Metric::counter("system_cgroup_cpu_throttled_seconds_total", "Time for which the CPU limit of the process's cgroup has stopped it, in seconds; absent without a limit.").as_is();
     SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
+
+    HEALTH_STATUS = Metric::gauge("observatory_health_status", "State of a health check: 1 healthy, 0.5 degraded, 0 unhealthy; absent before the first result, NaN after the removal of the check.").as_is();
+    HEALTH_RUNS = Metric::counter("observatory_health_runs_total", "Runs of a health check, by result (healthy, degraded, unhealthy, not_run).").as_is();
+    HEALTH_DURATION = Metric::histogram("observatory_health_run_duration_seconds", "Duration of the runs of a health check, retries included, in seconds.", HEALTH_SECONDS).as_is();
 
     GPU_MEMORY = Metric::gauge("gpu_memory_usage_bytes", "Memory of a GPU in use, in bytes.");
     GPU_MEMORY_TOTAL = Metric::gauge("gpu_memory_total_bytes", "Memory of a GPU, in bytes.");

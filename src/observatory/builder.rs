@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{BuildError, Core, Inner, Observatory, filter_check::FilterCheck, resource};
+use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
+#[cfg(feature = "health")]
+use crate::health::{BuiltInParts, Health, HealthParts};
 #[cfg(feature = "health")]
 use crate::layer::{SpanReader, Watch};
 #[cfg(feature = "otlp")]
@@ -104,7 +106,8 @@ impl ObservatoryBuilder {
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
-        let (layer, filter_check) = interpreting_layer(&config, &sink, &registry, &clock);
+        let filter_check = Arc::new(FilterCheck::default());
+        let layer = interpretation(&config, &sink, &clock, (&filter_check, &registry));
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
@@ -153,7 +156,17 @@ impl ObservatoryBuilder {
         )?;
         #[cfg(any(feature = "alerting", feature = "otlp"))]
         report_bundled_roots(&gatherer.registry);
+        #[cfg(feature = "health")]
+        let health = health(
+            &config,
+            &gatherer,
+            &watchdog,
+            #[cfg(feature = "alerting")]
+            &queries,
+        )?;
         let core = Arc::new(Core {
+            #[cfg(feature = "health")]
+            health,
             #[cfg(feature = "alerting")]
             queries,
             #[cfg(feature = "alerting")]
@@ -184,22 +197,22 @@ impl ObservatoryBuilder {
     }
 }
 
-/// Returns the Layer that interprets spans and events, and the check of the subscriber's filters.
-fn interpreting_layer<S>(
+/// Returns the Layer that interprets spans and events, without traces.
+fn interpretation<S>(
     config: &Config,
-    sink: &Arc<super::CoreSink>,
-    registry: &Registry,
+    sink: &Arc<CoreSink>,
     clock: &Clock,
-) -> (ObservatoryLayer<S>, Arc<FilterCheck>) {
-    let filter_check = Arc::new(FilterCheck::default());
+    (filter_check, registry): (&Arc<FilterCheck>, &Registry),
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
     if !config.enabled {
-        return (ObservatoryLayer::off(), filter_check);
+        return ObservatoryLayer::off();
     }
-    let (check, registry) = (Arc::clone(&filter_check), registry.clone());
-    let mapping = config.mapping.clone();
-    let layer = ObservatoryLayer::with_options(Arc::clone(sink), mapping, clock.clone())
-        .on_assembled(move |subscriber| check.ask(subscriber, &registry));
-    (layer, filter_check)
+    let (check, registry) = (Arc::clone(filter_check), registry.clone());
+    ObservatoryLayer::with_options(Arc::clone(sink), config.mapping.clone(), clock.clone())
+        .on_assembled(move |subscriber| check.ask(subscriber, &registry))
 }
 
 /// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
@@ -236,6 +249,34 @@ fn describe(registry: &Registry, config: &Config) {
     for notice in &config.notices {
         registry.diagnostics().notice(notice.clone());
     }
+}
+
+/// Creates the built-in health checks and the configured dependencies, with the watchdog as a member of the report.
+#[cfg(feature = "health")]
+fn health(
+    config: &Config,
+    gatherer: &Arc<Gatherer>,
+    watchdog: &crate::health::Watchdog,
+    #[cfg(feature = "alerting")] queries: &Arc<Queries>,
+) -> Result<Health, crate::health::HealthError> {
+    let health = Health::new(&HealthParts {
+        options: &config.health,
+        is_on: config.enabled && config.health.enabled,
+        gatherer,
+        built_in: BuiltInParts {
+            directories: crate::config::checked_directories(config),
+            #[cfg(feature = "alerting")]
+            queries,
+            #[cfg(feature = "alerting")]
+            stores_series: config.query.enabled,
+            #[cfg(not(feature = "alerting"))]
+            without_queries: std::marker::PhantomData,
+        },
+    })?;
+    if watchdog.is_enabled() {
+        health.watch_runtime(Arc::new(watchdog.clone()));
+    }
+    Ok(health)
 }
 
 #[cfg(feature = "alerting")]

@@ -33,6 +33,8 @@ use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use self::running::Running;
+#[cfg(feature = "health")]
+pub use self::status::HealthSummary;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
@@ -74,6 +76,8 @@ struct Core {
     queries: Arc<crate::metrics::collect::Queries>,
     #[cfg(feature = "alerting")]
     alerting: Arc<crate::alerting::Alerting>,
+    #[cfg(feature = "health")]
+    health: crate::health::Health,
     redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
@@ -265,6 +269,13 @@ impl Observatory {
     #[must_use]
     pub fn watchdog(&self) -> crate::health::Watchdog {
         self.0.core.watchdog.clone()
+    }
+
+    /// Returns the health checks: registration, reports, readiness.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn health(&self) -> crate::health::Health {
+        self.0.core.health.clone()
     }
 
     /// Records an observation.

@@ -21,9 +21,10 @@ impl Observatory {
     }
 
     /// Instruments an axum router in one call: monitors its requests, counts failures and panics, and serves
-    /// `/metrics`, `/health` and `/status` (or the configured paths) before the router's own routes.
+    /// `/metrics`, `/health` and `/status` (or the configured paths) before the router's own routes, and with the feature
+    /// `health` also `live`, `ready`, `startup` and the groups that exist now, below the path of health.
     ///
-    /// Requests to those three endpoints are not counted. Routes that are added to the returned router are not
+    /// Requests to those endpoints are not counted. Routes that are added to the returned router are not
     /// monitored.
     ///
     /// ```

@@ -17,6 +17,8 @@ pub(super) struct Running {
     work: Option<Work>,
     #[cfg(feature = "health")]
     watchdog: Option<crate::health::WatchdogThread>,
+    #[cfg(feature = "health")]
+    has_health: bool,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -64,6 +66,9 @@ impl Running {
         #[cfg(feature = "health")]
         {
             use crate::health::WatchdogThread;
+            self.has_health = true;
+            let health = core.health.start();
+            health.map_err(thread(crate::health::THREAD_NAME))?;
             // On the caller's thread, whose runtime is the application's.
             core.watchdog.runtimes().add_current();
             let watchdog = WatchdogThread::start(&core.watchdog);
@@ -82,6 +87,10 @@ impl Running {
     /// Stops the threads, within the configured time.
     pub(super) fn stop(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.announce_end(deadline);
+        }
         if let Some(work) = &self.work {
             work.end();
         }
@@ -98,6 +107,10 @@ impl Running {
         #[cfg(feature = "otlp")]
         if let (true, Some(traces)) = (self.has_traces, &core.traces) {
             traces.stop(deadline);
+        }
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.stop(deadline);
         }
         if let Some(work) = self.work {
             work.join(deadline);

@@ -29,6 +29,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         listen: config.prometheus.listen,
         metrics_path: config.prometheus.endpoint.clone(),
         health_path: config.health.endpoint.clone(),
+        #[cfg(feature = "health")]
+        shows_health_details: config.health.details == crate::health::HealthDetails::Always,
         shutdown_grace: config.shutdown_timeout,
         hosts: AllowedHosts::new(&config.server.allowed_hosts, external_url),
         max_connections: config.server.max_connections,
@@ -57,6 +59,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         options,
         service: config.service.name.clone(),
         gatherer: Arc::clone(&core.gatherer),
+        #[cfg(feature = "health")]
+        health: core.health.clone(),
         status: Box::new(move |address| status_json(&status_core, address)),
         #[cfg(feature = "alerting")]
         budget: Arc::clone(&core.queries.budget),

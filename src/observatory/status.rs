@@ -45,11 +45,49 @@ pub struct Status {
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
+    /// The health of the service, without its healthy checks.
+    #[cfg(feature = "health")]
+    pub health: HealthSummary,
     /// The steps of the wall clock.
     pub clock: ClockStatus,
     /// Numbers of rules, alerts and notifications.
     #[cfg(feature = "alerting")]
     pub alerts: crate::alerting::AlertsStatus,
+}
+
+/// The health of the service.
+#[cfg(feature = "health")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HealthSummary {
+    /// The status.
+    pub status: crate::health::HealthStatus,
+    /// The check that decided the status; `None` if it is healthy.
+    pub decided_by: Option<String>,
+    /// The message of that check.
+    pub message: String,
+    /// The number of checks.
+    pub checks: usize,
+    /// The names of the checks that are not healthy.
+    pub not_healthy: Vec<String>,
+}
+
+#[cfg(feature = "health")]
+impl From<crate::health::HealthReport> for HealthSummary {
+    fn from(report: crate::health::HealthReport) -> Self {
+        let checks = report.checks.len();
+        let not_healthy = report.checks.into_iter();
+        let not_healthy = not_healthy
+            .filter(|check| check.status != crate::health::CheckState::Healthy)
+            .map(|check| check.name);
+        Self {
+            status: report.status,
+            decided_by: report.decided_by,
+            message: report.message,
+            checks,
+            not_healthy: not_healthy.collect(),
+        }
+    }
 }
 
 /// The steps of the wall clock since the start: differences of at least half a second to the monotonic clock.
@@ -83,7 +121,7 @@ pub struct Components {
     pub running: bool,
     /// The server.
     pub prometheus: bool,
-    /// The sampler of process and machine.
+    /// The sampler of process and machine, and the health checks.
     pub health: bool,
     /// Alert rules.
     pub alerting: bool,
@@ -136,6 +174,8 @@ impl Core {
                 .traces
                 .as_ref()
                 .map_or_else(Vec::new, crate::traces::Traces::exporters),
+            #[cfg(feature = "health")]
+            health: self.health.report().into(),
             clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),

@@ -8,7 +8,7 @@ pub(crate) mod error_text;
 mod lock;
 mod named;
 pub(crate) mod own_thread;
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 pub(crate) mod random;
 mod registered;
 pub(crate) mod report_once;

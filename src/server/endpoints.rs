@@ -10,7 +10,6 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
     routing::get,
 };
-use serde_json::json;
 
 use super::{Sources, body, hosts, metrics, places::Places};
 
@@ -49,7 +48,7 @@ pub(crate) fn mounted(sources: Sources) -> Router {
 pub(crate) fn mounted_essentials(sources: Sources) -> Router {
     let state = ServerState::new(Arc::new(sources), None);
     let router = Router::new().route(STATUS, get(status));
-    finish(router, &state).with_state(state)
+    finish(router, &state, true).with_state(state)
 }
 
 fn routes(state: &ServerState) -> Router<ServerState> {
@@ -67,18 +66,26 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     let router = router
         .merge(super::traces::router())
         .merge(super::dashboard::router());
-    finish(router, state)
+    #[cfg(feature = "health")]
+    let router = router.route(
+        "/api/observatory/health/history",
+        get(super::health::history),
+    );
+    finish(router, state, false)
 }
 
 /// Adds the routes of metrics and health, which answer under every name and have a budget of their own.
-fn finish(router: Router<ServerState>, state: &ServerState) -> Router<ServerState> {
+fn finish(
+    router: Router<ServerState>,
+    state: &ServerState,
+    in_application: bool,
+) -> Router<ServerState> {
     let options = &state.sources.options;
     let guarded = router
         .layer(from_fn_with_state(state.clone(), body::account))
         .layer(from_fn_with_state(state.clone(), hosts::check));
-    Router::new()
-        .route(&options.metrics_path, get(scrape))
-        .route(&options.health_path, get(health))
+    let open = Router::new().route(&options.metrics_path, get(scrape));
+    super::health::add_routes(open, state, in_application)
         .merge(guarded)
         .layer(from_fn_with_state(state.clone(), body::read))
 }
@@ -121,49 +128,11 @@ async fn scrape(
     scrape_limit.answer(sources, format, &headers).await
 }
 
-/// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
-async fn health(
-    State(ServerState { sources, .. }): State<ServerState>,
-    headers: HeaderMap,
-) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let service = &sources.service;
-    if !accept.contains("application/health+json") {
-        return json_response(
-            "application/json",
-            &json!({
-                "status": "healthy",
-                "service": service,
-                "uptime_seconds": sources.gatherer.uptime().as_secs(),
-                "checks": {},
-            }),
-        );
-    }
-    // The format of draft-inadarei-api-health-check-06.
-    json_response(
-        "application/health+json",
-        &json!({
-            "status": "pass",
-            "serviceId": service,
-            "checks": { "uptime": [{ "observedValue": sources.gatherer.uptime().as_secs(), "observedUnit": "s", "status": "pass" }] },
-        }),
-    )
-}
-
 async fn status(State(state): State<ServerState>) -> Response {
     let address = state.address;
     let read = move |sources: &Sources| json_body("application/json", (sources.status)(address));
     let answered = state.places.run(&state.sources, read).await;
     answered.unwrap_or_else(|refused| refused)
-}
-
-fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps always serialise.
-    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    json_body(content_type, body)
 }
 
 fn json_body(content_type: &'static str, body: String) -> Response {
@@ -221,6 +190,11 @@ async fn index(
         ),
         #[cfg(feature = "health")]
         row("/api/observatory/tasks", "open spans as a tree, as JSON"),
+        #[cfg(feature = "health")]
+        row(
+            "/api/observatory/health/history",
+            "changes of the health checks",
+        ),
         #[cfg(feature = "otlp")]
         row("/api/observatory/traces", "the same traces as JSON"),
     ];

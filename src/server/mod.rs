@@ -10,6 +10,11 @@ mod connections;
 mod dashboard;
 mod endpoints;
 mod error;
+#[cfg(feature = "health")]
+mod health;
+#[cfg(not(feature = "health"))]
+#[path = "health_without.rs"]
+mod health;
 mod hosts;
 mod metrics;
 mod negotiate;

@@ -15,6 +15,8 @@ pub(crate) struct Sources {
     /// `service.name`.
     pub(crate) service: String,
     pub(crate) gatherer: Arc<Gatherer>,
+    #[cfg(feature = "health")]
+    pub(crate) health: crate::health::Health,
     /// Returns the JSON document of `/status` for a server that listens on this address.
     pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,
     /// The memory of queries and other answers, except for metrics and health.
@@ -35,6 +37,9 @@ pub(crate) struct ServerOptions {
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_path: String,
     pub(crate) health_path: String,
+    /// True if every caller sees messages and checks in the health report.
+    #[cfg(feature = "health")]
+    pub(crate) shows_health_details: bool,
     /// The time that answers in progress get after the start of the shutdown.
     pub(crate) shutdown_grace: Duration,
     pub(crate) hosts: AllowedHosts,

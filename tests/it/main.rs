@@ -28,6 +28,7 @@ mod exposition;
 mod grpc;
 #[cfg(feature = "otlp")]
 mod grpc_receiver;
+mod health;
 mod hostile;
 #[cfg(feature = "http")]
 mod http;

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llm_observatory::{Condition, Config, Finding, Observatory};
+use llm_observatory::{
+    Config, Observatory,
+    health::{Condition, Finding},
+};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tracing::{Dispatch, Instrument as _, dispatcher, info_span};
@@ -171,6 +174,17 @@ fn a_handler_that_blocks_every_worker_is_named_while_the_endpoints_answer() {
     let metrics = watched.get_quickly("/metrics");
     let stuck = "observatory_watchdog_stuck_threads{condition=\"blocked\"}";
     assert_eq!(value(&metrics, stuck), 2.0, "{metrics}");
+    let health = watched.get_quickly("/health");
+    let names_finding = [
+        "worker ",
+        " is blocked for ",
+        "inference{",
+        "model_id=model-",
+    ];
+    assert!(
+        names_finding.iter().all(|part| health.contains(part)),
+        "{health}"
+    );
     let tasks: Value =
         serde_json::from_str(&watched.get_quickly("/api/observatory/tasks")).unwrap();
     let requests = tasks["tasks"].as_array().unwrap();
@@ -239,6 +253,11 @@ fn a_main_future_that_blocks_is_named_by_its_thread() {
     let metrics = watched.get_quickly("/metrics");
     let stuck = "observatory_watchdog_stuck_threads{condition=\"blocked\"}";
     assert_eq!(value(&metrics, stuck), 1.0, "{metrics}");
+    let health = watched.get_quickly("/health");
+    assert!(
+        health.contains("thread router-main is blocked for "),
+        "{health}"
+    );
     let tasks = watched.get_quickly("/api/observatory/tasks");
     assert!(tasks.contains("entered on thread router-main"), "{tasks}");
     is_released.store(true, Ordering::Relaxed);
