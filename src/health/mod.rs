@@ -67,7 +67,6 @@ pub(crate) use self::{
     builtin::BuiltInParts,
     scheduler::THREAD_NAME,
     service::HealthParts,
-    tasks::tasks,
     watchdog::{WatchdogParts, WatchdogThread},
 };
 #[cfg(feature = "health")]

@@ -111,18 +111,7 @@ impl ObservatoryBuilder {
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
-        let traces = (config.enabled && config.traces.enabled)
-            .then(|| {
-                Traces::new(&TracesParts {
-                    options: &config.traces,
-                    mapping: &config.mapping,
-                    gen_ai: config.prometheus.gen_ai,
-                    registry: &registry,
-                    redaction: &redaction,
-                    resource: &resource,
-                })
-            })
-            .transpose()?;
+        let traces = traces(&config, &registry, &redaction, &resource)?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
             Some(traces) => layer
@@ -249,6 +238,28 @@ fn describe(registry: &Registry, config: &Config) {
     for notice in &config.notices {
         registry.diagnostics().notice(notice.clone());
     }
+}
+
+/// Returns the traces, if they are on.
+#[cfg(feature = "otlp")]
+fn traces(
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+    resource: &[(String, String)],
+) -> Result<Option<Traces>, crate::traces::TracesError> {
+    if !config.enabled || !config.traces.enabled {
+        return Ok(None);
+    }
+    Traces::new(&TracesParts {
+        options: &config.traces,
+        mapping: &config.mapping,
+        gen_ai: config.prometheus.gen_ai,
+        registry,
+        redaction,
+        resource,
+    })
+    .map(Some)
 }
 
 /// Creates the built-in health checks and the configured dependencies, with the watchdog as a member of the report.

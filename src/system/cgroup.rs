@@ -42,7 +42,7 @@ fn read(root: &Path) -> CgroupCpu {
             continue;
         };
         let (directories, read): (_, fn(&Path) -> CgroupCpu) = if controllers.is_empty() {
-            (ancestors(&mount, path), version_2)
+            (ancestors(&mount, path), version_2 as fn(&Path) -> CgroupCpu)
         } else if controllers.split(',').any(|controller| controller == "cpu") {
             (ancestors(&mount.join("cpu"), path), version_1)
         } else {
