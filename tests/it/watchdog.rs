@@ -339,7 +339,7 @@ async fn polls(duration: Duration) {
 
 #[test]
 fn an_idle_runtime_is_never_blocked() {
-    never_blocked(|| tokio::time::sleep(Duration::from_millis(700)));
+    never_blocked(|| async { tokio::time::sleep(Duration::from_millis(700)).await });
 }
 
 #[test]
