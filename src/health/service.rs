@@ -298,7 +298,6 @@ impl Health {
     }
 
     /// Adds the watchdog of the application's runtime to the report.
-    #[allow(dead_code, reason = "the watchdog calls it")]
     pub(crate) fn watch_runtime(&self, watch: Arc<dyn RuntimeWatch>) {
         // An observatory has one watchdog.
         let _ = self.0.watch.set(watch);

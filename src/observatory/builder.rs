@@ -8,6 +8,8 @@ use tracing_subscriber::registry::LookupSpan;
 use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
 #[cfg(feature = "health")]
 use crate::health::{BuiltInParts, Health, HealthParts};
+#[cfg(feature = "health")]
+use crate::layer::{SpanReader, Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -109,18 +111,7 @@ impl ObservatoryBuilder {
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
-        let traces = (config.enabled && config.traces.enabled)
-            .then(|| {
-                Traces::new(&TracesParts {
-                    options: &config.traces,
-                    mapping: &config.mapping,
-                    gen_ai: config.prometheus.gen_ai,
-                    registry: &registry,
-                    redaction: &redaction,
-                    resource: &resource,
-                })
-            })
-            .transpose()?;
+        let traces = traces(&config, &registry, &redaction, &resource)?;
         #[cfg(feature = "otlp")]
         let traces = traces.map(Arc::new);
         #[cfg(feature = "otlp")]
@@ -129,6 +120,8 @@ impl ObservatoryBuilder {
         let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
+        #[cfg(feature = "health")]
+        let (layer, watchdog) = watched(layer, &config, &registry, &redaction);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -153,6 +146,7 @@ impl ObservatoryBuilder {
         let health = health(
             &config,
             &gatherer,
+            &watchdog,
             #[cfg(feature = "alerting")]
             &queries,
         )?;
@@ -168,6 +162,8 @@ impl ObservatoryBuilder {
             traces,
             #[cfg(feature = "otlp")]
             pusher,
+            #[cfg(feature = "health")]
+            watchdog,
             is_on: config.enabled,
             subscriber: layer.registered(),
             filter_check,
@@ -229,6 +225,30 @@ where
         })
 }
 
+/// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
+#[cfg(feature = "health")]
+fn watched<S>(
+    layer: ObservatoryLayer<S>,
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+) -> (ObservatoryLayer<S>, crate::health::Watchdog)
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let options = &config.health.watchdog;
+    let is_on = config.enabled && config.health.enabled && options.enabled;
+    let watch = is_on.then(|| Arc::new(Watch::new()));
+    let watchdog = crate::health::Watchdog::new(crate::health::WatchdogParts {
+        options: options.clone(),
+        watch: watch.clone(),
+        spans: SpanReader::of(&layer, Arc::clone(redaction)),
+        runtimes: Arc::default(),
+        registry: registry.clone(),
+    });
+    (layer.with_watch(watch), watchdog)
+}
+
 /// Records the version and the service, and the notices of the configuration.
 fn describe(registry: &Registry, config: &Config) {
     let labels = [
@@ -243,14 +263,37 @@ fn describe(registry: &Registry, config: &Config) {
     }
 }
 
-/// Creates the built-in health checks and the configured dependencies.
+/// Returns the traces, if they are on.
+#[cfg(feature = "otlp")]
+fn traces(
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+    resource: &[(String, String)],
+) -> Result<Option<Traces>, crate::traces::TracesError> {
+    if !config.enabled || !config.traces.enabled {
+        return Ok(None);
+    }
+    Traces::new(&TracesParts {
+        options: &config.traces,
+        mapping: &config.mapping,
+        gen_ai: config.prometheus.gen_ai,
+        registry,
+        redaction,
+        resource,
+    })
+    .map(Some)
+}
+
+/// Creates the built-in health checks and the configured dependencies, with the watchdog as a member of the report.
 #[cfg(feature = "health")]
 fn health(
     config: &Config,
     gatherer: &Arc<Gatherer>,
+    watchdog: &crate::health::Watchdog,
     #[cfg(feature = "alerting")] queries: &Arc<Queries>,
 ) -> Result<Health, crate::health::HealthError> {
-    Health::new(&HealthParts {
+    let health = Health::new(&HealthParts {
         options: &config.health,
         is_on: config.enabled && config.health.enabled,
         gatherer,
@@ -263,7 +306,11 @@ fn health(
             #[cfg(not(feature = "alerting"))]
             without_queries: std::marker::PhantomData,
         },
-    })
+    })?;
+    if watchdog.is_enabled() {
+        health.watch_runtime(Arc::new(watchdog.clone()));
+    }
+    Ok(health)
 }
 
 #[cfg(feature = "alerting")]

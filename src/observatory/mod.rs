@@ -91,6 +91,8 @@ struct Core {
     traces: Option<Arc<crate::traces::Traces>>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
+    #[cfg(feature = "health")]
+    watchdog: crate::health::Watchdog,
     /// True if observations are recorded (`config.enabled`).
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
@@ -276,6 +278,13 @@ impl Observatory {
     #[must_use]
     pub fn alerts(&self) -> crate::alerting::Alerts {
         crate::alerting::Alerts::new(&self.0.core.alerting)
+    }
+
+    /// Returns the watchdog, which reports workers and threads that do not make progress.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn watchdog(&self) -> crate::health::Watchdog {
+        self.0.core.watchdog.clone()
     }
 
     /// Returns the health checks: registration, reports, readiness.

@@ -16,6 +16,8 @@ pub(super) struct Running {
     server: Option<crate::server::Running>,
     work: Option<Work>,
     #[cfg(feature = "health")]
+    watchdog: Option<crate::health::WatchdogThread>,
+    #[cfg(feature = "health")]
     has_health: bool,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
@@ -63,9 +65,14 @@ impl Running {
         }
         #[cfg(feature = "health")]
         {
+            use crate::health::WatchdogThread;
             self.has_health = true;
             let health = core.health.start();
             health.map_err(thread(crate::health::THREAD_NAME))?;
+            // On the caller's thread, whose runtime is the application's.
+            core.watchdog.runtimes().add_current();
+            let watchdog = WatchdogThread::start(&core.watchdog);
+            self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
         }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
@@ -109,6 +116,10 @@ impl Running {
             // The rest of the time is for the notifications of the last evaluation.
             let rest = core.config.shutdown_timeout / 2;
             work.join(deadline.checked_sub(rest).unwrap_or(deadline));
+        }
+        #[cfg(feature = "health")]
+        if let Some(watchdog) = self.watchdog {
+            watchdog.stop(deadline);
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]

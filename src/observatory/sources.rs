@@ -50,6 +50,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
             sampling_ratio: config.traces.sampling.ratio,
         },
     };
+    #[cfg(feature = "health")]
+    let watchdog = core.watchdog.clone();
     let status_core = Arc::clone(core);
     #[cfg(feature = "otlp")]
     let traces_core = Arc::clone(core);
@@ -70,6 +72,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         queries: Arc::clone(&core.queries),
         #[cfg(feature = "alerting")]
         alerts: crate::alerting::Alerts::new(&core.alerting),
+        #[cfg(feature = "health")]
+        tasks: Box::new(move |limit| watchdog.tasks_json(limit)),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }

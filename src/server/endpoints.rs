@@ -68,6 +68,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
         .merge(super::api::router())
         .merge(super::actions::router(state))
         .merge(super::runbooks::router());
+    #[cfg(feature = "health")]
+    let router = router.merge(super::tasks::router());
     #[cfg(feature = "otlp")]
     let router = router.merge(super::traces::router());
     #[cfg(feature = "health")]

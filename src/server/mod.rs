@@ -26,6 +26,8 @@ mod refusal;
 mod runbooks;
 mod sources;
 mod stream;
+#[cfg(feature = "health")]
+mod tasks;
 #[cfg(any(feature = "alerting", feature = "http"))]
 mod token;
 #[cfg(feature = "otlp")]

@@ -52,3 +52,4 @@ mod stress;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod watchdog;
