@@ -173,7 +173,7 @@ pub use crate::traces::{
     TracesError, propagation,
 };
 pub use crate::{
-    config::{Config, Preset, ServiceConfig},
+    config::{Config, LoadReport, Preset, ServiceConfig},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
@@ -187,7 +187,7 @@ pub use crate::{
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
-    settings::ConfigError,
+    settings::{ConfigError, ConfigProblem, Origin},
     system::HealthConfig,
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Configures rules, notification channels, routing, and persistence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertingConfig {
     /// True if rules are evaluated. Default: true.
@@ -29,8 +30,10 @@ pub struct AlertingConfig {
     pub default_rules: bool,
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
+    #[serde(with = "super::rule::in_config::rules")]
     pub rules: Vec<AlertRule>,
     /// Groups of alerting and recording rules that are loaded at start-up. Default: none.
+    #[serde(with = "super::rule::in_config::groups")]
     pub rule_groups: Vec<RuleGroup>,
     /// Rule files in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
@@ -73,7 +76,8 @@ pub struct AlertingConfig {
 }
 
 /// A channel: its kind, and the notifications that it receives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ChannelConfig {
     /// The kind of the channel, with its options.
@@ -84,6 +88,12 @@ pub struct ChannelConfig {
     pub send_resolved: bool,
     /// The channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self::console()
+    }
 }
 
 impl Default for AlertingConfig {

@@ -3,7 +3,8 @@
 use crate::settings::{Variable, boolean, text, variable};
 
 /// Options of the health report and of the system sampler.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthConfig {
     /// True if the process and the machine are sampled. Default: true if the feature `health` is compiled in.
