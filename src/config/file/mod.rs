@@ -50,12 +50,13 @@ impl FileText {
         _: impl Iterator<Item = (String, String)>,
         _: &mut Vec<String>,
     ) -> Result<Option<Node>, ConfigProblem> {
-        Err(ConfigProblem::new(
-            ConfigError::File {
-                path: self.path.to_path_buf(),
-                problem: "is not read without the feature `config-file`".to_owned(),
-            },
-            Origin::Code,
-        ))
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let error = ConfigError::File {
+            path: self.path.to_path_buf(),
+            problem: "is not read without the feature `config-file`".to_owned(),
+        };
+        Err(ConfigProblem::new(error, Origin::Code))
     }
 }
