@@ -182,7 +182,7 @@ pub use crate::traces::{
     TracesError, propagation,
 };
 pub use crate::{
-    config::{Config, Preset, ServiceConfig},
+    config::{Config, LoadReport, Preset, ServiceConfig},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
@@ -196,7 +196,7 @@ pub use crate::{
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
-    settings::ConfigError,
+    settings::{ConfigError, ConfigProblem, Origin},
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,

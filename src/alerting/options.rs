@@ -21,7 +21,8 @@ use crate::{
 named! {
     /// Selects the groups of alerts that are notified at a shutdown although their group wait or group interval has not
     /// ended.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum FlushOnShutdown {
         /// With a data directory, the groups with an alert that the application raised, by an event or
@@ -38,7 +39,8 @@ named! {
 }
 
 /// Configures rules, notification channels, routing, and persistence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertingConfig {
     /// True if rules are evaluated. Default: true.
@@ -49,8 +51,10 @@ pub struct AlertingConfig {
     pub default_rules: bool,
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
+    #[serde(with = "super::rule::in_config::rules")]
     pub rules: Vec<AlertRule>,
     /// Groups of alerting and recording rules that are loaded at start-up. Default: none.
+    #[serde(with = "super::rule::in_config::groups")]
     pub rule_groups: Vec<RuleGroup>,
     /// Rule files in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
@@ -95,7 +99,8 @@ pub struct AlertingConfig {
 }
 
 /// A channel: its kind, and the notifications that it receives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ChannelConfig {
     /// The kind of the channel, with its options.
@@ -106,6 +111,12 @@ pub struct ChannelConfig {
     pub send_resolved: bool,
     /// The channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self::console()
+    }
 }
 
 impl Default for AlertingConfig {

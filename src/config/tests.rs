@@ -1,5 +1,7 @@
 //! Tests of the errors that an invalid configuration gives.
 
+#[cfg(feature = "config-file")]
+mod layers;
 mod otel;
 
 use super::*;

@@ -17,7 +17,8 @@ use crate::{
 const URL_EXPECTED: &str = "a URL such as https://example.com/health";
 
 /// A service that this service needs, and the way to check it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 #[non_exhaustive]
 pub struct DependencyConfig {
     /// The address of the service, and the way to check it.
@@ -51,6 +52,84 @@ pub enum DependencyTarget {
         /// The model that completes one token; `None` lists the models of the server instead.
         completion_model: Option<String>,
     },
+}
+
+/// A dependency as it is written in a file: the kind of its target is a key.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openai: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_model: Option<String>,
+    critical: bool,
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+    retries: Option<u32>,
+}
+
+impl From<DependencyConfig> for Written {
+    fn from(dependency: DependencyConfig) -> Self {
+        let mut written = Self {
+            critical: dependency.critical,
+            interval: dependency.interval,
+            timeout: dependency.timeout,
+            retries: dependency.retries,
+            ..Self::default()
+        };
+        match dependency.target {
+            DependencyTarget::Url(url) => written.url = Some(url),
+            DependencyTarget::Tcp(address) => written.tcp = Some(address),
+            DependencyTarget::Dns(host) => written.dns = Some(host),
+            DependencyTarget::OpenAi {
+                url,
+                api_key,
+                completion_model,
+            } => {
+                written.openai = Some(url);
+                written.api_key = api_key;
+                written.completion_model = completion_model;
+            }
+        }
+        written
+    }
+}
+
+impl TryFrom<Written> for DependencyConfig {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let has_openai_keys = written.api_key.is_some() || written.completion_model.is_some();
+        let target = match (written.url, written.tcp, written.dns, written.openai) {
+            (Some(url), None, None, None) => DependencyTarget::Url(url),
+            (None, Some(address), None, None) => DependencyTarget::Tcp(address),
+            (None, None, Some(host), None) => DependencyTarget::Dns(host),
+            (None, None, None, Some(url)) => DependencyTarget::OpenAi {
+                url,
+                api_key: written.api_key,
+                completion_model: written.completion_model,
+            },
+            _ => return Err("needs one of `url`, `tcp`, `dns` and `openai`"),
+        };
+        if has_openai_keys && !matches!(target, DependencyTarget::OpenAi { .. }) {
+            return Err("`api_key` and `completion_model` need `openai`");
+        }
+        Ok(Self {
+            target,
+            critical: written.critical,
+            interval: written.interval,
+            timeout: written.timeout,
+            retries: written.retries,
+        })
+    }
 }
 
 impl DependencyConfig {

@@ -35,7 +35,8 @@ const MAX_RETRIES: u32 = 100;
 const MAX_HISTORY: usize = 100_000;
 
 /// Options of the health checks, the health report and the system sampler.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthConfig {
     /// True if checks run, and the process and the machine are sampled. Default: true if the feature `health` is
@@ -76,7 +77,8 @@ pub struct HealthConfig {
 
 named! {
     /// The callers that see messages and checks in the health report. Every caller sees the status.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum HealthDetails {
         /// All callers.

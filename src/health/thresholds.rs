@@ -5,14 +5,18 @@ use std::time::Duration;
 use crate::settings::{ConfigError, check};
 
 /// The limits of the built-in checks. Above its limit, a check is degraded.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthThresholds {
     /// CPU in use on the machine, in percent. Default: 80.
+    #[serde(rename = "cpu")]
     pub cpu_percent: f64,
     /// Memory in use on the machine, or in the process's cgroup if its limit is lower, in percent. Default: 85.
+    #[serde(rename = "memory")]
     pub memory_percent: f64,
     /// Bytes or inodes in use on a file system, in percent. Default: 90.
+    #[serde(rename = "disk")]
     pub disk_percent: f64,
     /// Share of HTTP requests with a status of 500 or above, over the last five minutes. Default: 0.05.
     pub error_rate: f64,

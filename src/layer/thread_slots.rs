@@ -263,9 +263,8 @@ impl ThreadSlot {
             _ => tokio::runtime::worker_index(),
         };
         let depth = self.depth();
-        if self.runtime.swap(runtime, Relaxed) != runtime {
-            self.outside.store(depth, Relaxed);
-        } else if depth < self.outside.load(Relaxed) {
+        let is_other = self.runtime.swap(runtime, Relaxed) != runtime;
+        if is_other || depth < self.outside.load(Relaxed) {
             self.outside.store(depth, Relaxed);
         }
         let number = worker.map_or(0, |index| index as u32 + 1);
@@ -306,8 +305,8 @@ mod tests {
     fn a_slot_holds_the_entered_spans_and_is_outside_of_spans_after_an_exit_too_many() {
         let slot = ThreadSlot::new(0);
         let exit = || {
-            slot.depth
-                .store(slot.depth.load(Relaxed).wrapping_sub(1), Relaxed)
+            let depth = slot.depth.load(Relaxed).wrapping_sub(1);
+            slot.depth.store(depth, Relaxed);
         };
         for span in [1, 2, 3] {
             slot.push(span);

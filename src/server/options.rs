@@ -7,7 +7,8 @@ use crate::settings::{
 };
 
 /// Options of the server: the hosts that it answers to, and its limits on connections and time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ServerConfig {
     /// Names under which clients reach the server, with or without a port: `router`, `router:9090`; `*` allows every name.

@@ -113,8 +113,11 @@ impl RuntimeSampler {
                 registry.set(metric, &labels, number as f64);
             }
             if let Some((then, before)) = self.last.insert(Arc::clone(&name), (now, all_busy))
-                && let Some(ratio) =
-                    busy_ratio(now - then, all_busy.saturating_sub(before), workers)
+                && let Some(ratio) = busy_ratio(
+                    now.saturating_sub(then),
+                    all_busy.saturating_sub(before),
+                    workers,
+                )
             {
                 registry.set(&catalog::TOKIO_BUSY_RATIO, &labels, ratio);
             }
@@ -166,7 +169,7 @@ mod tests {
         let batch = [("runtime", "batch")];
         assert_eq!(gauge(&catalog::TOKIO_WORKERS, &batch), 2.0);
         let ratio = gauge(&catalog::TOKIO_BUSY_RATIO, &batch);
-        assert!(ratio >= 0.01 && ratio < 0.9, "{ratio}");
+        assert!((0.01..0.9).contains(&ratio), "{ratio}");
         let parks: f64 = ["0", "1"]
             .map(|worker| {
                 let labels = [("runtime", "batch"), ("worker", worker)];

@@ -54,7 +54,9 @@ fn follow(page: &str, mut ask: impl FnMut(&str) -> String) -> BTreeSet<String> {
 }
 
 fn is_script(path: &str) -> bool {
-    Path::new(path).extension().is_some_and(|extension| extension == "js")
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "js")
 }
 
 fn is_vendor(path: &str) -> bool {

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Alertmanagers that receive the alerts. Every Alertmanager of a cluster must be listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertmanagerOptions {
     /// Base URLs, for example `http://alertmanager:9093`.

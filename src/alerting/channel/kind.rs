@@ -64,7 +64,8 @@ macro_rules! channels {
         }
 
         /// The kind of a channel, with its options.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
         pub enum ChannelKind {
             $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant(options::$options),)+

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{inhibit::InhibitRule, interval::NamedInterval, units};
 
 use crate::settings::setters;
 
 /// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Routing {
@@ -24,7 +24,7 @@ pub struct Routing {
 }
 
 /// A route. A setting that is `None` is inherited from the parent route; the root's defaults are Alertmanager's.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Route {
@@ -67,7 +67,7 @@ pub enum GroupBy {
 }
 
 /// A named set of channels, with an optional escalation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Receiver {
@@ -80,7 +80,7 @@ pub struct Receiver {
 }
 
 /// Steps in which further channels are notified while an alert is not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Escalation {
@@ -94,7 +94,7 @@ pub struct Escalation {
 }
 
 /// A step of an escalation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EscalationStep {
@@ -136,6 +136,15 @@ impl Default for ChannelTraits {
             send_resolved: true,
             send_acknowledged: false,
             fallback: None,
+        }
+    }
+}
+
+impl Serialize for GroupBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Labels(labels) => labels.serialize(serializer),
+            Self::All => ["..."].serialize(serializer),
         }
     }
 }

@@ -216,6 +216,7 @@ mod tests {
     /// A tick: time, parks and unparks, busy milliseconds, and the slot.
     type Tick = (u64, u64, u64, Option<SlotReading>);
 
+    #[expect(clippy::unnecessary_wraps, reason = "a tick has an `Option`")]
     fn slot(moved_ms: u64, is_inside_span: bool, is_asleep: bool) -> Option<SlotReading> {
         Some(SlotReading {
             moved_at: at(moved_ms),

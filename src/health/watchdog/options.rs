@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::settings::{ConfigError, check, within};
 
 /// Options of the watchdog, which reports workers and threads of a runtime that do not make progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WatchdogConfig {
     /// True if the watchdog runs and the Layer records the entered spans. Default: true.
