@@ -4,6 +4,7 @@ use crate::settings::{Variable, boolean, text, variable};
 
 /// Options of the health report and of the system sampler.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthConfig {
