@@ -72,6 +72,7 @@
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
 //! | `health` | process and machine metrics; health checks, their groups and endpoints; the watchdog of blocked runtimes (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
+//! | `config-file` | the configuration file `observatory.yaml` | yes |
 //! | `gpu` | memory, load and temperature of NVIDIA GPUs | no |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
@@ -79,7 +80,8 @@
 //! | `grpc` | `middleware` for tonic servers and clients | no |
 //! | `jaeger` | Jaeger's Thrift over HTTP, for collectors older than its OTLP | no |
 //! | `zipkin` | Zipkin v2 JSON | no |
-//! | `full` | all of them | no |
+//! | `json-schema` | the JSON Schema of the configuration file, and a commented file | no |
+//! | `full` | all of them but `json-schema`, which is for tools | no |
 //!
 //! # Architecture
 //!

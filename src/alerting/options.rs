@@ -22,6 +22,7 @@ named! {
     /// Selects the groups of alerts that are notified at a shutdown although their group wait or group interval has not
     /// ended.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
     #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum FlushOnShutdown {
@@ -40,6 +41,7 @@ named! {
 
 /// Configures rules, notification channels, routing, and persistence.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertingConfig {
@@ -52,9 +54,17 @@ pub struct AlertingConfig {
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
     #[serde(with = "super::rule::in_config::rules")]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")
+    )]
     pub rules: Vec<AlertRule>,
     /// Groups of alerting and recording rules that are loaded at start-up. Default: none.
     #[serde(with = "super::rule::in_config::groups")]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")
+    )]
     pub rule_groups: Vec<RuleGroup>,
     /// Rule files in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
@@ -100,6 +110,7 @@ pub struct AlertingConfig {
 
 /// A channel: its kind, and the notifications that it receives.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ChannelConfig {

@@ -82,15 +82,16 @@ pub(super) fn compose(environment: &impl Environment, file: Option<FileText>) ->
             }
         }
     });
+    let defaults = to_tree(&Config::default(), &Origin::Default);
     if let Some(file) = &mut file {
-        file::rewrite(file);
+        file::rewrite(file, &defaults);
     }
     let preset = preset(environment, file.as_mut(), &mut problems);
     let config = match preset {
         Some(preset) => Config::preset(preset),
         None => env::base(environment),
     };
-    let mut tree = to_tree(&Config::default(), &Origin::Default);
+    let mut tree = defaults;
     let origin = preset.map_or(Origin::Default, |preset| Origin::Preset(preset.as_str()));
     tree.refresh(to_tree(&config, &origin), Some(&origin));
     let mut composed = Composed {

@@ -13,6 +13,8 @@ mod preset;
 mod report;
 #[cfg(feature = "alerting")]
 mod rule_presets;
+#[cfg(feature = "json-schema")]
+mod schema;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ use crate::{
 /// assert!(config.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
@@ -148,6 +151,20 @@ impl Config {
     #[must_use]
     pub fn load_report_from(path: impl Into<std::path::PathBuf>) -> LoadReport {
         LoadReport::new(compose::compose_with(&env::Process, path.into()))
+    }
+
+    /// Returns the JSON Schema of the configuration file.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::json_schema()
+    }
+
+    /// Returns a configuration file in which every key is a comment with its description and its default.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn commented_file() -> String {
+        schema::commented_file()
     }
 
     /// Prints every value with its origin, as a configuration file with comments. Secrets are

@@ -18,6 +18,7 @@ const URL_EXPECTED: &str = "a URL such as https://example.com/health";
 
 /// A service that this service needs, and the way to check it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Written", into = "Written")]
 #[non_exhaustive]
 pub struct DependencyConfig {
@@ -56,6 +57,7 @@ pub enum DependencyTarget {
 
 /// A dependency as it is written in a file: the kind of its target is a key.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -36,6 +36,7 @@ const MAX_HISTORY: usize = 100_000;
 
 /// Options of the health checks, the health report and the system sampler.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthConfig {
@@ -78,6 +79,7 @@ pub struct HealthConfig {
 named! {
     /// The callers that see messages and checks in the health report. Every caller sees the status.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
     #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum HealthDetails {

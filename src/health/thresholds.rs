@@ -6,6 +6,7 @@ use crate::settings::{ConfigError, check};
 
 /// The limits of the built-in checks. Above its limit, a check is degraded.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealthThresholds {

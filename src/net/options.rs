@@ -15,6 +15,7 @@ const KEY: &str = "alerting.http";
 
 /// Options of the HTTP client of alert channels.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientOptions {

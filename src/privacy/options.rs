@@ -7,6 +7,7 @@ const PATTERN_EXPECTED: &str = "a regular expression";
 
 /// Which text may leave the process in spans, log lines and alerts. It applies whether traces are enabled or not.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedactionConfig {

@@ -19,6 +19,7 @@ use crate::{
 
 /// Alertmanagers that receive the alerts. Every Alertmanager of a cluster must be listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertmanagerOptions {

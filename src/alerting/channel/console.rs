@@ -35,6 +35,7 @@ const SLOTS: [Slot; 1] = [Slot::new("text", Escape::Plain)];
 
 /// A console channel: lines on standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ConsoleOptions {

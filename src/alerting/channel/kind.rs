@@ -65,6 +65,7 @@ macro_rules! channels {
 
         /// The kind of a channel, with its options.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
         pub enum ChannelKind {

@@ -39,6 +39,7 @@ const SLOTS: [Slot; 1] = [Slot::new("body", Escape::Json)];
 
 /// A webhook channel.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WebhookOptions {

@@ -9,6 +9,7 @@ use crate::query::{Labels, LabelsBuilder, Matcher};
 
 /// A rule by which firing alerts (sources) suppress other alerts (targets).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct InhibitRule {

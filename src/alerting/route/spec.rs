@@ -10,6 +10,7 @@ use crate::settings::setters;
 
 /// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Routing {
@@ -25,6 +26,7 @@ pub struct Routing {
 
 /// A route. A setting that is `None` is inherited from the parent route; the root's defaults are Alertmanager's.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Route {
@@ -68,6 +70,7 @@ pub enum GroupBy {
 
 /// A named set of channels, with an optional escalation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Receiver {
@@ -81,6 +84,7 @@ pub struct Receiver {
 
 /// Steps in which further channels are notified while an alert is not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Escalation {
@@ -95,6 +99,7 @@ pub struct Escalation {
 
 /// A step of an escalation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EscalationStep {
@@ -137,6 +142,17 @@ impl Default for ChannelTraits {
             send_acknowledged: false,
             fallback: None,
         }
+    }
+}
+
+#[cfg(feature = "json-schema")]
+impl schemars::JsonSchema for GroupBy {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GroupBy".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<String>::json_schema(generator)
     }
 }
 

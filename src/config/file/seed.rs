@@ -9,8 +9,25 @@ const RENAMED: &[(&str, &str)] = &[
     ("opentelemetry.environment", "service.environment"),
     ("opentelemetry.resource", "service.attributes"),
     ("opentelemetry.tracing", "traces"),
+    ("health.thresholds.cpu", "health.thresholds.cpu_percent"),
+    (
+        "health.thresholds.memory",
+        "health.thresholds.memory_percent",
+    ),
+    ("health.thresholds.disk", "health.thresholds.disk_percent"),
     ("alerting.routes", "alerting.routing"),
     ("alerting.storage.max_history", "alerting.max_history"),
+];
+
+/// The switches in `components`, and the options that they set.
+const COMPONENTS: &[(&str, &str)] = &[
+    ("opentelemetry", "traces.enabled"),
+    ("traces", "traces.enabled"),
+    ("prometheus", "prometheus.enabled"),
+    ("server", "prometheus.enabled"),
+    ("health", "health.enabled"),
+    ("alerting", "alerting.enabled"),
+    ("profiler", "profiler.enabled"),
 ];
 
 /// The options of a channel that are not options of its kind.
@@ -22,9 +39,10 @@ const CHANNEL_RENAMED: [(&str, &str); 3] = [
     ("integration_key", "routing_key"),
 ];
 
-/// Rewrites the tree of a file to the keys of the options.
-pub(in super::super) fn rewrite(root: &mut Node) {
+/// Rewrites the tree of a file to the keys of the options. `known` has the sections of this build.
+pub(in super::super) fn rewrite(root: &mut Node, known: &Node) {
     known_case(root, 2);
+    components(root, known);
     for (from, to) in RENAMED {
         if let Some(node) = remove(root, from) {
             put(root, to, node, from);
@@ -85,6 +103,27 @@ pub(in super::super) fn printed(root: &mut Node) {
             }
         }
     }
+}
+
+/// Applies the switches in `components`. A switch and `enabled` of the section must both be on. A switch that is off needs
+/// no section in this build.
+fn components(root: &mut Node, known: &Node) {
+    for (component, option) in COMPONENTS {
+        let path = format!("components.{component}");
+        let Some(node) = remove(root, &path) else {
+            continue;
+        };
+        let (section, _) = option.split_once('.').unwrap_or((option, ""));
+        let is_off = matches!(node.value, Value::Bool(false));
+        let is_unknown = known.get(section).is_none();
+        let enabled = root.get(section).and_then(|section| section.get("enabled"));
+        if is_off && is_unknown || !is_off && enabled.is_some() {
+            continue;
+        }
+        remove(root, option);
+        put(root, option, node, &path);
+    }
+    drop_empty(root, "components");
 }
 
 /// Writes the upper keys in `snake_case`, down to a depth.

@@ -235,6 +235,21 @@ fn typical_mistakes_have_errors_with_place_key_value_and_remedy() {
 }
 
 #[test]
+fn components_are_switched_off_by_their_switch_or_their_section() {
+    let config =
+        load("components: {prometheus: false, opentelemetry: false, alerting: false}\n").unwrap();
+    assert!(!config.prometheus.enabled && !config.traces.enabled);
+    #[cfg(feature = "alerting")]
+    assert!(!config.alerting.enabled);
+    let config = load("components: {health: true}\nhealth: {enabled: false}\n").unwrap();
+    assert!(!config.health.enabled, "both must be on");
+    check_error(
+        "components: {helth: true}\n",
+        "observatory.yaml:1: components is not a key of the configuration",
+    );
+}
+
+#[test]
 fn an_empty_value_removes_an_entry_of_a_map() {
     let yaml = "prometheus:\n  labels: {a: null, b: x}\n";
     assert_eq!(load(yaml).unwrap().prometheus.labels.len(), 1);
@@ -314,7 +329,7 @@ mod alerting {
     #[test]
     fn the_vps_configuration_of_the_javascript_system_does_what_it_says() {
         let variables = [("MONITORING_WEBHOOK_URL", "https://hooks.example/x")];
-        let config = load_with(&variables, "enabled: true\nautoStart: true\nprometheus:\n  port: 9090\n  endpoint: /metrics\n  prefix: llm_router_vps_\nalerting:\n  channels:\n    webhook:\n      enabled: true\n      urls:\n        - ${MONITORING_WEBHOOK_URL}\n").unwrap();
+        let config = load_with(&variables, "enabled: true\nautoStart: true\ncomponents:\n  opentelemetry: true\n  prometheus: true\n  health: true\n  profiler: false\n  alerting: true\nprometheus:\n  port: 9090\n  endpoint: /metrics\n  prefix: llm_router_vps_\nalerting:\n  channels:\n    webhook:\n      enabled: true\n      urls:\n        - ${MONITORING_WEBHOOK_URL}\n").unwrap();
         assert_eq!(config.prometheus.prefix, "llm_router_vps_");
         let ChannelKind::Webhook(webhook) = &config.alerting.channels["webhook"].kind else {
             panic!("no webhook");
@@ -332,7 +347,7 @@ mod alerting {
             ("PAGER_KEY", key),
             ("OBSERVATORY_ENV", "production"),
         ];
-        let config = load_with(&variables, "enabled: true\nopentelemetry:\n  tracing:\n    exporters: [jaeger]\n    sampling: 0.1\nalerting:\n  channels:\n    slack:\n      enabled: true\n      webhookUrl: ${SLACK_URL}\n      channel: '#alerts'\n    pagerduty:\n      enabled: true\n      routingKey: ${PAGER_KEY}\n").unwrap();
+        let config = load_with(&variables, "enabled: true\ncomponents: {opentelemetry: true, prometheus: true, health: true, profiler: false, alerting: true}\nopentelemetry:\n  tracing:\n    exporters: [jaeger]\n    sampling: 0.1\nalerting:\n  channels:\n    slack:\n      enabled: true\n      webhookUrl: ${SLACK_URL}\n      channel: '#alerts'\n    pagerduty:\n      enabled: true\n      routingKey: ${PAGER_KEY}\n").unwrap();
         let ChannelKind::Slack(slack) = &config.alerting.channels["slack"].kind else {
             panic!("no Slack");
         };

@@ -10,6 +10,8 @@ mod ser;
 
 use std::sync::Arc;
 
+#[cfg(feature = "json-schema")]
+pub(super) use self::print::{inline, scalar_text};
 pub(super) use self::{
     de::{Problem, ProblemKind, from_tree},
     keys::snake_case,
@@ -150,10 +152,7 @@ impl Node {
         };
         if !is_merged {
             // `section:` without keys changes nothing.
-            if !matches!(
-                (&self.value, &over.value),
-                (Value::Map(Shape::Struct, _), Value::Null)
-            ) {
+            if !matches!((&self.value, &over.value), (Value::Map(..), Value::Null)) {
                 *self = over;
             }
             return;

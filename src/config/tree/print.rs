@@ -64,7 +64,7 @@ fn is_nested(node: &Node) -> bool {
     matches!(node.value, Value::Map(..))
 }
 
-fn inline(value: &Value) -> String {
+pub(in super::super) fn inline(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -86,7 +86,7 @@ fn inline(value: &Value) -> String {
 }
 
 /// Returns a text as a YAML scalar, in quotes unless every YAML parser reads the plain text as the same text.
-pub(super) fn scalar_text(text: &str) -> String {
+pub(in super::super) fn scalar_text(text: &str) -> String {
     let is_plain = text
         .starts_with(|first: char| first.is_ascii_alphabetic() || "/._".contains(first))
         && text

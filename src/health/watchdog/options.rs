@@ -6,6 +6,7 @@ use crate::settings::{ConfigError, check, within};
 
 /// Options of the watchdog, which reports workers and threads of a runtime that do not make progress.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WatchdogConfig {

@@ -10,6 +10,7 @@ use crate::metrics::{BucketsFor, RegistryOptions, Side, SinkOptions};
 
 /// Options of the metrics and of the server that exposes them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PrometheusConfig {
@@ -29,9 +30,11 @@ pub struct PrometheusConfig {
     pub idle_timeout: Option<Duration>,
     /// Buckets of histograms, by full name, prefix or suffix; the first match applies. Default: the buckets of the catalog.
     #[serde(with = "buckets")]
+    #[cfg_attr(feature = "json-schema", schemars(with = "Vec<buckets::Row>"))]
     pub buckets: Vec<(BucketsFor, Vec<f64>)>,
     /// Side of the `GenAI` conventions' metrics; `None` turns these metrics off. Default: client.
     #[serde(with = "gen_ai")]
+    #[cfg_attr(feature = "json-schema", schemars(with = "gen_ai::GenAi"))]
     pub gen_ai: Option<Side>,
 }
 
@@ -59,8 +62,9 @@ mod gen_ai {
     use super::Side;
 
     #[derive(Serialize, Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
     #[serde(rename_all = "lowercase")]
-    enum GenAi {
+    pub(super) enum GenAi {
         Client,
         Server,
         Off,
@@ -100,8 +104,9 @@ mod buckets {
     use super::BucketsFor;
 
     #[derive(Default, Serialize, Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
     #[serde(default, deny_unknown_fields)]
-    struct Row {
+    pub(super) struct Row {
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]

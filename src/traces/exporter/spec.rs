@@ -35,6 +35,7 @@ macro_rules! exporters {
     ($($(#[$doc:meta])* $kind:ident: $name:literal $((feature $feature:tt))? => $module:ident,)+) => {
         /// An exporter of traces.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
         pub enum TraceExporter {

@@ -9,6 +9,7 @@ use super::{BatchConfig, OtlpConfig};
 /// The options for the export of events as log records by OTLP, beside the lines on standard error. Log records use
 /// the ids and the redaction of traces, so traces must be enabled.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogsConfig {
@@ -17,6 +18,7 @@ pub struct LogsConfig {
     /// The most verbose level that is exported, independent of the log on standard error (`log_filter`, `RUST_LOG`). In
     /// a subscriber of your own, its filters apply before. Default: INFO.
     #[serde(with = "level")]
+    #[cfg_attr(feature = "json-schema", schemars(with = "String"))]
     pub level: Level,
     /// The batching. Default: as for spans, with a delay of 1 s in place of 5 s.
     pub batch: BatchConfig,

@@ -24,6 +24,7 @@ use crate::{privacy::RedactionConfig, runtime::named, settings::Variable};
 
 /// The options of traces: sampling, redaction, batching, exporters, propagation.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TracesConfig {
@@ -61,6 +62,7 @@ pub struct TracesConfig {
 
 /// The batching of spans or log records: `OTEL_BSP_*` for spans.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BatchConfig {
@@ -77,6 +79,7 @@ pub struct BatchConfig {
 
 /// The limits of a span. Items beyond a limit are dropped, and the span has their number.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpanLimits {
@@ -97,6 +100,7 @@ pub struct SpanLimits {
 named! {
     /// A format of the headers that carry a trace from one service to the next.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
     #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum Propagator {

@@ -14,6 +14,7 @@ use crate::settings::{Variable, ratio, setters};
 /// tail sampling. Each service decides on its own; the ratio of the rest is decided by trace id, so services with the
 /// same ratio keep the same traces of the rest.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TailConfig {

@@ -8,6 +8,7 @@ use crate::settings::setters;
 
 /// An e-mail channel: one mail server and several recipients, with a mail for each.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EmailOptions {
@@ -47,6 +48,7 @@ pub struct EmailOptions {
 
 /// The encryption of the connection to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
     /// TLS from the first byte, as on port 465.

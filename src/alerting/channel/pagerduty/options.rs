@@ -14,6 +14,7 @@ const ROUTING_KEY_CHARS: usize = 32;
 /// with one integration share the incident of an alert that both have. Use one integration per service, or group by a
 /// label that differs between the services.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PagerDutyOptions {

@@ -12,6 +12,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(10);
 ///
 /// Slack's newer webhooks belong to one channel and one app, and ignore `channel`, `username` and `icon`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SlackOptions {

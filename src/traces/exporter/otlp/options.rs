@@ -14,6 +14,7 @@ const MIN_REQUEST_BYTES: usize = 64 << 10;
 
 /// Options of an OTLP exporter.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OtlpConfig {
@@ -43,6 +44,7 @@ pub struct OtlpConfig {
 
 /// The protocol of OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum OtlpProtocol {
     /// Protobuf over HTTP.
@@ -56,6 +58,7 @@ pub enum OtlpProtocol {
 
 /// The compression of request bodies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Compression {
