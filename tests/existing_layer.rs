@@ -143,13 +143,14 @@ fn child(case: &str) {
     ours.sort_unstable();
     let events: usize = theirs.iter().map(|span| span.events.events.len()).sum();
     let text = observatory.export_metrics(Format::Prometheus);
-    let exported = text.contains(r#"observatory_spans_total{exporter="otlp",result="exported"} 0"#)
+    let exports_none = text
+        .contains(r#"observatory_spans_total{exporter="otlp",result="exported"} 0"#)
         || !text.contains(r#"result="exported""#);
     let suppressed = text
         .lines()
         .any(|line| line == "observatory_trace_export_suppressed 1");
     println!(
-        "theirs={} events={events} live={} same={} observations={} exported_none={exported} suppressed={suppressed} problem={}",
+        "theirs={} events={events} live={} same={} observations={} exported_none={exports_none} suppressed={suppressed} problem={}",
         their_ids.len(),
         ours.len(),
         ours == their_ids,

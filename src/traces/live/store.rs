@@ -277,9 +277,8 @@ mod tests {
     use super::*;
     use crate::traces::tail::tests::{failed, lasting, span};
 
-    #[expect(clippy::needless_pass_by_value, reason = "callers create the span")]
-    fn add(store: &mut Store, span: SpanData, now: Instant) {
-        store.add(&span, now);
+    fn add(store: &mut Store, span: &SpanData, now: Instant) {
+        store.add(span, now);
     }
 
     fn ids(traces: &[TraceSummary]) -> Vec<u128> {
@@ -290,10 +289,10 @@ mod tests {
     fn traces_are_listed_by_end_by_duration_and_by_failure() {
         let (mut store, now) = (Store::new(Duration::from_mins(1), 1 << 20), Instant::now());
         let second = Duration::from_secs(1);
-        add(&mut store, lasting(span(1, 1, 0), 3.0), now);
-        add(&mut store, failed(span(2, 2, 1)), now + second);
-        add(&mut store, lasting(span(2, 1, 0), 1.0), now + second);
-        add(&mut store, span(3, 1, 0), now + 2 * second);
+        add(&mut store, &lasting(span(1, 1, 0), 3.0), now);
+        add(&mut store, &failed(span(2, 2, 1)), now + second);
+        add(&mut store, &lasting(span(2, 1, 0), 1.0), now + second);
+        add(&mut store, &span(3, 1, 0), now + 2 * second);
         assert_eq!(ids(&store.recent(9)), [3, 2, 1]);
         assert_eq!(ids(&store.slowest(2)), [1, 2]);
         assert_eq!(ids(&store.failed(9)), [2]);
@@ -315,12 +314,12 @@ mod tests {
             Store::new(Duration::from_hours(1), 64 << 10),
             Instant::now(),
         );
-        add(&mut store, failed(span(1, 1, 0)), now);
-        add(&mut store, lasting(span(2, 1, 0), 60.0), now);
+        add(&mut store, &failed(span(1, 1, 0)), now);
+        add(&mut store, &lasting(span(2, 1, 0), 60.0), now);
         for trace in 3..5_000 {
             add(
                 &mut store,
-                span(trace, 1, 0),
+                &span(trace, 1, 0),
                 now + Duration::from_millis(1),
             );
         }
@@ -331,8 +330,8 @@ mod tests {
         assert_eq!(store.all().count(), store.by_id.len());
         // Late spans move their traces back.
         let late = now + Duration::from_secs(1);
-        add(&mut store, span(1, 2, 1), late);
-        add(&mut store, span(2, 2, 1), late);
+        add(&mut store, &span(1, 2, 1), late);
+        add(&mut store, &span(2, 2, 1), late);
         assert_eq!(ids(&store.recent(3)), [2, 1, 4_999]);
         let [two, one] = [2, 1].map(|id| store.spans(id).len());
         assert_eq!((two, one), (2, 2));
@@ -347,9 +346,9 @@ mod tests {
     fn a_trace_that_is_too_large_keeps_its_root() {
         let (mut store, now) = (Store::new(Duration::from_mins(2), 8_000), Instant::now());
         for id in 2..50 {
-            add(&mut store, span(1, id, 1), now);
+            add(&mut store, &span(1, id, 1), now);
         }
-        add(&mut store, lasting(span(1, 1, 0), 9.0), now);
+        add(&mut store, &lasting(span(1, 1, 0), 9.0), now);
         let traces = store.recent(9);
         assert_eq!((traces.len(), traces[0].is_complete), (1, true));
         assert_eq!(traces[0].duration, Duration::from_secs(9));
@@ -366,7 +365,7 @@ mod tests {
             let (mut store, mut now) = (Store::new(Duration::from_mins(2), bytes), Instant::now());
             for (trace, parent, is_failed, pause) in offered {
                 let span = lasting(span(trace, 9, parent), pause as f64);
-                add(&mut store, if is_failed { failed(span) } else { span }, now);
+                add(&mut store, &if is_failed { failed(span) } else { span }, now);
                 prop_assert!(store.bytes() <= bytes);
                 now += Duration::from_secs(pause);
                 if pause > 60 {
