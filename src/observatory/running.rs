@@ -91,7 +91,8 @@ impl Running {
         }
         if let Some(work) = self.work {
             // The rest of the time is for the notifications of the last evaluation.
-            work.join(deadline - core.config.shutdown_timeout / 2);
+            let half = core.config.shutdown_timeout / 2;
+            work.join(deadline.checked_sub(half).unwrap_or(deadline));
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]
