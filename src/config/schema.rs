@@ -251,15 +251,12 @@ fn without_links(text: &str) -> String {
         plain.push_str(before);
         let found = link.split_once("](");
         let found = found.and_then(|(text, after)| Some((text, after.split_once(')')?.1)));
-        match found {
-            Some((text, after)) => {
-                plain.push_str(text);
-                rest = after;
-            }
-            None => {
-                plain.push('[');
-                rest = link;
-            }
+        if let Some((text, after)) = found {
+            plain.push_str(text);
+            rest = after;
+        } else {
+            plain.push('[');
+            rest = link;
         }
     }
     plain + rest
