@@ -57,10 +57,21 @@ mod state;
 #[cfg(feature = "health")]
 mod status;
 mod target;
+#[cfg(feature = "health")]
+mod tasks;
 mod thresholds;
+mod watchdog;
+#[cfg(feature = "health")]
+mod watchdog_member;
 
 #[cfg(feature = "health")]
-pub(crate) use self::{builtin::BuiltInParts, scheduler::THREAD_NAME, service::HealthParts};
+pub(crate) use self::{
+    builtin::BuiltInParts,
+    scheduler::THREAD_NAME,
+    service::HealthParts,
+    tasks::tasks,
+    watchdog::{WatchdogParts, WatchdogThread},
+};
 #[cfg(feature = "health")]
 pub use self::{
     check::{Check, HealthCheck},
@@ -72,9 +83,11 @@ pub use self::{
     result::CheckResult,
     service::Health,
     status::{CheckState, HealthStatus},
+    watchdog::{Condition, Finding, FindingSpan, Watchdog},
 };
 pub use self::{
     dependency::{DependencyConfig, DependencyTarget},
     options::{HealthConfig, HealthDetails},
     thresholds::HealthThresholds,
+    watchdog::WatchdogConfig,
 };

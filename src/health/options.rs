@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::{dependency::DependencyConfig, target::Target, thresholds::HealthThresholds};
+use super::{
+    WatchdogConfig, dependency::DependencyConfig, target::Target, thresholds::HealthThresholds,
+};
 use crate::{
     runtime::named,
     settings::{
@@ -68,6 +70,8 @@ pub struct HealthConfig {
     pub live_after: Option<Duration>,
     /// Maximum number of stored status changes. Default: 1,000.
     pub max_history: usize,
+    /// Options of the watchdog, which also needs `enabled`.
+    pub watchdog: WatchdogConfig,
 }
 
 named! {
@@ -99,6 +103,7 @@ impl Default for HealthConfig {
             details: HealthDetails::Always,
             live_after: Some(Duration::from_mins(1)),
             max_history: 1_000,
+            watchdog: WatchdogConfig::default(),
         }
     }
 }
@@ -107,6 +112,10 @@ impl HealthConfig {
     pub(crate) const VARIABLES: &[Variable<Self>] = &[
         variable!("HEALTH_CHECK_ENABLED" => enabled, boolean),
         variable!("HEALTH_ENDPOINT" => endpoint, text),
+        variable!("OBSERVATORY_WATCHDOG_ENABLED" => watchdog.enabled, boolean),
+        variable!("OBSERVATORY_WATCHDOG_INTERVAL" => watchdog.interval, duration),
+        variable!("OBSERVATORY_WATCHDOG_BLOCKED_AFTER" => watchdog.blocked_after, duration),
+        variable!("OBSERVATORY_WATCHDOG_STALLED_AFTER" => watchdog.stalled_after, duration),
         variable!("OBSERVATORY_HEALTH_INTERVAL" => interval, duration),
         variable!("OBSERVATORY_HEALTH_TIMEOUT" => timeout, duration),
         variable!("OBSERVATORY_HEALTH_RETRIES" => retries, retries),

@@ -94,6 +94,20 @@ impl Interpreter {
         }
     }
 
+    /// Returns the labels of an open span.
+    #[cfg(feature = "health")]
+    pub(super) fn labels(&self, id: u64) -> Option<Labels> {
+        match self.open.get(id) {
+            Some(state) => self.sink.labels(state.handle()),
+            None => match self.overflow.inference(id) {
+                Some(state) => self.sink.labels(state.handle()),
+                None => self
+                    .overflow
+                    .operation(id, |operation| operation.labels.clone()),
+            },
+        }
+    }
+
     #[inline]
     pub(super) fn on_exit(&self, id: &Id) {
         if std::thread::panicking() {

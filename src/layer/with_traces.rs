@@ -20,6 +20,14 @@ pub(super) struct Traced<S> {
     pub(super) event_level: LevelFilter,
 }
 
+#[cfg(feature = "health")]
+impl<S> Traced<S> {
+    /// Returns the interpreter; `None` if metrics are off.
+    pub(super) fn interpreter(&self) -> Option<&Interpreter> {
+        self.interpreter.as_ref()
+    }
+}
+
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a context passed by reference would be spilled to the stack in a Layer without traces, too"

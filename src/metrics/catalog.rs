@@ -227,8 +227,11 @@ catalog! {
     HEALTH_RUNS = Metric::counter("observatory_health_runs_total", "Runs of a health check, by result (healthy, degraded, unhealthy, not_run).").as_is();
     HEALTH_DURATION = Metric::histogram("observatory_health_run_duration_seconds", "Duration of the runs of a health check, retries included, in seconds.", HEALTH_SECONDS).as_is();
 
-    TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of the tokio runtime that the observatory was made in.").as_is();
-    TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that the runtime's workers were busy, summed over them, in seconds; its rate over tokio_workers is their busy ratio.").as_is();
+    TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of a tokio runtime: the runtime that the observatory was started in, or a registered runtime, by its name.").as_is();
+    TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that a worker of the runtime was busy, in seconds.").as_is();
+    TOKIO_BUSY_RATIO = Metric::gauge("tokio_busy_ratio", "Share of the time since the last tick that the runtime's workers were busy, 0 to 1.").as_is();
+    TOKIO_PARKS = Metric::counter("tokio_worker_parks_total", "Times that a worker of the runtime parked.").as_is();
+    TOKIO_PARKS_AND_UNPARKS = Metric::counter("tokio_worker_parks_and_unparks_total", "Times that a worker of the runtime parked or unparked; odd while the worker is parked.").as_is();
     TOKIO_TASKS = Metric::gauge("tokio_alive_tasks", "Tasks that are alive in the runtime.").as_is();
     TOKIO_QUEUE = Metric::gauge("tokio_global_queue_depth", "Tasks that wait in the runtime's global queue.").as_is();
 
@@ -270,6 +273,10 @@ catalog! {
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     CLOCK_STEPS = Metric::counter("observatory_clock_steps_total", "Steps of the wall clock: differences of at least half a second to the monotonic clock.").as_is();
     CLOCK_LAST_STEP = Metric::gauge("observatory_clock_last_step_seconds", "The last step of the wall clock, negative if backwards, in seconds.").as_is();
+    RUNTIME_BLOCKED = Metric::gauge("observatory_runtime_blocked_seconds", "Time for which the worker or thread that has stood still longest is blocked or stalled, in seconds; 0 if none is.").as_is();
+    WATCHDOG_STUCK = Metric::gauge("observatory_watchdog_stuck_threads", "Workers and threads of the application's runtimes that make no progress, by condition (starved, stalled, blocked).").as_is();
+    WATCHDOG_FINDINGS = Metric::counter("observatory_watchdog_findings_total", "Times that a worker or thread was found without progress, by condition (starved, stalled, blocked).").as_is();
+    WATCHDOG_LATE = Metric::counter("observatory_watchdog_late_ticks_total", "Ticks at which the watchdog itself was late, and judged nothing.").as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }

@@ -6,8 +6,6 @@ use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
-#[cfg(feature = "health")]
-use crate::health::{BuiltInParts, Health, HealthParts};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -21,6 +19,11 @@ use crate::{
     metrics::{Gatherer, MetricsSink, Registry, catalog},
     privacy::Redaction,
     runtime::clock::Clock,
+};
+#[cfg(feature = "health")]
+use crate::{
+    health::{BuiltInParts, Health, HealthParts},
+    layer::{SpanReader, Watch},
 };
 
 /// Builds an observatory.
@@ -109,18 +112,7 @@ impl ObservatoryBuilder {
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
-        let traces = (config.enabled && config.traces.enabled)
-            .then(|| {
-                Traces::new(&TracesParts {
-                    options: &config.traces,
-                    mapping: &config.mapping,
-                    gen_ai: config.prometheus.gen_ai,
-                    registry: &registry,
-                    redaction: &redaction,
-                    resource: &resource,
-                })
-            })
-            .transpose()?;
+        let traces = traces(&config, (&registry, &redaction, &resource))?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
             Some(traces) => layer
@@ -132,6 +124,10 @@ impl ObservatoryBuilder {
         let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
+        #[cfg(feature = "health")]
+        let runtimes = Arc::new(crate::system::Runtimes::default());
+        #[cfg(feature = "health")]
+        let (layer, watchdog) = watched(layer, &config, (&registry, &redaction, &runtimes));
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -155,7 +151,7 @@ impl ObservatoryBuilder {
         #[cfg(feature = "health")]
         let health = health(
             &config,
-            &gatherer,
+            (&gatherer, &watchdog),
             #[cfg(feature = "alerting")]
             &queries,
         )?;
@@ -171,6 +167,10 @@ impl ObservatoryBuilder {
             traces,
             #[cfg(feature = "otlp")]
             pusher,
+            #[cfg(feature = "health")]
+            runtimes,
+            #[cfg(feature = "health")]
+            watchdog,
             is_on: config.enabled,
             subscriber: layer.registered(),
             filter_check,
@@ -208,6 +208,48 @@ where
         .on_assembled(move |subscriber| check.ask(subscriber, &registry))
 }
 
+/// Returns the pipeline of traces, if traces are on.
+#[cfg(feature = "otlp")]
+fn traces(
+    config: &Config,
+    (registry, redaction, resource): (&Registry, &Arc<Redaction>, &[(String, String)]),
+) -> Result<Option<Traces>, BuildError> {
+    if !config.enabled || !config.traces.enabled {
+        return Ok(None);
+    }
+    Ok(Some(Traces::new(&TracesParts {
+        options: &config.traces,
+        mapping: &config.mapping,
+        gen_ai: config.prometheus.gen_ai,
+        registry,
+        redaction,
+        resource,
+    })?))
+}
+
+/// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
+#[cfg(feature = "health")]
+fn watched<S>(
+    layer: ObservatoryLayer<S>,
+    config: &Config,
+    (registry, redaction, runtimes): (&Registry, &Arc<Redaction>, &Arc<crate::system::Runtimes>),
+) -> (ObservatoryLayer<S>, crate::health::Watchdog)
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let options = &config.health.watchdog;
+    let is_on = config.enabled && config.health.enabled && options.enabled;
+    let watch = is_on.then(|| Arc::new(Watch::new()));
+    let watchdog = crate::health::Watchdog::new(crate::health::WatchdogParts {
+        options: options.clone(),
+        watch: watch.clone(),
+        spans: SpanReader::of(&layer, Arc::clone(redaction)),
+        runtimes: Arc::clone(runtimes),
+        registry: registry.clone(),
+    });
+    (layer.with_watch(watch), watchdog)
+}
+
 /// Records the version and the service, and the notices of the configuration.
 fn describe(registry: &Registry, config: &Config) {
     let labels = [
@@ -224,10 +266,10 @@ fn describe(registry: &Registry, config: &Config) {
 #[cfg(feature = "health")]
 fn health(
     config: &Config,
-    gatherer: &Arc<Gatherer>,
+    (gatherer, watchdog): (&Arc<Gatherer>, &crate::health::Watchdog),
     #[cfg(feature = "alerting")] queries: &Arc<Queries>,
 ) -> Result<Health, crate::health::HealthError> {
-    Health::new(&HealthParts {
+    let health = Health::new(&HealthParts {
         options: &config.health,
         is_on: config.enabled && config.health.enabled,
         gatherer,
@@ -240,7 +282,11 @@ fn health(
             #[cfg(not(feature = "alerting"))]
             without_queries: std::marker::PhantomData,
         },
-    })
+    })?;
+    if watchdog.is_enabled() {
+        health.watch_runtime(Arc::new(watchdog.clone()));
+    }
+    Ok(health)
 }
 
 #[cfg(feature = "alerting")]

@@ -83,6 +83,11 @@ struct Core {
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
+    /// The application's runtimes.
+    #[cfg(feature = "health")]
+    runtimes: Arc<crate::system::Runtimes>,
+    #[cfg(feature = "health")]
+    watchdog: crate::health::Watchdog,
     /// True if observations are recorded (`config.enabled`).
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
@@ -267,6 +272,13 @@ impl Observatory {
     #[must_use]
     pub fn health(&self) -> crate::health::Health {
         self.0.core.health.clone()
+    }
+
+    /// Returns the watchdog, which reports workers and threads that do not make progress.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn watchdog(&self) -> crate::health::Watchdog {
+        self.0.core.watchdog.clone()
     }
 
     /// Records an observation.

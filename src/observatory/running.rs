@@ -17,6 +17,8 @@ pub(super) struct Running {
     work: Option<Work>,
     #[cfg(feature = "health")]
     has_health: bool,
+    #[cfg(feature = "health")]
+    watchdog: Option<crate::health::WatchdogThread>,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -63,9 +65,13 @@ impl Running {
         }
         #[cfg(feature = "health")]
         {
+            use crate::health::{THREAD_NAME, WatchdogThread};
             self.has_health = true;
-            let health = core.health.start();
-            health.map_err(thread(crate::health::THREAD_NAME))?;
+            core.health.start().map_err(thread(THREAD_NAME))?;
+            // On the caller's thread, whose runtime is the application's.
+            core.runtimes.add_current();
+            let watchdog = WatchdogThread::start(&core.watchdog);
+            self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
         }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
@@ -107,6 +113,10 @@ impl Running {
         }
         if let Some(work) = self.work {
             work.join(deadline);
+        }
+        #[cfg(feature = "health")]
+        if let Some(watchdog) = self.watchdog {
+            watchdog.stop(deadline);
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]

@@ -50,6 +50,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
             sampling_ratio: config.traces.sampling.ratio,
         },
     };
+    #[cfg(feature = "health")]
+    let watchdog = core.watchdog.clone();
     let status_core = Arc::clone(core);
     #[cfg(feature = "otlp")]
     let traces_core = Arc::clone(core);
@@ -68,12 +70,23 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         queries: Arc::clone(&core.queries),
         #[cfg(feature = "alerting")]
         alerts: crate::alerting::Alerts::new(&core.alerting),
+        #[cfg(feature = "health")]
+        tasks: Box::new(move |limit| crate::health::tasks(&watchdog, limit)),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }
 }
 
 fn status_json(core: &Core, address: Option<SocketAddr>) -> String {
+    #[cfg_attr(
+        not(feature = "health"),
+        expect(unused_mut, reason = "only health has details")
+    )]
+    let mut status = core.status(true, address);
+    #[cfg(feature = "health")]
+    if core.config.health.details == crate::health::HealthDetails::Authenticated {
+        status.health.hide_details();
+    }
     // The status consists of strings, numbers and maps of them, which always serialise.
-    serde_json::to_string_pretty(&core.status(true, address)).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
 }

@@ -45,8 +45,10 @@ impl Work {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
         let shutdown = Arc::new(ShutdownSignal::default());
         let (core, signal) = (Arc::clone(core), Arc::clone(&shutdown));
-        // Created on the caller's thread, since the sampler looks for the runtime that the caller runs in.
         let state = WorkerState {
+            #[cfg(feature = "health")]
+            sampler: sampler(&core),
+            #[cfg(not(feature = "health"))]
             sampler: core.config.health.enabled.then(Sampler::new),
             has_ticked: false,
         };
@@ -64,6 +66,12 @@ impl Work {
     pub(super) fn join(self, deadline: Instant) {
         self.thread.join(deadline);
     }
+}
+
+#[cfg(feature = "health")]
+fn sampler(core: &Core) -> Option<Sampler> {
+    let runtimes = Arc::clone(&core.runtimes);
+    core.config.health.enabled.then(|| Sampler::new(runtimes))
 }
 
 /// State that a tick keeps for the next tick.
@@ -132,7 +140,7 @@ fn tick(core: &Core, state: &mut WorkerState) {
     let registry = &core.gatherer.registry;
     let start = clock.raw();
     if let Some(sampler) = &mut state.sampler {
-        sampler.sample(registry);
+        sampler.sample(registry, clock.monotonic());
     }
     core.gatherer.update_derived();
     crate::system::account_own_cpu(registry);

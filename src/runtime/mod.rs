@@ -2,6 +2,8 @@
 //! the subscriber.
 
 pub(crate) mod clock;
+#[cfg(feature = "health")]
+pub(crate) mod coarse_clock;
 pub(crate) mod error_text;
 mod lock;
 mod named;

@@ -60,6 +60,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
         .merge(super::api::router())
         .merge(super::actions::router(state))
         .merge(super::runbooks::router());
+    #[cfg(feature = "health")]
+    let router = router.merge(super::tasks::router());
     #[cfg(feature = "otlp")]
     let router = router
         .merge(super::traces::router())
@@ -191,6 +193,8 @@ async fn index(
             "/api/observatory/health/history",
             "changes of the health checks",
         ),
+        #[cfg(feature = "health")]
+        row("/api/observatory/tasks", "open spans as a tree, as JSON"),
         #[cfg(feature = "otlp")]
         row("/api/observatory/traces", "the same traces as JSON"),
     ];

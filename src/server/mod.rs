@@ -25,6 +25,8 @@ mod refusal;
 mod runbooks;
 mod sources;
 mod stream;
+#[cfg(feature = "health")]
+mod tasks;
 #[cfg(feature = "otlp")]
 mod traces;
 

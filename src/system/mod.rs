@@ -7,15 +7,19 @@
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
-#[cfg(all(feature = "health", feature = "server"))]
-mod runtime;
+#[cfg(feature = "health")]
+mod runtimes;
 #[cfg(feature = "health")]
 mod sampler;
 
 #[cfg(not(feature = "health"))]
 pub(crate) use self::without::{Sampler, account_own_cpu};
 #[cfg(feature = "health")]
-pub(crate) use self::{cpu::account_own_cpu, sampler::Sampler};
+pub(crate) use self::{
+    cpu::account_own_cpu,
+    runtimes::{MAIN, Runtimes},
+    sampler::Sampler,
+};
 
 #[cfg(not(feature = "health"))]
 mod without {
@@ -33,7 +37,7 @@ mod without {
             clippy::unused_self,
             reason = "callers are the same with and without the feature"
         )]
-        pub(crate) const fn sample(&self, _: &Registry) {}
+        pub(crate) const fn sample(&self, _: &Registry, _: std::time::Duration) {}
     }
 
     /// Counts nothing.

@@ -108,6 +108,11 @@ impl<B: Backend> SeriesSink<B> {
         }
     }
 
+    pub(super) fn labels(&self, handle: Handle) -> Option<Labels> {
+        self.inferences.get(handle.0)?;
+        Some(self.inferences.labels(handle.0))
+    }
+
     pub(super) fn abandon(&self, handle: Handle) {
         if let Some(series) = self.inferences.get(handle.0) {
             series.left();

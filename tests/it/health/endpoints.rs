@@ -304,6 +304,11 @@ fn details_are_hidden_from_callers_without_the_token() {
         assert!(String::from_utf8(shown).unwrap().contains("10.0.0.7"));
     }
     assert_eq!(code(address, "/api/observatory/health/history"), 401);
+    let status = String::from_utf8(get(address, "/status", "").1).unwrap();
+    assert!(
+        !status.contains("10.0.0.7") && !status.contains("database"),
+        "{status}"
+    );
 }
 
 #[test]

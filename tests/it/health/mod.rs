@@ -32,6 +32,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 fn config() -> Config {
     let mut config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
+    config.health.watchdog.enabled = false;
     config.health.thresholds.cpu_percent = 100.0;
     config.health.thresholds.memory_percent = 100.0;
     config.health.thresholds.disk_percent = 100.0;
@@ -92,7 +93,7 @@ fn json(address: SocketAddr, path: &str) -> Value {
 fn once() -> CheckOptions {
     CheckOptions::default()
         .with_retries(0)
-        .with_timeout(MS(100))
+        .with_timeout(MS(300))
 }
 
 fn multi_thread() -> Runtime {
