@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "health")]
+use super::target::Target;
 use super::{
     HealthConfig,
     options::check_schedule,
-    target::{Target, is_host, is_host_and_port},
+    target::{is_host, is_host_and_port},
 };
 use crate::{
     net::{Endpoint, without_secrets},

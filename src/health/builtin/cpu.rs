@@ -47,5 +47,7 @@ fn read(system: &Mutex<(Option<System>, bool)>) -> Option<(f64, usize)> {
     let system = locked.0.as_mut()?;
     system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_usage());
     let cores = system.cpus().len();
-    (cores > 0).then(|| (f64::from(system.global_cpu_usage()), cores))
+    // Rounding can exceed the whole by a hair.
+    let percent = f64::from(system.global_cpu_usage()).min(100.0);
+    (cores > 0).then_some((percent, cores))
 }

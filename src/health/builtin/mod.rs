@@ -12,7 +12,9 @@ mod process;
 #[cfg(feature = "alerting")]
 mod traffic;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
+#[cfg(feature = "alerting")]
+use std::sync::Arc;
 
 use hyper::{HeaderMap, Uri};
 
