@@ -147,11 +147,10 @@ impl Span {
         }
         let (exits, opened_ms) = (exits.load(Relaxed), self.opened_ms.load(Relaxed));
         if seen.id != id || seen.exits != exits {
-            let is_new = seen.id != id && exits == 0;
             *seen = Seen {
                 id,
                 exits,
-                changed_ms: if is_new { opened_ms } else { now_ms },
+                changed_ms: if exits == 0 { opened_ms } else { now_ms },
             };
         }
         Some(TaskReading {
