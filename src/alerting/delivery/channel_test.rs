@@ -51,7 +51,7 @@ impl Notifications {
     /// Returns the names of the channels with the names of their addresses.
     pub(crate) fn channel_addresses(&self) -> BTreeMap<String, Vec<String>> {
         let of_channel = self.shared.addresses.iter().map(|(name, addresses)| {
-            let addresses = addresses.iter().map(|address| address.name.to_string());
+            let addresses = addresses.iter().map(|address| address.name.clone());
             (name.clone(), addresses.collect())
         });
         of_channel.collect()
