@@ -164,6 +164,7 @@ pub(crate) async fn run(command: Command, json: bool) -> Result<(), Failure> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the end of each command")]
 fn print(answer: &Value, json: bool, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
     if json {
         output::json(answer);

@@ -4,6 +4,10 @@
 //! Exit codes: 0 for success, 1 for a check that failed (an invalid configuration or rule, a failed test, an unhealthy
 //! service), 2 for a wrong use of the command, 3 for a service that cannot be reached or that refuses the request.
 #![allow(clippy::print_stdout, reason = "the command prints its results")]
+#![allow(
+    clippy::doc_markdown,
+    reason = "the help shows doc comments as they are"
+)]
 
 mod alerts;
 mod local;
