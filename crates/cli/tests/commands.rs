@@ -1,4 +1,8 @@
 //! Runs the built command: on files, and against a running observatory.
+#![allow(
+    clippy::similar_names,
+    reason = "`text` is the output, and `test` a rule test"
+)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
