@@ -1,7 +1,7 @@
 //! Tests the pages of the dashboard as the server sends them. `tests/browser` tests them in a browser.
 #![cfg(feature = "server")]
 
-use std::{collections::BTreeSet, io::Read as _};
+use std::{collections::BTreeSet, io::Read as _, path::Path};
 
 use llm_observatory::{Config, Observatory};
 use reqwest::Url;
