@@ -126,11 +126,17 @@ fn catalog_names(prefix: &str) -> impl Iterator<Item = String> {
 
 /// Returns the name of the catalog that differs from `name` in the prefix only, or else in few characters.
 fn nearest(name: &str, prefix: &str) -> Option<String> {
-    let mut prefixes = [prefix].into_iter().chain(PREFIXES);
-    let without_prefix = prefixes.find_map(|prefix| name.strip_prefix(prefix));
-    let with_own_prefix = format!("{prefix}{}", without_prefix.unwrap_or(name));
+    // One prefix may begin with another, so that each is tried.
+    let without_prefix = PREFIXES.iter().filter_map(|known| name.strip_prefix(known));
+    let renamed = without_prefix
+        .chain([name])
+        .map(|base| format!("{prefix}{base}"));
+    let candidates: Vec<String> = renamed.chain([name.to_owned()]).collect();
     let distance = |known: &String| {
-        strsim::levenshtein(known, &with_own_prefix).min(strsim::levenshtein(known, name))
+        let distances = candidates
+            .iter()
+            .map(|name| strsim::levenshtein(known, name));
+        distances.min().unwrap_or(usize::MAX)
     };
     let nearest = catalog_names(prefix).min_by_key(distance)?;
     let is_near = distance(&nearest) <= MAX_EDIT_DISTANCE && name.len() >= MIN_LENGTH;
