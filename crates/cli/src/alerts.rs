@@ -80,8 +80,8 @@ pub(crate) struct Author {
         default_value = "llm-observatory"
     )]
     by: String,
-    /// The reason.
-    #[arg(long, default_value = "")]
+    /// The reason, which the history keeps.
+    #[arg(long, value_name = "TEXT")]
     comment: String,
 }
 

@@ -245,6 +245,8 @@ fn a_running_service_answers() {
         "1h",
         "--by",
         "ann",
+        "--comment",
+        "the disk is replaced",
     ]);
     assert!(code == 0 && text.starts_with("silenced "), "{text}");
     let (code, text) = ask(&["--json", "status"]);
