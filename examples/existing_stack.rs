@@ -15,8 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recorder = PrometheusBuilder::new().install_recorder()?;
 
     // Two lines are added: the observatory, and its Layer in the subscriber. Traces stay with the tracer.
-    let config = Config::load()?.without_traces().without_server();
-    let (layer, observatory) = Observatory::builder(config).build()?;
+    let (layer, observatory) = Observatory::builder(Config::load()?.without_server()).build()?;
     tracing_subscriber::registry()
         .with(layer)
         .with(tracer)

@@ -70,15 +70,18 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics | yes |
+//! | `health` | process and machine metrics; health checks, their groups and endpoints; the watchdog of blocked runtimes (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
+//! | `config-file` | the configuration file `observatory.yaml` | yes |
+//! | `gpu` | memory, load and temperature of NVIDIA GPUs | no |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
 //! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |
 //! | `grpc` | `middleware` for tonic servers and clients | no |
 //! | `jaeger` | Jaeger's Thrift over HTTP, for collectors older than its OTLP | no |
 //! | `zipkin` | Zipkin v2 JSON | no |
-//! | `full` | all of them | no |
+//! | `json-schema` | the JSON Schema of the configuration file, and a commented file | no |
+//! | `full` | all of them but `json-schema`, which is for tools | no |
 //!
 //! # Architecture
 //!
@@ -99,6 +102,7 @@
 //! | `observatory` | composes the areas: installs, starts and stops one observatory |
 //! | `config` | loads a configuration: presets, environment variables, checks across areas |
 //! | `server` | serves metrics, status, queries, alerts and traces over HTTP |
+//! | `health` | runs health checks, and answers health questions from their last results |
 //! | `alerting` | evaluates alert rules; groups, routes and delivers notifications |
 //! | `middleware` | observes HTTP and gRPC requests, on servers and clients |
 //! | `instrument` | wraps calls of models, databases, caches and queues in spans |
@@ -125,8 +129,8 @@
 //! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
 //!   code.
 //! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
-//!   evaluates rules, one delivers notifications, and one exports traces. A slow evaluation delays no notification, and
-//!   a slow receiver delays no evaluation.
+//!   evaluates rules, one runs health checks, one watches the application's runtimes, one delivers notifications, and one
+//!   exports traces. A slow evaluation delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
 //! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
 //!   ids and request ids are never labels.
 //! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.
@@ -139,6 +143,7 @@
 #[cfg(feature = "alerting")]
 pub mod alerting;
 mod config;
+pub mod health;
 pub mod instrument;
 mod layer;
 mod log;
@@ -165,6 +170,8 @@ pub use crate::config::preset_rules;
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};
+#[cfg(feature = "health")]
+pub use crate::observatory::HealthSummary;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::observatory::MonitorOptions;
 #[cfg(all(feature = "http", feature = "server"))]
@@ -177,7 +184,7 @@ pub use crate::traces::{
     TracesError, propagation,
 };
 pub use crate::{
-    config::{Config, Preset, ServiceConfig},
+    config::{Config, LoadReport, Preset, ServiceConfig},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
@@ -191,8 +198,7 @@ pub use crate::{
     },
     privacy::{RedactionConfig, Secret},
     runtime::clock::{Clock, ManualClock},
-    settings::ConfigError,
-    system::HealthConfig,
+    settings::{ConfigError, ConfigProblem, Origin},
     traces::{
         BatchConfig, Compression, ConsoleFormat, JaegerConfig, LiveConfig, LogsConfig, OtlpConfig,
         OtlpProtocol, Propagator, PushConfig, SamplingConfig, SamplingRule, SpanLimits, TailConfig,

@@ -56,7 +56,7 @@ fn everything_is_installed_once_and_a_second_time_is_an_error() {
         ("depth", 1.5),
         ("wait_seconds_count", 1.0),
         (
-            r#"llm_router_errors_total{component="install",error_type="error"}"#,
+            r#"llm_router_errors_total{component="install",error_type="_OTHER"}"#,
             1.0,
         ),
     ] {

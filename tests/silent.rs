@@ -37,6 +37,8 @@ fn child(case: &str) {
         "shadowed" => shadowed(),
         #[cfg(feature = "alerting")]
         "batch" | "kept" | "all" | "never" => batch_job(case),
+        #[cfg(feature = "alerting")]
+        "unknown" => unknown_metrics(),
         "dropped" => drop(Observatory::install(Config::default().without_server()).unwrap()),
         "dropped early" => dropped_early(),
         filter => filtered(filter),
@@ -63,6 +65,23 @@ fn shadowed() {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         runtime.block_on(app.clone().oneshot(request)).unwrap();
     }
+    observatory.shutdown_blocking();
+}
+
+/// Loads rules that name metrics which do not exist, and queries such metrics.
+#[cfg(feature = "alerting")]
+fn unknown_metrics() {
+    use llm_observatory::alerting::AlertRule;
+
+    let mut config = Config::default().without_server();
+    let rule = |name: &str, expr: &str| AlertRule::new(name).expr(expr);
+    config.alerting.rules = vec![
+        rule("busy", "rate(llm_router_dev_http_requests_total[5m]) > 10"),
+        rule("rows", "rows_total > 5 or absent(heartbeat)"),
+    ];
+    let observatory = Observatory::install(config).unwrap();
+    let queried = observatory.query("asked_total", std::time::SystemTime::now());
+    assert_eq!(queried.unwrap().warnings.len(), 1);
     observatory.shutdown_blocking();
 }
 
@@ -188,6 +207,8 @@ fn parent() {
     check_shadowed();
     #[cfg(feature = "alerting")]
     check_batch_jobs();
+    #[cfg(feature = "alerting")]
+    check_unknown_metrics();
     check_dropped();
 }
 
@@ -324,4 +345,22 @@ fn check_dropped() {
     }
     let (_, log) = run("info", "");
     assert!(!log.contains("dropped at once"), "{log}");
+}
+
+/// Checks that the log names each unknown metric of a rule once, and no metric of a query or in `absent()`.
+#[cfg(feature = "alerting")]
+fn check_unknown_metrics() {
+    let (_, log) = run("unknown", "");
+    for (name, count) in [
+        (
+            "`llm_router_dev_http_requests_total`: did you mean `llm_router_http_requests_total`?",
+            1,
+        ),
+        ("`rows_total`", 1),
+        ("heartbeat", 0),
+        ("asked_total", 0),
+    ] {
+        assert_eq!(log.matches(name).count(), count, "{name}: {log}");
+    }
+    println!("unknown metrics: said once");
 }

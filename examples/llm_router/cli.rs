@@ -62,6 +62,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "URL", value_parser = upstream)]
     pub(crate) upstream: Option<String>,
 
+    /// A Redis server that the router needs: /health/ready fails without it.
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(crate) redis: Option<SocketAddr>,
+
     /// Seed of faults, hang-ups, arrivals and text.
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub(crate) seed: u64,

@@ -13,10 +13,12 @@
 //! `ledger.rs`, `report/`).
 
 mod cache;
+mod chat;
 mod cli;
 mod client;
 mod engine;
 mod faults;
+mod health;
 mod http;
 mod inference;
 mod ledger;
@@ -64,7 +66,7 @@ fn run(cli: &Cli) -> Result<bool, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let report = runtime.block_on(run::run(cli, monitor))?;
+    let report = runtime.block_on(run::run(cli, monitor, &observatory.health()))?;
     report.print(cli.summary)?;
     if let Some(linger) = cli.linger {
         std::thread::sleep(linger);

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use llm_observatory::health::Health;
 use llm_observatory::middleware::http::MonitorConnections;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Error;
+use crate::chat;
 use crate::cli::Cli;
 use crate::client::{ClientResults, Traffic, Workload};
 use crate::engine::{Engine, Upstream};
 use crate::faults::FaultInjector;
+use crate::health::{register_engines, register_redis, register_upstream};
 use crate::ledger::Ledger;
 use crate::models::{load_embedded, load_upstream};
 use crate::report::{Report, Scrape, compare};
@@ -48,7 +51,14 @@ pub(crate) enum StartError {
 }
 
 /// Runs the router until its traffic ends or the user interrupts it, and compares the columns.
-pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report, Error> {
+pub(crate) async fn run(
+    cli: &Cli,
+    monitor: Option<SocketAddr>,
+    health: &Health,
+) -> Result<Report, Error> {
+    // `/health/ready` and `/health/startup` fail until the models are loaded and the router listens.
+    let readiness = health.readiness();
+
     // Without the built-in client, there is nothing to compare with.
     if monitor.is_none() && !cli.no_client {
         return Err(StartError::NoMonitor.into());
@@ -66,8 +76,13 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let server = listener.local_addr()?;
 
     let (engine, models) = match &cli.upstream {
-        None => (Engine::Embedded(cli.speed), load_embedded(cli.speed).await),
+        None => {
+            let models = load_embedded(cli.speed).await;
+            register_engines(health, &models)?;
+            (Engine::Embedded(cli.speed), models)
+        }
         Some(url) => {
+            register_upstream(health, url)?;
             let (upstream, ids) = Upstream::connect(url).await?;
             (
                 Engine::Upstream(upstream),
@@ -75,6 +90,9 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
             )
         }
     };
+    if let Some(redis) = cli.redis {
+        register_redis(health, redis)?;
+    }
     let counts_words = matches!(engine, Engine::Embedded(_));
     let router = Router::new(models, cli.strategy).ok_or(StartError::NoModels)?;
     let faults = FaultInjector {
@@ -92,9 +110,12 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
     });
-    let app = MonitorConnections::new(app(service).into_make_service(), "http");
+    // The page is not monitored, so that the ledger need not count its files.
+    let app = app(service).merge(chat::routes(monitor));
+    let app = MonitorConnections::new(app.into_make_service(), "http");
     let serving = axum::serve(listener, app).with_graceful_shutdown(wait(stopped));
     let serving = tokio::spawn(serving.into_future());
+    readiness.ready();
     eprint!("{}", greeting(server, monitor, cli));
 
     let started = Instant::now();
@@ -116,6 +137,7 @@ pub(crate) async fn run(cli: &Cli, monitor: Option<SocketAddr>) -> Result<Report
     };
     let took = started.elapsed();
 
+    readiness.shutting_down();
     // Connections finish their requests, so that no request is counted halfway.
     stop.send_replace(true);
     if let Ok(ended) = timeout(DRAIN, serving).await {
@@ -204,16 +226,15 @@ fn greeting(server: SocketAddr, monitor: Option<SocketAddr>, cli: &Cli) -> Strin
     // Writing to a String cannot fail.
     let _infallible = writeln!(
         text,
-        "router   http://{server}/v1/chat/completions\n\
+        "page     http://{monitor}/\n\
+         chat     http://{server}/\n\
+         router   http://{server}/v1/chat/completions\n\
          metrics  http://{monitor}/metrics\n\
          health   http://{monitor}/health\n\
          status   http://{monitor}/status\n\
          try      curl -N http://{server}/v1/chat/completions -H 'content-type: application/json' -d \
          '{{\"model\":\"auto\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'"
     );
-    if cfg!(feature = "otlp") {
-        let _infallible = writeln!(text, "traces   http://{monitor}/dashboard/traces");
-    }
     if std::io::stderr().is_terminal() {
         let end = if cli.no_client || (cli.trace.is_none() && cli.exit_after.is_none()) {
             "ends the run"

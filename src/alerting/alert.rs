@@ -156,6 +156,59 @@ impl From<StoredAlert> for Alert {
     }
 }
 
+/// Serializes a fingerprint as 16 hexadecimal digits, as Alertmanager does: a JavaScript number cannot hold 64 bits.
+/// Reads numbers, too, as earlier versions have stored them. For `#[serde(with = "hex")]`.
+pub(crate) mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Number(u64),
+        Text(String),
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of serde")]
+    pub(crate) fn serialize<S: Serializer>(
+        fingerprint: &u64,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{fingerprint:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        match Stored::deserialize(deserializer)? {
+            Stored::Number(fingerprint) => Ok(fingerprint),
+            Stored::Text(text) => u64::from_str_radix(&text, 16).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// Serializes a set of fingerprints like [`hex`].
+pub(crate) mod hex_set {
+    use std::collections::BTreeSet;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Fingerprint(#[serde(with = "super::hex")] u64);
+
+    pub(crate) fn serialize<S: Serializer>(
+        set: &BTreeSet<u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(set.iter().copied().map(Fingerprint))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeSet<u64>, D::Error> {
+        let set = BTreeSet::<Fingerprint>::deserialize(deserializer)?;
+        Ok(set.into_iter().map(|fingerprint| fingerprint.0).collect())
+    }
+}
+
 /// Serializes a shared alert; for `#[serde(with = "shared")]`.
 pub(crate) mod shared {
     use serde::{Deserializer, Serializer};
@@ -179,6 +232,27 @@ pub(crate) mod shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fingerprints_are_texts_in_json_and_stored_numbers_are_read() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Record {
+            #[serde(with = "hex")]
+            one: u64,
+            #[serde(with = "hex_set")]
+            all: std::collections::BTreeSet<u64>,
+        }
+        let record = Record {
+            one: u64::MAX,
+            all: [1, 2].into(),
+        };
+        let text = r#"{"one":"ffffffffffffffff","all":["0000000000000001","0000000000000002"]}"#;
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Record>(text).unwrap(), record);
+        let stored = r#"{"one":18446744073709551615,"all":[1,2]}"#;
+        assert_eq!(serde_json::from_str::<Record>(stored).unwrap(), record);
+        assert!(serde_json::from_str::<Record>(r#"{"one":"x","all":[]}"#).is_err());
+    }
 
     #[test]
     fn the_fingerprint_equals_alertmanagers() {

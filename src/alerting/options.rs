@@ -21,7 +21,9 @@ use crate::{
 named! {
     /// Selects the groups of alerts that are notified at a shutdown although their group wait or group interval has not
     /// ended.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+    #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum FlushOnShutdown {
         /// With a data directory, the groups with an alert that the application raised, by an event or
@@ -38,7 +40,9 @@ named! {
 }
 
 /// Configures rules, notification channels, routing, and persistence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertingConfig {
     /// True if rules are evaluated. Default: true.
@@ -49,8 +53,18 @@ pub struct AlertingConfig {
     pub default_rules: bool,
     /// Alert rules that are loaded at start-up. Their alerts that were firing before a restart keep firing. Default:
     /// none.
+    #[serde(with = "super::rule::in_config::rules")]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")
+    )]
     pub rules: Vec<AlertRule>,
     /// Groups of alerting and recording rules that are loaded at start-up. Default: none.
+    #[serde(with = "super::rule::in_config::groups")]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "Vec<BTreeMap<String, serde_json::Value>>")
+    )]
     pub rule_groups: Vec<RuleGroup>,
     /// Rule files in Prometheus's format. Default: none.
     pub rule_files: Vec<PathBuf>,
@@ -95,7 +109,9 @@ pub struct AlertingConfig {
 }
 
 /// A channel: its kind, and the notifications that it receives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ChannelConfig {
     /// The kind of the channel, with its options.
@@ -106,6 +122,12 @@ pub struct ChannelConfig {
     pub send_resolved: bool,
     /// The channel that receives the notifications which this channel could not deliver. Default: none.
     pub fallback: Option<String>,
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self::console()
+    }
 }
 
 impl Default for AlertingConfig {
@@ -198,11 +220,17 @@ impl AlertingConfig {
             "a non-empty token, or no token",
         )?;
         if let Some(template) = &self.trace_url {
-            let key = "alerting.trace_url";
+            let key = "alerting.trace_url (OBSERVATORY_TRACE_URL)";
             let expected = "a URL without user and password that contains `{trace_id}`, for example `http://jaeger:16686/trace/{trace_id}`";
             check_url(key, template, expected)?;
             let is_complete = template.contains(TRACE_ID);
             check(is_complete, key, &without_secrets(template), expected)?;
+        }
+        if let Some(url) = &self.external_url {
+            let key = "alerting.external_url (OBSERVATORY_EXTERNAL_URL)";
+            let expected =
+                "a URL without user and password, for example `https://observatory.example`";
+            check_url(key, url, expected)?;
         }
         for (name, channel) in &self.channels {
             let is_known = |fallback: &String| self.channels.contains_key(fallback);
@@ -292,7 +320,7 @@ const VARIABLES: &[Variable<AlertingConfig>] = &[
     variable!("ALERTING_ENABLED" => enabled, boolean),
     #[cfg(not(feature = "email"))]
     Variable::new("ALERT_TO_EMAILS", |_, _| {
-        Err("unset, or the feature `email` enabled")
+        Err("unset, or the feature `email` added")
     }),
     Variable::new("OBSERVATORY_RULES", |alerting, value| {
         let paths = comma_separated(value).map(PathBuf::from);

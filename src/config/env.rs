@@ -2,16 +2,18 @@
 //!
 //! This module reads the environment, and drives the table of variables of each area.
 
-use super::{Config, ConfigError, Preset, service};
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, Origin, compose::Composed, service, tree::to_tree};
 #[cfg(feature = "alerting")]
 use crate::alerting::AlertingConfig;
 #[cfg(feature = "server")]
 use crate::server::ServerConfig;
 use crate::{
+    health::HealthConfig,
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
     settings::{Variable, boolean, duration, set, text, variable},
-    system::HealthConfig,
     traces::{TracesConfig, variables},
 };
 
@@ -27,6 +29,11 @@ pub(super) trait Environment {
     fn keys(&self) -> Vec<String>;
     /// Returns the file name of the executable, without its extension.
     fn executable(&self) -> Option<String>;
+    /// Returns the path of the configuration file.
+    fn file(&self) -> Option<PathBuf> {
+        let path = self.get(FILE).filter(|path| !path.is_empty());
+        path.map(PathBuf::from)
+    }
 }
 
 /// The environment of this process.
@@ -48,6 +55,12 @@ impl Environment for Process {
         let path = std::env::current_exe().ok()?;
         Some(path.file_stem()?.to_str()?.to_owned())
     }
+
+    fn file(&self) -> Option<PathBuf> {
+        let path = self.get(FILE).filter(|path| !path.is_empty());
+        let default = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+        path.map(PathBuf::from).or_else(default)
+    }
 }
 
 /// The variables of the options that belong to no area.
@@ -68,43 +81,90 @@ const VARIABLES: &[Variable<Config>] = &[
 ];
 
 /// The variable that names the preset; it is read before all others.
-const PRESET: &str = "OBSERVATORY_ENV";
+pub(super) const PRESET: &str = "OBSERVATORY_ENV";
+/// The variable that names the configuration file.
+const FILE: &str = "OBSERVATORY_CONFIG";
+/// The configuration file that is read if it exists.
+const DEFAULT_FILE: &str = "observatory.yaml";
 
-pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError> {
+/// Applies the variables that are set, and reports each invalid variable.
+pub(super) fn apply(environment: &impl Environment, composed: &mut Composed) {
     // OpenTelemetry's specification: an empty value means the same as an unset variable.
     let get = |key: &str| environment.get(key).filter(|value| !value.is_empty());
-    let mut config = match get(PRESET) {
-        None => base(environment),
-        Some(name) => {
-            let expected = "`development`, `production`, `vps` or `enterprise`";
-            let preset = Preset::named(&name).ok_or_else(|| invalid(PRESET, &name, expected))?;
-            Config::preset(preset)
-        }
-    };
-    if let Some((key, nearest)) = environment.keys().into_iter().find_map(misspelt) {
-        return Err(ConfigError::UnknownVariable { key, nearest });
+    for (key, nearest) in environment.keys().into_iter().filter_map(misspelt) {
+        let origin = Origin::Variable(key.as_str().into());
+        composed.push(ConfigError::UnknownVariable { key, nearest }, origin);
     }
-    apply(VARIABLES.iter(), &mut config, &get)?;
-    apply(
-        PrometheusConfig::VARIABLES.iter(),
-        &mut config.prometheus,
-        &get,
-    )?;
+    table(VARIABLES, |config| config, composed, &get);
+    let prometheus = PrometheusConfig::VARIABLES;
+    table(prometheus, |config| &mut config.prometheus, composed, &get);
     #[cfg(feature = "server")]
-    apply(ServerConfig::VARIABLES.iter(), &mut config.server, &get)?;
-    apply(HealthConfig::VARIABLES.iter(), &mut config.health, &get)?;
-    apply(QueryConfig::VARIABLES.iter(), &mut config.query, &get)?;
+    table(
+        ServerConfig::VARIABLES,
+        |config| &mut config.server,
+        composed,
+        &get,
+    );
+    table(
+        HealthConfig::VARIABLES,
+        |config| &mut config.health,
+        composed,
+        &get,
+    );
+    table(
+        QueryConfig::VARIABLES,
+        |config| &mut config.query,
+        composed,
+        &get,
+    );
     #[cfg(feature = "alerting")]
-    apply(AlertingConfig::variables(), &mut config.alerting, &get)?;
-    apply(TracesConfig::VARIABLES.iter(), &mut config.traces, &get)?;
-    apply_opentelemetry(&mut config, &get);
-    config.validate()?;
-    Ok(config)
+    table(
+        AlertingConfig::variables(),
+        |config| &mut config.alerting,
+        composed,
+        &get,
+    );
+    table(
+        TracesConfig::VARIABLES,
+        |config| &mut config.traces,
+        composed,
+        &get,
+    );
+    opentelemetry(environment, composed, &get);
+}
+
+/// Applies OpenTelemetry's variables. The origin of an option is the last variable that alone gives the same value.
+fn opentelemetry(
+    environment: &impl Environment,
+    composed: &mut Composed,
+    get: &impl Fn(&str) -> Option<String>,
+) {
+    let is_opentelemetry = |key: &String| key.starts_with("OTEL_") && get(key).is_some();
+    let keys: Vec<String> = environment
+        .keys()
+        .into_iter()
+        .filter(is_opentelemetry)
+        .collect();
+    if keys.is_empty() {
+        return;
+    }
+    let before = composed.config.clone();
+    apply_opentelemetry(&mut composed.config, get);
+    composed.refresh(&Origin::Variable("OTEL_*".into()));
+    for key in keys {
+        let mut alone = before.clone();
+        apply_opentelemetry(&mut alone, &|name| get(name).filter(|_| name == key));
+        composed.tree.attribute(
+            &to_tree(&before, &Origin::Default),
+            &to_tree(&alone, &Origin::Default),
+            &Origin::Variable(key.as_str().into()),
+        );
+    }
 }
 
 /// Returns the configuration without a preset: `Config::default()` for the service that the executable names, with
 /// traces in the live view. Traces are exported over OTLP if the environment names a collector.
-fn base(environment: &impl Environment) -> Config {
+pub(super) fn base(environment: &impl Environment) -> Config {
     const COLLECTOR: [&str; 2] = [
         "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -137,24 +197,34 @@ fn invalid(key: &str, value: &str, expected: &'static str) -> ConfigError {
 }
 
 /// Applies the variables of one table that are set.
-fn apply<T: 'static>(
-    variables: impl Iterator<Item = &'static Variable<T>>,
-    options: &mut T,
+fn table<T: 'static>(
+    variables: impl IntoIterator<Item = &'static Variable<T>>,
+    options: impl Fn(&mut Config) -> &mut T,
+    composed: &mut Composed,
     get: &impl Fn(&str) -> Option<String>,
-) -> Result<(), ConfigError> {
+) {
     for variable in variables {
+        let origin = Origin::Variable(variable.name.into());
         let value = match get(variable.name) {
-            None if variable.is_secret => secret_from_file(get, variable.name)?,
-            value => value,
+            None if variable.is_secret => secret_from_file(get, variable.name),
+            value => Ok(value),
         };
-        if let Some(value) = value {
-            (variable.apply)(options, &value).map_err(|expected| {
+        let value = match value {
+            Ok(None) => continue,
+            Ok(Some(value)) => value,
+            Err(error) => {
+                composed.push(error, origin);
+                continue;
+            }
+        };
+        match (variable.apply)(options(&mut composed.config), &value) {
+            Ok(()) => composed.refresh(&origin),
+            Err(expected) => {
                 let shown = if variable.is_secret { "***" } else { &value };
-                invalid(variable.name, shown, expected)
-            })?;
+                composed.push(invalid(variable.name, shown, expected), origin);
+            }
         }
     }
-    Ok(())
 }
 
 /// The names of all variables but OpenTelemetry's.
@@ -174,7 +244,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(names_of(QueryConfig::VARIABLES))
         .chain(names_of(TracesConfig::VARIABLES))
         .chain(alerting)
-        .chain([PRESET])
+        .chain([PRESET, FILE])
 }
 
 fn names_of<T>(table: &'static [Variable<T>]) -> impl Iterator<Item = &'static str> {
@@ -213,6 +283,7 @@ fn misspelt(key: String) -> Option<(String, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Preset, compose::compose};
     use std::{collections::BTreeMap, time::Duration};
 
     #[cfg(feature = "alerting")]
@@ -236,7 +307,8 @@ mod tests {
     }
 
     fn config(variables: &[(&'static str, &'static str)]) -> Result<Config, String> {
-        load(&variables.iter().copied().collect::<BTreeMap<_, _>>())
+        compose(&variables.iter().copied().collect::<BTreeMap<_, _>>(), None)
+            .into_result()
             .map_err(|error| error.to_string())
     }
 

@@ -1,35 +1,46 @@
 //! Configuration of the whole crate: plain data with working defaults, composed of the options of all areas.
 //!
-//! [`Config::load`] starts from the base configuration or a preset (`OBSERVATORY_ENV`) and applies the environment
-//! variables; the `with_*` methods override both. The errors of [`Config::validate`] name the key, the value and the
-//! valid values.
+//! [`Config::load`] starts from the base configuration or a preset (`OBSERVATORY_ENV`), and applies the configuration file
+//! and the environment variables; the `with_*` methods override all of them. Each layer is a tree of values with their
+//! origins, so an error names the file and line, the variable or the preset, the key, the value and the valid values.
 
+mod compose;
+#[cfg(feature = "health")]
+mod directories;
 mod env;
+mod file;
 mod preset;
+mod report;
 #[cfg(feature = "alerting")]
 mod rule_presets;
+#[cfg(feature = "json-schema")]
+mod schema;
 mod service;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod validate;
 
 use std::{net::SocketAddr, time::Duration};
 
+use self::compose::Loaded;
+#[cfg(feature = "health")]
+pub(crate) use self::directories::checked_directories;
 #[cfg(feature = "alerting")]
 pub(crate) use self::rule_presets::configured_rules;
 #[cfg(feature = "alerting")]
 pub use self::rule_presets::preset_rules;
-pub use self::{preset::Preset, service::ServiceConfig};
+pub use self::{preset::Preset, report::LoadReport, service::ServiceConfig};
 #[cfg(feature = "alerting")]
 use crate::alerting::{AlertingConfig, ChannelConfig};
 #[cfg(feature = "server")]
 use crate::server::ServerConfig;
 use crate::{
+    health::HealthConfig,
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
     observation::Mapping,
-    settings::{ConfigError, setters},
-    system::HealthConfig,
+    settings::{ConfigError, ConfigProblem, Origin, setters},
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
 
@@ -41,7 +52,9 @@ use crate::{
 /// let config = Config::default().with_service_name("my-router").with_prefix("my_router_");
 /// assert!(config.validate().is_ok());
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
     /// True if anything is observed. A disabled observatory costs nothing. Default: true.
@@ -64,7 +77,7 @@ pub struct Config {
     /// Hosts, connections and times of the server.
     #[cfg(feature = "server")]
     pub server: ServerConfig,
-    /// Options of the health report and of the system sampler.
+    /// Options of the health checks, the health report and the system sampler.
     pub health: HealthConfig,
     /// Retention of series, and limits of queries.
     pub query: QueryConfig,
@@ -78,7 +91,11 @@ pub struct Config {
     /// Span and field names of the application, mapped to names that the Layer knows.
     pub mapping: Mapping,
     /// Invalid settings that were replaced by their defaults. They are logged once a subscriber is installed.
+    #[serde(skip)]
     pub(crate) notices: Vec<String>,
+    /// The layers that the configuration was loaded from.
+    #[serde(skip)]
+    pub(crate) loaded: Loaded,
 }
 
 impl Default for Config {
@@ -102,23 +119,59 @@ impl Default for Config {
             push: PushConfig::default(),
             mapping: Mapping::default(),
             notices: Vec::new(),
+            loaded: Loaded::default(),
         }
     }
 }
 
 impl Config {
-    /// Loads the base configuration, or the preset that `OBSERVATORY_ENV` names, and applies the environment variables.
+    /// Loads the configuration: the defaults or a preset, the configuration file, and the environment variables.
     ///
-    /// The base configuration is [`Config::default`], with traces in the live view and without an exporter, unless
+    /// The file is the file that `OBSERVATORY_CONFIG` names, or `observatory.yaml` in the working directory if that file
+    /// exists. The preset is the preset that `OBSERVATORY_ENV` or the key `preset` of the file names. Without a preset,
+    /// the base is [`Config::default`], with traces in the live view and without an exporter, unless
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector. The service has the name in `OTEL_SERVICE_NAME` or in
     /// `OTEL_RESOURCE_ATTRIBUTES`, else the name of the executable.
     ///
     /// # Errors
     ///
-    /// Returns an error if a variable of llm-observatory has an invalid value, or if the name of a variable is
-    /// misspelt.
+    /// Returns every problem with its place: an invalid value, an unknown key of the file, a misspelt variable.
     pub fn load() -> Result<Self, ConfigError> {
-        env::load(&env::Process)
+        compose::compose(&env::Process, None).into_result()
+    }
+
+    /// Loads the configuration as [`Config::load`] does, and returns the problems together with the values.
+    #[must_use]
+    pub fn load_report() -> LoadReport {
+        LoadReport::new(compose::compose(&env::Process, None))
+    }
+
+    /// Loads the configuration as [`Config::load_report`] does, with this file instead of the file that the environment
+    /// names.
+    #[must_use]
+    pub fn load_report_from(path: impl Into<std::path::PathBuf>) -> LoadReport {
+        LoadReport::new(compose::compose_with(&env::Process, path.into()))
+    }
+
+    /// Returns the JSON Schema of the configuration file.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::json_schema()
+    }
+
+    /// Returns a configuration file in which every key is a comment with its description and its default.
+    #[cfg(feature = "json-schema")]
+    #[must_use]
+    pub fn commented_file() -> String {
+        schema::commented_file()
+    }
+
+    /// Prints every value with its origin, as a configuration file with comments. Secrets are
+    /// comments with `***`.
+    #[must_use]
+    pub fn print(&self) -> String {
+        report::print(self)
     }
 
     /// Returns the configuration of a preset.

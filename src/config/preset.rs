@@ -1,7 +1,9 @@
 //! Presets: the base configurations for the kinds of deployments.
 
+use std::time::Duration;
+
 use super::{Config, TraceExporter};
-use crate::runtime::named;
+use crate::{health::HealthConfig, runtime::named};
 
 named! {
     /// A kind of deployment, which selects the base configuration.
@@ -47,15 +49,44 @@ pub(super) fn config(preset: Preset) -> Config {
         Preset::Vps => (TraceExporter::Console, 0.5),
         Preset::Enterprise => (TraceExporter::Jaeger, 0.05),
     };
+    health(preset, &mut config.health);
     config.traces.enabled = cfg!(feature = "otlp");
     config.traces.exporters = vec![exporter];
-    if preset == Preset::Enterprise && cfg!(feature = "zipkin") {
-        config.traces.exporters.push(TraceExporter::Zipkin);
+    if preset == Preset::Enterprise {
+        if cfg!(feature = "zipkin") {
+            config.traces.exporters.push(TraceExporter::Zipkin);
+        } else if config.traces.enabled {
+            left_out(&mut config, "the exporter zipkin", "zipkin");
+        }
     }
     config.traces.sampling.ratio = ratio;
     #[cfg(feature = "alerting")]
     alerting(preset, &mut config);
     config
+}
+
+/// Sets the interval and the thresholds of the health checks.
+fn health(preset: Preset, health: &mut HealthConfig) {
+    let (interval, [cpu, memory, disk], error_rate, response_time) = match preset {
+        Preset::Development => (5, [90.0, 90.0, 95.0], 0.1, 10),
+        Preset::Production => (10, [80.0, 85.0, 90.0], 0.05, 5),
+        Preset::Vps => (15, [85.0, 80.0, 90.0], 0.05, 8),
+        Preset::Enterprise => (30, [75.0, 80.0, 85.0], 0.01, 3),
+    };
+    health.interval = Duration::from_secs(interval);
+    let thresholds = &mut health.thresholds;
+    thresholds.cpu_percent = cpu;
+    thresholds.memory_percent = memory;
+    thresholds.disk_percent = disk;
+    thresholds.error_rate = error_rate;
+    thresholds.response_time = Duration::from_secs(response_time);
+}
+
+/// Adds a notice about a part of a preset whose feature is not compiled in.
+fn left_out(config: &mut Config, part: &str, feature: &str) {
+    config.notices.push(format!(
+        "{part} of the preset is off: it needs the feature `{feature}` added"
+    ));
 }
 
 /// Sets the channels, the routes and the storage of alerts.
@@ -71,12 +102,15 @@ fn alerting(preset: Preset, config: &mut Config) {
         let pager = ChannelConfig::pagerduty(PagerDutyOptions::default());
         channels.insert("slack".to_owned(), slack);
         channels.insert("pagerduty".to_owned(), pager);
+        #[cfg(not(feature = "email"))]
+        left_out(config, "the alert channel email", "email");
         #[cfg(feature = "email")]
-        channels.insert(
+        config.alerting.channels.insert(
             "email".to_owned(),
             ChannelConfig::email(crate::alerting::EmailOptions::default()),
         );
     }
+    let channels = &mut config.alerting.channels;
     if preset != Preset::Development {
         channels.remove("console");
     }
@@ -88,6 +122,6 @@ fn alerting(preset: Preset, config: &mut Config) {
         config.alerting.data_dir = Some("./observatory-data".into());
     }
     if preset == Preset::Enterprise {
-        config.alerting.escalation_delay = std::time::Duration::from_mins(10);
+        config.alerting.escalation_delay = Duration::from_mins(10);
     }
 }

@@ -180,12 +180,11 @@ mod tests {
     use super::*;
     use crate::metrics::catalog::CATALOG;
 
-    /// Series of the health checks, of prices, of the runtime's watchdog and of authentication, which no area records
+    /// Series of prices, of the runtime's watchdog and of authentication, which no area records
     /// yet. Rules on them stay inactive until then.
-    const FUTURE_SERIES: [&str; 4] = [
+    const FUTURE_SERIES: [&str; 3] = [
         "P_inference_cost_usd_total",
         "P_unpriced_inferences_total",
-        "observatory_health_status",
         "observatory_runtime_blocked_seconds",
     ];
 

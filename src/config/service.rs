@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::settings::{Invalid, Variable, pairs};
 
 /// The observed service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ServiceConfig {
     /// `service.name`. Default: `llm-router`.

@@ -1,5 +1,7 @@
 //! Tests of the errors that an invalid configuration gives.
 
+#[cfg(feature = "config-file")]
+mod layers;
 mod otel;
 
 use super::*;
@@ -293,4 +295,31 @@ fn the_limits_of_the_server_are_checked() {
     })
     .validate()
     .unwrap();
+}
+
+#[test]
+fn presets_have_the_thresholds_of_health_of_the_documentation() {
+    let rows = [
+        (Preset::Development, 5, [90.0, 90.0, 95.0, 0.1, 10.0]),
+        (Preset::Production, 10, [80.0, 85.0, 90.0, 0.05, 5.0]),
+        (Preset::Vps, 15, [85.0, 80.0, 90.0, 0.05, 8.0]),
+        (Preset::Enterprise, 30, [75.0, 80.0, 85.0, 0.01, 3.0]),
+    ];
+    for (preset, interval, expected) in rows {
+        let health = Config::preset(preset).health;
+        let found = health.thresholds;
+        assert_eq!(health.interval.as_secs(), interval, "{preset:?}");
+        let response_time = found.response_time.as_secs_f64();
+        let found = [
+            found.cpu_percent,
+            found.memory_percent,
+            found.disk_percent,
+            found.error_rate,
+            response_time,
+        ];
+        assert_eq!(found, expected, "{preset:?}");
+        assert_eq!(health.validate(), Ok(()));
+    }
+    let base = Config::default().health;
+    assert_eq!(base, Config::preset(Preset::Production).health);
 }

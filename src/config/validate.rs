@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::{
+    health::HealthDetails,
     layer::is_known_field,
     observation::{Kind, Mapping},
     settings::{ConfigError, MIN_INTERVAL, at_least, check, check_compiled_in},
@@ -28,6 +29,8 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     )?;
     let health = config.health.enabled;
     check_compiled_in("health.enabled", health, cfg!(feature = "health"), "health")?;
+    config.health.validate()?;
+    health_details(config)?;
     paths(config)?;
     config.prometheus.validate()?;
     #[cfg(feature = "server")]
@@ -44,6 +47,20 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     config.traces.validate()?;
     config.push.validate()?;
     names(&config.mapping)
+}
+
+/// Checks that the callers who may see details can prove who they are.
+fn health_details(config: &Config) -> Result<(), ConfigError> {
+    #[cfg(feature = "alerting")]
+    let has_token = config.alerting.api_token.is_some();
+    #[cfg(not(feature = "alerting"))]
+    let has_token = false;
+    check(
+        config.health.details != HealthDetails::Authenticated || has_token,
+        "health.details",
+        &config.health.details.as_str(),
+        "`always`, or alerting.api_token (OBSERVATORY_TOKEN) must be set",
+    )
 }
 
 fn paths(config: &Config) -> Result<(), ConfigError> {

@@ -85,8 +85,23 @@ impl AlertReader<'_> {
             // The bridge of the `log` crate describes the record in `log.` fields.
             _ if field.name().starts_with("log.") => {}
             Role::Content => self.sink.dropped(Dropped::Content, field.name()),
-            _ if self.labels.len() < MAX_LABELS => self.labels.push((field.name(), text)),
-            _ => self.sink.dropped(Dropped::Truncated, field.name()),
+            _ => self.label(field, text),
+        }
+    }
+
+    /// Reads a number or a boolean, which is no content.
+    fn plain(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        match self.plan.role(field.index()) {
+            Role::Content => self.label(field, value.to_string()),
+            _ => self.text(field, value),
+        }
+    }
+
+    fn label(&mut self, field: &Field, text: String) {
+        if self.labels.len() < MAX_LABELS {
+            self.labels.push((field.name(), text));
+        } else {
+            self.sink.dropped(Dropped::Truncated, field.name());
         }
     }
 }
@@ -97,7 +112,19 @@ impl Visit for AlertReader<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.text(field, format_args!("{value}"));
+        self.plain(field, format_args!("{value}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, format_args!("{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -175,13 +175,19 @@ impl<'r> MetricsReader<'r> {
         }
     }
 
+    /// Adds a label, unless its text is content.
+    fn text_label(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        match self.plan.role(field.index()) {
+            Role::Message => {}
+            Role::Content => self.sink.dropped(Dropped::Content, field.name()),
+            _ => self.label(field, value),
+        }
+    }
+
     fn label(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         // The bridge of the `log` crate describes the record in `log.` fields.
         if field.name().starts_with("log.") {
             return;
-        }
-        if self.plan.role(field.index()) == Role::Content {
-            return self.sink.dropped(Dropped::Content, field.name());
         }
         let start = self.scratch.text.len();
         if !print(&mut self.scratch.text, &value) {
@@ -231,10 +237,7 @@ impl Visit for MetricsReader<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if !self.is_metric(field) {
-            if self.plan.role(field.index()) != Role::Message {
-                self.label(field, format_args!("{value}"));
-            }
-            return;
+            return self.text_label(field, format_args!("{value}"));
         }
         match value.parse() {
             Ok(number) => self.metric(field, number),
@@ -248,8 +251,8 @@ impl Visit for MetricsReader<'_> {
             let mut text = crate::observation::Text::new();
             print(&mut text, value);
             self.record_str(field, text.as_str());
-        } else if self.plan.role(field.index()) != Role::Message {
-            self.label(field, format_args!("{value:?}"));
+        } else {
+            self.text_label(field, format_args!("{value:?}"));
         }
     }
 }

@@ -196,8 +196,11 @@ impl Interpreter {
 
     fn fail(&self, state: &State, labels: &Labels) {
         state.fail();
-        if let Some(error_type) = labels.get(Label::ErrorType) {
-            let later: Labels = [(Label::ErrorType, error_type)].into_iter().collect();
+        let named = [Label::ErrorType, Label::Component]
+            .into_iter()
+            .filter_map(|label| Some((label, labels.get(label)?)));
+        let later: Labels = named.collect();
+        if !later.is_empty() {
             self.record_failure(state, &later);
         }
     }

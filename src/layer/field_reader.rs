@@ -68,7 +68,7 @@ impl ReadLabels {
     #[inline]
     pub(super) fn checked(&mut self, sink: &dyn Sink) -> &mut Labels {
         if self.labels.truncated() > 0 {
-            report_truncated(sink, self.labels.truncated());
+            report_truncated(sink, &self.labels);
         }
         &mut self.labels
     }
@@ -180,7 +180,9 @@ impl<V: ValueTarget, L: LabelTarget> FieldReader<'_, V, L> {
     #[cold]
     fn set_failure(&mut self, label: Label, value: &str) {
         self.labels.set_failure(label, value);
-        if label == Label::ErrorType && !value.is_empty() {
+        // The labels of the failure hold a cancellation until the close.
+        let is_cancelled = value == Outcome::Cancelled.as_str();
+        if label == Label::ErrorType && !value.is_empty() && !is_cancelled {
             self.values.failed_with(value == "timeout");
         }
     }
@@ -335,9 +337,9 @@ fn status_code(text: &str) -> Option<u16> {
 }
 
 #[cold]
-fn report_truncated(sink: &dyn Sink, labels: u8) {
-    for _ in 0..labels {
-        sink.dropped(Dropped::Truncated, "a label value");
+fn report_truncated(sink: &dyn Sink, labels: &Labels) {
+    for _ in 0..labels.truncated() {
+        sink.dropped(Dropped::Truncated, labels.truncated_name());
     }
 }
 

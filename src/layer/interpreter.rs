@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     observation::{
-        Dropped, ErrorEvent, InferenceEnd, Kind, Label, Labels, Mapping, Observation, Sink, Text,
-        TraceReference,
+        Dropped, ErrorEvent, InferenceEnd, Kind, Label, Labels, Mapping, Observation, Outcome,
+        Sink, Text, TraceReference,
         interner::{DEFAULT_LIMIT, Interner},
     },
     runtime::clock::Clock,
@@ -71,13 +71,18 @@ impl Interpreter {
 
     #[inline]
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>) {
-        let has_ended = match self.open.get(id.into_u64()) {
-            Some(state) => self.record_inference(state, values),
-            None => self.record_overflow(id, values),
-        };
-        if has_ended {
+        if self.record(id, values) {
             // The span may live on, in a clone or in a spawned task; that time is no part of the operation.
             self.on_close(id);
+        }
+    }
+
+    /// Records values; returns true if the operation has ended, and the caller closes it.
+    #[inline]
+    pub(super) fn record(&self, id: &Id, values: &Record<'_>) -> bool {
+        match self.open.get(id.into_u64()) {
+            Some(state) => self.record_inference(state, values),
+            None => self.record_overflow(id, values),
         }
     }
 
@@ -91,6 +96,20 @@ impl Interpreter {
         let plan = self.callsites.plan(event.metadata());
         if let Interest::Event(event_plan) = &plan.interest {
             self.event(plan, event_plan, event, context, trace);
+        }
+    }
+
+    /// Returns the labels of an open span.
+    #[cfg(feature = "health")]
+    pub(super) fn labels(&self, id: u64) -> Option<Labels> {
+        match self.open.get(id) {
+            Some(state) => self.sink.labels(state.handle()),
+            None => match self.overflow.inference(id) {
+                Some(state) => self.sink.labels(state.handle()),
+                None => self
+                    .overflow
+                    .operation(id, |operation| operation.labels.clone()),
+            },
         }
     }
 
@@ -346,12 +365,37 @@ impl Interpreter {
     }
 
     #[cold]
-    fn close_failed(&self, state: &State, end: &InferenceEnd) {
+    fn close_failed(&self, state: &State, end: &mut InferenceEnd) {
         let mut failure = self.failures.labels(state.failure());
         if state.has_panicked() {
             failure.set(Label::ErrorType, "panic");
+        } else if is_cancelled(&failure) {
+            end.outcome = Outcome::Cancelled;
+            failure.set(Label::ErrorType, "");
         }
         self.sink.close(state.handle(), end, Some(&failure));
+    }
+
+    /// The facts about an open inference that ends now, for its exported span.
+    #[cfg(feature = "otlp")]
+    pub(super) fn facts(&self, id: &Id) -> Option<crate::traces::InferenceFacts> {
+        let with = |state: &State| {
+            if std::thread::panicking() {
+                state.close_in_panic();
+            }
+            let mut facts = state.facts(&self.clock);
+            let may_be_named = state.has_failed() && !state.has_panicked();
+            facts.is_cancelled |=
+                may_be_named && is_cancelled(&self.failures.labels(state.failure()));
+            facts
+        };
+        if let Some(state) = self.open.get(id.into_u64()) {
+            return Some(with(state));
+        }
+        (!self.overflow.is_empty())
+            .then(|| self.overflow.inference(id.into_u64()))
+            .flatten()
+            .map(|state| with(&state))
     }
 
     /// Sets the sampled trace of a span, for exemplars.
@@ -429,4 +473,9 @@ impl Interpreter {
         }
         self.overflow.inference(id).map(|state| with(&state))
     }
+}
+
+/// Returns true if the recorded error type says that the caller cancelled the operation.
+fn is_cancelled(failure: &Labels) -> bool {
+    failure.get(Label::ErrorType) == Some(Outcome::Cancelled.as_str())
 }

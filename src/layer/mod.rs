@@ -11,6 +11,7 @@
 //! | [`field_reader`], [`values`] | reads the fields of a span or an event |
 //! | [`interpreter`], [`events`] | the callbacks for spans and for events |
 //! | [`open`], [`operation`], [`overflow_spans`] | open spans |
+//! | `watch`, `thread_slots`, `open_tasks`, `span_reader` | entered and open spans for the watchdog |
 
 mod alert_fields;
 mod callsite;
@@ -20,18 +21,28 @@ mod field_reader;
 mod fields;
 mod interpreter;
 mod open;
+#[cfg(feature = "health")]
+mod open_tasks;
 mod operation;
 mod overflow_spans;
 mod probe;
+#[cfg(feature = "health")]
+mod span_reader;
+#[cfg(feature = "health")]
+mod thread_slots;
 mod values;
+#[cfg(feature = "health")]
+mod watch;
 #[cfg(feature = "otlp")]
 mod with_traces;
 #[cfg(not(feature = "otlp"))]
 mod without_traces;
+#[cfg(not(feature = "health"))]
+mod without_watch;
 
 #[cfg(feature = "otlp")]
 use std::any::TypeId;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 #[cfg(feature = "otlp")]
 use tracing::level_filters::LevelFilter;
@@ -50,10 +61,17 @@ use self::interpreter::Interpreter;
 #[cfg(feature = "otlp")]
 use self::with_traces::Traced;
 #[cfg(not(feature = "otlp"))]
-use self::without_traces::Traced;
+use self::without_traces::{Traced, is_active};
+#[cfg(not(feature = "health"))]
+use self::without_watch::Watch;
 pub(crate) use self::{fields::is_known as is_known_field, probe::HiddenSpans};
+#[cfg(feature = "health")]
+pub(crate) use self::{
+    span_reader::{SpanReader, SpanView},
+    watch::{TaskReading, ThreadReading, Watch, runtime_key},
+};
 #[cfg(feature = "otlp")]
-use crate::traces::Gate;
+use crate::traces::{Gate, is_active};
 use crate::{
     observation::{Mapping, Sink},
     runtime::Registered,
@@ -79,8 +97,10 @@ use crate::{
 /// already, and a panic in such a destructor aborts the process.
 pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
+    /// `None` if the watchdog is off.
+    watch: Option<Arc<Watch>>,
     registered: Registered,
-    on_assembled: Option<OnAssembled>,
+    on_assembled: Vec<OnAssembled>,
     subscriber: PhantomData<fn(S)>,
 }
 
@@ -131,8 +151,9 @@ impl<S> ObservatoryLayer<S> {
     fn of(mode: Mode<S>) -> Self {
         Self {
             mode,
+            watch: None,
             registered: Registered::default(),
-            on_assembled: None,
+            on_assembled: Vec::new(),
             subscriber: PhantomData,
         }
     }
@@ -164,7 +185,14 @@ impl<S> ObservatoryLayer<S> {
 
     /// Calls `hook` with the subscriber that this Layer becomes part of, once all of its layers are known.
     pub(crate) fn on_assembled(mut self, hook: impl Fn(&Dispatch) + Send + Sync + 'static) -> Self {
-        self.on_assembled = Some(Box::new(hook));
+        self.on_assembled.push(Box::new(hook));
+        self
+    }
+
+    /// Records the entered and the open spans in `watch`.
+    #[cfg(feature = "health")]
+    pub(crate) fn with_watch(mut self, watch: Option<Arc<Watch>>) -> Self {
+        self.watch = watch;
         self
     }
 
@@ -194,7 +222,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Mode::Traces(traced) = &self.mode {
             traced.gate.on_register_dispatch(subscriber);
         }
-        if let Some(hook) = &self.on_assembled {
+        for hook in &self.on_assembled {
             hook(subscriber);
         }
     }
@@ -217,6 +245,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(watch) = &self.watch {
+            watch.open(id.into_u64());
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_new_span(attributes, id),
             Mode::Traces(traced) => traced.on_new_span(attributes, id, context),
@@ -249,10 +280,19 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         }
     }
 
-    #[cfg(feature = "otlp")]
     #[inline]
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(unused_variables, reason = "the context is for the gate")
+    )]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Mode::Traces(traced) = &self.mode
+        if let Some(watch) = &self.watch {
+            watch.enter(id.into_u64());
+        }
+        // A future enters its spans at each poll: with no sampled span in the process, that takes one comparison.
+        #[cfg(feature = "otlp")]
+        if is_active()
+            && let Mode::Traces(traced) = &self.mode
             && !traced.gate.is_idle_at_enter()
         {
             traced.on_enter(id, context);
@@ -261,6 +301,12 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(watch) = &self.watch {
+            watch.exit(id.into_u64());
+        }
+        if !is_active() && !std::thread::panicking() {
+            return;
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_exit(id),
             Mode::Traces(traced) if traced.is_idle_at_exit() => {}
@@ -271,6 +317,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if let Some(watch) = &self.watch {
+            watch.close(id.into_u64());
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_close(&id),
             Mode::Traces(traced) => traced.on_close(&id, context),

@@ -283,6 +283,19 @@ impl State {
         });
     }
 
+    /// Returns the facts about the inference that its span does not record.
+    #[cfg(feature = "otlp")]
+    pub(super) fn facts(&self, clock: &Clock) -> crate::traces::InferenceFacts {
+        let flags = self.flags.load(Relaxed);
+        let counted = Some(self.counted.load(Relaxed)).filter(|count| *count > 0);
+        crate::traces::InferenceFacts {
+            is_cancelled: self.outcome(flags) == Outcome::Cancelled,
+            counted_tokens: counted.filter(|_| known(&self.output).is_none()),
+            first_token: known(&self.first_token)
+                .map(|at| clock.between(self.start.load(Relaxed), at)),
+        }
+    }
+
     /// Marks that [`State::add_details`] has values to add.
     fn mark_details(&self) {
         self.flags.fetch_or(HAS_DETAILS, Relaxed);

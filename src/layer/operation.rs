@@ -174,6 +174,9 @@ impl Operation {
             self.values.has_timed_out |= error_type == "timeout";
             self.labels.set(Label::ErrorType, error_type);
         }
+        if let Some(component) = labels.get(Label::Component) {
+            self.labels.set(Label::Component, component);
+        }
     }
 
     /// Marks a panic, unless the span was opened during that panic.
@@ -201,11 +204,21 @@ impl Operation {
     fn error_type(&self) -> &str {
         match self.labels.get(Label::ErrorType) {
             None if self.has_panicked => "panic",
+            _ if self.is_cancelled() => "",
             named => named.unwrap_or_default(),
         }
     }
 
+    /// Returns true if the recorded error type says that the caller cancelled the operation.
+    fn is_cancelled(&self) -> bool {
+        let error_type = self.labels.get(Label::ErrorType);
+        !self.has_panicked && error_type == Some(Outcome::Cancelled.as_str())
+    }
+
     fn outcome(&self) -> Outcome {
+        if self.is_cancelled() {
+            return Outcome::Cancelled;
+        }
         let Values {
             status,
             has_failed,

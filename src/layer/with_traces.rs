@@ -10,7 +10,7 @@ use tracing::{
 use tracing_subscriber::layer::Context;
 
 use super::{SpanLookup, interpreter::Interpreter};
-use crate::traces::Gate;
+use crate::traces::{Gate, InferenceFacts};
 
 /// The gate of the traces, and the interpreter unless metrics are off.
 pub(super) struct Traced<S> {
@@ -18,6 +18,14 @@ pub(super) struct Traced<S> {
     pub(super) gate: Gate<S>,
     /// Max level of events; more verbose events pass the outer filter only for other layers.
     pub(super) event_level: LevelFilter,
+}
+
+#[cfg(feature = "health")]
+impl<S> Traced<S> {
+    /// Returns the interpreter; `None` if metrics are off.
+    pub(super) fn interpreter(&self) -> Option<&Interpreter> {
+        self.interpreter.as_ref()
+    }
 }
 
 #[expect(
@@ -43,9 +51,14 @@ impl<S: SpanLookup> Traced<S> {
 
     #[inline(never)]
     pub(super) fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.gate.on_record(id, values, &context);
-        if let Some(interpreter) = &self.interpreter {
-            interpreter.on_record(id, values);
+        let Some(interpreter) = &self.interpreter else {
+            return self.gate.on_record(id, values, None, &context);
+        };
+        let has_ended = interpreter.record(id, values);
+        let facts = if has_ended { self.facts(id) } else { None };
+        self.gate.on_record(id, values, facts, &context);
+        if has_ended {
+            interpreter.on_close(id);
         }
     }
 
@@ -84,9 +97,17 @@ impl<S: SpanLookup> Traced<S> {
 
     #[inline(never)]
     pub(super) fn on_close(&self, id: &Id, context: Context<'_, S>) {
+        let facts = self.facts(id);
         if let Some(interpreter) = &self.interpreter {
             interpreter.on_close(id);
         }
-        self.gate.on_close(id, &context);
+        self.gate.on_close(id, facts, &context);
+    }
+
+    /// The facts about an inference that ends, for its sampled span.
+    #[inline]
+    fn facts(&self, id: &Id) -> Option<InferenceFacts> {
+        let interpreter = self.interpreter.as_ref();
+        interpreter.filter(|_| self.gate.has_seen(id))?.facts(id)
     }
 }

@@ -107,7 +107,7 @@ impl Value {
                 Cow::Borrowed(shown) if std::ptr::eq(shown, text.as_str()) => None,
                 shown => Some(shown.into_owned()),
             },
-            _ if redaction.is_withheld(name) => Some(WITHHELD.to_owned()),
+            _ if redaction.is_denied(name) => Some(WITHHELD.to_owned()),
             Self::Signed(number) if redaction.masks_number(*number) => Some(MASK.to_owned()),
             Self::Unsigned(number) if redaction.masks_number(*number) => Some(MASK.to_owned()),
             Self::Float(number) if redaction.masks_float(*number) => Some(MASK.to_owned()),

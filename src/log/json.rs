@@ -1,6 +1,7 @@
 //! Formats an event as a JSON object on one line.
 //!
-//! The order of keys is the same in every line: `timestamp`, `level`, `target`, `message`, `fields`, then `trace_id`,
+//! The order of keys is the same in every line: `timestamp`, `level`, `target`, `name` if the event has a name of its own
+//! (`info!(name: "token", …)`), `message`, `fields`, then `trace_id`,
 //! `span_id` and `trace_flags` if there is a trace, then `span` (the innermost span) and `spans` (from the outermost),
 //! as in tracing-subscriber's own JSON.
 
@@ -42,11 +43,15 @@ pub(super) fn line<'l, R: LookupSpan<'l> + 'l>(
     let mut object = Object::begin(&mut out)
         .with("timestamp", &time)
         .with("level", metadata.level().as_str())
-        .with("target", metadata.target())
-        .with(
-            "message",
-            &recorded.iter().find(is_message).map(|(_, text)| text),
-        );
+        .with("target", metadata.target());
+    // Without a name of its own, an event is named after its place in the code.
+    if !metadata.name().starts_with("event ") && normalized.is_none() {
+        object = object.with("name", metadata.name());
+    }
+    object = object.with(
+        "message",
+        &recorded.iter().find(is_message).map(|(_, text)| text),
+    );
     let mut fields = Object::begin(object.key("fields"));
     for (name, value) in recorded.iter().filter(|field| !is_message(field)) {
         fields = fields.with(name, value);

@@ -26,6 +26,8 @@ use tracing_subscriber::{
 #[cfg(feature = "otlp")]
 pub(crate) use self::fields::{printable, printed, try_printed};
 pub use self::options::LogFormat;
+#[cfg(feature = "health")]
+pub(crate) use self::spans::fields_of;
 use self::{fields::Fields, layer::LogLayer, line::Line};
 use crate::privacy::Redaction;
 

@@ -95,6 +95,23 @@ pub(super) fn write_json<'l, R: LookupSpan<'l>>(
     out.extend_from_slice(json);
 }
 
+/// Returns the redacted fields of a span; empty if no line formatter stores the fields of this span.
+#[cfg(feature = "health")]
+pub(crate) fn fields_of<'l, R: LookupSpan<'l>>(
+    span: &SpanRef<'l, R>,
+    redaction: &Redaction,
+) -> Vec<(&'static str, String)> {
+    let Some(stored) = stored_fields(span) else {
+        return Vec::new();
+    };
+    let mut stored = lock(&stored);
+    stored.recorded.redact(redaction);
+    let fields = stored.recorded.iter();
+    fields
+        .map(|(name, value)| (name, value.to_string()))
+        .collect()
+}
+
 fn stored_fields<'l, R: LookupSpan<'l>>(span: &SpanRef<'l, R>) -> Option<Arc<Mutex<StoredFields>>> {
     let extensions = span.extensions();
     extensions

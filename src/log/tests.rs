@@ -118,6 +118,22 @@ fn json_keys_have_a_fixed_order_and_spans_have_their_fields() {
 }
 
 #[test]
+fn a_json_line_has_the_name_that_the_code_gives_to_the_event() {
+    let text = logged(LogFormat::Json, || {
+        tracing::info!(name: "token", answer = 42, "one");
+        tracing::info!("two");
+    });
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["name"], "token");
+    // A number is no content.
+    assert_eq!(lines[0]["fields"]["answer"], 42);
+    assert_eq!(lines[1].get("name"), None);
+}
+
+#[test]
 fn a_card_is_masked_as_a_number_and_other_numbers_stay() {
     let text = logged(LogFormat::Json, || {
         let _span = info_span!("pay", card = 4_111_111_111_111_111_i64).entered();

@@ -135,6 +135,7 @@ const GEN_AI_TOKENS: &[f64] = &[
 const CONVENTION_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
+const HEALTH_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 const TICK_SECONDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 
 /// Buckets of an application's histogram without configured ones: those of the Prometheus clients.
@@ -220,10 +221,24 @@ catalog! {
     SYSTEM_DISK = Metric::gauge("system_disk_bytes", "Disk space by mount point and state (used, total), in bytes.").as_is();
     SYSTEM_NETWORK_RECEIVED = Metric::counter("system_network_receive_bytes_total", "Bytes received, by network interface.").as_is();
     SYSTEM_NETWORK_SENT = Metric::counter("system_network_transmit_bytes_total", "Bytes sent, by network interface.").as_is();
+    CGROUP_CPU_LIMIT = Metric::gauge("system_cgroup_cpu_limit_cores", "CPU limit of the process's cgroup, in cores; absent without a limit.").as_is();
+    CGROUP_CPU_THROTTLED = Metric::counter("system_cgroup_cpu_throttled_seconds_total", "Time for which the CPU limit of the process's cgroup has stopped it, in seconds; absent without a limit.").as_is();
     SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
 
-    TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of the tokio runtime that the observatory was made in.").as_is();
-    TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that the runtime's workers were busy, summed over them, in seconds; its rate over tokio_workers is their busy ratio.").as_is();
+    HEALTH_STATUS = Metric::gauge("observatory_health_status", "State of a health check: 1 healthy, 0.5 degraded, 0 unhealthy; absent before the first result, NaN after the removal of the check.").as_is();
+    HEALTH_RUNS = Metric::counter("observatory_health_runs_total", "Runs of a health check, by result (healthy, degraded, unhealthy, not_run).").as_is();
+    HEALTH_DURATION = Metric::histogram("observatory_health_run_duration_seconds", "Duration of the runs of a health check, retries included, in seconds.", HEALTH_SECONDS).as_is();
+
+    GPU_MEMORY = Metric::gauge("gpu_memory_usage_bytes", "Memory of a GPU in use, in bytes.");
+    GPU_MEMORY_TOTAL = Metric::gauge("gpu_memory_total_bytes", "Memory of a GPU, in bytes.");
+    GPU_LOAD = Metric::gauge("gpu_load_ratio", "Share of the driver's last sample period in which a kernel ran on a GPU, 0 to 1.");
+    GPU_TEMPERATURE = Metric::gauge("gpu_temperature_celsius", "Temperature of a GPU, in degrees Celsius.");
+
+    TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of a tokio runtime: the runtime that the observatory was started in, or a registered runtime, by its name.").as_is();
+    TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that a worker of the runtime was busy, in seconds.").as_is();
+    TOKIO_BUSY_RATIO = Metric::gauge("tokio_busy_ratio", "Share of the time since the last tick that the runtime's workers were busy, 0 to 1.").as_is();
+    TOKIO_PARKS = Metric::counter("tokio_worker_parks_total", "Times that a worker of the runtime parked.").as_is();
+    TOKIO_PARKS_AND_UNPARKS = Metric::counter("tokio_worker_parks_and_unparks_total", "Times that a worker of the runtime parked or unparked; odd while the worker is parked.").as_is();
     TOKIO_TASKS = Metric::gauge("tokio_alive_tasks", "Tasks that are alive in the runtime.").as_is();
     TOKIO_QUEUE = Metric::gauge("tokio_global_queue_depth", "Tasks that wait in the runtime's global queue.").as_is();
 
@@ -261,10 +276,15 @@ catalog! {
     PUSHES = Metric::counter("observatory_metric_pushes_total", "Pushes of every series to a Collector, by result (success, partial: some points were rejected, failure).").as_is();
     EXPORT_DURATION = Metric::histogram("observatory_export_duration_seconds", "Time to export a batch of spans, with every retry, in seconds.", DEFAULT_BUCKETS).as_is();
     BUNDLED_ROOT_CLIENTS = Metric::gauge("observatory_bundled_root_clients", "HTTPS clients of the process that trust Mozilla's bundled root certificates, because the system has no usable ones.").as_is();
+    TRACE_EXPORT_SUPPRESSED = Metric::gauge("observatory_trace_export_suppressed", "1 if spans are not exported because the subscriber contains another tracing-opentelemetry layer.").as_is();
     HIDDEN_SPAN_KINDS = Metric::gauge("observatory_hidden_span_kinds", "Kinds of span that a filter of the subscriber hides from the Layer, unless the filter names their target.").as_is();
     TICK_DURATION = Metric::histogram("observatory_collector_tick_duration_seconds", "Duration of the collector's ticks, in seconds.", TICK_SECONDS).as_is();
     CLOCK_STEPS = Metric::counter("observatory_clock_steps_total", "Steps of the wall clock: differences of at least half a second to the monotonic clock.").as_is();
     CLOCK_LAST_STEP = Metric::gauge("observatory_clock_last_step_seconds", "The last step of the wall clock, negative if backwards, in seconds.").as_is();
+    RUNTIME_BLOCKED = Metric::gauge("observatory_runtime_blocked_seconds", "Time for which the worker or thread that has stood still longest is blocked or stalled, in seconds; 0 if none is.").as_is();
+    WATCHDOG_STUCK = Metric::gauge("observatory_watchdog_stuck_threads", "Workers and threads of the application's runtimes that make no progress, by condition (starved, stalled, blocked).").as_is();
+    WATCHDOG_FINDINGS = Metric::counter("observatory_watchdog_findings_total", "Times that a worker or thread was found without progress, by condition (starved, stalled, blocked).").as_is();
+    WATCHDOG_LATE = Metric::counter("observatory_watchdog_late_ticks_total", "Ticks at which the watchdog itself was late, and judged nothing.").as_is();
     OBSERVATORY_CPU = Metric::counter("observatory_cpu_seconds_total", "CPU time of the observatory's own threads, in seconds.").as_is();
     BUILD_INFO = Metric::gauge("observatory_build_info", "1; its labels say the version of llm-observatory and the service it watches.").as_is();
 }

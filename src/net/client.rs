@@ -1,4 +1,4 @@
-//! Sends POST requests over HTTP/1.1 or HTTP/2.
+//! Sends GET and POST requests over HTTP/1.1 or HTTP/2.
 //!
 //! The client follows a redirect only if the redirect keeps method, body, scheme and host (307 and 308 to the same
 //! authority): a token in a header must not travel to another host.
@@ -15,7 +15,7 @@ use std::{
 
 use http_body_util::Full;
 use hyper::{
-    HeaderMap, Request, Uri,
+    HeaderMap, Method, Request, Uri,
     body::{Bytes, Incoming},
     header::{HeaderValue, LOCATION, USER_AGENT},
 };
@@ -147,7 +147,23 @@ impl OutgoingClient {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response, SendError> {
-        let exchange = self.exchange(uri.clone(), headers, body);
+        self.request((Method::POST, uri), headers, body).await
+    }
+
+    /// Sends a GET request, follows redirects, and reads the response up to its size limit.
+    #[cfg(feature = "health")]
+    pub(crate) async fn get(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response, SendError> {
+        self.request((Method::GET, uri), headers, Bytes::new())
+            .await
+    }
+
+    async fn request(
+        &self,
+        (method, uri): (Method, &Uri),
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, SendError> {
+        let exchange = self.exchange((method, uri.clone()), headers, body);
         match self.shared.settings.timeout {
             None => exchange.await,
             Some(timeout) => tokio::time::timeout(timeout, exchange)
@@ -168,13 +184,13 @@ impl OutgoingClient {
 
     async fn exchange(
         &self,
-        mut uri: Uri,
+        (method, mut uri): (Method, Uri),
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response, SendError> {
         let mut redirects = 0;
         loop {
-            let mut request = Request::post(uri.clone());
+            let mut request = Request::builder().method(method.clone()).uri(uri.clone());
             if let Some(all) = request.headers_mut() {
                 all.insert(USER_AGENT, HeaderValue::from_static(AGENT));
                 all.extend(headers.clone());

@@ -14,7 +14,9 @@ use crate::settings::setters;
 const KEY: &str = "alerting.http";
 
 /// Options of the HTTP client of alert channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClientOptions {
     /// Time for a connection, from the name lookup to the end of the TLS handshake. Default: 5 s.
@@ -22,6 +24,7 @@ pub struct ClientOptions {
     /// Time for a request and its response. Default: 10 s.
     pub timeout: Duration,
     /// Certificate authorities (DER) to trust instead of the platform's. Default: none.
+    #[serde(skip)]
     pub authorities: Vec<Vec<u8>>,
     /// A file of certificate authorities (PEM) to trust instead of the platform's. Default: none.
     pub certificate: Option<PathBuf>,

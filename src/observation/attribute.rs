@@ -53,6 +53,64 @@ impl From<usize> for AttributeValue {
     }
 }
 
+/// The attributes of a span: pairs of name and value in an array, a `Vec` or a map, or a tuple of pairs whose values have
+/// different types.
+///
+/// ```
+/// # use llm_observatory::Observatory;
+/// # async fn example(observatory: &Observatory) {
+/// let attributes = (("documents", 40), ("model", "rerank-v3"), ("is_cached", true));
+/// observatory.with_span("rerank", attributes, async { /* … */ }).await;
+/// # }
+/// ```
+pub trait SpanAttributes {
+    /// Passes the name and the value of each attribute to `set`.
+    fn each(self, set: &mut dyn FnMut(String, AttributeValue));
+}
+
+macro_rules! lists {
+    ($(($($length:tt)*) $list:ty;)+) => {$(
+        impl<K: Into<String>, V: Into<AttributeValue>, $($length)*> SpanAttributes for $list {
+            fn each(self, set: &mut dyn FnMut(String, AttributeValue)) {
+                for (key, value) in self {
+                    set(key.into(), value.into());
+                }
+            }
+        }
+    )+};
+}
+
+lists! {
+    (const N: usize) [(K, V); N];
+    () Vec<(K, V)>;
+    () std::collections::BTreeMap<K, V>;
+}
+
+macro_rules! tuples {
+    ($(($($key:ident $value:ident),*))+) => {$(
+        impl<$($key: Into<String>, $value: Into<AttributeValue>),*> SpanAttributes for ($(($key, $value),)*) {
+            #[expect(clippy::allow_attributes, reason = "the empty tuple has no names")]
+            #[allow(non_snake_case, unused_variables, clippy::unused_unit, reason = "one name for a type and its value")]
+            fn each(self, set: &mut dyn FnMut(String, AttributeValue)) {
+                let ($(($key, $value),)*) = self;
+                $(set($key.into(), $value.into());)*
+            }
+        }
+    )+};
+}
+
+tuples! {
+    ()
+    (K1 V1)
+    (K1 V1, K2 V2)
+    (K1 V1, K2 V2, K3 V3)
+    (K1 V1, K2 V2, K3 V3, K4 V4)
+    (K1 V1, K2 V2, K3 V3, K4 V4, K5 V5)
+    (K1 V1, K2 V2, K3 V3, K4 V4, K5 V5, K6 V6)
+    (K1 V1, K2 V2, K3 V3, K4 V4, K5 V5, K6 V6, K7 V7)
+    (K1 V1, K2 V2, K3 V3, K4 V4, K5 V5, K6 V6, K7 V7, K8 V8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::AttributeValue;

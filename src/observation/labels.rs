@@ -228,6 +228,15 @@ impl Labels {
         self.truncated
     }
 
+    /// Returns the name of a label whose value was truncated, for a notice.
+    #[cold]
+    pub(crate) fn truncated_name(&self) -> &'static str {
+        // A value is truncated at a character boundary, and a character has up to four bytes.
+        let is_cut = |(_, value): &(Label, &str)| value.len() + 4 > MAX_VALUE_BYTES;
+        let cut = self.iter().find(is_cut);
+        cut.map_or("a label", |(label, _)| label.name())
+    }
+
     /// Adds the labels of `later`, which replace earlier values.
     pub fn extend(&mut self, later: &Labels) {
         let mut packed = Unpack {

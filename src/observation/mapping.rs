@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 /// The application's own span and field names, mapped to names that the Layer recognizes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Mapping {
     /// Span names: `generate` → `inference`.

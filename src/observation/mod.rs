@@ -24,7 +24,7 @@ mod text;
 mod tokens;
 
 pub use self::{
-    attribute::AttributeValue,
+    attribute::{AttributeValue, SpanAttributes},
     fn_sink::FnSink,
     http::{HttpClientRequest, HttpRequest},
     inference::{GenAi, Inference, InferenceEnd, Model, TraceReference},

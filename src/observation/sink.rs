@@ -62,6 +62,12 @@ pub trait Sink: Send + Sync {
     /// Ends an HTTP request in flight.
     fn request_ended(&self, _handle: Handle) {}
 
+    /// Returns the labels of an open inference, which the report of a blocked worker shows; `None` if the sink does not
+    /// keep labels.
+    fn labels(&self, _handle: Handle) -> Option<Labels> {
+        None
+    }
+
     /// Reports a dropped observation, or a dropped part of an observation; `what` names the field or the value.
     fn dropped(&self, _reason: Dropped, _what: &str) {}
 }
@@ -102,6 +108,10 @@ macro_rules! forward_sink {
 
         fn request_ended(&$self, handle: $crate::Handle) {
             $inner.request_ended(handle);
+        }
+
+        fn labels(&$self, handle: $crate::Handle) -> Option<$crate::Labels> {
+            $inner.labels(handle)
         }
 
         fn dropped(&$self, reason: $crate::Dropped, what: &str) {

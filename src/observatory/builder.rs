@@ -1,11 +1,15 @@
 //! Builds an observatory for a subscriber of the application.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicBool};
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{BuildError, Core, Inner, Observatory, filter_check::FilterCheck, resource};
+use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
+#[cfg(feature = "health")]
+use crate::health::{BuiltInParts, Health, HealthParts};
+#[cfg(feature = "health")]
+use crate::layer::{SpanReader, Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -103,39 +107,21 @@ impl ObservatoryBuilder {
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let filter_check = Arc::new(FilterCheck::default());
-        let layer = if config.enabled {
-            let (check, registry) = (Arc::clone(&filter_check), registry.clone());
-            ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
-                .on_assembled(move |subscriber| check.ask(subscriber, &registry))
-        } else {
-            ObservatoryLayer::off()
-        };
+        let layer = interpretation(&config, &sink, &clock, (&filter_check, &registry));
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
-        let traces = (config.enabled && config.traces.enabled)
-            .then(|| {
-                Traces::new(&TracesParts {
-                    options: &config.traces,
-                    mapping: &config.mapping,
-                    gen_ai: config.prometheus.gen_ai,
-                    registry: &registry,
-                    redaction: &redaction,
-                    resource: &resource,
-                })
-            })
-            .transpose()?;
+        let traces = traces(&config, &registry, &redaction, &resource)?;
         #[cfg(feature = "otlp")]
-        let layer = match &traces {
-            Some(traces) => layer
-                .with_gate(traces.gate(clock.clone()))
-                .with_event_level(event_level),
-            None => layer,
-        };
+        let traces = traces.map(Arc::new);
+        #[cfg(feature = "otlp")]
+        let layer = with_gate(layer, traces.as_ref(), &clock, event_level);
         #[cfg(not(feature = "otlp"))]
         let _ = event_level;
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
+        #[cfg(feature = "health")]
+        let (layer, watchdog) = watched(layer, &config, &registry, &redaction);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -156,7 +142,17 @@ impl ObservatoryBuilder {
         )?;
         #[cfg(any(feature = "alerting", feature = "otlp"))]
         report_bundled_roots(&gatherer.registry);
+        #[cfg(feature = "health")]
+        let health = health(
+            &config,
+            &gatherer,
+            &watchdog,
+            #[cfg(feature = "alerting")]
+            &queries,
+        )?;
         let core = Arc::new(Core {
+            #[cfg(feature = "health")]
+            health,
             #[cfg(feature = "alerting")]
             queries,
             #[cfg(feature = "alerting")]
@@ -166,6 +162,8 @@ impl ObservatoryBuilder {
             traces,
             #[cfg(feature = "otlp")]
             pusher,
+            #[cfg(feature = "health")]
+            watchdog,
             is_on: config.enabled,
             subscriber: layer.registered(),
             filter_check,
@@ -177,12 +175,78 @@ impl ObservatoryBuilder {
             core,
             running: Mutex::new(None),
             transition: Mutex::new(()),
+            has_stopped: AtomicBool::new(false),
         }));
         if observatory.config().auto_start {
             observatory.start()?;
         }
         Ok((layer, observatory))
     }
+}
+
+/// Returns the Layer that interprets spans and events, without traces.
+fn interpretation<S>(
+    config: &Config,
+    sink: &Arc<CoreSink>,
+    clock: &Clock,
+    (filter_check, registry): (&Arc<FilterCheck>, &Registry),
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    if !config.enabled {
+        return ObservatoryLayer::off();
+    }
+    let (check, registry) = (Arc::clone(filter_check), registry.clone());
+    ObservatoryLayer::with_options(Arc::clone(sink), config.mapping.clone(), clock.clone())
+        .on_assembled(move |subscriber| check.ask(subscriber, &registry))
+}
+
+/// Adds the gate of the traces to the Layer, and reports another OpenTelemetry layer in the subscriber.
+#[cfg(feature = "otlp")]
+fn with_gate<S>(
+    layer: ObservatoryLayer<S>,
+    traces: Option<&Arc<Traces>>,
+    clock: &Clock,
+    event_level: LevelFilter,
+) -> ObservatoryLayer<S>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let Some(traces) = traces else { return layer };
+    let conflicting = Arc::clone(traces);
+    layer
+        .with_gate(traces.gate(clock.clone()))
+        .with_event_level(event_level)
+        .on_assembled(move |_| {
+            if let Some(problem) = conflicting.conflict() {
+                super::filter_check::to_stderr(problem);
+            }
+        })
+}
+
+/// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
+#[cfg(feature = "health")]
+fn watched<S>(
+    layer: ObservatoryLayer<S>,
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+) -> (ObservatoryLayer<S>, crate::health::Watchdog)
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let options = &config.health.watchdog;
+    let is_on = config.enabled && config.health.enabled && options.enabled;
+    let watch = is_on.then(|| Arc::new(Watch::new()));
+    let watchdog = crate::health::Watchdog::new(crate::health::WatchdogParts {
+        options: options.clone(),
+        watch: watch.clone(),
+        spans: SpanReader::of(&layer, Arc::clone(redaction)),
+        runtimes: Arc::default(),
+        registry: registry.clone(),
+    });
+    (layer.with_watch(watch), watchdog)
 }
 
 /// Records the version and the service, and the notices of the configuration.
@@ -192,9 +256,61 @@ fn describe(registry: &Registry, config: &Config) {
         ("service_name", &config.service.name),
     ];
     registry.set(&catalog::BUILD_INFO, &labels, 1.0);
+    registry.counter(&catalog::CLOCK_STEPS, &[]);
+    registry.set(&catalog::CLOCK_LAST_STEP, &[], 0.0);
     for notice in &config.notices {
         registry.diagnostics().notice(notice.clone());
     }
+}
+
+/// Returns the traces, if they are on.
+#[cfg(feature = "otlp")]
+fn traces(
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+    resource: &[(String, String)],
+) -> Result<Option<Traces>, crate::traces::TracesError> {
+    if !config.enabled || !config.traces.enabled {
+        return Ok(None);
+    }
+    Traces::new(&TracesParts {
+        options: &config.traces,
+        mapping: &config.mapping,
+        gen_ai: config.prometheus.gen_ai,
+        registry,
+        redaction,
+        resource,
+    })
+    .map(Some)
+}
+
+/// Creates the built-in health checks and the configured dependencies, with the watchdog as a member of the report.
+#[cfg(feature = "health")]
+fn health(
+    config: &Config,
+    gatherer: &Arc<Gatherer>,
+    watchdog: &crate::health::Watchdog,
+    #[cfg(feature = "alerting")] queries: &Arc<Queries>,
+) -> Result<Health, crate::health::HealthError> {
+    let health = Health::new(&HealthParts {
+        options: &config.health,
+        is_on: config.enabled && config.health.enabled,
+        gatherer,
+        built_in: BuiltInParts {
+            directories: crate::config::checked_directories(config),
+            #[cfg(feature = "alerting")]
+            queries,
+            #[cfg(feature = "alerting")]
+            stores_series: config.query.enabled,
+            #[cfg(not(feature = "alerting"))]
+            without_queries: std::marker::PhantomData,
+        },
+    })?;
+    if watchdog.is_enabled() {
+        health.watch_runtime(Arc::new(watchdog.clone()));
+    }
+    Ok(health)
 }
 
 #[cfg(feature = "alerting")]

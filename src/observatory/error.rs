@@ -22,6 +22,10 @@ pub enum BuildError {
     #[cfg(feature = "alerting")]
     #[error(transparent)]
     Alerting(#[from] crate::alerting::AlertingError),
+    /// A health check cannot be started.
+    #[cfg(feature = "health")]
+    #[error(transparent)]
+    Health(#[from] crate::health::HealthError),
     /// An exporter of traces, log records or metrics cannot be set up.
     #[cfg(feature = "otlp")]
     #[error(transparent)]

@@ -102,7 +102,7 @@ impl State {
     }
 }
 
-/// Writes a line that the filter would keep out of the log.
+/// Writes a line to standard error, which no filter of the log hides.
 pub(super) fn to_stderr(text: &str) {
     // A closed standard error leaves the gauge and `/status`.
     let _ = writeln!(io::stderr(), "llm_observatory: {text}");

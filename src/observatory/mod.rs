@@ -10,6 +10,7 @@ mod filter_check;
 mod install;
 #[cfg(all(feature = "http", feature = "server"))]
 mod mount;
+mod problems;
 #[cfg(feature = "otlp")]
 mod push;
 #[cfg(feature = "alerting")]
@@ -26,7 +27,10 @@ use std::{
     fmt,
     io::{self, IsTerminal as _},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::Subscriber;
@@ -35,6 +39,8 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 #[cfg(all(feature = "http", feature = "server"))]
 pub use self::mount::MonitorOptions;
 use self::running::Running;
+#[cfg(feature = "health")]
+pub use self::status::HealthSummary;
 pub use self::{
     builder::ObservatoryBuilder,
     error::{BuildError, InstallError, StartError},
@@ -65,6 +71,8 @@ struct Inner {
     running: Mutex<Option<Running>>,
     /// Locked while the observatory starts or stops.
     transition: Mutex<()>,
+    /// True after a shutdown, until the next start.
+    has_stopped: AtomicBool,
 }
 
 /// The parts of an observatory, shared with its threads.
@@ -76,11 +84,15 @@ struct Core {
     queries: Arc<crate::metrics::collect::Queries>,
     #[cfg(feature = "alerting")]
     alerting: Arc<crate::alerting::Alerting>,
+    #[cfg(feature = "health")]
+    health: crate::health::Health,
     redaction: Arc<Redaction>,
     #[cfg(feature = "otlp")]
-    traces: Option<crate::traces::Traces>,
+    traces: Option<Arc<crate::traces::Traces>>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
+    #[cfg(feature = "health")]
+    watchdog: crate::health::Watchdog,
     /// True if observations are recorded (`config.enabled`).
     is_on: bool,
     /// The subscriber that the Layer is part of, once it is registered.
@@ -144,6 +156,7 @@ impl Observatory {
         }
         let begun = Running::start(core)?;
         *lock(&self.0.running) = Some(begun);
+        self.0.has_stopped.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -185,10 +198,10 @@ impl Observatory {
         running.as_ref().and(None)
     }
 
-    /// Returns whether anything is observed.
+    /// Returns whether anything is observed: `config.enabled`, and false after a shutdown until the next start.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.0.core.is_on
+        self.0.core.is_on && !self.0.has_stopped.load(Ordering::Acquire)
     }
 
     /// Returns the configuration of the observatory.
@@ -267,6 +280,20 @@ impl Observatory {
         crate::alerting::Alerts::new(&self.0.core.alerting)
     }
 
+    /// Returns the watchdog, which reports workers and threads that do not make progress.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn watchdog(&self) -> crate::health::Watchdog {
+        self.0.core.watchdog.clone()
+    }
+
+    /// Returns the health checks: registration, reports, readiness.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn health(&self) -> crate::health::Health {
+        self.0.core.health.clone()
+    }
+
     /// Records an observation.
     pub fn record<'a>(&self, observation: impl Into<Observation<'a>>) {
         if self.0.core.is_on {
@@ -333,7 +360,7 @@ impl Core {
     /// Returns the traces of the last minutes.
     #[cfg(feature = "otlp")]
     fn live_traces(&self) -> crate::traces::LiveTraces {
-        crate::traces::Traces::live(self.traces.as_ref(), self.subscriber.clone())
+        crate::traces::Traces::live(self.traces.as_deref(), self.subscriber.clone())
     }
 
     /// Returns whether the observatory was built a moment ago and has observed nothing.
@@ -354,6 +381,7 @@ impl Core {
 impl Inner {
     fn stop(&self) {
         let _one_at_a_time = lock(&self.transition);
+        self.has_stopped.store(true, Ordering::Release);
         let running = lock(&self.running).take();
         if let Some(running) = running {
             running.stop(&self.core);

@@ -86,7 +86,8 @@ impl Observatory {
     }
 
     /// Monitors an axum router in one call: counts and traces its requests, failures and panics, and adds `/metrics`,
-    /// `/health` and `/status` (or the configured paths).
+    /// `/health` and `/status` (or the configured paths), and with the feature `health` also `live`, `ready`, `startup` and
+    /// the groups that exist now, below the path of health.
     ///
     /// A route of the application wins over an endpoint with the same path, whatever its method; so does a catch-all
     /// route (`/{*path}`), and a nested router or service. The first request that the application answers at such a path

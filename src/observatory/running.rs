@@ -15,6 +15,10 @@ pub(super) struct Running {
     #[cfg(feature = "server")]
     server: Option<crate::server::Running>,
     work: Option<Work>,
+    #[cfg(feature = "health")]
+    watchdog: Option<crate::health::WatchdogThread>,
+    #[cfg(feature = "health")]
+    has_health: bool,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -59,6 +63,17 @@ impl Running {
             let push_thread = super::push::PushThread::start(core);
             self.push_thread = push_thread.map_err(thread(super::push::NAME))?;
         }
+        #[cfg(feature = "health")]
+        {
+            use crate::health::WatchdogThread;
+            self.has_health = true;
+            let health = core.health.start();
+            health.map_err(thread(crate::health::THREAD_NAME))?;
+            // On the caller's thread, whose runtime is the application's.
+            core.watchdog.runtimes().add_current();
+            let watchdog = WatchdogThread::start(&core.watchdog);
+            self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
+        }
         self.work = Some(Work::start(core).map_err(thread(work::NAME))?);
         Ok(())
     }
@@ -72,6 +87,10 @@ impl Running {
     /// Stops the threads, within the configured time.
     pub(super) fn stop(self, core: &Core) {
         let deadline = Instant::now() + core.config.shutdown_timeout;
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.announce_end(deadline);
+        }
         if let Some(work) = &self.work {
             work.end();
         }
@@ -89,9 +108,18 @@ impl Running {
         if let (true, Some(traces)) = (self.has_traces, &core.traces) {
             traces.stop(deadline);
         }
+        #[cfg(feature = "health")]
+        if self.has_health {
+            core.health.stop(deadline);
+        }
         if let Some(work) = self.work {
             // The rest of the time is for the notifications of the last evaluation.
-            work.join(deadline - core.config.shutdown_timeout / 2);
+            let rest = core.config.shutdown_timeout / 2;
+            work.join(deadline.checked_sub(rest).unwrap_or(deadline));
+        }
+        #[cfg(feature = "health")]
+        if let Some(watchdog) = self.watchdog {
+            watchdog.stop(deadline);
         }
         // After the other threads have stopped counting, so that the last push is complete.
         #[cfg(feature = "otlp")]

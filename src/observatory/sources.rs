@@ -29,6 +29,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         listen: config.prometheus.listen,
         metrics_path: config.prometheus.endpoint.clone(),
         health_path: config.health.endpoint.clone(),
+        #[cfg(feature = "health")]
+        shows_health_details: config.health.details == crate::health::HealthDetails::Always,
         shutdown_grace: config.shutdown_timeout,
         hosts: AllowedHosts::new(&config.server.allowed_hosts, external_url),
         max_connections: config.server.max_connections,
@@ -48,13 +50,19 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
             sampling_ratio: config.traces.sampling.ratio,
         },
     };
+    #[cfg(feature = "health")]
+    let watchdog = core.watchdog.clone();
     let status_core = Arc::clone(core);
     #[cfg(feature = "otlp")]
     let traces_core = Arc::clone(core);
     Sources {
         options,
         service: config.service.name.clone(),
+        environment: config.service.environment.clone(),
+        tick: config.tick,
         gatherer: Arc::clone(&core.gatherer),
+        #[cfg(feature = "health")]
+        health: core.health.clone(),
         status: Box::new(move |address| status_json(&status_core, address)),
         #[cfg(feature = "alerting")]
         budget: Arc::clone(&core.queries.budget),
@@ -64,6 +72,8 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         queries: Arc::clone(&core.queries),
         #[cfg(feature = "alerting")]
         alerts: crate::alerting::Alerts::new(&core.alerting),
+        #[cfg(feature = "health")]
+        tasks: Box::new(move |limit| watchdog.tasks_json(limit)),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }

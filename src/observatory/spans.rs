@@ -3,7 +3,7 @@
 use tracing::{Instrument as _, Span, field, info_span};
 
 use super::Observatory;
-use crate::observation::AttributeValue;
+use crate::observation::SpanAttributes;
 
 impl Observatory {
     /// Runs `work` in a span with this name and these attributes.
@@ -17,22 +17,17 @@ impl Observatory {
     /// # let (_, observatory) = Observatory::builder(config).build::<tracing_subscriber::Registry>()?;
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// let rerank = async { 3 };
-    /// let found = observatory.with_span("rerank", [("documents", 40)], rerank).await;
+    /// let found = observatory.with_span("rerank", (("documents", 40), ("model", "v3")), rerank).await;
     /// assert_eq!(found, 3);
     /// # });
     /// # Ok::<(), llm_observatory::BuildError>(())
     /// ```
-    pub async fn with_span<K, V, F>(
+    pub async fn with_span<F: Future>(
         &self,
         name: &str,
-        attributes: impl IntoIterator<Item = (K, V)>,
+        attributes: impl SpanAttributes,
         work: F,
-    ) -> F::Output
-    where
-        K: Into<String>,
-        V: Into<AttributeValue>,
-        F: Future,
-    {
+    ) -> F::Output {
         let span = custom_span(name, attributes);
         work.instrument(span).await
     }
@@ -42,15 +37,13 @@ impl Observatory {
     /// # Errors
     ///
     /// Returns the error of `work`.
-    pub async fn try_with_span<K, V, T, E, F>(
+    pub async fn try_with_span<T, E, F>(
         &self,
         name: &str,
-        attributes: impl IntoIterator<Item = (K, V)>,
+        attributes: impl SpanAttributes,
         work: F,
     ) -> Result<T, E>
     where
-        K: Into<String>,
-        V: Into<AttributeValue>,
         E: std::fmt::Display,
         F: Future<Output = Result<T, E>>,
     {
@@ -66,10 +59,7 @@ impl Observatory {
 
 /// Opens a span. All custom spans share one callsite; `otel.name` carries the name, which tracing-opentelemetry uses as
 /// the name of the span.
-fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
-    name: &str,
-    attributes: impl IntoIterator<Item = (K, V)>,
-) -> Span {
+fn custom_span(name: &str, attributes: impl SpanAttributes) -> Span {
     let span = info_span!(
         target: "llm_observatory::span",
         "custom",
@@ -78,9 +68,7 @@ fn custom_span<K: Into<String>, V: Into<AttributeValue>>(
         otel.status_description = field::Empty,
     );
     #[cfg(feature = "otlp")]
-    for (key, value) in attributes {
-        crate::traces::set_attribute(&span, key.into(), value.into());
-    }
+    attributes.each(&mut |key, value| crate::traces::set_attribute(&span, key, value));
     // Without traces, nothing reads the attributes.
     #[cfg(not(feature = "otlp"))]
     drop(attributes);

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use serde::Serialize;
 
-use super::Core;
+use super::{Core, problems::problems};
 use crate::metrics::catalog;
 use crate::runtime::clock::ClockSteps;
 
@@ -40,16 +40,54 @@ pub struct Status {
     pub refused_requests: u64,
     /// Connections that the server closed before their time, for example because the client did not read.
     pub closed_connections: u64,
-    /// Set-ups that look healthy but measure nothing, each with the change that repairs it.
+    /// Degradations, and set-ups that look healthy but measure nothing, each with the next step.
     pub problems: Vec<String>,
     /// The state of each exporter of traces; empty if traces are off.
     #[cfg(feature = "otlp")]
     pub exporters: Vec<crate::traces::ExporterStatus>,
+    /// The health of the service, without its healthy checks.
+    #[cfg(feature = "health")]
+    pub health: HealthSummary,
     /// The steps of the wall clock.
     pub clock: ClockStatus,
     /// Numbers of rules, alerts and notifications.
     #[cfg(feature = "alerting")]
     pub alerts: crate::alerting::AlertsStatus,
+}
+
+/// The health of the service.
+#[cfg(feature = "health")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HealthSummary {
+    /// The status.
+    pub status: crate::health::HealthStatus,
+    /// The check that decided the status; `None` if it is healthy.
+    pub decided_by: Option<String>,
+    /// The message of that check.
+    pub message: String,
+    /// The number of checks.
+    pub checks: usize,
+    /// The names of the checks that are not healthy.
+    pub not_healthy: Vec<String>,
+}
+
+#[cfg(feature = "health")]
+impl From<crate::health::HealthReport> for HealthSummary {
+    fn from(report: crate::health::HealthReport) -> Self {
+        let checks = report.checks.len();
+        let not_healthy = report.checks.into_iter();
+        let not_healthy = not_healthy
+            .filter(|check| check.status != crate::health::CheckState::Healthy)
+            .map(|check| check.name);
+        Self {
+            status: report.status,
+            decided_by: report.decided_by,
+            message: report.message,
+            checks,
+            not_healthy: not_healthy.collect(),
+        }
+    }
 }
 
 /// The steps of the wall clock since the start: differences of at least half a second to the monotonic clock.
@@ -83,7 +121,7 @@ pub struct Components {
     pub running: bool,
     /// The server.
     pub prometheus: bool,
-    /// The sampler of process and machine.
+    /// The sampler of process and machine, and the health checks.
     pub health: bool,
     /// Alert rules.
     pub alerting: bool,
@@ -97,7 +135,7 @@ impl Core {
         let families = self.gatherer.registry.families();
         let counted = |name| self.gatherer.registry.counter_total(name);
         let service = &self.config.service;
-        Status {
+        let mut status = Status {
             service: service.name.clone(),
             environment: service.environment.clone(),
             version: env!("CARGO_PKG_VERSION"),
@@ -130,15 +168,19 @@ impl Core {
             dropped_observations: counted("observatory_dropped_observations_total"),
             refused_requests: counted(catalog::SERVER_REFUSED.name),
             closed_connections: counted(catalog::SERVER_CLOSED.name),
-            problems: self.filter_check.problem().into_iter().collect(),
+            problems: Vec::new(),
             #[cfg(feature = "otlp")]
             exporters: self
                 .traces
                 .as_ref()
-                .map_or_else(Vec::new, crate::traces::Traces::exporters),
+                .map_or_else(Vec::new, |traces| traces.exporters()),
+            #[cfg(feature = "health")]
+            health: self.health.report().into(),
             clock: self.gatherer.clock.steps().into(),
             #[cfg(feature = "alerting")]
             alerts: self.alerting.status(),
-        }
+        };
+        status.problems = problems(self, &status);
+        status
     }
 }

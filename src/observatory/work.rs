@@ -48,8 +48,10 @@ impl Work {
     pub(super) fn start(core: &Arc<Core>) -> io::Result<Self> {
         let shutdown = Arc::new(ShutdownSignal::default());
         let (core, signal) = (Arc::clone(core), Arc::clone(&shutdown));
-        // Created on the caller's thread, since the sampler looks for the runtime that the caller runs in.
         let state = WorkerState {
+            #[cfg(feature = "health")]
+            sampler: sampler(&core),
+            #[cfg(not(feature = "health"))]
             sampler: core.config.health.enabled.then(Sampler::new),
             has_ticked: false,
         };
@@ -69,6 +71,12 @@ impl Work {
         #[cfg(feature = "alerting")]
         self.shutdown.is_expired.store(true, Ordering::Relaxed);
     }
+}
+
+#[cfg(feature = "health")]
+fn sampler(core: &Core) -> Option<Sampler> {
+    let runtimes = Arc::clone(core.watchdog.runtimes());
+    core.config.health.enabled.then(|| Sampler::new(runtimes))
 }
 
 /// State that a tick keeps for the next tick.
@@ -106,7 +114,6 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
     }
     core.filter_check
         .end(core.subscriber.get().as_ref(), &core.gatherer.registry);
-    core.report_notices();
     // The events and values of the last second of a process often tell why it ends.
     #[cfg(feature = "alerting")]
     {
@@ -118,6 +125,7 @@ fn run(core: &Core, shutdown: &ShutdownSignal, mut state: WorkerState) {
             tracing::error!(target: "llm_observatory", "the last evaluation of alert rules panicked");
         }
     }
+    core.report_notices();
 }
 
 /// Evaluates the rules that are due; returns the time until the next evaluation.
@@ -145,7 +153,7 @@ fn tick(core: &Core, state: &mut WorkerState) {
     let registry = &core.gatherer.registry;
     let start = clock.raw();
     if let Some(sampler) = &mut state.sampler {
-        sampler.sample(registry);
+        sampler.sample(registry, clock.monotonic());
     }
     core.gatherer.update_derived();
     crate::system::account_own_cpu(registry);

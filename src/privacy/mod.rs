@@ -18,5 +18,6 @@ pub(crate) use self::{
     content_names::is_content,
     masks::MASK,
     redaction::{Redaction, WITHHELD},
+    secret::{SECRET_STRUCT, with_exposed_secrets},
 };
 pub use self::{options::RedactionConfig, secret::Secret};

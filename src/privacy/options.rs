@@ -6,7 +6,9 @@ use crate::settings::ConfigError;
 const PATTERN_EXPECTED: &str = "a regular expression";
 
 /// Which text may leave the process in spans, log lines and alerts. It applies whether traces are enabled or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RedactionConfig {
     /// Names of attributes that are content and may leave the process all the same. Content are whole names such as

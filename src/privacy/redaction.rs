@@ -94,10 +94,15 @@ impl Redaction {
         catch_unwind(AssertUnwindSafe(redact)).unwrap_or(Cow::Borrowed(WITHHELD))
     }
 
-    /// Whether a value is withheld by its name: `deny` first, then `allow`, then the names of content.
+    /// Whether a text is withheld by its name: `deny` first, then `allow`, then the names of content.
     pub(crate) fn is_withheld(&self, key: &str) -> bool {
-        let is_among = |patterns: &[Glob]| patterns.iter().any(|pattern| pattern.matches(key));
-        is_among(&self.deny) || (is_content(key) && !is_among(&self.allow))
+        let is_allowed = || self.allow.iter().any(|pattern| pattern.matches(key));
+        self.is_denied(key) || (is_content(key) && !is_allowed())
+    }
+
+    /// Whether every value of this name is withheld. A number or a boolean is no content, so only `deny` withholds it.
+    pub(crate) fn is_denied(&self, key: &str) -> bool {
+        self.deny.iter().any(|pattern| pattern.matches(key))
     }
 
     /// Redacts like [`Redaction::shown`] without cutting, since alerts cut their text themselves.

@@ -1,6 +1,6 @@
 //! Wraps values that must not be shown.
 
-use std::{fmt, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -53,9 +53,44 @@ impl fmt::Display for Secret {
     }
 }
 
+/// The name of the newtype struct as which a secret is serialised within [`with_exposed_secrets`].
+pub(crate) const SECRET_STRUCT: &str = "$observatory::Secret";
+
+thread_local! {
+    static ARE_EXPOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a function in which this thread serialises secrets with their values, so that the layers of the configuration can
+/// be merged in one tree.
+pub(crate) fn with_exposed_secrets<T>(run: impl FnOnce() -> T) -> T {
+    /// Hides the secrets again, also after a panic.
+    struct Hide(bool);
+    impl Drop for Hide {
+        fn drop(&mut self) {
+            ARE_EXPOSED.set(self.0);
+        }
+    }
+    let _hide = Hide(ARE_EXPOSED.replace(true));
+    run()
+}
+
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if ARE_EXPOSED.get() {
+            return serializer.serialize_newtype_struct(SECRET_STRUCT, self.expose());
+        }
         serializer.serialize_str("***")
+    }
+}
+
+#[cfg(feature = "json-schema")]
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "writeOnly": true })
     }
 }
 
@@ -75,5 +110,14 @@ mod tests {
             serde_json::to_string(&Secret::from("hunter2")).unwrap(),
             "\"***\""
         );
+    }
+
+    #[test]
+    fn secrets_are_exposed_only_within_the_function() {
+        let text = || serde_json::to_string(&Secret::from("hunter2")).unwrap();
+        assert_eq!(with_exposed_secrets(text), "\"hunter2\"");
+        let panicked = std::panic::catch_unwind(|| with_exposed_secrets(|| panic!("within")));
+        assert!(panicked.is_err());
+        assert_eq!(text(), "\"***\"");
     }
 }

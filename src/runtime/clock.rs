@@ -108,6 +108,15 @@ impl Clock {
         UnixMs::from_i64(self.timeline_ms())
     }
 
+    /// Returns the time after which code that waits for `timeout` on this clock reads the clock again.
+    pub(crate) fn step(&self, timeout: Duration) -> Duration {
+        match &self.source {
+            Source::System(_) => timeout,
+            // A manual clock wakes nothing when it advances, so the wait is short. Only tests use this branch.
+            Source::Manual(_) => timeout.min(Duration::from_millis(2)),
+        }
+    }
+
     /// Waits on `condition` until it is notified or `timeout` has passed on this clock. Spurious wake-ups are possible.
     pub(crate) fn wait<'l, T>(
         &self,
@@ -115,12 +124,7 @@ impl Clock {
         condition: &Condvar,
         timeout: Duration,
     ) -> MutexGuard<'l, T> {
-        let timeout = match &self.source {
-            Source::System(_) => timeout,
-            // A manual clock does not notify `condition` when it advances, so the wait is short. Only tests use this
-            // branch.
-            Source::Manual(_) => timeout.min(Duration::from_millis(2)),
-        };
+        let timeout = self.step(timeout);
         condition
             .wait_timeout(lock, timeout)
             .map_or_else(|poisoned| poisoned.into_inner().0, |(lock, _)| lock)

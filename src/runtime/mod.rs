@@ -2,11 +2,13 @@
 //! the subscriber.
 
 pub(crate) mod clock;
+#[cfg(feature = "health")]
+pub(crate) mod coarse_clock;
 pub(crate) mod error_text;
 mod lock;
 mod named;
 pub(crate) mod own_thread;
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 pub(crate) mod random;
 mod registered;
 pub(crate) mod report_once;

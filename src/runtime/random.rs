@@ -23,7 +23,7 @@ pub(crate) fn random() -> u64 {
 }
 
 /// Returns a random number of the range `0.0..1.0`.
-#[cfg(feature = "alerting")]
+#[cfg(any(feature = "alerting", feature = "health"))]
 pub(crate) fn random_unit() -> f64 {
     // The 53 bits of a double's significand.
     (random() >> 11) as f64 / (1_u64 << 53) as f64

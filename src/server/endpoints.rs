@@ -1,16 +1,15 @@
-//! The routes of the server, and the endpoints for metrics, health, status, and the index page.
+//! The routes of the server, and the endpoints for metrics, health and status.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::{NestedPath, Query, State, rejection::NestedPathRejection},
+    extract::{Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::from_fn_with_state,
-    response::{Html, IntoResponse as _, Response},
+    response::{IntoResponse as _, Response},
     routing::get,
 };
-use serde_json::json;
 
 #[cfg(feature = "http")]
 use super::{EndpointAccess, ServerOptions};
@@ -28,10 +27,6 @@ pub(super) struct ServerState {
 
 /// The path of the status.
 pub(crate) const STATUS: &str = "/status";
-
-/// The content security policy of the index page: the style of the page, and nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-1eCuwNptBZaawq8jrTzFbgqvYWfkhiZSI4rK8OOViHg='; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the routes of the observatory's own server.
 pub(super) fn router(sources: Arc<Sources>, address: SocketAddr) -> Router {
@@ -53,13 +48,13 @@ pub(crate) fn mounted_essentials(
     [of_metrics, of_health, of_status]: [EndpointAccess; 3],
 ) -> Router {
     let state = ServerState::new(Arc::new(sources), None);
-    let ServerOptions {
-        metrics_path,
-        health_path,
-        ..
-    } = &state.sources.options;
+    let ServerOptions { metrics_path, .. } = &state.sources.options;
     let open = of_metrics.mount(Router::new(), metrics_path, get(scrape), &state);
-    let open = of_health.mount(open, health_path, get(health), &state);
+    let open = super::health::routes(&state, true)
+        .into_iter()
+        .fold(open, |open, (path, route)| {
+            of_health.clone().mount(open, &path, route, &state)
+        });
     let guarded = of_status.mount(Router::new(), STATUS, get(status), &state);
     finish(open, guarded, &state).with_state(state)
 }
@@ -67,20 +62,25 @@ pub(crate) fn mounted_essentials(
 fn routes(state: &ServerState) -> Router<ServerState> {
     let router = Router::new()
         .route(STATUS, get(status))
-        .route("/", get(index));
+        .merge(super::dashboard::router());
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
         .merge(super::actions::router(state))
         .merge(super::runbooks::router());
+    #[cfg(feature = "health")]
+    let router = router.merge(super::tasks::router());
     #[cfg(feature = "otlp")]
-    let router = router
-        .merge(super::traces::router())
-        .merge(super::dashboard::router());
-    let options = &state.sources.options;
-    let open = Router::new()
-        .route(&options.metrics_path, get(scrape))
-        .route(&options.health_path, get(health));
+    let router = router.merge(super::traces::router());
+    #[cfg(feature = "health")]
+    let router = router.route(
+        "/api/observatory/health/history",
+        get(super::health::history),
+    );
+    let open = Router::new().route(&state.sources.options.metrics_path, get(scrape));
+    let open = super::health::routes(state, false)
+        .into_iter()
+        .fold(open, |open, (path, route)| open.route(&path, route));
     finish(open, router, state)
 }
 
@@ -135,49 +135,11 @@ async fn scrape(
     scrape_limit.answer(sources, format, &headers).await
 }
 
-/// Answers `pass` whenever the server answers, which it does even if the application's runtime is blocked.
-async fn health(
-    State(ServerState { sources, .. }): State<ServerState>,
-    headers: HeaderMap,
-) -> Response {
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let service = &sources.service;
-    if !accept.contains("application/health+json") {
-        return json_response(
-            "application/json",
-            &json!({
-                "status": "healthy",
-                "service": service,
-                "uptime_seconds": sources.gatherer.uptime().as_secs(),
-                "checks": {},
-            }),
-        );
-    }
-    // The format of draft-inadarei-api-health-check-06.
-    json_response(
-        "application/health+json",
-        &json!({
-            "status": "pass",
-            "serviceId": service,
-            "checks": { "uptime": [{ "observedValue": sources.gatherer.uptime().as_secs(), "observedUnit": "s", "status": "pass" }] },
-        }),
-    )
-}
-
 async fn status(State(state): State<ServerState>) -> Response {
     let address = state.address;
     let read = move |sources: &Sources| json_body("application/json", (sources.status)(address));
     let answered = state.places.run(&state.sources, read).await;
     answered.unwrap_or_else(|refused| refused)
-}
-
-fn json_response(content_type: &'static str, value: &impl serde::Serialize) -> Response {
-    // Strings, numbers and maps always serialise.
-    let body = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
-    json_body(content_type, body)
 }
 
 fn json_body(content_type: &'static str, body: String) -> Response {
@@ -191,73 +153,6 @@ fn json_body(content_type: &'static str, body: String) -> Response {
         .into_response()
 }
 
-async fn index(
-    State(ServerState { sources, .. }): State<ServerState>,
-    nested: Result<NestedPath, NestedPathRejection>,
-) -> Response {
-    let registry = &sources.gatherer.registry;
-    // Relative links, so that they work behind a proxy that strips a prefix. The address of a nested index page has no
-    // `/` at its end, so relative links must repeat its last segment.
-    let own = escape(&last_part(nested).map_or_else(String::new, |part| part + "/"));
-    let row = |path: &str, what: &str| {
-        let below = path.trim_start_matches('/');
-        format!("<li><a href=\"./{own}{below}\">{path}</a><span>{what}</span></li>")
-    };
-    let rows = [
-        #[cfg(feature = "otlp")]
-        row(
-            super::dashboard::TRACES,
-            "live traces: recent, slowest, failed, open",
-        ),
-        row(
-            &sources.options.metrics_path,
-            "Prometheus text or OpenMetrics",
-        ),
-        row(
-            &format!("{}?format=json", sources.options.metrics_path),
-            "the same series as JSON",
-        ),
-        row(&sources.options.health_path, "health"),
-        row(STATUS, "status of the observatory"),
-        #[cfg(feature = "alerting")]
-        row(
-            "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",
-            "PromQL queries, also for Grafana",
-        ),
-        #[cfg(feature = "alerting")]
-        row("/api/v1/alerts", "pending and firing alerts"),
-        #[cfg(feature = "alerting")]
-        row("/api/v1/rules", "alerting and recording rules"),
-        #[cfg(feature = "alerting")]
-        row(
-            "/api/observatory/alerts/history",
-            "history of notifications",
-        ),
-        #[cfg(feature = "otlp")]
-        row("/api/observatory/traces", "the same traces as JSON"),
-    ];
-    let page = include_str!("index.html")
-        .replace("{service}", &escape(&sources.service))
-        .replace("{version}", env!("CARGO_PKG_VERSION"))
-        .replace("{series}", &registry.series_count().to_string())
-        .replace(
-            "{observations}",
-            &registry
-                .counter_total("observatory_observations_total")
-                .to_string(),
-        )
-        .replace("{rows}", &rows.concat());
-    let policy = HeaderValue::from_static(POLICY);
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
-}
-
-/// Returns the last segment of the path that the routes are nested under.
-pub(super) fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
-    let nested = nested.ok()?;
-    let path = nested.as_str().trim_end_matches('/');
-    path.rsplit('/').next().map(str::to_owned)
-}
-
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -267,7 +162,7 @@ pub(super) fn escape(text: &str) -> String {
 
 async fn not_found(State(ServerState { sources, .. }): State<ServerState>) -> Response {
     let text = format!(
-        "not found; the endpoints are {}, {}, {STATUS} and those that / lists\n",
+        "not found; the endpoints are {}, {}, {STATUS} and the page at /\n",
         sources.options.metrics_path, sources.options.health_path
     );
     (StatusCode::NOT_FOUND, text).into_response()

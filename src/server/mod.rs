@@ -6,10 +6,14 @@ mod actions;
 mod api;
 mod body;
 mod connections;
-#[cfg(feature = "otlp")]
 mod dashboard;
 mod endpoints;
 mod error;
+#[cfg(feature = "health")]
+mod health;
+#[cfg(not(feature = "health"))]
+#[path = "health_without.rs"]
+mod health;
 mod hosts;
 mod metrics;
 #[cfg(feature = "http")]
@@ -22,6 +26,8 @@ mod refusal;
 mod runbooks;
 mod sources;
 mod stream;
+#[cfg(feature = "health")]
+mod tasks;
 #[cfg(any(feature = "alerting", feature = "http"))]
 mod token;
 #[cfg(feature = "otlp")]

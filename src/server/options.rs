@@ -7,7 +7,9 @@ use crate::settings::{
 };
 
 /// Options of the server: the hosts that it answers to, and its limits on connections and time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ServerConfig {
     /// Names under which clients reach the server, with or without a port: `router`, `router:9090`; `*` allows every name.

@@ -14,7 +14,13 @@ pub(crate) struct Sources {
     pub(crate) options: ServerOptions,
     /// `service.name`.
     pub(crate) service: String,
+    /// The preset, if one was selected.
+    pub(crate) environment: Option<String>,
+    /// The interval at which series get a new sample.
+    pub(crate) tick: Duration,
     pub(crate) gatherer: Arc<Gatherer>,
+    #[cfg(feature = "health")]
+    pub(crate) health: crate::health::Health,
     /// Returns the JSON document of `/status` for a server that listens on this address.
     pub(crate) status: Box<dyn Fn(Option<SocketAddr>) -> String + Send + Sync>,
     /// The memory of queries and other answers, except for metrics and health.
@@ -23,6 +29,9 @@ pub(crate) struct Sources {
     pub(crate) queries: Arc<Queries>,
     #[cfg(feature = "alerting")]
     pub(crate) alerts: Alerts,
+    /// Returns the oldest open spans as JSON, up to a number.
+    #[cfg(feature = "health")]
+    pub(crate) tasks: Box<dyn Fn(usize) -> String + Send + Sync>,
     #[cfg(feature = "otlp")]
     pub(crate) live_traces: Box<dyn Fn() -> LiveTraces + Send + Sync>,
 }
@@ -32,6 +41,9 @@ pub(crate) struct ServerOptions {
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_path: String,
     pub(crate) health_path: String,
+    /// True if every caller sees messages and checks in the health report.
+    #[cfg(feature = "health")]
+    pub(crate) shows_health_details: bool,
     /// The time that answers in progress get after the start of the shutdown.
     pub(crate) shutdown_grace: Duration,
     pub(crate) hosts: AllowedHosts,

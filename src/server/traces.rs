@@ -36,6 +36,40 @@ pub(super) fn router() -> Router<ServerState> {
 struct ListParams {
     view: Option<View>,
     limit: Option<usize>,
+    model: Option<String>,
+    route: Option<String>,
+    /// `ok` or `failed`.
+    status: Option<Outcome>,
+    /// The minimum duration in seconds.
+    min_seconds: Option<f64>,
+}
+
+/// The properties of the listed traces. Absent parameters allow every value.
+struct Filter {
+    model: Option<String>,
+    route: Option<String>,
+    status: Option<Outcome>,
+    min_seconds: f64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Ok,
+    Failed,
+}
+
+impl Filter {
+    fn allows(&self, trace: &TraceSummary) -> bool {
+        let is =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        let is_long = trace.duration.as_secs_f64() >= self.min_seconds;
+        let outcome = self.status.is_none_or(|outcome| match outcome {
+            Outcome::Ok => trace.failed == 0,
+            Outcome::Failed => trace.failed > 0,
+        });
+        is(&self.model, &trace.model) && is(&self.route, &trace.route) && is_long && outcome
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -50,25 +84,44 @@ enum View {
 impl View {
     const ALL: [Self; 4] = [Self::Recent, Self::Slowest, Self::Failed, Self::Open];
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Recent => "recent",
+            Self::Slowest => "slowest",
+            Self::Failed => "failed",
+            Self::Open => "open",
+        }
+    }
+
+    /// Returns the first traces that the filter allows, and the number of all of them.
     fn of(
         self,
         traces: &LiveTraces,
-        limit: usize,
+        (limit, filter): (usize, &Filter),
         options: &ServerOptions,
-    ) -> (&'static str, Value) {
-        let linked = |summaries: Vec<TraceSummary>| {
-            let linked = summaries.into_iter().map(|summary| LinkedSummary {
+    ) -> (Value, usize) {
+        let all = match self {
+            Self::Recent => traces.recent(usize::MAX),
+            Self::Slowest => traces.slowest(usize::MAX),
+            Self::Failed => traces.failed(usize::MAX),
+            Self::Open => {
+                let open = traces.open(usize::MAX);
+                return (
+                    json!(open.iter().take(limit).collect::<Vec<_>>()),
+                    open.len(),
+                );
+            }
+        };
+        let allowed: Vec<_> = all.into_iter().filter(|one| filter.allows(one)).collect();
+        let total = allowed.len();
+        let linked = allowed
+            .into_iter()
+            .take(limit)
+            .map(|summary| LinkedSummary {
                 url: trace_viewer_url(options, summary.trace_id),
                 summary,
             });
-            json!(linked.collect::<Vec<_>>())
-        };
-        match self {
-            Self::Recent => ("recent", linked(traces.recent(limit))),
-            Self::Slowest => ("slowest", linked(traces.slowest(limit))),
-            Self::Failed => ("failed", linked(traces.failed(limit))),
-            Self::Open => ("open", json!(traces.open(limit))),
-        }
+        (json!(linked.collect::<Vec<_>>()), total)
     }
 }
 
@@ -86,9 +139,16 @@ async fn lists(
     State(state): State<ServerState>,
     params: Result<Query<ListParams>, QueryRejection>,
 ) -> Response {
-    let ListParams { view, limit } = match params {
+    let params = match params {
         Ok(Query(params)) => params,
         Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    let ListParams { view, limit, .. } = params;
+    let filter = Filter {
+        model: params.model,
+        route: params.route,
+        status: params.status,
+        min_seconds: params.min_seconds.unwrap_or(0.0),
     };
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if limit > MAX_LIMIT {
@@ -114,8 +174,9 @@ async fn lists(
             body["disabledBy"] = json!(key);
         }
         for view in views {
-            let (name, list) = view.of(traces, limit, options);
-            body[name] = list;
+            let (list, total) = view.of(traces, (limit, &filter), options);
+            body[view.name()] = list;
+            body["totals"][view.name()] = json!(total);
         }
         json_response(&body)
     })

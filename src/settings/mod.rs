@@ -5,11 +5,11 @@
 
 mod check;
 mod error;
+mod origin;
 mod setters;
 mod values;
 mod variable;
 
-pub use self::error::ConfigError;
 #[cfg(any(feature = "alerting", feature = "server"))]
 pub(crate) use self::values::comma_separated;
 #[cfg(feature = "otlp")]
@@ -25,4 +25,8 @@ pub(crate) use self::{
         text,
     },
     variable::{Invalid, Variable, set, variable},
+};
+pub use self::{
+    error::ConfigError,
+    origin::{ConfigProblem, Origin},
 };

@@ -3,21 +3,27 @@
 //! With the feature `health`, a [`Sampler`] reads them on each tick of the observatory. Without it, the sampler is
 //! empty.
 
+#[cfg(all(feature = "health", target_os = "linux"))]
+mod cgroup;
 #[cfg(feature = "health")]
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
-mod options;
-#[cfg(all(feature = "health", feature = "server"))]
-mod runtime;
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(feature = "health")]
+mod runtimes;
 #[cfg(feature = "health")]
 mod sampler;
 
-pub use self::options::HealthConfig;
 #[cfg(not(feature = "health"))]
 pub(crate) use self::without::{Sampler, account_own_cpu};
 #[cfg(feature = "health")]
-pub(crate) use self::{cpu::account_own_cpu, sampler::Sampler};
+pub(crate) use self::{
+    cpu::account_own_cpu,
+    runtimes::{MAIN, Runtimes},
+    sampler::Sampler,
+};
 
 #[cfg(not(feature = "health"))]
 mod without {
@@ -35,7 +41,7 @@ mod without {
             clippy::unused_self,
             reason = "callers are the same with and without the feature"
         )]
-        pub(crate) const fn sample(&self, _: &Registry) {}
+        pub(crate) const fn sample(&self, _: &Registry, _: std::time::Duration) {}
     }
 
     /// Counts nothing.

@@ -1,11 +1,16 @@
 //! Samples the process and the machine through `sysinfo` on each tick of the observatory.
 
+use std::{sync::Arc, time::Duration};
+
 use sysinfo::{
     CpuRefreshKind, MemoryRefreshKind, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate,
     System, get_current_pid,
 };
 
-use super::disk::DiskReader;
+use super::{
+    disk::DiskReader,
+    runtimes::{RuntimeSampler, Runtimes},
+};
 use crate::metrics::{Registry, catalog};
 
 /// The maximum number of network interfaces with metrics, since a container host can have many.
@@ -16,27 +21,30 @@ pub(crate) struct Sampler {
     system: Option<System>,
     networks: Option<Networks>,
     disks: DiskReader,
-    #[cfg(feature = "server")]
-    runtime: super::runtime::RuntimeReader,
+    #[cfg(feature = "gpu")]
+    gpus: super::gpu::GpuReader,
+    runtimes: RuntimeSampler,
     own: Option<Pid>,
     /// True if a CPU reading exists. CPU usage is the difference of two readings, so the first reading gives no value.
     has_cpu_before: bool,
 }
 
 impl Sampler {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(runtimes: Arc<Runtimes>) -> Self {
         Self {
             system: System::new().ok(),
             networks: Networks::new().ok(),
             disks: DiskReader::default(),
-            #[cfg(feature = "server")]
-            runtime: super::runtime::RuntimeReader::of_current(),
+            #[cfg(feature = "gpu")]
+            gpus: super::gpu::GpuReader::default(),
+            runtimes: RuntimeSampler::new(runtimes),
             own: get_current_pid().ok(),
             has_cpu_before: false,
         }
     }
 
-    pub(crate) fn sample(&mut self, registry: &Registry) {
+    /// Writes a sample; `now` is a reading of a monotonic clock.
+    pub(crate) fn sample(&mut self, registry: &Registry, now: Duration) {
         if let Some(system) = &mut self.system {
             if let Some(own) = self.own {
                 process(system, own, registry);
@@ -52,8 +60,11 @@ impl Sampler {
             network(networks, registry);
         }
         self.disks.sample(registry);
-        #[cfg(feature = "server")]
-        self.runtime.sample(registry);
+        #[cfg(target_os = "linux")]
+        super::cgroup::sample(registry);
+        #[cfg(feature = "gpu")]
+        self.gpus.sample(registry);
+        self.runtimes.sample(registry, now);
     }
 }
 
@@ -163,9 +174,9 @@ mod tests {
     #[test]
     fn this_process_and_this_machine_are_sampled() {
         let registry = Registry::new(RegistryOptions::default()).unwrap();
-        let mut sampler = Sampler::new();
-        sampler.sample(&registry);
-        sampler.sample(&registry);
+        let mut sampler = Sampler::new(Arc::default());
+        sampler.sample(&registry, Duration::from_secs(1));
+        sampler.sample(&registry, Duration::from_secs(2));
         let gauge = |metric: &'static Metric, labels: &[(&str, &str)]| {
             registry.gauge(metric, labels).value()
         };
@@ -195,7 +206,7 @@ mod tests {
         // Other tests start and end threads concurrently: a single equal reading is enough.
         let agree = (0..1_000).any(|_| {
             let before = kernels();
-            Sampler::new().sample(&registry);
+            Sampler::new(Arc::default()).sample(&registry, Duration::ZERO);
             before == registry.gauge(&catalog::PROCESS_THREADS, &[]).value() && before == kernels()
         });
         assert!(agree);

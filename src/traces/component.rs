@@ -1,6 +1,13 @@
 //! Assembles the tracing pipeline of one observatory, from the gate to the exporters.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use opentelemetry::{KeyValue, Value, trace::TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -26,12 +33,15 @@ use super::{
 };
 use crate::{
     log::{self, LogFormat},
-    metrics::{Registry, Side},
+    metrics::{Registry, Side, catalog},
     observation::{AttributeValue, Dropped, Mapping},
     privacy::Redaction,
     runtime::Registered,
     runtime::clock::Clock,
 };
+
+/// The message about another OpenTelemetry layer in the subscriber.
+const CONFLICT: &str = "the subscriber contains another tracing-opentelemetry layer, so this crate exports no spans, and metrics go on; remove that layer, or remove the exporters of this crate (`traces.exporters`, OTEL_TRACES_EXPORTER=none): the live view then takes its trace ids from that layer";
 
 /// The values from which [`Traces`] are assembled.
 pub(crate) struct TracesParts<'a> {
@@ -70,6 +80,8 @@ pub(crate) struct Traces {
     records: Option<RecordExport>,
     propagators: Vec<Propagator>,
     registry: Registry,
+    /// True if the subscriber has another OpenTelemetry layer.
+    has_other_layer: Arc<AtomicBool>,
 }
 
 impl Traces {
@@ -116,6 +128,7 @@ impl Traces {
                     .tail
                     .as_ref()
                     .map(|tail| TailSampler::new(tail, mapping)),
+                max_attributes: traces.limits.attributes as usize,
             },
             &traces.batch,
         );
@@ -139,11 +152,7 @@ impl Traces {
             pipeline,
             provider,
             ids: LogIds {
-                spans: Arc::new(if live.is_some() {
-                    SpanTable::with_start_times()
-                } else {
-                    SpanTable::new()
-                }),
+                spans: Arc::new(SpanTable::new()),
                 sampler,
             },
             live,
@@ -151,6 +160,7 @@ impl Traces {
             records,
             propagators: traces.propagators.clone(),
             registry: registry.clone(),
+            has_other_layer: Arc::default(),
         })
     }
 
@@ -163,6 +173,7 @@ impl Traces {
         let LogIds { sampler, spans } = &self.ids;
         let registry = self.registry.clone();
         Gate::new(tracer, Arc::clone(sampler), Arc::clone(spans), clock)
+            .with_other_layer_flag(&self.has_other_layer)
             .with_own_spans(self.own.as_ref())
             .with_propagators(&self.propagators)
             .with_on_panicking_field(move |field| {
@@ -201,6 +212,17 @@ impl Traces {
     /// The traces of the last minutes.
     pub(crate) fn live(traces: Option<&Self>, subscriber: Registered) -> LiveTraces {
         LiveTraces::new(traces.and_then(|traces| traces.live.clone()), subscriber)
+    }
+
+    /// The problem that spans are not exported because another layer makes the OpenTelemetry spans; sets its gauge.
+    pub(crate) fn conflict(&self) -> Option<&'static str> {
+        let is_off = self.own.is_none() && self.has_other_layer.load(Ordering::Relaxed);
+        self.registry.set(
+            &catalog::TRACE_EXPORT_SUPPRESSED,
+            &[],
+            f64::from(u8::from(is_off)),
+        );
+        is_off.then_some(CONFLICT)
     }
 
     /// The status of each exporter.

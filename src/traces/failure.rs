@@ -49,6 +49,35 @@ impl Failures {
         {
             span.status = Status::Error { description };
         }
+        self.classify(span);
+    }
+
+    /// Gives a failed span of a kind of this crate the error type that its metrics have.
+    fn classify(&self, span: &mut SpanData) {
+        if !matches!(span.status, Status::Error { .. }) || !self.is_kind(span) {
+            return;
+        }
+        let value = |name: &str| {
+            let mut pairs = span.attributes.iter();
+            let pair = pairs.find(|pair| self.renamed(pair.key.as_str()) == name)?;
+            Some(pair.value.as_str()).filter(|value| !value.is_empty())
+        };
+        if ["error.type", "error_type"]
+            .into_iter()
+            .any(|name| value(name).is_some())
+        {
+            return;
+        }
+        let has_timed_out = value("status")
+            .is_some_and(|status| Outcome::parse(&status) == Outcome::Timeout)
+            .then_some(Cow::Borrowed("timeout"));
+        let code = has_timed_out
+            .or_else(|| value("rpc.response.status_code").filter(|code| code != "OK"))
+            .or_else(|| {
+                value("http.response.status_code").filter(|code| code.starts_with(['4', '5']))
+            })
+            .map_or_else(|| "_OTHER".to_owned(), Cow::into_owned);
+        span.attributes.push(KeyValue::new("error.type", code));
     }
 
     /// The class of the failure, which may be empty; `None` for a span that did not fail.
@@ -67,7 +96,8 @@ impl Failures {
                     has_failed |= outcome.is_failure();
                 }
                 // "SHOULD NOT be set if the operation succeeded."
-                "error.type" | "error_type" if !value.as_str().is_empty() => {
+                // A cancelled operation did not fail.
+                "error.type" | "error_type" if !matches!(&*value.as_str(), "" | "cancelled") => {
                     // A withheld value must not be exported as a description either.
                     if !self.redaction.is_withheld(key.as_str()) {
                         class = Some(value.as_str().into_owned().into());
@@ -222,6 +252,48 @@ mod tests {
             &("rpc.response.status_code", "OK".into()),
             None,
         );
+    }
+
+    #[test]
+    fn a_failed_span_of_a_kind_has_the_error_type_of_its_metrics() {
+        let check = |name: &'static str, fields: &[(&'static str, &'static str)], expected| {
+            let mut span = span(1, 1, 0);
+            span.name = name.into();
+            for (key, value) in fields {
+                span = with(span, key, *value);
+            }
+            Failures::new(&Mapping::default(), &denying(&[])).apply(&mut span);
+            let mut pairs = span.attributes.iter();
+            let found = pairs.find(|pair| pair.key.as_str() == "error.type");
+            let found = found.map(|pair| pair.value.to_string());
+            assert_eq!(found.as_deref(), expected, "{name} {fields:?}");
+        };
+        check("inference", &[("status", "error")], Some("_OTHER"));
+        check("inference", &[("status", "timeout")], Some("timeout"));
+        check("inference", &[("status", "cancelled")], None);
+        check("inference", &[("status", "success")], None);
+        check("inference", &[("error", "sold out")], Some("_OTHER"));
+        let named = [("error.type", "rate_limited")];
+        check("inference", &named, Some("rate_limited"));
+        let cancelled = [("error.type", "cancelled")];
+        check("inference", &cancelled, Some("cancelled"));
+        check(
+            "http_request",
+            &[("http.response.status_code", "503")],
+            Some("503"),
+        );
+        let failed = [("http.response.status_code", "200"), ("error", "reset")];
+        check("http_request", &failed, Some("_OTHER"));
+        // The meaning of the fields of another span is unknown.
+        check("order", &[("error", "sold out")], None);
+    }
+
+    #[test]
+    fn a_cancelled_span_has_no_error_status() {
+        let mut span = with(span(1, 1, 0), "error.type", "cancelled");
+        span.name = "inference".into();
+        Failures::new(&Mapping::default(), &denying(&[])).apply(&mut span);
+        assert_eq!(span.status, Status::Unset);
     }
 
     #[test]

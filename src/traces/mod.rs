@@ -18,6 +18,8 @@ mod conventions;
 mod error;
 mod exporter;
 #[cfg(feature = "otlp")]
+mod facts;
+#[cfg(feature = "otlp")]
 mod failure;
 #[cfg(feature = "otlp")]
 mod gate;
@@ -60,7 +62,8 @@ pub(crate) use self::{
         deadline::Deadline,
         retry::{Sent, deliver_parts},
     },
-    gate::Gate,
+    facts::InferenceFacts,
+    gate::{Gate, is_active},
     options::{Signal, shortest},
     pipeline::{MIN_WARNING_INTERVAL, say, unharmed},
 };

@@ -54,7 +54,12 @@ impl SpanRedaction {
 
     fn clean_attributes(&mut self, attributes: &mut [KeyValue]) {
         for pair in attributes {
-            if self.is_withheld(pair.key.as_str()) {
+            let is_text = matches!(
+                pair.value,
+                Value::String(_) | Value::Array(Array::String(_))
+            );
+            let key = pair.key.as_str();
+            if self.is_withheld(key) && (is_text || self.redaction.is_denied(key)) {
                 pair.value = Value::String(WITHHELD.into());
             } else {
                 self.clean_value(pair.key.as_str(), &mut pair.value);
@@ -206,6 +211,22 @@ mod tests {
         check(&config, "gen_ai.input.messages", "hi", "hi");
         check(&config, "gen_ai.output.messages", "hi", WITHHELD);
         check(&config, "customer", "Ann", WITHHELD);
+    }
+
+    #[test]
+    fn a_number_is_no_content_and_a_denied_number_is_withheld() {
+        let config = RedactionConfig {
+            deny: vec!["score".into()],
+            ..RedactionConfig::default()
+        };
+        let mut span = span(&[("answer", "forty-two")]);
+        for key in ["answer", "score"] {
+            span.attributes.push(KeyValue::new(key, 42));
+        }
+        apply(Redaction::new(&config, None).unwrap(), &mut span);
+        let values: Vec<_> = span.attributes.iter().map(|pair| &pair.value).collect();
+        let withheld = Value::from(WITHHELD);
+        assert_eq!(values, [&withheld, &Value::I64(42), &withheld]);
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn a_default_rule_fires_after_its_time_pages_once_and_resolves() {
         watched.mailbox.titles().contains(&title.to_owned())
     });
     let message = watched.mailbox.0.lock().unwrap()[0].clone();
+    assert_eq!(message.title(), title, "{:?}", watched.mailbox.titles());
     assert_eq!(message.common_labels["model_id"], "gpt-4o");
     let summary = &message.common_annotations["summary"];
     assert!(summary.contains("50"), "{summary}");

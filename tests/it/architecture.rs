@@ -17,6 +17,7 @@ const AREAS: &[&str] = &[
     "observatory",
     "config",
     "server",
+    "health",
     "alerting",
     "middleware",
     "instrument",

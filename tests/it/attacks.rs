@@ -291,24 +291,6 @@ async fn mounted_endpoints_check_names_once_they_are_listed() {
     }
 }
 
-/// The policy of the index page allows the page's own style by its hash.
-#[cfg(feature = "otlp")]
-#[test]
-fn the_index_page_has_a_content_security_policy_that_fits_its_style() {
-    use base64::Engine as _;
-    let (_observatory, address) = serving(|_| {});
-    let (head, page) = get(address, "/", "");
-    let style = page.split("<style>").nth(1).unwrap();
-    let style = style.split("</style>").next().unwrap();
-    let hash = ring::digest::digest(&ring::digest::SHA256, style.as_bytes());
-    let hash = base64::engine::general_purpose::STANDARD.encode(hash);
-    let policy = head
-        .lines()
-        .find(|line| line.starts_with("content-security-policy:"));
-    let expected = format!("style-src 'sha256-{}'", hash.to_lowercase());
-    assert!(policy.unwrap().contains(&expected), "{policy:?}");
-}
-
 /// Prints the memory of a running process and the times of its answers under each attack:
 /// `PROBES=100 ATTACKED=127.0.0.1:9090,PID cargo test --all-features --test it -- --ignored --nocapture measure`
 #[test]

@@ -268,7 +268,7 @@ fn errors_inside_a_span_without_an_outcome_are_counted() {
     });
     watched.check(&[
         (
-            r#"llm_router_errors_total{component="connection",error_type="error"}"#,
+            r#"llm_router_errors_total{component="connection",error_type="_OTHER"}"#,
             1.0,
         ),
         (

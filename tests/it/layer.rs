@@ -140,7 +140,7 @@ fn the_outcome_follows_status_errors_and_panics() {
             2.0,
         ),
         (
-            r#"llm_router_errors_total{component="inference",error_type="error"}"#,
+            r#"llm_router_errors_total{component="inference",error_type="_OTHER"}"#,
             2.0,
         ),
         (
@@ -244,11 +244,62 @@ fn an_error_inside_is_the_spans_failure_once_and_one_outside_counts_by_itself() 
             1.0,
         ),
         (
-            r#"llm_router_errors_total{component="it::layer",error_type="error"}"#,
+            r#"llm_router_errors_total{component="it::layer",error_type="_OTHER"}"#,
             1.0,
         ),
     ]);
     assert_eq!(sum(&watched.text(), "llm_router_errors_total", ""), 3.0);
+}
+
+#[test]
+fn the_error_type_cancelled_is_an_outcome_and_no_error() {
+    let watched = watched();
+    watched.run(|| {
+        let recorded = info_span!("inference", model_id = "gpt-4o", error.r#type = Empty);
+        recorded.record("error.type", "cancelled");
+        drop(recorded);
+        info_span!("inference", model_id = "gpt-4o").in_scope(|| {
+            error!(error.r#type = "cancelled", "the client has gone");
+        });
+        drop(info_span!(
+            "http_request",
+            method = "POST",
+            route = "/v1/chat/completions",
+            error_type = "cancelled"
+        ));
+        // Outside of any operation.
+        error!(error_type = "cancelled", "the client has gone");
+    });
+    watched.check_outcomes([0, 0, 0, 2, 0]);
+    let text = watched.text();
+    assert_eq!(sum(&text, "llm_router_errors_total", ""), 0.0, "{text}");
+    assert!(!text.contains(r#"error_type="cancelled""#), "{text}");
+    let durations = "gen_ai_client_operation_duration_seconds_count";
+    assert_eq!(sum(&text, durations, ""), 2.0, "{text}");
+    assert_eq!(sum(&text, durations, "error_type"), 0.0, "{text}");
+}
+
+#[test]
+fn the_component_of_an_error_event_is_kept() {
+    let watched = watched();
+    watched.run(|| {
+        info_span!("inference", model_id = "gpt-4o").in_scope(|| {
+            error!(component = "tokenizer", "a token is unknown");
+        });
+        info_span!("http_request", method = "GET", route = "/").in_scope(|| {
+            error!(error_type = "io", component = "disk", "the cache is full");
+        });
+    });
+    watched.check(&[
+        (
+            r#"llm_router_errors_total{component="tokenizer",error_type="_OTHER"}"#,
+            1.0,
+        ),
+        (
+            r#"llm_router_errors_total{component="disk",error_type="io"}"#,
+            1.0,
+        ),
+    ]);
 }
 
 #[test]
@@ -269,7 +320,7 @@ fn the_error_of_an_inner_inference_is_not_the_error_of_the_outer_request() {
     watched.check(&[
         (r#"llm_router_http_requests_total{method="POST",route="/v1/chat/completions",status_code="200"}"#, 1.0),
         (r#"llm_router_errors_total{component="http_request",error_type="200"}"#, 0.0),
-        (r#"llm_router_errors_total{component="inference",error_type="error"}"#, 1.0),
+        (r#"llm_router_errors_total{component="inference",error_type="_OTHER"}"#, 1.0),
     ]);
 }
 

@@ -10,6 +10,7 @@ mod alerts;
 mod alerts_defaults;
 mod alerts_rules;
 mod alerts_support;
+mod alerts_unknown;
 mod architecture;
 #[cfg(all(feature = "server", feature = "alerting"))]
 #[path = "../attackers/mod.rs"]
@@ -28,6 +29,7 @@ mod exposition;
 mod grpc;
 #[cfg(feature = "otlp")]
 mod grpc_receiver;
+mod health;
 mod hostile;
 #[cfg(feature = "http")]
 mod http;
@@ -50,3 +52,4 @@ mod stress;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod watchdog;

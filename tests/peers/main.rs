@@ -1,5 +1,5 @@
 //! Tests against real software: Prometheus, promtool, `VictoriaMetrics`; curl, wrk, grpcio and the `openai` client;
-//! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel; libfaketime.
+//! llmock and fakellm as upstreams; exim, aiosmtpd, Slack's and `PagerDuty`'s packages; rotel; libfaketime; Redis.
 //!
 //! A missing peer skips its tests with a message, or fails them with `CI=true`.
 #![cfg(feature = "server")]
@@ -38,6 +38,7 @@ mod distributed;
 mod exporters;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod health;
 #[cfg(feature = "otlp")]
 mod logs;
 mod openai;

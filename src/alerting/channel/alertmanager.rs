@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hyper::header::HeaderMap;
 
 use super::{
-    Built, ChannelContext, ChannelSpec, NotifyError, Receipt,
+    Built, ChannelContext, ChannelSpec, Message, Notifier, NotifyError, NotifyFuture, Receipt,
     http::{Post, prepare},
     payload,
     webhook::{check_url, headers},
@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Alertmanagers that receive the alerts. Every Alertmanager of a cluster must be listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlertmanagerOptions {
     /// Base URLs, for example `http://alertmanager:9093`.
@@ -125,5 +127,21 @@ impl AlertmanagerPeer {
         let body = payload::posted(alerts).map_err(NotifyError::unwritten("body"))?;
         let post = Post::new(&self.url, body).with_headers(self.headers.clone());
         post.deliver(&self.client).await
+    }
+}
+
+/// For test messages: Alertmanagers get alerts from the queue of their peer, not messages.
+impl Notifier for AlertmanagerPeer {
+    fn notify<'a>(&'a self, message: &'a Message) -> NotifyFuture<'a> {
+        Box::pin(async move {
+            let alerts = message.alerts.iter().map(|alert| Arc::clone(&alert.alert));
+            let alerts: Vec<_> = alerts.collect();
+            self.post(&alerts).await
+        })
+    }
+
+    /// An alert fires in the Alertmanager until it is resolved.
+    fn opens_incidents(&self) -> bool {
+        true
     }
 }

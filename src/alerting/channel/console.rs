@@ -34,12 +34,15 @@ const MAX_TEXT_CHARS: usize = 16_384;
 const SLOTS: [Slot; 1] = [Slot::new("text", Escape::Plain)];
 
 /// A console channel: lines on standard error.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ConsoleOptions {
     /// A template for `text`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    #[serde(skip)]
     pub template_files: TemplateFiles,
 }
 

@@ -64,7 +64,9 @@ macro_rules! channels {
         }
 
         /// The kind of a channel, with its options.
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
         pub enum ChannelKind {
             $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant(options::$options),)+
@@ -92,6 +94,22 @@ macro_rules! channels {
         }
 
         impl ChannelKind {
+            /// Returns the name of the kind, as in the channels of default rules: `slack`, `pagerduty`, `email`.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $($(#[cfg($cfg)])? Self::$variant(_) => stringify!($module),)+
+                }
+            }
+
+            /// Returns the environment variable that creates such a channel.
+            pub(crate) fn variable(&self) -> Option<&'static str> {
+                let table = match self {
+                    $($(#[cfg($cfg)])? Self::$variant(_) => <options::$options as ChannelSpec>::VARIABLES,)+
+                };
+                table.first().map(|variable| variable.name)
+            }
+
             pub(crate) fn missing(&self) -> Option<&'static str> {
                 match self {
                     $($(#[cfg($cfg)])? Self::$variant(options) => options.missing(),)+

@@ -54,7 +54,8 @@ pub struct MessageAlert {
     /// The alert.
     #[serde(with = "shared")]
     pub alert: Arc<Alert>,
-    /// Identifies the labels of the alert.
+    /// Identifies the labels of the alert; 16 hexadecimal digits in JSON.
+    #[serde(with = "crate::alerting::alert::hex")]
     pub fingerprint: u64,
 }
 

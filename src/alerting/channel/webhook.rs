@@ -38,7 +38,9 @@ const TEMPLATE_ERROR_HEADER: &str = "x-observatory-template-error";
 const SLOTS: [Slot; 1] = [Slot::new("body", Escape::Json)];
 
 /// A webhook channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WebhookOptions {
     /// The URLs. Each URL gets every message.
@@ -52,6 +54,7 @@ pub struct WebhookOptions {
     /// A template for `body`, which must write JSON; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    #[serde(skip)]
     pub template_files: TemplateFiles,
 }
 
@@ -64,6 +67,12 @@ pub struct Webhook {
     key: Option<hmac::Key>,
     max_alerts: usize,
     client: OutgoingClient,
+}
+
+impl Default for WebhookOptions {
+    fn default() -> Self {
+        Self::new::<String>([])
+    }
 }
 
 impl WebhookOptions {

@@ -4,12 +4,16 @@
 //! incidents by key would merge the incidents and notify no person. Incidents that a test opens are closed at the end
 //! of the test.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Notifications, address::Address};
+use super::{Notifications, address::Address, peer::PeerQueue};
 use crate::{
     alerting::{FailureClass, Message, NotifyError, Receipt},
     query::Labels,
@@ -44,6 +48,15 @@ struct TestMessage {
 }
 
 impl Notifications {
+    /// Returns the names of the channels with the names of their addresses.
+    pub(crate) fn channel_addresses(&self) -> BTreeMap<String, Vec<String>> {
+        let of_channel = self.shared.addresses.iter().map(|(name, addresses)| {
+            let addresses = addresses.iter().map(|address| address.name.clone());
+            (name.clone(), addresses.collect())
+        });
+        of_channel.collect()
+    }
+
     /// Sends a test message to every address of a channel: one attempt each, without queue and backoff.
     ///
     /// The incidents that the test opens are closed, so that the next test opens new incidents.
@@ -51,21 +64,43 @@ impl Notifications {
     /// # Errors
     /// If no channel has this name.
     pub async fn send_test(&self, channel: &str) -> Result<Vec<TestResult>, UnknownChannel> {
-        let Some(tested) = self.shared.addresses.get(channel) else {
-            let known: Vec<&str> = self.shared.addresses.keys().map(String::as_str).collect();
-            return Err(UnknownChannel {
-                name: channel.to_owned(),
-                known: known.join(", "),
-            });
-        };
+        let addresses = self.addresses_of(channel)?;
         let message = Message::test("test", self.now().as_i64());
         let message = message.with_group_key(format!("test:{}", Uuid::new_v4()));
-        let messages = tested.iter().map(|address| TestMessage {
+        let messages = addresses.into_iter().map(|address| TestMessage {
             step: 0,
-            address: Arc::clone(address),
+            address,
             message: message.clone(),
         });
         Ok(self.run_test(messages.collect()).await)
+    }
+
+    /// The addresses of a channel. Alertmanagers have none: their peers are `NAME/0`, `NAME/1`.
+    fn addresses_of(&self, channel: &str) -> Result<Vec<Arc<Address>>, UnknownChannel> {
+        if let Some(addresses) = self.shared.addresses.get(channel) {
+            return Ok(addresses.clone());
+        }
+        let channel_of = |peer: &PeerQueue| {
+            let (channel, _) = peer.name().rsplit_once('/').unwrap_or((peer.name(), ""));
+            channel.to_owned()
+        };
+        let peers = self.shared.peers.iter();
+        let tested: Vec<_> = peers
+            .clone()
+            .filter(|peer| channel_of(peer) == channel)
+            .map(|peer| Arc::new(peer.test_address()))
+            .collect();
+        if !tested.is_empty() {
+            return Ok(tested);
+        }
+        let known: BTreeSet<String> = peers
+            .map(|peer| channel_of(peer))
+            .chain(self.shared.addresses.keys().cloned())
+            .collect();
+        Err(UnknownChannel {
+            name: channel.to_owned(),
+            known: Vec::from_iter(known).join(", "),
+        })
     }
 
     /// Tests every step of the escalation of an alert with these labels, without the delays of the steps: each address

@@ -11,9 +11,9 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{PeerCounts, address_worker::retry_delay};
+use super::{PeerCounts, address::Address, address_worker::retry_delay};
 use crate::{
-    alerting::{Alert, AlertmanagerPeer},
+    alerting::{Alert, AlertmanagerPeer, Notifier},
     net::Backoff,
     runtime::{lock, random::random_unit},
 };
@@ -26,7 +26,7 @@ const MAX_QUEUED_ALERTS: usize = 10_000;
 /// The queue of an Alertmanager.
 #[derive(Debug)]
 pub(super) struct PeerQueue {
-    peer: AlertmanagerPeer,
+    peer: Arc<AlertmanagerPeer>,
     state: Mutex<State>,
     wake: Notify,
 }
@@ -42,7 +42,7 @@ struct State {
 impl PeerQueue {
     pub(super) fn new(peer: AlertmanagerPeer) -> Self {
         Self {
-            peer,
+            peer: Arc::new(peer),
             state: Mutex::default(),
             wake: Notify::new(),
         }
@@ -50,6 +50,12 @@ impl PeerQueue {
 
     pub(super) fn name(&self) -> &str {
         self.peer.name()
+    }
+
+    /// The address of a test message, whose attempts do not pass the queue.
+    pub(super) fn test_address(&self) -> Address {
+        let notifier: Arc<dyn Notifier> = Arc::clone(&self.peer) as _;
+        Address::new(self.name(), 0, &notifier, false)
     }
 
     pub(super) fn counts(&self) -> PeerCounts {

@@ -36,7 +36,8 @@ pub struct Acknowledgement {
     pub comment: String,
     /// The time of the acknowledgement, in milliseconds since the epoch.
     pub at: i64,
-    /// The fingerprints of the alerts that fired at that time.
+    /// The fingerprints of the alerts that fired at that time; 16 hexadecimal digits each in JSON.
+    #[serde(with = "crate::alerting::alert::hex_set")]
     pub alerts: BTreeSet<u64>,
 }
 

@@ -8,9 +8,9 @@ use super::options::RuleOptions;
 use super::record_runner::RecordRunner;
 use super::{Evaluation, RuleFailure, Source};
 use crate::alerting::alert::fingerprint;
-use crate::alerting::rule::compile::{CompiledGroup, CompiledRule};
+use crate::alerting::rule::compile::{CompiledCondition, CompiledGroup, CompiledRule};
 use crate::alerting::rule::{Rule, RuleGroup, duration};
-use crate::query::engine::{Prepared, QueryError, Value, VectorSample};
+use crate::query::engine::{Prepared, QueryError, Value, VectorSample, syntax::Expr};
 use crate::query::{Labels, Matcher};
 use crate::runtime::unix_ms::shift_ms;
 
@@ -50,6 +50,26 @@ pub(super) struct RuleContext<'a> {
     /// `now` minus the group's query offset; also the timestamp of the written samples.
     pub(super) query_time: i64,
     pub(super) limit: usize,
+}
+
+impl Runner {
+    /// Returns the id or the series name of an enabled rule, and its expression.
+    pub(super) fn expression(&self) -> Option<(&str, &Expr)> {
+        match self {
+            Self::Alert(runner) => match &runner.compiled.condition {
+                CompiledCondition::Expr(prepared) if runner.enabled => {
+                    Some((&runner.compiled.rule.id, prepared.expr()))
+                }
+                CompiledCondition::Expr(_) | CompiledCondition::When(_) => None,
+            },
+            Self::Record(runner) => {
+                let expr = runner.compiled.prepared.expr();
+                runner
+                    .enabled
+                    .then_some((&runner.compiled.rule.record, expr))
+            }
+        }
+    }
 }
 
 impl Group {

@@ -31,7 +31,7 @@ pub use self::{
 use super::rule::{AlertRule, RuleGroup, closure::ClosureThreads};
 use super::{Alert, AlertState, TraceLookup};
 use crate::privacy::Redaction;
-use crate::query::engine::{Control, Engine};
+use crate::query::engine::{Control, Engine, syntax::Expr};
 use crate::query::store::SeriesStore;
 use crate::query::{Labels, Matcher};
 
@@ -232,6 +232,22 @@ impl RuleGroups {
         self.groups
             .iter()
             .flat_map(|group| group.definition.alert_rules())
+    }
+
+    /// Returns the expression of every enabled rule that is not from `file`, with the id or the series name of the rule.
+    pub(crate) fn expressions_outside(&self, file: &str) -> impl Iterator<Item = (&str, &Expr)> {
+        let groups = self.groups.iter().filter(move |group| group.file != file);
+        let runners = groups.flat_map(|group| &group.rules);
+        runners.filter_map(group::Runner::expression)
+    }
+
+    /// Returns the names of the series that recording rules write.
+    pub(crate) fn recorded_metrics(&self) -> impl Iterator<Item = &str> {
+        let runners = self.groups.iter().flat_map(|group| &group.rules);
+        runners.filter_map(|runner| match runner {
+            group::Runner::Record(runner) => Some(&*runner.compiled.rule.record),
+            group::Runner::Alert(_) => None,
+        })
     }
 
     /// Returns the `data` of `/api/v1/rules`.

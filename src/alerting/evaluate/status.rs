@@ -78,6 +78,9 @@ pub struct RuleStatus {
     pub evaluations: u64,
     /// Number of failed evaluations since the start. Not in Prometheus.
     pub failures: u64,
+    /// Warnings about metrics that the expression names and that do not exist. Not in Prometheus.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// An alert in `/api/v1/alerts`.
@@ -194,6 +197,7 @@ impl From<&Runner> for RuleStatus {
             enabled: true,
             evaluations: health.evaluations,
             failures: health.failures,
+            warnings: Vec::new(),
         };
         match runner {
             Runner::Record(runner) => Self {

@@ -20,7 +20,8 @@ pub(super) const CLOCK_STEP: &str = "clock_step";
 pub struct HistoryRecord {
     /// The id of the record; later records have greater ids.
     pub id: u64,
-    /// The hash of the label set.
+    /// The hash of the label set; 16 hexadecimal digits in JSON.
+    #[serde(with = "crate::alerting::alert::hex")]
     pub fingerprint: u64,
     /// The name of the rule: the label `alertname`.
     pub rule: String,

@@ -16,6 +16,7 @@ use crate::runtime::unix_ms::UnixMs;
 
 /// A named set of intervals, during which routes are muted or active.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NamedInterval {
@@ -27,6 +28,7 @@ pub struct NamedInterval {
 
 /// An interval as written in the configuration; it contains a time if every list does, by one of its ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IntervalSpec {
@@ -52,6 +54,7 @@ pub struct IntervalSpec {
 
 /// A range of times of day, such as 09:00 to 17:00; the end may be 24:00.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TimeRange {
     /// The first minute, as `HH:MM`.

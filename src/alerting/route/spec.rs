@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{inhibit::InhibitRule, interval::NamedInterval, units};
 
 use crate::settings::setters;
 
 /// The routing configuration: a tree of routes, receivers, inhibition rules and time intervals.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Routing {
@@ -24,7 +25,8 @@ pub struct Routing {
 }
 
 /// A route. A setting that is `None` is inherited from the parent route; the root's defaults are Alertmanager's.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Route {
@@ -67,7 +69,8 @@ pub enum GroupBy {
 }
 
 /// A named set of channels, with an optional escalation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Receiver {
@@ -80,7 +83,8 @@ pub struct Receiver {
 }
 
 /// Steps in which further channels are notified while an alert is not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Escalation {
@@ -94,7 +98,8 @@ pub struct Escalation {
 }
 
 /// A step of an escalation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EscalationStep {
@@ -136,6 +141,26 @@ impl Default for ChannelTraits {
             send_resolved: true,
             send_acknowledged: false,
             fallback: None,
+        }
+    }
+}
+
+#[cfg(feature = "json-schema")]
+impl schemars::JsonSchema for GroupBy {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GroupBy".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<String>::json_schema(generator)
+    }
+}
+
+impl Serialize for GroupBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Labels(labels) => labels.serialize(serializer),
+            Self::All => ["..."].serialize(serializer),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer};
 
 /// Milliseconds per unit, in the order in which the units may appear; a unit appears at most once.
 const UNITS: [(&str, u64); 7] = [
@@ -62,9 +62,12 @@ pub(super) fn from_text(text: &str) -> Option<Duration> {
 }
 
 fn deserialize_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    from_text(&text).ok_or_else(|| {
-        D::Error::custom(format!(
+    parse(&String::deserialize(deserializer)?)
+}
+
+fn parse<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
+    from_text(text).ok_or_else(|| {
+        E::custom(format!(
             "duration is {text:?}, but must be a duration such as `30s` or `5m`"
         ))
     })
@@ -79,7 +82,10 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 pub(super) fn optional_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
-    deserialize_one(deserializer).map(Some)
+    match Option::<String>::deserialize(deserializer)? {
+        Some(text) => parse(&text).map(Some),
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

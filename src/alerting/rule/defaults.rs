@@ -231,7 +231,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
                 "unpriced_inferences",
                 Warning,
                 "sum by (model_id) (increase(P_unpriced_inferences_total[15m])) > 0",
-                "{{ $value | humanize }} inferences of {{ $labels.model_id }} in 15 minutes have no price: the cost is too low",
+                "{{ $value | printf \"%.0f\" }} inferences of {{ $labels.model_id }} in 15 minutes have no price: the cost is too low",
             )
             .name("Unpriced inferences")
             .hold_for(FIVE_MINUTES)
@@ -242,7 +242,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
                 "exporter_failing",
                 Warning,
                 r#"sum by (exporter) (increase(observatory_spans_total{result=~"dropped|failed"}[5m])) > 0"#,
-                "{{ $value | humanize }} spans did not reach {{ $labels.exporter }} in 5 minutes",
+                "{{ $value | printf \"%.0f\" }} spans did not reach {{ $labels.exporter }} in 5 minutes",
             )
             .name("Exporter failing")
             .hold_for(FIVE_MINUTES)
@@ -253,7 +253,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
                 "notifications_failing",
                 Critical,
                 "sum by (channel) (increase(observatory_notifications_failed_total[5m])) > 0",
-                "{{ $value | humanize }} notifications through {{ $labels.channel }} failed in 5 minutes",
+                "{{ $value | printf \"%.0f\" }} notifications through {{ $labels.channel }} failed in 5 minutes",
             )
             .name("Notifications failing")
             .hold_for(MINUTE)
@@ -274,7 +274,7 @@ fn observatory_rules(options: &DefaultRules) -> Vec<AlertRule> {
                 "series_overflow",
                 Warning,
                 "sum by (metric) (increase(observatory_series_overflowed_total[15m])) > 0",
-                "{{ $labels.metric }} has reached its limit of series; {{ $value | humanize }} went into the overflow series in 15 minutes",
+                "{{ $labels.metric }} has reached its limit of series; {{ $value | printf \"%.0f\" }} went into the overflow series in 15 minutes",
             )
             .name("Series overflow")
             .hold_for(MINUTE)

@@ -16,6 +16,7 @@ mod error;
 mod export;
 mod file;
 mod group;
+pub(super) mod in_config;
 mod names;
 
 mod presence;

@@ -87,7 +87,7 @@ impl Alerts {
     /// Returns every rule with its alerts, in the form of `/api/v1/rules`.
     #[must_use]
     pub fn rules(&self) -> Vec<GroupStatus> {
-        self.alerting().rules().status()
+        self.alerting().rule_status()
     }
 
     /// Returns the pending and firing alerts, including the alerts that the application raised.
@@ -217,6 +217,12 @@ impl Alerts {
     #[must_use]
     pub fn statistics(&self) -> HistoryStatistics {
         self.alerting().notifications().statistics()
+    }
+
+    /// Returns the names of the enabled channels, each with the names of its addresses.
+    #[must_use]
+    pub fn channels(&self) -> std::collections::BTreeMap<String, Vec<String>> {
+        self.alerting().notifications().channel_addresses()
     }
 
     /// Sends a test message to every address of a channel; returns the answer or the error of each address.

@@ -10,17 +10,17 @@ use std::{
 
 use super::{Context, change::rules_by_file, signals::Signals};
 use crate::alerting::{
-    AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelTraits, Console, DispatchOptions,
-    ExportedChannel, FlushOnShutdown, NotificationOptions, Notifications, OpenError, Receiver,
-    Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups, RuleOptions, Runner, Source,
-    TemplateFiles, TimeSource, TraceLink,
+    AlertRule, AlertingConfig, Channel, ChannelConfig, ChannelKind, ChannelTraits, Console,
+    DispatchOptions, ExportedChannel, FlushOnShutdown, NotificationOptions, Notifications,
+    OpenError, Receiver, Route, Routing, RoutingError, RuleErrors, RuleGroup, RuleGroups,
+    RuleOptions, Runner, Source, TemplateFiles, TimeSource, TraceLink,
     channel::{Built, ChannelContext},
     load_rule_file,
 };
 use crate::net::{ClientError, OutgoingClient};
 
 /// The file name of the default rules in status and errors.
-const DEFAULTS: &str = "defaults";
+pub(super) const DEFAULTS: &str = "defaults";
 /// The file name of the rule groups of the configuration.
 const CONFIGURED: &str = "configuration";
 /// The receiver of alerts whose rule names no channel: all enabled channels.
@@ -82,8 +82,8 @@ pub(crate) struct Assembled {
 pub(crate) struct Routes {
     routing: Option<Routing>,
     window: Duration,
-    /// The enabled channels.
-    enabled: BTreeSet<String>,
+    /// The enabled channels, with their kinds; the application's own channels have their name as their kind.
+    enabled: BTreeMap<String, String>,
     /// The configured channels, enabled or not.
     known: BTreeSet<String>,
     /// The channels in the form of an Alertmanager configuration.
@@ -134,7 +134,8 @@ impl Assembled {
                         service: parts.service,
                         template_files: &files,
                     };
-                    match channel.kind.receivers(&context)? {
+                    let receivers = channel.kind.receivers(&context);
+                    match receivers.map_err(|error| with_keys(error, name, &channel.kind))? {
                         Built::Notifiers(notifiers) => {
                             let built = Channel::from_notifiers(notifiers).on_shared_thread();
                             channels.insert(name.clone(), built.with_traits(traits(channel)));
@@ -158,11 +159,17 @@ impl Assembled {
             channels.insert(CONSOLE.to_owned(), console);
             known.insert(CONSOLE.to_owned());
         }
+        let kind_of = |name: &String| {
+            let configured = alerting.channels.get(name);
+            let configured = configured.filter(|_| !parts.own.contains_key(name));
+            let kind = configured.map_or(name.as_str(), |channel| channel.kind.name());
+            (name.clone(), kind.to_owned())
+        };
         let routes = Routes {
             // Invalid routes are no error while alerting is off.
             routing: alerting.routing.clone().filter(|_| is_on),
             window: alerting.aggregation_window,
-            enabled: channels.keys().cloned().collect(),
+            enabled: channels.keys().map(kind_of).collect(),
             known,
             exported,
         };
@@ -239,6 +246,18 @@ fn rules(
     Ok(rules)
 }
 
+/// Adds the key and the environment variable of a channel's address to an error about the address.
+fn with_keys(mut error: RoutingError, name: &str, kind: &ChannelKind) -> RoutingError {
+    if matches!(error.key, "url" | "alertmanagers") {
+        let variable = kind.variable();
+        let variable = variable.map_or_else(String::new, |variable| format!(" ({variable})"));
+        let key = error.key;
+        let place = format!("; set alerting.channels.{name}.{key}{variable}");
+        error.problem.push_str(&place);
+    }
+    error
+}
+
 /// The routing traits of a configured channel.
 fn traits(channel: &ChannelConfig) -> ChannelTraits {
     let mut traits = ChannelTraits::default().with_send_resolved(channel.send_resolved);
@@ -278,7 +297,7 @@ impl Routes {
         &self,
         rules: impl Iterator<Item = (&'r str, &'r AlertRule)>,
     ) -> Routing {
-        let default = Receiver::new(DEFAULT_RECEIVER, self.enabled.iter().cloned());
+        let default = Receiver::new(DEFAULT_RECEIVER, self.enabled.keys().cloned());
         let configured = self.routing.clone().map(|mut tree| {
             for receiver in &mut tree.receivers {
                 let steps = receiver.escalation.iter_mut().flat_map(|e| &mut e.steps);
@@ -298,12 +317,12 @@ impl Routes {
         let simple = rules
             // A configured tree overrides the routes of the default rules.
             .filter(|(file, _)| self.routing.is_none() || *file != DEFAULTS)
-            .filter_map(|(_, rule)| rule.routing(self.window))
-            .map(|mut simple| {
-                self.keep_enabled(&mut simple.channels);
+            .filter_map(|(file, rule)| Some((file == DEFAULTS, rule.routing(self.window)?)))
+            .map(|(is_default, mut simple)| {
+                self.keep_enabled(&mut simple.channels, is_default);
                 if let Some(escalation) = &mut simple.escalation {
                     for step in &mut escalation.steps {
-                        self.keep_enabled(&mut step.channels);
+                        self.keep_enabled(&mut step.channels, is_default);
                     }
                     if escalation.steps.is_empty() {
                         let same = simple.channels.iter().cloned();
@@ -319,17 +338,25 @@ impl Routes {
     /// enabled channels. Unknown channels stay: the router reports them as errors.
     fn remove_disabled(&self, channels: &mut Vec<String>) {
         let had_channels = !channels.is_empty();
-        channels.retain(|name| self.enabled.contains(name) || !self.known.contains(name));
+        channels.retain(|name| self.enabled.contains_key(name) || !self.known.contains(name));
         if had_channels && channels.is_empty() {
-            channels.extend(self.enabled.iter().cloned());
+            channels.extend(self.enabled.keys().cloned());
         }
     }
 
-    /// Removes the channels that are not enabled. Without an enabled channel, the list gets all enabled channels.
-    fn keep_enabled(&self, channels: &mut Vec<String>) {
-        channels.retain(|channel| self.enabled.contains(channel));
+    /// Removes the channels that are not enabled. Without an enabled channel, the list gets all enabled channels. The
+    /// channels of default rules are kinds: `slack` becomes every channel of that kind.
+    fn keep_enabled(&self, channels: &mut Vec<String>, are_kinds: bool) {
+        if are_kinds {
+            let kinds = std::mem::take(channels);
+            let enabled = self.enabled.iter();
+            let of_kinds = enabled.filter(|(_, kind)| kinds.contains(kind));
+            channels.extend(of_kinds.map(|(name, _)| name.clone()));
+        } else {
+            channels.retain(|channel| self.enabled.contains_key(channel));
+        }
         if channels.is_empty() {
-            channels.extend(self.enabled.iter().cloned());
+            channels.extend(self.enabled.keys().cloned());
         }
     }
 
@@ -385,6 +412,53 @@ mod tests {
             browser_url(&options, (listen, false)),
             "http://localhost:9090"
         );
+    }
+
+    #[test]
+    fn the_channels_of_default_rules_are_kinds() {
+        let enabled = [("ops", "slack"), ("team", "slack"), ("mine", "mine")];
+        let enabled = enabled.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
+        let routes = Routes {
+            routing: None,
+            window: Duration::from_mins(5),
+            enabled: enabled.into(),
+            known: BTreeSet::new(),
+            exported: BTreeMap::new(),
+        };
+        let kept = |named: &[&str], are_kinds| {
+            let mut channels: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+            routes.keep_enabled(&mut channels, are_kinds);
+            channels
+        };
+        assert_eq!(kept(&["slack", "email"], true), ["ops", "team"]);
+        assert_eq!(kept(&["mine"], true), ["mine"]);
+        assert_eq!(
+            kept(&["email"], true),
+            ["mine", "ops", "team"],
+            "no channel of the kind"
+        );
+        assert_eq!(
+            kept(&["ops", "slack"], false),
+            ["ops"],
+            "rules of the application name channels"
+        );
+        let rule = AlertRule::new("r").expr("1").channels(["slack"]);
+        let has = |file| {
+            let routing = routes.routing_of([(file, &rule)].into_iter());
+            let mut receivers = routing.receivers.iter();
+            receivers.any(|receiver| receiver.channels == ["ops", "team"])
+        };
+        assert!(has(DEFAULTS) && !has(CONFIGURED));
+    }
+
+    #[test]
+    fn an_error_of_an_address_names_its_key_and_its_variable() {
+        let kind = ChannelKind::Slack(SlackOptions::default());
+        let error = |key| with_keys(RoutingError::channel("ops", key, "is bad"), "ops", &kind);
+        let expected =
+            "channel \"ops\": url: is bad; set alerting.channels.ops.url (SLACK_WEBHOOK_URL)";
+        assert_eq!(error("url").to_string(), expected);
+        assert_eq!(error("icon").to_string(), "channel \"ops\": icon: is bad");
     }
 
     #[test]

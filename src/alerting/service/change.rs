@@ -165,6 +165,7 @@ impl Alerts {
         self.alerting().put(resolved);
         drop(rules);
         self.alerting().notifications().use_router(router);
+        self.alerting().check_metrics_again();
     }
 }
 

@@ -12,6 +12,7 @@ mod durable;
 mod raised;
 mod signals;
 mod thread;
+mod unknown;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
@@ -78,6 +79,7 @@ pub(crate) struct Alerting {
     routing: Mutex<()>,
     link: TraceLink,
     flush_on_shutdown: FlushOnShutdown,
+    unknown_reports: Mutex<unknown::UnknownReports>,
     is_on: bool,
 }
 
@@ -123,6 +125,7 @@ impl Alerting {
             routing: Mutex::default(),
             link,
             flush_on_shutdown,
+            unknown_reports: Mutex::default(),
             is_on,
         }
     }
@@ -173,6 +176,7 @@ impl Alerting {
             self.context.queries.collect();
         }
         self.evaluate(is_cancelled, RuleGroups::evaluate_all);
+        self.log_unknown_metrics(true);
     }
 
     /// Makes the groups due that the shutdown must notify.
@@ -278,6 +282,7 @@ impl Alerting {
             return;
         }
         counts::publish(&self.context.queries.gatherer.registry, self);
+        self.report_unknown_metrics();
     }
 
     /// Logs the failures of an evaluation, and passes its alerts to the notifications.

@@ -6,5 +6,9 @@
 mod collector;
 pub(crate) mod exemplars;
 mod queries;
+mod unknown;
 
-pub(crate) use self::queries::{Queries, RunLimits};
+pub(crate) use self::{
+    queries::{Queries, RunLimits},
+    unknown::UnknownMetric,
+};

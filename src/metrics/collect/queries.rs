@@ -90,7 +90,8 @@ impl Queries {
         }
     }
 
-    /// Parses a query, and evaluates it with `evaluate` within `limits`. The share then holds at least the result.
+    /// Parses a query, and evaluates it with `evaluate` within `limits`. The share then holds at least the result. Unknown
+    /// metrics are warnings of the result.
     pub(crate) fn run(
         &self,
         query: &str,
@@ -110,7 +111,12 @@ impl Queries {
             cancel,
             held: Some(&held),
         };
-        evaluate(engine.run(&self.store, &prepared).with_control(control))
+        let mut result = evaluate(engine.run(&self.store, &prepared).with_control(control))?;
+        let prefix = self.gatherer.registry.prefix();
+        let unknown = self.unknown_metrics(prepared.expr());
+        let warnings = unknown.iter().map(|metric| metric.message(prefix));
+        result.warnings.extend(warnings);
+        Ok(result)
     }
 
     /// Returns the time of new samples and of queries: the wall clock without a step that is not applied yet.

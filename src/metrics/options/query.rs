@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 /// The retention of the series store, and the limits of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QueryConfig {
     /// True if the observatory stores a sample of each series at each tick, for queries. Default: true if the feature
@@ -26,7 +28,9 @@ pub struct QueryConfig {
 }
 
 /// The retention of the series store, by time and by memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetentionConfig {
     /// Max age of samples. Default: 1 h.

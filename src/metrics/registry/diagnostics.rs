@@ -118,7 +118,7 @@ const fn advice(reason: Dropped) -> &'static str {
         Dropped::OutOfRange => "a score must lie between 0 and 1, a count or size below 2^40",
         Dropped::NotANumber => "a value must be a finite number",
         Dropped::NotNumeric => "a field that must hold a number holds text",
-        Dropped::Truncated => "a label value was cut at 512 bytes",
+        Dropped::Truncated => "the value of a label was cut at 512 bytes",
         Dropped::UnknownStatus => {
             "a status other than success, error, timeout, cancelled counts as other"
         }

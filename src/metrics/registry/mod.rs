@@ -151,12 +151,6 @@ impl Registry {
             .collect()
     }
 
-    /// Returns the number of series of all metrics.
-    #[cfg(feature = "server")]
-    pub(crate) fn series_count(&self) -> usize {
-        self.families().iter().map(|family| family.len()).sum()
-    }
-
     /// Returns the sum of all series of a counter.
     pub(crate) fn counter_total(&self, name: &str) -> u64 {
         let family = self.family(name);
@@ -258,9 +252,10 @@ impl Registry {
             .labels
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        let labels = labels.inspect(|(_, value)| {
+        let labels = labels.inspect(|(name, value)| {
             if value.len() > identity::MAX_VALUE_BYTES {
-                self.0.diagnostics.dropped(Dropped::Truncated);
+                let diagnostics = &self.0.diagnostics;
+                diagnostics.dropped_with(Dropped::Truncated, name, || None);
             }
         });
         identity::with_canonical(everywhere.chain(labels), find)

@@ -233,8 +233,10 @@ pub(super) fn failure<'a>(request: &HttpRequest<'a>, labels: &'a Labels) -> Opti
         return None;
     }
     Some(match (request.error_type, labels.get(Label::RpcStatus)) {
-        ("", None) => code,
-        ("", Some(status)) => status,
+        ("", None) if code.starts_with(['4', '5']) => code,
+        ("", Some(status)) if status != "OK" => status,
+        ("", _) if request.outcome == Outcome::Timeout => "timeout",
+        ("", _) => "_OTHER",
         (named, _) => named,
     })
 }

@@ -19,7 +19,10 @@ use super::registry::Registry;
 use crate::observation::{Observation, Sink, forward_sink, interner::DEFAULT_LIMIT};
 
 /// The side of the `GenAI` semantic conventions that a service records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Side {
     /// The service calls remote models: `gen_ai.client.*`.

@@ -176,11 +176,13 @@ impl<B: Backend> SeriesSink<B> {
         }
     }
 
-    /// Counts an error.
+    /// Counts an error, unless its type says that the caller cancelled the operation. An error without a type has the
+    /// conventions' `_OTHER`.
     pub(super) fn failed(&self, outcome: Outcome, error_type: &str, component: &str) {
         let error_type = match (error_type, outcome) {
+            ("cancelled", _) => return,
             ("", Outcome::Timeout) => "timeout",
-            ("", _) => "error",
+            ("", _) => "_OTHER",
             (named, _) => named,
         };
         let labels = [

@@ -108,6 +108,11 @@ impl<B: Backend> SeriesSink<B> {
         }
     }
 
+    pub(super) fn labels(&self, handle: Handle) -> Option<Labels> {
+        self.inferences.get(handle.0)?;
+        Some(self.inferences.labels(handle.0))
+    }
+
     pub(super) fn abandon(&self, handle: Handle) {
         if let Some(series) = self.inferences.get(handle.0) {
             series.left();
@@ -150,10 +155,13 @@ impl<B: Backend> SeriesSink<B> {
         let of_failure = |label| failure.and_then(|failure| failure.get(label));
         let error_type = of_failure(Label::ErrorType);
         if let Some(side) = self.side {
-            labels.set(
-                Label::ErrorType,
-                error_type.unwrap_or(inference::error_type(end.outcome)),
-            );
+            // A cancelled inference is no failure: its duration is in the series without an error type.
+            if end.outcome != Outcome::Cancelled {
+                labels.set(
+                    Label::ErrorType,
+                    error_type.unwrap_or(inference::error_type(end.outcome)),
+                );
+            }
             let find = |labels: &Labels| inference::failed_duration(&self.backend, labels, side);
             let histogram = self.failed_durations.resolve(&mut labels, find).value;
             histogram.record(end.duration.as_secs_f64());
@@ -241,7 +249,8 @@ impl<B: Backend> SeriesSink<B> {
 
     fn report_truncated(&self, labels: &Labels) {
         for _ in 0..labels.truncated() {
-            self.backend.dropped(Dropped::Truncated, "a label value");
+            self.backend
+                .dropped(Dropped::Truncated, labels.truncated_name());
         }
     }
 

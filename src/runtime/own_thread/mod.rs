@@ -27,17 +27,17 @@ pub(crate) fn is_marked() -> bool {
 }
 
 /// A thread with an async executor of its own, and the sender of its shutdown deadline.
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 pub(crate) struct Executor {
     thread: Joinable,
     end: tokio::sync::watch::Sender<Option<std::time::Instant>>,
 }
 
 /// Receives the deadline of the shutdown, once the shutdown has begun.
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 pub(crate) type ShutdownDeadline = tokio::sync::watch::Receiver<Option<std::time::Instant>>;
 
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 impl Executor {
     /// Starts a thread with this name, of which Linux shows fifteen characters. Up to `max_blocking_threads` threads beside it
     /// run blocking calls: name resolution, disks, a console.

@@ -152,6 +152,11 @@ pub(super) async fn switch(
     .await
 }
 
+/// Lists the channels with their addresses.
+pub(super) async fn channels(State(state): State<ServerState>) -> Response {
+    on_blocking_thread(&state, |alerts| answer(&alerts.channels())).await
+}
+
 /// Sends a test notification to every destination of a channel.
 pub(super) async fn test_channel(
     State(state): State<ServerState>,

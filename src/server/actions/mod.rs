@@ -5,6 +5,7 @@
 //! JSON content type, which a page of another origin cannot send without a CORS preflight.
 
 mod alerts;
+mod conditions;
 mod guard;
 mod silences;
 
@@ -49,7 +50,10 @@ pub(super) fn router(state: &ServerState) -> Router<ServerState> {
             "/api/observatory/alerts/statistics",
             get(alerts::statistics),
         )
+        .route("/api/observatory/alerts/conditions", get(conditions::list))
         .route("/api/observatory/silences", get(silences::list))
+        .route("/api/observatory/silences/preview", post(silences::preview))
+        .route("/api/observatory/channels", get(alerts::channels))
         .route("/api/observatory/export/rules", get(alerts::export_rules))
         .route(
             "/api/observatory/export/alertmanager",

@@ -108,7 +108,7 @@ impl Encoded {
         Self::whole(body.unwrap_or_default())
     }
 
-    fn whole(body: Vec<u8>) -> Self {
+    pub(super) fn whole(body: Vec<u8>) -> Self {
         Self {
             body,
             rest: None,

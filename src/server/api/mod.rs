@@ -6,6 +6,7 @@
 //! towards `query.max_memory`.
 
 mod answer;
+mod batch;
 mod exemplars;
 mod metadata;
 mod params;
@@ -19,13 +20,18 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::{Router, http::HeaderMap, response::Response, routing::get};
+use axum::{
+    Router,
+    http::HeaderMap,
+    response::Response,
+    routing::{get, post},
+};
 
 use self::answer::{ApiError, Encoded};
 use super::{Sources, endpoints::ServerState, places, refusal::Refusal};
 use crate::metrics::Share;
 
-/// Returns the routes below `/api/v1`.
+/// Returns the routes below `/api/v1`, and the route for the queries of a page's panels.
 pub(super) fn router() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/query", get(query::instant).post(query::instant))
@@ -45,6 +51,7 @@ pub(super) fn router() -> Router<ServerState> {
         .route("/api/v1/alerts", get(rules::alerts))
         .route("/api/v1/metadata", get(metadata::metadata))
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
+        .route("/api/observatory/panels", post(batch::panels))
 }
 
 /// Cancels a query when it is dropped, because the client disconnected or the query has ended.

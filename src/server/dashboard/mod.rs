@@ -1,13 +1,16 @@
-//! Serves `/dashboard`: static pages that read the API as any other client does. The only page so far shows live
-//! traces.
+//! Serves the dashboard: a page that reads the API as any other client does.
 //!
-//! The pages display untrusted text: names and attributes of spans. The content security policy therefore allows only
-//! scripts and styles from this server, forbids inline scripts and styles, and forbids the conversion of strings to
-//! markup.
+//! The page displays untrusted text: names and attributes of spans, labels, messages of alerts. The content security
+//! policy therefore allows only scripts and styles from this server, forbids inline scripts and styles, and forbids the
+//! conversion of strings to markup.
 //!
-//! All addresses are relative, so that the pages work below any prefix that an application nests them under.
+//! All addresses are relative, so that the page works below any prefix that an application nests it under, and behind a
+//! proxy that strips a prefix. The views are fragments of one address (`#/models`), so that the server needs one route.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+mod about;
+mod assets;
+#[cfg(feature = "alerting")]
+mod panels;
 
 use axum::{
     Router,
@@ -17,84 +20,99 @@ use axum::{
     routing::get,
 };
 
-use super::endpoints::{ServerState, escape, last_part};
-
-/// The assets of the pages: name, content type, text.
-const ASSETS: &[(&str, &str, &str)] = &[
-    ("dashboard.css", CSS, include_str!("dashboard.css")),
-    ("details.css", CSS, include_str!("details.css")),
-    ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
-    ("details.js", SCRIPT, include_str!("details.js")),
-    ("elements.js", SCRIPT, include_str!("elements.js")),
-    ("format.js", SCRIPT, include_str!("format.js")),
-    ("lists.js", SCRIPT, include_str!("lists.js")),
-    ("server.js", SCRIPT, include_str!("server.js")),
-    ("trace.js", SCRIPT, include_str!("trace.js")),
-    ("traces.js", SCRIPT, include_str!("traces.js")),
-    ("tree.js", SCRIPT, include_str!("tree.js")),
-    ("waterfall.js", SCRIPT, include_str!("waterfall.js")),
-];
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const PAGE: &str = "text/html; charset=utf-8";
+use self::assets::Asset;
+use super::endpoints::{ServerState, escape};
 
 /// The content security policy: no inline script or style, no foreign resource, no frame, no string as markup.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// The path of the page of live traces.
-pub(super) const TRACES: &str = "/dashboard/traces";
-
 pub(super) fn router() -> Router<ServerState> {
-    Router::new()
-        .route(TRACES, get(traces))
-        .route("/dashboard/assets/{name}", get(asset))
+    let router = Router::new()
+        .route("/", get(page))
+        .route("/dashboard/traces", get(traces))
+        .route("/dashboard/assets/{version}/{name}", get(asset))
+        .route("/api/observatory/dashboard", get(about::about));
+    #[cfg(feature = "alerting")]
+    let router = router.route("/api/observatory/export/grafana/{view}", get(grafana));
+    router
 }
 
-/// Serves the page of live traces.
-async fn traces(
+/// Serves the page. Its links repeat the last segment of the path that the routes are nested under, since the address of
+/// a nested page has no `/` at its end.
+async fn page(
     State(state): State<ServerState>,
     nested: Result<NestedPath, NestedPathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    let service = escape(&state.sources.service);
-    let index = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
-    let page = include_str!("traces.html")
-        .replace("{index}", &escape(&index))
-        .replace("{service}", &service);
-    document(PAGE, &page, &headers)
+    let own = last_part(nested).map_or_else(String::new, |part| escape(&part) + "/");
+    let options = &state.sources.options;
+    let text = include_str!("../../../assets/dashboard/index.html")
+        .replace(
+            "{assets}",
+            &format!("./{own}dashboard/assets/{}", assets::version()),
+        )
+        .replace("{own}", &format!("./{own}"))
+        .replace("{service}", &escape(&state.sources.service))
+        .replace(
+            "{metrics}",
+            &escape(options.metrics_path.trim_start_matches('/')),
+        )
+        .replace(
+            "{health}",
+            &escape(options.health_path.trim_start_matches('/')),
+        );
+    assets::respond(&Asset::page(text), &headers, "no-cache")
 }
 
-async fn asset(Path(wanted): Path<String>, headers: HeaderMap) -> Response {
-    let found = ASSETS.iter().find(|(name, ..)| *name == wanted);
-    match found {
-        Some((_, kind, text)) => document(kind, text, &headers),
-        None => (StatusCode::NOT_FOUND, "there is no such asset\n").into_response(),
-    }
+/// Leads the address of the former page of traces to the view of traces. The browser keeps the fragment, which names the
+/// trace.
+async fn traces(nested: Result<NestedPath, NestedPathRejection>) -> Response {
+    let up = last_part(nested).map_or_else(|| "../".to_owned(), |part| format!("../../{part}"));
+    let target = format!("{up}?view=traces");
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
 }
 
-/// Returns an asset with an entity tag and `no-cache`: the browser keeps the asset but revalidates it on every use,
-/// since its name stays the same when the next version of the crate changes its text.
-fn document(kind: &'static str, text: &str, headers: &HeaderMap) -> Response {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let tag = format!("\"{:016x}\"", hasher.finish());
-    let known = headers.get(header::IF_NONE_MATCH);
-    let is_known = known.is_some_and(|known| {
-        let known = known.to_str().unwrap_or_default();
-        known.split(',').any(|known| known.trim() == tag)
-    });
+/// Serves an asset. The path has the version of all assets, so that a browser need not ask again; under another version,
+/// which a page has that was opened before an update, the asset is revalidated.
+async fn asset(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    let Some(asset) = assets::find(&name) else {
+        return (StatusCode::NOT_FOUND, "there is no such asset\n").into_response();
+    };
+    let is_current = version == assets::version();
+    let caching = if is_current {
+        assets::IMMUTABLE
+    } else {
+        "no-cache"
+    };
+    assets::respond(asset, &headers, caching)
+}
+
+/// Exports the panels of a view as a dashboard for Grafana.
+#[cfg(feature = "alerting")]
+async fn grafana(State(state): State<ServerState>, Path(name): Path<String>) -> Response {
+    let Some(view) = panels::View::ALL
+        .into_iter()
+        .find(|view| view.name() == name)
+    else {
+        let names = panels::View::ALL.map(panels::View::name).join(", ");
+        let text = format!("there is no dashboard {name:?}; there are: {names}\n");
+        return (StatusCode::NOT_FOUND, text).into_response();
+    };
+    let sources = &state.sources;
+    let prefix = sources.gatherer.registry.prefix();
+    let dashboard = panels::grafana_dashboard(view, prefix, &sources.service);
     let headers = [
-        (header::CONTENT_TYPE, kind),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
     ];
-    let tag = [(header::ETAG, tag)];
-    if is_known {
-        return (StatusCode::NOT_MODIFIED, headers, tag).into_response();
-    }
-    (headers, tag, text.to_owned()).into_response()
+    (headers, format!("{dashboard:#}\n")).into_response()
+}
+
+/// Returns the last segment of the path that the routes are nested under.
+fn last_part(nested: Result<NestedPath, NestedPathRejection>) -> Option<String> {
+    let nested = nested.ok()?;
+    let path = nested.as_str().trim_end_matches('/');
+    path.rsplit('/').next().map(str::to_owned)
 }

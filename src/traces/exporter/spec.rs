@@ -34,7 +34,9 @@ pub(super) fn invalid_endpoint(key: &str, text: &str, expected: &'static str) ->
 macro_rules! exporters {
     ($($(#[$doc:meta])* $kind:ident: $name:literal $((feature $feature:tt))? => $module:ident,)+) => {
         /// An exporter of traces.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "lowercase")]
         #[non_exhaustive]
         pub enum TraceExporter {
             $($(#[$doc])* $kind,)+

@@ -168,8 +168,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let contextual = Attributes::new(attributes.metadata(), attributes.values());
         self.forward_new_span(&contextual, id, context);
         let decision = Decision::Deferred { is_drawn };
-        self.spans
-            .insert(id.into_u64(), decision, || self.clock.raw());
+        let started = self.clock.raw();
+        self.spans.insert(id.into_u64(), decision, started);
     }
 }
 

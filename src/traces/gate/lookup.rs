@@ -9,7 +9,7 @@ use opentelemetry::{
 use tracing::{Dispatch, Subscriber, span::Id};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Gate, OwnSpans, span_table::Seen};
+use super::{Gate, OwnSpans, other_layer, span_table::Seen};
 use crate::{traces::Propagator, traces::live::OpenSpan};
 
 /// The functions of a gate, found through a dispatch.
@@ -88,6 +88,9 @@ pub(in crate::traces) fn open_spans(dispatch: &Dispatch) -> Vec<OpenSpan> {
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     fn context_of(dispatch: &Dispatch, id: &Id) -> Option<SpanContext> {
         let gate = dispatch.downcast_ref::<Self>()?;
+        if gate.has_other_layer() {
+            return other_layer::span_context(id, dispatch);
+        }
         gate.decide_if_deferred(id);
         if let (Some(Seen::Own { .. }), Some(own)) = (gate.spans.seen(id.into_u64()), &gate.own) {
             return gate.own_context(own, id);

@@ -18,6 +18,7 @@ mod deferred_decision;
 mod identity;
 mod lookup;
 mod new_span;
+mod other_layer;
 mod outcome;
 mod own;
 mod panicking_values;
@@ -51,6 +52,7 @@ use tracing_subscriber::{
     registry::{LookupSpan, SpanRef},
 };
 
+pub(crate) use self::span_table::is_active;
 pub(super) use self::{
     context_queries::internal,
     deferred_decision::Creation,
@@ -67,7 +69,7 @@ use self::{
     lookup::Lookup,
     outcome::is_end,
     own::span_of,
-    span_table::{SampledIds, Seen},
+    span_table::{Removed, SampledIds, Seen, allow_idle},
 };
 #[cfg(any(feature = "http", feature = "grpc"))]
 pub(super) use self::{
@@ -75,7 +77,14 @@ pub(super) use self::{
     sampler::never_sampled,
 };
 use super::sampling::HeadSampler;
-use crate::{observation::TraceReference, runtime::clock::Clock, traces::Propagator};
+use crate::{
+    observation::TraceReference,
+    runtime::clock::Clock,
+    traces::{
+        InferenceFacts, Propagator,
+        pipeline::{Activity, Ending},
+    },
+};
 
 /// The gate in front of tracing-opentelemetry's layer.
 pub(crate) struct Gate<S> {
@@ -93,6 +102,8 @@ pub(crate) struct Gate<S> {
     has_foreign: AtomicBool,
     /// `None` if spans are exported.
     own: Option<Arc<OwnSpans>>,
+    /// True if the subscriber has another OpenTelemetry layer; shared with the status.
+    has_other_layer: Arc<AtomicBool>,
     /// Held while a deferred span is decided.
     deciding: Mutex<()>,
     dispatch: OnceLock<WeakDispatch>,
@@ -108,7 +119,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         clock: Clock,
     ) -> Self {
         Self {
-            inner: OpenTelemetryLayer::new(tracer.clone()),
+            // The gate measures the time inside a span itself, with a cheaper clock and without the span's extensions.
+            inner: OpenTelemetryLayer::new(tracer.clone()).with_tracked_inactivity(false),
             queried: OpenTelemetryLayer::new(tracer),
             sampler,
             origin: clock.raw(),
@@ -117,6 +129,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             callsites: Callsites::new(),
             has_foreign: AtomicBool::new(false),
             own: None,
+            has_other_layer: Arc::default(),
             deciding: Mutex::default(),
             dispatch: OnceLock::new(),
             lookup: Lookup::of::<S>(),
@@ -144,6 +157,17 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(super) fn with_propagators(mut self, propagators: &[Propagator]) -> Self {
         self.lookup.propagators = propagators.into();
         self
+    }
+
+    /// Sets the flag that becomes true if the subscriber has another OpenTelemetry layer.
+    pub(super) fn with_other_layer_flag(mut self, flag: &Arc<AtomicBool>) -> Self {
+        self.has_other_layer = Arc::clone(flag);
+        self
+    }
+
+    #[inline]
+    fn has_other_layer(&self) -> bool {
+        self.has_other_layer.load(Relaxed)
     }
 
     fn now(&self) -> Duration {
@@ -186,21 +210,32 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     // The caller, `layer::traced`, is out of line already.
     #[inline]
-    pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>, context: &Context<'_, S>) {
+    pub(crate) fn on_record(
+        &self,
+        id: &Id,
+        values: &Record<'_>,
+        facts: Option<InferenceFacts>,
+        context: &Context<'_, S>,
+    ) {
         match (self.spans.seen(id.into_u64()), &self.own) {
             (None, _) => {}
-            (Some(Seen::Own { .. }), Some(own)) => self.record_own(own, id.into_u64(), values),
+            (Some(Seen::Own { .. }), Some(own)) => {
+                self.record_own(own, id.into_u64(), values, facts);
+            }
             (Some(_), _) => {
                 self.forward_record(id, values, context);
                 if is_end(values) {
                     self.decide_if_deferred(id);
-                    self.end_early(id);
+                    self.end_early(id, facts);
                 }
             }
         }
     }
 
     pub(crate) fn on_follows_from(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
+        if self.has_other_layer() {
+            return;
+        }
         self.decide_if_deferred(follows);
         let is_seen = |id: &Id| self.spans.contains(id.into_u64());
         if is_seen(id) && is_seen(follows) {
@@ -228,6 +263,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             && let Some(Seen::Own { .. }) = self.spans.seen(id.into_u64())
         {
             return self.event_own(own, id.into_u64(), event);
+        }
+        if self.has_other_layer() {
+            return;
         }
         let has_deferred = self.spans.has_deferred();
         // The OpenTelemetry context is that of the current span, and cheaper to read than the span.
@@ -262,7 +300,10 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     pub(crate) fn on_enter(&self, id: &Id, context: &Context<'_, S>) -> Option<SampledIds> {
         self.decide_if_deferred(id);
         let number = id.into_u64();
-        match (self.spans.seen(number), &self.own) {
+        match (self.spans.enter(number, || self.clock.raw()), &self.own) {
+            (Some(Seen::Own { attaches, .. }), Some(own)) if self.has_other_layer() => {
+                return attaches.then(|| self.adopt_ids(own, id))?;
+            }
             (Some(Seen::Own { ids, attaches }), Some(own)) => {
                 own.enter(number, ids, attaches);
             }
@@ -271,6 +312,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
                 let lacks_ids = seen == Seen::OfLayer { lacks_ids: true };
                 return lacks_ids.then(|| self.on_first_enter(id, context))?;
             }
+            (None, _) if self.has_other_layer() => {}
             (None, _) if is_sampled_current() => {
                 if let Some(own) = context.span(id).and_then(|span| self.identity(&span)) {
                     let own = OtelContext::current().with_remote_span_context(own);
@@ -299,7 +341,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     #[inline]
     pub(crate) fn on_exit(&self, id: &Id, context: &Context<'_, S>) {
-        match (self.spans.seen(id.into_u64()), &self.own) {
+        let seen = self.spans.exit(id.into_u64(), || self.clock.raw());
+        match (seen, &self.own) {
             (None, _) => unsampled_context::exit(id.into_u64()),
             (Some(Seen::Own { .. }), Some(own)) => own.exit(id.into_u64()),
             (Some(_), _) => {
@@ -312,24 +355,46 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 
     #[inline]
-    pub(crate) fn on_close(&self, id: &Id, context: &Context<'_, S>) {
+    pub(crate) fn on_close(
+        &self,
+        id: &Id,
+        facts: Option<InferenceFacts>,
+        context: &Context<'_, S>,
+    ) {
         self.decide_if_deferred(id);
-        let seen = self
-            .own
-            .as_ref()
-            .and_then(|_| self.spans.seen(id.into_u64()));
-        if !self.spans.remove(id.into_u64()) {
+        let Some(removed) = self.spans.remove(id.into_u64()) else {
             return;
+        };
+        match (removed.seen, &self.own) {
+            (Seen::Own { .. }, Some(own)) => self.end_own(own, id.into_u64(), facts),
+            _ => self
+                .ending(removed, facts)
+                .during(|| self.inner.on_close(id.clone(), context.clone())),
         }
-        match (seen, &self.own) {
-            (Some(Seen::Own { .. }), Some(own)) => self.end_own(own, id.into_u64()),
-            _ => self.inner.on_close(id.clone(), context.clone()),
+    }
+
+    fn ending(&self, removed: Removed, facts: Option<InferenceFacts>) -> Ending {
+        Ending {
+            activity: Some(Activity {
+                busy: self.clock.between(0, removed.busy),
+                idle: self.clock.between(0, removed.idle),
+            }),
+            facts,
         }
+    }
+
+    /// Returns true if a span is sampled, or may be.
+    #[inline]
+    pub(crate) fn has_seen(&self, id: &Id) -> bool {
+        self.spans.contains(id.into_u64())
     }
 
     pub(crate) fn on_register_dispatch(&self, dispatch: &Dispatch) {
         // A layer is part of one subscriber.
         let _ = self.dispatch.set(dispatch.downgrade());
+        if other_layer::is_present(dispatch) {
+            self.has_other_layer.store(true, Relaxed);
+        }
         self.inner.on_register_dispatch(dispatch);
     }
 
@@ -349,6 +414,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         if id == TypeId::of::<Lookup>() {
             return Some(std::ptr::from_ref(&self.lookup).cast());
         }
+        if other_layer::counts_question() || self.has_other_layer() {
+            return None;
+        }
         if id == TypeId::of::<OpenTelemetryLayer<S, SdkTracer>>() {
             return Some(std::ptr::from_ref(&self.inner).cast());
         }
@@ -362,6 +430,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         let found = unsafe { self.queried.downcast_raw(id) }?;
         self.note_query(id == TypeId::of::<QueryLayer<S>>());
         Some(found)
+    }
+}
+
+impl<S> Drop for Gate<S> {
+    fn drop(&mut self) {
+        if *self.has_foreign.get_mut() {
+            allow_idle();
+        }
     }
 }
 

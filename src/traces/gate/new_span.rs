@@ -17,7 +17,7 @@ use super::{
     deferred_decision::{Creation, context_of_creation, is_boundary},
     identity::{self, Identity},
     sampler::{is_never_sampled, is_sampled},
-    span_table::{Decision, SampledIds},
+    span_table::{Decision, SampledIds, keep_active},
 };
 use crate::runtime::own_thread;
 
@@ -41,6 +41,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     ) -> Option<SampledIds> {
         if own_thread::is_marked() {
             return None;
+        }
+        if self.has_other_layer() {
+            return self.new_beside_other_layer(attributes, id, context);
         }
         let metadata = attributes.metadata();
         let creation = Creation::current();
@@ -120,7 +123,15 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             .id()
             .is_some_and(|id| self.spans.contains(id.into_u64()));
         if !is_known {
-            self.has_foreign.store(true, Relaxed);
+            self.set_foreign();
+        }
+    }
+
+    /// The contexts of the application have to be read at each enter from now on.
+    #[cold]
+    fn set_foreign(&self) {
+        if !self.has_foreign.swap(true, Relaxed) {
+            keep_active();
         }
     }
 
@@ -145,8 +156,8 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         context: &Context<'_, S>,
         parent: Option<&Id>,
     ) -> Option<SampledIds> {
-        let now = || self.clock.raw();
-        self.spans.insert(id.into_u64(), Decision::Sampled, now);
+        let started = self.clock.raw();
+        self.spans.insert(id.into_u64(), Decision::Sampled, started);
         if let Some(own) = &self.own {
             let span = context.current_span();
             let current = span.id().filter(|_| attributes.is_contextual());
@@ -157,6 +168,32 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         }
         self.forward_new_span(attributes, id, context);
         None
+    }
+
+    /// Handles a new span beside another OpenTelemetry layer: records the span for the live view, if spans are not
+    /// exported. The contexts of the other layer do not decide, since its sampling is its own.
+    #[cold]
+    fn new_beside_other_layer(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        context: &Context<'_, S>,
+    ) -> Option<SampledIds> {
+        let own = self.own.as_ref()?;
+        let current = context.current_span();
+        let around = attributes
+            .parent()
+            .or_else(|| current.id().filter(|_| attributes.is_contextual()));
+        let is_sampled = match around {
+            Some(parent) => self.spans.is_sampled(parent.into_u64()),
+            None => self.sampler.draw(attributes, || self.now()),
+        };
+        if !is_sampled {
+            return None;
+        }
+        let started = self.clock.raw();
+        self.spans.insert(id.into_u64(), Decision::Sampled, started);
+        Some(self.open_own_with(own, attributes, id, around))
     }
 
     /// Handles a new span whose parent, of the current OpenTelemetry context, is not sampled.

@@ -14,6 +14,7 @@ use tracing::{
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Gate;
+use crate::traces::{InferenceFacts, pipeline::Ending};
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     /// Marks a span as failed because a panic unwinds through it, whatever status the span has.
@@ -28,7 +29,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
 
     /// Ends a span while it is still open: the work that it measures is done.
     #[cold]
-    pub(super) fn end_early(&self, id: &Id) {
+    pub(super) fn end_early(&self, id: &Id, facts: Option<InferenceFacts>) {
         if self.spans.is_sampled(id.into_u64())
             && let Some(context) = self.started(id)
         {
@@ -36,7 +37,11 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             if std::thread::panicking() {
                 set_panicked(&context);
             }
-            context.span().end();
+            let ending = Ending {
+                activity: None,
+                facts,
+            };
+            ending.during(|| context.span().end());
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{
         Mutex, MutexGuard,
         atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
@@ -22,6 +22,26 @@ use opentelemetry::trace::SpanContext;
 const SLOTS: usize = 8192;
 /// Slots that an id may occupy: half a cache line.
 const WAYS: usize = 4;
+
+/// The number of spans in all tables of the process, so that an enter or an exit reads a single number at a fixed address
+/// while no span is sampled.
+static ACTIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns true if a table contains a span, or [`keep_active`] has been called.
+#[inline]
+pub(crate) fn is_active() -> bool {
+    ACTIVE.load(Relaxed) > 0
+}
+
+/// Makes [`is_active`] return true until [`allow_idle`].
+pub(super) fn keep_active() {
+    ACTIVE.fetch_add(1, Relaxed);
+}
+
+/// Ends one [`keep_active`].
+pub(super) fn allow_idle() {
+    ACTIVE.fetch_sub(1, Relaxed);
+}
 
 /// The decision of the gate on a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +80,20 @@ impl SampledIds {
     }
 }
 
+/// A span that has been removed from the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) seen: Seen,
+    /// The difference of clock readings while a thread was inside the span.
+    pub(super) busy: u64,
+    /// The same for the time before the last enter, outside the span.
+    pub(super) idle: u64,
+}
+
 /// A sampled span that is open.
 pub(super) struct OpenEntry {
     pub(super) id: u64,
-    /// A reading of the clock; 0 in a table without start times.
+    /// A reading of the clock.
     pub(super) started: u64,
     pub(super) ids: Option<SampledIds>,
 }
@@ -79,7 +109,6 @@ pub(in crate::traces) struct SpanTable {
     overflowed: AtomicUsize,
     /// Ids that found all their slots occupied.
     overflow: Mutex<HashMap<u64, Entry>>,
-    has_start_times: bool,
 }
 
 #[derive(Default)]
@@ -91,6 +120,12 @@ struct Entry {
     is_own: AtomicBool,
     attaches: AtomicBool,
     started: AtomicU64,
+    /// Enters without an exit.
+    inside: AtomicU32,
+    /// The reading of the clock at the last change between busy and idle.
+    changed: AtomicU64,
+    busy: AtomicU64,
+    idle: AtomicU64,
     trace_high: AtomicU64,
     trace_low: AtomicU64,
     /// Written last: 0 until the ids are known.
@@ -106,15 +141,6 @@ impl SpanTable {
             deferred: AtomicUsize::new(0),
             overflowed: AtomicUsize::new(0),
             overflow: Mutex::default(),
-            has_start_times: false,
-        }
-    }
-
-    /// As [`SpanTable::new`], and the table holds the start time of each span.
-    pub(in crate::traces) fn with_start_times() -> Self {
-        Self {
-            has_start_times: true,
-            ..Self::new()
         }
     }
 
@@ -146,18 +172,30 @@ impl SpanTable {
     /// The way in which a span is recorded; `None` for a span that is not in the table.
     #[inline]
     pub(super) fn seen(&self, id: u64) -> Option<Seen> {
+        self.with(id, Entry::seen)
+    }
+
+    /// As [`SpanTable::seen`], at an enter of the span.
+    #[inline]
+    pub(super) fn enter(&self, id: u64, now: impl FnOnce() -> u64) -> Option<Seen> {
         self.with(id, |entry| {
-            let own = entry.is_own.load(Relaxed).then(|| entry.ids()).flatten();
-            match own {
-                Some(ids) => Seen::Own {
-                    ids,
-                    attaches: entry.attaches.load(Relaxed),
-                },
-                None => Seen::OfLayer {
-                    lacks_ids: entry.span.load(Relaxed) == 0
-                        && entry.decision() == Decision::Sampled,
-                },
+            let seen = entry.seen();
+            if matches!(seen, Seen::OfLayer { .. }) && entry.inside.fetch_add(1, Relaxed) == 0 {
+                entry.change(&entry.idle, now());
             }
+            seen
+        })
+    }
+
+    /// As [`SpanTable::seen`], at an exit of the span.
+    #[inline]
+    pub(super) fn exit(&self, id: u64, now: impl FnOnce() -> u64) -> Option<Seen> {
+        self.with(id, |entry| {
+            let seen = entry.seen();
+            if matches!(seen, Seen::OfLayer { .. }) && entry.inside.fetch_sub(1, Relaxed) == 1 {
+                entry.change(&entry.busy, now());
+            }
+            seen
         })
     }
 
@@ -185,10 +223,10 @@ impl SpanTable {
         });
     }
 
-    /// Adds a span; reads the clock only in a table with start times.
-    pub(super) fn insert(&self, id: u64, decision: Decision, now: impl FnOnce() -> u64) {
-        let started = if self.has_start_times { now() } else { 0 };
+    /// Adds a span that starts at this reading of the clock.
+    pub(super) fn insert(&self, id: u64, decision: Decision, started: u64) {
         self.open.fetch_add(1, Relaxed);
+        ACTIVE.fetch_add(1, Relaxed);
         let is_deferred = matches!(decision, Decision::Deferred { .. });
         self.deferred.fetch_add(usize::from(is_deferred), Relaxed);
         let row = row(id);
@@ -216,23 +254,37 @@ impl SpanTable {
         });
     }
 
-    /// Removes a span that is decided; returns whether the table contained it.
+    /// Removes a span that is decided; `None` if the table does not contain it.
     #[inline]
-    pub(super) fn remove(&self, id: u64) -> bool {
-        !self.is_empty() && self.remove_from_slots(id)
+    pub(super) fn remove(&self, id: u64) -> Option<Removed> {
+        if self.is_empty() {
+            return None;
+        }
+        let removed = self
+            .remove_from_slots(id)
+            .or_else(|| self.remove_from_overflow(id))?;
+        self.open.fetch_sub(1, Relaxed);
+        ACTIVE.fetch_sub(1, Relaxed);
+        Some(removed)
     }
 
-    fn remove_from_slots(&self, id: u64) -> bool {
-        let mut ways = self.ids.get(row(id)).into_iter().flatten();
-        let mut is_removed = ways.any(|slot| {
-            slot.load(Relaxed) == id && slot.compare_exchange(id, 0, AcqRel, Relaxed).is_ok()
-        });
-        if !is_removed && self.overflowed.load(Relaxed) > 0 {
-            is_removed = self.overflow().remove(&id).is_some();
-            self.overflowed.fetch_sub(usize::from(is_removed), Relaxed);
+    fn remove_from_slots(&self, id: u64) -> Option<Removed> {
+        let row = row(id);
+        let ways = self.ids.get(row)?;
+        let way = ways.iter().position(|slot| slot.load(Relaxed) == id)?;
+        let removed = self.entries.get(row)?.get(way)?.removed();
+        // The slot may be taken for another span from now on.
+        let freed = ways.get(way)?.compare_exchange(id, 0, AcqRel, Relaxed);
+        freed.is_ok().then_some(removed)
+    }
+
+    fn remove_from_overflow(&self, id: u64) -> Option<Removed> {
+        if self.overflowed.load(Relaxed) == 0 {
+            return None;
         }
-        self.open.fetch_sub(usize::from(is_removed), Relaxed);
-        is_removed
+        let removed = self.overflow().remove(&id)?.removed();
+        self.overflowed.fetch_sub(1, Relaxed);
+        Some(removed)
     }
 
     /// Sampled spans, without those that overflowed. A span that ends meanwhile may have the ids of the next span in
@@ -269,6 +321,12 @@ impl SpanTable {
     }
 }
 
+impl Drop for SpanTable {
+    fn drop(&mut self) {
+        ACTIVE.fetch_sub(*self.open.get_mut(), Relaxed);
+    }
+}
+
 impl Entry {
     fn reset(&self, decision: Decision, started: u64) {
         let (is_deferred, is_kept) = match decision {
@@ -279,6 +337,10 @@ impl Entry {
         self.span.store(0, Relaxed);
         self.is_own.store(false, Relaxed);
         self.started.store(started, Relaxed);
+        self.inside.store(0, Relaxed);
+        self.changed.store(started, Relaxed);
+        self.busy.store(0, Relaxed);
+        self.idle.store(0, Relaxed);
         self.is_kept.store(is_kept, Relaxed);
         self.is_deferred.store(is_deferred, Release);
     }
@@ -290,6 +352,36 @@ impl Entry {
             (true, is_drawn) => Decision::Deferred { is_drawn },
             (false, true) => Decision::Sampled,
             (false, false) => Decision::Unsampled,
+        }
+    }
+
+    #[inline]
+    fn seen(&self) -> Seen {
+        let own = self.is_own.load(Relaxed).then(|| self.ids()).flatten();
+        match own {
+            Some(ids) => Seen::Own {
+                ids,
+                attaches: self.attaches.load(Relaxed),
+            },
+            None => Seen::OfLayer {
+                lacks_ids: self.span.load(Relaxed) == 0 && self.decision() == Decision::Sampled,
+            },
+        }
+    }
+
+    /// Adds the time since the last change to `to`.
+    #[inline]
+    fn change(&self, to: &AtomicU64, now: u64) {
+        let since = self.changed.swap(now, Relaxed);
+        to.fetch_add(now.saturating_sub(since), Relaxed);
+    }
+
+    #[inline]
+    fn removed(&self) -> Removed {
+        Removed {
+            seen: self.seen(),
+            busy: self.busy.load(Relaxed),
+            idle: self.idle.load(Relaxed),
         }
     }
 
@@ -333,29 +425,30 @@ mod tests {
     #[test]
     fn a_span_keeps_its_ids_and_the_next_span_in_its_slot_has_none() {
         let table = SpanTable::new();
-        table.insert(7, Decision::Sampled, || 0);
+        table.insert(7, Decision::Sampled, 0);
         assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: true }));
         table.set_ids(7, IDS);
         assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: false }));
         assert_eq!(table.ids_of(7), Some(IDS));
-        assert!(table.remove(7) && !table.remove(7));
+        assert!(table.remove(7).is_some() && table.remove(7).is_none());
         assert_eq!(table.seen(7), None);
-        table.insert(7, Decision::Sampled, || 0);
+        table.insert(7, Decision::Sampled, 0);
         assert_eq!(table.ids_of(7), None);
     }
 
     #[test]
     fn a_span_that_the_gate_records_is_known_as_such_and_the_next_span_in_its_slot_is_not() {
         let table = SpanTable::new();
-        table.insert(7, Decision::Sampled, || 0);
+        table.insert(7, Decision::Sampled, 0);
         table.set_own(7, IDS, true);
         let own = Seen::Own {
             ids: IDS,
             attaches: true,
         };
         assert_eq!(table.seen(7), Some(own));
-        assert!(table.is_sampled(7) && table.remove(7));
-        table.insert(7, Decision::Sampled, || 0);
+        assert!(table.is_sampled(7));
+        assert_eq!(table.remove(7).map(|removed| removed.seen), Some(own));
+        table.insert(7, Decision::Sampled, 0);
         assert_eq!(table.seen(7), Some(Seen::OfLayer { lacks_ids: true }));
     }
 
@@ -363,15 +456,33 @@ mod tests {
     fn a_deferred_span_is_neither_sampled_nor_unsampled_until_it_is_decided() {
         let table = SpanTable::new();
         for is_drawn in [true, false] {
-            table.insert(7, Decision::Deferred { is_drawn }, || 0);
+            table.insert(7, Decision::Deferred { is_drawn }, 0);
             assert_eq!(table.decision(7), Some(Decision::Deferred { is_drawn }));
             assert!(table.has_deferred() && !table.is_sampled(7));
             table.decide(7, true);
             assert!(!table.has_deferred() && table.is_sampled(7));
             table.decide(7, false);
             assert!(table.contains(7) && !table.is_sampled(7));
-            assert!(table.remove(7) && table.is_empty());
+            assert!(table.remove(7).is_some() && table.is_empty());
         }
+    }
+
+    #[test]
+    fn the_time_inside_a_span_counts_from_its_first_enter_to_the_exit_of_its_last_thread() {
+        let table = SpanTable::new();
+        table.insert(7, Decision::Sampled, 10);
+        // Two threads are inside at once.
+        table.enter(7, || 13);
+        table.enter(7, || 99);
+        table.exit(7, || 99);
+        table.exit(7, || 20);
+        table.enter(7, || 25);
+        table.exit(7, || 26);
+        let removed = table.remove(7).unwrap();
+        assert_eq!((removed.busy, removed.idle), (7 + 1, 3 + 5));
+        table.insert(7, Decision::Sampled, 30);
+        let removed = table.remove(7).unwrap();
+        assert_eq!((removed.busy, removed.idle), (0, 0));
     }
 
     #[test]
@@ -379,15 +490,15 @@ mod tests {
         let table = SpanTable::new();
         let all = 1..=3 * SLOTS as u64;
         for id in all.clone() {
-            table.insert(id, Decision::Sampled, || 0);
+            table.insert(id, Decision::Sampled, 0);
             table.set_ids(id, IDS);
         }
         assert!(table.overflowed.load(Relaxed) > 0);
         let has_ids = |id| table.is_sampled(id) && table.ids_of(id) == Some(IDS);
         assert!(all.clone().all(has_ids));
         assert!(!table.contains(3 * SLOTS as u64 + 1));
-        assert!(all.clone().all(|id| table.remove(id)));
-        assert!(all.clone().all(|id| !table.remove(id)));
+        assert!(all.clone().all(|id| table.remove(id).is_some()));
+        assert!(all.clone().all(|id| table.remove(id).is_none()));
         assert_eq!(table.overflowed.load(Relaxed), 0);
         assert!(table.is_empty());
     }

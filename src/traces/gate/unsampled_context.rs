@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 
 use opentelemetry::{Context, ContextGuard};
 
+use super::span_table::{allow_idle, keep_active};
+
 thread_local! {
     /// The length of `GUARDS`, read without a borrow at every exit.
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -35,6 +37,7 @@ pub(super) fn enter(id: u64) {
 fn push(id: u64, guard: Option<ContextGuard>) {
     GUARDS.with_borrow_mut(|guards| guards.push((id, guard)));
     COUNT.set(COUNT.get() + 1);
+    keep_active();
 }
 
 /// Ends the last [`attach`] or [`enter`] of this span.
@@ -54,5 +57,6 @@ fn pop(id: u64) {
     });
     if guard.is_some() {
         COUNT.set(COUNT.get() - 1);
+        allow_idle();
     }
 }

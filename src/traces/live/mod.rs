@@ -3,6 +3,7 @@
 //! The spans are redacted and come before tail sampling, so every trace that head sampling samples is listed. Open spans
 //! are read from the gate.
 
+mod packed;
 mod report;
 mod store;
 
@@ -40,10 +41,10 @@ impl Live {
         Self(Mutex::new(Store::new(config.window, config.bytes)))
     }
 
-    pub(super) fn add(&self, spans: &[Arc<SpanData>], now: Instant) {
+    pub(super) fn add(&self, spans: &[SpanData], now: Instant) {
         let mut store = self.store();
         for span in spans {
-            store.add(Arc::clone(span), now);
+            store.add(span, now);
         }
     }
 
@@ -87,9 +88,9 @@ impl LiveTraces {
     #[must_use]
     pub fn spans(&self, trace_id: u128) -> Vec<SpanRecord> {
         let mut spans = self.read(|store| store.spans(trace_id));
-        spans.sort_by_key(|span| span.start_time);
+        spans.sort_by_key(|span| span.start);
         // The conversion does not hold the lock.
-        spans.iter().map(|span| SpanRecord::of(span)).collect()
+        spans.iter().map(SpanRecord::of).collect()
     }
 
     /// The number of spans of a trace that were left out to bound memory.

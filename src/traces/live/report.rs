@@ -2,14 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::{
-    KeyValue, SpanId,
-    trace::{SpanKind, Status},
-};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry::trace::SpanKind;
 use serde::{Serialize, Serializer};
 
-use super::store::StoredTrace;
+use super::{packed::PackedSpan, store::StoredTrace};
 use crate::runtime::unix_ms::UnixMs;
 
 /// A summary of a trace. In JSON, ids are hexadecimal, times are milliseconds since the epoch, and durations are seconds.
@@ -36,6 +32,14 @@ pub struct TraceSummary {
     pub left_out: usize,
     /// True if the local root span has ended.
     pub is_complete: bool,
+    /// The model of the first inference of the trace.
+    pub model: Option<String>,
+    /// The output tokens of all inferences of the trace; `None` without an inference that reports tokens.
+    pub output_tokens: Option<u64>,
+    /// The route of the first HTTP request that the trace serves.
+    pub route: Option<String>,
+    /// The status code of the answer to that request.
+    pub status_code: Option<u16>,
 }
 
 /// A span that has ended.
@@ -112,61 +116,76 @@ pub struct OpenSpan {
 
 impl TraceSummary {
     pub(super) fn of(trace: &StoredTrace) -> Self {
-        let first = trace.spans.iter().min_by_key(|span| span.start_time);
+        let first = trace.spans.iter().min_by_key(|span| span.start);
         let shown = trace.root.as_ref().or(first);
         Self {
             trace_id: trace.trace_id,
-            name: shown.map_or_else(String::new, |span| span.name.to_string()),
-            start: shown.map_or(SystemTime::UNIX_EPOCH, |span| span.start_time),
+            name: shown.map_or_else(String::new, |span| span.reader().text()),
+            start: shown.map_or(SystemTime::UNIX_EPOCH, |span| span.start),
             duration: trace.duration(),
             spans: trace.spans.len() + trace.left_out,
             failed: trace.failed,
             left_out: trace.left_out,
             is_complete: trace.root.is_some(),
+            model: first_of(trace, &["gen_ai.request.model", "model_id"]),
+            output_tokens: output_tokens(trace),
+            route: first_of(trace, &["http.route", "route"]),
+            status_code: first_of(trace, &["http.response.status_code", "status_code"])
+                .and_then(|code| code.parse().ok()),
         }
     }
 }
 
+/// Returns the value of an attribute in the earliest span that has one of these keys.
+fn first_of(trace: &StoredTrace, keys: &[&str]) -> Option<String> {
+    let found = trace.spans.iter().filter_map(|span| {
+        let value = span.attribute(keys)?;
+        Some((span.start, value))
+    });
+    let (_, value) = found.min_by_key(|(start, _)| *start)?;
+    Some(value)
+}
+
+fn output_tokens(trace: &StoredTrace) -> Option<u64> {
+    let found = trace.spans.iter().filter_map(|span| {
+        let tokens = span.attribute(&["gen_ai.usage.output_tokens"])?;
+        tokens.parse::<u64>().ok()
+    });
+    found.reduce(u64::saturating_add)
+}
+
 impl SpanRecord {
-    pub(super) fn of(span: &SpanData) -> Self {
-        let parent = (span.parent_span_id != SpanId::INVALID).then_some(span.parent_span_id);
-        let since = |end: SystemTime| end.duration_since(span.start_time).unwrap_or_default();
-        let events = span.events.events.iter().map(|event| EventRecord {
-            name: event.name.to_string(),
-            after: since(event.timestamp),
-            attributes: attributes(&event.attributes),
+    pub(super) fn of(span: &PackedSpan) -> Self {
+        let mut reader = span.reader();
+        let name = reader.text();
+        let error = reader.text();
+        let attributes = reader.attributes();
+        let events = (0..reader.count()).map(|_| EventRecord {
+            name: reader.text(),
+            after: reader.duration(),
+            attributes: reader.attributes(),
         });
         Self {
-            span_id: u64::from_be_bytes(span.span_context.span_id().to_bytes()),
-            parent_id: parent.map(|parent| u64::from_be_bytes(parent.to_bytes())),
-            parent_is_remote: span.parent_span_is_remote,
-            name: span.name.to_string(),
-            kind: match span.span_kind {
+            events: events.collect(),
+            span_id: span.span_id,
+            parent_id: span.parent_id,
+            parent_is_remote: span.parent_is_remote,
+            name,
+            kind: match span.kind {
                 SpanKind::Client => "client",
                 SpanKind::Server => "server",
                 SpanKind::Producer => "producer",
                 SpanKind::Consumer => "consumer",
                 SpanKind::Internal => "internal",
             },
-            start: span.start_time,
-            duration: since(span.end_time),
-            error: match &span.status {
-                Status::Error { description } => Some(description.to_string()),
-                Status::Unset | Status::Ok => None,
-            },
-            attributes: attributes(&span.attributes),
-            attributes_left_out: span.dropped_attributes_count,
-            events: events.collect(),
-            events_left_out: span.events.dropped_count,
+            start: span.start,
+            duration: span.end.duration_since(span.start).unwrap_or_default(),
+            error: span.is_failed.then_some(error),
+            attributes,
+            attributes_left_out: span.attributes_left_out,
+            events_left_out: span.events_left_out,
         }
     }
-}
-
-fn attributes(attributes: &[KeyValue]) -> Vec<(String, String)> {
-    attributes
-        .iter()
-        .map(|pair| (pair.key.to_string(), pair.value.to_string()))
-        .collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]

@@ -6,15 +6,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use opentelemetry::{SpanId, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::TraceSummary;
-use crate::traces::size::bytes_of;
+use super::{
+    TraceSummary,
+    packed::{PackedSpan, Packer},
+};
 
 /// Bytes of bookkeeping for each trace.
 const TRACE_OVERHEAD_BYTES: usize = 256;
@@ -32,6 +33,7 @@ pub(super) struct Store {
     recent_bytes: usize,
     failed_bytes: usize,
     slow_bytes: usize,
+    packer: Packer,
 }
 
 /// The group and the key of a trace.
@@ -46,12 +48,12 @@ enum Group {
 #[derive(Debug)]
 pub(super) struct StoredTrace {
     pub(super) trace_id: u128,
-    pub(super) spans: Vec<Arc<SpanData>>,
+    pub(super) spans: Vec<PackedSpan>,
     /// Spans that were left out to bound memory.
     pub(super) left_out: usize,
     pub(super) failed: usize,
     /// The local root span, once it has ended.
-    pub(super) root: Option<Arc<SpanData>>,
+    pub(super) root: Option<PackedSpan>,
     bytes: usize,
     place: u64,
     last: Instant,
@@ -70,10 +72,11 @@ impl Store {
             recent_bytes: 0,
             failed_bytes: 0,
             slow_bytes: 0,
+            packer: Packer::default(),
         }
     }
 
-    pub(super) fn add(&mut self, span: Arc<SpanData>, now: Instant) {
+    pub(super) fn add(&mut self, span: &SpanData, now: Instant) {
         let trace_id = u128::from_be_bytes(span.span_context.trace_id().to_bytes());
         let place = match self.by_id.get(&trace_id) {
             Some(Group::Recent(place)) => *place,
@@ -95,7 +98,8 @@ impl Store {
         });
         trace.last = now;
         trace.failed += usize::from(matches!(span.status, Status::Error { .. }));
-        let bytes = bytes_of(&span);
+        let packed = self.packer.packed(span);
+        let bytes = packed.bytes();
         let is_root = span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
         // A trace must fit into the failed group or the slow group.
         let max = self.max_bytes / 4;
@@ -104,7 +108,7 @@ impl Store {
             && trace.bytes + bytes > max
             && let Some(other) = trace.spans.pop()
         {
-            let freed = bytes_of(&other);
+            let freed = other.bytes();
             trace.bytes -= freed;
             self.recent_bytes -= freed;
             trace.left_out += 1;
@@ -115,9 +119,9 @@ impl Store {
             trace.bytes += bytes;
             self.recent_bytes += bytes;
             if is_root {
-                trace.root = Some(Arc::clone(&span));
+                trace.root = Some(packed.clone());
             }
-            trace.spans.push(span);
+            trace.spans.push(packed);
         }
         self.make_room();
     }
@@ -184,7 +188,7 @@ impl Store {
         summaries(failed, max, |trace| (trace.last, trace.place))
     }
 
-    pub(super) fn spans(&self, trace_id: u128) -> Vec<Arc<SpanData>> {
+    pub(super) fn spans(&self, trace_id: u128) -> Vec<PackedSpan> {
         let of_trace = self.all().filter(|trace| trace.trace_id == trace_id);
         of_trace.flat_map(|trace| trace.spans.clone()).collect()
     }
@@ -240,10 +244,10 @@ impl Store {
 impl StoredTrace {
     /// The duration of the root span; before its end, the time from the first start to the last end.
     pub(super) fn duration(&self) -> Duration {
-        let starts = self.spans.iter().map(|span| span.start_time);
-        let ends = self.spans.iter().map(|span| span.end_time);
+        let starts = self.spans.iter().map(|span| span.start);
+        let ends = self.spans.iter().map(|span| span.end);
         let (start, end) = match &self.root {
-            Some(root) => (Some(root.start_time), Some(root.end_time)),
+            Some(root) => (Some(root.start), Some(root.end)),
             None => (starts.min(), ends.max()),
         };
         start
@@ -273,8 +277,8 @@ mod tests {
     use super::*;
     use crate::traces::tail::tests::{failed, lasting, span};
 
-    fn add(store: &mut Store, span: SpanData, now: Instant) {
-        store.add(Arc::new(span), now);
+    fn add(store: &mut Store, span: &SpanData, now: Instant) {
+        store.add(span, now);
     }
 
     fn ids(traces: &[TraceSummary]) -> Vec<u128> {
@@ -285,10 +289,10 @@ mod tests {
     fn traces_are_listed_by_end_by_duration_and_by_failure() {
         let (mut store, now) = (Store::new(Duration::from_mins(1), 1 << 20), Instant::now());
         let second = Duration::from_secs(1);
-        add(&mut store, lasting(span(1, 1, 0), 3.0), now);
-        add(&mut store, failed(span(2, 2, 1)), now + second);
-        add(&mut store, lasting(span(2, 1, 0), 1.0), now + second);
-        add(&mut store, span(3, 1, 0), now + 2 * second);
+        add(&mut store, &lasting(span(1, 1, 0), 3.0), now);
+        add(&mut store, &failed(span(2, 2, 1)), now + second);
+        add(&mut store, &lasting(span(2, 1, 0), 1.0), now + second);
+        add(&mut store, &span(3, 1, 0), now + 2 * second);
         assert_eq!(ids(&store.recent(9)), [3, 2, 1]);
         assert_eq!(ids(&store.slowest(2)), [1, 2]);
         assert_eq!(ids(&store.failed(9)), [2]);
@@ -310,12 +314,12 @@ mod tests {
             Store::new(Duration::from_hours(1), 64 << 10),
             Instant::now(),
         );
-        add(&mut store, failed(span(1, 1, 0)), now);
-        add(&mut store, lasting(span(2, 1, 0), 60.0), now);
+        add(&mut store, &failed(span(1, 1, 0)), now);
+        add(&mut store, &lasting(span(2, 1, 0), 60.0), now);
         for trace in 3..5_000 {
             add(
                 &mut store,
-                span(trace, 1, 0),
+                &span(trace, 1, 0),
                 now + Duration::from_millis(1),
             );
         }
@@ -326,8 +330,8 @@ mod tests {
         assert_eq!(store.all().count(), store.by_id.len());
         // Late spans move their traces back.
         let late = now + Duration::from_secs(1);
-        add(&mut store, span(1, 2, 1), late);
-        add(&mut store, span(2, 2, 1), late);
+        add(&mut store, &span(1, 2, 1), late);
+        add(&mut store, &span(2, 2, 1), late);
         assert_eq!(ids(&store.recent(3)), [2, 1, 4_999]);
         let [two, one] = [2, 1].map(|id| store.spans(id).len());
         assert_eq!((two, one), (2, 2));
@@ -342,9 +346,9 @@ mod tests {
     fn a_trace_that_is_too_large_keeps_its_root() {
         let (mut store, now) = (Store::new(Duration::from_mins(2), 8_000), Instant::now());
         for id in 2..50 {
-            add(&mut store, span(1, id, 1), now);
+            add(&mut store, &span(1, id, 1), now);
         }
-        add(&mut store, lasting(span(1, 1, 0), 9.0), now);
+        add(&mut store, &lasting(span(1, 1, 0), 9.0), now);
         let traces = store.recent(9);
         assert_eq!((traces.len(), traces[0].is_complete), (1, true));
         assert_eq!(traces[0].duration, Duration::from_secs(9));
@@ -361,7 +365,7 @@ mod tests {
             let (mut store, mut now) = (Store::new(Duration::from_mins(2), bytes), Instant::now());
             for (trace, parent, is_failed, pause) in offered {
                 let span = lasting(span(trace, 9, parent), pause as f64);
-                add(&mut store, if is_failed { failed(span) } else { span }, now);
+                add(&mut store, &if is_failed { failed(span) } else { span }, now);
                 prop_assert!(store.bytes() <= bytes);
                 now += Duration::from_secs(pause);
                 if pause > 60 {

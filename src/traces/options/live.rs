@@ -4,7 +4,9 @@ use std::time::Duration;
 
 /// The options of live traces, which are kept in the process: [`Observatory::traces`](crate::Observatory::traces), and
 /// `/api/observatory/traces`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LiveConfig {
     /// True if traces are kept in the process. Default: true if traces are enabled.

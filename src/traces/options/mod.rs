@@ -23,7 +23,9 @@ use super::exporter::{ConsoleFormat, JaegerConfig, OtlpConfig, TraceExporter, Zi
 use crate::{privacy::RedactionConfig, runtime::named, settings::Variable};
 
 /// The options of traces: sampling, redaction, batching, exporters, propagation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TracesConfig {
     /// True if traces are enabled. Default: false; the presets enable them if the feature `otlp` is compiled in.
@@ -59,7 +61,9 @@ pub struct TracesConfig {
 }
 
 /// The batching of spans or log records: `OTEL_BSP_*` for spans.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BatchConfig {
     /// The maximum number of spans that wait for an exporter; further spans are dropped and counted. Default: 2,048.
@@ -74,7 +78,9 @@ pub struct BatchConfig {
 }
 
 /// The limits of a span. Items beyond a limit are dropped, and the span has their number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpanLimits {
     /// The maximum number of attributes of a span. Default: 128.
@@ -93,7 +99,9 @@ pub struct SpanLimits {
 
 named! {
     /// A format of the headers that carry a trace from one service to the next.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+    #[serde(rename_all = "lowercase")]
     #[non_exhaustive]
     pub enum Propagator {
         /// W3C Trace Context: `traceparent`, `tracestate`.

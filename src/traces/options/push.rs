@@ -9,7 +9,9 @@ use super::shortest;
 use crate::settings::{ConfigError, MIN_INTERVAL, at_least, check_compiled_in};
 
 /// The options for metrics that are pushed to a Collector by OTLP. They can be scraped, too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PushConfig {
     /// True if metrics are pushed. Default: false (`OTEL_METRICS_EXPORTER=otlp` turns it on).

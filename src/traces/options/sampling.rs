@@ -3,7 +3,9 @@
 use crate::settings::setters;
 
 /// The options of head sampling, which decides at the first span of a trace.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingConfig {
     /// The sampled ratio of the traces that start in this process, 0 to 1. Default: 1.
@@ -20,7 +22,9 @@ pub struct SamplingConfig {
 ///
 /// The fields are read at the creation of the span; a model or route that is recorded later does not match. A pattern
 /// is a whole value, or a prefix if it ends in `*`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingRule {
     /// The pattern of the name of the span. `None` matches any name.

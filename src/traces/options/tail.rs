@@ -13,7 +13,9 @@ use crate::settings::{Variable, ratio, setters};
 /// Spans that are not kept are counted in `observatory_spans_total{result="sampled_out"}`. Metrics do not depend on
 /// tail sampling. Each service decides on its own; the ratio of the rest is decided by trace id, so services with the
 /// same ratio keep the same traces of the rest.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TailConfig {
     /// The ratio of the traces that no other option keeps, 0 to 1. Default: 0.1.

@@ -26,12 +26,12 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio::task::JoinSet;
 
 pub(crate) use self::delivery::{MIN_WARNING_INTERVAL, say, unharmed};
-pub(super) use self::intake::Intake;
-use self::worker::Worker;
+pub(super) use self::intake::{Activity, Ending, Intake};
 pub(super) use self::{
     delivery::{Receiver, deliver_all},
     queue::{Queue, Refused},
 };
+use self::{intake::EndedSpan, worker::Worker};
 use super::{
     account::{Account, DropReason},
     conventions::Conventions,
@@ -67,7 +67,7 @@ impl From<Refused> for DropReason {
 
 /// The queue of ended spans, and the accounts of all exporters.
 pub(super) struct Stream {
-    queue: Queue<SpanData>,
+    queue: Queue<EndedSpan>,
     /// The number of ended spans, dropped spans included.
     accepted: Arc<AtomicU64>,
     accounts: Vec<Arc<Account>>,
@@ -100,10 +100,12 @@ pub(super) struct Filters {
     pub(super) conventions: Option<Conventions>,
     pub(super) live: Option<Arc<Live>>,
     pub(super) tail: Option<TailSampler>,
+    /// The limit of attributes of a span.
+    pub(super) max_attributes: usize,
 }
 
 /// The queue of each exporter, and the account for spans that it refuses.
-type Queues = Vec<(Arc<Queue<Arc<SpanData>>>, Arc<Account>)>;
+type ExporterQueue = (Arc<Queue<Arc<SpanData>>>, Arc<Account>);
 
 impl Pipeline {
     pub(super) fn new(
@@ -177,7 +179,7 @@ async fn run(stream: &Stream, parts: Parts, ends: ShutdownDeadline) -> Parts {
         batch,
         mut warnings,
     } = parts;
-    let queues: Queues = workers
+    let queues: Vec<ExporterQueue> = workers
         .iter()
         .map(|worker| (Arc::clone(&worker.queue), Arc::clone(&worker.account)))
         .collect();
@@ -227,11 +229,15 @@ impl Stream {
     /// Applies the filters, and returns the spans for the exporters.
     fn filtered(
         &self,
-        mut spans: Vec<SpanData>,
+        spans: Vec<EndedSpan>,
         filters: &mut Filters,
         warnings: &mut ReportOnce<(), Instant>,
     ) -> Vec<Arc<SpanData>> {
         let mut panics = 0;
+        let mut spans: Vec<_> = spans
+            .into_iter()
+            .map(|span| span.into_data(filters.max_attributes))
+            .collect();
         spans.retain_mut(|span| {
             // A panic on a span does not affect the next span.
             let redacted = catch_unwind(AssertUnwindSafe(|| {
@@ -250,7 +256,6 @@ impl Stream {
             }
             redacted.is_ok()
         });
-        let spans: Vec<Arc<SpanData>> = spans.into_iter().map(Arc::new).collect();
         let now = Instant::now();
         if let Some(live) = &filters.live {
             // After a panic, the spans are missing in the live traces only.
@@ -258,13 +263,14 @@ impl Stream {
             panics += usize::from(added.is_err());
         }
         let going_on = match &mut filters.tail {
-            None => spans,
+            _ if self.accounts.is_empty() => Vec::new(),
+            None => spans.into_iter().map(Arc::new).collect(),
             Some(tail) => {
                 let mut decided = Decided::default();
                 // Spans that a panic loses are counted as dropped at the shutdown.
                 let offered = catch_unwind(AssertUnwindSafe(|| {
                     for span in spans {
-                        tail.offer(span, now, &mut decided);
+                        tail.offer(Arc::new(span), now, &mut decided);
                     }
                     tail.expire(now, &mut decided);
                 }));
@@ -300,14 +306,23 @@ impl Stream {
 }
 
 /// Gives spans to every worker, in pieces of one batch.
-async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize) {
-    for piece in spans.chunks(batch_size) {
-        for (queue, account) in queues {
-            for span in piece {
-                if let Err(refused) = queue.put(Arc::clone(span)) {
-                    account.dropped(refused.into(), 1);
-                }
+async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &[ExporterQueue], batch_size: usize) {
+    let Some((last, others)) = queues.split_last() else {
+        return;
+    };
+    let put = |(queue, account): &ExporterQueue, span| {
+        if let Err(refused) = queue.put(span) {
+            account.dropped(refused.into(), 1);
+        }
+    };
+    let mut spans = spans.into_iter();
+    while spans.len() > 0 {
+        for span in spans.by_ref().take(batch_size) {
+            for other in others {
+                put(other, Arc::clone(&span));
             }
+            // A worker copies a span that another place holds, too.
+            put(last, span);
         }
         // The workers run on this thread, too.
         tokio::task::yield_now().await;
@@ -316,21 +331,37 @@ async fn hand_out(spans: Vec<Arc<SpanData>>, queues: &Queues, batch_size: usize)
 
 /// Gives traces that the tail sampler has kept to every worker. A trace stays whole if there is room for its first span;
 /// its size is bounded by the memory of the tail sampler.
-async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &Queues) {
-    for trace in
-        spans.chunk_by(|one, next| one.span_context.trace_id() == next.span_context.trace_id())
-    {
-        for (queue, account) in queues {
-            if let Err(refused) = queue.put_together(trace.iter().cloned()) {
-                account.dropped(refused.into(), trace.len());
-            }
+async fn hand_out_traces(spans: Vec<Arc<SpanData>>, queues: &[ExporterQueue]) {
+    let Some((last, others)) = queues.split_last() else {
+        return;
+    };
+    let put = |(queue, account): &ExporterQueue, trace: Vec<Arc<SpanData>>| {
+        let count = trace.len();
+        if let Err(refused) = queue.put_together(trace) {
+            account.dropped(refused.into(), count);
         }
+    };
+    let mut spans = spans.into_iter().peekable();
+    while let Some(first) = spans.next() {
+        let id = first.span_context.trace_id();
+        let mut trace = vec![first];
+        while let Some(span) = spans.next_if(|span| span.span_context.trace_id() == id) {
+            trace.push(span);
+        }
+        for other in others {
+            put(other, trace.clone());
+        }
+        put(last, trace);
         tokio::task::yield_now().await;
     }
 }
 
 /// As [`hand_out`], at the shutdown: no more spans come, so the function waits for room in the queues.
-async fn hand_out_last(spans: Vec<Arc<SpanData>>, queues: &Queues, mut ends: ShutdownDeadline) {
+async fn hand_out_last(
+    spans: Vec<Arc<SpanData>>,
+    queues: &[ExporterQueue],
+    mut ends: ShutdownDeadline,
+) {
     let spans: Arc<[_]> = spans.into();
     let mut feeding = JoinSet::new();
     for (queue, _) in queues {

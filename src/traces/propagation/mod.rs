@@ -59,7 +59,7 @@ use crate::traces::Propagator;
 #[derive(Clone, Debug, Default)]
 pub struct Remote(Context);
 
-/// The guard of [`Remote::attach`].
+/// The guard of [`Remote::attach`] and of [`set_baggage`].
 #[derive(Debug)]
 struct Attached(#[expect(dead_code, reason = "it is dropped")] ContextGuard);
 
@@ -104,6 +104,30 @@ impl Remote {
         // Fails without traces, and on a span that has been entered.
         let _ = span.set_parent(self.0.clone());
     }
+}
+
+/// Adds an entry to the baggage of this thread until the returned guard is dropped: [`inject`] and the client middleware
+/// pass it on, and `traces.baggage_attributes` makes it an attribute of the spans that are opened meanwhile. An entry of
+/// the same name is replaced. Do not hold the guard across an `.await`.
+///
+/// ```
+/// use http::HeaderMap;
+/// use llm_observatory::{Propagator, propagation};
+///
+/// let _entry = propagation::set_baggage("tenant", "acme");
+/// let mut headers = HeaderMap::new();
+/// propagation::inject(&tracing::Span::none(), &mut headers, &[Propagator::Baggage]);
+/// assert_eq!(headers["baggage"], "tenant=acme");
+/// ```
+#[must_use = "the entry is removed when the guard is dropped"]
+pub fn set_baggage(name: &str, value: &str) -> impl fmt::Debug + use<> {
+    let context = Context::current();
+    let mut entries = Baggage::new();
+    for (name, (value, metadata)) in context.baggage() {
+        entries.insert_with_metadata(name.clone(), value.clone(), metadata.clone());
+    }
+    entries.insert(name.to_owned(), value.to_owned());
+    Attached(context.with_baggage(entries).attach())
 }
 
 /// Reads the remote parent and the baggage from the headers of a request, each from the first format that has it.

@@ -75,7 +75,7 @@ fn masked() -> Value {
 fn shown(redaction: &Redaction, name: &str, value: Value) -> Value {
     match value {
         Value::StringValue(text) => Value::StringValue(redaction.shown(name, &text).into_owned()),
-        _ if redaction.is_withheld(name) => Value::StringValue(WITHHELD.to_owned()),
+        _ if redaction.is_denied(name) => Value::StringValue(WITHHELD.to_owned()),
         Value::IntValue(number) if redaction.masks_number(number) => masked(),
         Value::DoubleValue(number) if redaction.masks_float(number) => masked(),
         other => other,

@@ -147,6 +147,11 @@ pub(crate) const POLLS: &[Variant] = &[
         install: polls::metrics,
     },
     Variant {
+        name: "polls-watchdog",
+        about: "metrics, and the watchdog",
+        install: polls::watchdog,
+    },
+    Variant {
         name: "polls-out",
         about: "metrics, and traces sampled out",
         install: polls::sampled_out,

@@ -6,6 +6,7 @@ use tracing::{field::Empty, info_span};
 
 use super::traces::{
     DiscardExporter, batches_of, install, install_live, install_ours, install_theirs,
+    install_watched,
 };
 use crate::hot_path::{
     instructions::PIECE,
@@ -47,6 +48,13 @@ fn request(turn: usize) {
 
 pub(super) fn metrics() -> Operation {
     let observatory = install(Config::default());
+    Operation::new(request).with_drain(move || {
+        let _ = &observatory;
+    })
+}
+
+pub(super) fn watchdog() -> Operation {
+    let observatory = install_watched();
     Operation::new(request).with_drain(move || {
         let _ = &observatory;
     })

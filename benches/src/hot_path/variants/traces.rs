@@ -123,9 +123,20 @@ pub(super) fn install_live(mut traces: TracesConfig) -> Box<dyn Fn() + Send + Sy
     })
 }
 
+/// Metrics and the watchdog, whose thread runs.
+pub(super) fn install_watched() -> Observatory {
+    // A single tick of the sampler.
+    let config = Config::default().with_tick(Duration::from_hours(1));
+    build(config)
+}
+
 pub(super) fn install(mut config: Config) -> Observatory {
-    config.prometheus.enabled = false;
     config.health.enabled = false;
+    build(config)
+}
+
+fn build(mut config: Config) -> Observatory {
+    config.prometheus.enabled = false;
     config.query.enabled = false;
     config.alerting.enabled = false;
     let (layer, observatory) = Observatory::builder(config)

@@ -7,7 +7,9 @@ use crate::privacy::Secret;
 use crate::settings::setters;
 
 /// An e-mail channel: one mail server and several recipients, with a mail for each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EmailOptions {
     /// The name of the mail server, which its certificate must have.
@@ -28,6 +30,7 @@ pub struct EmailOptions {
     /// The name of this host in the SMTP greeting. Default: the domain of `from`.
     pub hello_name: Option<String>,
     /// Certificate authorities to trust instead of the platform's, as DER.
+    #[serde(skip)]
     pub authorities: Vec<Vec<u8>>,
     /// Time for one delivery, at most 28 s: an attempt has 30 s, and an interrupted delivery may come twice. Default:
     /// 20 s.
@@ -39,11 +42,14 @@ pub struct EmailOptions {
     /// Templates for `subject`, `text` and `html`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    #[serde(skip)]
     pub template_files: TemplateFiles,
 }
 
 /// The encryption of the connection to a mail server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum Encryption {
     /// TLS from the first byte, as on port 465.
     Implicit,

@@ -13,7 +13,9 @@ const ROUTING_KEY_CHARS: usize = 32;
 /// The key of a group identifies its incident. By default the key contains the name of the alert alone: two services
 /// with one integration share the incident of an alert that both have. Use one integration per service, or group by a
 /// label that differs between the services.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PagerDutyOptions {
     /// The key of the integration: a secret, since the key is enough to page.
@@ -34,6 +36,7 @@ pub struct PagerDutyOptions {
     /// Templates for `summary` and `details`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    #[serde(skip)]
     pub template_files: TemplateFiles,
 }
 

@@ -11,7 +11,9 @@ const MAX_INTERVAL: Duration = Duration::from_secs(10);
 /// A Slack channel: one incoming webhook.
 ///
 /// Slack's newer webhooks belong to one channel and one app, and ignore `channel`, `username` and `icon`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SlackOptions {
     /// The URL of the webhook: a secret, since the URL is enough to post.
@@ -30,6 +32,7 @@ pub struct SlackOptions {
     /// Templates for `title`, `text` and `fallback`; see `docs/alert-templates.md`.
     pub templates: BTreeMap<String, String>,
     /// Files whose templates this channel's templates can call. Default: the files of the configuration.
+    #[serde(skip)]
     pub template_files: TemplateFiles,
 }
 

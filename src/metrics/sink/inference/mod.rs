@@ -146,8 +146,7 @@ fn exemplify<D: Distribution>(
 pub(super) const fn error_type(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Timeout => "timeout",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Success | Outcome::Error | Outcome::Other => "_OTHER",
+        Outcome::Success | Outcome::Error | Outcome::Cancelled | Outcome::Other => "_OTHER",
     }
 }
 

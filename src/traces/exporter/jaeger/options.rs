@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// Options of the exporter `jaeger`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JaegerConfig {
     /// The URL of Jaeger for OTLP over gRPC, or for Thrift over HTTP, which ends in `/api/traces`. Default:

@@ -13,7 +13,9 @@ use crate::{
 const MIN_REQUEST_BYTES: usize = 64 << 10;
 
 /// Options of an OTLP exporter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct OtlpConfig {
     /// The URL, with a path over HTTP and without a path over gRPC. Default: port 4318 of this machine with the path
@@ -41,18 +43,23 @@ pub struct OtlpConfig {
 }
 
 /// The protocol of OTLP.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum OtlpProtocol {
     /// Protobuf over HTTP.
     #[default]
+    #[serde(rename = "http/protobuf")]
     HttpProtobuf,
     /// gRPC.
+    #[serde(rename = "grpc")]
     Grpc,
 }
 
 /// The compression of request bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Compression {
     /// No compression.

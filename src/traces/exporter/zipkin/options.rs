@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// Options of the exporter `zipkin`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ZipkinConfig {
     /// The URL for spans. Default: `http://localhost:9411/api/v2/spans`.

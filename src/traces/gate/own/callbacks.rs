@@ -12,7 +12,7 @@ use tracing_subscriber::{layer::Context, registry::LookupSpan};
 
 use super::{
     super::{
-        Gate,
+        Gate, other_layer,
         outcome::is_end,
         span_table::{SampledIds, Seen},
         unsampled_context,
@@ -21,7 +21,7 @@ use super::{
     fields::{self, Fields},
     is_own,
 };
-use crate::traces::sampling::random;
+use crate::traces::{InferenceFacts, sampling::random};
 
 /// The parent of a sampled span, for the choice between the gate and OpenTelemetry's layer.
 enum Parent {
@@ -89,6 +89,54 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         Some(ids)
     }
 
+    /// Records a new span beside another OpenTelemetry layer. The span has ids of its own until its first enter.
+    pub(in super::super) fn open_own_with(
+        &self,
+        own: &OwnSpans,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        around: Option<&Id>,
+    ) -> SampledIds {
+        let metadata = attributes.metadata();
+        let parent = around.and_then(|parent| self.own_context(own, parent));
+        let trace_id = match &parent {
+            Some(parent) => u128::from_be_bytes(parent.trace_id().to_bytes()),
+            None => self.sampler.trace_id(true),
+        };
+        let ids = SampledIds {
+            trace_id,
+            span_id: random().max(1),
+        };
+        let record = |visit: &mut dyn tracing::field::Visit| attributes.record(visit);
+        let new = NewSpan {
+            name: metadata.name(),
+            context: span_context(ids, TraceState::default()),
+            parent,
+            start: self.clock.raw(),
+            start_time: self.clock.wall(),
+            under: OtelContext::new(),
+            fields: Fields::of_new_span(metadata, &*self.on_panicking_field, record),
+        };
+        own.open(id.into_u64(), new);
+        // The flag marks a span whose ids are not those of the other layer yet.
+        self.spans.set_own(id.into_u64(), ids, true);
+        ids
+    }
+
+    /// Gives a span the ids that it has in the other layer, at its first enter: an earlier query would start it there,
+    /// and a parent that is set after that would have no effect.
+    #[cold]
+    pub(in super::super) fn adopt_ids(&self, own: &OwnSpans, id: &Id) -> Option<SampledIds> {
+        let context = other_layer::span_context(id, &self.dispatch()?)?;
+        let ids = SampledIds {
+            trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
+            span_id: u64::from_be_bytes(context.span_id().to_bytes()),
+        };
+        own.adopt(id.into_u64(), span_context(ids, TraceState::default()));
+        self.spans.set_own(id.into_u64(), ids, false);
+        Some(ids)
+    }
+
     fn parent_of(&self, around: Option<&Id>, under: &OtelContext, is_inside_own: bool) -> Parent {
         let span = under.span();
         let of_context = Some(span.span_context()).filter(|context| context.is_valid());
@@ -123,7 +171,13 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         })
     }
 
-    pub(in super::super) fn record_own(&self, own: &OwnSpans, id: u64, values: &Record<'_>) {
+    pub(in super::super) fn record_own(
+        &self,
+        own: &OwnSpans,
+        id: u64,
+        values: &Record<'_>,
+        facts: Option<InferenceFacts>,
+    ) {
         let record = |visit: &mut dyn tracing::field::Visit| values.record(visit);
         let fields = Fields::read(values.len(), &*self.on_panicking_field, record);
         own.add_fields(id, fields);
@@ -132,7 +186,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
             if std::thread::panicking() {
                 own.set_panicked(id);
             }
-            self.end_own(own, id);
+            self.end_own(own, id, facts);
         }
     }
 
@@ -142,9 +196,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
         own.add_event(id, event, status, |start| self.clock.between(start, now));
     }
 
-    pub(in super::super) fn end_own(&self, own: &OwnSpans, id: u64) {
+    pub(in super::super) fn end_own(&self, own: &OwnSpans, id: u64, facts: Option<InferenceFacts>) {
         let now = self.clock.raw();
-        own.end(id, |start| self.clock.between(start, now));
+        own.end(id, facts, |start| self.clock.between(start, now));
     }
 }
 

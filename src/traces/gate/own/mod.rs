@@ -31,7 +31,10 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 pub(super) use self::callbacks::span_of;
 use self::fields::Fields;
 use crate::runtime::lock;
-use crate::traces::{SpanLimits, pipeline::Stream};
+use crate::traces::{
+    InferenceFacts, SpanLimits,
+    pipeline::{Ending, Stream},
+};
 
 const SHARDS: usize = 16;
 
@@ -122,6 +125,11 @@ impl OwnSpans {
         self.shard(id).insert(id, span);
     }
 
+    /// Replaces the ids of an open span.
+    fn adopt(&self, id: u64, context: SpanContext) {
+        self.with(id, |span| span.data.span_context = context);
+    }
+
     fn add_fields(&self, id: u64, fields: Fields) {
         self.with(id, |span| span.add(fields, &self.limits));
     }
@@ -163,7 +171,7 @@ impl OwnSpans {
     }
 
     /// Ends a span, `after` its start, and passes it on.
-    fn end(&self, id: u64, after: impl FnOnce(u64) -> Duration) {
+    fn end(&self, id: u64, facts: Option<InferenceFacts>, after: impl FnOnce(u64) -> Duration) {
         // Taken out in a statement of its own: the shard is not locked any more.
         let span = self.shard(id).remove(&id);
         if let Some(span) = span {
@@ -171,7 +179,11 @@ impl OwnSpans {
                 mut data, start, ..
             } = *span;
             data.end_time = data.start_time + after(start);
-            self.stream.accept(data);
+            let ending = Ending {
+                activity: None,
+                facts,
+            };
+            self.stream.accept(data, ending);
         }
     }
 
