@@ -220,14 +220,14 @@ impl AlertingConfig {
             "a non-empty token, or no token",
         )?;
         if let Some(template) = &self.trace_url {
-            let key = "alerting.trace_url (OBSERVATORY_TRACE_URL)";
+            let key = "alerting.trace_url";
             let expected = "a URL without user and password that contains `{trace_id}`, for example `http://jaeger:16686/trace/{trace_id}`";
             check_url(key, template, expected)?;
             let is_complete = template.contains(TRACE_ID);
             check(is_complete, key, &without_secrets(template), expected)?;
         }
         if let Some(url) = &self.external_url {
-            let key = "alerting.external_url (OBSERVATORY_EXTERNAL_URL)";
+            let key = "alerting.external_url";
             let expected =
                 "a URL without user and password, for example `https://observatory.example`";
             check_url(key, url, expected)?;

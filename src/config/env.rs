@@ -392,7 +392,9 @@ mod tests {
         ] {
             let error = of(wrong).unwrap_err();
             assert!(
-                error.contains("alerting.trace_url") && error.contains(wrong),
+                error.contains("alerting.trace_url")
+                    && error.contains("OBSERVATORY_TRACE_URL")
+                    && error.contains(wrong),
                 "{error}"
             );
         }

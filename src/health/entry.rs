@@ -94,18 +94,21 @@ impl Entry {
     pub(super) fn remove(&self) {
         self.is_removed.store(true, Ordering::Release);
         self.wake.notify_one();
+        // The check may have no loop yet, which would release the callers.
+        lock(&self.waiting).clear();
     }
 
     pub(super) fn is_removed(&self) -> bool {
         self.is_removed.load(Ordering::Acquire)
     }
 
-    /// Requests a run at once. The receiver ends with the run, or if no loop runs the check.
-    pub(super) fn request(&self) -> oneshot::Receiver<()> {
+    /// Requests a run at once. The receiver ends with the run, or if the scheduler does not run.
+    pub(super) fn request(&self, is_running: &AtomicBool) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
         lock(&self.waiting).push(done);
         self.wake.notify_one();
-        if !self.has_loop.load(Ordering::Acquire) {
+        // Read after the push: the scheduler clears the list after it has reset the flag.
+        if !is_running.load(Ordering::Acquire) || self.is_removed() {
             lock(&self.waiting).clear();
         }
         is_done

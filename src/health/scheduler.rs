@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -48,6 +48,7 @@ async fn schedule(shared: Arc<Shared>, mut end: ShutdownDeadline) {
         }
     }
     loops.abort_all();
+    shared.is_running.store(false, Ordering::Release);
     for entry in shared.entries() {
         entry.end_loop();
     }

@@ -1,6 +1,10 @@
 //! The handle to the health checks of an observatory.
 
-use std::{fmt, io, sync::Arc, time::Instant};
+use std::{
+    fmt, io,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use tokio::runtime::Handle;
 
@@ -262,7 +266,10 @@ impl Health {
     /// observatory, returns the report of the last results.
     pub async fn run_now(&self) -> HealthReport {
         let entries = self.0.entries();
-        let runs: Vec<_> = entries.iter().map(|entry| entry.request()).collect();
+        let runs: Vec<_> = entries
+            .iter()
+            .map(|entry| entry.request(&self.0.is_running))
+            .collect();
         for run in runs {
             // An error means that the check was removed or the observatory stopped.
             let _ = run.await;
@@ -307,7 +314,9 @@ impl Health {
     pub(crate) fn start(&self) -> io::Result<()> {
         self.0.readiness.restart();
         if self.0.is_on {
-            *lock(&self.0.executor) = Some(scheduler::start(&self.0)?);
+            let executor = scheduler::start(&self.0)?;
+            self.0.is_running.store(true, Ordering::Release);
+            *lock(&self.0.executor) = Some(executor);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// Wakes the scheduler after a registration.
     pub(super) registered: Notify,
     pub(super) executor: Mutex<Option<Executor>>,
+    /// True while the scheduler runs.
+    pub(super) is_running: AtomicBool,
     pub(super) watch: OnceLock<Arc<dyn RuntimeWatch>>,
     watch_state: Mutex<(CheckState, Duration)>,
     history: Mutex<History>,
@@ -61,6 +63,7 @@ impl Shared {
             threads: ThreadCount::default(),
             registered: Notify::new(),
             executor: Mutex::new(None),
+            is_running: AtomicBool::new(false),
             watch: OnceLock::new(),
             watch_state: Mutex::new((CheckState::Healthy, Duration::ZERO)),
             history: Mutex::default(),
@@ -190,6 +193,10 @@ impl Shared {
         if let Some((before, lasted)) = change {
             self.set_status(&check);
             self.change(&check, before, lasted, now);
+        }
+        // A removal between the test above and here has already stopped the metric.
+        if entry.is_removed() {
+            self.forget_status(&entry.name);
         }
     }
 

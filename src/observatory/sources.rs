@@ -80,6 +80,15 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
 }
 
 fn status_json(core: &Core, address: Option<SocketAddr>) -> String {
+    #[cfg_attr(
+        not(feature = "health"),
+        expect(unused_mut, reason = "only health has details")
+    )]
+    let mut status = core.status(true, address);
+    #[cfg(feature = "health")]
+    if core.config.health.details == crate::health::HealthDetails::Authenticated {
+        status.health.hide_details();
+    }
     // The status consists of strings, numbers and maps of them, which always serialise.
-    serde_json::to_string_pretty(&core.status(true, address)).unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(&status).unwrap_or_default() + "\n"
 }

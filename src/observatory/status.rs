@@ -73,6 +73,17 @@ pub struct HealthSummary {
 }
 
 #[cfg(feature = "health")]
+impl HealthSummary {
+    /// Removes the names of checks and the reasons; the status stays.
+    #[cfg(feature = "server")]
+    pub(super) fn hide_details(&mut self) {
+        self.decided_by = None;
+        self.message.clear();
+        self.not_healthy.clear();
+    }
+}
+
+#[cfg(feature = "health")]
 impl From<crate::health::HealthReport> for HealthSummary {
     fn from(report: crate::health::HealthReport) -> Self {
         let checks = report.checks.len();

@@ -45,7 +45,8 @@ struct Monitored {
 
 impl Monitored {
     fn new(router: Router, options: impl Into<MonitorOptions>) -> Self {
-        let config = Config::default().without_server();
+        let mut config = Config::default().without_server();
+        config.health.enabled = false;
         let (layer, observatory) = Observatory::builder(config).build().unwrap();
         Self {
             app: observatory.monitor(router, options),

@@ -9,12 +9,6 @@ const RENAMED: &[(&str, &str)] = &[
     ("opentelemetry.environment", "service.environment"),
     ("opentelemetry.resource", "service.attributes"),
     ("opentelemetry.tracing", "traces"),
-    ("health.thresholds.cpu", "health.thresholds.cpu_percent"),
-    (
-        "health.thresholds.memory",
-        "health.thresholds.memory_percent",
-    ),
-    ("health.thresholds.disk", "health.thresholds.disk_percent"),
     ("alerting.routes", "alerting.routing"),
     ("alerting.storage.max_history", "alerting.max_history"),
 ];

@@ -71,7 +71,9 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
     register("panics", Check::from(panics), on_runtime());
     let hangs = || async { std::future::pending::<CheckResult>().await };
     register("hangs", Check::from(hangs), on_runtime());
-    let is_over = Arc::new(AtomicBool::new(false));
+    // On a runtime of its own: tokio may leave a task in the queue of a blocked worker.
+    let blocked = multi_thread();
+    let (_released, is_over) = ReleaseOnDrop::new();
     let over = Arc::clone(&is_over);
     let blocks = move || {
         let over = Arc::clone(&over);
@@ -82,7 +84,8 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
             CheckResult::healthy("")
         }
     };
-    register("blocks_a_worker", Check::from(blocks), on_runtime());
+    let on_blocked = once().with_runtime(blocked.handle().clone());
+    register("blocks_a_worker", Check::from(blocks), on_blocked);
     register(
         "panics_sync",
         Check::blocking(|| panic!("on {}", "purpose") as CheckResult),
@@ -106,9 +109,9 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
         of("panics_sync"),
         unhealthy("the check panicked: on purpose")
     );
-    assert_eq!(of("hangs"), unhealthy("no answer within 100ms"));
-    assert_eq!(of("blocks_a_worker"), unhealthy("no answer within 100ms"));
-    assert_eq!(of("blocks"), unhealthy("no answer within 100ms"));
+    assert_eq!(of("hangs"), unhealthy("no answer within 300ms"));
+    assert_eq!(of("blocks_a_worker"), unhealthy("no answer within 300ms"));
+    assert_eq!(of("blocks"), unhealthy("no answer within 300ms"));
     run_now(&health);
     // An attempt that hangs is not started again; an attempt that can be cancelled is.
     assert_eq!(of("blocks"), unhealthy("an earlier attempt has not ended"));
@@ -116,7 +119,7 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
         of("blocks_a_worker"),
         unhealthy("an earlier attempt has not ended")
     );
-    assert_eq!(of("hangs"), unhealthy("no answer within 100ms"));
+    assert_eq!(of("hangs"), unhealthy("no answer within 300ms"));
     assert_eq!(of("works").0, CheckState::Healthy);
     let begun = Instant::now();
     assert_eq!(code(address, "/metrics"), 200);
@@ -251,5 +254,49 @@ fn at_most_32_checks_have_threads() {
     health.remove("check-0").unwrap();
     until("the thread's end", || {
         health.register("one-more", healthy()).is_ok()
+    });
+}
+
+#[test]
+fn the_watchdog_decides_while_the_runtime_is_blocked_and_its_checks_are_not_run() {
+    let runtime = multi_thread();
+    let mut config = config();
+    config.health.watchdog.enabled = true;
+    config.health.watchdog.stalled_after = MS(500);
+    config.health.live_after = Some(Duration::from_secs(1));
+    // The runtime that is current at the start is the runtime that the watchdog watches.
+    let (observatory, address) = runtime.block_on(async { build(config) });
+    let health = observatory.health();
+    let options = once().with_timeout(MS(50)).with_interval(MS(100));
+    health
+        .register_with("database", || async { HealthStatus::Healthy }, options)
+        .unwrap();
+    until("readiness", || code(address, "/health/ready") == 200);
+    assert_eq!(code(address, "/health/live"), 200);
+    let (_released, is_over) = ReleaseOnDrop::new();
+    for _ in 0..2 {
+        let is_over = Arc::clone(&is_over);
+        runtime.spawn(async move {
+            while !is_over.load(Ordering::Acquire) {
+                std::thread::sleep(MS(5));
+            }
+        });
+    }
+    until("the watchdog", || {
+        json(address, "/health")["decided_by"] == "runtime"
+    });
+    until("the end of life", || code(address, "/health/live") == 503);
+    let report = json(address, "/health");
+    let message = report["checks"]["database"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("not run: the runtime is blocked"),
+        "{message}"
+    );
+    is_over.store(true, Ordering::Release);
+    until("the recovery", || {
+        code(address, "/health/live") == 200 && code(address, "/health/ready") == 200
+    });
+    until("the watchdog's recovery", || {
+        check_of(&health, "runtime").status == CheckState::Healthy
     });
 }

@@ -32,6 +32,7 @@ const MS: fn(u64) -> Duration = Duration::from_millis;
 
 fn config() -> Config {
     let mut config = Config::default().with_listen("127.0.0.1:0".parse().unwrap());
+    config.health.watchdog.enabled = false;
     config.health.thresholds.cpu_percent = 100.0;
     config.health.thresholds.memory_percent = 100.0;
     config.health.thresholds.disk_percent = 100.0;
@@ -92,7 +93,23 @@ fn json(address: SocketAddr, path: &str) -> Value {
 fn once() -> CheckOptions {
     CheckOptions::default()
         .with_retries(0)
-        .with_timeout(MS(100))
+        .with_timeout(MS(300))
+}
+
+/// Releases blocked workers at the end of a test, also if the test fails: a runtime waits for its workers.
+struct ReleaseOnDrop(Arc<AtomicBool>);
+
+impl ReleaseOnDrop {
+    fn new() -> (Self, Arc<AtomicBool>) {
+        let is_over = Arc::new(AtomicBool::new(false));
+        (Self(Arc::clone(&is_over)), is_over)
+    }
+}
+
+impl Drop for ReleaseOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 fn multi_thread() -> Runtime {
