@@ -70,8 +70,9 @@
 //! |---|---|---|
 //! | (none) | Layer, observations, registry, exposition, [`FacadeSink`] | |
 //! | `server` | `/metrics`, `/health` and `/status` on a port of their own | yes |
-//! | `health` | process and machine metrics; health checks, their groups and endpoints (`health`) | yes |
+//! | `health` | process and machine metrics; health checks, their groups and endpoints; the watchdog of blocked runtimes (`health`) | yes |
 //! | `alerting` | a series store, `PromQL` with the semantics of Prometheus 3 (`query`), alert rules and notifications (`alerting`), Prometheus's HTTP API | yes |
+//! | `gpu` | memory, load and temperature of NVIDIA GPUs | no |
 //! | `email` | alerts by e-mail | no |
 //! | `otlp` | traces: sampling, redaction, OTLP over gRPC and HTTP, the console, [`propagation`] | no |
 //! | `http` | `middleware` for tower and axum servers, for `reqwest` and tower clients | no |
@@ -126,8 +127,8 @@
 //! - The Layer never disables a callsite (tokio-rs/tracing#2519), and holds no lock while it calls the application's
 //!   code.
 //! - The observatory runs on threads of its own, which the Layer does not observe: one serves requests, one samples and
-//!   evaluates rules, one runs health checks, one delivers notifications, and one exports traces. A slow evaluation
-//!   delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
+//!   evaluates rules, one runs health checks, one watches the application's runtimes, one delivers notifications, and one
+//!   exports traces. A slow evaluation delays no notification, and a slow receiver delays no evaluation. A health check that hangs delays no other.
 //! - Labels are bounded: every metric has a limit of series, with a visible overflow series. Prompts, completions, user
 //!   ids and request ids are never labels.
 //! - Logic takes the time as an argument. Only `config` reads the environment. Only `install` changes global state.

@@ -12,6 +12,7 @@ mod collector;
 mod collectors;
 mod disabled;
 mod hot_path;
+mod idle;
 mod middleware;
 mod render;
 mod report;
@@ -82,6 +83,8 @@ enum Command {
         #[arg(long)]
         gate: bool,
     },
+    /// An observatory without load: CPU time by thread (one minute; with `--features traces` also sampler and watchdog).
+    Idle,
     /// Everything, into docs/benchmarks.md and docs/benchmarks.svg.
     Document,
     #[command(hide = true)]
@@ -146,6 +149,7 @@ fn run(command: Command) -> Result<bool, Failure> {
         Command::Http => report.http()?,
         Command::Router => report.router()?,
         Command::Collectors { gate } => is_within = report.collectors()? || !gate,
+        Command::Idle => idle::measure()?,
         Command::Document => {
             report.instructions()?;
             report.time()?;

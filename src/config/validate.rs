@@ -31,9 +31,6 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     check_compiled_in("health.enabled", health, cfg!(feature = "health"), "health")?;
     config.health.validate()?;
     health_details(config)?;
-    if health {
-        config.health.watchdog.validate()?;
-    }
     paths(config)?;
     config.prometheus.validate()?;
     #[cfg(feature = "server")]

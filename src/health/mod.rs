@@ -61,15 +61,12 @@ mod target;
 mod tasks;
 mod thresholds;
 mod watchdog;
-#[cfg(feature = "health")]
-mod watchdog_member;
 
 #[cfg(feature = "health")]
 pub(crate) use self::{
     builtin::BuiltInParts,
     scheduler::THREAD_NAME,
     service::HealthParts,
-    tasks::tasks,
     watchdog::{WatchdogParts, WatchdogThread},
 };
 #[cfg(feature = "health")]

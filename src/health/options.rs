@@ -180,6 +180,9 @@ impl HealthConfig {
         for (name, members) in &self.groups {
             self.check_group(name, members)?;
         }
+        if self.enabled {
+            self.watchdog.validate()?;
+        }
         if let Some(live_after) = &self.live_after {
             at_least("health.live_after", live_after, Duration::from_secs(1))?;
         }

@@ -13,8 +13,15 @@ use crate::{
 /// Max levels of the tree; deeper spans are listed at the deepest level.
 const MAX_DEPTH: usize = 64;
 
-/// Returns the open spans as JSON, the oldest `limit` of them.
-pub(crate) fn tasks(watchdog: &Watchdog, limit: usize) -> Value {
+impl Watchdog {
+    /// Returns the open spans as JSON, the oldest `limit` of them, as `/api/observatory/tasks` answers.
+    #[must_use]
+    pub fn tasks_json(&self, limit: usize) -> String {
+        tasks(self, limit).to_string()
+    }
+}
+
+fn tasks(watchdog: &Watchdog, limit: usize) -> Value {
     let Some((watch, spans)) = watchdog.tables() else {
         return json!({ "isEnabled": false, "disabledBy": "health.watchdog.enabled", "tasks": [] });
     };
@@ -146,9 +153,10 @@ fn tree(nodes: Vec<Node>) -> Vec<Value> {
         let mut own = std::mem::take(&mut children[position]);
         own.sort_by_key(|(position, _)| *position);
         let is_deepest = depths[position] + 1 > MAX_DEPTH;
-        let nested: Vec<Value> = match is_deepest {
-            true => Vec::new(),
-            false => own.drain(..).map(|(_, value)| value).collect(),
+        let nested: Vec<Value> = if is_deepest {
+            Vec::new()
+        } else {
+            own.drain(..).map(|(_, value)| value).collect()
         };
         object.insert("children".to_owned(), Value::Array(nested));
         let target = match parents[position] {

@@ -221,11 +221,18 @@ catalog! {
     SYSTEM_DISK = Metric::gauge("system_disk_bytes", "Disk space by mount point and state (used, total), in bytes.").as_is();
     SYSTEM_NETWORK_RECEIVED = Metric::counter("system_network_receive_bytes_total", "Bytes received, by network interface.").as_is();
     SYSTEM_NETWORK_SENT = Metric::counter("system_network_transmit_bytes_total", "Bytes sent, by network interface.").as_is();
+    CGROUP_CPU_LIMIT = Metric::gauge("system_cgroup_cpu_limit_cores", "CPU limit of the process's cgroup, in cores; absent without a limit.").as_is();
+    CGROUP_CPU_THROTTLED = Metric::counter("system_cgroup_cpu_throttled_seconds_total", "Time for which the CPU limit of the process's cgroup has stopped it, in seconds; absent without a limit.").as_is();
     SYSTEM_LOAD = Metric::gauge("system_load_average", "Load average of the machine, by period (1m, 5m, 15m).").as_is();
 
     HEALTH_STATUS = Metric::gauge("observatory_health_status", "State of a health check: 1 healthy, 0.5 degraded, 0 unhealthy; absent before the first result, NaN after the removal of the check.").as_is();
     HEALTH_RUNS = Metric::counter("observatory_health_runs_total", "Runs of a health check, by result (healthy, degraded, unhealthy, not_run).").as_is();
     HEALTH_DURATION = Metric::histogram("observatory_health_run_duration_seconds", "Duration of the runs of a health check, retries included, in seconds.", HEALTH_SECONDS).as_is();
+
+    GPU_MEMORY = Metric::gauge("gpu_memory_usage_bytes", "Memory of a GPU in use, in bytes.");
+    GPU_MEMORY_TOTAL = Metric::gauge("gpu_memory_total_bytes", "Memory of a GPU, in bytes.");
+    GPU_LOAD = Metric::gauge("gpu_load_ratio", "Share of the driver's last sample period in which a kernel ran on a GPU, 0 to 1.");
+    GPU_TEMPERATURE = Metric::gauge("gpu_temperature_celsius", "Temperature of a GPU, in degrees Celsius.");
 
     TOKIO_WORKERS = Metric::gauge("tokio_workers", "Worker threads of a tokio runtime: the runtime that the observatory was started in, or a registered runtime, by its name.").as_is();
     TOKIO_BUSY = Metric::counter("tokio_worker_busy_seconds_total", "Time that a worker of the runtime was busy, in seconds.").as_is();

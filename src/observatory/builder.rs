@@ -6,6 +6,10 @@ use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{BuildError, Core, CoreSink, Inner, Observatory, filter_check::FilterCheck, resource};
+#[cfg(feature = "health")]
+use crate::health::{BuiltInParts, Health, HealthParts};
+#[cfg(feature = "health")]
+use crate::layer::{SpanReader, Watch};
 #[cfg(feature = "otlp")]
 use crate::traces::{Traces, TracesParts};
 #[cfg(feature = "alerting")]
@@ -19,11 +23,6 @@ use crate::{
     metrics::{Gatherer, MetricsSink, Registry, catalog},
     privacy::Redaction,
     runtime::clock::Clock,
-};
-#[cfg(feature = "health")]
-use crate::{
-    health::{BuiltInParts, Health, HealthParts},
-    layer::{SpanReader, Watch},
 };
 
 /// Builds an observatory.
@@ -112,7 +111,7 @@ impl ObservatoryBuilder {
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
-        let traces = traces(&config, (&registry, &redaction, &resource))?;
+        let traces = traces(&config, &registry, &redaction, &resource)?;
         #[cfg(feature = "otlp")]
         let layer = match &traces {
             Some(traces) => layer
@@ -125,9 +124,7 @@ impl ObservatoryBuilder {
         #[cfg(feature = "otlp")]
         let pusher = super::push::Pusher::new(&config.push)?;
         #[cfg(feature = "health")]
-        let runtimes = Arc::new(crate::system::Runtimes::default());
-        #[cfg(feature = "health")]
-        let (layer, watchdog) = watched(layer, &config, (&registry, &redaction, &runtimes));
+        let (layer, watchdog) = watched(layer, &config, &registry, &redaction);
         let gatherer = Arc::new(Gatherer::new(registry, clock, resource));
         #[cfg(feature = "alerting")]
         let queries = Arc::new(Queries::new(
@@ -151,7 +148,8 @@ impl ObservatoryBuilder {
         #[cfg(feature = "health")]
         let health = health(
             &config,
-            (&gatherer, &watchdog),
+            &gatherer,
+            &watchdog,
             #[cfg(feature = "alerting")]
             &queries,
         )?;
@@ -167,8 +165,6 @@ impl ObservatoryBuilder {
             traces,
             #[cfg(feature = "otlp")]
             pusher,
-            #[cfg(feature = "health")]
-            runtimes,
             #[cfg(feature = "health")]
             watchdog,
             is_on: config.enabled,
@@ -208,31 +204,13 @@ where
         .on_assembled(move |subscriber| check.ask(subscriber, &registry))
 }
 
-/// Returns the pipeline of traces, if traces are on.
-#[cfg(feature = "otlp")]
-fn traces(
-    config: &Config,
-    (registry, redaction, resource): (&Registry, &Arc<Redaction>, &[(String, String)]),
-) -> Result<Option<Traces>, BuildError> {
-    if !config.enabled || !config.traces.enabled {
-        return Ok(None);
-    }
-    Ok(Some(Traces::new(&TracesParts {
-        options: &config.traces,
-        mapping: &config.mapping,
-        gen_ai: config.prometheus.gen_ai,
-        registry,
-        redaction,
-        resource,
-    })?))
-}
-
 /// Returns the Layer with a record of entered spans if the watchdog is on, and the watchdog.
 #[cfg(feature = "health")]
 fn watched<S>(
     layer: ObservatoryLayer<S>,
     config: &Config,
-    (registry, redaction, runtimes): (&Registry, &Arc<Redaction>, &Arc<crate::system::Runtimes>),
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
 ) -> (ObservatoryLayer<S>, crate::health::Watchdog)
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
@@ -244,7 +222,7 @@ where
         options: options.clone(),
         watch: watch.clone(),
         spans: SpanReader::of(&layer, Arc::clone(redaction)),
-        runtimes: Arc::clone(runtimes),
+        runtimes: Arc::default(),
         registry: registry.clone(),
     });
     (layer.with_watch(watch), watchdog)
@@ -262,11 +240,34 @@ fn describe(registry: &Registry, config: &Config) {
     }
 }
 
-/// Creates the built-in health checks and the configured dependencies.
+/// Returns the traces, if they are on.
+#[cfg(feature = "otlp")]
+fn traces(
+    config: &Config,
+    registry: &Registry,
+    redaction: &Arc<Redaction>,
+    resource: &[(String, String)],
+) -> Result<Option<Traces>, crate::traces::TracesError> {
+    if !config.enabled || !config.traces.enabled {
+        return Ok(None);
+    }
+    Traces::new(&TracesParts {
+        options: &config.traces,
+        mapping: &config.mapping,
+        gen_ai: config.prometheus.gen_ai,
+        registry,
+        redaction,
+        resource,
+    })
+    .map(Some)
+}
+
+/// Creates the built-in health checks and the configured dependencies, with the watchdog as a member of the report.
 #[cfg(feature = "health")]
 fn health(
     config: &Config,
-    (gatherer, watchdog): (&Arc<Gatherer>, &crate::health::Watchdog),
+    gatherer: &Arc<Gatherer>,
+    watchdog: &crate::health::Watchdog,
     #[cfg(feature = "alerting")] queries: &Arc<Queries>,
 ) -> Result<Health, crate::health::HealthError> {
     let health = Health::new(&HealthParts {

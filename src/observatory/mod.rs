@@ -83,9 +83,6 @@ struct Core {
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
     pusher: Option<push::Pusher>,
-    /// The application's runtimes.
-    #[cfg(feature = "health")]
-    runtimes: Arc<crate::system::Runtimes>,
     #[cfg(feature = "health")]
     watchdog: crate::health::Watchdog,
     /// True if observations are recorded (`config.enabled`).
@@ -267,18 +264,18 @@ impl Observatory {
         crate::alerting::Alerts::new(&self.0.core.alerting)
     }
 
-    /// Returns the health checks: registration, reports, readiness.
-    #[cfg(feature = "health")]
-    #[must_use]
-    pub fn health(&self) -> crate::health::Health {
-        self.0.core.health.clone()
-    }
-
     /// Returns the watchdog, which reports workers and threads that do not make progress.
     #[cfg(feature = "health")]
     #[must_use]
     pub fn watchdog(&self) -> crate::health::Watchdog {
         self.0.core.watchdog.clone()
+    }
+
+    /// Returns the health checks: registration, reports, readiness.
+    #[cfg(feature = "health")]
+    #[must_use]
+    pub fn health(&self) -> crate::health::Health {
+        self.0.core.health.clone()
     }
 
     /// Records an observation.

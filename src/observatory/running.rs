@@ -16,9 +16,9 @@ pub(super) struct Running {
     server: Option<crate::server::Running>,
     work: Option<Work>,
     #[cfg(feature = "health")]
-    has_health: bool,
-    #[cfg(feature = "health")]
     watchdog: Option<crate::health::WatchdogThread>,
+    #[cfg(feature = "health")]
+    has_health: bool,
     #[cfg(feature = "alerting")]
     notifying: Option<Notifying>,
     #[cfg(feature = "otlp")]
@@ -65,11 +65,12 @@ impl Running {
         }
         #[cfg(feature = "health")]
         {
-            use crate::health::{THREAD_NAME, WatchdogThread};
+            use crate::health::WatchdogThread;
             self.has_health = true;
-            core.health.start().map_err(thread(THREAD_NAME))?;
+            let health = core.health.start();
+            health.map_err(thread(crate::health::THREAD_NAME))?;
             // On the caller's thread, whose runtime is the application's.
-            core.runtimes.add_current();
+            core.watchdog.runtimes().add_current();
             let watchdog = WatchdogThread::start(&core.watchdog);
             self.watchdog = watchdog.map_err(thread(WatchdogThread::NAME))?;
         }

@@ -71,7 +71,7 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         #[cfg(feature = "alerting")]
         alerts: crate::alerting::Alerts::new(&core.alerting),
         #[cfg(feature = "health")]
-        tasks: Box::new(move |limit| crate::health::tasks(&watchdog, limit)),
+        tasks: Box::new(move |limit| watchdog.tasks_json(limit)),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }

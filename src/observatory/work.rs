@@ -70,7 +70,7 @@ impl Work {
 
 #[cfg(feature = "health")]
 fn sampler(core: &Core) -> Option<Sampler> {
-    let runtimes = Arc::clone(&core.runtimes);
+    let runtimes = Arc::clone(core.watchdog.runtimes());
     core.config.health.enabled.then(|| Sampler::new(runtimes))
 }
 

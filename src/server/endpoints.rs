@@ -189,12 +189,12 @@ async fn index(
             "history of notifications",
         ),
         #[cfg(feature = "health")]
+        row("/api/observatory/tasks", "open spans as a tree, as JSON"),
+        #[cfg(feature = "health")]
         row(
             "/api/observatory/health/history",
             "changes of the health checks",
         ),
-        #[cfg(feature = "health")]
-        row("/api/observatory/tasks", "open spans as a tree, as JSON"),
         #[cfg(feature = "otlp")]
         row("/api/observatory/traces", "the same traces as JSON"),
     ];

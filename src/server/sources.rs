@@ -27,7 +27,7 @@ pub(crate) struct Sources {
     pub(crate) alerts: Alerts,
     /// Returns the oldest open spans as JSON, up to a number.
     #[cfg(feature = "health")]
-    pub(crate) tasks: Box<dyn Fn(usize) -> serde_json::Value + Send + Sync>,
+    pub(crate) tasks: Box<dyn Fn(usize) -> String + Send + Sync>,
     #[cfg(feature = "otlp")]
     pub(crate) live_traces: Box<dyn Fn() -> LiveTraces + Send + Sync>,
 }

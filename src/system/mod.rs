@@ -3,10 +3,14 @@
 //! With the feature `health`, a [`Sampler`] reads them on each tick of the observatory. Without it, the sampler is
 //! empty.
 
+#[cfg(all(feature = "health", target_os = "linux"))]
+mod cgroup;
 #[cfg(feature = "health")]
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
+#[cfg(feature = "gpu")]
+mod gpu;
 #[cfg(feature = "health")]
 mod runtimes;
 #[cfg(feature = "health")]

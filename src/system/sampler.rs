@@ -21,6 +21,8 @@ pub(crate) struct Sampler {
     system: Option<System>,
     networks: Option<Networks>,
     disks: DiskReader,
+    #[cfg(feature = "gpu")]
+    gpus: super::gpu::GpuReader,
     runtimes: RuntimeSampler,
     own: Option<Pid>,
     /// True if a CPU reading exists. CPU usage is the difference of two readings, so the first reading gives no value.
@@ -33,6 +35,8 @@ impl Sampler {
             system: System::new().ok(),
             networks: Networks::new().ok(),
             disks: DiskReader::default(),
+            #[cfg(feature = "gpu")]
+            gpus: super::gpu::GpuReader::default(),
             runtimes: RuntimeSampler::new(runtimes),
             own: get_current_pid().ok(),
             has_cpu_before: false,
@@ -56,6 +60,10 @@ impl Sampler {
             network(networks, registry);
         }
         self.disks.sample(registry);
+        #[cfg(target_os = "linux")]
+        super::cgroup::sample(registry);
+        #[cfg(feature = "gpu")]
+        self.gpus.sample(registry);
         self.runtimes.sample(registry, now);
     }
 }

@@ -49,3 +49,4 @@ mod stress;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;
+mod watchdog;

@@ -100,6 +100,10 @@ pub(super) struct Verdict {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WorkerState {
     last: WorkerReading,
+    /// Time of the last reading.
+    read_at: Duration,
+    /// Time of the reading before the last change: the numbers changed after it.
+    changed_after: Duration,
     unchanged_since: Duration,
     asleep_since: Option<Duration>,
 }
@@ -108,6 +112,8 @@ impl WorkerState {
     pub(super) fn new(now: Duration, reading: WorkerReading) -> Self {
         Self {
             last: reading,
+            read_at: now,
+            changed_after: Duration::ZERO,
             unchanged_since: now,
             asleep_since: None,
         }
@@ -133,8 +139,12 @@ impl WorkerState {
         limits: &Limits,
     ) -> bool {
         let is_running = reading.parks_and_unparks.is_multiple_of(2) && reading.may_have_work;
+        let before = std::mem::replace(&mut self.read_at, now);
         if reading != self.last || !is_running {
-            *self = Self::new(now, reading);
+            *self = Self {
+                changed_after: before,
+                ..Self::new(now, reading)
+            };
             return false;
         }
         now.saturating_sub(self.unchanged_since) >= limits.blocked_after
@@ -155,7 +165,7 @@ impl WorkerState {
                 return verdict(Condition::Starved, since);
             }
             // An older slot belongs to a thread that has handed the worker over, by `block_in_place`.
-            let is_current = slot.moved_at + limits.interval * 2 >= since;
+            let is_current = slot.moved_at >= self.changed_after;
             if slot.is_inside_span && is_current {
                 return verdict(Condition::Blocked, slot.moved_at.max(since));
             }
@@ -289,7 +299,7 @@ mod tests {
             (
                 "the slot is older than the worker's last change: the thread has handed the worker over",
                 &[
-                    (1_000, 6, 0, inside),
+                    (1_050, 6, 0, inside),
                     (2_000, 6, 9, inside),
                     (4_000, 6, 9, inside),
                 ],

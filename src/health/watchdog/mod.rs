@@ -19,6 +19,8 @@ mod finding;
 #[cfg(feature = "health")]
 mod judge;
 #[cfg(feature = "health")]
+mod member;
+#[cfg(feature = "health")]
 mod observer;
 mod options;
 #[cfg(feature = "health")]

@@ -66,9 +66,16 @@ impl Watchdog {
 
     /// Watches a further runtime, and samples its numbers under the label `runtime`. The runtime that is current when the
     /// observatory starts needs no registration; its name is `main`. A registration replaces a runtime of the same name. At
-    /// most 16 runtimes are watched; returns `false` beyond.
-    pub fn register_runtime(&self, name: impl Into<String>, runtime: &Handle) -> bool {
-        self.0.parts.runtimes.add(&name.into(), runtime)
+    /// most 16 runtimes are watched; a further one is reported in the log.
+    pub fn register_runtime(&self, name: impl Into<String>, runtime: &Handle) {
+        let name = name.into();
+        if !self.0.parts.runtimes.add(&name, runtime) {
+            tracing::warn!(target: "llm_observatory", "the runtime {name} is not watched: 16 runtimes are; replace one of them by registering its name again");
+        }
+    }
+
+    pub(crate) fn runtimes(&self) -> &Arc<Runtimes> {
+        &self.0.parts.runtimes
     }
 
     /// Returns the workers and threads that do not make progress, as of the last tick.
