@@ -50,7 +50,7 @@ pub(crate) fn register_redis(health: &Health, address: SocketAddr) -> Result<(),
         .with_interval(Duration::from_secs(1))
         .with_timeout(Duration::from_secs(1))
         .with_retries(0);
-    let check = move || async move { ping(address).await };
+    let check = move || ping(address);
     health.register_dependency("redis", check, options)
 }
 

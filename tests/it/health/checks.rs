@@ -71,7 +71,9 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
     register("panics", Check::from(panics), on_runtime());
     let hangs = || async { std::future::pending::<CheckResult>().await };
     register("hangs", Check::from(hangs), on_runtime());
-    let is_over = Arc::new(AtomicBool::new(false));
+    // On a runtime of its own: tokio may leave a task in the queue of a blocked worker.
+    let blocked = multi_thread();
+    let (_released, is_over) = ReleaseOnDrop::new();
     let over = Arc::clone(&is_over);
     let blocks = move || {
         let over = Arc::clone(&over);
@@ -82,7 +84,8 @@ fn a_check_that_panics_hangs_or_blocks_fails_alone() {
             CheckResult::healthy("")
         }
     };
-    register("blocks_a_worker", Check::from(blocks), on_runtime());
+    let on_blocked = once().with_runtime(blocked.handle().clone());
+    register("blocks_a_worker", Check::from(blocks), on_blocked);
     register(
         "panics_sync",
         Check::blocking(|| panic!("on {}", "purpose") as CheckResult),
@@ -270,7 +273,7 @@ fn the_watchdog_decides_while_the_runtime_is_blocked_and_its_checks_are_not_run(
         .unwrap();
     until("readiness", || code(address, "/health/ready") == 200);
     assert_eq!(code(address, "/health/live"), 200);
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (_released, is_over) = ReleaseOnDrop::new();
     for _ in 0..2 {
         let is_over = Arc::clone(&is_over);
         runtime.spawn(async move {

@@ -116,7 +116,7 @@ fn kubernetes_probes_follow_start_up_steady_state_saturation_and_shutdown() {
     until("the recovery", || code(address, "/health/ready") == 200);
 
     // A saturated runtime: every worker is always busy, in polls of 20 ms.
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (_released, is_over) = ReleaseOnDrop::new();
     for _ in 0..8 {
         let is_over = Arc::clone(&is_over);
         runtime.spawn(async move {

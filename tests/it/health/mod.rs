@@ -96,6 +96,22 @@ fn once() -> CheckOptions {
         .with_timeout(MS(300))
 }
 
+/// Releases blocked workers at the end of a test, also if the test fails: a runtime waits for its workers.
+struct ReleaseOnDrop(Arc<AtomicBool>);
+
+impl ReleaseOnDrop {
+    fn new() -> (Self, Arc<AtomicBool>) {
+        let is_over = Arc::new(AtomicBool::new(false));
+        (Self(Arc::clone(&is_over)), is_over)
+    }
+}
+
+impl Drop for ReleaseOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn multi_thread() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().unwrap()
