@@ -1,4 +1,4 @@
-//! Alert rules from code: PromQL, a closure, an event, and an alert without a rule.
+//! Alert rules from code: `PromQL`, a closure, an event, and an alert without a rule.
 //!
 //! `cargo run --example custom_alerts` runs for a minute; alerts go to standard error, 30 s after the first of a group.
 use std::{thread::sleep, time::Duration};

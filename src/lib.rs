@@ -166,7 +166,7 @@ pub use promql_engine as query;
 
 #[cfg(feature = "alerting")]
 pub use crate::config::preset_rules;
-#[cfg(any(feature = "alerting", feature = "otlp"))]
+#[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 pub use crate::net::ClientError;
 #[cfg(feature = "alerting")]
 pub use crate::net::{ClientOptions, OutgoingClient};

@@ -7,6 +7,10 @@
 //! [`Endpoint`] is an address that the configuration has checked.
 //!
 //! Not `reqwest`: its TLS features would be added to the application's `reqwest`, too (see Cargo.toml).
+#![cfg_attr(
+    not(any(feature = "alerting", feature = "otlp")),
+    allow(dead_code, reason = "health checks use a part of the client")
+)]
 
 #[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 mod backoff;
@@ -33,6 +37,8 @@ pub(crate) use self::backoff::Backoff;
 pub use self::options::ClientOptions;
 #[cfg(all(test, feature = "otlp"))]
 pub(crate) use self::response::tests;
+#[cfg(any(feature = "alerting", feature = "otlp"))]
+pub(crate) use self::roots::clients_on_bundled_roots;
 #[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
 #[cfg_attr(
     not(feature = "alerting"),
@@ -51,6 +57,6 @@ pub(crate) use self::{
     headers::{HEADERS_EXPECTED, is_header_name, is_header_value},
 };
 #[cfg(any(feature = "alerting", feature = "health", feature = "otlp"))]
-pub(crate) use self::{error::SendError, response::Response, roots::clients_on_bundled_roots};
+pub(crate) use self::{error::SendError, response::Response};
 #[cfg(feature = "email")]
 pub(crate) use self::{error::is_tls_error, roots::platform_roots};

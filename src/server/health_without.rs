@@ -1,23 +1,21 @@
 //! The endpoint of health without the feature `health`: the server answers, so the process lives.
 
 use axum::{
-    Router,
     extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use serde_json::json;
 
 use super::endpoints::ServerState;
 
-/// Adds the route of health.
-pub(super) fn add_routes(
-    router: Router<ServerState>,
+/// Returns the route of health.
+pub(super) fn routes(
     state: &ServerState,
     _in_application: bool,
-) -> Router<ServerState> {
-    router.route(&state.sources.options.health_path, get(health))
+) -> Vec<(String, MethodRouter<ServerState>)> {
+    vec![(state.sources.options.health_path.clone(), get(health))]
 }
 
 async fn health(State(state): State<ServerState>, headers: HeaderMap) -> Response {
