@@ -41,7 +41,9 @@ fn check_round_trip(name: &str, groups: &[RuleGroup]) {
 
 #[test]
 fn default_rules_and_presets_load_here_and_in_prometheus() {
-    let options = DefaultRules::new("my_router_").with_hourly_cost_usd(20.0);
+    let options = DefaultRules::new("my_router_")
+        .with_hourly_cost_usd(20.0)
+        .with_runbooks("https://monitor.example/runbooks");
     for preset in Preset::ALL {
         let groups = preset_rules(preset, &options);
         check_round_trip(preset.as_str(), &groups);
