@@ -105,6 +105,8 @@ export async function paths(check, { page: base, chat }) {
     await editor.click();
     await page.keyboard.type("llm_router_active_infe");
     await page.locator(".cm-tooltip-autocomplete li", { hasText: "llm_router_active_inferences" }).first().waitFor({ timeout: 10_000 });
+    // The list ignores keys for a moment after it has opened.
+    await page.waitForTimeout(300);
     await page.keyboard.press("Enter");
     assert.equal((await editor.innerText()).trim(), "llm_router_active_inferences");
     await page.keyboard.press("Escape");

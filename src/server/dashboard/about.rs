@@ -1,16 +1,19 @@
 //! Answers `/api/observatory/dashboard`: the facts that the page needs before it draws.
 
+use std::io::Write as _;
+
 use axum::{
     extract::State,
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse as _, Response},
 };
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 use super::assets;
-use crate::server::endpoints::ServerState;
+use crate::server::{endpoints::ServerState, negotiate};
 
-pub(super) async fn about(State(state): State<ServerState>) -> Response {
+pub(super) async fn about(State(state): State<ServerState>, headers: HeaderMap) -> Response {
     let sources = &state.sources;
     let options = &sources.options;
     let about = json!({
@@ -33,11 +36,28 @@ pub(super) async fn about(State(state): State<ServerState>) -> Response {
         },
         "panels": panels(),
     });
-    let headers = [
+    let common = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept-encoding"),
     ];
-    (headers, format!("{about}\n")).into_response()
+    let text = format!("{about}\n");
+    let accept = headers.get(header::ACCEPT_ENCODING);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    match accept.filter(|accept| negotiate::accepts_gzip(accept)) {
+        Some(_) => {
+            let encoding = [(header::CONTENT_ENCODING, "gzip")];
+            (common, encoding, gzip(text.as_bytes())).into_response()
+        }
+        None => (common, text).into_response(),
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing into a vector does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
 }
 
 #[cfg(feature = "alerting")]
