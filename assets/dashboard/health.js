@@ -76,15 +76,20 @@ function Tasks() {
   const { data, error } = useFetch(about.value.features.tasks ? "api/observatory/tasks" : "", 2000);
   if (!about.value.features.tasks) {
     return html`<${Card} title="Watchdog and tasks"><${Missing} what="The watchdog is">
-      <p>This version of the service has no watchdog of the runtime yet. The charts above show how busy its workers are; <a href=${link("traces", [], { view: "open" })}>open spans</a> show what runs now.</p>
+      <p>The watchdog and the list of tasks need the feature <code>health</code>. The charts above show how busy the workers are; <a href=${link("traces", [], { view: "open" })}>open spans</a> show what runs now.</p>
     <//><//>`;
   }
   return html`<${Card} title="Watchdog and tasks" actions=${data && html`<${CopyButton} class="quiet" text=${JSON.stringify(data, null, 2)}>Copy<//>`}>
-    ${error ? html`<p class="failure">${error.message}</p>` : data ? html`<${Tree} value=${data} />` : html`<${Loading} />`}<//>`;
+    ${error ? html`<p class="failure">${error.message}</p>` : data ? html`<${TaskList} tasks=${data.tasks} leftOut=${data.leftOut} />` : html`<${Loading} />`}<//>`;
 }
 
-/** Draws nested data, whatever its keys are. */
-function Tree({ value }) {
-  if (value === null || typeof value !== "object") return html`<bdi>${String(value)}</bdi>`;
-  return html`<ul class="answers">${Object.entries(value).slice(0, 200).map(([key, inner]) => html`<li key=${key}><span class="faint"><bdi>${key}</bdi></span> <${Tree} value=${inner} /></li>`)}</ul>`;
+const TASKS = 100;
+
+/** The open spans as a tree: name, what its task does, and age. */
+function TaskList({ tasks, leftOut = 0 }) {
+  const rest = tasks.length - TASKS + leftOut;
+  return html`<ul class="answers">${tasks.slice(0, TASKS).map((task, at) => html`<li key=${at}>
+    <bdi>${task.name}</bdi> <span class="faint">${task.text} · open for ${task.ageSeconds.toFixed(1)} s</span>
+    ${task.children?.length ? html`<${TaskList} tasks=${task.children} />` : undefined}</li>`)}
+    ${rest > 0 ? html`<li class="faint">${rest} more</li>` : undefined}</ul>`;
 }

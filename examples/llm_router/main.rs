@@ -66,6 +66,9 @@ fn run(cli: &Cli) -> Result<bool, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    // The observatory starts before the runtime, so its watchdog is told of the runtime.
+    let watchdog = observatory.watchdog();
+    watchdog.register_runtime("main", runtime.handle());
     let report = runtime.block_on(run::run(cli, monitor, &observatory.health()))?;
     report.print(cli.summary)?;
     if let Some(linger) = cli.linger {

@@ -30,7 +30,7 @@ pub(super) async fn about(State(state): State<ServerState>, headers: HeaderMap) 
             "alerting": cfg!(feature = "alerting"),
             "traces": cfg!(feature = "otlp"),
             "health": cfg!(feature = "health"),
-            "tasks": false,
+            "tasks": cfg!(feature = "health"),
             "profiling": false,
             "configuration": false,
         },
