@@ -24,7 +24,7 @@ pub(super) const MAX_THREADS: usize = 32;
 #[derive(Clone, Default)]
 pub(super) struct ThreadCount(Arc<AtomicUsize>);
 
-/// One counted thread.
+/// A thread that is counted until the value is dropped.
 pub(super) struct CountedThread(ThreadCount);
 
 impl ThreadCount {

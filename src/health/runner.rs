@@ -39,7 +39,7 @@ pub(super) enum Runner {
     Thread(CheckThread),
 }
 
-/// One attempt on a runtime.
+/// An attempt of a check on a runtime.
 pub(super) struct Task {
     handle: JoinHandle<CheckResult>,
     has_begun: Arc<AtomicBool>,

@@ -25,7 +25,7 @@ named! {
     pub enum CheckState {
         /// The last result is healthy.
         Healthy = "healthy",
-        /// There is no result yet.
+        /// The check has no result yet.
         Pending = "pending",
         /// The last result is degraded.
         Degraded = "degraded",

@@ -27,9 +27,9 @@ pub(super) struct CallsitePlan {
     pub(super) number: u32,
     pub(super) interest: Interest,
     roles: Arc<Roles>,
-    /// Whether `interest` is a span of kind inference, the most frequent case.
+    /// True if `interest` is a span of kind inference, the most frequent case.
     pub(super) is_inference: bool,
-    /// Whether the span declares `status`; such a span counts as cancelled if it closes without a status.
+    /// True if the span declares `status`; such a span counts as cancelled if it closes without a status.
     pub(super) declares_status: bool,
 }
 

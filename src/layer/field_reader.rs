@@ -50,7 +50,7 @@ pub(super) trait LabelTarget {
 pub(super) struct ReadLabels {
     pub(super) labels: Labels,
     pub(super) failure: Option<Box<Labels>>,
-    /// Whether `observatory.ended` was recorded.
+    /// True if `observatory.ended` was recorded.
     pub(super) has_ended: bool,
 }
 

@@ -48,7 +48,7 @@ pub(super) fn cards(text: &str, part: Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether an integer is a card number.
+/// Returns `true` if an integer is a card number.
 pub(super) fn is_card(number: u64) -> bool {
     // At least thirteen digits.
     number >= 1_000_000_000_000 && Digits::new(itoa::Buffer::new().format(number)).is_card()
@@ -91,7 +91,7 @@ impl<'t> Run<'t> {
             && (is_laid_out || !self.is_part_of_id(&range))
     }
 
-    /// Whether this range is part of an id or of a fraction.
+    /// Returns `true` if this range is part of an id or of a fraction.
     fn is_part_of_id(&self, range: &Range<usize>) -> bool {
         let before = &self.text[..range.start];
         let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -109,8 +109,8 @@ impl<'t> Run<'t> {
             || self.is_in_a_uuid(range)
     }
 
-    /// Whether this range is part of a UUID (RFC 9562: 8-4-4-4-12 hexadecimal digits). The search is limited to the
-    /// length of a UUID.
+    /// Returns `true` if this range is part of a UUID (RFC 9562: 8-4-4-4-12 hexadecimal digits). The search is limited to
+    /// the length of a UUID.
     fn is_in_a_uuid(&self, range: &Range<usize>) -> bool {
         const LENGTH: usize = 36;
         let bytes = self.text.as_bytes();
@@ -143,7 +143,7 @@ impl Digits {
         DIGITS.contains(&self.count) && self.is_issued() && self.has_check_digit()
     }
 
-    /// Whether the prefix and the length are those of a card network (ISO/IEC 7812).
+    /// Returns `true` if the prefix and the length are those of a card network (ISO/IEC 7812).
     fn is_issued(&self) -> bool {
         let six = self.digits[..6]
             .iter()
@@ -167,7 +167,7 @@ impl Digits {
         is_visa || is_mastercard || is_american_express || is_diners || is_another || is_maestro
     }
 
-    /// Whether the check digit is valid (ISO/IEC 7812-1, annex B).
+    /// Returns `true` if the check digit is valid (ISO/IEC 7812-1, annex B).
     fn has_check_digit(&self) -> bool {
         let digits = self.digits[..self.count].iter().rev();
         let sum: u32 = digits

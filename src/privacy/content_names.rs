@@ -89,8 +89,8 @@ const PREFIXES: &[&str] = &[
 /// Names that have such a prefix but hold only a size.
 const SIZES: &[&str] = &["http.request.body.size", "http.response.body.size"];
 
-/// Whether an attribute of this name holds content. Content is never a label, and leaves the process in a trace or log
-/// line only if the configuration allows it.
+/// Returns `true` if an attribute of this name holds content. Content is never a label, and leaves the process in a trace
+/// or log line only if the configuration allows it.
 pub(crate) fn is_content(key: &str) -> bool {
     if SIZES.iter().any(|name| key.eq_ignore_ascii_case(name)) {
         return false;

@@ -5,8 +5,8 @@ pub(super) const MIN_BYTES: usize = 8;
 /// The maximum length of a word without digits and without separators.
 const MAX_WORD_BYTES: usize = 16;
 
-/// Whether the value of a field called token looks like a credential: letters mixed with digits, or letters that form
-/// no word.
+/// Returns `true` if the value of a field called token looks like a credential: letters mixed with digits, or letters that
+/// form no word.
 pub(super) fn is_credential(text: &str) -> bool {
     if text.len() < MIN_BYTES || text.contains(char::is_whitespace) {
         return false;

@@ -30,7 +30,8 @@ impl Glob {
         }
     }
 
-    /// Whether a text matches. Each piece is matched at its first occurrence, so the time is linear in the text.
+    /// Returns `true` if a text matches. Each piece is matched at its first occurrence, so the time is linear in the
+    /// text.
     pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Whole(whole) => text == whole,

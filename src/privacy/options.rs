@@ -19,7 +19,7 @@ pub struct RedactionConfig {
     pub allow: Vec<String>,
     /// Names of attributes that never leave the process, whatever else is configured. `*` as in `allow`. Default: none.
     pub deny: Vec<String>,
-    /// Whether credentials, e-mail addresses and card numbers are masked in every text, and card numbers among numbers.
+    /// True if credentials, e-mail addresses and card numbers are masked in every text, and card numbers among numbers.
     /// Default: true.
     pub masks: bool,
     /// Regular expressions whose matches are masked, too. Default: none.

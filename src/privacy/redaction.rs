@@ -94,13 +94,14 @@ impl Redaction {
         catch_unwind(AssertUnwindSafe(redact)).unwrap_or(Cow::Borrowed(WITHHELD))
     }
 
-    /// Whether a text is withheld by its name: `deny` first, then `allow`, then the names of content.
+    /// Returns `true` if a text is withheld by its name: `deny` first, then `allow`, then the names of content.
     pub(crate) fn is_withheld(&self, key: &str) -> bool {
         let is_allowed = || self.allow.iter().any(|pattern| pattern.matches(key));
         self.is_denied(key) || (is_content(key) && !is_allowed())
     }
 
-    /// Whether every value of this name is withheld. A number or a boolean is no content, so only `deny` withholds it.
+    /// Returns `true` if every value of this name is withheld. A number or a boolean is no content, so only `deny`
+    /// withholds it.
     pub(crate) fn is_denied(&self, key: &str) -> bool {
         self.deny.iter().any(|pattern| pattern.matches(key))
     }
@@ -160,12 +161,12 @@ impl Redaction {
             || self.masks.is_secret_by_name(key, text)
     }
 
-    /// Whether an integer is masked because it is a card number.
+    /// Returns `true` if an integer is masked because it is a card number.
     pub(crate) fn masks_number(&self, number: impl TryInto<u64>) -> bool {
         self.masks.are_defaults_enabled() && number.try_into().is_ok_and(is_card)
     }
 
-    /// Whether a floating-point number is masked because it is a card number.
+    /// Returns `true` if a floating-point number is masked because it is a card number.
     pub(crate) fn masks_float(&self, number: f64) -> bool {
         // Card numbers have at most 19 digits.
         const MAX_CARD: f64 = 1e19;

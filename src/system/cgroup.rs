@@ -2,12 +2,9 @@
 //!
 //! The memory of the cgroup is part of the sampler's memory, through `sysinfo`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
+use super::cgroup_tree::{CgroupTree, CgroupVersion};
 use crate::metrics::{Registry, catalog};
 
 /// The CPU of a cgroup. A limit that is not set is absent.
@@ -33,41 +30,19 @@ pub(super) fn sample(registry: &Registry) {
 }
 
 fn read(root: &Path) -> CgroupCpu {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let mount = root.join("sys/fs/cgroup");
     let mut cpu = CgroupCpu::default();
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
-            continue;
+    for (version, group) in CgroupTree::read(root).directories("cpu") {
+        let of_group = match version {
+            CgroupVersion::One => version_1(&group),
+            CgroupVersion::Two => version_2(&group),
         };
-        let (directories, read): (_, fn(&Path) -> CgroupCpu) = if controllers.is_empty() {
-            (ancestors(&mount, path), version_2 as fn(&Path) -> CgroupCpu)
-        } else if controllers.split(',').any(|controller| controller == "cpu") {
-            (ancestors(&mount.join("cpu"), path), version_1)
-        } else {
-            continue;
+        cpu.limit_cores = match (cpu.limit_cores, of_group.limit_cores) {
+            (Some(known), Some(new)) => Some(known.min(new)),
+            (known, new) => known.or(new),
         };
-        for group in directories {
-            let of_group = read(&group);
-            cpu.limit_cores = match (cpu.limit_cores, of_group.limit_cores) {
-                (Some(known), Some(new)) => Some(known.min(new)),
-                (known, new) => known.or(new),
-            };
-            cpu.throttled = cpu.throttled.or(of_group.throttled);
-        }
+        cpu.throttled = cpu.throttled.or(of_group.throttled);
     }
     cpu
-}
-
-/// Returns the directories of a cgroup and of its ancestors. In a container, the path of the host may not exist, and the mount
-/// itself is the cgroup.
-fn ancestors(mount: &Path, path: &str) -> Vec<PathBuf> {
-    let relative = Path::new(path.trim_start_matches('/'));
-    relative
-        .ancestors()
-        .map(|ancestor| mount.join(ancestor))
-        .collect()
 }
 
 fn version_2(group: &Path) -> CgroupCpu {

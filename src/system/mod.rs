@@ -6,6 +6,8 @@
 #[cfg(all(feature = "health", target_os = "linux"))]
 mod cgroup;
 #[cfg(feature = "health")]
+mod cgroup_tree;
+#[cfg(feature = "health")]
 mod cpu;
 #[cfg(feature = "health")]
 mod disk;
@@ -20,6 +22,7 @@ mod sampler;
 pub(crate) use self::without::{Sampler, account_own_cpu};
 #[cfg(feature = "health")]
 pub(crate) use self::{
+    cgroup_tree::{CgroupTree, CgroupVersion},
     cpu::account_own_cpu,
     runtimes::{MAIN, Runtimes},
     sampler::Sampler,

@@ -20,7 +20,7 @@ pub(super) struct SpanRedaction {
     redaction: Arc<Redaction>,
     /// Texts that stay unchanged, by their hash.
     unchanged: Box<[String]>,
-    /// Whether the values of attributes of these names are withheld.
+    /// The names of attributes, with `true` if their values are withheld.
     withheld: HashMap<Box<str>, bool, RandomState>,
     hasher: RandomState,
 }

@@ -1,9 +1,8 @@
 //! Reads the limits of the process's cgroup, of version 2 or 1.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
+
+use crate::system::{CgroupTree, CgroupVersion};
 
 /// Memory that the kernel charges to the cgroup, without the page cache that the kernel reclaims on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,51 +20,24 @@ pub(super) struct Cgroup {
 
 /// Reads the tightest limits of the process's cgroup and of its ancestors, below `root`.
 pub(super) fn read(root: &Path) -> Cgroup {
-    let Ok(groups) = fs::read_to_string(root.join("proc/self/cgroup")) else {
-        return Cgroup::default();
-    };
-    let mut cgroup = Cgroup::default();
-    for line in groups.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
-            continue;
+    let tree = CgroupTree::read(root);
+    let memory = tree.directories("memory").map(|(version, group)| {
+        let (used, limit, cache) = match version {
+            CgroupVersion::One => (
+                "memory.usage_in_bytes",
+                "memory.limit_in_bytes",
+                "total_inactive_file",
+            ),
+            CgroupVersion::Two => ("memory.current", "memory.max", "inactive_file"),
         };
-        let mount = root.join("sys/fs/cgroup");
-        let has = |name| controllers.split(',').any(|controller| controller == name);
-        if controllers.is_empty() {
-            for group in ancestors(&mount, path) {
-                let memory = usage(&group, "memory.current", "memory.max")
-                    .map(|usage| without_cache(usage, &group, "inactive_file"));
-                cgroup.memory = tightest(cgroup.memory, memory);
-                let threads = usage(&group, "pids.current", "pids.max");
-                cgroup.threads = tightest(cgroup.threads, threads);
-            }
-        }
-        if has("memory") {
-            for group in ancestors(&mount.join("memory"), path) {
-                let usage = usage(&group, "memory.usage_in_bytes", "memory.limit_in_bytes");
-                let memory = usage.map(|usage| without_cache(usage, &group, "total_inactive_file"));
-                cgroup.memory = tightest(cgroup.memory, memory);
-            }
-        }
-        if has("pids") {
-            for group in ancestors(&mount.join("pids"), path) {
-                let threads = usage(&group, "pids.current", "pids.max");
-                cgroup.threads = tightest(cgroup.threads, threads);
-            }
-        }
+        usage(&group, used, limit).map(|usage| without_cache(usage, &group, cache))
+    });
+    let threads = tree.directories("pids");
+    let threads = threads.map(|(_, group)| usage(&group, "pids.current", "pids.max"));
+    Cgroup {
+        memory: memory.fold(None, tightest),
+        threads: threads.fold(None, tightest),
     }
-    cgroup
-}
-
-/// Returns the directories of a cgroup and of its ancestors. In a container, the path of the host may not exist, and the
-/// mount itself is the cgroup.
-fn ancestors(mount: &Path, path: &str) -> Vec<PathBuf> {
-    let relative = Path::new(path.trim_start_matches('/'));
-    relative
-        .ancestors()
-        .map(|ancestor| mount.join(ancestor))
-        .collect()
 }
 
 fn usage(group: &Path, used: &str, limit: &str) -> Option<Usage> {
@@ -111,6 +83,8 @@ fn tightest(first: Option<Usage>, second: Option<Usage>) -> Option<Usage> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// Writes a tree of files to a directory that is removed at the end.

@@ -54,7 +54,7 @@ pub(in crate::traces) fn internal<R>(query: impl FnOnce() -> R) -> R {
     answer
 }
 
-/// Whether [`internal`] runs on this thread.
+/// Returns `true` if [`internal`] runs on this thread.
 pub(super) fn is_internal() -> bool {
     IS_INTERNAL.get()
 }

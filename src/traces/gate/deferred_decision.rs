@@ -78,7 +78,7 @@ impl Start {
     };
 }
 
-/// Whether the root span that starts on this thread was drawn.
+/// Returns `true` if the root span that starts on this thread was drawn.
 pub(super) fn is_drawn() -> bool {
     START.get().is_drawn
 }

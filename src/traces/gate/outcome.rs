@@ -52,7 +52,7 @@ fn set_panicked(context: &OtelContext) {
     span.set_status(Status::error("panic"));
 }
 
-/// Whether the values include `observatory.ended = true`.
+/// Returns `true` if the values include `observatory.ended = true`.
 pub(super) fn is_end(values: &Record<'_>) -> bool {
     struct Ended(bool);
     impl Visit for Ended {

@@ -95,7 +95,7 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Gate<S> {
     }
 }
 
-/// Whether a value is printed by code of the application.
+/// A visitor that finds a value which code of the application prints.
 struct HasDebugValue(bool);
 
 impl Visit for HasDebugValue {

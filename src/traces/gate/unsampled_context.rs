@@ -14,7 +14,7 @@ thread_local! {
     static GUARDS: RefCell<Vec<(u64, Option<ContextGuard>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether a span is noted on this thread.
+/// Returns `true` if a span is noted on this thread.
 #[inline]
 pub(super) fn is_any() -> bool {
     COUNT.get() > 0
