@@ -18,10 +18,10 @@ const VIEWS = [
   ["silences", "#/alerts/silences", ".card h2"],
   ["channels", "#/alerts/channels", ".card h2"],
   ["objectives", "#/slos", ".budget"],
-  ["health", "#/health", ".sentence"],
+  ["health", "#/health", '.panel:has-text("busy workers") canvas'],
   ["profiles", "#/profiles", ".empty"],
   ["explore", explore(QUERY), ".legend li"],
-  ["system", "#/system", ".facts"],
+  ["system", "#/system", '.panel:has-text("busy workers") canvas'],
 ];
 
 export async function views(check) {

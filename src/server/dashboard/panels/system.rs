@@ -54,7 +54,7 @@ pub(super) const PANELS: &[Panel] = &[
         Unit::Ratio,
         &[query(
             "busy workers",
-            "rate(tokio_worker_busy_seconds_total[$W]) / tokio_workers",
+            "sum without (worker) (rate(tokio_worker_busy_seconds_total[$W])) / tokio_workers",
         )],
     )
     .empty("Install the observatory inside of the tokio runtime, and its workers are shown here."),
