@@ -83,11 +83,7 @@ const SETTINGS: [Setting; 5] = [
     Setting {
         name: "everything on: the live view of 100 %, no exporter",
         exports: false,
-        // The router removes this exporter, which would write to standard output.
-        environment: &[
-            ("OTEL_TRACES_EXPORTER", "console"),
-            ("OTEL_TRACES_SAMPLER", "always_on"),
-        ],
+        environment: &[("OTEL_TRACES_SAMPLER", "always_on")],
     },
 ];
 

@@ -46,11 +46,22 @@ pub(crate) fn configured_rules(config: &super::Config) -> Vec<RuleGroup> {
     let mut defaults = DefaultRules::new(&config.prometheus.prefix);
     defaults.interval = config.alerting.evaluation_interval;
     defaults.escalation_delay = config.alerting.escalation_delay;
+    defaults.runbooks = runbooks(config);
     let environment = config.service.environment.as_deref();
     match environment.and_then(Preset::named) {
         Some(preset) => preset_rules(preset, &defaults),
         None => default_rules(&defaults),
     }
+}
+
+/// Returns the URL at which the server of the observatory has the runbooks; `None` if a browser cannot know it.
+fn runbooks(config: &super::Config) -> Option<String> {
+    let listen = config.prometheus.listen;
+    let has_server = cfg!(feature = "server") && config.prometheus.enabled;
+    let has_address = has_server && !listen.ip().is_unspecified() && listen.port() != 0;
+    let own = has_address.then(|| format!("http://{listen}"));
+    let base = config.alerting.external_url.clone().or(own)?;
+    Some(format!("{}/runbooks", base.trim_end_matches('/')))
 }
 
 fn production(options: &DefaultRules) -> Vec<AlertRule> {

@@ -59,7 +59,8 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
-        .merge(super::actions::router(state));
+        .merge(super::actions::router(state))
+        .merge(super::runbooks::router());
     #[cfg(feature = "otlp")]
     let router = router
         .merge(super::traces::router())

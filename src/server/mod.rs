@@ -16,6 +16,8 @@ mod negotiate;
 mod options;
 mod places;
 mod refusal;
+#[cfg(feature = "alerting")]
+mod runbooks;
 mod sources;
 mod stream;
 #[cfg(feature = "otlp")]

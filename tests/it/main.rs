@@ -21,6 +21,7 @@ mod clock;
 #[cfg(feature = "otlp")]
 mod dashboard;
 mod differential;
+mod docs;
 mod events;
 mod exposition;
 #[cfg(feature = "grpc")]

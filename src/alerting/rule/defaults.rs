@@ -1,7 +1,7 @@
 //! Provides the default rules: alert rules over the observatory's own series.
 //!
 //! Each rule over a ratio requires a minimum number of events, because a ratio over a few requests is not meaningful.
-//! Each rule has a runbook and a summary that states the value. A rule over a series that does not exist (health,
+//! Each rule has a runbook in `docs/runbooks/`, and a summary that states the value. A rule over a series that does not exist (health,
 //! exporters, notifications) does not fire.
 
 use std::time::Duration;
@@ -17,8 +17,9 @@ use crate::settings::setters;
 pub struct DefaultRules {
     /// Prefix of the metric names. Default: `llm_router_`.
     pub prefix: String,
-    /// URL of the runbook, to which each rule adds `#` and its id. Default: the crate's documentation.
-    pub runbook: String,
+    /// URL of the runbooks, to which each rule adds `/` and its id. Default: none, which omits `runbook_url`; an
+    /// observatory with a server sets the URL at which it serves `/runbooks`.
+    pub runbooks: Option<String>,
     /// Time between two evaluations. Default: 15 s.
     pub interval: Duration,
     /// Time after which an unacknowledged alert is escalated, for the rules with an escalation. Default: 15 min.
@@ -37,8 +38,7 @@ impl Default for DefaultRules {
     fn default() -> Self {
         Self {
             prefix: "llm_router_".to_owned(),
-            runbook: "https://docs.rs/llm-observatory/latest/llm_observatory/alerting/index.html"
-                .to_owned(),
+            runbooks: None,
             interval: Duration::from_secs(15),
             escalation_delay: Duration::from_mins(15),
             escalation_channels: ["pagerduty", "email", "webhook"]
@@ -61,10 +61,10 @@ impl DefaultRules {
         }
     }
 
-    /// Sets the URL of the runbook.
+    /// Sets the URL of the runbooks, to which each rule adds `/` and its id.
     #[must_use]
-    pub fn with_runbook(mut self, url: impl Into<String>) -> Self {
-        self.runbook = url.into();
+    pub fn with_runbooks(mut self, url: impl Into<String>) -> Self {
+        self.runbooks = Some(url.into());
         self
     }
 
@@ -99,12 +99,15 @@ impl DefaultRules {
         expr: &str,
         summary: &str,
     ) -> AlertRule {
-        AlertRule::new(id)
+        let rule = AlertRule::new(id)
             .severity(severity)
             .expr(self.prefixed(expr))
             .annotation("summary", summary)
-            .runbook_url(format!("{}#{id}", self.runbook))
-            .aggregation_key(id)
+            .aggregation_key(id);
+        match &self.runbooks {
+            Some(url) => rule.runbook_url(format!("{}/{id}", url.trim_end_matches('/'))),
+            None => rule,
+        }
     }
 
     pub(crate) fn escalation(&self) -> Escalation {

@@ -37,18 +37,20 @@ pub(in super::super) fn links(message: &Message) -> Vec<Link> {
             links.push(Link { label, url });
         }
     };
+    // With an external URL, the operator may mean this machine.
+    let is_reached = |url: &str| !message.external_url.is_empty() || !is_of_this_machine(url);
     for (name, label) in ANNOTATIONS {
         let own = message.alerts.iter();
         let mut own = own.filter_map(|alert| alert.alert.annotations.get(name));
-        if let Some(url) = message.common_annotations.get(name).or_else(|| own.next()) {
+        let url = message.common_annotations.get(name).or_else(|| own.next());
+        if let Some(url) = url.filter(|url| is_reached(url)) {
             add(label, url);
         }
     }
     add("Dashboard", &message.external_url);
     if let Some(alert) = message.alerts.first() {
         let url = &alert.alert.generator_url;
-        // With an external URL, the operator may mean this machine.
-        if !message.external_url.is_empty() || !is_of_this_machine(url) {
+        if is_reached(url) {
             add("Query", url);
         }
     }
