@@ -8,8 +8,10 @@ use crate::alerting::AlertingConfig;
 #[cfg(feature = "server")]
 use crate::server::ServerConfig;
 use crate::{
+    journal::JournalConfig,
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
+    profiler::ProfilerConfig,
     settings::{Variable, boolean, duration, set, text, variable},
     system::HealthConfig,
     traces::{TracesConfig, variables},
@@ -96,6 +98,8 @@ pub(super) fn load(environment: &impl Environment) -> Result<Config, ConfigError
     apply(QueryConfig::VARIABLES.iter(), &mut config.query, &get)?;
     #[cfg(feature = "alerting")]
     apply(AlertingConfig::variables(), &mut config.alerting, &get)?;
+    apply(JournalConfig::VARIABLES.iter(), &mut config.journal, &get)?;
+    apply(ProfilerConfig::VARIABLES.iter(), &mut config.profiler, &get)?;
     apply(TracesConfig::VARIABLES.iter(), &mut config.traces, &get)?;
     apply_opentelemetry(&mut config, &get);
     config.validate()?;
@@ -172,6 +176,8 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(names_of(PrometheusConfig::VARIABLES))
         .chain(names_of(HealthConfig::VARIABLES))
         .chain(names_of(QueryConfig::VARIABLES))
+        .chain(names_of(JournalConfig::VARIABLES))
+        .chain(names_of(ProfilerConfig::VARIABLES))
         .chain(names_of(TracesConfig::VARIABLES))
         .chain(alerting)
         .chain([PRESET])

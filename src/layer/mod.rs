@@ -31,7 +31,7 @@ mod without_traces;
 
 #[cfg(feature = "otlp")]
 use std::any::TypeId;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 #[cfg(feature = "otlp")]
 use tracing::level_filters::LevelFilter;
@@ -55,6 +55,7 @@ pub(crate) use self::{fields::is_known as is_known_field, probe::HiddenSpans};
 #[cfg(feature = "otlp")]
 use crate::traces::Gate;
 use crate::{
+    journal::Journal,
     observation::{Mapping, Sink},
     runtime::Registered,
     runtime::clock::Clock,
@@ -79,6 +80,8 @@ use crate::{
 /// already, and a panic in such a destructor aborts the process.
 pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
+    /// `None` if the journal is off.
+    journal: Option<Arc<Journal>>,
     registered: Registered,
     on_assembled: Option<OnAssembled>,
     subscriber: PhantomData<fn(S)>,
@@ -131,10 +134,17 @@ impl<S> ObservatoryLayer<S> {
     fn of(mode: Mode<S>) -> Self {
         Self {
             mode,
+            journal: None,
             registered: Registered::default(),
             on_assembled: None,
             subscriber: PhantomData,
         }
+    }
+
+    /// Measures spans in `journal`.
+    pub(crate) fn with_journal(mut self, journal: Option<Arc<Journal>>) -> Self {
+        self.journal = journal;
+        self
     }
 
     /// Adds the gate of the traces.
@@ -217,6 +227,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_new_span(attributes, id);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_new_span(attributes, id),
             Mode::Traces(traced) => traced.on_new_span(attributes, id, context),
@@ -226,6 +239,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_record(id, values);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_record(id, values),
             Mode::Traces(traced) => traced.on_record(id, values, context),
@@ -235,6 +251,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_event(event);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_event(event, &context, || None),
             Mode::Traces(traced) => traced.on_event(event, context),
@@ -249,9 +268,16 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         }
     }
 
-    #[cfg(feature = "otlp")]
     #[inline]
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(unused_variables, reason = "the context is for the gate")
+    )]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_enter(id);
+        }
+        #[cfg(feature = "otlp")]
         if let Mode::Traces(traced) = &self.mode
             && !traced.gate.is_idle_at_enter()
         {
@@ -261,6 +287,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_exit(id);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_exit(id),
             Mode::Traces(traced) if traced.is_idle_at_exit() => {}
@@ -271,6 +300,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_close(&id);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_close(&id),
             Mode::Traces(traced) => traced.on_close(&id, context),

@@ -15,9 +15,11 @@ use crate::{
 };
 use crate::{
     config::Config,
+    journal::Journal,
     layer::ObservatoryLayer,
     metrics::{Gatherer, MetricsSink, Registry, catalog},
     privacy::Redaction,
+    profiler::{Profiler, ProfilerParts},
     runtime::clock::Clock,
 };
 
@@ -81,6 +83,7 @@ impl ObservatoryBuilder {
     /// # Errors
     ///
     /// Returns an error if the configuration is invalid, the server's address is in use, or a thread cannot be started.
+    #[expect(clippy::too_many_lines, reason = "composes the parts one by one")]
     pub fn build<S>(self) -> Result<(ObservatoryLayer<S>, Observatory), BuildError>
     where
         S: Subscriber + for<'l> LookupSpan<'l>,
@@ -103,9 +106,12 @@ impl ObservatoryBuilder {
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let filter_check = Arc::new(FilterCheck::default());
+        let journal = (config.enabled && config.journal.enabled)
+            .then(|| Arc::new(Journal::new(clock.clone(), Arc::clone(&redaction))));
         let layer = if config.enabled {
             let (check, registry) = (Arc::clone(&filter_check), registry.clone());
             ObservatoryLayer::with_options(Arc::clone(&sink), config.mapping.clone(), clock.clone())
+                .with_journal(journal.clone())
                 .on_assembled(move |subscriber| check.ask(subscriber, &registry))
         } else {
             ObservatoryLayer::off()
@@ -162,6 +168,11 @@ impl ObservatoryBuilder {
             #[cfg(feature = "alerting")]
             alerting: Arc::new(alerting),
             redaction,
+            profiler: Profiler::new(ProfilerParts {
+                options: &config.profiler,
+                journal: journal.clone(),
+            }),
+            journal,
             #[cfg(feature = "otlp")]
             traces,
             #[cfg(feature = "otlp")]

@@ -40,6 +40,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
+    journal::{Journal, JournalReport},
     log,
     metrics::{
         Format, Gatherer, Registry,
@@ -50,6 +51,7 @@ use crate::{
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
     privacy::Redaction,
+    profiler::Profiler,
     runtime::{Registered, lock},
 };
 
@@ -75,6 +77,9 @@ struct Core {
     #[cfg(feature = "alerting")]
     alerting: Arc<crate::alerting::Alerting>,
     redaction: Arc<Redaction>,
+    /// `None` if the journal is off.
+    journal: Option<Arc<Journal>>,
+    profiler: Profiler,
     #[cfg(feature = "otlp")]
     traces: Option<crate::traces::Traces>,
     #[cfg(feature = "otlp")]
@@ -256,6 +261,18 @@ impl Observatory {
     #[must_use]
     pub fn alerts(&self) -> crate::alerting::Alerts {
         crate::alerting::Alerts::new(&self.0.core.alerting)
+    }
+
+    /// Returns the busy, idle and self time of spans by operation; `None` if `journal.enabled` is false.
+    #[must_use]
+    pub fn journal(&self) -> Option<JournalReport> {
+        self.0.core.journal.as_ref().map(|journal| journal.report())
+    }
+
+    /// Returns the profiler.
+    #[must_use]
+    pub fn profiler(&self) -> Profiler {
+        self.0.core.profiler.clone()
     }
 
     /// Records an observation.

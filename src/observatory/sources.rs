@@ -64,6 +64,7 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         queries: Arc::clone(&core.queries),
         #[cfg(feature = "alerting")]
         alerts: crate::alerting::Alerts::new(&core.alerting),
+        profiler: core.profiler.clone(),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }

@@ -56,6 +56,7 @@ fn routes(state: &ServerState) -> Router<ServerState> {
     let router = Router::new()
         .route(STATUS, get(status))
         .route("/", get(index));
+    let router = router.merge(super::profiles::router(state));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())
@@ -203,6 +204,15 @@ async fn index(
         ),
         row(&sources.options.health_path, "health"),
         row(STATUS, "status of the observatory"),
+        row(
+            super::profiles::SPANS,
+            "self and idle time of spans by path",
+        ),
+        #[cfg(feature = "profiling")]
+        row(
+            &format!("{}?seconds=10&format=svg", super::profiles::CPU),
+            "CPU profile as a flame graph",
+        ),
         #[cfg(feature = "alerting")]
         row(
             "/api/v1/query?query=sum(rate(observatory_observations_total[5m]))",

@@ -15,6 +15,7 @@ mod metrics;
 mod negotiate;
 mod options;
 mod places;
+mod profiles;
 mod refusal;
 #[cfg(feature = "alerting")]
 mod runbooks;
