@@ -179,10 +179,10 @@ pub use crate::net::{ClientOptions, OutgoingClient};
 pub use crate::observatory::HealthSummary;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::observatory::MonitorOptions;
-#[cfg(all(feature = "http", feature = "server"))]
-pub use crate::server::EndpointAccess;
 #[cfg(feature = "profiling")]
 pub use crate::profiler::{CpuProfile, CpuSummary};
+#[cfg(all(feature = "http", feature = "server"))]
+pub use crate::server::EndpointAccess;
 #[cfg(feature = "server")]
 pub use crate::server::ServerConfig;
 #[cfg(feature = "otlp")]
