@@ -80,6 +80,7 @@
 //! | `grpc` | `middleware` for tonic servers and clients | no |
 //! | `jaeger` | Jaeger's Thrift over HTTP, for collectors older than its OTLP | no |
 //! | `zipkin` | Zipkin v2 JSON | no |
+//! | `profiling` | CPU profiles and flame graphs, on Linux | no |
 //! | `json-schema` | the JSON Schema of the configuration file, and a commented file | no |
 //! | `full` | all of them but `json-schema`, which is for tools | no |
 //!
@@ -102,12 +103,14 @@
 //! | `observatory` | composes the areas: installs, starts and stops one observatory |
 //! | `config` | loads a configuration: presets, environment variables, checks across areas |
 //! | `server` | serves metrics, status, queries, alerts and traces over HTTP |
+//! | `profiler` | records profiles of the process |
 //! | `health` | runs health checks, and answers health questions from their last results |
 //! | `alerting` | evaluates alert rules; groups, routes and delivers notifications |
 //! | `middleware` | observes HTTP and gRPC requests, on servers and clients |
 //! | `instrument` | wraps calls of models, databases, caches and queues in spans |
 //! | `layer` | interprets spans and events as observations |
 //! | `traces` | samples spans, redacts them and exports them to collectors |
+//! | `journal` | measures busy, idle and self time of spans |
 //! | `log` | formats log lines |
 //! | `system` | samples the process and the machine |
 //! | `metrics` | stores metrics and writes them in the exposition formats; copies them into the series store |
@@ -120,7 +123,7 @@
 //!
 //! Invariants:
 //!
-//! - `observation` depends neither on `tracing` nor on an exporter. Only `layer`, `instrument`, `middleware`, `log`,
+//! - `observation` depends neither on `tracing` nor on an exporter. Only `layer`, `instrument`, `middleware`, `journal`, `log`,
 //!   `traces` and `observatory` use spans.
 //! - Metrics do not depend on the sampling of traces. Every span of a sampled trace is exported, or counted as dropped
 //!   or failed. Prompts and completions do not leave the process unless the configuration allows it.
@@ -145,6 +148,7 @@ pub mod alerting;
 mod config;
 pub mod health;
 pub mod instrument;
+mod journal;
 mod layer;
 mod log;
 mod metrics;
@@ -154,6 +158,7 @@ mod net;
 mod observation;
 mod observatory;
 mod privacy;
+mod profiler;
 mod runtime;
 #[cfg(feature = "server")]
 mod server;
@@ -174,6 +179,8 @@ pub use crate::net::{ClientOptions, OutgoingClient};
 pub use crate::observatory::HealthSummary;
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::observatory::MonitorOptions;
+#[cfg(feature = "profiling")]
+pub use crate::profiler::{CpuProfile, CpuSummary};
 #[cfg(all(feature = "http", feature = "server"))]
 pub use crate::server::EndpointAccess;
 #[cfg(feature = "server")]
@@ -185,6 +192,7 @@ pub use crate::traces::{
 };
 pub use crate::{
     config::{Config, LoadReport, Preset, ServiceConfig},
+    journal::{JournalConfig, JournalReport, OperationReport, SlowSpanReport, Times},
     layer::ObservatoryLayer,
     log::LogFormat,
     metrics::{
@@ -197,6 +205,10 @@ pub use crate::{
         StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
+    profiler::{
+        Bottleneck, BottleneckKind, BottleneckSeverity, PerformanceThresholds, Profiler,
+        ProfilerConfig, ProfilerError, SpanFlameGraph,
+    },
     runtime::clock::{Clock, ManualClock},
     settings::{ConfigError, ConfigProblem, Origin},
     traces::{

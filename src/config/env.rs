@@ -11,8 +11,10 @@ use crate::alerting::AlertingConfig;
 use crate::server::ServerConfig;
 use crate::{
     health::HealthConfig,
+    journal::JournalConfig,
     log::LogFormat,
     metrics::{PrometheusConfig, QueryConfig},
+    profiler::ProfilerConfig,
     settings::{Variable, boolean, duration, set, text, variable},
     traces::{TracesConfig, variables},
 };
@@ -121,6 +123,18 @@ pub(super) fn apply(environment: &impl Environment, composed: &mut Composed) {
     table(
         AlertingConfig::variables(),
         |config| &mut config.alerting,
+        composed,
+        &get,
+    );
+    table(
+        JournalConfig::VARIABLES,
+        |config| &mut config.journal,
+        composed,
+        &get,
+    );
+    table(
+        ProfilerConfig::VARIABLES,
+        |config| &mut config.profiler,
         composed,
         &get,
     );
@@ -242,6 +256,8 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(names_of(PrometheusConfig::VARIABLES))
         .chain(names_of(HealthConfig::VARIABLES))
         .chain(names_of(QueryConfig::VARIABLES))
+        .chain(names_of(JournalConfig::VARIABLES))
+        .chain(names_of(ProfilerConfig::VARIABLES))
         .chain(names_of(TracesConfig::VARIABLES))
         .chain(alerting)
         .chain([PRESET, FILE])

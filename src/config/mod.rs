@@ -37,9 +37,11 @@ use crate::alerting::{AlertingConfig, ChannelConfig};
 use crate::server::ServerConfig;
 use crate::{
     health::HealthConfig,
+    journal::JournalConfig,
     log::LogFormat,
     metrics::{BucketsFor, PrometheusConfig, QueryConfig, RegistryOptions, Side, SinkOptions},
     observation::Mapping,
+    profiler::ProfilerConfig,
     settings::{ConfigError, ConfigProblem, Origin, setters},
     traces::{OtlpConfig, PushConfig, TailConfig, TraceExporter, TracesConfig},
 };
@@ -86,6 +88,10 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// Sampling, redaction and export of traces.
     pub traces: TracesConfig,
+    /// Busy, idle and self time of spans.
+    pub journal: JournalConfig,
+    /// Profiles.
+    pub profiler: ProfilerConfig,
     /// Push of metrics to a Collector, in addition to scrapes.
     pub push: PushConfig,
     /// Span and field names of the application, mapped to names that the Layer knows.
@@ -116,6 +122,8 @@ impl Default for Config {
             #[cfg(feature = "alerting")]
             alerting: AlertingConfig::default(),
             traces: TracesConfig::default(),
+            journal: JournalConfig::default(),
+            profiler: ProfilerConfig::default(),
             push: PushConfig::default(),
             mapping: Mapping::default(),
             notices: Vec::new(),

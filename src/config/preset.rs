@@ -60,6 +60,12 @@ pub(super) fn config(preset: Preset) -> Config {
         }
     }
     config.traces.sampling.ratio = ratio;
+    let is_measured = matches!(preset, Preset::Development | Preset::Enterprise);
+    config.profiler.enabled = is_measured;
+    config.journal.enabled = is_measured;
+    if preset == Preset::Enterprise {
+        config.profiler.profile_duration = std::time::Duration::from_mins(1);
+    }
     #[cfg(feature = "alerting")]
     alerting(preset, &mut config);
     config

@@ -46,6 +46,7 @@ pub(super) fn validate(config: &Config) -> Result<(), ConfigError> {
     )?;
     config.traces.validate()?;
     config.push.validate()?;
+    config.profiler.validate()?;
     names(&config.mapping)
 }
 

@@ -73,6 +73,7 @@ pub(crate) use self::{
 #[cfg(feature = "otlp")]
 use crate::traces::{Gate, is_active};
 use crate::{
+    journal::Journal,
     observation::{Mapping, Sink},
     runtime::Registered,
     runtime::clock::Clock,
@@ -99,6 +100,8 @@ pub struct ObservatoryLayer<S = Registry> {
     mode: Mode<S>,
     /// `None` if the watchdog is off.
     watch: Option<Arc<Watch>>,
+    /// `None` if the journal is off.
+    journal: Option<Arc<Journal>>,
     registered: Registered,
     on_assembled: Vec<OnAssembled>,
     subscriber: PhantomData<fn(S)>,
@@ -152,10 +155,17 @@ impl<S> ObservatoryLayer<S> {
         Self {
             mode,
             watch: None,
+            journal: None,
             registered: Registered::default(),
             on_assembled: Vec::new(),
             subscriber: PhantomData,
         }
+    }
+
+    /// Measures spans in `journal`.
+    pub(crate) fn with_journal(mut self, journal: Option<Arc<Journal>>) -> Self {
+        self.journal = journal;
+        self
     }
 
     /// Adds the gate of the traces.
@@ -248,6 +258,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Some(watch) = &self.watch {
             watch.open(id.into_u64());
         }
+        if let Some(journal) = &self.journal {
+            journal.on_new_span(attributes, id);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_new_span(attributes, id),
             Mode::Traces(traced) => traced.on_new_span(attributes, id, context),
@@ -257,6 +270,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_record(id, values);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_record(id, values),
             Mode::Traces(traced) => traced.on_record(id, values, context),
@@ -266,6 +282,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
 
     #[inline]
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_event(event);
+        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_event(event, &context, || None),
             Mode::Traces(traced) => traced.on_event(event, context),
@@ -286,6 +305,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         expect(unused_variables, reason = "the context is for the gate")
     )]
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if let Some(journal) = &self.journal {
+            journal.on_enter(id);
+        }
         if let Some(watch) = &self.watch {
             watch.enter(id.into_u64());
         }
@@ -304,6 +326,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Some(watch) = &self.watch {
             watch.exit(id.into_u64());
         }
+        if let Some(journal) = &self.journal {
+            journal.on_exit(id);
+        }
         if !is_active() && !std::thread::panicking() {
             return;
         }
@@ -319,6 +344,9 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         if let Some(watch) = &self.watch {
             watch.close(id.into_u64());
+        }
+        if let Some(journal) = &self.journal {
+            journal.on_close(&id);
         }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_close(&id),

@@ -19,9 +19,11 @@ use crate::{
 };
 use crate::{
     config::Config,
+    journal::Journal,
     layer::ObservatoryLayer,
     metrics::{FacadeSink, Gatherer, Registry, ServiceSink, catalog},
     privacy::Redaction,
+    profiler::{Profiler, ProfilerParts},
     runtime::clock::Clock,
 };
 
@@ -144,7 +146,10 @@ impl ObservatoryBuilder {
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);
         let filter_check = Arc::new(FilterCheck::default());
-        let layer = interpretation(&config, &sink, &clock, (&filter_check, &registry));
+        let journal = (config.enabled && config.journal.enabled)
+            .then(|| Arc::new(Journal::new(clock.clone(), Arc::clone(&redaction))));
+        let layer = interpretation(&config, &sink, &clock, (&filter_check, &registry))
+            .with_journal(journal.clone());
         describe(&registry, &config);
         let resource = resource::attributes(&config.service);
         #[cfg(feature = "otlp")]
@@ -195,6 +200,11 @@ impl ObservatoryBuilder {
             #[cfg(feature = "alerting")]
             alerting: Arc::new(alerting),
             redaction,
+            profiler: Profiler::new(ProfilerParts {
+                options: &config.profiler,
+                journal: journal.clone(),
+            }),
+            journal,
             #[cfg(feature = "otlp")]
             traces,
             #[cfg(feature = "otlp")]

@@ -48,6 +48,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
+    journal::{Journal, JournalReport},
     log,
     metrics::{
         Format, Gatherer, Registry, catalog,
@@ -58,6 +59,7 @@ use crate::{
         ModelLoad, Observation, QueueOperation, RoutingDecision, Sink,
     },
     privacy::Redaction,
+    profiler::Profiler,
     runtime::{Registered, lock},
 };
 
@@ -87,6 +89,9 @@ struct Core {
     #[cfg(feature = "health")]
     health: crate::health::Health,
     redaction: Arc<Redaction>,
+    /// `None` if the journal is off.
+    journal: Option<Arc<Journal>>,
+    profiler: Profiler,
     #[cfg(feature = "otlp")]
     traces: Option<Arc<crate::traces::Traces>>,
     #[cfg(feature = "otlp")]
@@ -292,6 +297,18 @@ impl Observatory {
     #[must_use]
     pub fn health(&self) -> crate::health::Health {
         self.0.core.health.clone()
+    }
+
+    /// Returns the busy, idle and self time of spans by operation; `None` if `journal.enabled` is false.
+    #[must_use]
+    pub fn journal(&self) -> Option<JournalReport> {
+        self.0.core.journal.as_ref().map(|journal| journal.report())
+    }
+
+    /// Returns the profiler.
+    #[must_use]
+    pub fn profiler(&self) -> Profiler {
+        self.0.core.profiler.clone()
     }
 
     /// Records an observation.

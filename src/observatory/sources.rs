@@ -74,6 +74,7 @@ pub(super) fn sources(core: &Arc<Core>) -> Sources {
         alerts: crate::alerting::Alerts::new(&core.alerting),
         #[cfg(feature = "health")]
         tasks: Box::new(move |limit| watchdog.tasks_json(limit)),
+        profiler: core.profiler.clone(),
         #[cfg(feature = "otlp")]
         live_traces: Box::new(move || traces_core.live_traces()),
     }

@@ -12,6 +12,7 @@ pub(crate) mod own_thread;
 pub(crate) mod random;
 mod registered;
 pub(crate) mod report_once;
+pub(crate) mod thread_label;
 #[cfg(any(feature = "alerting", feature = "otlp"))]
 #[cfg_attr(
     not(feature = "alerting"),

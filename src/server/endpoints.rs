@@ -62,7 +62,8 @@ pub(crate) fn mounted_essentials(
 fn routes(state: &ServerState) -> Router<ServerState> {
     let router = Router::new()
         .route(STATUS, get(status))
-        .merge(super::dashboard::router());
+        .merge(super::dashboard::router())
+        .merge(super::profiles::router(state));
     #[cfg(feature = "alerting")]
     let router = router
         .merge(super::api::router())

@@ -21,6 +21,7 @@ mod mount;
 mod negotiate;
 mod options;
 mod places;
+mod profiles;
 mod refusal;
 #[cfg(feature = "alerting")]
 mod runbooks;

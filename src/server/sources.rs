@@ -3,11 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::AllowedHosts;
-use crate::metrics::{Gatherer, QueryBudget};
 #[cfg(feature = "otlp")]
 use crate::traces::LiveTraces;
 #[cfg(feature = "alerting")]
 use crate::{alerting::Alerts, metrics::collect::Queries, privacy::Secret};
+use crate::{
+    metrics::{Gatherer, QueryBudget},
+    profiler::Profiler,
+};
 
 /// The values that the server answers from.
 pub(crate) struct Sources {
@@ -32,6 +35,7 @@ pub(crate) struct Sources {
     /// Returns the oldest open spans as JSON, up to a number.
     #[cfg(feature = "health")]
     pub(crate) tasks: Box<dyn Fn(usize) -> String + Send + Sync>,
+    pub(crate) profiler: Profiler,
     #[cfg(feature = "otlp")]
     pub(crate) live_traces: Box<dyn Fn() -> LiveTraces + Send + Sync>,
 }

@@ -254,6 +254,158 @@ fn the_process_check_follows_the_descriptors() {
     );
 }
 
+/// Runs in a process of its own, which is the only process of its cgroup.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "the_process_check_follows_the_memory_of_a_cgroup_of_version_1 runs it"]
+fn memory_of_this_cgroup() {
+    let mut config = config();
+    config.health.thresholds.memory_percent = 90.0;
+    let (observatory, _) = build(config);
+    let health = observatory.health();
+    let state = || {
+        run_now(&health);
+        check_of(&health, "process")
+    };
+    assert_eq!(state().status, CheckState::Healthy, "{}", state().message);
+    let mut blocks = Vec::new();
+    // A block is half a percent of the limit.
+    let mut fill_until = |wanted: CheckState| {
+        for _ in 0..200 {
+            let check = state();
+            if check.status == wanted {
+                return check;
+            }
+            blocks.push(vec![1_u8; (CGROUP_MIB << 20) / 200]);
+        }
+        panic!("{:?}", state());
+    };
+    let check = fill_until(CheckState::Degraded);
+    assert!(
+        check.message.contains("of the cgroup's memory in use"),
+        "{}",
+        check.message
+    );
+    assert_eq!(
+        check.data.get("cgroup_memory_max_bytes"),
+        Some(&((CGROUP_MIB << 20) as u64).into())
+    );
+    let check = fill_until(CheckState::Unhealthy);
+    assert!(
+        check
+            .message
+            .contains("of the cgroup's memory in use (limit 98 %)"),
+        "{}",
+        check.message
+    );
+    blocks.clear();
+    assert_eq!(state().status, CheckState::Healthy, "{}", state().message);
+}
+
+#[cfg(target_os = "linux")]
+const CGROUP_MIB: usize = 256;
+
+/// A cgroup of version 1, which is removed at the end.
+#[cfg(target_os = "linux")]
+struct MemoryGroup(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl MemoryGroup {
+    /// Returns `None` with a message if the test may not create the group.
+    fn new() -> Option<Self> {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let of_memory = |line: &str| Some(line.split_once(":memory:/")?.1.to_owned());
+        let parent = groups.lines().find_map(of_memory);
+        let path = parent.map(|parent| {
+            let name = format!("obs-memory-{}", std::process::id());
+            std::path::Path::new("/sys/fs/cgroup/memory")
+                .join(parent)
+                .join(name)
+        });
+        let group = path
+            .filter(|path| std::fs::create_dir(path).is_ok())
+            .map(Self);
+        let limited = group.filter(|group| {
+            let limit = (CGROUP_MIB << 20).to_string();
+            std::fs::write(group.0.join("memory.limit_in_bytes"), limit).is_ok()
+        });
+        if limited.is_none() {
+            eprintln!("skipped: a cgroup of version 1 needs its file system and root");
+        }
+        limited
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_check_follows_the_memory_of_a_cgroup_of_version_1() {
+    let Some(group) = MemoryGroup::new() else {
+        return;
+    };
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "echo $$ >\"$1/cgroup.procs\"; exec \"$0\" --exact health::built_in::memory_of_this_cgroup --ignored",
+        ])
+        .arg(program)
+        .arg(&group.0)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_cpu_check_follows_threads_that_take_all_cores() {
+    let mut config = config();
+    config.health.thresholds.cpu_percent = 95.0;
+    let (observatory, _) = build(config);
+    let health = observatory.health();
+    let wait_for = |wanted: CheckState| {
+        // Other tests take the CPU, too.
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            std::thread::sleep(MS(300));
+            run_now(&health);
+            let check = check_of(&health, "cpu");
+            if check.status == wanted {
+                return check;
+            }
+            assert!(Instant::now() < until, "{}", check.message);
+        }
+    };
+    let is_over = Arc::new(AtomicBool::new(false));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let burn = || {
+        let is_over = Arc::clone(&is_over);
+        std::thread::spawn(move || while !is_over.load(Ordering::Relaxed) {})
+    };
+    let threads: Vec<_> = (0..2 * cores).map(|_| burn()).collect();
+    let check = wait_for(CheckState::Degraded);
+    assert!(
+        check.message.contains("of the CPU in use"),
+        "{}",
+        check.message
+    );
+    is_over.store(true, Ordering::Relaxed);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    wait_for(CheckState::Healthy);
+}
+
 #[cfg(feature = "alerting")]
 mod alerting {
     use llm_observatory::{HttpRequest, alerting::AlertState};
