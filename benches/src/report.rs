@@ -145,7 +145,6 @@ impl Report {
         let mut targets = Vec::new();
         for (kind, most_bytes) in MAX_BYTES {
             let mut of_ours = (f64::NAN, f64::NAN);
-            let mut of_foreign = (f64::NAN, f64::NAN);
             let mut bars = Vec::new();
             for library in Library::ALL {
                 let figures = render::measure(library, kind)?;

@@ -139,8 +139,7 @@ impl ObservatoryBuilder {
         let redaction =
             Redaction::new(&config.traces.redaction, config.traces.limits.value_length)?;
         let redaction = Arc::new(redaction);
-        let options = config.registry_options();
-        let registry = Registry::with_redaction(options, Arc::clone(&redaction))?;
+        let registry = Registry::with_redaction(config.registry_options(), redaction.clone())?;
         let sink = ServiceSink::new(registry.clone(), config.sink_options(), facade);
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
