@@ -7,7 +7,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-#[expect(clippy::print_stdout, reason = "the example prints both expositions")]
+#[expect(clippy::print_stdout, reason = "the example prints the exposition")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The stack as it is: a tracer, which exports nowhere in this example, and a recorder.
     let provider = SdkTracerProvider::builder().build();
@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recorder = PrometheusBuilder::new().install_recorder()?;
 
     // Two lines are added: the observatory, and its Layer in the subscriber. Traces stay with the tracer.
-    let (layer, observatory) = Observatory::builder(Config::load()?.without_server()).build()?;
+    // `facade` writes the metrics of the spans into the recorder.
+    let config = Config::load()?.without_server();
+    let (layer, observatory) = Observatory::builder(config).facade().build()?;
     tracing_subscriber::registry()
         .with(layer)
         .with(tracer)
@@ -32,15 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     span.in_scope(|| metrics::counter!("answers").increment(1));
     drop(span);
 
-    // The recorder keeps the metrics of the service; the observatory has the metrics of the spans.
+    // The recorder has the metrics of the service and of the spans; the observatory keeps its own series for alerts.
     println!("{}", recorder.render());
-    let metrics = observatory.export_metrics(llm_observatory::Format::Prometheus);
-    for line in metrics
-        .lines()
-        .filter(|line| line.starts_with("llm_router_model_inference_total"))
-    {
-        println!("{line}");
-    }
     observatory.shutdown_blocking();
     Ok(())
 }

@@ -28,7 +28,7 @@
 //! |---|---|
 //! | nothing yet | [`Observatory::install`]: subscriber, log, recorder, server, threads |
 //! | a subscriber of your own | [`Observatory::builder`]: a Layer to put into it |
-//! | a `metrics` recorder of your own | [`ObservatoryLayer`] with a [`FacadeSink`] |
+//! | a `metrics` recorder of your own | [`ObservatoryBuilder::facade`]: metrics into that recorder, alerts kept; without alerts and threads, [`ObservatoryLayer`] with a [`FacadeSink`] |
 //! | somewhere else to put it | [`ObservatoryLayer`] with a [`Sink`] of your own, or an [`FnSink`] |
 //! | no spans | [`Observatory::record_inference`] and its neighbours |
 //!

@@ -19,7 +19,7 @@ use crate::{
     Failure, disabled,
     hot_path::{
         instructions, time,
-        variants::{BASELINE, OURS, PEER_TO_BEAT, VARIANTS},
+        variants::{BASELINE, OURS, OURS_INTO_ATOMICS, PEER_TO_BEAT, VARIANTS},
     },
     middleware,
     render::{self, Kind, Library},
@@ -27,6 +27,8 @@ use crate::{
 
 /// Maximum instructions of ours, relative to the baseline.
 const MAX_INSTRUCTIONS_RATIO: f64 = 1.4;
+/// Maximum instructions of ours over a foreign recorder of plain atomics, relative to the baseline.
+const MAX_FOREIGN_RATIO: f64 = 3.0;
 /// Maximum time that each of two threads on one label set adds, relative to one thread.
 const MAX_CONTENDED_RATIO: f64 = 1.5;
 /// Maximum render time of ours, relative to prometheus-client.
@@ -58,6 +60,7 @@ impl Report {
         );
         let mut baseline = f64::NAN;
         let mut of_ours = (f64::NAN, f64::NAN);
+        let mut of_foreign = (f64::NAN, f64::NAN);
         let mut bars = Vec::new();
         for variant in VARIANTS {
             let count = instructions::count(variant)?;
@@ -67,6 +70,9 @@ impl Report {
             let ratio = count.instructions / baseline;
             if variant.name == OURS {
                 of_ours = (ratio, count.allocations);
+            }
+            if variant.name == OURS_INTO_ATOMICS {
+                of_foreign = (ratio, count.allocations);
             }
             let (name, about) = (variant.name, variant.about);
             self.line(format_args!(
@@ -89,7 +95,13 @@ impl Report {
             format_args!("{allocations:.2}"),
             allocations < 0.001,
         );
-        Ok(is_short && is_free)
+        let (ratio, allocations) = of_foreign;
+        let is_foreign_short = self.target(
+            format_args!("ours over a recorder of plain atomics at most {MAX_FOREIGN_RATIO} × c, without allocation"),
+            format_args!("{ratio:.2}, {allocations:.2}"),
+            ratio <= MAX_FOREIGN_RATIO && allocations < 0.001,
+        );
+        Ok(is_short && is_free && is_foreign_short)
     }
 
     pub(crate) fn time(&mut self) -> Result<(), Failure> {

@@ -241,6 +241,10 @@ impl Config {
         /// Sets the maximum number of series of a metric.
         with_series_limit(limit: usize) { self.prometheus.series_limit = limit }
 
+        /// Sets the time after which an unused series is registered anew in the application's own recorder
+        /// ([`facade`](crate::ObservatoryBuilder::facade)).
+        with_handle_lifetime(lifetime: Duration) { self.prometheus.handle_lifetime = lifetime }
+
         /// Sets the time after which a series that does not change is hidden until its next change.
         with_idle_timeout(timeout: Duration) { self.prometheus.idle_timeout = Some(timeout) }
 
@@ -406,6 +410,7 @@ impl Config {
             gen_ai: self.prometheus.gen_ai,
             series_limit: self.prometheus.series_limit,
             masks: self.traces.redaction.masks,
+            handle_lifetime: self.prometheus.handle_lifetime,
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) use self::budget::SAMPLE_BYTES;
 pub(crate) use self::budget::{QueryBudget, Share};
 pub(crate) use self::gatherer::Gatherer;
 pub(crate) use self::registry::{MAX_SERIES, check_buckets};
+pub(crate) use self::sink::{HANDLE_LIFETIME, ServiceSink};
 pub use self::{
     exposition::Format,
     options::{PrometheusConfig, QueryConfig, RetentionConfig},

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     journal::Journal,
     layer::ObservatoryLayer,
-    metrics::{Gatherer, MetricsSink, Registry, catalog},
+    metrics::{FacadeSink, Gatherer, Registry, ServiceSink, catalog},
     privacy::Redaction,
     profiler::{Profiler, ProfilerParts},
     runtime::clock::Clock,
@@ -46,6 +46,7 @@ pub struct ObservatoryBuilder {
     config: Config,
     clock: Clock,
     event_level: LevelFilter,
+    facade: Option<FacadeSink>,
     #[cfg(feature = "alerting")]
     channels: std::collections::BTreeMap<String, crate::alerting::Channel>,
 }
@@ -56,6 +57,7 @@ impl ObservatoryBuilder {
             config,
             clock: Clock::system(),
             event_level: LevelFilter::TRACE,
+            facade: None,
             #[cfg(feature = "alerting")]
             channels: std::collections::BTreeMap::new(),
         }
@@ -71,6 +73,40 @@ impl ObservatoryBuilder {
     /// them.
     pub(super) fn event_level(mut self, level: LevelFilter) -> Self {
         self.event_level = level;
+        self
+    }
+
+    /// Also writes the metrics of spans and events into the `metrics` recorder of the application, for example
+    /// `metrics-exporter-prometheus`, with the prefix and the options of the configuration. The recorder may be installed
+    /// later.
+    ///
+    /// The observatory keeps its own series, so that alerts, health checks, `/metrics` and the dashboard work as without
+    /// the recorder. Do not install [`Observatory::recorder`] as the global recorder as well: each metric would count
+    /// twice there.
+    ///
+    /// ```
+    /// use llm_observatory::{Config, Observatory};
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    /// let config = Config::default().without_server();
+    /// let (layer, observatory) = Observatory::builder(config).facade().build()?;
+    /// tracing_subscriber::registry().with(layer).init();
+    /// drop(tracing::info_span!("inference", model_id = "llama-3.1-8b", tokens = 12));
+    /// assert!(recorder.render().contains("llm_router_model_inference_total"));
+    /// # drop(observatory);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn facade(self) -> Self {
+        let options = self.config.sink_options();
+        let facade = FacadeSink::global(&self.config.prometheus.prefix, options);
+        self.sink(facade)
+    }
+
+    /// Also writes the metrics of spans and events to `sink`, with the sink's recorder and prefix, as
+    /// [`ObservatoryBuilder::facade`].
+    pub fn sink(mut self, sink: FacadeSink) -> Self {
+        self.facade = Some(sink);
         self
     }
 
@@ -95,6 +131,7 @@ impl ObservatoryBuilder {
             config,
             clock,
             event_level,
+            facade,
             #[cfg(feature = "alerting")]
             channels,
         } = self;
@@ -102,9 +139,8 @@ impl ObservatoryBuilder {
         let redaction =
             Redaction::new(&config.traces.redaction, config.traces.limits.value_length)?;
         let redaction = Arc::new(redaction);
-        let options = config.registry_options();
-        let registry = Registry::with_redaction(options, Arc::clone(&redaction))?;
-        let sink = MetricsSink::new(registry.clone(), config.sink_options());
+        let registry = Registry::with_redaction(config.registry_options(), redaction.clone())?;
+        let sink = ServiceSink::new(registry.clone(), config.sink_options(), facade);
         #[cfg(feature = "alerting")]
         let (sink, signals) = ObservatorySink::new(sink, Arc::clone(&redaction));
         let sink = Arc::new(sink);

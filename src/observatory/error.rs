@@ -78,7 +78,7 @@ pub enum InstallError {
     SubscriberInstalled,
     /// A `metrics` recorder is already installed in the process.
     #[error(
-        "a metrics recorder is installed already: install the observatory before it, or leave the recorder as it is and use Observatory::builder(config).build() with FacadeSink"
+        "a metrics recorder is installed already: install the observatory before it, or leave the recorder as it is and use Observatory::builder(config).facade().build(), which writes into it"
     )]
     RecorderInstalled,
 }

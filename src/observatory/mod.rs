@@ -109,7 +109,7 @@ struct Core {
 #[cfg(feature = "alerting")]
 type CoreSink = crate::alerting::ObservatorySink;
 #[cfg(not(feature = "alerting"))]
-type CoreSink = crate::metrics::MetricsSink;
+type CoreSink = crate::metrics::ServiceSink;
 
 impl Observatory {
     /// Returns a builder, for a subscriber of the application.

@@ -8,7 +8,7 @@ use std::sync::{
 use super::lock;
 use crate::{
     alerting::Severity,
-    metrics::MetricsSink,
+    metrics::ServiceSink,
     observation::{AlertSignal, Dropped, Observation, Sink, forward_sink},
     privacy::Redaction,
 };
@@ -43,14 +43,14 @@ pub(crate) struct Signals(Mutex<Receiver<Signal>>);
 
 /// The sink of the observatory: records metrics and queues alert signals.
 pub(crate) struct ObservatorySink {
-    metrics: MetricsSink,
+    metrics: ServiceSink,
     signals: SyncSender<Signal>,
     redaction: Arc<Redaction>,
 }
 
 impl ObservatorySink {
     /// Creates a sink and the receiving end of its signals.
-    pub(crate) fn new(metrics: MetricsSink, redaction: Arc<Redaction>) -> (Self, Signals) {
+    pub(crate) fn new(metrics: ServiceSink, redaction: Arc<Redaction>) -> (Self, Signals) {
         let (signals, receiver) = sync_channel(MAX_QUEUED_SIGNALS);
         let sink = Self {
             metrics,

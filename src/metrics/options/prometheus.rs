@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::metrics::{BucketsFor, RegistryOptions, Side, SinkOptions};
+use crate::metrics::{BucketsFor, HANDLE_LIFETIME, RegistryOptions, Side, SinkOptions};
 
 /// Options of the metrics and of the server that exposes them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -28,6 +28,9 @@ pub struct PrometheusConfig {
     pub series_limit: usize,
     /// Time without a change after which a series is hidden until its next change. Default: never.
     pub idle_timeout: Option<Duration>,
+    /// Time after which an unused series is registered anew in the application's own recorder (`builder.facade()`); must be
+    /// below the idle timeout of that recorder. Default: 5 s.
+    pub handle_lifetime: Duration,
     /// Buckets of histograms, by full name, prefix or suffix; the first match applies. Default: the buckets of the catalog.
     #[serde(with = "buckets")]
     #[cfg_attr(feature = "json-schema", schemars(with = "Vec<buckets::Row>"))]
@@ -49,6 +52,7 @@ impl Default for PrometheusConfig {
             labels: registry.labels,
             series_limit: registry.series_limit,
             idle_timeout: registry.idle_timeout,
+            handle_lifetime: HANDLE_LIFETIME,
             buckets: registry.buckets,
             gen_ai: SinkOptions::default().gen_ai,
         }

@@ -19,6 +19,8 @@ const MAX_QUERY_BYTES: usize = 1 << 20;
 
 /// Min time after which an unchanged series is hidden.
 const MIN_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Max time after which an unused series is registered anew in a foreign recorder.
+const MAX_HANDLE_LIFETIME: Duration = Duration::from_hours(1);
 /// Min time limit of a query.
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -41,6 +43,7 @@ impl PrometheusConfig {
             labels,
             buckets,
             idle_timeout,
+            handle_lifetime,
             ..
         } = self;
         check(
@@ -53,6 +56,12 @@ impl PrometheusConfig {
         if let Some(timeout) = idle_timeout {
             at_least("prometheus.idle_timeout", timeout, MIN_IDLE_TIMEOUT)?;
         }
+        check(
+            *handle_lifetime <= MAX_HANDLE_LIFETIME,
+            "prometheus.handle_lifetime",
+            handle_lifetime,
+            "at most 1h, and below the idle timeout of the application's recorder",
+        )?;
         for label in labels.keys() {
             let is_label = !label.is_empty()
                 && is_metric_name_part(label)

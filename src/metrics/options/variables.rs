@@ -28,6 +28,7 @@ impl PrometheusConfig {
         Variable::new("OBSERVATORY_IDLE_TIMEOUT", |prometheus, value| {
             set(&mut prometheus.idle_timeout, duration(value).map(Some))
         }),
+        variable!("OBSERVATORY_HANDLE_LIFETIME" => handle_lifetime, duration),
         Variable::new("OBSERVATORY_GEN_AI", |prometheus, value| {
             let side = match value {
                 "client" => Ok(Some(Side::Client)),

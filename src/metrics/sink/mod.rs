@@ -5,18 +5,23 @@
 //! a few additions.
 
 mod backend;
+mod both;
 mod facade;
 mod http;
 mod inference;
+mod kept;
 mod operations;
 mod origin;
 mod series;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use self::{facade::Facade, series::SeriesSink};
+use self::{both::Both, facade::Facade, series::SeriesSink};
 use super::registry::Registry;
-use crate::observation::{Observation, Sink, forward_sink, interner::DEFAULT_LIMIT};
+use crate::observation::{
+    Dropped, Handle, InFlight, InferenceEnd, Labels, Observation, Sink, forward_sink,
+    interner::DEFAULT_LIMIT,
+};
 
 /// The side of the `GenAI` semantic conventions that a service records.
 #[derive(
@@ -43,7 +48,13 @@ pub struct SinkOptions {
     /// Masks keys and tokens in the values of labels that [`FacadeSink`] passes on. A [`Registry`] masks by its own option.
     /// Default: true.
     pub masks: bool,
+    /// Time after which [`FacadeSink`] registers an unused series anew, since the recorder may have evicted the series.
+    /// Must be below the recorder's idle timeout; zero registers a series for each recording. Default: 5 s.
+    pub handle_lifetime: Duration,
 }
+
+/// The default of [`SinkOptions::handle_lifetime`].
+pub(crate) const HANDLE_LIFETIME: Duration = Duration::from_secs(5);
 
 impl Default for SinkOptions {
     fn default() -> Self {
@@ -51,6 +62,7 @@ impl Default for SinkOptions {
             gen_ai: Some(Side::Client),
             series_limit: DEFAULT_LIMIT,
             masks: true,
+            handle_lifetime: HANDLE_LIFETIME,
         }
     }
 }
@@ -76,6 +88,13 @@ impl SinkOptions {
         self.masks = false;
         self
     }
+
+    /// Sets the time after which [`FacadeSink`] registers an unused series anew.
+    #[must_use]
+    pub const fn with_handle_lifetime(mut self, lifetime: Duration) -> Self {
+        self.handle_lifetime = lifetime;
+        self
+    }
 }
 
 /// A sink that writes to a [`Registry`].
@@ -91,15 +110,23 @@ impl MetricsSink {
 
 /// A sink that writes to the `metrics` recorder of the application, for example `metrics-exporter-prometheus`.
 ///
-/// Each recording looks up its series in that recorder and costs the same as a macro of `metrics`. A recorder that
-/// needs the buckets in advance finds the buckets in [`histograms`](super::catalog::histograms).
-pub struct FacadeSink(SeriesSink<Facade>);
+/// The sink keeps the recorder's handle of each series, and registers a series anew that was unused for
+/// [`handle_lifetime`](SinkOptions::handle_lifetime), because the recorder may have evicted it. It keeps no handle while
+/// no recorder is installed. A recorder that needs the buckets in advance finds the buckets in
+/// [`histograms`](super::catalog::histograms).
+///
+/// Recorders are told apart by their address. A test that creates several recorders in turn, each for a scope of
+/// `metrics::with_local_recorder`, sets the lifetime to zero, because two such recorders can have the same address.
+pub struct FacadeSink {
+    series: SeriesSink<Facade>,
+    options: SinkOptions,
+}
 
 impl FacadeSink {
     /// Returns a sink that writes to the recorder that is global at the time of each recording.
     #[must_use]
     pub fn global(prefix: &str, options: SinkOptions) -> Self {
-        Self(SeriesSink::new(Facade::global(prefix, options), options))
+        Self::of(Facade::new(None, prefix, options), options)
     }
 
     /// Returns a sink that writes to `recorder`.
@@ -109,19 +136,108 @@ impl FacadeSink {
         prefix: &str,
         options: SinkOptions,
     ) -> Self {
-        let facade = Facade::of(recorder, prefix, options);
-        Self(SeriesSink::new(facade, options))
+        Self::of(Facade::new(Some(recorder), prefix, options), options)
+    }
+
+    fn of(facade: Facade, options: SinkOptions) -> Self {
+        let series = SeriesSink::new(facade, options);
+        Self { series, options }
+    }
+}
+
+/// The sink of an observatory: its registry alone, or also the `metrics` recorder of the application.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an observatory has a single sink, and the common variant needs no further indirection"
+)]
+pub(crate) enum ServiceSink {
+    Own(MetricsSink),
+    WithRecorder(Box<SeriesSink<Both>>),
+}
+
+impl ServiceSink {
+    /// Returns a sink that writes to `registry`, and to the recorder of `facade` if there is a facade.
+    pub(crate) fn new(
+        registry: Registry,
+        options: SinkOptions,
+        facade: Option<FacadeSink>,
+    ) -> Self {
+        match facade {
+            None => Self::Own(MetricsSink::new(registry, options)),
+            Some(facade) => {
+                let limit = options.series_limit.min(facade.options.series_limit);
+                let options = options.with_series_limit(limit);
+                let both = Both {
+                    registry,
+                    facade: facade.series.into_backend(),
+                };
+                Self::WithRecorder(Box::new(SeriesSink::new(both, options)))
+            }
+        }
+    }
+}
+
+macro_rules! of_service {
+    ($sink:ident, $series:ident => $call:expr) => {
+        match $sink {
+            ServiceSink::Own(MetricsSink($series)) => $call,
+            ServiceSink::WithRecorder($series) => $call,
+        }
+    };
+}
+
+impl Sink for ServiceSink {
+    #[inline]
+    fn open(&self, labels: &mut Labels) -> Handle {
+        of_service!(self, series => series.open(labels))
+    }
+
+    fn relabel(&self, handle: Handle, later: &Labels) -> Handle {
+        of_service!(self, series => series.relabel(handle, later))
+    }
+
+    fn chunk(&self, handle: Handle, gap: Duration) {
+        of_service!(self, series => series.chunk(handle, gap));
+    }
+
+    #[inline]
+    fn close(&self, handle: Handle, end: &InferenceEnd, failure: Option<&Labels>) {
+        of_service!(self, series => series.close(handle, end, failure));
+    }
+
+    fn record(&self, observation: &Observation<'_>) {
+        of_service!(self, series => series.record(observation));
+    }
+
+    fn abandon(&self, handle: Handle) {
+        of_service!(self, series => series.abandon(handle));
+    }
+
+    fn request_began(&self, request: InFlight<'_>) -> Handle {
+        of_service!(self, series => series.request_began(request))
+    }
+
+    fn request_ended(&self, handle: Handle) {
+        of_service!(self, series => series.request_ended(handle));
+    }
+
+    fn labels(&self, handle: Handle) -> Option<Labels> {
+        of_service!(self, series => series.labels(handle))
+    }
+
+    fn dropped(&self, reason: Dropped, what: &str) {
+        of_service!(self, series => series.dropped(reason, what));
     }
 }
 
 macro_rules! sinks {
-    ($($sink:ty),*) => {
+    ($($sink:ty: $series:tt),*) => {
         $(
             impl Sink for $sink {
-                forward_sink!(self => self.0);
+                forward_sink!(self => self.$series);
 
                 fn record(&self, observation: &Observation<'_>) {
-                    self.0.record(observation);
+                    self.$series.record(observation);
                 }
             }
 
@@ -134,7 +250,7 @@ macro_rules! sinks {
     };
 }
 
-sinks!(MetricsSink, FacadeSink);
+sinks!(MetricsSink: 0, FacadeSink: series);
 
 #[cfg(test)]
 mod tests;

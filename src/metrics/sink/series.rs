@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The sink over a backend: the series of every label set that it has seen.
-pub(super) struct SeriesSink<B: Backend> {
+pub(crate) struct SeriesSink<B: Backend> {
     pub(super) side: Option<Side>,
     /// Observations by kind; a kind's position is `kind as usize`.
     observed: [B::Counter; Kind::ALL.len()],
@@ -56,6 +56,10 @@ impl<B: Backend> SeriesSink<B> {
 
     pub(super) const fn backend(&self) -> &B {
         &self.backend
+    }
+
+    pub(super) fn into_backend(self) -> B {
+        self.backend
     }
 
     /// Returns the series of an inference with these labels.

@@ -2,6 +2,7 @@
 //!
 //! Each variant installs itself globally, as in a service, so each runs in its own process.
 
+mod atomics;
 mod baseline;
 mod metrics_facade;
 mod opentelemetry;
@@ -28,6 +29,8 @@ pub(crate) struct Variant {
 pub(crate) const BASELINE: &str = "c";
 /// The variant that the gates check.
 pub(crate) const OURS: &str = "ours";
+/// The variant of a foreign recorder that the gates check.
+pub(crate) const OURS_INTO_ATOMICS: &str = "ours-atomics";
 /// The peer that our time must be below.
 pub(crate) const PEER_TO_BEAT: &str = "prometheus";
 
@@ -52,6 +55,16 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "ours-facade",
         about: "ObservatoryLayer and FacadeSink into metrics-exporter-prometheus",
         install: ours::install_facade,
+    },
+    Variant {
+        name: OURS_INTO_ATOMICS,
+        about: "ObservatoryLayer and FacadeSink into a recorder of plain atomics, 12 series",
+        install: atomics::install,
+    },
+    Variant {
+        name: "ours-both",
+        about: "ObservatoryBuilder::facade: the registry and a recorder of plain atomics",
+        install: atomics::install_both,
     },
     Variant {
         name: PEER_TO_BEAT,
