@@ -201,8 +201,8 @@ pub use crate::{
     },
     observation::*,
     observatory::{
-        BuildError, ClockStatus, Components, InstallError, Observatory, ObservatoryBuilder,
-        StartError, Status,
+        BuildError, ClockStatus, ComponentState, ComponentStatus, Components, InstallError,
+        Observatory, ObservatoryBuilder, StartError, Status,
     },
     privacy::{RedactionConfig, Secret},
     profiler::{

@@ -5,6 +5,7 @@
 
 mod builder;
 mod clock_step;
+mod component_status;
 mod error;
 mod filter_check;
 mod install;
@@ -43,6 +44,7 @@ use self::running::Running;
 pub use self::status::HealthSummary;
 pub use self::{
     builder::ObservatoryBuilder,
+    component_status::{ComponentState, ComponentStatus},
     error::{BuildError, InstallError, StartError},
     status::{ClockStatus, Components, Status},
 };

@@ -53,7 +53,7 @@ pub(super) fn problems(core: &Core, status: &Status) -> Vec<String> {
 }
 
 #[cfg(feature = "alerting")]
-fn of_alerting(status: &Status) -> Vec<String> {
+pub(super) fn of_alerting(status: &Status) -> Vec<String> {
     let alerts = &status.alerts;
     let mut problems = Vec::new();
     if let Some(problem) = &alerts.store_problem {
@@ -78,7 +78,7 @@ fn of_alerting(status: &Status) -> Vec<String> {
 }
 
 #[cfg(feature = "otlp")]
-fn of_exporters(status: &Status) -> impl Iterator<Item = String> {
+pub(super) fn of_exporters(status: &Status) -> impl Iterator<Item = String> + use<'_> {
     let exporters = status.exporters.iter();
     exporters.filter_map(|exporter| {
         let lost = exporter.dropped + exporter.failed;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use serde::Serialize;
 
-use super::{Core, problems::problems};
+use super::{ComponentStatus, Core, component_status::component_states, problems::problems};
 use crate::metrics::catalog;
 use crate::runtime::clock::ClockSteps;
 
@@ -28,6 +28,8 @@ pub struct Status {
     pub listen: Option<String>,
     /// The state of each component: true if it runs.
     pub components: Components,
+    /// The state of each component, with the reason if the component does not run without restriction.
+    pub component_states: Vec<ComponentStatus>,
     /// Metrics that have series.
     pub metrics: usize,
     /// Series of all metrics.
@@ -173,6 +175,7 @@ impl Core {
                 #[cfg(not(feature = "otlp"))]
                 traces: false,
             },
+            component_states: Vec::new(),
             metrics: families.iter().filter(|family| family.len() > 0).count(),
             series: families.iter().map(|family| family.len()).sum(),
             observations: counted("observatory_observations_total"),
@@ -192,6 +195,7 @@ impl Core {
             alerts: self.alerting.status(),
         };
         status.problems = problems(self, &status);
+        status.component_states = component_states(self, &status);
         status
     }
 }

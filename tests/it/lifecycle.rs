@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use llm_observatory::{BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer};
+use llm_observatory::{
+    BuildError, ComponentState, Config, Format, ManualClock, Observatory, ObservatoryLayer,
+};
 use tracing_subscriber::{Registry, prelude::*};
 
 use super::support::value;
@@ -63,6 +65,29 @@ fn an_observatory_that_is_off_records_nothing_and_starts_nothing() {
             && !text.contains("errors_total")
     );
     assert!(!observatory.status().components.running);
+}
+
+#[test]
+fn the_status_names_the_state_of_each_component_and_the_key_that_switches_it() {
+    let (_layer, observatory) = build(config().without_traces());
+    let states = |observatory: &Observatory| {
+        let states = observatory.status().component_states.into_iter();
+        let states = states.map(|component| (component.name, component.state, component.reason));
+        states.collect::<Vec<_>>()
+    };
+    let off = |name, reason: &str| (name, ComponentState::Off, Some(reason.to_owned()));
+    let running = |name| (name, ComponentState::Running, None);
+    let expected = [
+        running("metrics"),
+        off("traces", "traces.enabled is false"),
+        running("health"),
+        running("alerting"),
+        off("server", "prometheus.enabled is false"),
+    ];
+    assert_eq!(states(&observatory), expected);
+    observatory.shutdown_blocking();
+    let health = off("health", "the observatory is not started, or has stopped");
+    assert_eq!(states(&observatory)[2], health);
 }
 
 #[test]

@@ -156,7 +156,15 @@ pub(crate) async fn status(service: &Service, json: bool) -> Result<(), Failure>
     ] {
         println!("{name:14}{}", field(&status, path));
     }
-    if let Some(Value::Object(components)) = status.pointer("/components") {
+    if let Some(Value::Array(states)) = status.pointer("/component_states") {
+        for component in states {
+            let state = field(component, "/state");
+            let reason = field(component, "/reason");
+            let state = coloured(&state, state == "running");
+            let line = format!("{:14}{state}  {reason}", field(component, "/name"));
+            println!("{}", line.trim_end());
+        }
+    } else if let Some(Value::Object(components)) = status.pointer("/components") {
         for (name, state) in components {
             let is_on = state != &Value::Bool(false);
             let text = match state {

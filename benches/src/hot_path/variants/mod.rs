@@ -170,6 +170,11 @@ pub(crate) const POLLS: &[Variant] = &[
         install: polls::sampled_out,
     },
     Variant {
+        name: "polls-journal",
+        about: "metrics, and the journal of spans",
+        install: polls::journal,
+    },
+    Variant {
         name: "polls-live",
         about: "metrics, and the live view of every trace, no exporter",
         install: polls::live,

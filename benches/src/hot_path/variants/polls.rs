@@ -5,8 +5,8 @@ use opentelemetry_sdk::trace::Sampler;
 use tracing::{field::Empty, info_span};
 
 use super::traces::{
-    DiscardExporter, batches_of, install, install_live, install_ours, install_theirs,
-    install_watched,
+    DiscardExporter, batches_of, install, install_journal, install_live, install_ours,
+    install_theirs, install_watched,
 };
 use crate::hot_path::{
     instructions::PIECE,
@@ -55,6 +55,13 @@ pub(super) fn metrics() -> Operation {
 
 pub(super) fn watchdog() -> Operation {
     let observatory = install_watched();
+    Operation::new(request).with_drain(move || {
+        let _ = &observatory;
+    })
+}
+
+pub(super) fn journal() -> Operation {
+    let observatory = install_journal();
     Operation::new(request).with_drain(move || {
         let _ = &observatory;
     })

@@ -126,11 +126,21 @@ pub(super) fn install_live(mut traces: TracesConfig) -> Box<dyn Fn() + Send + Sy
 /// Metrics and the watchdog, whose thread runs.
 pub(super) fn install_watched() -> Observatory {
     // A single tick of the sampler.
-    let config = Config::default().with_tick(Duration::from_hours(1));
+    let mut config = Config::default().with_tick(Duration::from_hours(1));
+    config.journal.enabled = false;
     build(config)
 }
 
 pub(super) fn install(mut config: Config) -> Observatory {
+    config.health.enabled = false;
+    // The journal reads the clock at each poll; the other variants measure metrics and traces.
+    config.journal.enabled = false;
+    build(config)
+}
+
+/// Metrics and the journal.
+pub(super) fn install_journal() -> Observatory {
+    let mut config = Config::default();
     config.health.enabled = false;
     build(config)
 }
@@ -139,8 +149,6 @@ fn build(mut config: Config) -> Observatory {
     config.prometheus.enabled = false;
     config.query.enabled = false;
     config.alerting.enabled = false;
-    // The journal reads the clock at each poll; these variants measure metrics and traces.
-    config.journal.enabled = false;
     let (layer, observatory) = Observatory::builder(config)
         .build()
         .expect("there is nothing to refuse");
