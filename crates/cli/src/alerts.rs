@@ -169,7 +169,7 @@ fn print(answer: &Value, json: bool, text: impl Fn(&Value) -> String) -> Result<
     if json {
         output::json(answer);
     } else {
-        print!("{}", text(answer));
+        out!("{}", text(answer));
     }
     Ok(())
 }

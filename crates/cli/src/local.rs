@@ -42,13 +42,13 @@ pub(crate) fn check_config(file: Option<PathBuf>, json: bool) -> Result<(), Fail
             .map(|(origin, problem)| json!({ "origin": origin, "problem": problem }));
         output::json(&json!({ "problems": problems.collect::<Vec<_>>() }));
     } else if problems.is_empty() {
-        println!(
+        outln!(
             "{}\n{NOT_CHECKED}",
             output::coloured("The configuration is valid.", true)
         );
     } else {
         for (_, problem) in &problems {
-            println!("{}", output::coloured(problem, false));
+            outln!("{}", output::coloured(problem, false));
         }
     }
     if problems.is_empty() {
@@ -61,7 +61,7 @@ pub(crate) fn check_config(file: Option<PathBuf>, json: bool) -> Result<(), Fail
 /// Prints every value with its origin, also if the configuration is invalid.
 pub(crate) fn print_config(file: Option<PathBuf>) -> Result<(), Failure> {
     let report = report(file);
-    print!("{}", report.print());
+    out!("{}", report.print());
     if report.problems.is_empty() {
         return Ok(());
     }
@@ -98,7 +98,7 @@ fn load() -> Result<Config, Failure> {
 /// Runs rule tests in promtool's format.
 pub(crate) fn test_rules(files: &[PathBuf]) -> Result<(), Failure> {
     let report = rule_test::run(files);
-    print!("{report}");
+    out!("{report}");
     if report.is_passed() {
         Ok(())
     } else {
@@ -123,11 +123,11 @@ fn check_rule_file(file: &Path) -> bool {
     match alerting::load_rule_file(file) {
         Ok(groups) => {
             let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
-            println!("{}: {rules} rules found", file.display());
+            outln!("{}: {rules} rules found", file.display());
             true
         }
         Err(errors) => {
-            println!("{}", output::coloured(&errors.to_string(), false));
+            outln!("{}", output::coloured(&errors.to_string(), false));
             false
         }
     }
@@ -157,7 +157,7 @@ fn print_results(results: &[TestResult]) -> Result<(), Failure> {
     let mut are_sent = true;
     for result in results {
         match &result.outcome {
-            Ok(receipt) => println!(
+            Ok(receipt) => outln!(
                 "{}: {} {}",
                 result.destination,
                 output::coloured("accepted", true),
@@ -165,7 +165,7 @@ fn print_results(results: &[TestResult]) -> Result<(), Failure> {
             ),
             Err(error) => {
                 are_sent = false;
-                println!(
+                outln!(
                     "{}: {} {error}",
                     result.destination,
                     output::coloured("failed", false)
@@ -198,6 +198,6 @@ pub(crate) fn export(part: Part) -> Result<(), Failure> {
             exported.map_err(|error| Failure::Invalid(error.to_string()))?
         }
     };
-    print!("{text}");
+    out!("{text}");
     Ok(())
 }

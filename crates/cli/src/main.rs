@@ -3,15 +3,15 @@
 //!
 //! Exit codes: 0 for success, 1 for a check that failed (an invalid configuration or rule, a failed test, an unhealthy
 //! service), 2 for a wrong use of the command, 3 for a service that cannot be reached or that refuses the request.
-#![allow(clippy::print_stdout, reason = "the command prints its results")]
 #![allow(
     clippy::doc_markdown,
     reason = "the help shows doc comments as they are"
 )]
 
+#[macro_use]
+mod output;
 mod alerts;
 mod local;
-mod output;
 mod remote;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -181,7 +181,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             let mut command = Arguments::command();
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command, "llm-observatory", &mut text);
-            print!("{}", String::from_utf8_lossy(&text));
+            out!("{}", String::from_utf8_lossy(&text));
             Ok(())
         }
         Command::Status(service) => remote::status(&service, json).await,

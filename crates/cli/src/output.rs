@@ -1,8 +1,41 @@
 //! Prints tables and colours.
 
-use std::io::IsTerminal as _;
+use std::{
+    fmt,
+    io::{self, ErrorKind, IsTerminal as _, Write as _},
+    process,
+};
 
 use serde_json::Value;
+
+/// Writes to standard output as `print!` does, by [`write`](write()).
+macro_rules! out {
+    ($($part:tt)*) => {
+        $crate::output::write(format_args!($($part)*))
+    };
+}
+
+/// Writes a line to standard output as `println!` does, by [`write`](write()).
+macro_rules! outln {
+    ($($part:tt)*) => {
+        $crate::output::write(format_args!("{}\n", format_args!($($part)*)))
+    };
+}
+
+/// The exit code of a command whose reader has closed the pipe, as in shells: 128 and the number of `SIGPIPE`.
+const CLOSED_PIPE: i32 = 141;
+
+/// Writes to standard output. A closed pipe (`… | head -1`) ends the command without a message, as with other tools.
+pub(crate) fn write(text: fmt::Arguments<'_>) {
+    let Err(error) = io::stdout().lock().write_fmt(text) else {
+        return;
+    };
+    if error.kind() == ErrorKind::BrokenPipe {
+        process::exit(CLOSED_PIPE);
+    }
+    eprintln!("the output cannot be written: {error}");
+    process::exit(1);
+}
 
 /// The columns of a terminal that every output fits in, as far as its values allow.
 const WIDTH: usize = 80;
@@ -54,7 +87,7 @@ pub(crate) fn coloured(text: &str, is_good: bool) -> String {
 
 /// Prints a value as indented JSON.
 pub(crate) fn json(value: &Value) {
-    println!(
+    outln!(
         "{}",
         serde_json::to_string_pretty(value).unwrap_or_default()
     );

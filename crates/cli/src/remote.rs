@@ -154,7 +154,7 @@ pub(crate) async fn status(service: &Service, json: bool) -> Result<(), Failure>
         ("observations", "/observations"),
         ("dropped", "/dropped_observations"),
     ] {
-        println!("{name:14}{}", field(&status, path));
+        outln!("{name:14}{}", field(&status, path));
     }
     if let Some(Value::Array(states)) = status.pointer("/component_states") {
         for component in states {
@@ -162,7 +162,7 @@ pub(crate) async fn status(service: &Service, json: bool) -> Result<(), Failure>
             let reason = field(component, "/reason");
             let state = coloured(&state, state == "running");
             let line = format!("{:14}{state}  {reason}", field(component, "/name"));
-            println!("{}", line.trim_end());
+            outln!("{}", line.trim_end());
         }
     } else if let Some(Value::Object(components)) = status.pointer("/components") {
         for (name, state) in components {
@@ -172,7 +172,7 @@ pub(crate) async fn status(service: &Service, json: bool) -> Result<(), Failure>
                 Value::Bool(false) => "off".to_owned(),
                 other => other.to_string(),
             };
-            println!("{name:14}{}", coloured(&text, is_on));
+            outln!("{name:14}{}", coloured(&text, is_on));
         }
     }
     for problem in status
@@ -181,7 +181,7 @@ pub(crate) async fn status(service: &Service, json: bool) -> Result<(), Failure>
         .into_iter()
         .flatten()
     {
-        println!(
+        outln!(
             "{} {}",
             coloured("problem:", false),
             problem.as_str().unwrap_or_default()
@@ -200,7 +200,7 @@ pub(crate) async fn health(service: &Service, json: bool) -> Result<(), Failure>
     if json {
         output::json(&report);
     } else {
-        println!(
+        outln!(
             "{}",
             coloured(&field(&report, "/status"), status.is_success())
         );
@@ -215,7 +215,7 @@ pub(crate) async fn health(service: &Service, json: bool) -> Result<(), Failure>
                     ]
                 })
                 .collect();
-            print!("{}", table(&["CHECK", "STATUS", "MESSAGE"], &rows));
+            out!("{}", table(&["CHECK", "STATUS", "MESSAGE"], &rows));
         }
     }
     if status.is_success() {
@@ -274,7 +274,7 @@ pub(crate) async fn query(
     {
         eprintln!("warning: {}", warning.as_str().unwrap_or_default());
     }
-    print!("{}", result_table(&answer));
+    out!("{}", result_table(&answer));
     Ok(())
 }
 
@@ -340,7 +340,7 @@ pub(crate) async fn traces(service: &Service, json: bool) -> Result<(), Failure>
         ]
     };
     let rows: Vec<_> = traces.into_iter().flatten().map(row).collect();
-    print!(
+    out!(
         "{}",
         table(&["TRACE", "DURATION", "SPANS", "FAILED", "NAME"], &rows)
     );
@@ -366,6 +366,6 @@ pub(crate) async fn trace(service: &Service, id: &str, json: bool) -> Result<(),
         ]
     };
     let rows: Vec<_> = spans.into_iter().flatten().map(row).collect();
-    print!("{}", table(&["DURATION", "KIND", "SPAN", "ERROR"], &rows));
+    out!("{}", table(&["DURATION", "KIND", "SPAN", "ERROR"], &rows));
     Ok(())
 }

@@ -288,3 +288,19 @@ fn every_help_fits_into_eighty_columns() {
     let (code, text) = result(&directory, &["completions", "bash"], &[]);
     assert!(code == 0 && text.contains("check-config"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_a_command_without_a_message() {
+    let directory = Directory::new("pipe");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_llm-observatory"))
+        .arg("print-config")
+        .current_dir(&directory.0)
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
