@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use llm_observatory::{
-    BuildError, ComponentState, Config, Format, ManualClock, Observatory, ObservatoryLayer,
-};
+use llm_observatory::{BuildError, Config, Format, ManualClock, Observatory, ObservatoryLayer};
 use tracing_subscriber::{Registry, prelude::*};
 
 use super::support::value;
@@ -75,6 +73,8 @@ fn an_observatory_that_is_off_records_nothing_and_starts_nothing() {
 ))]
 #[test]
 fn the_status_names_the_state_of_each_component_and_the_key_that_switches_it() {
+    use llm_observatory::ComponentState;
+
     let (_layer, observatory) = build(config().without_traces());
     let states = |observatory: &Observatory| {
         let states = observatory.status().component_states.into_iter();
