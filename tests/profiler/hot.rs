@@ -167,7 +167,7 @@ fn go_tool_pprof(profile: &[u8]) {
     let file = std::env::temp_dir().join(format!("profile-{}.pb.gz", std::process::id()));
     std::fs::write(&file, profile).expect("a file");
     let output = Command::new("go")
-        .args(["tool", "pprof", "-top", "-nodecount=5"])
+        .args(["tool", "pprof", "-top", "-nodecount=200"])
         .arg(&file)
         .output()
         .expect("go tool pprof");
