@@ -38,10 +38,9 @@ fn value(text: &str, series: &str) -> f64 {
 
 #[test]
 fn a_debug_that_reenters_is_observed_like_other_code() {
-    let mut config = Config::default().without_server();
-    // The journal reads fields for itself, so that each `Debug` would run once more.
-    config.journal.enabled = false;
-    let (layer, observatory) = Observatory::builder(config).build().unwrap();
+    let (layer, observatory) = Observatory::builder(Config::default().without_server())
+        .build()
+        .unwrap();
     tracing_subscriber::registry()
         .with(layer)
         .with(LevelFilter::INFO)

@@ -32,8 +32,8 @@ use tracing::{
 
 pub(crate) use self::report::PathTimes;
 use self::{
-    fields::DetailReader,
-    open_spans::{NOWHERE, OpenSpans, add},
+    fields::{DetailReader, FailureReader},
+    open_spans::{NOWHERE, OpenSpan, OpenSpans, add},
     operations::{Operations, SlowSpan},
     paths::{Paths, ROOT},
     thread_stack::ThreadStack,
@@ -43,6 +43,7 @@ pub use self::{
     report::{JournalReport, OperationReport, SlowSpanReport, Times},
 };
 use crate::{
+    observation::Labels,
     privacy::Redaction,
     runtime::{clock::Clock, own_thread, thread_label},
 };
@@ -83,11 +84,17 @@ impl Journal {
         self.clock.between(0, units << UNIT_BITS).as_nanos() as u64
     }
 
-    pub(crate) fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id) {
+    /// Measures a new span. `labels` returns the labels that the interpreter has read from the span.
+    pub(crate) fn on_new_span(
+        &self,
+        attributes: &Attributes<'_>,
+        id: &Id,
+        labels: &dyn Fn() -> Option<Labels>,
+    ) {
         if own_thread::is_marked() {
             return;
         }
-        let mut reader = DetailReader::new();
+        let mut reader = DetailReader::new(labels);
         attributes.record(&mut reader);
         let operation = self
             .operations
@@ -95,7 +102,7 @@ impl Journal {
         let parent = match attributes.parent() {
             Some(parent) => self.open.place(parent.into_u64()),
             None if attributes.is_contextual() => {
-                ThreadStack::with(self.number, ThreadStack::innermost)
+                ThreadStack::with(self.number, ThreadStack::place)
             }
             None => NOWHERE,
         };
@@ -118,7 +125,7 @@ impl Journal {
     }
 
     pub(crate) fn on_record(&self, id: &Id, values: &Record<'_>) {
-        let mut reader = DetailReader::new();
+        let mut reader = FailureReader::default();
         values.record(&mut reader);
         if reader.has_failed {
             self.fail(self.open.place(id.into_u64()));
@@ -129,7 +136,7 @@ impl Journal {
     #[inline]
     pub(crate) fn on_event(&self, event: &Event<'_>) {
         if *event.metadata().level() == Level::ERROR {
-            self.fail(ThreadStack::with(self.number, ThreadStack::innermost));
+            self.fail(ThreadStack::with(self.number, ThreadStack::place));
         }
     }
 
@@ -142,39 +149,39 @@ impl Journal {
     #[inline]
     pub(crate) fn on_enter(&self, id: &Id) {
         let now = self.now();
-        let place = self.open.place(id.into_u64());
-        ThreadStack::with(self.number, |stack| {
-            let lap = stack.lap(now);
-            if let Some(outer) = self.open.get(stack.innermost()) {
-                add(&outer.own, lap);
-            }
-            stack.push(place);
+        let id = id.into_u64();
+        let place = self.open.place(id);
+        let span = self.open.get(place);
+        let label = ThreadStack::with(self.number, |stack| {
+            // An unmeasured span has the label of the span around it.
+            let label = span.map_or_else(|| stack.label(), OpenSpan::label);
+            stack.enter(id, place, label, now);
+            label
         });
-        if let Some(span) = self.open.get(place) {
+        if let Some(span) = span {
             span.enter(now);
-            thread_label::set(u64::from(span.operation.load(Relaxed)) + 1);
         }
+        thread_label::set(label.into());
     }
 
     #[inline]
     pub(crate) fn on_exit(&self, id: &Id) {
         let now = self.now();
-        let place = self.open.place(id.into_u64());
-        let outer = ThreadStack::with(self.number, |stack| {
-            let lap = stack.lap(now);
-            if let Some(innermost) = self.open.get(stack.innermost()) {
-                add(&innermost.own, lap);
-            }
-            stack.pop(place);
-            self.open.get(stack.innermost())
-        });
+        let id = id.into_u64();
+        let (exited, label) =
+            ThreadStack::with(self.number, |stack| (stack.exit(id, now), stack.label()));
+        let (place, own) = match exited {
+            Some(exited) => (exited.place, exited.own),
+            None => (self.open.place(id), 0),
+        };
         if let Some(span) = self.open.get(place) {
+            add(&span.own, own);
             span.exit(now);
             if std::thread::panicking() {
                 span.has_failed.store(true, Relaxed);
             }
         }
-        thread_label::set(outer.map_or(0, |outer| u64::from(outer.operation.load(Relaxed)) + 1));
+        thread_label::set(label.into());
     }
 
     pub(crate) fn on_close(&self, id: &Id) {

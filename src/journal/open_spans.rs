@@ -101,6 +101,12 @@ impl OpenSpan {
         self.has_failed.store(false, Relaxed);
     }
 
+    /// Returns the label of a thread inside the span.
+    #[inline]
+    pub(super) fn label(&self) -> u32 {
+        self.operation.load(Relaxed) + 1
+    }
+
     /// Notes that a thread enters the span.
     #[inline]
     pub(super) fn enter(&self, now: u64) {

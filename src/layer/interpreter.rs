@@ -100,7 +100,6 @@ impl Interpreter {
     }
 
     /// Returns the labels of an open span.
-    #[cfg(feature = "health")]
     pub(super) fn labels(&self, id: u64) -> Option<Labels> {
         match self.open.get(id) {
             Some(state) => self.sink.labels(state.handle()),

@@ -74,7 +74,7 @@ pub(crate) use self::{
 use crate::traces::{Gate, is_active};
 use crate::{
     journal::Journal,
-    observation::{Mapping, Sink},
+    observation::{Labels, Mapping, Sink},
     runtime::Registered,
     runtime::clock::Clock,
 };
@@ -206,6 +206,15 @@ impl<S> ObservatoryLayer<S> {
         self
     }
 
+    /// Returns the labels of an open span that the Layer interprets.
+    fn labels(&self, id: u64) -> Option<Labels> {
+        match &self.mode {
+            Mode::Off => None,
+            Mode::Metrics(interpreter) => interpreter.labels(id),
+            Mode::Traces(traced) => traced.interpreter()?.labels(id),
+        }
+    }
+
     /// Returns the handle of the subscriber that this Layer becomes part of.
     pub(crate) fn registered(&self) -> Registered {
         self.registered.clone()
@@ -258,13 +267,14 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for ObservatoryLayer<S> {
         if let Some(watch) = &self.watch {
             watch.open(id.into_u64());
         }
-        if let Some(journal) = &self.journal {
-            journal.on_new_span(attributes, id);
-        }
         match &self.mode {
             Mode::Metrics(interpreter) => interpreter.on_new_span(attributes, id),
             Mode::Traces(traced) => traced.on_new_span(attributes, id, context),
             Mode::Off => {}
+        }
+        // After the interpreter, whose labels the journal takes.
+        if let Some(journal) = &self.journal {
+            journal.on_new_span(attributes, id, &|| self.labels(id.into_u64()));
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tracing::{Dispatch, Subscriber, span::Id};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Mode, ObservatoryLayer};
-use crate::{log, observation::Labels, privacy::Redaction, runtime::Registered};
+use super::ObservatoryLayer;
+use crate::{log, privacy::Redaction, runtime::Registered};
 
 /// Max fields of a span, and max characters of a field.
 const MAX_FIELDS: usize = 32;
@@ -83,15 +83,4 @@ where
         target: metadata.target(),
         fields,
     })
-}
-
-impl<S> ObservatoryLayer<S> {
-    /// Returns the labels of an open span that the Layer interprets.
-    fn labels(&self, id: u64) -> Option<Labels> {
-        match &self.mode {
-            Mode::Off => None,
-            Mode::Metrics(interpreter) => interpreter.labels(id),
-            Mode::Traces(traced) => traced.interpreter()?.labels(id),
-        }
-    }
 }

@@ -20,7 +20,6 @@ pub(super) struct Traced<S> {
     pub(super) event_level: LevelFilter,
 }
 
-#[cfg(feature = "health")]
 impl<S> Traced<S> {
     /// Returns the interpreter; `None` if metrics are off.
     pub(super) fn interpreter(&self) -> Option<&Interpreter> {

@@ -23,9 +23,8 @@ pub(super) struct Traced<S> {
     subscriber: PhantomData<fn(S)>,
 }
 
-#[cfg(feature = "health")]
 impl<S> Traced<S> {
-    pub(super) fn interpreter(&self) -> Option<&Interpreter> {
+    pub(super) fn interpreter(&self) -> Option<&super::interpreter::Interpreter> {
         match self.never {}
     }
 }

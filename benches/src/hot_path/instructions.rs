@@ -25,14 +25,28 @@ pub(crate) struct Count {
     pub(crate) allocations: f64,
 }
 
+/// The threads whose allocations count. Instructions always count on the thread of the operations alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// Every thread, for work that a variant leaves to a thread of its own.
+    All,
+    /// The thread of the operations.
+    Own,
+}
+
 /// Counts a variant.
 pub(crate) fn count(variant: &Variant) -> Result<Count, Failure> {
-    count_over(variant, TURNS)
+    count_over(variant, TURNS, Threads::All)
 }
 
 /// Counts a variant with this number of turns in the shorter run.
-pub(crate) fn count_over(variant: &Variant, turns: usize) -> Result<Count, Failure> {
-    let (short, long) = (profile(variant, turns)?, profile(variant, 2 * turns)?);
+pub(crate) fn count_over(
+    variant: &Variant,
+    turns: usize,
+    threads: Threads,
+) -> Result<Count, Failure> {
+    let short = profile(variant, turns, threads)?;
+    let long = profile(variant, 2 * turns, threads)?;
     let of_one = |short: u64, long: u64| long.saturating_sub(short) as f64 / turns as f64;
     Ok(Count {
         instructions: of_one(instructions(&short)?, instructions(&long)?),
@@ -41,7 +55,7 @@ pub(crate) fn count_over(variant: &Variant, turns: usize) -> Result<Count, Failu
 }
 
 /// Returns the profile of a variant that runs in a separate process.
-fn profile(variant: &Variant, turns: usize) -> Result<String, Failure> {
+fn profile(variant: &Variant, turns: usize, threads: Threads) -> Result<String, Failure> {
     let directory = tempfile::tempdir()?;
     let profile = directory.path().join("callgrind.out");
     let output = Command::new("valgrind")
@@ -49,6 +63,10 @@ fn profile(variant: &Variant, turns: usize) -> Result<String, Failure> {
             "--tool=callgrind",
             "--toggle-collect=*measured_loop*",
             "--compress-strings=no",
+            match threads {
+                Threads::All => "--separate-threads=no",
+                Threads::Own => "--separate-threads=yes",
+            },
         ])
         .arg(format!("--callgrind-out-file={}", profile.display()))
         .arg(env::current_exe()?)
@@ -58,7 +76,12 @@ fn profile(variant: &Variant, turns: usize) -> Result<String, Failure> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
-    Ok(fs::read_to_string(profile)?)
+    // With separate threads, callgrind numbers the files; the main thread runs the operations.
+    let name = match threads {
+        Threads::All => "callgrind.out",
+        Threads::Own => "callgrind.out-01",
+    };
+    Ok(fs::read_to_string(directory.path().join(name))?)
 }
 
 fn instructions(profile: &str) -> Result<u64, Failure> {
