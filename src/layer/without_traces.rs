@@ -8,9 +8,7 @@ use tracing::{
 };
 use tracing_subscriber::layer::Context;
 
-use super::SpanLookup;
-#[cfg(feature = "health")]
-use super::interpreter::Interpreter;
+use super::{SpanLookup, interpreter::Interpreter};
 
 /// Returns false: no span is sampled.
 pub(super) const fn is_active() -> bool {
@@ -24,7 +22,7 @@ pub(super) struct Traced<S> {
 }
 
 impl<S> Traced<S> {
-    pub(super) fn interpreter(&self) -> Option<&super::interpreter::Interpreter> {
+    pub(super) fn interpreter(&self) -> Option<&Interpreter> {
         match self.never {}
     }
 }
