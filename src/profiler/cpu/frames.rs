@@ -21,7 +21,8 @@ const PASSED_ON: &[&str] = &[
     "tracing::instrument::",
 ];
 
-/// Whole names of frames that pass a call on. Debug information has no path for inlined functions.
+/// The whole names of functions that only call a closure. Debug information has no path for inlined functions, so that
+/// their names stand alone.
 const PASSED_ON_NAMES: &[&str] = &[
     "_start",
     "call",
